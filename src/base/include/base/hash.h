@@ -1,0 +1,26 @@
+#ifndef BASE_HASH_H
+#define BASE_HASH_H
+
+#include "base/status.h"
+
+enum { SHA256_BYTES = 32, SHA256_HEX_BYTES = 65 };
+
+struct sha256 {
+    uint32_t state[8];
+    uint64_t total_bytes;
+    uint8_t block[64];
+    size_t fill;
+};
+
+/* SHA-256 (FIPS 180-4); uses the CPU's SHA instructions where it has them. One thread per state. */
+void sha256_init(struct sha256 *s);
+void sha256_update(struct sha256 *s, const void *data, size_t len);
+void sha256_final(struct sha256 *s, uint8_t ret_digest[SHA256_BYTES]);
+void sha256_bytes(const void *data, size_t len, uint8_t ret_digest[SHA256_BYTES]);
+/* Lower-case hexadecimal with a final NUL. */
+void sha256_hex(const uint8_t digest[SHA256_BYTES], char ret_hex[SHA256_HEX_BYTES]);
+
+/* XXH3-64: a checksum against accidents, not against an attacker. */
+uint64_t hash_xxh3(const void *data, size_t len);
+
+#endif

@@ -1,0 +1,186 @@
+#ifndef CELL_MODULE_ABI_H
+#define CELL_MODULE_ABI_H
+
+#include <stddef.h>
+
+#include "cell/module/module.h"
+
+/* The contract between generated code (cell/aot writes it) and the host (cell/run serves it). Any
+ * change here changes ABI_VERSION, and images of another version are refused.
+ *
+ * Address space of an instance (B is 64 KiB aligned):
+ *
+ *     guard | native stack | guard | ... instance block ... struct abi_ctx | B: memory 0, 8 GiB reserved
+ *                                                                       ^ the context pointer is B
+ *
+ * Generated code gets B in its first argument. With memory 0 defined by the module and not shared
+ * (abi_layout.mem0_inline) B also is the base of memory 0; else bases come from the block.
+ * The context struct ends at B: field F stands at B - ABI_CTX_BYTES + offsetof(F). */
+enum { ABI_VERSION = 1, ABI_CTX_BYTES = 256 };
+
+/* A value in a calling or result array. v128 is little-endian bytes. A null reference is NULL. */
+union cell_value {
+    int32_t i32;
+    uint32_t u32;
+    int64_t i64;
+    uint64_t u64;
+    float f32;
+    double f64;
+    uint8_t v128[16];
+    void *ref; /* struct abi_func *, struct abi_exn *, or the host's own for externref */
+} __attribute__((aligned(16)));
+
+/* Why a function returned early. Tested after each call that can get here; results are then undefined. */
+enum abi_unwind {
+    UNWIND_NONE = 0,
+    UNWIND_EXCEPTION = 1, /* ctx->exn is on its way to a handler */
+    UNWIND_EXIT = 2,      /* the guest asked to end: proc_exit */
+    UNWIND_STOP = 3,      /* stop, time or CPU limit */
+    UNWIND_CAPTURE = 4,   /* frames save themselves while they return */
+};
+
+enum abi_trap {
+    TRAP_NONE = 0,
+    TRAP_UNREACHABLE,
+    TRAP_MEMORY_BOUNDS,
+    TRAP_TABLE_BOUNDS,
+    TRAP_INDIRECT_NULL, /* uninitialized element */
+    TRAP_INDIRECT_TYPE, /* indirect call type mismatch */
+    TRAP_INT_OVERFLOW,
+    TRAP_INT_DIVIDE,
+    TRAP_INT_CONVERT, /* invalid conversion to integer */
+    TRAP_STACK,       /* call stack exhausted */
+    TRAP_UNALIGNED,   /* unaligned atomic */
+    TRAP_NULL_REF,    /* throw_ref of null */
+    TRAP_EXPECTED_SHARED, /* wait on unshared memory */
+    TRAP_HOST,        /* a host function refused; text in the cell */
+    TRAP_COUNT
+};
+
+/* The text of the specification's tests: "integer divide by zero", ... */
+const char *abi_trap_text(enum abi_trap t);
+
+struct abi_ctx;
+
+/* A function as a first-class value; a funcref points at one, which lives as long as its cell.
+ * code follows the guest convention: (B of ctx, parameters...), see docs/internals/abi.md. */
+struct abi_func {
+    void *code;
+    struct abi_ctx *ctx; /* B of the instance that runs it */
+    uint64_t sig;        /* abi_sig of its type; never 0 */
+    uint32_t index;      /* function index in the module of ctx */
+    uint32_t reserved;
+};
+
+/* An element of a funcref table keeps what a call needs beside the reference. All zero is null.
+ * In tables of other types only ref is used. */
+struct abi_entry {
+    void *code;
+    struct abi_ctx *ctx;
+    uint64_t sig;
+    void *ref;
+};
+
+/* A table. Grows in place: entries never moves. */
+struct abi_table {
+    struct abi_entry *entries;
+    uint64_t count;
+    uint64_t max;      /* entries reserved or allowed */
+    uint64_t reserved; /* run's own */
+};
+
+/* A linear memory. base never moves; bytes is read and written atomically when shared. */
+struct abi_mem {
+    uint8_t *base;
+    uint64_t bytes;
+    uint64_t max_bytes;
+    uint64_t shared;
+};
+
+/* An imported function. f is what calls go through: a guest function of another instance as it is,
+ * or this image's trampoline for this import, which calls host_fn(B, host_env, parameters...) in the
+ * C convention. */
+struct abi_import {
+    struct abi_func f;
+    void *host_fn;
+    void *host_env;
+};
+
+/* An exception in flight or held by an exnref. Values stand in order of the tag's parameters. */
+struct abi_exn {
+    const void *tag; /* identity: address of the defining instance's tag slot */
+    uint32_t count;
+    uint32_t mark; /* run's own: collection */
+    union cell_value values[];
+};
+
+/* What generated code asks of the host. Guest addresses come as the wasm operands; every function
+ * checks bounds and traps by itself. `ctx` is B. Those marked U may return with ctx->unwind set. */
+struct abi_ops {
+    void (*trap)(void *ctx, uint32_t trap) __attribute__((noreturn));
+    void (*poll)(void *ctx); /* U: ctx->poll was not 0 */
+    uint32_t (*memory_grow)(void *ctx, uint32_t mem, uint32_t delta_pages); /* 2^32-1: refused */
+    void (*memory_copy)(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_t d, uint32_t s, uint32_t n); /* U */
+    void (*memory_fill)(void *ctx, uint32_t mem, uint32_t d, uint32_t value, uint32_t n); /* U */
+    void (*memory_init)(void *ctx, uint32_t mem, uint32_t data, uint32_t d, uint32_t s, uint32_t n); /* U */
+    void (*data_drop)(void *ctx, uint32_t data);
+    void *(*table_get)(void *ctx, uint32_t table, uint32_t i);
+    void (*table_set)(void *ctx, uint32_t table, uint32_t i, void *ref);
+    uint32_t (*table_grow)(void *ctx, uint32_t table, void *init, uint32_t n);
+    void (*table_fill)(void *ctx, uint32_t table, uint32_t i, void *ref, uint32_t n); /* U */
+    void (*table_copy)(void *ctx, uint32_t dst, uint32_t src, uint32_t d, uint32_t s, uint32_t n); /* U */
+    void (*table_init)(void *ctx, uint32_t table, uint32_t elem, uint32_t d, uint32_t s, uint32_t n); /* U */
+    void (*elem_drop)(void *ctx, uint32_t elem);
+    struct abi_exn *(*exn_new)(void *ctx, const void *tag, uint32_t count);
+    uint32_t (*atomic_wait32)(void *ctx, uint32_t mem, uint64_t addr, uint32_t expected, int64_t timeout_ns); /* U */
+    uint32_t (*atomic_wait64)(void *ctx, uint32_t mem, uint64_t addr, uint64_t expected, int64_t timeout_ns); /* U */
+    uint32_t (*atomic_notify)(void *ctx, uint32_t mem, uint64_t addr, uint32_t count);
+};
+
+/* Owned by the thread that runs the instance, but for poll. */
+struct abi_ctx {
+    const struct abi_ops *ops;
+    struct abi_exn *exn;         /* valid while unwind is UNWIND_EXCEPTION */
+    union cell_value *multi;     /* results 1.. of a function with several; MODULE_RESULTS_MAX slots, one per cell */
+    uintptr_t host_stack_limit;  /* import trampolines trap when the stack pointer is below */
+    void *instance;              /* run's struct instance */
+    void *cell;                  /* run's struct cell */
+    uint64_t reserved[25];
+    uint32_t unwind;             /* enum abi_unwind */
+    uint32_t poll;               /* atomic; not 0: call ops->poll at the next poll */
+};
+_Static_assert(sizeof(struct abi_ctx) == ABI_CTX_BYTES, "generated code knows the size");
+_Static_assert(sizeof(struct abi_func) == 32 && sizeof(struct abi_entry) == 32, "generated code knows it");
+_Static_assert(sizeof(struct abi_import) == 48 && sizeof(struct abi_exn) == 16, "generated code knows it");
+
+/* The context struct of an instance. */
+static inline struct abi_ctx *abi_ctx_of(void *ctx)
+{
+    return (struct abi_ctx *)((uint8_t *)ctx - ABI_CTX_BYTES);
+}
+
+/* A number that is equal for equal function types and different for others, across modules.
+ * Up to ABI_SIG_INLINE values in parameters and results it is an exact code with bit 0 set; longer ones give 0
+ * here and are numbered by the host when it links (their slot is in the block, see sig_off). */
+enum { ABI_SIG_INLINE = 17 };
+uint64_t abi_sig(const struct functype *t);
+
+/* Byte offsets from B (all negative) of the parts of an instance block; a function of the module
+ * alone, so aot and run agree. Arrays have one entry per index of their index space. */
+struct abi_layout {
+    bool mem0_inline;
+    uint32_t block_bytes; /* whole block with the context, not rounded */
+    int32_t *global_off;  /* defined: its value, 16-byte slot; imported: a pointer to the value */
+    int32_t *func_off;    /* imported: struct abi_import; defined and ref_declared or exported or start:
+                             struct abi_func; else 0 */
+    int32_t *table_off;   /* pointer to struct abi_table */
+    int32_t *mem_off;     /* struct { uint8_t *base; struct abi_mem *mem; } */
+    int32_t *tag_off;     /* pointer: the tag's identity */
+    int32_t *sig_off;     /* per type: uint64_t number given at link time, where abi_sig is 0; else 0 */
+};
+/* ST_LIMIT when the block would pass ABI_BLOCK_MAX. Memory belongs to *a. Any thread. */
+enum { ABI_BLOCK_MAX = 1 << 30 };
+CHECKED status_t abi_layout_make(const struct module *m, struct arena *a, struct abi_layout *ret_layout,
+                                 struct error *err);
+
+#endif

@@ -1,0 +1,169 @@
+#ifndef CELL_RUN_RUN_H
+#define CELL_RUN_RUN_H
+
+#include "cell/module/image.h"
+
+/* Cells as objects that a daemon embeds. A runtime holds the process's signal handlers and the pool of
+ * address space; a program is a mapped image, shared by all its cells; a cell is one sandbox: its
+ * instances, limits, native stack and way out. One thread at a time may use a cell, but for
+ * cell_stop, cell_interrupt and cell_stats. */
+
+struct runtime;
+struct program;
+struct cell;
+struct instance;
+
+/* ---- runtime ---- */
+
+struct runtime_config {
+    uint32_t slots_kept;     /* address-space slots kept mapped for reuse; default 64 */
+    int interrupt_signal;    /* real-time signal that interrupts blocking host calls; default SIGRTMIN+1 */
+};
+/* Install the SIGSEGV and SIGBUS handlers and the interrupt signal's. One runtime per process:
+ * ST_EXIST for a second. config may be NULL. Faults outside image code and cells' memory go to the handler that
+ * was there before. */
+CHECKED status_t runtime_new(const struct runtime_config *config, struct runtime **ret_rt, struct error *err);
+/* All cells and programs must be gone. Puts the former handlers back. */
+void runtime_free(struct runtime *rt);
+
+/* ---- program: a mapped image ---- */
+
+/* Check and map an image file; the file may be renamed or deleted afterwards. Counted: one reference.
+ * Errors of image_decode; ST_UNSUPPORTED when this CPU cannot run its level; ST_IO. */
+CHECKED status_t program_open(struct runtime *rt, const char *path, struct program **ret_prog,
+                              struct error *err);
+/* The same from bytes, which are copied (into an anonymous file). */
+CHECKED status_t program_load(struct runtime *rt, const void *data, size_t len,
+                              struct program **ret_prog, struct error *err);
+struct program *program_ref(struct program *p);
+void program_unref(struct program *p);
+const struct image *program_image(const struct program *p);
+
+/* ---- cell ---- */
+
+struct cell_limits {
+    uint64_t memory_bytes; /* all memories together; default 4 GiB per memory */
+    uint64_t stack_bytes;  /* native stack; default 8 MiB, at least 64 KiB */
+    uint64_t table_entries; /* all tables together; default MODULE_TABLE_ENTRIES_MAX */
+    uint64_t cpu_ns;       /* 0: none */
+    uint64_t wall_ns;      /* 0: none */
+    uint32_t threads;      /* default 1024; used by the threads mechanism */
+};
+void cell_limits_default(struct cell_limits *l);
+
+/* limits may be NULL. ST_NOMEM when address space or memory ran out. */
+CHECKED status_t cell_new(struct runtime *rt, const struct cell_limits *limits, struct cell **ret_cell,
+                          struct error *err);
+/* Must not be running. Frees its instances. */
+void cell_free(struct cell *c);
+
+/* ---- linking ---- */
+
+/* A host function: void/value fn(void *ctx, void *env, parameters...) in the C convention with the types of sig
+ * ("iiII:i"; i I f F as in instr.def, r for a reference). v128 is not allowed. It runs on the cell's stack,
+ * holds no lock and no allocation when it calls anything that may not return, and leaves by returning:
+ * cell_exit, host_trap and unwinding set a flag that the guest sees. */
+struct host_func {
+    const char *name;
+    const char *sig;
+    void *fn;
+};
+struct host_module {
+    const char *name;
+    const struct host_func *funcs; /* ends with a NULL name */
+    void *env;
+};
+
+/* What an import resolves to, for hosts that need more than functions (test runners). */
+struct extern_val {
+    enum extern_kind kind;
+    void *ptr; /* struct abi_func *, struct abi_table *, struct abi_mem *, union cell_value * (global), or a tag's identity */
+    const struct functype *func_type; /* functions and tags */
+    valtype_t type;                   /* table, global */
+    bool mutable_;
+    struct limits limits;             /* table, memory: as declared; the present size stands behind ptr */
+};
+struct import_resolver {
+    /* ST_NOTFOUND to try the host modules next. */
+    status_t (*resolve)(void *arg, const struct module_import *imp, struct extern_val *ret_val);
+    void *arg;
+};
+
+/* Make an instance of prog in c: link, evaluate initialisers, apply segments; does not call start or
+ * _start (see instance_start). hosts: array of host_count, borrowed for the cell's life. resolver may be NULL.
+ * ST_LINK names the import and both types; ST_LIMIT; ST_NOMEM; ST_TRAP for a segment out of bounds
+ * (cell_trap tells; earlier segments stay applied, as the specification has it). */
+CHECKED status_t cell_instantiate(struct cell *c, struct program *prog, const struct host_module *hosts,
+                                  uint32_t host_count, const struct import_resolver *resolver,
+                                  struct instance **ret_inst, struct error *err);
+/* Call the module's start function if it has one. As cell_call. */
+CHECKED status_t instance_start(struct instance *inst, struct error *err);
+
+CHECKED status_t instance_export(struct instance *inst, const char *name, size_t name_len,
+                                 struct extern_val *ret_val);
+struct cell *instance_cell(struct instance *inst);
+struct program *instance_program(struct instance *inst);
+
+/* Make host-owned externs for resolvers; they live as long as the cell. */
+CHECKED status_t cell_host_func(struct cell *c, const struct functype *type, void *fn, void *env,
+                                struct extern_val *ret_val);
+CHECKED status_t cell_host_global(struct cell *c, valtype_t type, bool mutable_, union cell_value v,
+                                  struct extern_val *ret_val);
+CHECKED status_t cell_host_table(struct cell *c, valtype_t type, struct limits l, struct extern_val *ret_val);
+CHECKED status_t cell_host_mem(struct cell *c, struct limits l, struct extern_val *ret_val);
+CHECKED status_t cell_host_tag(struct cell *c, const struct functype *type, struct extern_val *ret_val);
+
+/* ---- running ---- */
+
+/* Call a guest function on the cell's stack and wait until it leaves.
+ * io: parameters in, results out; at least max(parameters, results) slots. Not from inside a host function.
+ * ST_OK; ST_TRAP (cell_trap, cell_backtrace); ST_EXIT (cell_exit_code); ST_EXCEPTION; ST_STOPPED (cell_stop_reason). */
+CHECKED status_t cell_call(struct cell *c, const struct abi_func *f, union cell_value *io, struct error *err);
+
+enum stop_reason { STOP_NONE = 0, STOP_REQUEST, STOP_CPU_LIMIT, STOP_WALL_LIMIT, STOP_OUTPUT_LIMIT, STOP_INTERRUPT };
+
+/* Ask a running cell to leave at its next poll; interrupts a blocking host call. Any thread; async-signal-safe.
+ * A cell that is not running leaves at once when it is next called. */
+void cell_stop(struct cell *c, enum stop_reason reason);
+
+enum abi_trap cell_trap(const struct cell *c);
+uint32_t cell_exit_code(const struct cell *c);
+enum stop_reason cell_stop_reason(const struct cell *c);
+
+struct frame {
+    struct program *program; /* borrowed; NULL: a host frame */
+    uint32_t func;
+    uint32_t wasm_off; /* 0: unknown */
+    struct name name;  /* may be empty */
+    struct name file;  /* may be empty */
+    uint32_t line;
+};
+enum { BACKTRACE_MAX = 128 };
+/* The frames of the last trap, innermost first; valid until the next call. ret_total counts also what was cut off. */
+uint32_t cell_backtrace(const struct cell *c, const struct frame **ret_frames, uint64_t *ret_total);
+
+struct cell_stats {
+    uint64_t memory_bytes; /* present size of all memories */
+    uint64_t cpu_ns;
+    uint64_t polls_taken;
+};
+void cell_stats(const struct cell *c, struct cell_stats *ret_stats);
+
+/* ---- for host functions (ctx is their first argument) ---- */
+
+/* A range of the default memory (index 0), or NULL when it is out of bounds. len 0 gives a valid pointer within
+ * bounds. The pointer stays valid while the cell lives; another thread may change the bytes at any time. */
+void *host_range(void *ctx, uint32_t addr, uint64_t len);
+struct cell *host_cell(void *ctx);
+/* End the program: the guest unwinds once the host function returned. */
+void host_exit(void *ctx, uint32_t code);
+/* Trap with a text; the guest leaves at once after the host function returned. */
+void host_trap(void *ctx, const char *text);
+/* To be called around each blocking system call: false when the cell was asked to stop, and the host function
+ * has to return at once. The interrupt signal makes the system call fail with EINTR. */
+bool host_block_begin(void *ctx);
+void host_block_end(void *ctx);
+/* Between pieces of long work: handles requests; false when the guest has to unwind. */
+bool host_poll(void *ctx);
+
+#endif
