@@ -135,6 +135,11 @@ struct abi_ops {
     uint32_t (*atomic_wait32)(void *ctx, uint32_t mem, uint64_t addr, uint32_t expected, int64_t timeout_ns); /* U */
     uint32_t (*atomic_wait64)(void *ctx, uint32_t mem, uint64_t addr, uint64_t expected, int64_t timeout_ns); /* U */
     uint32_t (*atomic_notify)(void *ctx, uint32_t mem, uint64_t addr, uint32_t count);
+    /* Frames of several instances may be interleaved, so an exception on its way stands in the contexts of
+     * all instances of the cell. throw_exn sets exn and UNWIND_EXCEPTION in them; the thrower then returns.
+     * caught clears unwind in them, once a handler has taken exn. */
+    void (*throw_exn)(void *ctx, struct abi_exn *exn);
+    void (*caught)(void *ctx);
 };
 
 /* Owned by the thread that runs the instance, but for poll. */
