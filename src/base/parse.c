@@ -1,0 +1,119 @@
+#include "base/parse.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+typedef unsigned __int128 wide_t;
+
+/* Digits at *s, which is moved behind them. The value stays at UINT64_MAX once it does not fit.
+ * false: there is no digit. */
+static bool take_digits(const char **s, uint64_t *ret_value)
+{
+    const char *p = *s;
+    uint64_t value = 0;
+    for (; *p >= '0' && *p <= '9'; p++) {
+        uint64_t digit = (uint64_t)(*p - '0');
+        if (value > (UINT64_MAX - digit) / 10) {
+            value = UINT64_MAX;
+        } else {
+            value = value * 10 + digit;
+        }
+    }
+    if (p == *s) {
+        return false;
+    }
+    *s = p;
+    *ret_value = value;
+    return true;
+}
+
+status_t parse_u64(const char *s, uint64_t max, uint64_t *ret_value)
+{
+    uint64_t value;
+    if (!take_digits(&s, &value) || *s != '\0') {
+        return ST_INVAL;
+    }
+    if (value > max) {
+        return ST_LIMIT;
+    }
+    *ret_value = value;
+    return ST_OK;
+}
+
+status_t parse_size(const char *s, uint64_t max, uint64_t *ret_bytes)
+{
+    static const char letters[] = "KMGT";
+    uint64_t value;
+    unsigned shift = 0;
+    if (!take_digits(&s, &value)) {
+        return ST_INVAL;
+    }
+    const char *letter = *s != '\0' ? strchr(letters, *s) : NULL;
+    if (letter != NULL) {
+        shift = 10 * (unsigned)(letter - letters + 1);
+        s++;
+        if (strcmp(s, "iB") == 0) {
+            s += 2;
+        }
+    }
+    if (*s != '\0') {
+        return ST_INVAL;
+    }
+    if (value > max >> shift) {
+        return ST_LIMIT;
+    }
+    *ret_bytes = value << shift;
+    return ST_OK;
+}
+
+/* Nanoseconds of one unit; 0 for an unknown suffix. */
+static uint64_t time_unit_ns(const char *suffix)
+{
+    static const struct {
+        const char *suffix;
+        uint64_t ns;
+    } units[] = {
+        {"", 1000000000},
+        {"ms", 1000000},
+        {"s", 1000000000},
+        {"m", 60000000000},
+        {"h", 3600000000000},
+    };
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(suffix, units[i].suffix) == 0) {
+            return units[i].ns;
+        }
+    }
+    return 0;
+}
+
+status_t parse_duration(const char *s, uint64_t max_ns, uint64_t *ret_ns)
+{
+    uint64_t whole, fraction = 0, scale = 1;
+    if (!take_digits(&s, &whole)) {
+        return ST_INVAL;
+    }
+    if (*s == '.') {
+        s++;
+        if (*s < '0' || *s > '9') {
+            return ST_INVAL;
+        }
+        for (; *s >= '0' && *s <= '9'; s++) {
+            /* 15 digits are below a nanosecond for an hour; what follows cannot change the result */
+            if (scale < 1000000000000000) {
+                fraction = fraction * 10 + (uint64_t)(*s - '0');
+                scale *= 10;
+            }
+        }
+    }
+    uint64_t unit = time_unit_ns(s);
+    if (unit == 0) {
+        return ST_INVAL;
+    }
+    wide_t ns = (wide_t)whole * unit + (wide_t)fraction * unit / scale;
+    if (ns > max_ns) {
+        return ST_LIMIT;
+    }
+    *ret_ns = (uint64_t)ns;
+    return ST_OK;
+}
