@@ -118,7 +118,8 @@ struct abi_exn {
  * checks bounds and traps by itself. `ctx` is B. Those marked U may return with ctx->unwind set. */
 struct abi_ops {
     void (*trap)(void *ctx, uint32_t trap) __attribute__((noreturn));
-    void (*poll)(void *ctx); /* U: ctx->poll was not 0 */
+    uint32_t (*poll)(void *ctx); /* ctx->poll was not 0; not 0: unwind (ctx->unwind is set). Generated code
+                                    takes it for a function that reads guest memory but never writes it. */
     uint32_t (*memory_grow)(void *ctx, uint32_t mem, uint32_t delta_pages); /* 2^32-1: refused */
     void (*memory_copy)(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_t d, uint32_t s, uint32_t n); /* U */
     void (*memory_fill)(void *ctx, uint32_t mem, uint32_t d, uint32_t value, uint32_t n); /* U */
