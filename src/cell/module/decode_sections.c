@@ -56,7 +56,7 @@ status_t decode_tables(struct decoder *d, struct cursor *c)
 {
     struct module *m = d->m;
     uint32_t total = 0;
-    status_t st = read_space_count(d, c, m->table_count, MODULE_TABLES_MAX, "tables", 3, &total);
+    status_t st = read_space_count(d, c, m->table_count, MODULE_TABLES_MAX, "tables", 2, &total);
 
     if (st != ST_OK)
         return st;
@@ -91,7 +91,7 @@ status_t decode_mems(struct decoder *d, struct cursor *c)
 {
     struct module *m = d->m;
     uint32_t total = 0;
-    status_t st = read_space_count(d, c, m->mem_count, MODULE_MEMS_MAX, "memories", 2, &total);
+    status_t st = read_space_count(d, c, m->mem_count, MODULE_MEMS_MAX, "memories", 1, &total);
 
     if (st != ST_OK)
         return st;

@@ -323,7 +323,7 @@ status_t decode_imports(struct decoder *d, struct cursor *c)
 {
     struct module *m = d->m;
     uint32_t count = 0;
-    status_t st = decode_count(d, c, MODULE_IMPORTS_MAX, "imports", 4, &count);
+    status_t st = decode_count(d, c, MODULE_IMPORTS_MAX, "imports", 3, &count);
 
     if (st != ST_OK)
         return st;
