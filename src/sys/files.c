@@ -1,0 +1,241 @@
+#include "sys/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { READ_PIECE_BYTES = 1 << 16 };
+
+static status_t open_for_read(const char *path, int *ret_fd, struct stat *ret_stat, struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return error_set_errno(err, errno, "%s", path);
+    }
+    struct stat st;
+    if (fstat(fd, &st) != 0 || S_ISDIR(st.st_mode)) {
+        int errnum = S_ISDIR(st.st_mode) ? EISDIR : errno;
+        close(fd);
+        return error_set_errno(err, errnum, "%s", path);
+    }
+    *ret_fd = fd;
+    *ret_stat = st;
+    return ST_OK;
+}
+
+static status_t too_large(const char *path, uint64_t max_bytes, struct error *err)
+{
+    return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%s: larger than %llu bytes", path,
+                     (unsigned long long)max_bytes);
+}
+
+/* Append what fd still holds, at most max_bytes. hint: expected length, for one allocation. */
+static status_t read_rest(int fd, const char *path, uint64_t max_bytes, size_t hint, struct buf *out,
+                          struct error *err)
+{
+    size_t first = out->len;
+    size_t piece = hint + 1; /* one more, so that the end shows without growing again */
+    for (;;) {
+        size_t at = out->len;
+        buf_fill(out, 0, piece);
+        if (out->failed) {
+            return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "%s: out of memory", path);
+        }
+        ssize_t got = read(fd, out->data + at, piece);
+        out->len = at + (got > 0 ? (size_t)got : 0);
+        if (got < 0 && errno != EINTR) {
+            return error_set_errno(err, errno, "%s", path);
+        }
+        if (out->len - first > max_bytes) {
+            return too_large(path, max_bytes, err);
+        }
+        if (got == 0) {
+            return ST_OK;
+        }
+        piece = READ_PIECE_BYTES;
+    }
+}
+
+status_t file_read(const char *path, uint64_t max_bytes, struct buf *out, struct error *err)
+{
+    int fd;
+    struct stat st;
+    status_t code = open_for_read(path, &fd, &st, err);
+    if (code != ST_OK) {
+        return code;
+    }
+    size_t first = out->len;
+    bool regular = S_ISREG(st.st_mode) && st.st_size > 0;
+    if (regular && (uint64_t)st.st_size > max_bytes) {
+        code = too_large(path, max_bytes, err);
+    } else {
+        code = read_rest(fd, path, max_bytes, regular ? (size_t)st.st_size : READ_PIECE_BYTES, out,
+                         err);
+    }
+    close(fd);
+    if (code != ST_OK) {
+        out->len = first;
+    }
+    return code;
+}
+
+status_t file_map(const char *path, uint64_t max_bytes, struct file_map *ret_map, struct error *err)
+{
+    int fd;
+    struct stat st;
+    status_t code = open_for_read(path, &fd, &st, err);
+    if (code != ST_OK) {
+        return code;
+    }
+    struct file_map map = {0};
+    if (!S_ISREG(st.st_mode)) {
+        code = error_set(err, ST_INVAL, ERROR_NO_OFFSET, "%s: not a regular file", path);
+    } else if ((uint64_t)st.st_size > max_bytes) {
+        code = too_large(path, max_bytes, err);
+    } else if (st.st_size > 0) {
+        void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED) {
+            code = error_set_errno(err, errno, "%s", path);
+        } else {
+            map.data = data;
+            map.len = (size_t)st.st_size;
+        }
+    }
+    close(fd);
+    if (code == ST_OK) {
+        *ret_map = map;
+    }
+    return code;
+}
+
+void file_unmap(struct file_map *map)
+{
+    if (map->len > 0) {
+        munmap((void *)(uintptr_t)map->data, map->len);
+    }
+    *map = (struct file_map){0};
+}
+
+static int write_all(int fd, const uint8_t *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t put = write(fd, data, len);
+        if (put < 0 && errno != EINTR) {
+            return -1;
+        }
+        if (put > 0) {
+            data += put;
+            len -= (size_t)put;
+        }
+    }
+    return 0;
+}
+
+/* The name is durable only when its folder is. */
+static int sync_folder_of(const char *path)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+    snprintf(folder, sizeof folder, "%.*s", (int)len, slash == NULL ? "" : path);
+    int fd = open(len > 0 ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return -1;
+    }
+    int result = fsync(fd);
+    close(fd);
+    return result;
+}
+
+/* Create a new file beside path. Not mkostemp, since its files ignore mode and umask. */
+static status_t open_temporary(const char *path, unsigned mode, char ret_name[PATH_MAX], int *ret_fd,
+                               struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    int folder_len = slash == NULL ? 0 : (int)(slash - path) + 1;
+    for (;;) {
+        uint64_t tag;
+        if (getrandom(&tag, sizeof tag, 0) != sizeof tag) {
+            return error_set_errno(err, errno, "%s", path);
+        }
+        int need = snprintf(ret_name, PATH_MAX, "%.*s.%s.%012llx", folder_len, path,
+                            path + folder_len, (unsigned long long)tag >> 16);
+        if (need < 0 || need >= PATH_MAX) {
+            return error_set_errno(err, ENAMETOOLONG, "%s", path);
+        }
+        int fd = open(ret_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (fd >= 0) {
+            *ret_fd = fd;
+            return ST_OK;
+        }
+        if (errno != EEXIST) {
+            return error_set_errno(err, errno, "%s", path);
+        }
+    }
+}
+
+status_t file_write_atomic(const char *path, const void *data, size_t len, unsigned mode,
+                           enum file_sync sync, struct error *err)
+{
+    char temporary[PATH_MAX];
+    int fd = -1;
+    status_t code = open_temporary(path, mode, temporary, &fd, err);
+    if (code != ST_OK) {
+        return code;
+    }
+    bool good = write_all(fd, data, len) == 0 && (sync == FILE_NO_SYNC || fsync(fd) == 0);
+    int errnum = errno;
+    if (close(fd) != 0 && good) {
+        good = false;
+        errnum = errno;
+    }
+    if (good && rename(temporary, path) != 0) {
+        good = false;
+        errnum = errno;
+    }
+    if (!good) {
+        unlink(temporary);
+        return error_set_errno(err, errnum, "%s", path);
+    }
+    if (sync == FILE_SYNC && sync_folder_of(path) != 0) {
+        return error_set_errno(err, errno, "%s", path);
+    }
+    return ST_OK;
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+status_t file_make_dirs(const char *path, unsigned mode, struct error *err)
+{
+    char part[PATH_MAX];
+    size_t len = strlen(path);
+    if (len == 0 || len >= sizeof part) {
+        return error_set_errno(err, len == 0 ? ENOENT : ENAMETOOLONG, "%s", path);
+    }
+    if (is_folder(path)) {
+        return ST_OK;
+    }
+    memcpy(part, path, len + 1);
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i] != '\0') {
+            continue;
+        }
+        part[i] = '\0';
+        if (mkdir(part, mode) != 0 && !is_folder(part)) {
+            return error_set_errno(err, errno, "%s", part);
+        }
+        part[i] = path[i];
+    }
+    return ST_OK;
+}

@@ -1,0 +1,44 @@
+#ifndef SYS_FILES_H
+#define SYS_FILES_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+
+/* Whole files. Paths are NUL-terminated and borrowed for the call. Errors name the path: ST_NOTFOUND,
+ * ST_PERM, ST_LIMIT (too large, or no space), ST_NOMEM, ST_IO. Any thread. */
+
+/* Append the whole file to *out; the file may also be a pipe. ST_LIMIT above max_bytes.
+ * After an error *out is as it was. */
+CHECKED status_t file_read(const char *path, uint64_t max_bytes, struct buf *out, struct error *err);
+
+/* A file as bytes, read-only and private; valid while another process replaces (not rewrites) it.
+ * Zeroed memory is a valid mapping of nothing. */
+struct file_map {
+    const uint8_t *data; /* NULL when the file is empty */
+    size_t len;
+};
+CHECKED status_t file_map(const char *path, uint64_t max_bytes, struct file_map *ret_map,
+                          struct error *err);
+void file_unmap(struct file_map *map);
+
+enum file_sync { FILE_NO_SYNC, FILE_SYNC };
+
+/* Replace or create path: readers see the old bytes or the new ones, never a part. The temporary
+ * stands in the same folder as `.NAME.<12 hex digits>` and is removed on errors. mode: permission bits, the
+ * umask is applied. FILE_SYNC: on return the content and the name survive a crash of the machine. */
+CHECKED status_t file_write_atomic(const char *path, const void *data, size_t len, unsigned mode,
+                                   enum file_sync sync, struct error *err);
+
+/* Make a folder and those above it, with permission bits mode; one that is there already is fine.
+ * ST_EXIST: something else has that name. */
+CHECKED status_t file_make_dirs(const char *path, unsigned mode, struct error *err);
+
+/* Take the lock that the file at path stands for, creating it; other processes and threads then wait.
+ * ret_fd: close with file_lock_release. wait false: ST_AGAIN when it is taken.
+ * The holder may unlink the file: waiters notice and go on with a new one. */
+CHECKED status_t file_lock(const char *path, bool wait, int *ret_fd, struct error *err);
+/* Also removes the file at path unless path is NULL. */
+void file_lock_release(int fd, const char *path);
+
+#endif
