@@ -6,8 +6,8 @@
 #include "cell/module/abi.h"
 #include "cell/module/debug.h"
 
-/* A cell image: what cloudskin-aot writes and the runner maps. One file, little-endian, sections
- * 4 KiB aligned (CODE and MEMORY 64 KiB); format in docs/internals/image-format.md.
+/* A cell image: what cloudskin-aot writes and the runner maps. One file, little-endian, CODE and MEMORY
+ * 64 KiB aligned, the other sections 16 bytes; format in docs/internals/image-format.md.
  *
  * This header is the image as bytes: encode for the compiler, decode (bounded, checked) for the runner
  * and inspect. Mapping it into memory is cell/run's. */
@@ -83,8 +83,15 @@ struct image_counts {
     uint32_t strip_mined;
 };
 
+/* A table of strings as it stands in the file: count + 1 offsets, then the bytes. Not checked beforehand. */
+struct image_strings {
+    const uint8_t *bytes;
+    size_t len;
+    uint32_t count;
+};
+
 /* All of an image. For encode the compiler fills it (pointers borrowed); after decode pointers go into
- * the decoded bytes (borrowed) or the image's arena. */
+ * the decoded bytes (borrowed) or the image's arena. Immutable then; any thread may read it. */
 struct image {
     struct image_options options;
     uint8_t module_hash[SHA256_BYTES]; /* of the whole wasm file */
@@ -111,8 +118,8 @@ struct image {
     uint32_t unwind_count;
     const struct image_site *sites;
     uint32_t site_count;
-    const struct name *func_names; /* func_count of them, empty where unnamed; NULL: none */
-    const struct name *files;
+    const struct name *func_names; /* encode only: func_count of them, empty where unnamed; NULL: none */
+    const struct name *files;      /* encode only: file_count of them */
     uint32_t file_count;
     const struct line_row *lines;
     uint32_t line_count;
@@ -121,14 +128,18 @@ struct image {
     bool datas_applied; /* active data segments are in runs, and their bytes not in head */
     struct image_counts counts;
 
+    struct image_strings name_table; /* decode only: see image_func_name, image_file_name */
+    struct image_strings file_table;
     struct arena arena;
 };
 
-/* Append the whole file to *out. The result depends on the content of *img alone. ST_NOMEM, ST_LIMIT. */
+/* Append the whole file to *out. The result depends on the content of *img alone.
+ * ST_INVAL what decode would refuse: offsets or runs that are not aligned or out of bounds; ST_NOMEM. *out may
+ * hold a part then. */
 CHECKED status_t image_encode(const struct image *img, struct buf *out, struct error *err);
 
-/* Check and decode. data: borrowed until image_free. Every section's checksum is verified.
- * ST_FORMAT not an image; ST_UNSUPPORTED other format, ABI or architecture word; ST_CORRUPT truncated, a
+/* Check and decode. data: borrowed until image_free, 8-byte aligned. Every section's checksum is verified.
+ * ST_INVAL not aligned; ST_FORMAT not an image; ST_UNSUPPORTED other format, ABI or architecture word; ST_CORRUPT truncated, a
  * checksum or a reference out of bounds: err says which section. Does not judge whether this CPU can run it. */
 CHECKED status_t image_decode(const void *data, size_t len, struct image **ret_img, struct error *err);
 void image_free(struct image *img);
@@ -143,6 +154,9 @@ CHECKED status_t module_decode_head(const void *data, size_t len, feature_set_t 
 const struct image_range *image_range_find(const struct image *img, uint32_t code_off);
 const struct image_unwind *image_unwind_find(const struct image *img, uint32_t code_off);
 uint32_t image_wasm_off_find(const struct image *img, uint32_t code_off); /* 0: unknown */
-const struct line_row *image_line_find(const struct image *img, uint32_t wasm_off);
+const struct line_row *image_line_find(const struct image *img, uint32_t wasm_off); /* file is in range */
+/* Names of a decoded image, borrowed from it; empty when there is none. */
+struct name image_func_name(const struct image *img, uint32_t func);
+struct name image_file_name(const struct image *img, uint32_t file);
 
 #endif
