@@ -73,11 +73,8 @@ static uint64_t time_unit_ns(const char *suffix)
         const char *suffix;
         uint64_t ns;
     } units[] = {
-        {"", 1000000000},
-        {"ms", 1000000},
-        {"s", 1000000000},
-        {"m", 60000000000},
-        {"h", 3600000000000},
+        {"", 1000000000},   {"ms", 1000000},      {"s", 1000000000},
+        {"m", 60000000000}, {"h", 3600000000000},
     };
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
         if (strcmp(suffix, units[i].suffix) == 0) {

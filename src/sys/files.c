@@ -13,7 +13,8 @@
 
 enum { READ_PIECE_BYTES = 1 << 16 };
 
-static status_t open_for_read(const char *path, int *ret_fd, struct stat *ret_stat, struct error *err)
+static status_t open_for_read(const char *path, int *ret_fd, struct stat *ret_stat,
+                              struct error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -37,8 +38,8 @@ static status_t too_large(const char *path, uint64_t max_bytes, struct error *er
 }
 
 /* Append what fd still holds, at most max_bytes. hint: expected length, for one allocation. */
-static status_t read_rest(int fd, const char *path, uint64_t max_bytes, size_t hint, struct buf *out,
-                          struct error *err)
+static status_t read_rest(int fd, const char *path, uint64_t max_bytes, size_t hint,
+                          struct buf *out, struct error *err)
 {
     size_t first = out->len;
     size_t piece = hint + 1; /* one more, so that the end shows without growing again */
@@ -155,8 +156,8 @@ static int sync_folder_of(const char *path)
 }
 
 /* Create a new file beside path. Not mkostemp, since its files ignore mode and umask. */
-static status_t open_temporary(const char *path, unsigned mode, char ret_name[PATH_MAX], int *ret_fd,
-                               struct error *err)
+static status_t open_temporary(const char *path, unsigned mode, char ret_name[PATH_MAX],
+                               int *ret_fd, struct error *err)
 {
     const char *slash = strrchr(path, '/');
     int folder_len = slash == NULL ? 0 : (int)(slash - path) + 1;

@@ -26,9 +26,8 @@ static void what_is_appended_can_be_read_back(void)
 
 static void leb_numbers_come_back_the_same(void)
 {
-    static const int64_t values[] = {0,     1,     -1,       63,        64,        -64,      -65,
-                                     8191,  -8192, -8193,    INT32_MAX, INT32_MIN, INT64_MAX,
-                                     INT64_MIN};
+    static const int64_t values[] = {
+        0, 1, -1, 63, 64, -64, -65, 8191, -8192, -8193, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
     struct buf b = {0};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         buf_leb_s64(&b, values[i]);

@@ -7,21 +7,21 @@
 /* What one call writes to standard error. */
 static char written[8192];
 
-#define CAPTURE(call)                                                        \
-    do {                                                                     \
-        int ends[2];                                                         \
-        int saved = dup(STDERR_FILENO);                                      \
-        if (pipe(ends) != 0 || saved < 0) {                                  \
-            abort();                                                         \
-        }                                                                    \
-        dup2(ends[1], STDERR_FILENO);                                        \
-        close(ends[1]);                                                      \
-        call;                                                                \
-        dup2(saved, STDERR_FILENO);                                          \
-        close(saved);                                                        \
-        ssize_t got = read(ends[0], written, sizeof written - 1);            \
-        written[got > 0 ? got : 0] = '\0';                                   \
-        close(ends[0]);                                                      \
+#define CAPTURE(call)                                             \
+    do {                                                          \
+        int ends[2];                                              \
+        int saved = dup(STDERR_FILENO);                           \
+        if (pipe(ends) != 0 || saved < 0) {                       \
+            abort();                                              \
+        }                                                         \
+        dup2(ends[1], STDERR_FILENO);                             \
+        close(ends[1]);                                           \
+        call;                                                     \
+        dup2(saved, STDERR_FILENO);                               \
+        close(saved);                                             \
+        ssize_t got = read(ends[0], written, sizeof written - 1); \
+        written[got > 0 ? got : 0] = '\0';                        \
+        close(ends[0]);                                           \
     } while (0)
 
 static void a_line_has_level_event_and_pairs(void)

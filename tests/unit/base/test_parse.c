@@ -72,7 +72,8 @@ static void durations_have_fractions_and_units(void)
 static void other_durations_are_refused(void)
 {
     uint64_t v = 7;
-    static const char *const bad[] = {"", "s", "1.", ".5", "1.s", "1us", "1 s", "-1", "1.5.5", "1S"};
+    static const char *const bad[] = {"",    "s",   "1.", ".5",    "1.s",
+                                      "1us", "1 s", "-1", "1.5.5", "1S"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         CHECK_EQ(parse_duration(bad[i], UINT64_MAX, &v), ST_INVAL);
     }

@@ -17,7 +17,6 @@
 #undef strtok
 #undef gmtime
 #undef localtime
-#pragma GCC poison strcpy strcat strncpy sprintf vsprintf atoi atol atoll strtok gmtime localtime \
-    rand srand system alloca
+#pragma GCC poison strcpy strcat strncpy sprintf vsprintf atoi atol atoll strtok gmtime localtime rand srand system alloca
 
 #endif

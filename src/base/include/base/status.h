@@ -9,23 +9,23 @@
 /* One value for each decision that a caller can take. */
 typedef enum status {
     ST_OK = 0,
-    ST_INVAL,    /* the caller's argument is wrong */
-    ST_NOMEM,    /* memory or address space ran out */
-    ST_LIMIT,    /* a named limit was reached */
-    ST_IO,       /* the operating system refused; see errno text in the error */
-    ST_NOTFOUND, /* no such file, export or object */
-    ST_EXIST,    /* it is there already */
-    ST_PERM,     /* not granted */
-    ST_CORRUPT,  /* a checksum or structure is wrong */
-    ST_FORMAT,   /* malformed input */
-    ST_INVALID,  /* well-formed input that breaks the rules of its format */
+    ST_INVAL,       /* the caller's argument is wrong */
+    ST_NOMEM,       /* memory or address space ran out */
+    ST_LIMIT,       /* a named limit was reached */
+    ST_IO,          /* the operating system refused; see errno text in the error */
+    ST_NOTFOUND,    /* no such file, export or object */
+    ST_EXIST,       /* it is there already */
+    ST_PERM,        /* not granted */
+    ST_CORRUPT,     /* a checksum or structure is wrong */
+    ST_FORMAT,      /* malformed input */
+    ST_INVALID,     /* well-formed input that breaks the rules of its format */
     ST_UNSUPPORTED, /* valid, but this build, CPU or version cannot do it */
-    ST_LINK,     /* an import has no provider or the wrong type */
-    ST_TRAP,     /* the guest trapped */
-    ST_EXIT,     /* the guest ended by itself with an exit code */
-    ST_EXCEPTION, /* a wasm exception left the outermost function */
-    ST_STOPPED,  /* stopped on request */
-    ST_AGAIN,    /* would block */
+    ST_LINK,        /* an import has no provider or the wrong type */
+    ST_TRAP,        /* the guest trapped */
+    ST_EXIT,        /* the guest ended by itself with an exit code */
+    ST_EXCEPTION,   /* a wasm exception left the outermost function */
+    ST_STOPPED,     /* stopped on request */
+    ST_AGAIN,       /* would block */
     ST_COUNT
 } status_t;
 

@@ -10,7 +10,8 @@
 
 /* Append the whole file to *out; the file may also be a pipe. ST_LIMIT above max_bytes.
  * After an error *out is as it was. */
-CHECKED status_t file_read(const char *path, uint64_t max_bytes, struct buf *out, struct error *err);
+CHECKED status_t file_read(const char *path, uint64_t max_bytes, struct buf *out,
+                           struct error *err);
 
 /* A file as bytes, read-only and private; valid while another process replaces (not rewrites) it.
  * Zeroed memory is a valid mapping of nothing. */

@@ -1,0 +1,59 @@
+# The commands of this repository. Everything is built by CMake into build/<preset>/; this file installs
+# what is missing (tools/deps) and calls it.
+
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+SOAK_MINUTES ?= 60
+export JOBS FUZZ_SECONDS SOAK_MINUTES
+
+.PHONY: all demo check bench asan tsan fuzz aarch64 soak lint install deps clean help
+
+all: deps
+	@tools/build release
+
+demo: all
+	@examples/demo
+
+check:
+	@tools/check
+
+bench: all
+	@bench/run
+
+asan tsan: deps
+	@tools/build $@
+	@ctest --preset $@ -j $(JOBS)
+
+aarch64: deps
+	@tools/build $@
+
+fuzz: deps
+	@tools/build fuzz
+	@tools/fuzz
+
+soak: all
+	@tools/soak
+
+lint: all
+	@tools/lint
+
+install: all
+	@cmake --install build/release --prefix $(PREFIX)
+
+deps:
+	@tools/deps
+
+clean:
+	rm -rf build
+
+help:
+	@echo "make            build the release preset: programs in build/release/bin"
+	@echo "make demo       compile real programs and run them as cells"
+	@echo "make check      every test: release, asan + ubsan, tsan, aarch64, lint"
+	@echo "make bench      measure, print tables, write JSON"
+	@echo "make asan|tsan  build and test with that sanitizer"
+	@echo "make fuzz       run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)"
+	@echo "make soak       repeat the tests for SOAK_MINUTES=$(SOAK_MINUTES)"
+	@echo "make lint       format, banned calls, layers, sizes, what programs link"
+	@echo "make install    copy programs, manual pages and guest sysroot to PREFIX=$(PREFIX)"

@@ -1,0 +1,13 @@
+# Toolchain of the preset aarch64: Debian's cross gcc; tests run under qemu-user where it is there.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_ASM_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_EXE_LINKER_FLAGS_INIT -static)
+set(CMAKE_FIND_ROOT_PATH /usr/aarch64-linux-gnu)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+find_program(CLOUDSKIN_QEMU qemu-aarch64-static)
+if(CLOUDSKIN_QEMU)
+  set(CMAKE_CROSSCOMPILING_EMULATOR ${CLOUDSKIN_QEMU})
+endif()
