@@ -80,7 +80,8 @@ static status_t alloc_offsets(const struct module *m, struct arena *a, struct ab
     l->mem_off = arena_alloc(a, m->mem_count, sizeof(int32_t));
     l->tag_off = arena_alloc(a, m->tag_count, sizeof(int32_t));
     l->sig_off = arena_alloc(a, m->type_count, sizeof(int32_t));
-    if (!l->global_off || !l->func_off || !l->table_off || !l->mem_off || !l->tag_off || !l->sig_off)
+    if (!l->global_off || !l->func_off || !l->table_off || !l->mem_off || !l->tag_off ||
+        !l->sig_off)
         return ST_NOMEM;
     return ST_OK;
 }

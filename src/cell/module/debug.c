@@ -1,5 +1,6 @@
 #include "cell/module/debug.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cursor.h"

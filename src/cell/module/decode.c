@@ -8,9 +8,9 @@
 
 /* Place of each section in a module. Custom sections stand anywhere. */
 static const uint8_t section_rank[SECTION_COUNT] = {
-    [SECTION_TYPE] = 1,   [SECTION_IMPORT] = 2, [SECTION_FUNC] = 3,        [SECTION_TABLE] = 4,
-    [SECTION_MEM] = 5,    [SECTION_TAG] = 6,    [SECTION_GLOBAL] = 7,      [SECTION_EXPORT] = 8,
-    [SECTION_START] = 9,  [SECTION_ELEM] = 10,  [SECTION_DATA_COUNT] = 11, [SECTION_CODE] = 12,
+    [SECTION_TYPE] = 1,  [SECTION_IMPORT] = 2, [SECTION_FUNC] = 3,        [SECTION_TABLE] = 4,
+    [SECTION_MEM] = 5,   [SECTION_TAG] = 6,    [SECTION_GLOBAL] = 7,      [SECTION_EXPORT] = 8,
+    [SECTION_START] = 9, [SECTION_ELEM] = 10,  [SECTION_DATA_COUNT] = 11, [SECTION_CODE] = 12,
     [SECTION_DATA] = 13,
 };
 
@@ -21,12 +21,18 @@ static const struct {
     enum section_id id;
     section_decode *decode;
 } section_steps[] = {
-    {SECTION_TYPE, decode_types},   {SECTION_IMPORT, decode_imports},
-    {SECTION_FUNC, decode_funcs},   {SECTION_TABLE, decode_tables},
-    {SECTION_MEM, decode_mems},     {SECTION_TAG, decode_tags},
-    {SECTION_GLOBAL, decode_globals}, {SECTION_EXPORT, decode_exports},
-    {SECTION_START, decode_start},  {SECTION_ELEM, decode_elems},
-    {SECTION_DATA_COUNT, decode_data_count}, {SECTION_CODE, decode_code},
+    {SECTION_TYPE, decode_types},
+    {SECTION_IMPORT, decode_imports},
+    {SECTION_FUNC, decode_funcs},
+    {SECTION_TABLE, decode_tables},
+    {SECTION_MEM, decode_mems},
+    {SECTION_TAG, decode_tags},
+    {SECTION_GLOBAL, decode_globals},
+    {SECTION_EXPORT, decode_exports},
+    {SECTION_START, decode_start},
+    {SECTION_ELEM, decode_elems},
+    {SECTION_DATA_COUNT, decode_data_count},
+    {SECTION_CODE, decode_code},
     {SECTION_DATA, decode_datas},
 };
 

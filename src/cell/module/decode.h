@@ -49,7 +49,8 @@ struct decoder {
 /* Turn the failure of c, which reads inside a section, into ST_FORMAT. */
 CHECKED status_t decode_fail(const struct decoder *d, const struct cursor *c);
 /* The same for a reason found at the present offset. */
-CHECKED status_t decode_malformed(const struct decoder *d, const struct cursor *c, const char *reason);
+CHECKED status_t decode_malformed(const struct decoder *d, const struct cursor *c,
+                                  const char *reason);
 
 /* Read the number of items of a vector.
  * max: its limit, what: plural for the message, item_bytes: least size of an item, so that the count

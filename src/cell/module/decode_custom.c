@@ -13,8 +13,8 @@ status_t decode_custom(struct decoder *d, struct cursor *c)
                          DECODE_CUSTOMS_MAX);
     if (m->custom_count == d->custom_cap) {
         uint32_t cap = d->custom_cap == 0 ? 8 : d->custom_cap * 2;
-        struct module_custom *customs =
-            decode_grow(d, m->customs, m->custom_count, cap, sizeof(*customs));
+        struct module_custom *customs = decode_grow(d, m->customs, m->custom_count, cap,
+                                                    sizeof(*customs));
         if (!customs)
             return ST_NOMEM;
         m->customs = customs;

@@ -29,8 +29,9 @@ status_t decode_count(const struct decoder *d, struct cursor *c, uint32_t max, c
     if (c->failed)
         return decode_fail(d, c);
     if (count > cursor_left(c) / item_bytes)
-        return error_set(d->err, ST_FORMAT, off, "unexpected end of section or function: %u %s in %zu bytes",
-                         count, what, cursor_left(c));
+        return error_set(d->err, ST_FORMAT, off,
+                         "unexpected end of section or function: %u %s in %zu bytes", count, what,
+                         cursor_left(c));
     if (count > max)
         return error_set(d->err, ST_LIMIT, off, "too many %s: %u, at most %u", what, count, max);
     *ret_count = count;

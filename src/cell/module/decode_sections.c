@@ -137,8 +137,8 @@ status_t decode_globals(struct decoder *d, struct cursor *c)
 
     if (st != ST_OK)
         return st;
-    struct module_global *globals =
-        decode_grow(d, m->globals, m->global_count, total, sizeof(*globals));
+    struct module_global *globals = decode_grow(d, m->globals, m->global_count, total,
+                                                sizeof(*globals));
     if (!globals)
         return ST_NOMEM;
     m->globals = globals;

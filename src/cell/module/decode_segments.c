@@ -12,8 +12,8 @@ static status_t read_elem_entries(struct decoder *d, struct cursor *c, uint32_t 
                                   uint32_t *ret_count)
 {
     uint64_t off = cursor_offset(c);
-    status_t st =
-        decode_count(d, c, MODULE_TABLE_ENTRIES_MAX, "segment elements", item_bytes, ret_count);
+    status_t st = decode_count(d, c, MODULE_TABLE_ENTRIES_MAX, "segment elements", item_bytes,
+                               ret_count);
 
     if (st != ST_OK)
         return st;

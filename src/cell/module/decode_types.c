@@ -100,7 +100,8 @@ static status_t read_limits(const struct decoder *d, struct cursor *c, uint8_t f
     return ST_OK;
 }
 
-status_t decode_table_type(const struct decoder *d, struct cursor *c, struct module_table *ret_table)
+status_t decode_table_type(const struct decoder *d, struct cursor *c,
+                           struct module_table *ret_table)
 {
     uint64_t off = cursor_offset(c);
     struct limits *l = &ret_table->limits;
@@ -128,8 +129,7 @@ status_t decode_mem_type(const struct decoder *d, struct cursor *c, struct modul
     if (st != ST_OK)
         return st;
     if (l->min > WASM_PAGES_MAX || (l->has_max && l->max > WASM_PAGES_MAX))
-        return error_set(d->err, ST_INVALID, off,
-                         "memory size must be at most 65536 pages (4GiB)");
+        return error_set(d->err, ST_INVALID, off, "memory size must be at most 65536 pages (4GiB)");
     if (l->has_max && l->min > l->max)
         return error_set(d->err, ST_INVALID, off, "size minimum must not be greater than maximum");
     if (l->shared && !l->has_max)
@@ -197,8 +197,8 @@ static void *grow_space(struct decoder *d, enum extern_kind kind, void *items, u
 static status_t import_func(struct decoder *d, struct cursor *c, uint32_t *ret_index)
 {
     struct module *m = d->m;
-    struct module_func *funcs =
-        grow_space(d, EXTERN_FUNC, m->funcs, m->func_count, sizeof(*m->funcs));
+    struct module_func *funcs = grow_space(d, EXTERN_FUNC, m->funcs, m->func_count,
+                                           sizeof(*m->funcs));
 
     if (!funcs)
         return ST_NOMEM;
@@ -216,8 +216,8 @@ static status_t import_func(struct decoder *d, struct cursor *c, uint32_t *ret_i
 static status_t import_table(struct decoder *d, struct cursor *c, uint32_t *ret_index)
 {
     struct module *m = d->m;
-    struct module_table *tables =
-        grow_space(d, EXTERN_TABLE, m->tables, m->table_count, sizeof(*m->tables));
+    struct module_table *tables = grow_space(d, EXTERN_TABLE, m->tables, m->table_count,
+                                             sizeof(*m->tables));
 
     if (!tables)
         return ST_NOMEM;
@@ -253,8 +253,8 @@ static status_t import_mem(struct decoder *d, struct cursor *c, uint32_t *ret_in
 static status_t import_global(struct decoder *d, struct cursor *c, uint32_t *ret_index)
 {
     struct module *m = d->m;
-    struct module_global *globals =
-        grow_space(d, EXTERN_GLOBAL, m->globals, m->global_count, sizeof(*m->globals));
+    struct module_global *globals = grow_space(d, EXTERN_GLOBAL, m->globals, m->global_count,
+                                               sizeof(*m->globals));
 
     if (!globals)
         return ST_NOMEM;

@@ -1,9 +1,9 @@
 #include "utf8.h"
 
 struct lead {
-    size_t tail;     /* bytes that follow */
-    uint8_t low;     /* range of the first of them, which excludes long forms, */
-    uint8_t high;    /* surrogates and what is above U+10FFFF */
+    size_t tail;  /* bytes that follow */
+    uint8_t low;  /* range of the first of them, which excludes long forms, */
+    uint8_t high; /* surrogates and what is above U+10FFFF */
 };
 
 static bool lead_read(uint8_t b, struct lead *ret_lead)

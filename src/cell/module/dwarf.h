@@ -9,9 +9,9 @@
 
 enum dwarf_limit {
     DWARF_ROWS_MAX = 1 << 24,
-    DWARF_FILES_MAX = 1 << 20,          /* distinct ones of all units */
-    DWARF_UNIT_ENTRIES_MAX = 1 << 20,   /* directories, or files, of one unit */
-    DWARF_PATH_BYTES_MAX = 4096,        /* longer parts are cut */
+    DWARF_FILES_MAX = 1 << 20,        /* distinct ones of all units */
+    DWARF_UNIT_ENTRIES_MAX = 1 << 20, /* directories, or files, of one unit */
+    DWARF_PATH_BYTES_MAX = 4096,      /* longer parts are cut */
     DWARF_PATHS_SUM_BYTES_MAX = 1 << 26,
 };
 
