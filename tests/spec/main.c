@@ -24,7 +24,7 @@ static const struct {
     {"extended-const", FEATURE_EXTENDED_CONST},
     {"tail-call", FEATURE_TAIL_CALL},
     {"exception-handling", FEATURE_TAIL_CALL | FEATURE_EXCEPTIONS},
-    {"exception-handling-legacy", FEATURE_LEGACY_EXCEPTIONS},
+    {"exception-handling-legacy", FEATURE_TAIL_CALL | FEATURE_LEGACY_EXCEPTIONS},
     {"multi-memory", FEATURE_MULTI_MEMORY},
 };
 enum { FOLDER_COUNT = sizeof(folders) / sizeof(folders[0]) };

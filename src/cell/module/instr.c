@@ -142,13 +142,16 @@ static struct block_type read_block_type(struct cursor *c, feature_set_t feature
     return bt;
 }
 
+/* With several memories bit 6 of the flags says that an index follows, and what is left of them is an
+ * alignment that validation refuses; before that 32 and more were malformed. */
 static void read_memarg(struct cursor *c, feature_set_t features, struct instr *i)
 {
     const uint8_t *at = c->pos;
     uint32_t flags = read_u32(c);
-    bool has_mem = (features & FEATURE_MULTI_MEMORY) && (flags & 0x40);
+    bool multi = (features & FEATURE_MULTI_MEMORY) != 0;
+    bool has_mem = multi && (flags & 0x40);
     i->align_log2 = has_mem ? flags & ~0x40u : flags;
-    if (i->align_log2 >= 32 && !c->failed) {
+    if (flags >= (multi ? 0x80 : 0x20) && !c->failed) {
         c->pos = at;
         cursor_fail(c, "malformed memop flags");
     }
