@@ -14,7 +14,9 @@ target_compile_options(cs_flags INTERFACE
 target_compile_definitions(cs_flags INTERFACE _GNU_SOURCE CLOUDSKIN_VERSION="${PROJECT_VERSION}")
 if(CLOUDSKIN_SANITIZE)
   target_compile_options(cs_flags INTERFACE -fsanitize=${CLOUDSKIN_SANITIZE} -fno-sanitize-recover=all
-    -fno-omit-frame-pointer)
+    -fno-omit-frame-pointer
+    # gcc sees conversions and uninitialised uses in the code that the sanitizers add
+    -Wno-conversion -Wno-sign-conversion $<$<C_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(cs_flags INTERFACE -fsanitize=${CLOUDSKIN_SANITIZE})
 endif()
 if(CLOUDSKIN_FUZZ)

@@ -11,10 +11,10 @@ void buf_done(struct buf *b)
     *b = (struct buf){0};
 }
 
-/* Room for len more bytes and their place, or NULL. */
+/* Room for len more bytes and their place, or NULL: no memory, or nothing to place. */
 static uint8_t *extend(struct buf *b, size_t len)
 {
-    if (b->failed) {
+    if (b->failed || len == 0) {
         return NULL;
     }
     if (len > b->cap - b->len) {
@@ -43,7 +43,7 @@ static uint8_t *extend(struct buf *b, size_t len)
 void buf_bytes(struct buf *b, const void *data, size_t len)
 {
     uint8_t *place = extend(b, len);
-    if (place != NULL && len > 0) {
+    if (place != NULL) {
         memcpy(place, data, len);
     }
 }
@@ -51,7 +51,7 @@ void buf_bytes(struct buf *b, const void *data, size_t len)
 void buf_fill(struct buf *b, uint8_t value, size_t len)
 {
     uint8_t *place = extend(b, len);
-    if (place != NULL && len > 0) {
+    if (place != NULL) {
         memset(place, value, len);
     }
 }

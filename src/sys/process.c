@@ -124,6 +124,10 @@ status_t process_start(const char *path, char *const argv[], const struct proces
     static const struct process_options defaults;
     int ends[2] = {-1, -1};
     options = options != NULL ? options : &defaults;
+    /* asked beforehand as well, since under an emulator posix_spawn does not see that exec failed */
+    if (access(path, X_OK) != 0) {
+        return error_set_errno(err, errno, "%s", path);
+    }
     if (options->report_fd != 0 && pipe2(ends, O_CLOEXEC) != 0) {
         return error_set_errno(err, errno, "pipe for %s", path);
     }

@@ -5,24 +5,22 @@ static void memory_is_zeroed_aligned_and_apart(void)
 {
     struct arena a = {0};
     uint8_t *pieces[500];
+    bool zeroed = true, apart = true;
     for (size_t i = 0; i < 500; i++) {
         pieces[i] = arena_alloc(&a, i, 3);
         CHECK(pieces[i] != NULL);
         CHECK_EQ((uintptr_t)pieces[i] % 16, 0);
         for (size_t k = 0; k < 3 * i; k++) {
-            if (pieces[i][k] != 0) {
-                CHECK(!"zeroed");
-            }
+            zeroed = zeroed && pieces[i][k] == 0;
         }
         memset(pieces[i], (int)(i & 0xff), 3 * i);
     }
     for (size_t i = 0; i < 500; i++) {
         for (size_t k = 0; k < 3 * i; k++) {
-            if (pieces[i][k] != (i & 0xff)) {
-                CHECK(!"apart");
-            }
+            apart = apart && pieces[i][k] == (i & 0xff);
         }
     }
+    CHECK(zeroed && apart);
     arena_done(&a);
     CHECK(a.head == NULL && a.used_bytes == 0);
 }
