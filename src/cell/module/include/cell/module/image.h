@@ -155,6 +155,16 @@ const struct image_range *image_range_find(const struct image *img, uint32_t cod
 const struct image_unwind *image_unwind_find(const struct image *img, uint32_t code_off);
 uint32_t image_wasm_off_find(const struct image *img, uint32_t code_off); /* 0: unknown */
 const struct line_row *image_line_find(const struct image *img, uint32_t wasm_off); /* file is in range */
+/* A section as the file's table lists it, for tools. */
+struct image_section_info {
+    const char *name; /* static */
+    uint64_t off;
+    uint64_t len;
+    uint32_t rows; /* 0: not a table */
+};
+enum { IMAGE_SECTION_COUNT = 13 };
+/* Fill one entry per section of an image that image_decode accepts. */
+void image_section_list(const void *data, struct image_section_info ret_sections[IMAGE_SECTION_COUNT]);
 /* Names of a decoded image, borrowed from it; empty when there is none. */
 struct name image_func_name(const struct image *img, uint32_t func);
 struct name image_file_name(const struct image *img, uint32_t file);
