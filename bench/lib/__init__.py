@@ -1,0 +1,1 @@
+"""The benches: what is measured, against what, and how it is written down."""

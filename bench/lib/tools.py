@@ -1,0 +1,123 @@
+"""Where programs and results are, and how commands are run."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+BENCH = Path(__file__).resolve().parent.parent
+ROOT = BENCH.parent
+BUILD = Path(os.environ.get("CLOUDSKIN_BUILD", ROOT / "build" / "release"))
+OUT = ROOT / "build" / "bench"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cloudskin"
+
+COMMAND_TIMEOUT_S = 900
+
+
+class BenchError(Exception):
+    """A measurement that cannot be made, with the reason."""
+
+
+def program(name):
+    """Path of one of the project's programs."""
+    path = BUILD / "bin" / name
+    if not path.exists():
+        raise BenchError(f"{name} is not built (run make)")
+    return str(path)
+
+
+def host_program(name):
+    """Path of a program of the host."""
+    path = shutil.which(name)
+    if path is None:
+        raise BenchError(f"{name} is not installed")
+    return path
+
+
+def run(command, env=None, cwd=None):
+    """Run to the end and return it; BenchError with the first line of its complaint when it fails."""
+    try:
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, env=env, cwd=cwd,
+                              errors="replace", timeout=COMMAND_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"{Path(str(command[0])).name}: no end within {COMMAND_TIMEOUT_S} s") from None
+    if done.returncode != 0:
+        lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        reason = "; ".join(lines[:4]) if lines else f"exit status {done.returncode}"
+        raise BenchError(f"{Path(str(command[0])).name}: {reason[:300]}")
+    return done
+
+
+def stamp(command, inputs):
+    """A key that changes with the command and with the content of its inputs."""
+    key = hashlib.sha256("\0".join(str(c) for c in command).encode())
+    for path in inputs:
+        key.update(Path(path).read_bytes())
+    return key.hexdigest()
+
+
+def make(target, command, inputs):
+    """Run command, which writes target, unless that was done before with the same inputs."""
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    tool = shutil.which(str(command[0])) or str(command[0])
+    mark = target.with_name(target.name + ".stamp")
+    key = stamp(command, [*inputs, os.path.realpath(tool)])
+    if not target.exists() or not mark.exists() or mark.read_text() != key:
+        run(command)
+        mark.write_text(key)
+    return str(target)
+
+
+CPU_LEVELS = (
+    ("x86-64-v4", {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}),
+    ("x86-64-v3", {"avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "abm"}),
+    ("x86-64-v2", {"sse4_1", "sse4_2", "ssse3", "popcnt", "cx16"}),
+)
+
+
+def cpu_level():
+    """The best level that this machine runs, as cloudskin-aot names it."""
+    if platform.machine() == "aarch64":
+        return "aarch64"
+    flags = set()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("flags"):
+            flags = set(line.split(":", 1)[1].split())
+            break
+    level = ""
+    for name, needed in reversed(CPU_LEVELS):
+        if not needed <= flags:
+            break
+        level = name
+    if not level:
+        raise BenchError("this CPU is below x86-64-v2")
+    return level
+
+
+def march(level):
+    """Flags that make clang compile for a level."""
+    return ["-march=armv8-a"] if level == "aarch64" else [f"-march={level}"]
+
+
+def machine():
+    """What the figures depend on."""
+    model = "unknown"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+            break
+    clang = run([host_program("clang-19"), "--version"]).stdout.splitlines()[0]
+    return {"cpu": model, "cpus": os.cpu_count(), "level": cpu_level(), "kernel": platform.release(),
+            "clang": clang, "load": round(os.getloadavg()[0], 2)}
+
+
+def save(name, result):
+    """Write one row's result as build/bench/NAME.json."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    path = OUT / f"{name}.json"
+    path.write_text(json.dumps({"row": name, "machine": machine(), **result}, indent=1) + "\n")
+    return path
