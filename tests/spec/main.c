@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/parse.h"
+#include "cache.h"
 #include "spec.h"
 
 /* Runs the official test scripts of the folders named on the command line. Each script has its own
@@ -32,14 +33,15 @@ enum { FOLDER_COUNT = sizeof(folders) / sizeof(folders[0]) };
 struct settings {
     const char *archive;
     const char *work;
-    const char *only; /* one script of a folder */
+    const char *only;  /* one script of a folder */
+    const char *cache; /* "user": the user's cache folder; NULL: none */
     uint32_t jobs;
     struct spec_options opt;
 };
 
 static const char usage[] =
-    "usage: %s --archive FILE --work DIR [--cache DIR] [--jobs N] [--opt 0..3] [--level NAME]\n"
-    "          [--only SCRIPT.json] [--wording] FOLDER...|all\n";
+    "usage: %s --archive FILE --work DIR [--cache DIR|user] [--jobs N] [--opt 0..3]\n"
+    "          [--level NAME] [--only SCRIPT.json] [--wording] FOLDER...|all\n";
 
 /* What a script's process has left to say; shared with it. */
 struct slot {
@@ -94,6 +96,7 @@ static void add(struct spec_counts *sum, const struct spec_counts *c)
     sum->text += c->text;
     sum->not_run += c->not_run;
     sum->wording += c->wording;
+    sum->outdated += c->outdated;
     sum->files += c->files;
 }
 
@@ -102,6 +105,8 @@ static void print_counts(const char *name, const struct spec_counts *c)
     printf("%s: %u scripts, %u passed, %u failed", name, c->files, c->passed, c->failed);
     if (c->not_run > 0)
         printf(", %u need execution", c->not_run);
+    if (c->outdated > 0)
+        printf(", %u contradict WebAssembly 2.0", c->outdated);
     printf("; %u text format, no binary; %u refused in other words\n", c->text, c->wording);
 }
 
@@ -149,6 +154,7 @@ static int run_folder(size_t folder, const char *root, struct settings *set)
         free(names[k]);
     }
     free(names);
+    set->opt.folder = folders[folder].name;
     set->opt.folder_path = path;
     set->opt.features = folders[folder].features;
     int rc = run_all(slots, used, set);
@@ -178,7 +184,7 @@ static bool parse_settings(int argc, char **argv, struct settings *ret_set)
         else if (c == 'w')
             ret_set->work = optarg;
         else if (c == 'c')
-            ret_set->opt.cache_path = optarg;
+            ret_set->cache = optarg;
         else if (c == 'o')
             ret_set->only = optarg;
         else if (c == 'W')
@@ -193,6 +199,44 @@ static bool parse_settings(int argc, char **argv, struct settings *ret_set)
             return false;
     }
     return ret_set->archive && ret_set->work && optind < argc;
+}
+
+static char *user_cache(void)
+{
+    const char *own = getenv("CLOUDSKIN_CACHE"), *xdg = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    if (own && *own)
+        return spec_format("%s/spec", own);
+    if (xdg && *xdg)
+        return spec_format("%s/cloudskin/spec", xdg);
+    return home && *home ? spec_format("%s/.cache/cloudskin/spec", home) : NULL;
+}
+
+static status_t open_cache(struct settings *set, struct error *err)
+{
+    char *opened = NULL;
+    char *base = strcmp(set->cache, "user") == 0 ? user_cache() : spec_format("%s", set->cache);
+    if (!base)
+        return ST_OK;
+    status_t st = cache_open(base, &opened, err);
+    set->opt.cache_path = opened;
+    free(base);
+    return st;
+}
+
+static int run_named(const char *name, const char *root, struct settings *set)
+{
+    bool known = false;
+    int rc = 0;
+    for (size_t k = 0; k < FOLDER_COUNT; k++) {
+        if (strcmp(name, "all") != 0 && strcmp(name, folders[k].name) != 0)
+            continue;
+        known = true;
+        rc |= run_folder(k, root, set);
+    }
+    if (!known)
+        fprintf(stderr, "unknown folder %s\n", name);
+    return known ? rc : 1;
 }
 
 int main(int argc, char **argv)
@@ -213,19 +257,12 @@ int main(int argc, char **argv)
         return EXIT_SKIPPED;
     if (st != ST_OK)
         return 1;
-    for (int a = optind; a < argc; a++) {
-        bool known = false;
-        for (size_t k = 0; k < FOLDER_COUNT; k++) {
-            if (strcmp(argv[a], "all") != 0 && strcmp(argv[a], folders[k].name) != 0)
-                continue;
-            known = true;
-            rc |= run_folder(k, root, &set);
-        }
-        if (!known) {
-            fprintf(stderr, "unknown folder %s\n", argv[a]);
-            rc = 1;
-        }
+    if (set.cache && open_cache(&set, &err) != ST_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
     }
+    for (int a = optind; a < argc; a++)
+        rc |= run_named(argv[a], root, &set);
     free(root);
     return rc;
 }
