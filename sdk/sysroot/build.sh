@@ -1,0 +1,60 @@
+#!/bin/sh
+# build.sh            build the guest sysroot unless it is there
+# build.sh --path     print where it is or will be
+# The sysroot is cached outside the build tree under a name that is the hash of this recipe.
+set -eu
+here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+# shellcheck source=../fetch.sh
+. "$here/../fetch.sh"
+
+recipe_files() {
+    find "$here" -type f ! -name '*~' | LC_ALL=C sort
+}
+key() {
+    recipe_files | xargs -d '\n' cat | sha256sum | cut -c1-16
+}
+
+sysroot=$cloudskin_deps/sysroot-$(key)
+case ${1:-} in
+--path)
+    # While the recipe is being worked on, the last one that was built serves.
+    [ -f "$sysroot/.complete" ] || [ ! -d "$cloudskin_deps/sysroot" ] || sysroot=$cloudskin_deps/sysroot
+    echo "$sysroot"
+    exit
+    ;;
+esac
+[ -f "$sysroot/.complete" ] && exit 0
+
+for program in clang-19 wasm-ld-19 llvm-ar-19 llvm-ranlib-19 make xz python3 flock; do
+    command -v $program >/dev/null || {
+        echo "sysroot: $program is missing (tools/deps installs it)" >&2
+        exit 1
+    }
+done
+# shellcheck source=pins
+. "$here/pins"
+mkdir -p "$cloudskin_deps"
+exec 9>"$cloudskin_deps/sysroot.lock"
+flock 9
+[ -f "$sysroot/.complete" ] && exit 0
+
+fetch_pypi "$wheel_package" "$wheel_file" "$wheel_sha256"
+fetch_debian "$musl_suite" musl "$musl_file" "$musl_sha256"
+fetch_debian "$wasilibc_suite" wasi-libc "$wasilibc_file" "$wasilibc_sha256"
+fetch_debian "$llvm_suite" llvm-toolchain-19 "$llvm_file" "$llvm_sha256"
+
+echo "sysroot: building the guest C and C++ libraries (some minutes, once)"
+work=$sysroot.work
+rm -rf "$work"
+mkdir -p "$work/out"
+"$here/unpack.sh" "$cloudskin_downloads" "$work/src"
+for variant in wasm32-wasi; do
+    make -s -j"$(nproc)" -f "$here/Makefile" SRC="$work/src" OUT="$work/out" OBJ="$work/obj/$variant" \
+        VARIANT=$variant all
+done
+touch "$work/out/.complete"
+rm -rf "$sysroot"
+mv "$work/out" "$sysroot"
+rm -rf "$work"
+ln -sfn "$(basename "$sysroot")" "$cloudskin_deps/sysroot"
+echo "sysroot: $sysroot"

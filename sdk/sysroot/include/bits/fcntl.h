@@ -1,0 +1,12 @@
+/* Numbers of fcntl that wasi-libc leaves out; Linux's. */
+#define F_DUPFD 0
+#define F_GETLK 5
+#define F_SETLK 6
+#define F_SETLKW 7
+#define F_SETOWN 8
+#define F_GETOWN 9
+#define F_DUPFD_CLOEXEC 1030
+
+#define F_RDLCK 0
+#define F_WRLCK 1
+#define F_UNLCK 2

@@ -1,0 +1,62 @@
+# Which files of the C library are compiled: sources of musl, with those of wasi-libc laid over them.
+# What musl does with system calls (stdio's files, processes, signals, threads) is wasi-libc's or ours (libc/*.c).
+
+m := $(SRC)/libc/musl/src
+b := $(SRC)/libc/libc-bottom-half
+
+musl_whole := complex conf crypt ctype locale math multibyte prng regex search stdio stdlib string
+
+musl_picked := \
+  misc/a64l misc/basename misc/dirname misc/dl misc/ffs misc/ffsl misc/ffsll misc/fmtmsg misc/getdomainname \
+  misc/gethostid misc/getopt misc/getopt_long misc/getsubopt misc/nftw misc/realpath \
+  malloc/reallocarray errno/strerror \
+  network/htonl network/htons network/ntohl network/ntohs network/inet_ntop network/inet_pton \
+  network/inet_aton network/inet_ntoa network/inet_addr network/in6addr_any network/in6addr_loopback \
+  fenv/fenv fenv/fesetround fenv/feupdateenv fenv/fesetexceptflag fenv/fegetexceptflag fenv/feholdexcept \
+  exit/exit exit/atexit exit/assert exit/quick_exit exit/at_quick_exit \
+  time/strftime time/asctime time/asctime_r time/ctime time/ctime_r time/wcsftime time/strptime \
+  time/difftime time/timegm time/ftime time/gmtime time/gmtime_r time/timespec_get time/getdate \
+  time/localtime time/localtime_r time/mktime time/__tm_to_secs time/__month_to_secs \
+  time/__secs_to_tm time/__year_to_secs time/__tz \
+  fcntl/creat dirent/alphasort dirent/versionsort \
+  env/__stack_chk_fail env/clearenv env/getenv env/putenv env/setenv env/unsetenv \
+  unistd/posix_close stat/futimesat legacy/getpagesize legacy/err legacy/ftw legacy/getloadavg \
+  temp/mkdtemp temp/mkostemp temp/mkostemps temp/mkstemp temp/mkstemps temp/mktemp \
+  signal/sigaddset signal/sigandset signal/sigdelset signal/sigemptyset signal/sigfillset signal/sigisemptyset \
+  signal/sigismember signal/sigorset signal/psignal signal/psiginfo network/gai_strerror network/hstrerror \
+  internal/defsysinfo internal/floatscan internal/intscan internal/libc internal/shgetc
+
+musl_threads_common := \
+  default_attr pthread_attr_destroy pthread_attr_get pthread_attr_init pthread_attr_setdetachstate \
+  pthread_attr_setguardsize pthread_attr_setschedparam pthread_attr_setstack pthread_attr_setstacksize \
+  pthread_barrierattr_destroy pthread_barrierattr_init pthread_barrierattr_setpshared \
+  pthread_cancel pthread_cleanup_push pthread_condattr_destroy pthread_condattr_init \
+  pthread_condattr_setclock pthread_condattr_setpshared pthread_equal pthread_getspecific \
+  pthread_key_create pthread_mutex_destroy pthread_mutex_init pthread_mutexattr_destroy \
+  pthread_mutexattr_init pthread_mutexattr_setprotocol pthread_mutexattr_setpshared \
+  pthread_mutexattr_setrobust pthread_mutexattr_settype pthread_rwlock_destroy pthread_rwlock_init \
+  pthread_rwlockattr_destroy pthread_rwlockattr_init pthread_rwlockattr_setpshared pthread_self \
+  pthread_setcancelstate pthread_setcanceltype pthread_setspecific pthread_spin_destroy \
+  pthread_spin_init pthread_testcancel thrd_sleep
+
+dropped := \
+  $(addprefix stdio/,rename tmpnam tmpfile tempnam popen pclose remove gets) \
+  $(addprefix locale/,dcngettext textdomain bind_textdomain_codeset) \
+  $(addprefix math/,__signbit __signbitf __signbitl __fpclassify __fpclassifyf __fpclassifyl ceilf ceil \
+    floorf floor truncf trunc rintf rint nearbyintf nearbyint sqrtf sqrt fabsf fabs copysignf copysign) \
+  $(addprefix complex/,crealf creal creall cimagf cimag cimagl) \
+  $(addprefix string/,memcpy memmove memset)
+
+bottom_dropped := sources/chdir sources/getcwd sources/abort cloudlibc/src/libc/fcntl/fcntl
+libc_files := \
+  $(foreach d,$(musl_whole),$(sort $(wildcard $(m)/$(d)/*.c))) \
+  $(musl_picked:%=$(m)/%.c) $(musl_threads_common:%=$(m)/thread/%.c) \
+  $(sort $(shell find $(b)/cloudlibc/src $(b)/sources -name '*.c')) \
+  $(wildcard $(SRC)/libc/libc-top-half/sources/*.c) \
+  $(SRC)/libc/fts/musl-fts/fts.c $(SRC)/libc/dlmalloc/src/dlmalloc.c \
+  $(sort $(wildcard $(here)/libc/*.c))
+ifneq ($(VARIANT),wasm32-wasi-threads)
+dropped += $(addprefix stdio/,__lockfile flockfile ftrylockfile funlockfile)
+libc_files += $(sort $(wildcard $(SRC)/libc/thread-stub/*.c))
+endif
+libc_dropped := $(dropped:%=$(m)/%.c) $(bottom_dropped:%=$(b)/%.c)

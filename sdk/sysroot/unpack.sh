@@ -1,0 +1,55 @@
+#!/bin/sh
+# unpack.sh DOWNLOADS SOURCES: unpack the pinned downloads (names in pins) into one source tree:
+#   libc/{musl,libc-bottom-half,libc-top-half,thread-stub,fts,dlmalloc,include}   libcxx  libcxxabi  libunwind
+# musl/ is musl with the files of wasi-libc laid over it; include/ is what programs will see.
+set -eu
+downloads=$1 src=$2
+here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+# shellcheck source=pins
+. "$here/pins"
+
+rm -rf "$src"
+mkdir -p "$src/libc/musl" "$src/old"
+
+tar -xzf "$downloads/$musl_file" --strip-components=1 -C "$src/libc/musl"
+tar -xJf "$downloads/$wasilibc_file" --strip-components=1 -C "$src/old"
+python3 - "$downloads/$wheel_file" "$src/wheel" <<'PY'
+import sys, zipfile
+wheel, out = sys.argv[1:]
+parts = ("ziglang/lib/libc/wasi/", "ziglang/lib/libc/include/wasm-wasi-musl/")
+with zipfile.ZipFile(wheel) as z:
+    z.extractall(out, [n for n in z.namelist() if n.startswith(parts)])
+PY
+wasi=$src/wheel/ziglang/lib/libc
+l=$src/libc
+cp -R "$l/musl/include" "$src/upstream"
+cp -R "$wasi/wasi/libc-top-half/musl/." "$l/musl/"
+cp -R "$wasi/wasi/libc-bottom-half" "$wasi/wasi/libc-top-half" "$wasi/wasi/thread-stub" "$wasi/wasi/fts" "$l/"
+rm -rf "$l/libc-top-half/musl"
+# From the older release: the allocator, and the few files that the newer package leaves to another language.
+cp -R "$src/old/dlmalloc" "$l/"
+for f in math/cosh.c math/coshf.c math/fmaf.c; do
+    cp "$src/old/libc-top-half/musl/src/$f" "$l/musl/src/$f"
+done
+
+# Headers: musl's text, with wasi-libc's types below and ours on top. What the compiler brings itself must
+# not be shadowed.
+for f in dlfcn.h sched.h sys/resource.h sys/times.h sys/mman.h pthread.h; do
+    cp "$src/upstream/$f" "$l/musl/include/$f"
+done
+find "$l/musl/include" "$l/musl/arch/wasm32" -name '*.h' -exec sed -i -f "$here/headers.sed" {} +
+mkdir -p "$l/include/bits"
+cp -R "$l/musl/arch/generic/bits/." "$l/include/bits/"
+cp -R "$wasi/include/wasm-wasi-musl/." "$l/include/"
+cp -R "$l/musl/arch/wasm32/bits/." "$l/include/bits/"
+cp -R "$l/musl/include/." "$l/include/"
+rm -f "$l/include/stddef.h" "$l/include/stdarg.h" "$l/include/alltypes.h.in"
+# Paths always go through the current directory of the cell (libc/cwd.c).
+sed -i 's/) __attribute__((__weak__));/);/' "$l/include/wasi/libc-find-relpath.h"
+
+top=$(tar -tJf "$downloads/$llvm_file" 2>/dev/null | head -n 1 | cut -d/ -f1)
+tar -xJf "$downloads/$llvm_file" --strip-components=1 -C "$src" \
+    "$top/libcxx/include" "$top/libcxx/src" "$top/libcxx/vendor" "$top/libcxxabi/include" "$top/libcxxabi/src" \
+    "$top/libunwind/include" "$top/libunwind/src" "$top/libc/src/__support" "$top/libc/hdr" "$top/libc/include"
+rm -rf "$src/old" "$src/wheel" "$src/upstream"
+touch "$src/.unpacked"
