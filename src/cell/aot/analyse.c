@@ -1,0 +1,372 @@
+#include "analyse.h"
+
+#include <stdlib.h>
+
+#include "cell/module/instr.h"
+
+/* Call graph in compressed rows. Node func_count stands for "any function a table can hold": an
+ * indirect call is an edge to it, and it has edges to every function that can be referenced. */
+struct graph {
+    uint32_t *first; /* node_count + 1 */
+    uint32_t *edges;
+    uint32_t edge_count;
+    size_t edge_cap;
+    uint32_t node_count;
+};
+
+struct walk {
+    const struct module *m;
+    struct arena *arena;
+    struct analysis *out;
+    struct graph g;
+    bool *own_cause; /* per function: unwinds whatever it calls does */
+    struct label {
+        bool loop;
+        uint32_t loop_number;
+    } *labels;
+    uint32_t label_cap;
+    bool nomem;
+};
+
+static void graph_edge(struct walk *w, uint32_t to)
+{
+    if (w->g.edge_count == w->g.edge_cap) {
+        size_t cap = w->g.edge_cap ? w->g.edge_cap * 2 : 1024;
+        uint32_t *e = realloc(w->g.edges, cap * sizeof *e);
+        if (!e) {
+            w->nomem = true;
+            return;
+        }
+        w->g.edges = e;
+        w->g.edge_cap = cap;
+    }
+    w->g.edges[w->g.edge_count++] = to;
+}
+
+static bool opens_block(uint32_t op)
+{
+    return op == OP_BLOCK || op == OP_LOOP || op == OP_IF || op == OP_TRY || op == OP_TRY_TABLE;
+}
+
+/* Instructions whose code calls the host and may come back unwinding. */
+static bool is_host_work(uint32_t op)
+{
+    switch (op) {
+    case OP_MEMORY_COPY:
+    case OP_MEMORY_FILL:
+    case OP_MEMORY_INIT:
+    case OP_TABLE_COPY:
+    case OP_TABLE_FILL:
+    case OP_TABLE_INIT:
+    case OP_MEMORY_ATOMIC_WAIT32:
+    case OP_MEMORY_ATOMIC_WAIT64:
+    case OP_THROW:
+    case OP_RETHROW:
+    case OP_THROW_REF:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_indirect(uint32_t op)
+{
+    return op == OP_CALL_INDIRECT || op == OP_RETURN_CALL_INDIRECT;
+}
+
+static bool is_direct(uint32_t op)
+{
+    return op == OP_CALL || op == OP_RETURN_CALL;
+}
+
+/* Other calls of the host that never unwind, but end vectorisation all the same. */
+static bool leaves_code(uint32_t op)
+{
+    switch (op) {
+    case OP_MEMORY_GROW:
+    case OP_TABLE_GET:
+    case OP_TABLE_SET:
+    case OP_TABLE_GROW:
+    case OP_DATA_DROP:
+    case OP_ELEM_DROP:
+    case OP_MEMORY_ATOMIC_NOTIFY:
+        return true;
+    default:
+        return is_host_work(op) || is_indirect(op) || is_direct(op);
+    }
+}
+
+static void note_branch(struct walk *w, struct func_facts *f, uint32_t depth, uint32_t label, bool table)
+{
+    if (label >= depth || !w->labels[depth - 1 - label].loop)
+        return;
+    struct loop_facts *l = &f->loops[w->labels[depth - 1 - label].loop_number];
+    if (table)
+        l->has_table_branch = true;
+    else
+        l->back_edges++;
+}
+
+static void note_table_branches(struct walk *w, struct func_facts *f, uint32_t depth, struct instr *in)
+{
+    for (uint32_t i = 0; i <= in->count; i++)
+        note_branch(w, f, depth, cursor_leb_u32(&in->list), true);
+}
+
+static void note_catches(struct walk *w, struct func_facts *f, uint32_t depth, struct instr *in)
+{
+    struct instr_catch c;
+    for (uint32_t i = 0; i < in->count && instr_read_catch(&in->list, &c); i++)
+        note_branch(w, f, depth, c.label, true);
+}
+
+static bool label_push(struct walk *w, uint32_t depth, bool loop, uint32_t number)
+{
+    if (depth == w->label_cap) {
+        uint32_t cap = w->label_cap ? w->label_cap * 2 : 64;
+        struct label *l = realloc(w->labels, cap * sizeof *l);
+        if (!l)
+            return false;
+        w->labels = l;
+        w->label_cap = cap;
+    }
+    w->labels[depth] = (struct label){.loop = loop, .loop_number = number};
+    return true;
+}
+
+static uint32_t count_loops(const struct module *m, const struct module_func *fn)
+{
+    struct cursor c;
+    struct instr in;
+    uint32_t n = 0;
+    cursor_init(&c, fn->body, fn->body_len, fn->body_off);
+    while (cursor_left(&c) && instr_read(&c, m->features, &in))
+        n += in.op == OP_LOOP;
+    return n;
+}
+
+/* Mark every open loop; the innermost is the last one marked, so all of them are walked. */
+static void note_in_loops(struct walk *w, struct func_facts *f, uint32_t depth, bool call, bool loop)
+{
+    for (uint32_t i = depth; i-- > 0;) {
+        if (!w->labels[i].loop)
+            continue;
+        struct loop_facts *l = &f->loops[w->labels[i].loop_number];
+        if ((l->has_call || !call) && (l->has_loop || !loop))
+            break; /* the outer ones know */
+        l->has_call |= call;
+        l->has_loop |= loop;
+    }
+}
+
+static void note_instr(struct walk *w, struct func_facts *f, uint32_t depth, struct instr *in, bool *cause)
+{
+    const struct module *m = w->m;
+    if (leaves_code(in->op))
+        note_in_loops(w, f, depth, true, false);
+    if (is_host_work(in->op) || is_indirect(in->op))
+        *cause = true;
+    if (is_indirect(in->op))
+        graph_edge(w, m->func_count);
+    else if (is_direct(in->op))
+        graph_edge(w, in->index);
+    else if (in->op == OP_BR || in->op == OP_BR_IF)
+        note_branch(w, f, depth, in->index, false);
+    else if (in->op == OP_BR_TABLE)
+        note_table_branches(w, f, depth, in);
+    else if (in->op == OP_TRY_TABLE)
+        note_catches(w, f, depth, in);
+    else if (in->op == OP_TABLE_GROW)
+        w->out->table_fixed[in->index] = false;
+}
+
+static bool scan_func(struct walk *w, uint32_t index)
+{
+    const struct module *m = w->m;
+    const struct module_func *fn = &m->funcs[index];
+    struct func_facts *f = &w->out->funcs[index];
+    f->loop_count = count_loops(m, fn);
+    f->loops = arena_alloc(w->arena, f->loop_count, sizeof *f->loops);
+    if (!f->loops)
+        return false;
+    bool cause = f->loop_count > 0;
+    struct cursor c;
+    struct instr in;
+    uint32_t depth = 0, loop = 0, count = 0;
+    cursor_init(&c, fn->body, fn->body_len, fn->body_off);
+    while (cursor_left(&c) && instr_read(&c, m->features, &in)) {
+        count++;
+        if (in.op == OP_LOOP)
+            note_in_loops(w, f, depth, false, true);
+        note_instr(w, f, depth, &in, &cause);
+        if (opens_block(in.op)) {
+            if (!label_push(w, depth, in.op == OP_LOOP, loop))
+                return false;
+            if (in.op == OP_LOOP)
+                f->loops[loop++].instr_count = count;
+            depth++;
+            if (depth > f->max_depth)
+                f->max_depth = depth;
+        } else if ((in.op == OP_END || in.op == OP_DELEGATE) && depth > 0) {
+            depth--;
+            if (w->labels[depth].loop) {
+                struct loop_facts *l = &f->loops[w->labels[depth].loop_number];
+                l->instr_count = count - l->instr_count;
+            }
+        }
+    }
+    w->own_cause[index] = cause;
+    return !w->nomem;
+}
+
+/* Tarjan's strongly connected components, with an explicit stack: marks functions in cycles. */
+struct scc {
+    uint32_t *number, *low, *stack, *frame_node, *frame_edge;
+    bool *on_stack, *cyclic;
+    uint32_t next, stack_len;
+};
+
+static void scc_close(const struct graph *g, struct scc *s, uint32_t v)
+{
+    uint32_t members = 0, w;
+    bool self = false;
+    for (uint32_t e = g->first[v]; e < g->first[v + 1]; e++)
+        self |= g->edges[e] == v;
+    for (uint32_t i = s->stack_len; i-- > 0;) {
+        members++;
+        if (s->stack[i] == v)
+            break;
+    }
+    do {
+        w = s->stack[--s->stack_len];
+        s->on_stack[w] = false;
+        s->cyclic[w] = members > 1 || self;
+    } while (w != v);
+}
+
+static void scc_open(struct scc *s, const struct graph *g, uint32_t v, uint32_t *depth)
+{
+    s->number[v] = s->low[v] = ++s->next;
+    s->stack[s->stack_len++] = v;
+    s->on_stack[v] = true;
+    s->frame_node[*depth] = v;
+    s->frame_edge[(*depth)++] = g->first[v];
+}
+
+static void scc_visit(const struct graph *g, struct scc *s, uint32_t root)
+{
+    uint32_t depth = 0;
+    scc_open(s, g, root, &depth);
+    while (depth) {
+        uint32_t v = s->frame_node[depth - 1];
+        if (s->frame_edge[depth - 1] < g->first[v + 1]) {
+            uint32_t w = g->edges[s->frame_edge[depth - 1]++];
+            if (!s->number[w])
+                scc_open(s, g, w, &depth);
+            else if (s->on_stack[w] && s->number[w] < s->low[v])
+                s->low[v] = s->number[w];
+            continue;
+        }
+        if (s->low[v] == s->number[v])
+            scc_close(g, s, v);
+        if (--depth && s->low[v] < s->low[s->frame_node[depth - 1]])
+            s->low[s->frame_node[depth - 1]] = s->low[v];
+    }
+}
+
+static bool find_recursion(struct walk *w)
+{
+    uint32_t n = w->g.node_count;
+    struct arena a = {0};
+    struct scc s = {0};
+    s.number = arena_alloc(&a, n, sizeof(uint32_t));
+    s.low = arena_alloc(&a, n, sizeof(uint32_t));
+    s.stack = arena_alloc(&a, n, sizeof(uint32_t));
+    s.frame_node = arena_alloc(&a, n, sizeof(uint32_t));
+    s.frame_edge = arena_alloc(&a, n, sizeof(uint32_t));
+    s.on_stack = arena_alloc(&a, n, sizeof(bool));
+    s.cyclic = arena_alloc(&a, n, sizeof(bool));
+    bool ok = s.number && s.low && s.stack && s.frame_node && s.frame_edge && s.on_stack && s.cyclic;
+    if (ok) {
+        for (uint32_t v = 0; v < n; v++)
+            if (!s.number[v])
+                scc_visit(&w->g, &s, v);
+        for (uint32_t i = w->m->func_import_count; i < w->m->func_count; i++)
+            w->out->funcs[i].entry_poll = s.cyclic[i];
+    }
+    arena_done(&a);
+    return ok;
+}
+
+/* may_unwind = own cause, or a call to a function that may: a fixed point over reversed edges. */
+static bool spread_unwind(struct walk *w)
+{
+    const struct graph *g = &w->g;
+    uint32_t n = g->node_count, funcs = w->m->func_count;
+    struct arena a = {0};
+    uint32_t *first = arena_alloc(&a, (size_t)n + 2, sizeof *first);
+    uint32_t *from = arena_alloc(&a, g->edge_count, sizeof *from);
+    uint32_t *work = arena_alloc(&a, n, sizeof *work);
+    uint32_t len = 0;
+    bool ok = first && from && work;
+    for (uint32_t e = 0; ok && e < g->edge_count; e++)
+        first[g->edges[e] + 2]++;
+    for (uint32_t v = 0; ok && v < n; v++)
+        first[v + 2] += first[v + 1];
+    for (uint32_t v = 0; ok && v < n; v++)
+        for (uint32_t e = g->first[v]; e < g->first[v + 1]; e++)
+            from[first[g->edges[e] + 1]++] = v;
+    for (uint32_t i = 0; ok && i < funcs; i++) {
+        struct func_facts *f = &w->out->funcs[i];
+        f->may_unwind = i < w->m->func_import_count || w->own_cause[i] || f->entry_poll;
+        if (f->may_unwind)
+            work[len++] = i;
+    }
+    while (ok && len) {
+        uint32_t v = work[--len];
+        for (uint32_t e = first[v]; e < first[v + 1]; e++) {
+            uint32_t caller = from[e];
+            if (caller >= funcs || w->out->funcs[caller].may_unwind)
+                continue;
+            w->out->funcs[caller].may_unwind = true;
+            work[len++] = caller;
+        }
+    }
+    arena_done(&a);
+    return ok;
+}
+
+static bool scan_all(struct walk *w)
+{
+    const struct module *m = w->m;
+    for (uint32_t i = 0; i < m->func_count; i++) {
+        w->g.first[i] = w->g.edge_count;
+        if (!m->funcs[i].imported && !scan_func(w, i))
+            return false;
+    }
+    w->g.first[m->func_count] = w->g.edge_count;
+    for (uint32_t i = 0; i < m->func_count; i++)
+        if (m->funcs[i].ref_declared || m->funcs[i].exported)
+            graph_edge(w, i);
+    w->g.first[m->func_count + 1] = w->g.edge_count;
+    return !w->nomem && find_recursion(w) && spread_unwind(w);
+}
+
+status_t analyse_module(const struct module *m, struct arena *a, struct analysis *ret, struct error *err)
+{
+    struct walk w = {.m = m, .arena = a, .out = ret};
+    struct arena scratch = {0};
+    ret->funcs = arena_alloc(a, m->func_count, sizeof *ret->funcs);
+    ret->table_fixed = arena_alloc(a, m->table_count, sizeof *ret->table_fixed);
+    w.own_cause = arena_alloc(&scratch, m->func_count, sizeof *w.own_cause);
+    w.g.node_count = m->func_count + 1;
+    w.g.first = arena_alloc(&scratch, (size_t)m->func_count + 2, sizeof *w.g.first);
+    bool ok = ret->funcs && ret->table_fixed && w.own_cause && w.g.first;
+    for (uint32_t i = 0; ok && i < m->table_count; i++)
+        ret->table_fixed[i] = !m->tables[i].imported && !m->tables[i].exported;
+    ok = ok && scan_all(&w);
+    free(w.g.edges);
+    free(w.labels);
+    arena_done(&scratch);
+    return ok ? ST_OK : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to analyse the module");
+}

@@ -1,0 +1,34 @@
+#ifndef CELL_AOT_ANALYSE_H
+#define CELL_AOT_ANALYSE_H
+
+#include "base/arena.h"
+#include "cell/module/module.h"
+
+/* Facts about a valid module that code generation needs before it starts. */
+
+struct loop_facts {
+    uint32_t instr_count; /* of the body, nested blocks included */
+    uint32_t back_edges;  /* br and br_if to it */
+    bool has_loop;        /* a loop inside */
+    bool has_call;        /* anything that leaves the function's own code */
+    bool has_table_branch; /* a br_table goes to it */
+};
+
+struct func_facts {
+    struct loop_facts *loops; /* in order of appearance */
+    uint32_t loop_count;
+    uint32_t max_depth;       /* of nested blocks */
+    bool may_unwind;          /* a caller has to test after the call */
+    bool entry_poll;          /* part of a recursion */
+};
+
+struct analysis {
+    struct func_facts *funcs; /* per function index; imports may always unwind */
+    bool *table_fixed;        /* per table: own, neither exported nor grown: its size is its minimum */
+};
+
+/* m: valid. Memory belongs to *a. ST_NOMEM. */
+CHECKED status_t analyse_module(const struct module *m, struct arena *a, struct analysis *ret,
+                                struct error *err);
+
+#endif

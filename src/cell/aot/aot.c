@@ -1,0 +1,222 @@
+#include "cell/aot/aot.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gen.h"
+#include "link.h"
+#include "pack.h"
+
+/* A part is a run of functions that is compiled on its own. Where parts are cut depends on the module
+ * alone, so the number of threads changes nothing in the image. */
+enum { PART_BYTES = 48 * 1024, THREADS_MAX = 64 };
+
+struct part {
+    uint32_t first, end; /* function indexes */
+    struct buf object;
+    struct image_counts counts;
+    status_t st;
+    struct error err;
+};
+
+struct job {
+    struct gen_shared shared;
+    struct part *parts; /* the last two: trampolines, library routines */
+    uint32_t part_count;
+    atomic_uint next;
+    atomic_uint done;
+    atomic_bool failed;
+    pthread_mutex_t progress_lock;
+};
+
+const char *aot_version(void)
+{
+    return "cloudskin-aot " CLOUDSKIN_VERSION " llvm 19 abi 1.1";
+}
+
+static uint32_t cut_parts(const struct module *m, struct part *parts)
+{
+    uint32_t n = 0;
+    for (uint32_t i = m->func_import_count; i < m->func_count;) {
+        uint64_t bytes = 0;
+        uint32_t first = i;
+        while (i < m->func_count && bytes < PART_BYTES)
+            bytes += m->funcs[i++].body_len;
+        if (parts)
+            parts[n] = (struct part){.first = first, .end = i};
+        n++;
+    }
+    return n + 2;
+}
+
+static status_t emit_part(struct job *job, struct backend *be, uint32_t index)
+{
+    struct part *p = &job->parts[index];
+    struct gen g;
+    char name[32];
+    if (index == job->part_count - 1)
+        return backend_emit_routines(be, &p->object, &p->err);
+    snprintf(name, sizeof name, "part%" PRIu32, index);
+    status_t st = gen_init(&g, &job->shared, name, &p->err);
+    if (st == ST_OK)
+        backend_target(be, g.mod);
+    if (st == ST_OK && index == job->part_count - 2)
+        st = gen_trampolines(&g, &p->err);
+    for (uint32_t i = p->first; st == ST_OK && i < p->end; i++)
+        st = gen_function(&g, i, &p->err);
+    p->counts = g.counts;
+    if (st == ST_OK)
+        st = backend_emit(be, &g, name, &p->object, &p->err);
+    gen_done(&g);
+    return st;
+}
+
+static void report(struct job *job)
+{
+    const struct aot_options *opt = job->shared.opt;
+    uint32_t done = atomic_fetch_add(&job->done, 1) + 1;
+    if (!opt->progress)
+        return;
+    pthread_mutex_lock(&job->progress_lock);
+    opt->progress(opt->progress_arg, done, job->part_count);
+    pthread_mutex_unlock(&job->progress_lock);
+}
+
+static void *work(void *arg)
+{
+    struct job *job = arg;
+    struct backend *be = NULL;
+    uint32_t i;
+    while ((i = atomic_fetch_add(&job->next, 1)) < job->part_count && !atomic_load(&job->failed)) {
+        struct part *p = &job->parts[i];
+        p->st = be ? ST_OK : backend_new(job->shared.opt, &be, &p->err);
+        if (p->st == ST_OK)
+            p->st = emit_part(job, be, i);
+        if (p->st != ST_OK)
+            atomic_store(&job->failed, true);
+        report(job);
+    }
+    backend_free(be);
+    return NULL;
+}
+
+static status_t run_parts(struct job *job, struct error *err)
+{
+    pthread_t threads[THREADS_MAX];
+    uint32_t want = job->shared.opt->threads, started = 0;
+    if (!want)
+        want = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+    if (want > THREADS_MAX)
+        want = THREADS_MAX;
+    if (want > job->part_count)
+        want = job->part_count;
+    pthread_mutex_init(&job->progress_lock, NULL);
+    /* Code generation recurses on deep expressions: room beyond the default. */
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 256u << 20);
+    while (started < want && pthread_create(&threads[started], &attr, work, job) == 0)
+        started++;
+    if (!started)
+        work(job);
+    for (uint32_t i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    pthread_attr_destroy(&attr);
+    pthread_mutex_destroy(&job->progress_lock);
+    for (uint32_t i = 0; i < job->part_count; i++) {
+        if (job->parts[i].st != ST_OK) {
+            if (err)
+                *err = job->parts[i].err;
+            return job->parts[i].st;
+        }
+    }
+    return ST_OK;
+}
+
+static status_t link_parts(struct job *job, struct link_output *out, struct error *err)
+{
+    struct link_object *objects = calloc(job->part_count, sizeof *objects);
+    if (!objects)
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to link");
+    for (uint32_t i = 0; i < job->part_count; i++)
+        objects[i] = (struct link_object){job->parts[i].object.data, job->parts[i].object.len};
+    status_t st =
+        link_objects(image_level_arch(job->shared.opt->image.level), objects, job->part_count, out, err);
+    free(objects);
+    return st;
+}
+
+static struct image_counts sum_counts(const struct job *job)
+{
+    struct image_counts c = {0};
+    for (uint32_t i = 0; i < job->part_count; i++) {
+        const struct image_counts *p = &job->parts[i].counts;
+        c.loop_polls += p->loop_polls;
+        c.entry_polls += p->entry_polls;
+        c.import_calls += p->import_calls;
+        c.unwind_tests += p->unwind_tests;
+        c.strip_mined += p->strip_mined;
+    }
+    return c;
+}
+
+static status_t build(struct job *job, struct buf *out, struct error *err)
+{
+    struct link_output linked = {0};
+    status_t st = run_parts(job, err);
+    if (st == ST_OK)
+        st = link_parts(job, &linked, err);
+    if (st == ST_OK) {
+        struct image_counts counts = sum_counts(job);
+        st = pack_image(job->shared.m, job->shared.opt, &linked, &counts, out, err);
+    }
+    link_output_done(&linked);
+    return st;
+}
+
+static status_t compile_module(struct module *m, const struct aot_options *opt, struct buf *out,
+                               struct error *err)
+{
+    struct arena arena = {0};
+    struct analysis analysis;
+    struct abi_layout layout;
+    struct job job = {.shared = {.m = m, .analysis = &analysis, .layout = &layout, .opt = opt}};
+    status_t st = analyse_module(m, &arena, &analysis, err);
+    if (st == ST_OK)
+        st = abi_layout_make(m, &arena, &layout, err);
+    if (st != ST_OK)
+        goto out;
+    job.part_count = cut_parts(m, NULL);
+    job.parts = calloc(job.part_count, sizeof *job.parts);
+    if (!job.parts) {
+        st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for %" PRIu32 " parts", job.part_count);
+        goto out;
+    }
+    cut_parts(m, job.parts);
+    st = build(&job, out, err);
+out:
+    for (uint32_t i = 0; job.parts && i < job.part_count; i++)
+        buf_done(&job.parts[i].object);
+    free(job.parts);
+    arena_done(&arena);
+    return st;
+}
+
+status_t aot_compile(const void *wasm, size_t len, const struct aot_options *opt, struct buf *out,
+                     struct error *err)
+{
+    struct module *m = NULL;
+    status_t st = module_decode(wasm, len, opt->features, &m, err);
+    if (st != ST_OK)
+        return st;
+    st = module_validate(m, err);
+    if (st == ST_OK)
+        st = compile_module(m, opt, out, err);
+    module_free(m);
+    return st;
+}

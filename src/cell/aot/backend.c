@@ -1,0 +1,221 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <llvm-c/Analysis.h>
+#include <llvm-c/BitReader.h>
+#include <llvm-c/Target.h>
+#include <llvm-c/Transforms/PassBuilder.h>
+
+#include "gen.h"
+
+extern const char aot_routines_x86_64[], aot_routines_x86_64_end[];
+extern const char aot_routines_aarch64[], aot_routines_aarch64_end[];
+
+struct backend {
+    const struct aot_options *opt;
+    LLVMTargetMachineRef tm;
+    LLVMTargetDataRef layout;
+    char *layout_text;
+    const char *triple;
+};
+
+struct level_target {
+    uint32_t level;
+    const char *triple, *cpu, *features;
+};
+
+/* The CPU names are the levels themselves: an image never depends on the machine that made it.
+ * Vectors of 512 bits are for v4 only where LLVM's own rules prefer them. */
+static const struct level_target targets[] = {
+    {LEVEL_X86_64_V2, "x86_64-unknown-linux-gnu", "x86-64-v2", ""},
+    {LEVEL_X86_64_V3, "x86_64-unknown-linux-gnu", "x86-64-v3", ""},
+    {LEVEL_X86_64_V4, "x86_64-unknown-linux-gnu", "x86-64-v4", ""},
+    {LEVEL_AARCH64, "aarch64-unknown-linux-gnu", "generic", "+neon,-outline-atomics"},
+};
+
+static void init_targets(void)
+{
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeX86AsmParser();
+    LLVMInitializeAArch64TargetInfo();
+    LLVMInitializeAArch64Target();
+    LLVMInitializeAArch64TargetMC();
+    LLVMInitializeAArch64AsmPrinter();
+    LLVMInitializeAArch64AsmParser();
+}
+
+static LLVMCodeGenOptLevel code_level(uint32_t opt_level)
+{
+    static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
+                                                 LLVMCodeGenLevelDefault, LLVMCodeGenLevelAggressive};
+    return levels[opt_level > 3 ? 3 : opt_level];
+}
+
+status_t backend_new(const struct aot_options *opt, struct backend **ret_be, struct error *err)
+{
+    const struct level_target *lt = NULL;
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
+        if (targets[i].level == opt->image.level)
+            lt = &targets[i];
+    if (!lt)
+        return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "unknown CPU level %u", opt->image.level);
+    init_targets();
+    LLVMTargetRef target;
+    char *message = NULL;
+    if (LLVMGetTargetFromTriple(lt->triple, &target, &message)) {
+        status_t st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "LLVM: %s", message);
+        LLVMDisposeMessage(message);
+        return st;
+    }
+    struct backend *be = calloc(1, sizeof *be);
+    if (!be)
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for the back end");
+    be->opt = opt;
+    be->triple = lt->triple;
+    be->tm = LLVMCreateTargetMachine(target, lt->triple, lt->cpu, lt->features, code_level(opt->image.opt_level),
+                                     LLVMRelocPIC, LLVMCodeModelSmall);
+    be->layout = LLVMCreateTargetDataLayout(be->tm);
+    be->layout_text = LLVMCopyStringRepOfTargetData(be->layout);
+    *ret_be = be;
+    return ST_OK;
+}
+
+void backend_free(struct backend *be)
+{
+    if (!be)
+        return;
+    LLVMDisposeMessage(be->layout_text);
+    LLVMDisposeTargetData(be->layout);
+    LLVMDisposeTargetMachine(be->tm);
+    free(be);
+}
+
+void backend_target(struct backend *be, LLVMModuleRef mod)
+{
+    LLVMSetTarget(mod, be->triple);
+    LLVMSetDataLayout(mod, be->layout_text);
+}
+
+/* wasm from an optimising compiler needs no inlining and little simplification; what pays is SSA
+ * form, redundancy across the address arithmetic, loops and vectors. */
+static const char *pipeline(uint32_t opt_level)
+{
+    switch (opt_level) {
+    case 0:
+        return "function(mem2reg)";
+    case 1:
+        return "function(sroa,early-cse,simplifycfg,instcombine,simplifycfg)";
+    case 2:
+        return "default<O2>";
+    default:
+        return "default<O3>";
+    }
+}
+
+static status_t run_passes(struct backend *be, LLVMModuleRef mod, struct error *err)
+{
+    LLVMPassBuilderOptionsRef o = LLVMCreatePassBuilderOptions();
+    LLVMPassBuilderOptionsSetLoopVectorization(o, 1);
+    LLVMPassBuilderOptionsSetSLPVectorization(o, 1);
+    LLVMPassBuilderOptionsSetLoopInterleaving(o, 1);
+    LLVMPassBuilderOptionsSetLoopUnrolling(o, 1);
+    LLVMErrorRef e = LLVMRunPasses(mod, pipeline(be->opt->image.opt_level), be->tm, o);
+    LLVMDisposePassBuilderOptions(o);
+    if (!e)
+        return ST_OK;
+    char *message = LLVMGetErrorMessage(e);
+    status_t st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "LLVM passes: %s", message);
+    LLVMDisposeErrorMessage(message);
+    return st;
+}
+
+static status_t emit(struct backend *be, LLVMModuleRef mod, struct buf *out, struct error *err)
+{
+    char *message = NULL;
+    LLVMMemoryBufferRef mem = NULL;
+    if (LLVMTargetMachineEmitToMemoryBuffer(be->tm, mod, LLVMObjectFile, &message, &mem)) {
+        status_t st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "LLVM code generation: %s", message);
+        LLVMDisposeMessage(message);
+        return st;
+    }
+    buf_bytes(out, LLVMGetBufferStart(mem), LLVMGetBufferSize(mem));
+    LLVMDisposeMemoryBuffer(mem);
+    return out->failed ? error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for an object") : ST_OK;
+}
+
+/* Debugging: the raw IR is checked as well when it is kept. */
+static status_t verify(struct backend *be, LLVMModuleRef mod, struct error *err)
+{
+    char *message = NULL;
+    status_t st = ST_OK;
+    if (!be->opt->keep_ir)
+        return ST_OK;
+    if (LLVMVerifyModule(mod, LLVMReturnStatusAction, &message))
+        st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "generated code is broken: %s", message);
+    LLVMDisposeMessage(message);
+    return st;
+}
+
+static void keep_ir(struct backend *be, LLVMModuleRef mod, const char *part, const char *stage)
+{
+    char path[4096], *message = NULL;
+    if (!be->opt->keep_ir)
+        return;
+    snprintf(path, sizeof path, "%s/%s.%s.ll", be->opt->keep_ir, part, stage);
+    if (LLVMPrintModuleToFile(mod, path, &message))
+        LLVMDisposeMessage(message);
+}
+
+status_t backend_emit(struct backend *be, struct gen *g, const char *part, struct buf *out, struct error *err)
+{
+    LLVMDIBuilderFinalize(g->di);
+    keep_ir(be, g->mod, part, "raw");
+    status_t st = verify(be, g->mod, err);
+    if (st == ST_OK)
+        st = run_passes(be, g->mod, err);
+    if (st != ST_OK)
+        return st;
+    keep_ir(be, g->mod, part, "opt");
+    return emit(be, g->mod, out, err);
+}
+
+/* Attributes of the machine that bitcode was made for do not hold for the image's CPU. */
+static void retarget(LLVMModuleRef mod)
+{
+    for (LLVMValueRef fn = LLVMGetFirstFunction(mod); fn; fn = LLVMGetNextFunction(fn)) {
+        if (LLVMIsDeclaration(fn))
+            continue;
+        LLVMRemoveStringAttributeAtIndex(fn, GEN_AT_FUNCTION, "target-cpu", 10);
+        LLVMRemoveStringAttributeAtIndex(fn, GEN_AT_FUNCTION, "target-features", 15);
+        LLVMRemoveStringAttributeAtIndex(fn, GEN_AT_FUNCTION, "tune-cpu", 8);
+        LLVMRemoveStringAttributeAtIndex(fn, GEN_AT_FUNCTION, "frame-pointer", 13);
+        LLVMSetVisibility(fn, LLVMHiddenVisibility);
+    }
+}
+
+status_t backend_emit_routines(struct backend *be, struct buf *out, struct error *err)
+{
+    bool arm = image_level_arch(be->opt->image.level) == ARCH_AARCH64;
+    const char *start = arm ? aot_routines_aarch64 : aot_routines_x86_64;
+    const char *end = arm ? aot_routines_aarch64_end : aot_routines_x86_64_end;
+    LLVMContextRef llvm = LLVMContextCreate();
+    LLVMMemoryBufferRef mem =
+        LLVMCreateMemoryBufferWithMemoryRangeCopy(start, (size_t)(end - start), "routines");
+    LLVMModuleRef mod = NULL;
+    status_t st;
+    if (LLVMParseBitcodeInContext2(llvm, mem, &mod)) {
+        st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "LLVM cannot read the library routines");
+    } else {
+        retarget(mod);
+        backend_target(be, mod);
+        st = emit(be, mod, out, err);
+        LLVMDisposeModule(mod);
+    }
+    LLVMDisposeMemoryBuffer(mem);
+    LLVMContextDispose(llvm);
+    return st;
+}

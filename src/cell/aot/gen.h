@@ -1,0 +1,196 @@
+#ifndef CELL_AOT_GEN_H
+#define CELL_AOT_GEN_H
+
+#include <llvm-c/Core.h>
+#include <llvm-c/DebugInfo.h>
+#include <llvm-c/TargetMachine.h>
+
+#include "analyse.h"
+#include "cell/aot/aot.h"
+#include "cell/module/instr.h"
+
+/* Code generation: one `struct gen` per part (a run of functions that becomes one LLVM module in its
+ * own LLVM context), one `struct fgen` per function inside it. Each belongs to one thread. */
+
+enum { GEN_FUNC_NAME_BYTES = 16 };
+#define GEN_AT_FUNCTION ((LLVMAttributeIndex)LLVMAttributeFunctionIndex)
+
+/* What the whole compilation shares; immutable while parts are generated. */
+struct gen_shared {
+    const struct module *m;
+    const struct analysis *analysis;
+    const struct abi_layout *layout;
+    const struct aot_options *opt;
+};
+
+struct gen_types {
+    LLVMTypeRef void_, i1, i8, i16, i32, i64, f32, f64, v128, ptr;
+    LLVMTypeRef i8x16, i16x8, i32x4, i64x2, f32x4, f64x2;
+};
+
+enum gen_alias { ALIAS_MEMORY, ALIAS_BLOCK, ALIAS_COUNT };
+
+struct gen {
+    const struct gen_shared *shared;
+    const struct module *m;
+    LLVMContextRef llvm;
+    LLVMModuleRef mod;
+    LLVMBuilderRef b;
+    LLVMDIBuilderRef di;
+    LLVMMetadataRef di_file;
+    LLVMMetadataRef di_func_type;
+    struct gen_types t;
+    LLVMTypeRef *func_types;   /* per wasm type, guest convention */
+    LLVMValueRef *funcs;       /* per function index, NULL until first used */
+    LLVMValueRef alias[ALIAS_COUNT];
+    LLVMValueRef unlikely;     /* !prof weights: the true edge is cold */
+    LLVMValueRef empty_node;
+    unsigned md_tbaa, md_invariant, md_prof;
+    LLVMAttributeRef attr_nounwind, attr_noreturn, attr_cold, attr_nomerge, attr_poll_memory,
+        attr_noalias, attr_nonnull;
+    struct image_counts counts;
+};
+
+enum frame_kind {
+    FRAME_FUNC, FRAME_BLOCK, FRAME_LOOP, FRAME_IF, FRAME_ELSE, FRAME_TRY, FRAME_CATCH, FRAME_TRY_TABLE
+};
+
+/* A value on the operand stack. raw: a float result whose NaN bits are not canonical yet. */
+struct operand {
+    LLVMValueRef v;
+    bool raw;
+};
+
+struct frame {
+    enum frame_kind kind;
+    const valtype_t *params, *results;
+    uint32_t param_count, result_count;
+    uint32_t height;          /* of the operand stack, without the block's parameters */
+    LLVMBasicBlockRef end;    /* where br goes (but for loops) */
+    LLVMValueRef *end_phis;   /* result_count of them */
+    bool end_used;
+    LLVMBasicBlockRef loop;   /* FRAME_LOOP: back edges go here */
+    LLVMValueRef *loop_phis;  /* param_count of them */
+    LLVMBasicBlockRef strip_outer; /* strip-mined loop: where a used-up count goes */
+    LLVMValueRef strip_var;
+    uint32_t strip_k;
+    bool polled;              /* FRAME_LOOP: back edges poll */
+    LLVMBasicBlockRef else_;  /* FRAME_IF */
+    LLVMValueRef *else_args;  /* FRAME_IF: the block's parameters */
+    LLVMBasicBlockRef dispatch; /* TRY, TRY_TABLE: where an unwinding call in the body goes; NULL: not yet needed */
+    LLVMBasicBlockRef next_test; /* TRY, CATCH: where the next clause is tested */
+    LLVMValueRef exn;         /* CATCH: the exception taken; in TRY the pointer loaded in dispatch */
+};
+
+struct fgen {
+    struct gen *g;
+    const struct module_func *func;
+    const struct functype *type;
+    const struct func_facts *facts;
+    uint32_t index;
+    LLVMValueRef fn, ctx;
+    LLVMBasicBlockRef entry;  /* allocas and loads of invariants; its terminator comes last */
+    LLVMBasicBlockRef body;
+    LLVMBasicBlockRef leave;  /* returns while unwinding; NULL until needed */
+    LLVMValueRef *locals;     /* allocas */
+    valtype_t *local_types;
+    uint32_t local_count;
+    bool *local_raw;          /* canonical NaN mode: only arithmetic results are put into it */
+    bool *local_mixed;        /* found out on an earlier try: holds copied bits too */
+    bool restart;             /* a local turned out mixed: generate once more */
+    LLVMValueRef mem_base[MODULE_MEMS_MAX];
+    LLVMMetadataRef di_scope;
+    struct operand *stack;
+    uint32_t depth, stack_cap;
+    struct frame *frames;
+    uint32_t frame_count, frame_cap;
+    bool unreachable;
+    uint32_t dead_nesting;    /* blocks opened in unreachable code */
+    uint32_t loop_number;     /* next loop in order of appearance */
+    struct arena arena;
+    bool nomem;
+};
+
+/* gen_module.c: the part as a whole */
+CHECKED status_t gen_init(struct gen *g, const struct gen_shared *shared, const char *name, struct error *err);
+void gen_done(struct gen *g);
+LLVMTypeRef gen_valtype(const struct gen *g, valtype_t t);
+LLVMValueRef gen_func(struct gen *g, uint32_t index);
+void gen_func_name(uint32_t index, char ret_name[GEN_FUNC_NAME_BYTES]);
+void gen_attrs_common(struct gen *g, LLVMValueRef fn);
+/* Trampolines of all types and imports. */
+CHECKED status_t gen_trampolines(struct gen *g, struct error *err);
+/* One function. ST_NOMEM, ST_LIMIT. */
+CHECKED status_t gen_function(struct gen *g, uint32_t index, struct error *err);
+
+/* gen_util.c: small steps that all parts of a function share */
+LLVMValueRef gen_i32(const struct gen *g, uint32_t v);
+LLVMValueRef gen_i64(const struct gen *g, uint64_t v);
+LLVMValueRef gen_at(struct gen *g, LLVMValueRef base, int64_t off);
+LLVMValueRef gen_load(struct gen *g, LLVMTypeRef t, LLVMValueRef ptr, enum gen_alias alias);
+LLVMValueRef gen_store(struct gen *g, LLVMValueRef v, LLVMValueRef ptr, enum gen_alias alias);
+LLVMValueRef gen_load_invariant(struct gen *g, LLVMTypeRef t, LLVMValueRef ptr);
+LLVMValueRef gen_call_intrinsic(struct gen *g, const char *name, LLVMTypeRef *overloads, unsigned n,
+                                LLVMValueRef *args, unsigned arg_count);
+/* Call an entry of the context's operations: op_off = offsetof(struct abi_ops, ...). */
+LLVMValueRef gen_call_op(struct gen *g, LLVMValueRef ctx, size_t op_off, LLVMTypeRef ret,
+                         LLVMValueRef *args, unsigned arg_count);
+int64_t gen_ctx_field(size_t field_off);
+#define GEN_OP(g, ctx, op, ret, ...)                                                    \
+    gen_call_op(g, ctx, offsetof(struct abi_ops, op), ret, (LLVMValueRef[]){__VA_ARGS__}, \
+                sizeof((LLVMValueRef[]){__VA_ARGS__}) / sizeof(LLVMValueRef))
+void gen_add_attr(LLVMValueRef fn, LLVMAttributeIndex at, LLVMAttributeRef attr);
+
+void fgen_push(struct fgen *f, LLVMValueRef v);
+void fgen_push_raw(struct fgen *f, LLVMValueRef v);
+/* The value with canonical NaN bits. */
+LLVMValueRef fgen_pop(struct fgen *f);
+/* For arithmetic consumers: bits of a NaN may be anything. */
+LLVMValueRef fgen_pop_raw(struct fgen *f);
+LLVMValueRef fgen_canonical(struct fgen *f, LLVMValueRef v);
+LLVMBasicBlockRef fgen_block(struct fgen *f, const char *name);
+void fgen_position(struct fgen *f, LLVMBasicBlockRef bb);
+/* Branch to a cold block when cond holds; position at the other one. */
+LLVMBasicBlockRef fgen_cold_if(struct fgen *f, LLVMValueRef cond, const char *name);
+void fgen_trap(struct fgen *f, enum abi_trap trap); /* at the present position; ends the block */
+void fgen_trap_if(struct fgen *f, LLVMValueRef cond, enum abi_trap trap);
+void fgen_site(struct fgen *f, const struct instr *in); /* debug location for what follows */
+/* After something that may unwind: go to the handler when it does. */
+void fgen_unwind_test(struct fgen *f);
+LLVMBasicBlockRef fgen_handler(struct fgen *f); /* of the present position */
+LLVMBasicBlockRef fgen_handler_below(struct fgen *f, uint32_t frame_count);
+LLVMValueRef fgen_entry_alloca(struct fgen *f, LLVMTypeRef t, const char *name);
+void fgen_poll(struct fgen *f);
+
+/* Families of instructions; false: not of this family. */
+bool gen_control(struct fgen *f, const struct instr *in);
+bool gen_exception(struct fgen *f, const struct instr *in);
+bool gen_call(struct fgen *f, const struct instr *in);
+bool gen_variable(struct fgen *f, const struct instr *in);
+bool gen_memory(struct fgen *f, const struct instr *in);
+bool gen_atomic(struct fgen *f, const struct instr *in);
+bool gen_numeric(struct fgen *f, const struct instr *in);
+bool gen_simd(struct fgen *f, const struct instr *in);
+bool gen_table(struct fgen *f, const struct instr *in);
+
+/* Between families. */
+void gen_branch(struct fgen *f, uint32_t depth);
+void gen_branch_values(struct fgen *f, struct frame *to);
+void gen_frame_push(struct fgen *f, enum frame_kind kind, const struct instr *in);
+void gen_end_reached(struct fgen *f);
+void gen_return(struct fgen *f);
+LLVMValueRef gen_address(struct fgen *f, uint32_t mem, LLVMValueRef addr, uint64_t offset);
+LLVMValueRef gen_mem_base(struct fgen *f, uint32_t mem);
+
+/* backend.c */
+struct backend;
+CHECKED status_t backend_new(const struct aot_options *opt, struct backend **ret_be, struct error *err);
+void backend_free(struct backend *be);
+/* Optimise and emit an ELF object; takes the module's target from be. */
+CHECKED status_t backend_emit(struct backend *be, struct gen *g, const char *part, struct buf *out,
+                              struct error *err);
+/* The library routines that LLVM may call, as an object for this target. */
+CHECKED status_t backend_emit_routines(struct backend *be, struct buf *out, struct error *err);
+void backend_target(struct backend *be, LLVMModuleRef mod);
+
+#endif

@@ -1,0 +1,152 @@
+#include <stdlib.h>
+
+#include "gen.h"
+
+enum { TAIL_CC = 18 };
+
+/* Pop the arguments of a type into args[1..]. */
+static void pop_args(struct fgen *f, const struct functype *ft, LLVMValueRef *args)
+{
+    for (uint32_t i = ft->param_count; i-- > 0;)
+        args[i + 1] = fgen_pop(f);
+}
+
+static void push_results(struct fgen *f, const struct functype *ft, LLVMValueRef call)
+{
+    struct gen *g = f->g;
+    if (ft->result_count)
+        fgen_push(f, call);
+    if (ft->result_count < 2)
+        return;
+    LLVMValueRef multi =
+        gen_load(g, g->t.ptr, gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, multi))), ALIAS_BLOCK);
+    for (uint32_t i = 1; i < ft->result_count; i++) {
+        LLVMValueRef at = gen_at(g, multi, (int64_t)(i - 1) * (int64_t)sizeof(union cell_value));
+        fgen_push(f, gen_load(g, gen_valtype(g, ft->results[i]), at, ALIAS_BLOCK));
+    }
+}
+
+static void tail_call(struct fgen *f, LLVMValueRef call)
+{
+    LLVMSetTailCallKind(call, LLVMTailCallKindMustTail);
+    if (f->type->result_count)
+        LLVMBuildRet(f->g->b, call);
+    else
+        LLVMBuildRetVoid(f->g->b);
+    f->unreachable = true;
+}
+
+/* args[0] is the callee's context, the rest the parameters. */
+static void finish_call(struct fgen *f, const struct functype *ft, LLVMTypeRef type, LLVMValueRef code,
+                        LLVMValueRef *args, bool tail, bool may_unwind)
+{
+    struct gen *g = f->g;
+    LLVMValueRef call = LLVMBuildCall2(g->b, type, code, args, ft->param_count + 1, "");
+    LLVMSetInstructionCallConv(call, TAIL_CC);
+    if (tail) {
+        tail_call(f, call);
+        return;
+    }
+    if (may_unwind)
+        fgen_unwind_test(f);
+    push_results(f, ft, call);
+}
+
+static void direct(struct fgen *f, const struct instr *in, bool tail)
+{
+    struct gen *g = f->g;
+    const struct module_func *callee = &g->m->funcs[in->index];
+    const struct functype *ft = module_func_type(g->m, in->index);
+    LLVMTypeRef type = g->func_types[callee->type];
+    LLVMValueRef args[MODULE_PARAMS_MAX + 1];
+    pop_args(f, ft, args);
+    args[0] = f->ctx;
+    LLVMValueRef code;
+    if (callee->imported) {
+        LLVMValueRef slot = gen_at(g, f->ctx, g->shared->layout->func_off[in->index]);
+        code = gen_load_invariant(g, g->t.ptr, gen_at(g, slot, offsetof(struct abi_func, code)));
+        args[0] = gen_load_invariant(g, g->t.ptr, gen_at(g, slot, offsetof(struct abi_func, ctx)));
+        g->counts.import_calls++;
+    } else {
+        code = gen_func(g, in->index);
+    }
+    finish_call(f, ft, type, code, args, tail, g->shared->analysis->funcs[in->index].may_unwind);
+}
+
+static LLVMValueRef expected_sig(struct fgen *f, uint32_t type)
+{
+    struct gen *g = f->g;
+    uint64_t sig = abi_sig(&g->m->types[type]);
+    if (sig)
+        return gen_i64(g, sig);
+    return gen_load_invariant(g, g->t.i64, gen_at(g, f->ctx, g->shared->layout->sig_off[type]));
+}
+
+static void table_of(struct fgen *f, uint32_t table, LLVMValueRef *ret_entries, LLVMValueRef *ret_count)
+{
+    struct gen *g = f->g;
+    LLVMValueRef t = gen_load_invariant(g, g->t.ptr, gen_at(g, f->ctx, g->shared->layout->table_off[table]));
+    *ret_entries = gen_load_invariant(g, g->t.ptr, gen_at(g, t, offsetof(struct abi_table, entries)));
+    if (g->shared->analysis->table_fixed[table])
+        *ret_count = gen_i64(g, g->m->tables[table].limits.min);
+    else
+        *ret_count = gen_load(g, g->t.i64, gen_at(g, t, offsetof(struct abi_table, count)), ALIAS_BLOCK);
+}
+
+/* The cold side of the type test says which of the two it was. */
+static void trap_wrong_type(struct fgen *f, LLVMValueRef sig)
+{
+    struct gen *g = f->g;
+    LLVMValueRef null = LLVMBuildICmp(g->b, LLVMIntEQ, sig, gen_i64(g, 0), "");
+    LLVMValueRef which =
+        LLVMBuildSelect(g->b, null, gen_i32(g, TRAP_INDIRECT_NULL), gen_i32(g, TRAP_INDIRECT_TYPE), "");
+    LLVMValueRef call = GEN_OP(g, f->ctx, trap, g->t.void_, which);
+    LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_noreturn);
+    LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_cold);
+    LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_nomerge);
+    LLVMBuildUnreachable(g->b);
+}
+
+static void indirect(struct fgen *f, const struct instr *in, bool tail)
+{
+    struct gen *g = f->g;
+    const struct functype *ft = &g->m->types[in->index];
+    LLVMValueRef args[MODULE_PARAMS_MAX + 1];
+    LLVMValueRef entries, count;
+    LLVMValueRef index = LLVMBuildZExt(g->b, fgen_pop(f), g->t.i64, "");
+    pop_args(f, ft, args);
+    table_of(f, in->index2, &entries, &count);
+    fgen_trap_if(f, LLVMBuildICmp(g->b, LLVMIntUGE, index, count, ""), TRAP_TABLE_BOUNDS);
+    LLVMValueRef off = LLVMBuildMul(g->b, index, gen_i64(g, sizeof(struct abi_entry)), "");
+    LLVMValueRef entry = LLVMBuildInBoundsGEP2(g->b, g->t.i8, entries, &off, 1, "");
+    LLVMValueRef sig = gen_load(g, g->t.i64, gen_at(g, entry, offsetof(struct abi_entry, sig)), ALIAS_BLOCK);
+    LLVMValueRef wrong = LLVMBuildICmp(g->b, LLVMIntNE, sig, expected_sig(f, in->index), "");
+    LLVMBasicBlockRef cold = fgen_cold_if(f, wrong, "type");
+    LLVMBasicBlockRef next = LLVMGetInsertBlock(g->b);
+    fgen_position(f, cold);
+    trap_wrong_type(f, sig);
+    fgen_position(f, next);
+    LLVMValueRef code = gen_load(g, g->t.ptr, gen_at(g, entry, offsetof(struct abi_entry, code)), ALIAS_BLOCK);
+    args[0] = gen_load(g, g->t.ptr, gen_at(g, entry, offsetof(struct abi_entry, ctx)), ALIAS_BLOCK);
+    finish_call(f, ft, g->func_types[in->index], code, args, tail, true);
+}
+
+bool gen_call(struct fgen *f, const struct instr *in)
+{
+    switch (in->op) {
+    case OP_CALL:
+        direct(f, in, false);
+        return true;
+    case OP_RETURN_CALL:
+        direct(f, in, true);
+        return true;
+    case OP_CALL_INDIRECT:
+        indirect(f, in, false);
+        return true;
+    case OP_RETURN_CALL_INDIRECT:
+        indirect(f, in, true);
+        return true;
+    default:
+        return false;
+    }
+}

@@ -1,0 +1,422 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "gen.h"
+
+/* Strip-mined loops run K iterations between polls: K times the estimated body stays below 200 us, at
+ * an instruction of wasm per nanosecond, which is slow. */
+enum { STRIP_BUDGET_NS = 100000, STRIP_K_MIN = 64, STRIP_K_MAX = 65536 };
+
+static void block_types(struct fgen *f, const struct instr *in, struct frame *fr)
+{
+    const struct module *m = f->g->m;
+    if (!in) {
+        fr->results = f->type->results;
+        fr->result_count = f->type->result_count;
+    } else if (in->block.kind == BLOCK_VALUE) {
+        valtype_t *t = arena_alloc(&f->arena, 1, sizeof *t);
+        if (!t) {
+            f->nomem = true;
+            return;
+        }
+        *t = in->block.value;
+        fr->results = t;
+        fr->result_count = 1;
+    } else if (in->block.kind == BLOCK_TYPE) {
+        const struct functype *ft = &m->types[in->block.type];
+        fr->params = ft->params;
+        fr->param_count = ft->param_count;
+        fr->results = ft->results;
+        fr->result_count = ft->result_count;
+    }
+}
+
+static LLVMValueRef *make_phis(struct fgen *f, LLVMBasicBlockRef bb, const valtype_t *types, uint32_t n)
+{
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(f->g->b);
+    LLVMValueRef *phis = arena_alloc(&f->arena, n, sizeof(LLVMValueRef));
+    if (!phis) {
+        f->nomem = true;
+        return NULL;
+    }
+    fgen_position(f, bb);
+    for (uint32_t i = 0; i < n; i++)
+        phis[i] = LLVMBuildPhi(f->g->b, gen_valtype(f->g, types[i]), "");
+    fgen_position(f, here);
+    return phis;
+}
+
+/* Values that several branches take are made canonical before the first of them. */
+static void settle(struct fgen *f, uint32_t n)
+{
+    for (uint32_t i = f->depth - n; i < f->depth; i++) {
+        if (!f->stack[i].raw)
+            continue;
+        f->stack[i].v = fgen_canonical(f, f->stack[i].v);
+        f->stack[i].raw = false;
+    }
+}
+
+void gen_frame_push(struct fgen *f, enum frame_kind kind, const struct instr *in)
+{
+    if (f->frame_count == f->frame_cap) {
+        uint32_t cap = f->frame_cap ? f->frame_cap * 2 : 32;
+        struct frame *fr = realloc(f->frames, cap * sizeof *fr);
+        if (!fr) {
+            f->nomem = true;
+            return;
+        }
+        f->frames = fr;
+        f->frame_cap = cap;
+    }
+    struct frame *fr = &f->frames[f->frame_count++];
+    *fr = (struct frame){.kind = kind};
+    block_types(f, in, fr);
+    fr->height = f->depth - fr->param_count;
+    fr->end = fgen_block(f, "end");
+    fr->end_phis = make_phis(f, fr->end, fr->results, fr->result_count);
+    settle(f, fr->param_count);
+}
+
+/* Add the top n values of the stack as incoming values from the present block; they stay there. */
+static void add_incoming(struct fgen *f, LLVMValueRef *phis, uint32_t n)
+{
+    settle(f, n);
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(f->g->b);
+    for (uint32_t i = 0; i < n; i++)
+        LLVMAddIncoming(phis[i], &f->stack[f->depth - n + i].v, &here, 1);
+}
+
+/* Pass the values of a branch to frame `to`; the caller then branches. */
+void gen_branch_values(struct fgen *f, struct frame *to)
+{
+    if (to->kind == FRAME_LOOP) {
+        add_incoming(f, to->loop_phis, to->param_count);
+        return;
+    }
+    add_incoming(f, to->end_phis, to->result_count);
+    to->end_used = true;
+}
+
+/* ---- loops ---- */
+
+static bool strip_minable(const struct fgen *f, const struct frame *fr, const struct loop_facts *l)
+{
+    return !f->g->shared->opt->image.no_polls && f->g->shared->opt->image.opt_level >= 2 &&
+           !l->has_call && !l->has_loop && !l->has_table_branch && l->back_edges == 1 &&
+           fr->param_count == 0;
+}
+
+static uint32_t strip_count(uint32_t instr_count)
+{
+    uint32_t k = STRIP_K_MAX;
+    while (k > STRIP_K_MIN && (uint64_t)k * instr_count > STRIP_BUDGET_NS)
+        k /= 2;
+    return k;
+}
+
+static void begin_loop(struct fgen *f, const struct instr *in)
+{
+    struct gen *g = f->g;
+    const struct loop_facts *l = &f->facts->loops[f->loop_number++];
+    gen_frame_push(f, FRAME_LOOP, in);
+    if (f->nomem)
+        return;
+    struct frame *fr = &f->frames[f->frame_count - 1];
+    fr->polled = l->back_edges > 0 || l->has_table_branch;
+    fr->loop = fgen_block(f, "loop");
+    fr->loop_phis = make_phis(f, fr->loop, fr->params, fr->param_count);
+    if (strip_minable(f, fr, l)) {
+        fr->strip_k = strip_count(l->instr_count);
+        fr->strip_var = fgen_entry_alloca(f, g->t.i32, "strip");
+        fr->strip_outer = fgen_block(f, "strip");
+        LLVMBuildBr(g->b, fr->strip_outer);
+        fgen_position(f, fr->strip_outer);
+        LLVMBuildStore(g->b, gen_i32(g, fr->strip_k), fr->strip_var);
+        g->counts.strip_mined++;
+    }
+    add_incoming(f, fr->loop_phis, fr->param_count);
+    LLVMBuildBr(g->b, fr->loop);
+    fgen_position(f, fr->loop);
+    for (uint32_t i = 0; i < fr->param_count; i++)
+        f->stack[fr->height + i] = (struct operand){.v = fr->loop_phis[i]};
+}
+
+/* The back edge of a strip-mined loop: `if (cond & --k != 0) goto loop; if (cond) { poll; k = K; goto loop }`. */
+static void strip_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond)
+{
+    struct gen *g = f->g;
+    LLVMValueRef k = LLVMBuildLoad2(g->b, g->t.i32, fr->strip_var, "");
+    LLVMValueRef next = LLVMBuildSub(g->b, k, gen_i32(g, 1), "");
+    LLVMBuildStore(g->b, next, fr->strip_var);
+    LLVMValueRef more = LLVMBuildICmp(g->b, LLVMIntNE, next, gen_i32(g, 0), "");
+    LLVMBasicBlockRef check = fgen_block(f, "strip_end"), poll = fgen_block(f, "strip_poll");
+    LLVMValueRef both = cond ? LLVMBuildAnd(g->b, cond, more, "") : more;
+    LLVMBuildCondBr(g->b, both, fr->loop, check);
+    LLVMBasicBlockRef out = fgen_block(f, "");
+    fgen_position(f, check);
+    if (cond) {
+        LLVMBuildCondBr(g->b, cond, poll, out);
+    } else {
+        LLVMBuildBr(g->b, poll);
+    }
+    fgen_position(f, poll);
+    fgen_poll(f);
+    LLVMBuildBr(g->b, fr->strip_outer);
+    g->counts.loop_polls++;
+    fgen_position(f, out);
+    if (!cond)
+        LLVMBuildUnreachable(g->b);
+}
+
+/* A back edge; cond NULL: always. Leaves the builder where the loop is not repeated. */
+static void back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond)
+{
+    struct gen *g = f->g;
+    if (fr->strip_outer) {
+        strip_back_edge(f, fr, cond);
+        return;
+    }
+    LLVMBasicBlockRef out = NULL;
+    settle(f, fr->param_count);
+    if (cond) {
+        LLVMBasicBlockRef again = fgen_block(f, "again");
+        out = fgen_block(f, "");
+        LLVMBuildCondBr(g->b, cond, again, out);
+        fgen_position(f, again);
+    }
+    fgen_poll(f);
+    g->counts.loop_polls += !g->shared->opt->image.no_polls;
+    gen_branch_values(f, fr);
+    LLVMBuildBr(g->b, fr->loop);
+    if (out)
+        fgen_position(f, out);
+}
+
+/* ---- branches ---- */
+
+void gen_return(struct fgen *f)
+{
+    struct gen *g = f->g;
+    uint32_t n = f->type->result_count;
+    if (n == 0) {
+        LLVMBuildRetVoid(g->b);
+        return;
+    }
+    if (n > 1) {
+        LLVMValueRef at = gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, multi)));
+        LLVMValueRef multi = gen_load(g, g->t.ptr, at, ALIAS_BLOCK);
+        for (uint32_t i = n; i-- > 1;) {
+            LLVMValueRef to = gen_at(g, multi, (int64_t)(i - 1) * (int64_t)sizeof(union cell_value));
+            gen_store(g, fgen_pop(f), to, ALIAS_BLOCK);
+        }
+    }
+    LLVMBuildRet(g->b, fgen_pop(f));
+}
+
+static struct frame *target(struct fgen *f, uint32_t depth)
+{
+    return &f->frames[f->frame_count - 1 - depth];
+}
+
+void gen_branch(struct fgen *f, uint32_t depth)
+{
+    struct frame *to = target(f, depth);
+    if (to->kind == FRAME_LOOP) {
+        back_edge(f, to, NULL);
+        return;
+    }
+    gen_branch_values(f, to);
+    LLVMBuildBr(f->g->b, to->end);
+}
+
+static LLVMValueRef condition(struct fgen *f, LLVMValueRef v)
+{
+    return LLVMBuildICmp(f->g->b, LLVMIntNE, v, gen_i32(f->g, 0), "");
+}
+
+static void branch_if(struct fgen *f, uint32_t depth)
+{
+    struct gen *g = f->g;
+    LLVMValueRef cond = condition(f, fgen_pop(f));
+    struct frame *to = target(f, depth);
+    if (to->kind == FRAME_LOOP) {
+        back_edge(f, to, cond);
+        return;
+    }
+    gen_branch_values(f, to); /* may add canonicalisation, before the branch */
+    LLVMBasicBlockRef next = fgen_block(f, "");
+    LLVMBuildCondBr(g->b, cond, to->end, next);
+    fgen_position(f, next);
+}
+
+/* One case: straight to a block's end, or through a block of its own to a loop's back edge. */
+static LLVMBasicBlockRef table_case(struct fgen *f, uint32_t depth)
+{
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(f->g->b), bb = fgen_block(f, "case");
+    fgen_position(f, bb);
+    uint32_t before = f->depth;
+    gen_branch(f, depth);
+    f->depth = before;
+    fgen_position(f, here);
+    return bb;
+}
+
+static void branch_table(struct fgen *f, const struct instr *in)
+{
+    LLVMValueRef index = fgen_pop(f);
+    settle(f, f->depth);
+    struct cursor list = in->list;
+    /* one block for each distinct label */
+    LLVMBasicBlockRef *cases = calloc(f->frame_count, sizeof(LLVMBasicBlockRef));
+    uint32_t *labels = malloc(((size_t)in->count + 1) * sizeof *labels);
+    if (!cases || !labels) {
+        f->nomem = true;
+        goto out;
+    }
+    for (uint32_t i = 0; i <= in->count; i++) {
+        labels[i] = cursor_leb_u32(&list);
+        if (!cases[labels[i]])
+            cases[labels[i]] = table_case(f, labels[i]);
+    }
+    LLVMValueRef sw = LLVMBuildSwitch(f->g->b, index, cases[labels[in->count]], in->count);
+    for (uint32_t i = 0; i < in->count; i++)
+        LLVMAddCase(sw, gen_i32(f->g, i), cases[labels[i]]);
+out:
+    free(cases);
+    free(labels);
+    f->unreachable = true;
+}
+
+/* ---- if, else, end ---- */
+
+static void begin_if(struct fgen *f, const struct instr *in)
+{
+    struct gen *g = f->g;
+    LLVMValueRef cond = condition(f, fgen_pop(f));
+    gen_frame_push(f, FRAME_IF, in);
+    if (f->nomem)
+        return;
+    struct frame *fr = &f->frames[f->frame_count - 1];
+    fr->else_args = arena_alloc(&f->arena, fr->param_count, sizeof(LLVMValueRef));
+    if (!fr->else_args) {
+        f->nomem = true;
+        return;
+    }
+    for (uint32_t i = 0; i < fr->param_count; i++)
+        fr->else_args[i] = f->stack[fr->height + i].v;
+    fr->else_ = fgen_block(f, "else");
+    LLVMBasicBlockRef then = fgen_block(f, "then");
+    LLVMBuildCondBr(g->b, cond, then, fr->else_);
+    fgen_position(f, then);
+}
+
+/* The body of a block falls out of its end. */
+void gen_end_reached(struct fgen *f)
+{
+    struct frame *fr = &f->frames[f->frame_count - 1];
+    if (f->unreachable)
+        return;
+    if (fr->kind == FRAME_LOOP) { /* falling out is no back edge */
+        add_incoming(f, fr->end_phis, fr->result_count);
+        fr->end_used = true;
+    } else {
+        gen_branch_values(f, fr);
+    }
+    LLVMBuildBr(f->g->b, fr->end);
+}
+
+static void begin_else(struct fgen *f)
+{
+    gen_end_reached(f);
+    struct frame *fr = &f->frames[f->frame_count - 1];
+    fr->kind = FRAME_ELSE;
+    f->depth = fr->height;
+    f->unreachable = false;
+    fgen_position(f, fr->else_);
+    for (uint32_t i = 0; i < fr->param_count; i++)
+        fgen_push(f, fr->else_args[i]);
+}
+
+static void end_if_without_else(struct fgen *f)
+{
+    gen_end_reached(f);
+    struct frame *fr = &f->frames[f->frame_count - 1];
+    fgen_position(f, fr->else_);
+    f->depth = fr->height;
+    f->unreachable = false;
+    for (uint32_t i = 0; i < fr->param_count; i++)
+        fgen_push(f, fr->else_args[i]);
+    gen_end_reached(f);
+    f->unreachable = true;
+}
+
+static void end_block(struct fgen *f)
+{
+    struct frame *fr = &f->frames[f->frame_count - 1];
+    if (fr->kind == FRAME_IF)
+        end_if_without_else(f);
+    else
+        gen_end_reached(f);
+    fr = &f->frames[f->frame_count - 1];
+    if (fr->kind == FRAME_TRY || fr->kind == FRAME_CATCH || fr->kind == FRAME_TRY_TABLE) {
+        struct instr in = {.op = OP_END};
+        gen_exception(f, &in);
+        fr = &f->frames[f->frame_count - 1];
+    }
+    f->frame_count--;
+    f->depth = fr->height;
+    f->unreachable = !fr->end_used;
+    fgen_position(f, fr->end);
+    if (f->unreachable) {
+        LLVMBuildUnreachable(f->g->b);
+        return;
+    }
+    for (uint32_t i = 0; i < fr->result_count; i++)
+        fgen_push(f, fr->end_phis[i]);
+    if (fr->kind == FRAME_FUNC)
+        gen_return(f);
+}
+
+bool gen_control(struct fgen *f, const struct instr *in)
+{
+    switch (in->op) {
+    case OP_UNREACHABLE:
+        fgen_trap(f, TRAP_UNREACHABLE);
+        f->unreachable = true;
+        return true;
+    case OP_NOP:
+        return true;
+    case OP_BLOCK:
+        gen_frame_push(f, FRAME_BLOCK, in);
+        return true;
+    case OP_LOOP:
+        begin_loop(f, in);
+        return true;
+    case OP_IF:
+        begin_if(f, in);
+        return true;
+    case OP_ELSE:
+        begin_else(f);
+        return true;
+    case OP_END:
+        end_block(f);
+        return true;
+    case OP_BR:
+        gen_branch(f, in->index);
+        f->unreachable = true;
+        return true;
+    case OP_BR_IF:
+        branch_if(f, in->index);
+        return true;
+    case OP_BR_TABLE:
+        branch_table(f, in);
+        return true;
+    case OP_RETURN:
+        gen_return(f);
+        f->unreachable = true;
+        return true;
+    default:
+        return false;
+    }
+}

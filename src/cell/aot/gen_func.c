@@ -1,0 +1,164 @@
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gen.h"
+
+static void add_locals(struct fgen *f)
+{
+    struct gen *g = f->g;
+    uint32_t n = f->type->param_count;
+    for (uint32_t i = 0; i < f->local_count; i++) {
+        valtype_t vt = i < n ? f->type->params[i] : f->func->locals[i - n];
+        LLVMTypeRef t = gen_valtype(g, vt);
+        f->local_types[i] = vt;
+        f->locals[i] = LLVMBuildAlloca(g->b, t, "");
+        LLVMBuildStore(g->b, i < n ? LLVMGetParam(f->fn, i + 1) : LLVMConstNull(t), f->locals[i]);
+        /* a parameter may carry any bits; a declared local starts as zero */
+        f->local_raw[i] = i >= n && !f->local_mixed[i];
+    }
+}
+
+static bool setup(struct fgen *f)
+{
+    struct gen *g = f->g;
+    char name[GEN_FUNC_NAME_BYTES];
+    f->local_count = f->type->param_count + f->func->local_count;
+    f->locals = arena_alloc(&f->arena, f->local_count, sizeof(LLVMValueRef));
+    f->local_types = arena_alloc(&f->arena, f->local_count, sizeof *f->local_types);
+    f->local_raw = arena_alloc(&f->arena, f->local_count, sizeof *f->local_raw);
+    if (!f->local_mixed)
+        f->local_mixed = arena_alloc(&f->arena, f->local_count, sizeof *f->local_mixed);
+    if (!f->locals || !f->local_types || !f->local_raw || !f->local_mixed)
+        return false;
+    gen_func_name(f->index, name);
+    f->fn = gen_func(g, f->index);
+    f->ctx = LLVMGetParam(f->fn, 0);
+    f->di_scope = LLVMDIBuilderCreateFunction(g->di, g->di_file, name, strlen(name), "", 0, g->di_file, 1,
+                                              g->di_func_type, 0, 1, 1, LLVMDIFlagZero, 1);
+    LLVMSetSubprogram(f->fn, f->di_scope);
+    f->entry = fgen_block(f, "entry");
+    f->body = fgen_block(f, "body");
+    fgen_position(f, f->entry);
+    add_locals(f);
+    fgen_position(f, f->body);
+    return true;
+}
+
+static void dispatch_instr(struct fgen *f, const struct instr *in)
+{
+    (void)(gen_control(f, in) || gen_variable(f, in) || gen_numeric(f, in) || gen_memory(f, in) ||
+           gen_call(f, in) || gen_exception(f, in) || gen_table(f, in) || gen_atomic(f, in) ||
+           gen_simd(f, in));
+}
+
+static bool opens_block(uint32_t op)
+{
+    return op == OP_BLOCK || op == OP_LOOP || op == OP_IF || op == OP_TRY || op == OP_TRY_TABLE;
+}
+
+/* In unreachable code only the block structure counts. True when the instruction is to be generated. */
+static bool step_dead(struct fgen *f, const struct instr *in)
+{
+    if (opens_block(in->op)) {
+        f->dead_nesting++;
+        if (in->op == OP_LOOP)
+            f->loop_number++;
+        return false;
+    }
+    if (f->dead_nesting) {
+        if (in->op == OP_END || in->op == OP_DELEGATE)
+            f->dead_nesting--;
+        return false;
+    }
+    return in->op == OP_END || in->op == OP_ELSE || in->op == OP_CATCH || in->op == OP_CATCH_ALL ||
+           in->op == OP_DELEGATE;
+}
+
+static void walk_body(struct fgen *f)
+{
+    struct cursor c;
+    struct instr in;
+    cursor_init(&c, f->func->body, f->func->body_len, f->func->body_off);
+    while (f->frame_count && !f->nomem && cursor_left(&c) && instr_read(&c, f->g->m->features, &in)) {
+        if (f->unreachable && !step_dead(f, &in))
+            continue;
+        fgen_site(f, &in);
+        dispatch_instr(f, &in);
+    }
+}
+
+static void finish_blocks(struct fgen *f)
+{
+    struct gen *g = f->g;
+    if (f->leave) {
+        fgen_position(f, f->leave);
+        if (f->type->result_count)
+            LLVMBuildRet(g->b, LLVMGetUndef(gen_valtype(g, f->type->results[0])));
+        else
+            LLVMBuildRetVoid(g->b);
+    }
+    fgen_position(f, f->entry);
+    LLVMBuildBr(g->b, f->body);
+}
+
+static bool generate(struct fgen *f, bool *own_mixed)
+{
+    struct gen *g = f->g;
+    f->local_mixed = own_mixed;
+    if (!setup(f))
+        return false;
+    struct instr site = {.off = f->func->body_off};
+    fgen_site(f, &site);
+    if (f->facts->entry_poll) {
+        fgen_poll(f);
+        g->counts.entry_polls++;
+    }
+    gen_frame_push(f, FRAME_FUNC, NULL);
+    walk_body(f);
+    finish_blocks(f);
+    LLVMSetCurrentDebugLocation2(g->b, NULL);
+    return !f->nomem;
+}
+
+static void drop_body(struct fgen *f)
+{
+    /* Values refer to each other across blocks, so uses go first. */
+    for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(f->fn); bb; bb = LLVMGetNextBasicBlock(bb))
+        for (LLVMValueRef i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i))
+            if (LLVMGetTypeKind(LLVMTypeOf(i)) != LLVMVoidTypeKind)
+                LLVMReplaceAllUsesWith(i, LLVMGetUndef(LLVMTypeOf(i)));
+    for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(f->fn); bb; bb = LLVMGetNextBasicBlock(bb))
+        while (LLVMGetLastInstruction(bb))
+            LLVMInstructionEraseFromParent(LLVMGetLastInstruction(bb));
+    while (LLVMGetFirstBasicBlock(f->fn))
+        LLVMDeleteBasicBlock(LLVMGetFirstBasicBlock(f->fn));
+}
+
+/* Generated again while locals turn out to hold copied float bits: each time at least one more is
+ * known, and all that one pass can see are found in it. */
+status_t gen_function(struct gen *g, uint32_t index, struct error *err)
+{
+    const struct module_func *fn = &g->m->funcs[index];
+    const struct functype *ft = module_func_type(g->m, index);
+    uint32_t locals = ft->param_count + fn->local_count;
+    bool *mixed = calloc((size_t)locals + 1, sizeof *mixed);
+    bool ok = mixed != NULL, again = ok;
+    while (ok && again) {
+        struct image_counts counts = g->counts;
+        struct fgen f = {.g = g, .func = fn, .type = ft, .index = index,
+                         .facts = &g->shared->analysis->funcs[index]};
+        ok = generate(&f, mixed);
+        again = f.restart;
+        if (ok && again) {
+            drop_body(&f);
+            g->counts = counts;
+        }
+        free(f.stack);
+        free(f.frames);
+        arena_done(&f.arena);
+    }
+    free(mixed);
+    return ok ? ST_OK
+              : error_set(err, ST_NOMEM, fn->body_off, "no memory to compile function %" PRIu32, index);
+}

@@ -1,0 +1,297 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gen.h"
+
+static void init_types(struct gen *g)
+{
+    struct gen_types *t = &g->t;
+    t->void_ = LLVMVoidTypeInContext(g->llvm);
+    t->i1 = LLVMInt1TypeInContext(g->llvm);
+    t->i8 = LLVMInt8TypeInContext(g->llvm);
+    t->i16 = LLVMInt16TypeInContext(g->llvm);
+    t->i32 = LLVMInt32TypeInContext(g->llvm);
+    t->i64 = LLVMInt64TypeInContext(g->llvm);
+    t->f32 = LLVMFloatTypeInContext(g->llvm);
+    t->f64 = LLVMDoubleTypeInContext(g->llvm);
+    t->ptr = LLVMPointerTypeInContext(g->llvm, 0);
+    t->i8x16 = LLVMVectorType(t->i8, 16);
+    t->i16x8 = LLVMVectorType(t->i16, 8);
+    t->i32x4 = LLVMVectorType(t->i32, 4);
+    t->i64x2 = LLVMVectorType(t->i64, 2);
+    t->f32x4 = LLVMVectorType(t->f32, 4);
+    t->f64x2 = LLVMVectorType(t->f64, 2);
+    t->v128 = t->i64x2;
+}
+
+LLVMTypeRef gen_valtype(const struct gen *g, valtype_t t)
+{
+    switch ((enum valtype)t) {
+    case VT_I32:
+        return g->t.i32;
+    case VT_I64:
+        return g->t.i64;
+    case VT_F32:
+        return g->t.f32;
+    case VT_F64:
+        return g->t.f64;
+    case VT_V128:
+        return g->t.v128;
+    case VT_FUNCREF:
+    case VT_EXTERNREF:
+    case VT_EXNREF:
+        break;
+    }
+    return g->t.ptr;
+}
+
+/* The context, the parameters; the first result, the others go through the context's multi array. */
+static LLVMTypeRef make_func_type(struct gen *g, const struct functype *ft, bool host)
+{
+    LLVMTypeRef params[MODULE_PARAMS_MAX + 2];
+    unsigned n = 0;
+    params[n++] = g->t.ptr;
+    if (host)
+        params[n++] = g->t.ptr;
+    for (uint32_t i = 0; i < ft->param_count; i++)
+        params[n++] = gen_valtype(g, ft->params[i]);
+    LLVMTypeRef ret = ft->result_count ? gen_valtype(g, ft->results[0]) : g->t.void_;
+    return LLVMFunctionType(ret, params, n, 0);
+}
+
+static LLVMAttributeRef enum_attr(struct gen *g, const char *name, uint64_t value)
+{
+    return LLVMCreateEnumAttribute(g->llvm, LLVMGetEnumAttributeKindForName(name, strlen(name)), value);
+}
+
+static void init_attrs(struct gen *g)
+{
+    g->attr_nounwind = enum_attr(g, "nounwind", 0);
+    g->attr_noreturn = enum_attr(g, "noreturn", 0);
+    g->attr_cold = enum_attr(g, "cold", 0);
+    g->attr_nomerge = enum_attr(g, "nomerge", 0);
+    g->attr_noalias = enum_attr(g, "noalias", 0);
+    g->attr_nonnull = enum_attr(g, "nonnull", 0);
+    /* memory(read, inaccessiblemem: readwrite): two bits a location, argument memory, inaccessible, other. */
+    g->attr_poll_memory = enum_attr(g, "memory", 1u | 3u << 2 | 1u << 4);
+}
+
+static LLVMValueRef md_value(struct gen *g, LLVMMetadataRef *parts, size_t n)
+{
+    return LLVMMetadataAsValue(g->llvm, LLVMMDNodeInContext2(g->llvm, parts, n));
+}
+
+static LLVMMetadataRef md_string(struct gen *g, const char *s)
+{
+    return LLVMMDStringInContext2(g->llvm, s, strlen(s));
+}
+
+/* Two kinds of memory that never overlap: guest memory, and instance block with all host structures. */
+static void init_metadata(struct gen *g)
+{
+    g->md_tbaa = LLVMGetMDKindIDInContext(g->llvm, "tbaa", 4);
+    g->md_invariant = LLVMGetMDKindIDInContext(g->llvm, "invariant.load", 14);
+    g->md_prof = LLVMGetMDKindIDInContext(g->llvm, "prof", 4);
+    LLVMMetadataRef zero = LLVMValueAsMetadata(gen_i64(g, 0));
+    LLVMMetadataRef root_parts[] = {md_string(g, "cell")};
+    LLVMMetadataRef root = LLVMMDNodeInContext2(g->llvm, root_parts, 1);
+    static const char *const names[ALIAS_COUNT] = {"memory", "block"};
+    for (int i = 0; i < ALIAS_COUNT; i++) {
+        LLVMMetadataRef type_parts[] = {md_string(g, names[i]), root, zero};
+        LLVMMetadataRef type = LLVMMDNodeInContext2(g->llvm, type_parts, 3);
+        LLVMMetadataRef tag[] = {type, type, zero};
+        g->alias[i] = md_value(g, tag, 3);
+    }
+    LLVMMetadataRef weights[] = {md_string(g, "branch_weights"), LLVMValueAsMetadata(gen_i32(g, 1)),
+                                 LLVMValueAsMetadata(gen_i32(g, 100000))};
+    g->unlikely = md_value(g, weights, 3);
+    g->empty_node = md_value(g, NULL, 0);
+}
+
+static void add_flag(struct gen *g, LLVMModuleFlagBehavior behavior, const char *key, uint32_t v)
+{
+    LLVMAddModuleFlag(g->mod, behavior, key, strlen(key), LLVMValueAsMetadata(gen_i32(g, v)));
+}
+
+/* Debug information is how the place of an instruction in the wasm file reaches the line table. */
+static void init_debug(struct gen *g)
+{
+    add_flag(g, LLVMModuleFlagBehaviorWarning, "Debug Info Version", LLVMDebugMetadataVersion());
+    add_flag(g, LLVMModuleFlagBehaviorWarning, "Dwarf Version", 5);
+    add_flag(g, LLVMModuleFlagBehaviorOverride, "PIC Level", 2);
+    g->di = LLVMCreateDIBuilder(g->mod);
+    g->di_file = LLVMDIBuilderCreateFile(g->di, "wasm", 4, "", 0);
+    LLVMDIBuilderCreateCompileUnit(g->di, LLVMDWARFSourceLanguageC, g->di_file, "aot", 3, 1, "", 0, 0, "",
+                                   0, LLVMDWARFEmissionLineTablesOnly, 0, 0, 0, "", 0, "", 0);
+    g->di_func_type = LLVMDIBuilderCreateSubroutineType(g->di, g->di_file, NULL, 0, LLVMDIFlagZero);
+}
+
+status_t gen_init(struct gen *g, const struct gen_shared *shared, const char *name, struct error *err)
+{
+    *g = (struct gen){.shared = shared, .m = shared->m};
+    g->llvm = LLVMContextCreate();
+    LLVMContextSetDiscardValueNames(g->llvm, !shared->opt->keep_ir);
+    g->mod = LLVMModuleCreateWithNameInContext(name, g->llvm);
+    g->b = LLVMCreateBuilderInContext(g->llvm);
+    init_types(g);
+    init_attrs(g);
+    init_metadata(g);
+    init_debug(g);
+    g->funcs = calloc(g->m->func_count + 1, sizeof *g->funcs);
+    g->func_types = calloc(g->m->type_count + 1, sizeof(LLVMTypeRef));
+    if (!g->funcs || !g->func_types)
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for code generation");
+    for (uint32_t i = 0; i < g->m->type_count; i++)
+        g->func_types[i] = make_func_type(g, &g->m->types[i], false);
+    return ST_OK;
+}
+
+void gen_done(struct gen *g)
+{
+    if (g->di)
+        LLVMDisposeDIBuilder(g->di);
+    if (g->b)
+        LLVMDisposeBuilder(g->b);
+    if (g->mod)
+        LLVMDisposeModule(g->mod);
+    if (g->llvm)
+        LLVMContextDispose(g->llvm);
+    free(g->funcs);
+    free(g->func_types);
+    *g = (struct gen){0};
+}
+
+void gen_func_name(uint32_t index, char ret_name[GEN_FUNC_NAME_BYTES])
+{
+    snprintf(ret_name, GEN_FUNC_NAME_BYTES, "f%" PRIu32, index);
+}
+
+static void string_attr(struct gen *g, LLVMValueRef fn, const char *key, const char *value)
+{
+    gen_add_attr(fn, GEN_AT_FUNCTION,
+                 LLVMCreateStringAttribute(g->llvm, key, (unsigned)strlen(key), value,
+                                           (unsigned)strlen(value)));
+}
+
+/* Big frames touch every page on their way down, so that overflow meets the guard page. */
+void gen_attrs_common(struct gen *g, LLVMValueRef fn)
+{
+    gen_add_attr(fn, GEN_AT_FUNCTION, g->attr_nounwind);
+    gen_add_attr(fn, GEN_AT_FUNCTION, enum_attr(g, "uwtable", 2));
+    string_attr(g, fn, "probe-stack", "inline-asm");
+    string_attr(g, fn, "frame-pointer", "none");
+    LLVMSetVisibility(fn, LLVMHiddenVisibility);
+}
+
+LLVMValueRef gen_func(struct gen *g, uint32_t index)
+{
+    if (!g->funcs[index]) {
+        char name[GEN_FUNC_NAME_BYTES];
+        gen_func_name(index, name);
+        LLVMValueRef fn = LLVMAddFunction(g->mod, name, g->func_types[g->m->funcs[index].type]);
+        LLVMSetFunctionCallConv(fn, 18 /* tailcc */);
+        gen_attrs_common(g, fn);
+        gen_add_attr(fn, 1, g->attr_nonnull);
+        g->funcs[index] = fn;
+    }
+    return g->funcs[index];
+}
+
+static LLVMValueRef io_slot(struct gen *g, LLVMValueRef io, uint32_t i)
+{
+    return gen_at(g, io, (int64_t)i * (int64_t)sizeof(union cell_value));
+}
+
+static void store_results(struct gen *g, const struct functype *ft, LLVMValueRef ctx, LLVMValueRef io,
+                          LLVMValueRef first)
+{
+    if (!ft->result_count)
+        return;
+    LLVMBuildStore(g->b, first, io);
+    if (ft->result_count == 1)
+        return;
+    LLVMValueRef at = gen_at(g, ctx, gen_ctx_field(offsetof(struct abi_ctx, multi)));
+    LLVMValueRef multi = LLVMBuildLoad2(g->b, g->t.ptr, at, "");
+    for (uint32_t i = 1; i < ft->result_count; i++) {
+        LLVMTypeRef t = gen_valtype(g, ft->results[i]);
+        LLVMBuildStore(g->b, LLVMBuildLoad2(g->b, t, io_slot(g, multi, i - 1), ""), io_slot(g, io, i));
+    }
+}
+
+/* void entry(B, code, io): how the host enters a function of this type. */
+static void entry_trampoline(struct gen *g, uint32_t type)
+{
+    const struct functype *ft = &g->m->types[type];
+    char name[GEN_FUNC_NAME_BYTES];
+    snprintf(name, sizeof name, "e%" PRIu32, type);
+    LLVMTypeRef params[3] = {g->t.ptr, g->t.ptr, g->t.ptr};
+    LLVMValueRef fn = LLVMAddFunction(g->mod, name, LLVMFunctionType(g->t.void_, params, 3, 0));
+    gen_attrs_common(g, fn);
+    LLVMPositionBuilderAtEnd(g->b, LLVMAppendBasicBlockInContext(g->llvm, fn, ""));
+    LLVMValueRef ctx = LLVMGetParam(fn, 0), code = LLVMGetParam(fn, 1), io = LLVMGetParam(fn, 2);
+    LLVMValueRef args[MODULE_PARAMS_MAX + 1];
+    args[0] = ctx;
+    for (uint32_t i = 0; i < ft->param_count; i++)
+        args[i + 1] = LLVMBuildLoad2(g->b, gen_valtype(g, ft->params[i]), io_slot(g, io, i), "");
+    LLVMValueRef call = LLVMBuildCall2(g->b, g->func_types[type], code, args, ft->param_count + 1, "");
+    LLVMSetInstructionCallConv(call, 18);
+    store_results(g, ft, ctx, io, call);
+    LLVMBuildRetVoid(g->b);
+}
+
+/* Trap when less native stack is left than host functions are promised. */
+static void check_host_stack(struct gen *g, LLVMValueRef fn, LLVMValueRef ctx)
+{
+    LLVMValueRef mark = LLVMBuildAlloca(g->b, g->t.i8, "");
+    LLVMValueRef sp = LLVMBuildPtrToInt(g->b, mark, g->t.i64, "");
+    LLVMValueRef limit =
+        gen_load(g, g->t.i64, gen_at(g, ctx, gen_ctx_field(offsetof(struct abi_ctx, host_stack_limit))),
+                 ALIAS_BLOCK);
+    LLVMValueRef low = LLVMBuildICmp(g->b, LLVMIntULT, sp, limit, "");
+    LLVMBasicBlockRef trap = LLVMAppendBasicBlockInContext(g->llvm, fn, "");
+    LLVMBasicBlockRef next = LLVMAppendBasicBlockInContext(g->llvm, fn, "");
+    LLVMValueRef br = LLVMBuildCondBr(g->b, low, trap, next);
+    LLVMSetMetadata(br, g->md_prof, g->unlikely);
+    LLVMPositionBuilderAtEnd(g->b, trap);
+    LLVMValueRef call = GEN_OP(g, ctx, trap, g->t.void_, gen_i32(g, TRAP_STACK));
+    LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_noreturn);
+    LLVMBuildUnreachable(g->b);
+    LLVMPositionBuilderAtEnd(g->b, next);
+}
+
+/* Guest convention in, the host's C function out. A type with several results has no host form: such an
+ * import only links to another instance, whose function is called directly. */
+static void import_trampoline(struct gen *g, uint32_t index)
+{
+    const struct functype *ft = module_func_type(g->m, index);
+    LLVMValueRef fn = gen_func(g, index), ctx = LLVMGetParam(fn, 0);
+    int32_t off = g->shared->layout->func_off[index];
+    LLVMPositionBuilderAtEnd(g->b, LLVMAppendBasicBlockInContext(g->llvm, fn, ""));
+    check_host_stack(g, fn, ctx);
+    LLVMValueRef args[MODULE_PARAMS_MAX + 2];
+    args[0] = ctx;
+    args[1] = gen_load(g, g->t.ptr, gen_at(g, ctx, off + (int64_t)offsetof(struct abi_import, host_env)),
+                       ALIAS_BLOCK);
+    for (uint32_t i = 0; i < ft->param_count; i++)
+        args[i + 2] = LLVMGetParam(fn, i + 1);
+    LLVMValueRef host = gen_load(
+        g, g->t.ptr, gen_at(g, ctx, off + (int64_t)offsetof(struct abi_import, host_fn)), ALIAS_BLOCK);
+    LLVMTypeRef type = make_func_type(g, ft, true);
+    LLVMValueRef call = LLVMBuildCall2(g->b, type, host, args, ft->param_count + 2, "");
+    LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_nounwind);
+    if (ft->result_count)
+        LLVMBuildRet(g->b, call);
+    else
+        LLVMBuildRetVoid(g->b);
+}
+
+status_t gen_trampolines(struct gen *g, struct error *err)
+{
+    (void)err;
+    for (uint32_t i = 0; i < g->m->type_count; i++)
+        entry_trampoline(g, i);
+    for (uint32_t i = 0; i < g->m->func_import_count; i++)
+        import_trampoline(g, i);
+    return ST_OK;
+}

@@ -1,0 +1,12 @@
+#ifndef CELL_AOT_PACK_H
+#define CELL_AOT_PACK_H
+
+#include "cell/aot/aot.h"
+#include "link.h"
+
+/* Put linked code and everything else that the runner needs of m into an image file. */
+CHECKED status_t pack_image(const struct module *m, const struct aot_options *opt,
+                            const struct link_output *linked, const struct image_counts *counts,
+                            struct buf *out, struct error *err);
+
+#endif
