@@ -141,8 +141,8 @@ static int run_folder(size_t folder, const char *root, struct settings *set)
         return 1;
     }
     size_t bytes = (size_t)count * sizeof(struct slot);
-    struct slot *slots =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct slot *slots = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                              0);
     if (slots == MAP_FAILED) {
         perror("mmap");
         return 1;
@@ -171,10 +171,14 @@ static int run_folder(size_t folder, const char *root, struct settings *set)
 static bool parse_settings(int argc, char **argv, struct settings *ret_set)
 {
     static const struct option options[] = {
-        {"archive", required_argument, NULL, 'a'}, {"work", required_argument, NULL, 'w'},
-        {"cache", required_argument, NULL, 'c'},   {"jobs", required_argument, NULL, 'j'},
-        {"opt", required_argument, NULL, 'O'},     {"level", required_argument, NULL, 'l'},
-        {"only", required_argument, NULL, 'o'},    {"wording", no_argument, NULL, 'W'},
+        {"archive", required_argument, NULL, 'a'},
+        {"work", required_argument, NULL, 'w'},
+        {"cache", required_argument, NULL, 'c'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"opt", required_argument, NULL, 'O'},
+        {"level", required_argument, NULL, 'l'},
+        {"only", required_argument, NULL, 'o'},
+        {"wording", no_argument, NULL, 'W'},
         {0},
     };
     uint64_t number = 0;

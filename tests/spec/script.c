@@ -71,8 +71,8 @@ static void module_named(struct script *s, const char *name, struct engine_insta
     s->modules = realloc(s->modules, (s->module_count + 1) * sizeof(*s->modules));
     if (!s->modules)
         abort();
-    s->modules[s->module_count++] =
-        (struct script_module){name ? spec_format("%s", name) : NULL, inst};
+    s->modules[s->module_count++] = (struct script_module){name ? spec_format("%s", name) : NULL,
+                                                           inst};
 }
 
 /* The instance of that name (the last one of several), or the last one started. */
@@ -114,8 +114,7 @@ static void run_register(struct script *s, const json_t *cmd)
         s->counts->not_run++;
         return;
     }
-    struct engine_instance *inst =
-        module_find(s, json_string_value(json_object_get(cmd, "name")));
+    struct engine_instance *inst = module_find(s, json_string_value(json_object_get(cmd, "name")));
     if (!inst || engine_register(s->engine, json_string_value(as), json_string_length(as), inst))
         failed(s, "cannot register %s", json_string_value(as));
     else
@@ -236,8 +235,8 @@ static bool run_action(struct script *s, const json_t *cmd, struct outcome *ret_
 {
     const json_t *action = json_object_get(cmd, "action");
     const json_t *field = json_object_get(action, "field");
-    struct engine_instance *inst =
-        module_find(s, json_string_value(json_object_get(action, "module")));
+    struct engine_instance *inst = module_find(
+        s, json_string_value(json_object_get(action, "module")));
     *ret_outcome = (struct outcome){.status = ST_OK};
     if (!inst) {
         failed(s, "its module was not started");
@@ -263,9 +262,8 @@ static void result_differs(struct script *s, const json_t *cmd, const struct out
                            uint32_t index)
 {
     char actual[80];
-    char *expected = json_dumps(json_object_get(cmd, json_object_get(cmd, "either") ? "either"
-                                                                                    : "expected"),
-                                JSON_COMPACT);
+    char *expected = json_dumps(
+        json_object_get(cmd, json_object_get(cmd, "either") ? "either" : "expected"), JSON_COMPACT);
     value_print(o->types[index], &s->io[index], actual, sizeof(actual));
     failed(s, "%s: result %u is %s, expected %.400s",
            text_of(json_object_get(cmd, "action"), "field"), index, actual,
@@ -307,9 +305,8 @@ static void run_assert_action(struct script *s, const json_t *cmd, status_t want
     if (!run_action(s, cmd, &o))
         return;
     if (o.status != wanted)
-        failed(s, "%s: %s (%s), expected: %s%s%s",
-               text_of(json_object_get(cmd, "action"), "field"), status_name(o.status), o.err.text,
-               status_name(wanted), *text ? ", " : "", text);
+        failed(s, "%s: %s (%s), expected: %s%s%s", text_of(json_object_get(cmd, "action"), "field"),
+               status_name(o.status), o.err.text, status_name(wanted), *text ? ", " : "", text);
     else if (results)
         check_results(s, cmd, &o);
     else if (wanted == ST_TRAP && !trap_text_matches(text, o.err.text))
@@ -400,8 +397,7 @@ void spec_script_run(const struct spec_options *opt, const char *name, struct sp
     counts->files++;
     if (json_array_size(commands) == 0)
         failed(&s, "no commands: %s", root ? "" : json_err.text);
-    json_array_foreach(commands, index, cmd)
-        run_command(&s, cmd);
+    json_array_foreach(commands, index, cmd) run_command(&s, cmd);
     script_done(&s);
     json_decref(root);
     free(path);

@@ -13,9 +13,9 @@
 struct spec_counts {
     uint32_t passed;
     uint32_t failed;
-    uint32_t text;    /* modules in the text format, which have no binary */
-    uint32_t not_run; /* executing commands, in the program that only validates */
-    uint32_t wording; /* refused as expected, with other words than the specification's */
+    uint32_t text;     /* modules in the text format, which have no binary */
+    uint32_t not_run;  /* executing commands, in the program that only validates */
+    uint32_t wording;  /* refused as expected, with other words than the specification's */
     uint32_t outdated; /* refusals that WebAssembly 2.0 has lifted; listed in script.c */
     uint32_t files;
 };
@@ -27,7 +27,7 @@ struct spec_options {
     feature_set_t features;
     uint32_t opt_level;
     const char *level; /* CPU level of the images; NULL: this machine's */
-    bool wording;   /* list refusals in other words */
+    bool wording;      /* list refusals in other words */
 };
 
 /* Run one script and add to *counts. name: file in the folder, "i32.json". Prints failures. */

@@ -10,11 +10,11 @@ enum {
     SLOTS_FE = SLOTS_FD + 0x200,
     SLOTS_END = SLOTS_FE + 0x80,
 };
-#define SLOT(code)                                        \
-    ((code) < 0x100             ? (code)                  \
-     : ((code) >> 16) == 0xfc   ? SLOTS_FC + ((code)&0xffff) \
-     : ((code) >> 16) == 0xfd   ? SLOTS_FD + ((code)&0xffff) \
-                                : SLOTS_FE + ((code)&0xffff))
+#define SLOT(code)                                           \
+    ((code) < 0x100           ? (code)                       \
+     : ((code) >> 16) == 0xfc ? SLOTS_FC + ((code) & 0xffff) \
+     : ((code) >> 16) == 0xfd ? SLOTS_FD + ((code) & 0xffff) \
+                              : SLOTS_FE + ((code) & 0xffff))
 
 static const struct instr_info infos[SLOTS_END] = {
 #define INSTR(name, code, text, imm, sig, feature, align) \

@@ -12,7 +12,7 @@
 enum { VT_ANY = 0 };
 
 /* Most values that wait on the operand stack of a function. */
-enum { VALIDATE_OPERANDS_MAX = 1000000 };
+enum { VALIDATE_OPERANDS_MAX = 1 << 20 };
 
 enum frame_kind {
     FRAME_FUNC,
@@ -75,8 +75,8 @@ CHECKED status_t validate_pop_list(struct validator *v, struct type_list list);
 CHECKED status_t validate_peek_list(struct validator *v, struct type_list list);
 
 /* Open a frame whose parameters the stack holds above the height that it gets. */
-CHECKED status_t validate_frame_push(struct validator *v, enum frame_kind kind, struct type_list params,
-                                     struct type_list results);
+CHECKED status_t validate_frame_push(struct validator *v, enum frame_kind kind,
+                                     struct type_list params, struct type_list results);
 /* The results of the innermost frame are on the stack and nothing else; they are popped. */
 CHECKED status_t validate_frame_finish(struct validator *v);
 void validate_dead(struct validator *v);

@@ -3,8 +3,8 @@
 /* One value type as a list, for block types that name it directly. */
 static struct type_list single(valtype_t type)
 {
-    static const valtype_t types[] = {VT_I32,     VT_I64,       VT_F32,    VT_F64,
-                                      VT_V128,    VT_FUNCREF,   VT_EXTERNREF, VT_EXNREF};
+    static const valtype_t types[] = {VT_I32,  VT_I64,     VT_F32,       VT_F64,
+                                      VT_V128, VT_FUNCREF, VT_EXTERNREF, VT_EXNREF};
     for (size_t k = 0; k < sizeof(types) / sizeof(types[0]); k++)
         if (types[k] == type)
             return (struct type_list){&types[k], 1};
@@ -154,8 +154,8 @@ static status_t do_br_table(struct validator *v)
         if (!first && types.types == last.types && types.count == last.count)
             continue;
         if (!first && types.count != last.count)
-            return validate_fail(v, ST_INVALID, "type mismatch",
-                                 ": labels of %u and of %u values", last.count, types.count);
+            return validate_fail(v, ST_INVALID, "type mismatch", ": labels of %u and of %u values",
+                                 last.count, types.count);
         st = validate_peek_list(v, types);
         if (st != ST_OK)
             return st;

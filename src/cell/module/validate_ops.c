@@ -61,7 +61,8 @@ static status_t check_lane(struct validator *v, uint32_t lane, uint32_t count)
 {
     if (lane < count)
         return ST_OK;
-    return validate_fail(v, ST_INVALID, "invalid lane index", " %u, there are %u lanes", lane, count);
+    return validate_fail(v, ST_INVALID, "invalid lane index", " %u, there are %u lanes", lane,
+                         count);
 }
 
 static status_t check_shuffle(struct validator *v)

@@ -12,7 +12,7 @@ static const struct {
 };
 enum { ALL_COUNT = sizeof(all) / sizeof(all[0]) };
 
-#define READ(features, ret, ...)                                            \
+#define READ(features, ret, ...) \
     read_bytes((const uint8_t[]){__VA_ARGS__}, sizeof((uint8_t[]){__VA_ARGS__}), features, ret)
 
 /* Keeps the bytes of the last call for the lists that borrow them. */
@@ -32,14 +32,14 @@ static const char *read_bytes(const uint8_t *bytes, size_t len, feature_set_t fe
 static size_t encode(uint32_t op, enum instr_imm imm, uint8_t out[40])
 {
     static const uint8_t sizes[] = {
-        [IMM_NONE] = 0,        [IMM_BLOCK] = 1,        [IMM_LABEL] = 1,       [IMM_BR_TABLE] = 2,
-        [IMM_FUNC] = 1,        [IMM_CALL_INDIRECT] = 2, [IMM_LOCAL] = 1,      [IMM_GLOBAL] = 1,
-        [IMM_TABLE] = 1,       [IMM_TABLE_TABLE] = 2,  [IMM_ELEM_TABLE] = 2,  [IMM_ELEM] = 1,
-        [IMM_MEM] = 1,         [IMM_MEM_MEM] = 2,      [IMM_DATA_MEM] = 2,    [IMM_DATA] = 1,
-        [IMM_MEMARG] = 2,      [IMM_MEMARG_LANE] = 3,  [IMM_LANE] = 1,        [IMM_LANES16] = 16,
-        [IMM_I32] = 1,         [IMM_I64] = 1,          [IMM_F32] = 4,         [IMM_F64] = 8,
-        [IMM_V128] = 16,       [IMM_REF_TYPE] = 1,     [IMM_SELECT_T] = 2,    [IMM_TAG] = 1,
-        [IMM_TRY_TABLE] = 4,   [IMM_FENCE] = 1,
+        [IMM_NONE] = 0,      [IMM_BLOCK] = 1,         [IMM_LABEL] = 1,      [IMM_BR_TABLE] = 2,
+        [IMM_FUNC] = 1,      [IMM_CALL_INDIRECT] = 2, [IMM_LOCAL] = 1,      [IMM_GLOBAL] = 1,
+        [IMM_TABLE] = 1,     [IMM_TABLE_TABLE] = 2,   [IMM_ELEM_TABLE] = 2, [IMM_ELEM] = 1,
+        [IMM_MEM] = 1,       [IMM_MEM_MEM] = 2,       [IMM_DATA_MEM] = 2,   [IMM_DATA] = 1,
+        [IMM_MEMARG] = 2,    [IMM_MEMARG_LANE] = 3,   [IMM_LANE] = 1,       [IMM_LANES16] = 16,
+        [IMM_I32] = 1,       [IMM_I64] = 1,           [IMM_F32] = 4,        [IMM_F64] = 8,
+        [IMM_V128] = 16,     [IMM_REF_TYPE] = 1,      [IMM_SELECT_T] = 2,   [IMM_TAG] = 1,
+        [IMM_TRY_TABLE] = 4, [IMM_FENCE] = 1,
     };
     size_t n = 0;
     if (op >= 0x100) {
@@ -85,9 +85,9 @@ static void every_instruction_is_found_and_read_and_fails_at_every_cut(void)
 
 static void numbers_without_an_instruction_are_not_found(void)
 {
-    static const uint32_t unknown[] = {0x14,     0x17,     0x1d,     0x1e,     0x27,     0xc5,
-                                       0xd3,     0xfb,     0xfc,     0xff,     0xfc0012, 0xfc0020,
-                                       0xfd009a, 0xfd0114, 0xfd0200, 0xfe0004, 0xfe004f, 0xfe0080,
+    static const uint32_t unknown[] = {0x14,     0x17,      0x1d,      0x1e,     0x27,     0xc5,
+                                       0xd3,     0xfb,      0xfc,      0xff,     0xfc0012, 0xfc0020,
+                                       0xfd009a, 0xfd0114,  0xfd0200,  0xfe0004, 0xfe004f, 0xfe0080,
                                        0xff0000, 0x1000000, UINT32_MAX};
     for (size_t k = 0; k < sizeof(unknown) / sizeof(unknown[0]); k++)
         CHECK(instr_info_find(unknown[k]) == NULL);
