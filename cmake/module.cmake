@@ -10,7 +10,7 @@ add_library(cs_flags INTERFACE)
 target_compile_options(cs_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wswitch-enum
   -Werror -fno-strict-aliasing -fvisibility=hidden
-  -include ${PROJECT_SOURCE_DIR}/src/base/include/base/banned.h)
+  "$<$<COMPILE_LANGUAGE:C>:SHELL:-include ${PROJECT_SOURCE_DIR}/src/base/include/base/banned.h>")
 target_compile_definitions(cs_flags INTERFACE _GNU_SOURCE CLOUDSKIN_VERSION="${PROJECT_VERSION}")
 if(CLOUDSKIN_SANITIZE)
   target_compile_options(cs_flags INTERFACE -fsanitize=${CLOUDSKIN_SANITIZE} -fno-sanitize-recover=all

@@ -1,0 +1,166 @@
+#include "eval.h"
+#include "ops.h"
+
+/* Bulk operations on memories and tables: in pieces with a poll between, which ends them early when the
+ * guest has to unwind. */
+
+enum { PIECE_BYTES = 1 << 20, PIECE_ENTRIES = 1 << 16 };
+
+static struct instance *instance_of(void *ctx)
+{
+    return abi_ctx_of(ctx)->instance;
+}
+
+static bool in_bounds(uint64_t at, uint64_t n, uint64_t size)
+{
+    return at <= size && n <= size - at;
+}
+
+static uint64_t mem_bytes(const struct instance *inst, uint32_t mem)
+{
+    return run_memory_bytes(&inst->mems[mem]->abi);
+}
+
+/* Step through [0, n) in pieces, from the end when backward. False: the guest has to unwind. */
+struct pieces {
+    uint64_t left;
+    uint64_t step;
+    uint64_t at;  /* of the present piece */
+    uint64_t len;
+    uint64_t n;
+    bool backward;
+    bool started;
+};
+
+static struct pieces pieces_of(uint64_t n, uint64_t step, bool backward)
+{
+    return (struct pieces){.left = n, .n = n, .step = step, .backward = backward};
+}
+
+static bool pieces_next(struct pieces *p, void *ctx)
+{
+    if (p->left == 0 || (p->started && !host_poll(ctx)))
+        return false;
+    p->started = true;
+    p->len = p->left < p->step ? p->left : p->step;
+    p->at = p->backward ? p->left - p->len : p->n - p->left;
+    p->left -= p->len;
+    return true;
+}
+
+void run_op_memory_copy_c(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_t d, uint32_t s, uint32_t n)
+{
+    const struct instance *inst = instance_of(ctx);
+    if (!in_bounds(d, n, mem_bytes(inst, dst_mem)) || !in_bounds(s, n, mem_bytes(inst, src_mem))) {
+        inst->cell->trap = TRAP_MEMORY_BOUNDS;
+        return;
+    }
+    uint8_t *to = inst->mems[dst_mem]->abi.base + d;
+    const uint8_t *from = inst->mems[src_mem]->abi.base + s;
+    struct pieces p = pieces_of(n, PIECE_BYTES, (uintptr_t)to > (uintptr_t)from);
+    while (pieces_next(&p, ctx))
+        memmove(to + p.at, from + p.at, p.len);
+}
+
+void run_op_memory_fill_c(void *ctx, uint32_t mem, uint32_t d, uint32_t value, uint32_t n)
+{
+    const struct instance *inst = instance_of(ctx);
+    if (!in_bounds(d, n, mem_bytes(inst, mem))) {
+        inst->cell->trap = TRAP_MEMORY_BOUNDS;
+        return;
+    }
+    struct pieces p = pieces_of(n, PIECE_BYTES, false);
+    while (pieces_next(&p, ctx))
+        memset(inst->mems[mem]->abi.base + d + p.at, (int)(value & 0xff), p.len);
+}
+
+bool run_memory_init(struct instance *inst, uint32_t mem, uint32_t data, uint32_t d, uint32_t s, uint32_t n)
+{
+    const struct module_data *seg = &inst->module->datas[data];
+    uint64_t len = inst->data_dropped[data] ? 0 : seg->len;
+    if (!in_bounds(s, n, len) || !in_bounds(d, n, mem_bytes(inst, mem)))
+        return false;
+    struct pieces p = pieces_of(n, PIECE_BYTES, false);
+    while (pieces_next(&p, inst->base))
+        memcpy(inst->mems[mem]->abi.base + d + p.at, seg->bytes + s + p.at, p.len);
+    return true;
+}
+
+void run_op_memory_init_c(void *ctx, uint32_t mem, uint32_t data, uint32_t d, uint32_t s, uint32_t n)
+{
+    struct instance *inst = instance_of(ctx);
+    if (!run_memory_init(inst, mem, data, d, s, n))
+        inst->cell->trap = TRAP_MEMORY_BOUNDS;
+}
+
+/* Entries [at, at + n) of a table become ref. */
+static void fill_entries(void *ctx, struct run_table *t, uint64_t at, uint64_t n, void *ref)
+{
+    struct pieces p = pieces_of(n, PIECE_ENTRIES, false);
+    while (pieces_next(&p, ctx)) {
+        for (uint64_t i = 0; i < p.len; i++)
+            run_table_set(t, at + p.at + i, ref);
+    }
+}
+
+/* New entries are null already; a grow is not cut short, since it cannot be half done. */
+uint32_t run_op_table_grow_c(void *ctx, uint32_t table, void *init, uint32_t n)
+{
+    struct run_table *t = instance_of(ctx)->tables[table];
+    uint32_t old = run_table_grow(t, n);
+    for (uint32_t i = 0; old != UINT32_MAX && init && i < n; i++)
+        run_table_set(t, (uint64_t)old + i, init);
+    return old;
+}
+
+void run_op_table_fill_c(void *ctx, uint32_t table, uint32_t i, void *ref, uint32_t n)
+{
+    const struct instance *inst = instance_of(ctx);
+    if (in_bounds(i, n, inst->tables[table]->abi.count))
+        fill_entries(ctx, inst->tables[table], i, n, ref);
+    else
+        inst->cell->trap = TRAP_TABLE_BOUNDS;
+}
+
+void run_op_table_copy_c(void *ctx, uint32_t dst, uint32_t src, uint32_t d, uint32_t s, uint32_t n)
+{
+    const struct instance *inst = instance_of(ctx);
+    const struct abi_table *to = &inst->tables[dst]->abi, *from = &inst->tables[src]->abi;
+    if (!in_bounds(d, n, to->count) || !in_bounds(s, n, from->count)) {
+        inst->cell->trap = TRAP_TABLE_BOUNDS;
+        return;
+    }
+    struct pieces p = pieces_of(n, PIECE_ENTRIES, (uintptr_t)(to->entries + d) > (uintptr_t)(from->entries + s));
+    while (pieces_next(&p, ctx))
+        memmove(to->entries + d + p.at, from->entries + s + p.at, p.len * sizeof(struct abi_entry));
+}
+
+static void *elem_ref(const struct instance *inst, const struct module_elem *e, uint64_t i)
+{
+    union cell_value v = {.ref = NULL};
+    if (e->funcs)
+        return instance_func(inst, e->funcs[i]);
+    return run_eval(inst, &e->exprs[i], &v) == ST_OK ? v.ref : NULL;
+}
+
+bool run_table_init_from(struct instance *inst, uint32_t table, uint32_t elem, uint32_t d, uint32_t s, uint32_t n)
+{
+    const struct module_elem *e = &inst->module->elems[elem];
+    struct run_table *t = inst->tables[table];
+    uint64_t len = inst->elem_dropped[elem] ? 0 : e->count;
+    if (!in_bounds(s, n, len) || !in_bounds(d, n, t->abi.count))
+        return false;
+    struct pieces p = pieces_of(n, PIECE_ENTRIES, false);
+    while (pieces_next(&p, inst->base)) {
+        for (uint64_t i = 0; i < p.len; i++)
+            run_table_set(t, d + p.at + i, elem_ref(inst, e, s + p.at + i));
+    }
+    return true;
+}
+
+void run_op_table_init_c(void *ctx, uint32_t table, uint32_t elem, uint32_t d, uint32_t s, uint32_t n)
+{
+    struct instance *inst = instance_of(ctx);
+    if (!run_table_init_from(inst, table, elem, d, s, n))
+        inst->cell->trap = TRAP_TABLE_BOUNDS;
+}

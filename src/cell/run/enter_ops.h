@@ -1,0 +1,20 @@
+/* The ops that have a C function behind their stub. Read by enter_*.S. */
+OP poll
+OP memory_grow
+OP memory_copy
+OP memory_fill
+OP memory_init
+OP data_drop
+OP table_get
+OP table_set
+OP table_grow
+OP table_fill
+OP table_copy
+OP table_init
+OP elem_drop
+OP exn_new
+OP atomic_wait32
+OP atomic_wait64
+OP atomic_notify
+OP throw_exn
+OP caught

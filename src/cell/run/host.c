@@ -1,0 +1,60 @@
+#include "backtrace.h"
+#include "stop.h"
+
+void *host_range(void *ctx, uint32_t addr, uint64_t len)
+{
+    const struct instance *inst = abi_ctx_of(ctx)->instance;
+    if (!inst->mem0)
+        return NULL;
+    uint64_t bytes = run_memory_bytes(inst->mem0);
+    if (addr > bytes || len > bytes - addr)
+        return NULL;
+    return inst->mem0->base + addr;
+}
+
+struct cell *host_cell(void *ctx)
+{
+    return cell_of_ctx(ctx);
+}
+
+void host_exit(void *ctx, uint32_t code)
+{
+    struct cell *c = cell_of_ctx(ctx);
+    c->exit_code = code;
+    cell_unwind_set(c, UNWIND_EXIT, NULL);
+}
+
+void host_trap(void *ctx, const char *text)
+{
+    struct cell *c = cell_of_ctx(ctx);
+    snprintf(c->text, sizeof(c->text), "%s", text);
+    c->host_trap = true;
+    run_backtrace_take_host(c, (uintptr_t)__builtin_frame_address(0));
+    cell_unwind_set(c, UNWIND_STOP, NULL);
+}
+
+/* blocking first, then the look at the request: whoever asks later finds blocking set, and his signal is
+ * sent again until host_block_end, however short before the system call it came. */
+bool host_block_begin(void *ctx)
+{
+    struct cell *c = cell_of_ctx(ctx);
+    atomic_store(&c->blocking, true);
+    if (atomic_load(&c->stop) == STOP_NONE)
+        return true;
+    atomic_store(&c->blocking, false);
+    run_stop_poll(c);
+    return false;
+}
+
+void host_block_end(void *ctx)
+{
+    atomic_store(&cell_of_ctx(ctx)->blocking, false);
+}
+
+bool host_poll(void *ctx)
+{
+    struct abi_ctx *x = abi_ctx_of(ctx);
+    if (__atomic_load_n(&x->poll, __ATOMIC_RELAXED))
+        run_stop_poll(x->cell);
+    return x->unwind == UNWIND_NONE;
+}

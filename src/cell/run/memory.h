@@ -1,0 +1,48 @@
+#ifndef CELL_RUN_MEMORY_H
+#define CELL_RUN_MEMORY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "slot.h"
+
+/* A linear memory behind an abi_mem. An unshared one belongs to the thread of its cell; of a shared one
+ * bytes is atomic and growth is guarded by lock. Counted, since cells on other threads may import a shared one. */
+struct run_memory {
+    struct abi_mem abi; /* first: externs point here */
+    atomic_uint refs;
+    _Atomic uint64_t *used_bytes; /* of the cell that made it, and its limit */
+    uint64_t used_max;
+    uint8_t *map; /* own reservation; NULL: part of a slot */
+    struct run_slot *slot;
+    struct limits declared; /* in pages */
+    pthread_mutex_t lock;
+};
+
+/* Account for pages more bytes; false when the limit would be passed. */
+bool run_memory_account(_Atomic uint64_t *used, uint64_t max, uint64_t bytes);
+
+/* A memory with its own reservation and l.min pages. used_bytes: borrowed while the cell lives. ST_NOMEM, ST_LIMIT. */
+CHECKED status_t run_memory_new(struct limits l, _Atomic uint64_t *used_bytes, uint64_t used_max,
+                                struct run_memory **ret_mem, struct error *err);
+/* A memory whose first l.min pages slot has laid out already. */
+CHECKED status_t run_memory_new_inline(struct limits l, _Atomic uint64_t *used_bytes, uint64_t used_max,
+                                       struct run_slot *slot, struct run_memory **ret_mem, struct error *err);
+void run_memory_ref(struct run_memory *m);
+void run_memory_unref(struct run_memory *m);
+
+/* Add pages; the former number of pages, or UINT32_MAX when a limit or memory does not allow it. */
+uint32_t run_memory_grow(struct run_memory *m, uint32_t pages);
+
+static inline struct run_memory *run_memory_of(struct abi_mem *m)
+{
+    return (struct run_memory *)m;
+}
+
+/* Present size, also while another thread grows it. */
+static inline uint64_t run_memory_bytes(const struct abi_mem *m)
+{
+    return __atomic_load_n(&m->bytes, __ATOMIC_ACQUIRE);
+}
+
+#endif

@@ -1,0 +1,106 @@
+#include "stop.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const long resend_ns = 1000000;
+
+void run_stop_mark(struct cell *c, enum stop_reason reason)
+{
+    unsigned none = STOP_NONE;
+    if (!atomic_compare_exchange_strong(&c->stop, &none, (unsigned)reason))
+        return;
+    for (struct instance *i = cell_first_instance(c); i; i = i->next)
+        __atomic_store_n(&instance_ctx(i)->poll, 1, __ATOMIC_SEQ_CST);
+}
+
+/* The thread may have left the cell meanwhile, and its number may be another thread's by now: that thread
+ * gets an interrupt signal that means nothing to it. */
+void cell_stop(struct cell *c, enum stop_reason reason)
+{
+    int saved = errno;
+    run_stop_mark(c, reason);
+    int tid = atomic_load(&c->tid);
+    if (tid)
+        syscall(SYS_tgkill, getpid(), tid, c->rt->interrupt_signal);
+    errno = saved;
+}
+
+void run_stop_resend(struct cell *c, struct run_thread *t)
+{
+    if (!atomic_load(&c->blocking) || atomic_load(&c->stop) == STOP_NONE)
+        return;
+    struct itimerspec soon = {.it_value = {.tv_nsec = resend_ns}};
+    timer_settime(t->resend, 0, &soon, NULL);
+}
+
+/* First the words, then the request: a request that comes between sets the words again. */
+void run_stop_poll(struct cell *c)
+{
+    atomic_fetch_add_explicit(&c->polls_taken, 1, memory_order_relaxed);
+    for (struct instance *i = cell_first_instance(c); i; i = i->next)
+        __atomic_store_n(&instance_ctx(i)->poll, 0, __ATOMIC_SEQ_CST);
+    if (atomic_load(&c->stop) != STOP_NONE)
+        cell_unwind_set(c, UNWIND_STOP, NULL);
+}
+
+void run_stop_clear(struct cell *c)
+{
+    for (struct instance *i = cell_first_instance(c); i; i = i->next)
+        __atomic_store_n(&instance_ctx(i)->poll, 0, __ATOMIC_SEQ_CST);
+    atomic_store(&c->stop, STOP_NONE);
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static status_t arm(struct cell *c, clockid_t clock, enum run_timer kind, uint64_t left_ns, timer_t *ret_timer,
+                    struct error *err)
+{
+    status_t st = run_thread_timer(c->rt, clock, kind, ret_timer, err);
+    if (st != ST_OK)
+        return st;
+    struct itimerspec at = {.it_value = {.tv_sec = (time_t)(left_ns / 1000000000u),
+                                         .tv_nsec = (long)(left_ns % 1000000000u)}};
+    timer_settime(*ret_timer, 0, &at, NULL);
+    return ST_OK;
+}
+
+status_t run_meter_start(struct cell *c, struct run_meter *m, struct error *err)
+{
+    const struct cell_limits *l = &c->limits;
+    status_t st = ST_OK;
+    *m = (struct run_meter){.cpu_start_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID),
+                            .wall_start_ns = clock_ns(CLOCK_MONOTONIC)};
+    uint64_t cpu_ns = atomic_load(&c->cpu_ns);
+    if (l->cpu_ns && cpu_ns >= l->cpu_ns) {
+        run_stop_mark(c, STOP_CPU_LIMIT);
+    } else if (l->cpu_ns) {
+        st = arm(c, CLOCK_THREAD_CPUTIME_ID, RUN_TIMER_CPU, l->cpu_ns - cpu_ns, &m->cpu_timer, err);
+        m->cpu_armed = st == ST_OK;
+    }
+    if (l->wall_ns && c->wall_ns >= l->wall_ns) {
+        run_stop_mark(c, STOP_WALL_LIMIT);
+    } else if (l->wall_ns && st == ST_OK) {
+        st = arm(c, CLOCK_MONOTONIC, RUN_TIMER_WALL, l->wall_ns - c->wall_ns, &m->wall_timer, err);
+        m->wall_armed = st == ST_OK;
+    }
+    if (st != ST_OK)
+        run_meter_end(c, m);
+    return st;
+}
+
+void run_meter_end(struct cell *c, struct run_meter *m)
+{
+    if (m->cpu_armed)
+        timer_delete(m->cpu_timer);
+    if (m->wall_armed)
+        timer_delete(m->wall_timer);
+    atomic_fetch_add(&c->cpu_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID) - m->cpu_start_ns);
+    c->wall_ns += clock_ns(CLOCK_MONOTONIC) - m->wall_start_ns;
+}

@@ -1,0 +1,35 @@
+#ifndef CELL_RUN_THREAD_H
+#define CELL_RUN_THREAD_H
+
+#include <signal.h>
+#include <time.h>
+
+#include "cell/run/run.h"
+
+/* What a thread needs to run cells: an alternate signal stack, the interrupt signal unblocked, a timer that
+ * sends it again, and the cell it is in. */
+struct run_thread {
+    struct cell *cell; /* read by the signal handlers of this thread */
+    int signal;        /* interrupt signal that the timer sends; 0: not set up */
+    timer_t resend;
+    void *alt_map;     /* NULL: the thread had a stack of its own */
+    stack_t old_alt;
+    int tid;
+};
+
+/* The values that timers send with the interrupt signal. */
+enum run_timer { RUN_TIMER_RESEND = 1, RUN_TIMER_CPU, RUN_TIMER_WALL };
+
+/* This thread's. Never NULL. */
+struct run_thread *run_thread_self(void);
+/* Prepare this thread once; freed when the thread ends. ST_NOMEM, ST_IO. */
+CHECKED status_t run_thread_setup(struct runtime *rt, struct run_thread **ret_thread, struct error *err);
+/* A timer of this thread that sends rt's interrupt signal with the value kind. ST_IO. */
+CHECKED status_t run_thread_timer(struct runtime *rt, clockid_t clock, enum run_timer kind, timer_t *ret_timer,
+                                  struct error *err);
+
+/* Install and remove the process's handlers. */
+CHECKED status_t run_signals_install(struct runtime *rt, struct error *err);
+void run_signals_remove(struct runtime *rt);
+
+#endif
