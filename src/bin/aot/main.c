@@ -1,0 +1,120 @@
+#include <signal.h>
+
+#include "base/json.h"
+#include "options.h"
+#include "progress.h"
+#include "sys/files.h"
+
+/* cloudskin-aot: module in, image out. */
+
+static int exit_code(status_t st)
+{
+    switch (st) {
+    case ST_FORMAT:
+    case ST_INVALID:
+    case ST_UNSUPPORTED:
+    case ST_LIMIT:
+    case ST_LINK:
+    case ST_CORRUPT:
+        return EXIT_REFUSED;
+    case ST_NOTFOUND:
+        return EXIT_NOT_FOUND;
+    case ST_OK:
+        return 0;
+    case ST_INVAL:
+    case ST_NOMEM:
+    case ST_IO:
+    case ST_EXIST:
+    case ST_PERM:
+    case ST_TRAP:
+    case ST_EXIT:
+    case ST_EXCEPTION:
+    case ST_STOPPED:
+    case ST_AGAIN:
+    case ST_COUNT:
+        break;
+    }
+    return 1;
+}
+
+static int refuse(const struct options *o, const struct error *err)
+{
+    fprintf(stderr, "%s: ", o->input);
+    if (err->offset != ERROR_NO_OFFSET)
+        fprintf(stderr, "offset 0x%llx: ", (unsigned long long)err->offset);
+    fprintf(stderr, "%s\n", err->text);
+    return exit_code(err->code);
+}
+
+/* Errors about files name the file themselves. */
+static int fail(const struct error *err)
+{
+    fprintf(stderr, "cloudskin-aot: %s\n", err->text);
+    return exit_code(err->code) == EXIT_NOT_FOUND ? EXIT_NOT_FOUND : 1;
+}
+
+/* Image bytes are 8-byte aligned: they are the start of an allocation. */
+static int describe(const struct options *o, const struct buf *image, double seconds)
+{
+    struct image *img = NULL;
+    struct error err = {0};
+    if (image_decode(image->data, image->len, &img, &err) != ST_OK)
+        return fail(&err);
+    struct buf out = {0};
+    struct json j = {.out = &out};
+    char hash[SHA256_HEX_BYTES];
+    sha256_hex(img->module_hash, hash);
+    json_open(&j, NULL, '{');
+    json_text(&j, "input", o->input);
+    json_text(&j, "output", o->output);
+    json_u64(&j, "image_bytes", image->len);
+    json_text(&j, "module_sha256", hash);
+    json_u64(&j, "module_bytes", img->module_len);
+    json_text(&j, "cpu", image_level_name(img->options.level));
+    json_text(&j, "nan", img->options.nan == NAN_CANONICAL ? "canonical" : "native");
+    json_u64(&j, "opt_level", img->options.opt_level);
+    json_text(&j, "compiler", img->compiler);
+    json_u64(&j, "functions", img->func_count);
+    json_u64(&j, "text_bytes", img->const_off);
+    json_u64(&j, "constant_bytes", img->code_len - img->const_off);
+    json_number(&j, "seconds", seconds);
+    json_close(&j, '}');
+    bool ok = !out.failed && fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
+    buf_done(&out);
+    image_free(img);
+    return ok ? 0 : 1;
+}
+
+static int compile(struct options *o, const struct buf *wasm, struct buf *image)
+{
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    struct progress progress;
+    progress_init(&progress, o);
+    o->aot.progress = progress_report;
+    o->aot.progress_arg = &progress;
+    status_t st = aot_compile(wasm->data, wasm->len, &o->aot, image, &err);
+    double seconds = progress_done(&progress);
+    if (st != ST_OK)
+        return refuse(o, &err);
+    if (file_write_atomic(o->output, image->data, image->len, 0666, FILE_NO_SYNC, &err) != ST_OK)
+        return fail(&err);
+    return o->json ? describe(o, image, seconds) : 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    struct buf wasm = {0}, image = {0};
+    struct error err = {0};
+    int code = 0;
+    if (!options_parse(argc, argv, &o, &code))
+        return code;
+    signal(SIGPIPE, SIG_IGN); /* a reader of --progress-fd may leave */
+    if (file_read(o.input, MODULE_BYTES_MAX, &wasm, &err) != ST_OK)
+        code = fail(&err);
+    else
+        code = compile(&o, &wasm, &image);
+    buf_done(&image);
+    buf_done(&wasm);
+    return code;
+}
