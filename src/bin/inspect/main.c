@@ -1,0 +1,86 @@
+#include <getopt.h>
+
+#include "subject.h"
+
+/* cloudskin inspect: what is in an image or a module. */
+
+static const char help_text[] =
+    "Usage: cloudskin inspect [--json] FILE\n"
+    "\n"
+    "Describe a cell image or a WebAssembly module: what it is compiled for and how, which module it\n"
+    "comes from and which features that uses, its functions, memories and tables, what it imports\n"
+    "(and so what it can ask of the host) and exports, the places where it can be stopped or moved\n"
+    "(control points), and the sections of the file. The file is checked on the way.\n"
+    "\n"
+    "      --json   the same as JSON on standard output\n"
+    "  -h, --help   this text\n"
+    "\n"
+    "Exit codes: 0 done, 64 wrong usage, 65 the file is refused, 127 no such file, 1 anything else.\n"
+    "\n"
+    "Examples:\n"
+    "  cloudskin inspect app.wasm\n"
+    "  cloudskin inspect --json app.cell | jq .control_points\n";
+
+static const struct option long_options[] = {
+    {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static int usage(const char *what)
+{
+    fprintf(stderr, "cloudskin inspect: %s\nTry `cloudskin inspect --help`.\n", what);
+    return EXIT_USAGE;
+}
+
+/* Errors of the system name the file themselves and have no place in it. */
+static int refuse(const char *path, const struct error *err)
+{
+    bool content = err->code == ST_FORMAT || err->code == ST_INVALID || err->code == ST_CORRUPT ||
+                   err->code == ST_UNSUPPORTED;
+    if (!content) {
+        fprintf(stderr, "cloudskin inspect: %s\n", err->text);
+        return err->code == ST_NOTFOUND ? EXIT_NOT_FOUND : err->code == ST_LIMIT ? EXIT_REFUSED : 1;
+    }
+    fprintf(stderr, "%s: ", path);
+    if (err->offset != ERROR_NO_OFFSET)
+        fprintf(stderr, "offset 0x%llx: ", (unsigned long long)err->offset);
+    fprintf(stderr, "%s\n", err->text);
+    return EXIT_REFUSED;
+}
+
+static int inspect(const char *path, bool json)
+{
+    struct subject s;
+    struct buf out = {0};
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    int code = 0;
+    if (subject_open(path, &s, &err) != ST_OK) {
+        code = refuse(path, &err);
+    } else {
+        (json ? subject_put_json : subject_put_text)(&s, &out);
+        if (out.failed || fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0)
+            code = 1;
+    }
+    buf_done(&out);
+    subject_close(&s);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    bool json = false;
+    int id = 0;
+    while ((id = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+        if (id == 'h') {
+            fputs(help_text, stdout);
+            return 0;
+        }
+        if (id != 'j')
+            return usage("unknown option");
+        json = true;
+    }
+    if (optind + 1 != argc)
+        return usage(optind == argc ? "a file is missing" : "one file at a time");
+    return inspect(argv[optind], json);
+}
