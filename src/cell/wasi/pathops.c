@@ -1,0 +1,496 @@
+#include "guest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "stat.h"
+
+/* The functions on paths. Those that look at a file open it with O_PATH beneath the directory and act on that
+ * descriptor; those that create, remove or move a name open the directory of the name beneath and act
+ * there with a name that the kernel does not follow. */
+
+static enum wasi_errno host_result(int result)
+{
+    return result < 0 ? wasi_errno_from_host(errno) : WASI_OK;
+}
+
+/* ---- path_open ---- */
+
+struct open_request {
+    uint32_t lookup;
+    uint32_t oflags;
+    uint64_t base;
+    uint64_t inheriting;
+    uint32_t fdflags;
+};
+
+static bool open_request_valid(const struct open_request *r)
+{
+    return (r->lookup & ~(uint32_t)LOOKUP_SYMLINK_FOLLOW) == 0 &&
+           (r->oflags & ~(uint32_t)OFLAGS_KNOWN) == 0 &&
+           (r->fdflags & ~(uint32_t)FDFLAGS_KNOWN) == 0 &&
+           (r->oflags & (OFLAG_CREAT | OFLAG_DIRECTORY)) != (OFLAG_CREAT | OFLAG_DIRECTORY);
+}
+
+/* What the directory has to grant for this request. */
+static enum wasi_errno open_request_check(const struct open_request *r, const struct file_use *dir)
+{
+    uint64_t need = 0;
+    if (((r->base | r->inheriting) & ~dir->rights_inheriting) != 0) {
+        return WASI_NOTCAPABLE;
+    }
+    if (dir->file->read_only) {
+        bool writes = (r->base & RIGHTS_WRITE_DATA) != 0 || (r->oflags & OFLAG_TRUNC) != 0;
+        return writes ? WASI_ROFS : WASI_OK;
+    }
+    if (r->oflags & OFLAG_CREAT) {
+        need |= RIGHT_PATH_CREATE_FILE;
+    }
+    if (r->oflags & OFLAG_TRUNC) {
+        need |= RIGHT_PATH_FILESTAT_SET_SIZE;
+    }
+    return (need & ~dir->rights_base) == 0 ? WASI_OK : WASI_NOTCAPABLE;
+}
+
+static int open_request_host_flags(const struct open_request *r)
+{
+    bool read = (r->base & (RIGHT_FD_READ | RIGHT_FD_READDIR)) != 0;
+    bool write = (r->base & RIGHTS_WRITE_DATA) != 0;
+    int flags = O_NOCTTY | (!write ? O_RDONLY : read ? O_RDWR : O_WRONLY);
+    flags |= (r->oflags & OFLAG_CREAT) ? O_CREAT : 0;
+    flags |= (r->oflags & OFLAG_EXCL) ? O_EXCL : 0;
+    flags |= (r->oflags & OFLAG_TRUNC) ? O_TRUNC : 0;
+    flags |= (r->oflags & OFLAG_DIRECTORY) ? O_DIRECTORY : 0;
+    flags |= (r->lookup & LOOKUP_SYMLINK_FOLLOW) ? 0 : O_NOFOLLOW;
+    flags |= (r->fdflags & FDFLAG_NONBLOCK) ? O_NONBLOCK : 0;
+    return flags;
+}
+
+/* Opening a pipe waits for its other end, so this may block. */
+static enum wasi_errno open_blocking(void *ctx, struct wasi *w, int dir_fd, const char *path, int flags,
+                                     int *ret_fd)
+{
+    enum wasi_errno e;
+    do {
+        if (!host_block_begin(ctx)) {
+            return WASI_INTR;
+        }
+        e = path_open_beneath(w->path_method, dir_fd, path, flags, 0666, ret_fd);
+        host_block_end(ctx);
+    } while (e == WASI_INTR && host_poll(ctx));
+    return e == WASI_MFILE ? WASI_NFILE : e; /* the process's limit, not the guest's */
+}
+
+/* O_CREAT on a read-only grant opens what is there, as on a read-only file system. */
+static enum wasi_errno open_read_only_create(void *ctx, struct wasi *w, int dir_fd, const char *path,
+                                             int flags, int *ret_fd)
+{
+    enum wasi_errno e = open_blocking(ctx, w, dir_fd, path, flags & ~(O_CREAT | O_EXCL), ret_fd);
+    if (e == WASI_NOENT) {
+        return WASI_ROFS;
+    }
+    if (e == WASI_OK && (flags & O_EXCL)) {
+        close(*ret_fd);
+        return WASI_EXIST;
+    }
+    return e;
+}
+
+/* Make the guest's file of a host descriptor, which it takes over also on failure. */
+static enum wasi_errno adopt(struct wasi *w, const struct file_use *dir, const struct open_request *r,
+                             const char *path, int host_fd, uint32_t *ret_fd)
+{
+    int errnum = 0;
+    if (r->fdflags & FDFLAG_NONBLOCK) {
+        int flags = fcntl(host_fd, F_GETFL);
+        (void)fcntl(host_fd, F_SETFL, flags & ~O_NONBLOCK);
+    }
+    struct file *f = file_new(host_fd, false, &errnum);
+    if (f == NULL) {
+        close(host_fd);
+        return wasi_errno_from_host(errnum);
+    }
+    f->rights_base &= r->base;
+    f->rights_inheriting &= r->inheriting;
+    f->flags = (uint16_t)r->fdflags;
+    f->read_only = dir->file->read_only;
+    if (f->read_only) {
+        f->rights_base &= ~RIGHTS_CHANGE;
+    }
+    f->grant = dir->file->grant;
+    f->path = file_path_join(dir->file->path, path);
+    enum wasi_errno e = fdtable_add(&w->files, f, ret_fd);
+    if (e != WASI_OK) {
+        file_free(f);
+    }
+    return e;
+}
+
+static enum wasi_errno open_in(void *ctx, struct wasi *w, const struct file_use *dir,
+                               const struct open_request *r, const char *path, uint32_t *ret_fd)
+{
+    int host_fd = -1;
+    enum wasi_errno e = open_request_check(r, dir);
+    if (e == WASI_OK && fdtable_is_full(&w->files)) {
+        e = WASI_MFILE;
+    }
+    if (e != WASI_OK) {
+        return e;
+    }
+    int flags = open_request_host_flags(r);
+    if (dir->file->read_only && (flags & O_CREAT)) {
+        e = open_read_only_create(ctx, w, dir->file->host_fd, path, flags, &host_fd);
+    } else {
+        e = open_blocking(ctx, w, dir->file->host_fd, path, flags, &host_fd);
+    }
+    return e == WASI_OK ? adopt(w, dir, r, path, host_fd, ret_fd) : e;
+}
+
+int32_t wasi_path_open(void *ctx, void *env, uint32_t fd, uint32_t lookup, uint32_t path_addr,
+                       uint32_t path_len, uint32_t oflags, uint64_t base, uint64_t inheriting,
+                       uint32_t fdflags, uint32_t ret_fd)
+{
+    struct wasi *w = env;
+    struct file_use dir;
+    struct open_request r = {lookup, oflags, base & RIGHTS_KNOWN, inheriting & RIGHTS_KNOWN, fdflags};
+    char path[WASI_PATH_BYTES_MAX + 1];
+    uint32_t opened = 0;
+    uint8_t *out = host_range(ctx, ret_fd, 4);
+    enum wasi_errno e = out == NULL ? WASI_FAULT : guest_path(ctx, path_addr, path_len, path);
+    if (e == WASI_OK && !open_request_valid(&r)) {
+        e = WASI_INVAL;
+    }
+    if (e == WASI_OK) {
+        e = fdtable_use(&w->files, fd, RIGHT_PATH_OPEN, &dir);
+    }
+    if (e != WASI_OK) {
+        return (int32_t)e;
+    }
+    e = open_in(ctx, w, &dir, &r, path, &opened);
+    file_put(&w->files, &dir);
+    if (e == WASI_OK) {
+        put_le32(out, opened);
+    }
+    return (int32_t)e;
+}
+
+/* ---- looking at files ---- */
+
+/* A descriptor that only names the file of a path. */
+static enum wasi_errno look_up(struct wasi *w, uint32_t fd, uint64_t rights, uint32_t lookup,
+                               const char *path, int *ret_fd)
+{
+    struct file_use dir;
+    if ((lookup & ~(uint32_t)LOOKUP_SYMLINK_FOLLOW) != 0) {
+        return WASI_INVAL;
+    }
+    enum wasi_errno e = fdtable_use(&w->files, fd, rights, &dir);
+    if (e != WASI_OK) {
+        return e;
+    }
+    int flags = O_PATH | ((lookup & LOOKUP_SYMLINK_FOLLOW) ? 0 : O_NOFOLLOW);
+    e = path_open_beneath(w->path_method, dir.file->host_fd, path, flags, 0, ret_fd);
+    file_put(&w->files, &dir);
+    return e;
+}
+
+static int32_t path_stat(void *ctx, struct wasi *w, uint32_t fd, uint32_t lookup, uint32_t path_addr,
+                         uint32_t path_len, bool unstable, uint32_t ret_stat)
+{
+    char path[WASI_PATH_BYTES_MAX + 1];
+    struct stat st;
+    int host_fd = -1;
+    uint8_t *out = host_range(ctx, ret_stat, unstable ? FILESTAT_UNSTABLE_BYTES : FILESTAT_BYTES);
+    enum wasi_errno e = out == NULL ? WASI_FAULT : guest_path(ctx, path_addr, path_len, path);
+    if (e == WASI_OK) {
+        e = look_up(w, fd, RIGHT_PATH_FILESTAT_GET, lookup, path, &host_fd);
+    }
+    if (e != WASI_OK) {
+        return (int32_t)e;
+    }
+    e = host_result(fstat(host_fd, &st));
+    close(host_fd);
+    if (e == WASI_OK) {
+        stat_encode(&st, filetype_from_mode(st.st_mode), unstable, out);
+    }
+    return (int32_t)e;
+}
+
+int32_t wasi_path_filestat_get(void *ctx, void *env, uint32_t fd, uint32_t lookup, uint32_t path,
+                               uint32_t path_len, uint32_t ret_stat)
+{
+    return path_stat(ctx, env, fd, lookup, path, path_len, false, ret_stat);
+}
+
+int32_t wasi_unstable_path_filestat_get(void *ctx, void *env, uint32_t fd, uint32_t lookup, uint32_t path,
+                                        uint32_t path_len, uint32_t ret_stat)
+{
+    return path_stat(ctx, env, fd, lookup, path, path_len, true, ret_stat);
+}
+
+int32_t wasi_path_filestat_set_times(void *ctx, void *env, uint32_t fd, uint32_t lookup, uint32_t path_addr,
+                                     uint32_t path_len, uint64_t atim, uint64_t mtim, uint32_t flags)
+{
+    char path[WASI_PATH_BYTES_MAX + 1];
+    struct timespec times[2];
+    int host_fd = -1;
+    enum wasi_errno e = guest_path(ctx, path_addr, path_len, path);
+    if (e == WASI_OK) {
+        e = stat_times(atim, mtim, flags, times);
+    }
+    if (e == WASI_OK) {
+        e = look_up(env, fd, RIGHT_PATH_FILESTAT_SET_TIMES, lookup, path, &host_fd);
+    }
+    if (e != WASI_OK) {
+        return (int32_t)e;
+    }
+    e = host_result(utimensat(host_fd, "", times, AT_EMPTY_PATH));
+    close(host_fd);
+    return (int32_t)e;
+}
+
+static enum wasi_errno read_link(int host_fd, char *buf, size_t cap, size_t *ret_len)
+{
+    struct stat st;
+    if (fstat(host_fd, &st) != 0) {
+        return wasi_errno_from_host(errno);
+    }
+    if (!S_ISLNK(st.st_mode)) {
+        return WASI_INVAL;
+    }
+    ssize_t n = readlinkat(host_fd, "", buf, cap);
+    if (n < 0) {
+        return wasi_errno_from_host(errno);
+    }
+    *ret_len = (size_t)n;
+    return WASI_OK;
+}
+
+int32_t wasi_path_readlink(void *ctx, void *env, uint32_t fd, uint32_t path_addr, uint32_t path_len,
+                           uint32_t buf, uint32_t buf_len, uint32_t ret_used)
+{
+    char path[WASI_PATH_BYTES_MAX + 1]; /* then the link's text */
+    size_t len = 0;
+    int host_fd = -1;
+    uint8_t *out = host_range(ctx, ret_used, 4);
+    char *dst = host_range(ctx, buf, buf_len);
+    if (out == NULL || dst == NULL) {
+        return WASI_FAULT;
+    }
+    enum wasi_errno e = guest_path(ctx, path_addr, path_len, path);
+    if (e == WASI_OK) {
+        e = look_up(env, fd, RIGHT_PATH_READLINK, 0, path, &host_fd);
+    }
+    if (e != WASI_OK) {
+        return (int32_t)e;
+    }
+    e = read_link(host_fd, path, sizeof(path), &len);
+    close(host_fd);
+    if (e == WASI_OK) {
+        len = len < buf_len ? len : buf_len;
+        memcpy(dst, path, len);
+        put_le32(out, (uint32_t)len);
+    }
+    return (int32_t)e;
+}
+
+/* ---- names in directories ---- */
+
+struct name_at {
+    struct file_use dir;
+    struct path_parent parent;
+};
+
+static enum wasi_errno name_at_open(struct wasi *w, uint32_t fd, uint64_t rights, char *path,
+                                    struct name_at *ret_at)
+{
+    enum wasi_errno e = fdtable_use(&w->files, fd, rights, &ret_at->dir);
+    if (e != WASI_OK) {
+        return e;
+    }
+    e = path_parent_open(w->path_method, ret_at->dir.file->host_fd, path, &ret_at->parent);
+    if (e != WASI_OK) {
+        file_put(&w->files, &ret_at->dir);
+    }
+    return e;
+}
+
+static void name_at_close(struct wasi *w, struct name_at *at)
+{
+    path_parent_close(&at->parent);
+    file_put(&w->files, &at->dir);
+}
+
+struct name_call {
+    uint64_t rights;
+    int (*run)(int dir_fd, const char *name);
+};
+
+static int32_t run_on_name(void *ctx, struct wasi *w, uint32_t fd, uint32_t path_addr, uint32_t path_len,
+                           const struct name_call *call)
+{
+    char path[WASI_PATH_BYTES_MAX + 1];
+    struct name_at at;
+    enum wasi_errno e = guest_path(ctx, path_addr, path_len, path);
+    if (e == WASI_OK) {
+        e = name_at_open(w, fd, call->rights, path, &at);
+    }
+    if (e != WASI_OK) {
+        return (int32_t)e;
+    }
+    e = host_result(call->run(at.parent.fd, at.parent.name));
+    name_at_close(w, &at);
+    return (int32_t)e;
+}
+
+static int run_mkdir(int dir_fd, const char *name)
+{
+    return mkdirat(dir_fd, name, 0777);
+}
+
+static int run_rmdir(int dir_fd, const char *name)
+{
+    return unlinkat(dir_fd, name, AT_REMOVEDIR);
+}
+
+static int run_unlink(int dir_fd, const char *name)
+{
+    return unlinkat(dir_fd, name, 0);
+}
+
+int32_t wasi_path_create_directory(void *ctx, void *env, uint32_t fd, uint32_t path, uint32_t path_len)
+{
+    static const struct name_call call = {RIGHT_PATH_CREATE_DIRECTORY, run_mkdir};
+    return run_on_name(ctx, env, fd, path, path_len, &call);
+}
+
+int32_t wasi_path_remove_directory(void *ctx, void *env, uint32_t fd, uint32_t path, uint32_t path_len)
+{
+    static const struct name_call call = {RIGHT_PATH_REMOVE_DIRECTORY, run_rmdir};
+    return run_on_name(ctx, env, fd, path, path_len, &call);
+}
+
+int32_t wasi_path_unlink_file(void *ctx, void *env, uint32_t fd, uint32_t path, uint32_t path_len)
+{
+    static const struct name_call call = {RIGHT_PATH_UNLINK_FILE, run_unlink};
+    return run_on_name(ctx, env, fd, path, path_len, &call);
+}
+
+int32_t wasi_path_symlink(void *ctx, void *env, uint32_t target_addr, uint32_t target_len, uint32_t fd,
+                          uint32_t path_addr, uint32_t path_len)
+{
+    struct wasi *w = env;
+    char target[WASI_PATH_BYTES_MAX + 1];
+    char path[WASI_PATH_BYTES_MAX + 1];
+    struct name_at at;
+    enum wasi_errno e = guest_path(ctx, target_addr, target_len, target);
+    if (e == WASI_OK) {
+        e = guest_path(ctx, path_addr, path_len, path);
+    }
+    if (e == WASI_OK) {
+        e = path_check(target); /* an absolute link could never be followed again */
+    }
+    if (e == WASI_OK) {
+        e = name_at_open(w, fd, RIGHT_PATH_SYMLINK, path, &at);
+    }
+    if (e != WASI_OK) {
+        return (int32_t)e;
+    }
+    e = host_result(symlinkat(target, at.parent.fd, at.parent.name));
+    name_at_close(w, &at);
+    return (int32_t)e;
+}
+
+int32_t wasi_path_rename(void *ctx, void *env, uint32_t old_fd, uint32_t old_addr, uint32_t old_len,
+                         uint32_t new_fd, uint32_t new_addr, uint32_t new_len)
+{
+    struct wasi *w = env;
+    char old_path[WASI_PATH_BYTES_MAX + 1];
+    char new_path[WASI_PATH_BYTES_MAX + 1];
+    struct name_at from, to;
+    enum wasi_errno e = guest_path(ctx, old_addr, old_len, old_path);
+    if (e == WASI_OK) {
+        e = guest_path(ctx, new_addr, new_len, new_path);
+    }
+    if (e == WASI_OK) {
+        e = name_at_open(w, old_fd, RIGHT_PATH_RENAME_SOURCE, old_path, &from);
+    }
+    if (e != WASI_OK) {
+        return (int32_t)e;
+    }
+    e = name_at_open(w, new_fd, RIGHT_PATH_RENAME_TARGET, new_path, &to);
+    if (e == WASI_OK) {
+        e = host_result(renameat(from.parent.fd, from.parent.name, to.parent.fd, to.parent.name));
+        name_at_close(w, &to);
+    }
+    name_at_close(w, &from);
+    return (int32_t)e;
+}
+
+/* Where the link's source is. linkat would follow "..", and a link in a name with a slash behind it, out of
+ * the directory; both can only name directories, which have no further hard links. */
+static enum wasi_errno link_source(struct wasi *w, uint32_t fd, uint32_t lookup, char *path,
+                                   struct name_at *ret_at)
+{
+    enum wasi_errno e;
+    if ((lookup & ~(uint32_t)LOOKUP_SYMLINK_FOLLOW) != 0) {
+        return WASI_INVAL;
+    }
+    if (path[0] != '\0' && path[strlen(path) - 1] == '/') {
+        int host_fd = -1;
+        e = look_up(w, fd, RIGHT_PATH_LINK_SOURCE, LOOKUP_SYMLINK_FOLLOW, path, &host_fd);
+        if (e == WASI_OK) {
+            close(host_fd);
+        }
+        return e == WASI_OK ? WASI_PERM : e;
+    }
+    if (lookup & LOOKUP_SYMLINK_FOLLOW) {
+        e = fdtable_use(&w->files, fd, RIGHT_PATH_LINK_SOURCE, &ret_at->dir);
+        if (e == WASI_OK) {
+            e = path_parent_open_follow(ret_at->dir.file->host_fd, path, &ret_at->parent);
+            if (e != WASI_OK) {
+                file_put(&w->files, &ret_at->dir);
+            }
+        }
+    } else {
+        e = name_at_open(w, fd, RIGHT_PATH_LINK_SOURCE, path, ret_at);
+    }
+    if (e != WASI_OK) {
+        return e;
+    }
+    const char *name = ret_at->parent.name;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strchr(name, '/') != NULL) {
+        name_at_close(w, ret_at);
+        return WASI_PERM;
+    }
+    return WASI_OK;
+}
+
+int32_t wasi_path_link(void *ctx, void *env, uint32_t old_fd, uint32_t lookup, uint32_t old_addr,
+                       uint32_t old_len, uint32_t new_fd, uint32_t new_addr, uint32_t new_len)
+{
+    struct wasi *w = env;
+    char old_path[WASI_PATH_BYTES_MAX + 1];
+    char new_path[WASI_PATH_BYTES_MAX + 1];
+    struct name_at from, to;
+    enum wasi_errno e = guest_path(ctx, old_addr, old_len, old_path);
+    if (e == WASI_OK) {
+        e = guest_path(ctx, new_addr, new_len, new_path);
+    }
+    if (e == WASI_OK) {
+        e = link_source(w, old_fd, lookup, old_path, &from);
+    }
+    if (e != WASI_OK) {
+        return (int32_t)e;
+    }
+    e = name_at_open(w, new_fd, RIGHT_PATH_LINK_TARGET, new_path, &to);
+    if (e == WASI_OK) {
+        e = host_result(linkat(from.parent.fd, from.parent.name, to.parent.fd, to.parent.name, 0));
+        name_at_close(w, &to);
+    }
+    name_at_close(w, &from);
+    return (int32_t)e;
+}

@@ -1,0 +1,16 @@
+#ifndef CELL_WASI_STAT_H
+#define CELL_WASI_STAT_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "preview1.h"
+
+/* Write a filestat record at out: FILESTAT_BYTES, or FILESTAT_UNSTABLE_BYTES when unstable.
+ * type: FILETYPE_*. Times before 1970 become 0. */
+void stat_encode(const struct stat *st, uint8_t type, bool unstable, uint8_t *out);
+
+/* What utimensat takes for the times and FST_* flags of WASI. WASI_INVAL for contradicting or unknown flags. */
+enum wasi_errno stat_times(uint64_t atim, uint64_t mtim, uint32_t flags, struct timespec ret_times[2]);
+
+#endif
