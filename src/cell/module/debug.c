@@ -65,6 +65,8 @@ status_t module_func_names(const struct module *m, struct arena *a, struct name 
 
     if (!names)
         return ST_NOMEM;
+    for (uint32_t i = 0; i < m->func_count; i++)
+        names[i].bytes = "";
     read_name_section(m, names);
     for (uint32_t i = 0; i < m->export_count; i++) {
         const struct module_export *e = &m->exports[i];
