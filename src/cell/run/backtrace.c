@@ -55,11 +55,10 @@ static void fill_frame(const struct walk *w, const struct image_range *range, st
     const struct image *img = w->prog->image;
     *f = (struct frame){.program = w->prog, .func = range->func};
     f->wasm_off = image_wasm_off_find(img, code_off(w));
-    if (img->func_names && range->func < img->func_count)
-        f->name = img->func_names[range->func];
+    f->name = image_func_name(img, range->func);
     const struct line_row *line = f->wasm_off ? image_line_find(img, f->wasm_off) : NULL;
-    if (line && line->line && line->file < img->file_count) {
-        f->file = img->files[line->file];
+    if (line) {
+        f->file = image_file_name(img, line->file);
         f->line = line->line;
     }
 }
