@@ -58,7 +58,8 @@ static void start(struct runtime *rt, struct program *prog, struct guest *g)
     embed_check(wasi_new(&config, &g->wasi, &err), "wasi", &err);
     const struct host_module *host = wasi_host_modules(g->wasi, &hosts);
     embed_check(cell_new(rt, NULL, &g->cell, &err), "cell", &err);
-    embed_check(cell_instantiate(g->cell, prog, host, hosts, NULL, &inst, &err), "instantiate", &err);
+    embed_check(cell_instantiate(g->cell, prog, host, hosts, NULL, &inst, &err), "instantiate",
+                &err);
     embed_check(cell_call(g->cell, embed_func(inst, "first"), io, &err), "first", &err);
 }
 

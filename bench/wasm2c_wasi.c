@@ -11,7 +11,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WASI_OK = 0, WASI_BADF = 8, WASI_INVAL = 28, WASI_IO = 29, WASI_NOSYS = 52, WASI_SPIPE = 70 };
+enum {
+    WASI_OK = 0,
+    WASI_BADF = 8,
+    WASI_INVAL = 28,
+    WASI_IO = 29,
+    WASI_NOSYS = 52,
+    WASI_SPIPE = 70
+};
 enum { WASI_CHARACTER_DEVICE = 2, WASI_FDSTAT_BYTES = 24, IOV_COUNT_MAX = 64 };
 
 struct w2c_wasi__snapshot__preview1 {

@@ -8,8 +8,8 @@ static void sweep(int n, double *grid)
 {
     for (int i = 1; i < n; i++) {
         for (int j = 1; j < n; j++) {
-            grid[i * n + j] =
-                grid[(i - 1) * n + j] + grid[i * n + j - 1] - grid[(i - 1) * n + j - 1];
+            grid[i * n + j] = grid[(i - 1) * n + j] + grid[i * n + j - 1] -
+                              grid[(i - 1) * n + j - 1];
         }
     }
     grid[0] = -grid[n * n - 1];

@@ -8,19 +8,27 @@
 
 #include "kernel.h"
 
-namespace {
+namespace
+{
 
-class syntax_error : public std::runtime_error {
-public:
-    syntax_error(const char *what, size_t at) : std::runtime_error(what), at_(at) {}
-    size_t at() const { return at_; }
+class syntax_error : public std::runtime_error
+{
+  public:
+    syntax_error(const char *what, size_t at) : std::runtime_error(what), at_(at)
+    {
+    }
+    size_t at() const
+    {
+        return at_;
+    }
 
-private:
+  private:
     size_t at_;
 };
 
-class arithmetic_error : public std::runtime_error {
-public:
+class arithmetic_error : public std::runtime_error
+{
+  public:
     using std::runtime_error::runtime_error;
 };
 
@@ -34,13 +42,20 @@ struct node {
 using node_ptr = std::unique_ptr<node>;
 
 struct number final : node {
-    explicit number(int64_t n) : n_(n) {}
-    int64_t value(const variables &) const override { return n_; }
+    explicit number(int64_t n) : n_(n)
+    {
+    }
+    int64_t value(const variables &) const override
+    {
+        return n_;
+    }
     int64_t n_;
 };
 
 struct variable final : node {
-    explicit variable(std::string name) : name_(std::move(name)) {}
+    explicit variable(std::string name) : name_(std::move(name))
+    {
+    }
     int64_t value(const variables &vars) const override
     {
         auto it = vars.find(name_);
@@ -80,9 +95,12 @@ struct binary final : node {
     node_ptr right_;
 };
 
-class parser {
-public:
-    explicit parser(const std::string &text) : text_(text) {}
+class parser
+{
+  public:
+    explicit parser(const std::string &text) : text_(text)
+    {
+    }
 
     node_ptr parse()
     {
@@ -93,7 +111,7 @@ public:
         return n;
     }
 
-private:
+  private:
     char peek()
     {
         while (at_ < text_.size() && text_[at_] == ' ') {
@@ -220,7 +238,8 @@ int main(int argc, char **argv)
     for (auto &line : input) {
         write_expression(line, 6, &seed);
     }
-    const variables vars = {{"alpha", 3}, {"beta", 141}, {"gamma", 59265}, {"delta", 358}, {"zero", 0}};
+    const variables vars = {
+        {"alpha", 3}, {"beta", 141}, {"gamma", 59265}, {"delta", 358}, {"zero", 0}};
 
     outcome o;
     uint64_t start = kernel_clock();

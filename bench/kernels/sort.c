@@ -64,7 +64,8 @@ static void quicksort(struct record *r, int n)
     insertion_sort(r, n);
 }
 
-static void merge(const struct record *a, int na, const struct record *b, int nb, struct record *out)
+static void merge(const struct record *a, int na, const struct record *b, int nb,
+                  struct record *out)
 {
     int i = 0;
     int j = 0;

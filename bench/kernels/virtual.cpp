@@ -5,10 +5,12 @@
 
 #include "kernel.h"
 
-namespace {
+namespace
+{
 
-class matrix {
-public:
+class matrix
+{
+  public:
     virtual ~matrix() = default;
     virtual int rows() const = 0;
     virtual int cols() const = 0;
@@ -17,69 +19,132 @@ public:
 
 using matrix_ptr = std::shared_ptr<const matrix>;
 
-class dense final : public matrix {
-public:
-    dense(int rows, int cols) : rows_(rows), cols_(cols), cells_(size_t(rows) * size_t(cols)) {}
-    int rows() const override { return rows_; }
-    int cols() const override { return cols_; }
-    double at(int row, int col) const override { return cells_[index(row, col)]; }
-    void set(int row, int col, double value) { cells_[index(row, col)] = value; }
+class dense final : public matrix
+{
+  public:
+    dense(int rows, int cols) : rows_(rows), cols_(cols), cells_(size_t(rows) * size_t(cols))
+    {
+    }
+    int rows() const override
+    {
+        return rows_;
+    }
+    int cols() const override
+    {
+        return cols_;
+    }
+    double at(int row, int col) const override
+    {
+        return cells_[index(row, col)];
+    }
+    void set(int row, int col, double value)
+    {
+        cells_[index(row, col)] = value;
+    }
 
-private:
-    size_t index(int row, int col) const { return size_t(row) * size_t(cols_) + size_t(col); }
+  private:
+    size_t index(int row, int col) const
+    {
+        return size_t(row) * size_t(cols_) + size_t(col);
+    }
 
     int rows_;
     int cols_;
     std::vector<double> cells_;
 };
 
-class banded final : public matrix {
-public:
-    banded(int order, int width) : order_(order), width_(width) {}
-    int rows() const override { return order_; }
-    int cols() const override { return order_; }
+class banded final : public matrix
+{
+  public:
+    banded(int order, int width) : order_(order), width_(width)
+    {
+    }
+    int rows() const override
+    {
+        return order_;
+    }
+    int cols() const override
+    {
+        return order_;
+    }
     double at(int row, int col) const override
     {
         int off = row < col ? col - row : row - col;
         return off > width_ ? 0.0 : 1.0 / (1 + off);
     }
 
-private:
+  private:
     int order_;
     int width_;
 };
 
-class transposed final : public matrix {
-public:
-    explicit transposed(matrix_ptr of) : of_(std::move(of)) {}
-    int rows() const override { return of_->cols(); }
-    int cols() const override { return of_->rows(); }
-    double at(int row, int col) const override { return of_->at(col, row); }
+class transposed final : public matrix
+{
+  public:
+    explicit transposed(matrix_ptr of) : of_(std::move(of))
+    {
+    }
+    int rows() const override
+    {
+        return of_->cols();
+    }
+    int cols() const override
+    {
+        return of_->rows();
+    }
+    double at(int row, int col) const override
+    {
+        return of_->at(col, row);
+    }
 
-private:
+  private:
     matrix_ptr of_;
 };
 
-class scaled final : public matrix {
-public:
-    scaled(matrix_ptr of, double by) : of_(std::move(of)), by_(by) {}
-    int rows() const override { return of_->rows(); }
-    int cols() const override { return of_->cols(); }
-    double at(int row, int col) const override { return by_ * of_->at(row, col); }
+class scaled final : public matrix
+{
+  public:
+    scaled(matrix_ptr of, double by) : of_(std::move(of)), by_(by)
+    {
+    }
+    int rows() const override
+    {
+        return of_->rows();
+    }
+    int cols() const override
+    {
+        return of_->cols();
+    }
+    double at(int row, int col) const override
+    {
+        return by_ * of_->at(row, col);
+    }
 
-private:
+  private:
     matrix_ptr of_;
     double by_;
 };
 
-class sum final : public matrix {
-public:
-    sum(matrix_ptr a, matrix_ptr b) : a_(std::move(a)), b_(std::move(b)) {}
-    int rows() const override { return a_->rows(); }
-    int cols() const override { return a_->cols(); }
-    double at(int row, int col) const override { return a_->at(row, col) + b_->at(row, col); }
+class sum final : public matrix
+{
+  public:
+    sum(matrix_ptr a, matrix_ptr b) : a_(std::move(a)), b_(std::move(b))
+    {
+    }
+    int rows() const override
+    {
+        return a_->rows();
+    }
+    int cols() const override
+    {
+        return a_->cols();
+    }
+    double at(int row, int col) const override
+    {
+        return a_->at(row, col) + b_->at(row, col);
+    }
 
-private:
+  private:
     matrix_ptr a_;
     matrix_ptr b_;
 };
