@@ -1,6 +1,7 @@
 #include "base/parse.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef unsigned __int128 wide_t;
@@ -35,6 +36,65 @@ status_t parse_u64(const char *s, uint64_t max, uint64_t *ret_value)
     }
     if (value > max) {
         return ST_LIMIT;
+    }
+    *ret_value = value;
+    return ST_OK;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+status_t parse_hex(const char *s, uint64_t max, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    bool fits = true;
+    if (*s == '\0') {
+        return ST_INVAL;
+    }
+    for (; *s != '\0'; s++) {
+        int digit = hex_digit(*s);
+        if (digit < 0) {
+            return ST_INVAL;
+        }
+        fits = fits && value >> 60 == 0;
+        value = value << 4 | (uint64_t)digit;
+    }
+    if (!fits || value > max) {
+        return ST_LIMIT;
+    }
+    *ret_value = value;
+    return ST_OK;
+}
+
+/* strtod skips blanks, and an empty string is 0 to it. */
+static bool starts_number(const char *s)
+{
+    return *s != '\0' && strchr("+-.0123456789iInN", *s) != NULL;
+}
+
+status_t parse_f32(const char *s, float *ret_value)
+{
+    char *end = NULL;
+    float value = starts_number(s) ? strtof(s, &end) : 0;
+    if (end == NULL || end == s || *end != '\0') {
+        return ST_INVAL;
+    }
+    *ret_value = value;
+    return ST_OK;
+}
+
+status_t parse_f64(const char *s, double *ret_value)
+{
+    char *end = NULL;
+    double value = starts_number(s) ? strtod(s, &end) : 0;
+    if (end == NULL || end == s || *end != '\0') {
+        return ST_INVAL;
     }
     *ret_value = value;
     return ST_OK;

@@ -25,6 +25,46 @@ static void a_number_above_the_maximum_is_a_limit(void)
     CHECK_EQ(v, 7);
 }
 
+static void hexadecimal_numbers_have_no_prefix(void)
+{
+    uint64_t v = 7;
+    CHECK_EQ(parse_hex("fF09", UINT64_MAX, &v), ST_OK);
+    CHECK_EQ(v, 0xff09);
+    CHECK_EQ(parse_hex("ffffffffffffffff", UINT64_MAX, &v), ST_OK);
+    CHECK(v == UINT64_MAX);
+    v = 7;
+    CHECK_EQ(parse_hex("10000000000000000", UINT64_MAX, &v), ST_LIMIT);
+    CHECK_EQ(parse_hex("100", 255, &v), ST_LIMIT);
+    static const char *const bad[] = {"", "0x1", "g", "1 ", "-1"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CHECK_EQ(parse_hex(bad[i], UINT64_MAX, &v), ST_INVAL);
+    }
+    CHECK_EQ(v, 7);
+}
+
+static void floating_point_numbers_are_whole_strings(void)
+{
+    double d = 7;
+    float f = 7;
+    CHECK_EQ(parse_f64("-2.5e3", &d), ST_OK);
+    CHECK(d == -2500);
+    CHECK_EQ(parse_f64("0x1p-3", &d), ST_OK);
+    CHECK(d == 0.125);
+    CHECK_EQ(parse_f32("inf", &f), ST_OK);
+    CHECK(f > 3e38F);
+    CHECK_EQ(parse_f32("nan", &f), ST_OK);
+    CHECK(f != f);
+    CHECK_EQ(parse_f32("0.1", &f), ST_OK);
+    CHECK(f == 0.1F);
+    d = 7;
+    static const char *const bad[] = {"", " 1", "1 ", "1x", "e", "-", ".", "1e"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CHECK_EQ(parse_f64(bad[i], &d), ST_INVAL);
+        CHECK_EQ(parse_f32(bad[i], &f), ST_INVAL);
+    }
+    CHECK(d == 7 && f == 0.1F);
+}
+
 static void sizes_have_binary_suffixes(void)
 {
     uint64_t v;
@@ -86,6 +126,8 @@ int main(void)
 {
     RUN(numbers_are_whole_strings);
     RUN(a_number_above_the_maximum_is_a_limit);
+    RUN(hexadecimal_numbers_have_no_prefix);
+    RUN(floating_point_numbers_are_whole_strings);
     RUN(sizes_have_binary_suffixes);
     RUN(other_suffixes_and_overflows_are_refused);
     RUN(durations_have_fractions_and_units);

@@ -17,7 +17,7 @@ CHECKED status_t process_sibling(const char *relative, char ret_path[PATH_MAX], 
 CHECKED status_t process_find(const char *name, char ret_path[PATH_MAX], struct error *err);
 
 struct process_options {
-    /* The child gets the write end of a pipe as this descriptor (>= 3); 0: no pipe. */
+    /* The child gets the write end of a pipe as this descriptor; 0: no pipe. */
     int report_fd;
     /* In a session of its own, with /dev/null as standard input, output and error, and at low
      * priority: it outlives its parent and disturbs nobody. */

@@ -1,0 +1,154 @@
+#include "load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "imagecache/compile.h"
+#include "sys/files.h"
+
+/* As large as a wasm module can be here: 4 GiB; the decoder has its own, smaller limits. */
+#define MODULE_FILE_BYTES_MAX ((uint64_t)4 << 30)
+
+enum { FIRST_OPT = 1, BEST_OPT = 3 };
+
+/* A module on its way through the cache. */
+struct load {
+    struct runtime *rt;
+    const char *path;
+    struct image_cache cache;
+    struct image_key key;
+    struct compiler compiler;
+    status_t compiler_code; /* not ST_OK: there is no compiler here, and why */
+    struct error compiler_err;
+};
+
+/* Open the cached image with this optimisation. One that does not open any more (truncated by a full disk, of
+ * another format version) is removed, so that it is made anew. */
+static status_t open_cached(struct load *l, uint32_t opt_level, struct program **ret_program,
+                            struct error *err)
+{
+    char path[PATH_MAX];
+    l->key.options.opt_level = opt_level;
+    status_t code = l->compiler_code == ST_OK
+                        ? image_cache_path(&l->cache, &l->key, ".cell", path, err)
+                        : image_cache_find_any(&l->cache, &l->key, path, err);
+    if (code != ST_OK) {
+        return code;
+    }
+    struct program *program = NULL;
+    code = program_open(l->rt, path, &program, err);
+    if (code == ST_OK && memcmp(program_image(program)->module_hash, l->key.module_hash,
+                                sizeof l->key.module_hash) != 0) {
+        program_unref(program); /* the module file was replaced between hashing and compiling */
+        code = ST_CORRUPT;
+    }
+    if (code == ST_OK) {
+        image_cache_touch(path);
+        *ret_program = program;
+    } else if (code == ST_FORMAT || code == ST_CORRUPT || code == ST_UNSUPPORTED) {
+        unlink(path);
+        code = ST_NOTFOUND;
+    }
+    return code;
+}
+
+/* Without a usable cache folder: compile to a temporary file, which is gone once it is mapped. */
+static status_t compile_uncached(struct load *l, struct program **ret_program, struct error *err)
+{
+    const char *tmp = getenv("TMPDIR");
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof path, "%s/cloudskin.XXXXXX", tmp != NULL ? tmp : "/tmp");
+    int fd = len > 0 && len < PATH_MAX ? mkstemp(path) : -1;
+    if (fd < 0) {
+        return error_set(err, ST_IO, ERROR_NO_OFFSET, "no folder to compile into");
+    }
+    close(fd);
+    status_t code = compiler_run(&l->compiler, l->path, &l->key.options, path, l->path, err);
+    if (code == ST_OK) {
+        code = program_open(l->rt, path, ret_program, err);
+    }
+    unlink(path);
+    return code;
+}
+
+static status_t compile_and_open(struct load *l, uint32_t opt_level, struct program **ret_program,
+                                 struct error *err)
+{
+    if (l->compiler_code != ST_OK) {
+        *err = l->compiler_err;
+        return l->compiler_code;
+    }
+    l->key.options.opt_level = opt_level;
+    status_t code = compile_cached(&l->cache, &l->compiler, &l->key, l->path, true, l->path, err);
+    if (code == ST_OK) {
+        code = open_cached(l, opt_level, ret_program, err);
+    }
+    if (code == ST_PERM || code == ST_LIMIT || code == ST_EXIST || code == ST_NOTFOUND) {
+        code = compile_uncached(l, ret_program, err);
+    }
+    return code;
+}
+
+/* -O3 when it is there; else -O1 now, and -O3 for the next time. */
+static status_t open_best(struct load *l, struct program **ret_program, struct error *err)
+{
+    status_t code = open_cached(l, BEST_OPT, ret_program, err);
+    if (code != ST_NOTFOUND) {
+        return code;
+    }
+    code = open_cached(l, FIRST_OPT, ret_program, err);
+    if (code == ST_NOTFOUND) {
+        code = compile_and_open(l, FIRST_OPT, ret_program, err);
+    }
+    struct stat st;
+    if (code == ST_OK && l->compiler_code == ST_OK && stat(l->path, &st) == 0 &&
+        S_ISREG(st.st_mode)) {
+        l->key.options.opt_level = BEST_OPT;
+        compile_in_background(&l->cache, &l->key, l->path);
+    }
+    return code;
+}
+
+static status_t load_module(struct load *l, uint32_t opt_level, struct program **ret_program,
+                            struct error *err)
+{
+    status_t code = image_cache_from_env(&l->cache, err);
+    if (code == ST_NOTFOUND) {
+        /* no home: nothing is found below, and compile_uncached does the work */
+        snprintf(l->cache.dir, sizeof l->cache.dir, "/dev/null/cloudskin");
+    } else if (code != ST_OK) {
+        return code;
+    }
+    l->compiler_code = compiler_find(&l->cache, &l->compiler, &l->compiler_err);
+    if (l->compiler_code == ST_OK) {
+        memcpy(l->key.compiler, l->compiler.version, sizeof l->key.compiler);
+    }
+    if (opt_level == OPT_LEVEL_AUTO) {
+        return open_best(l, ret_program, err);
+    }
+    code = open_cached(l, opt_level, ret_program, err);
+    return code == ST_NOTFOUND ? compile_and_open(l, opt_level, ret_program, err) : code;
+}
+
+status_t load_program(struct runtime *rt, const struct run_options *o,
+                      struct program **ret_program, struct error *err)
+{
+    static const uint8_t wasm_magic[4] = {0, 'a', 's', 'm'};
+    struct load l = {.rt = rt, .path = o->module_path, .key.options = o->image};
+    struct file_map map;
+    status_t code = file_map(l.path, MODULE_FILE_BYTES_MAX, &map, err);
+    if (code != ST_OK) {
+        return code;
+    }
+    bool is_module = map.len >= sizeof wasm_magic &&
+                     memcmp(map.data, wasm_magic, sizeof wasm_magic) == 0;
+    if (is_module) {
+        sha256_bytes(map.data, map.len, l.key.module_hash);
+    }
+    file_unmap(&map);
+    return is_module ? load_module(&l, o->image.opt_level, ret_program, err)
+                     : program_open(rt, l.path, ret_program, err);
+}

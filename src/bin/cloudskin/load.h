@@ -1,0 +1,12 @@
+#ifndef CLOUDSKIN_LOAD_H
+#define CLOUDSKIN_LOAD_H
+
+#include "options.h"
+
+/* Make the program of the options ready: an image file as it is, a module through the image cache, compiling on
+ * a miss. ST_NOTFOUND no such file or no compiler; ST_INVAL, ST_FORMAT, ST_INVALID, ST_UNSUPPORTED, ST_CORRUPT refused;
+ * ST_IO, ST_NOMEM, ST_LIMIT, ST_PERM. */
+CHECKED status_t load_program(struct runtime *rt, const struct run_options *o,
+                              struct program **ret_program, struct error *err);
+
+#endif

@@ -1,0 +1,75 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exit_code.h"
+#include "help.h"
+#include "run.h"
+#include "sys/process.h"
+
+/* The command line. `run` is built in, so that a cell starts without another exec; every other verb is the program
+ * libexec/cloudskin/VERB beside this one's folder. */
+
+static bool is_verb(const char *text)
+{
+    size_t len = strlen(text);
+    return len > 0 && len < 32 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == len &&
+           text[0] != '-';
+}
+
+static int unknown(const char *text)
+{
+    fprintf(stderr, "cloudskin: no verb '%s'\nTry 'cloudskin help'.\n", text);
+    return EXIT_USAGE;
+}
+
+/* Become libexec/cloudskin/VERB; argv[0] is the verb. Returns only when that fails. */
+static int exec_verb(const char *verb, char **argv)
+{
+    char relative[64], path[PATH_MAX];
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    if (!is_verb(verb)) {
+        return unknown(verb);
+    }
+    snprintf(relative, sizeof relative, "../libexec/cloudskin/%s", verb);
+    if (process_sibling(relative, path, &err) != ST_OK) {
+        fprintf(stderr, "cloudskin: %s\n", err.text);
+        return EXIT_SYSTEM;
+    }
+    execv(path, argv);
+    if (errno == ENOENT) {
+        return unknown(verb);
+    }
+    fprintf(stderr, "cloudskin: %s: %s\n", path, strerror(errno));
+    return EXIT_SYSTEM;
+}
+
+static int help_main(const char *verb)
+{
+    if (verb == NULL || strcmp(verb, "run") == 0) {
+        return help_print(verb, stdout);
+    }
+    char *argv[] = {(char *)(uintptr_t)verb, (char *)"--help", NULL};
+    return exec_verb(verb, argv);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        help_print(NULL, stderr);
+        return EXIT_USAGE;
+    }
+    const char *verb = argv[1];
+    if (strcmp(verb, "run") == 0) {
+        return run_main(argc - 1, argv + 1);
+    }
+    if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
+        return help_main(argc > 2 ? argv[2] : NULL);
+    }
+    if (strcmp(verb, "--version") == 0 || strcmp(verb, "version") == 0) {
+        printf("cloudskin %s\n", CLOUDSKIN_VERSION);
+        return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
+    }
+    return exec_verb(verb, argv + 1);
+}

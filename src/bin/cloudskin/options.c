@@ -1,0 +1,289 @@
+#include "options.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#include "base/parse.h"
+
+enum {
+    OPEN_FILES_DEFAULT = 1024,
+    OPEN_FILES_MAX = 1 << 20,
+    THREADS_MAX = 1 << 16,
+};
+
+enum option_id {
+    O_DIR = 256,
+    O_CWD,
+    O_ENV,
+    O_LISTEN,
+    O_INVOKE,
+    O_CPU,
+    O_NAN,
+    O_MEMORY,
+    O_STACK,
+    O_THREADS,
+    O_OPEN_FILES,
+    O_CPU_SECONDS,
+    O_OUTPUT_BYTES,
+    O_TIMEOUT,
+    O_HELP,
+};
+
+static const struct option long_options[] = {
+    {"dir", required_argument, NULL, O_DIR},
+    {"cwd", required_argument, NULL, O_CWD},
+    {"env", required_argument, NULL, O_ENV},
+    {"listen", required_argument, NULL, O_LISTEN},
+    {"invoke", required_argument, NULL, O_INVOKE},
+    {"cpu", required_argument, NULL, O_CPU},
+    {"nan", required_argument, NULL, O_NAN},
+    {"memory", required_argument, NULL, O_MEMORY},
+    {"stack", required_argument, NULL, O_STACK},
+    {"threads", required_argument, NULL, O_THREADS},
+    {"open-files", required_argument, NULL, O_OPEN_FILES},
+    {"cpu-seconds", required_argument, NULL, O_CPU_SECONDS},
+    {"output-bytes", required_argument, NULL, O_OUTPUT_BYTES},
+    {"timeout", required_argument, NULL, O_TIMEOUT},
+    {"help", no_argument, NULL, O_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static status_t bad(struct error *err, const char *option, const char *value, const char *expected)
+{
+    return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "%s '%s': expected %s", option, value,
+                     expected);
+}
+
+/* HOST[:GUEST][:ro] */
+static status_t add_grant(struct run_options *o, const char *value, struct error *err)
+{
+    char *host = arena_strndup(&o->arena, value, strlen(value));
+    if (host == NULL) {
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    }
+    struct wasi_grant *g = &o->grants[o->grant_count];
+    char *guest = strchr(host, ':');
+    char *mode = guest != NULL ? strchr(guest + 1, ':') : NULL;
+    if (guest != NULL) {
+        *guest++ = '\0';
+    }
+    if (mode != NULL) {
+        *mode++ = '\0';
+    } else if (guest != NULL && (strcmp(guest, "ro") == 0 || strcmp(guest, "rw") == 0)) {
+        mode = guest;
+        guest = NULL;
+    }
+    if (host[0] == '\0' || (guest != NULL && guest[0] == '\0') ||
+        (mode != NULL && strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0)) {
+        return bad(err, "--dir", value, "HOST[:GUEST][:ro]");
+    }
+    g->host_path = host;
+    g->guest_path = guest != NULL ? guest : host;
+    g->read_only = mode != NULL && strcmp(mode, "ro") == 0;
+    o->grant_count++;
+    return ST_OK;
+}
+
+/* The last value given for a name wins. */
+static void put_env(struct run_options *o, const char *pair)
+{
+    size_t name_len = strcspn(pair, "=") + 1;
+    for (uint32_t i = 0; i < o->env_count; i++) {
+        if (strncmp(o->env[i], pair, name_len) == 0) {
+            o->env[i] = pair;
+            return;
+        }
+    }
+    o->env[o->env_count++] = pair;
+}
+
+/* K=V, or K for the value that cloudskin itself has; nothing when it has none. */
+static status_t add_env(struct run_options *o, const char *value, char *const *environment,
+                        struct error *err)
+{
+    size_t name_len = strcspn(value, "=");
+    if (name_len == 0) {
+        return bad(err, "--env", value, "NAME=VALUE or NAME");
+    }
+    if (value[name_len] == '=') {
+        put_env(o, value);
+        return ST_OK;
+    }
+    for (; *environment != NULL; environment++) {
+        if (strncmp(*environment, value, name_len) == 0 && (*environment)[name_len] == '=') {
+            put_env(o, *environment);
+        }
+    }
+    return ST_OK;
+}
+
+static status_t set_level(struct run_options *o, const char *value, struct error *err)
+{
+    uint32_t level = image_level_find(value);
+    if (level == 0) {
+        return bad(err, "--cpu", value, "x86-64-v2, x86-64-v3, x86-64-v4 or aarch64");
+    }
+    if (!image_level_runs(level)) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                         "--cpu %s: this machine cannot run it; its level is %s", value,
+                         image_level_name(image_level_host()));
+    }
+    o->image.level = level;
+    return ST_OK;
+}
+
+static status_t set_nan(struct run_options *o, const char *value, struct error *err)
+{
+    if (strcmp(value, "native") == 0) {
+        o->image.nan = NAN_NATIVE;
+    } else if (strcmp(value, "canonical") == 0) {
+        o->image.nan = NAN_CANONICAL;
+    } else {
+        return bad(err, "--nan", value, "native or canonical");
+    }
+    return ST_OK;
+}
+
+static status_t set_size(uint64_t *ret_bytes, uint64_t min, const char *option, const char *value,
+                         struct error *err)
+{
+    uint64_t bytes;
+    if (parse_size(value, UINT64_MAX, &bytes) != ST_OK || bytes < min) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                         "%s '%s': expected a size of at least %llu bytes, such as 64M or 2GiB",
+                         option, value, (unsigned long long)min);
+    }
+    *ret_bytes = bytes;
+    return ST_OK;
+}
+
+static status_t set_time(uint64_t *ret_ns, const char *option, const char *value, struct error *err)
+{
+    uint64_t ns;
+    if (parse_duration(value, UINT64_MAX / 2, &ns) != ST_OK || ns == 0) {
+        return bad(err, option, value, "a time above 0, such as 10, 2.5s, 300ms or 1h");
+    }
+    *ret_ns = ns;
+    return ST_OK;
+}
+
+static status_t set_count(uint32_t *ret_count, uint64_t max, const char *option, const char *value,
+                          struct error *err)
+{
+    uint64_t count;
+    if (parse_u64(value, max, &count) != ST_OK || count == 0) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "%s '%s': expected a number from 1 to %llu",
+                         option, value, (unsigned long long)max);
+    }
+    *ret_count = (uint32_t)count;
+    return ST_OK;
+}
+
+static status_t set_opt_level(struct run_options *o, const char *value, struct error *err)
+{
+    if (value[0] < '0' || value[0] > '3' || value[1] != '\0') {
+        return bad(err, "-O", value, "-O0, -O1, -O2 or -O3");
+    }
+    o->image.opt_level = (uint32_t)(value[0] - '0');
+    return ST_OK;
+}
+
+static status_t set_option(struct run_options *o, int id, const char *value,
+                           char *const *environment, struct error *err)
+{
+    switch (id) {
+    case O_DIR:
+        return add_grant(o, value, err);
+    case O_CWD:
+        o->cwd = value;
+        return ST_OK;
+    case O_ENV:
+        return add_env(o, value, environment, err);
+    case O_LISTEN:
+        o->listen[o->listen_count++] = value;
+        return ST_OK;
+    case O_INVOKE:
+        o->invoke = value;
+        return ST_OK;
+    case O_CPU:
+        return set_level(o, value, err);
+    case O_NAN:
+        return set_nan(o, value, err);
+    case O_MEMORY:
+        return set_size(&o->limits.memory_bytes, 65536, "--memory", value, err);
+    case O_STACK:
+        return set_size(&o->limits.stack_bytes, 65536, "--stack", value, err);
+    case O_THREADS:
+        return set_count(&o->limits.threads, THREADS_MAX, "--threads", value, err);
+    case O_OPEN_FILES:
+        return set_count(&o->open_files, OPEN_FILES_MAX, "--open-files", value, err);
+    case O_CPU_SECONDS:
+        return set_time(&o->limits.cpu_ns, "--cpu-seconds", value, err);
+    case O_OUTPUT_BYTES:
+        return set_size(&o->output_bytes, 1, "--output-bytes", value, err);
+    case O_TIMEOUT:
+        return set_time(&o->limits.wall_ns, "--timeout", value, err);
+    case 'O':
+        return set_opt_level(o, value, err);
+    default:
+        o->help = true;
+        return ST_OK;
+    }
+}
+
+static bool reserve_lists(struct run_options *o, size_t most, char *const *environment)
+{
+    size_t inherited = 0;
+    for (char *const *e = environment; *e != NULL; e++) {
+        inherited++;
+    }
+    o->grants = arena_alloc(&o->arena, most, sizeof *o->grants);
+    o->env = arena_alloc(&o->arena, most + inherited, sizeof *o->env);
+    o->listen = arena_alloc(&o->arena, most, sizeof *o->listen);
+    return o->grants != NULL && o->env != NULL && o->listen != NULL;
+}
+
+status_t run_options_parse(int argc, char **argv, char *const *environment,
+                           struct run_options *ret_options, struct error *err)
+{
+    struct run_options *o = ret_options;
+    *o = (struct run_options){.open_files = OPEN_FILES_DEFAULT,
+                              .image = {.opt_level = OPT_LEVEL_AUTO}};
+    cell_limits_default(&o->limits);
+    if (!reserve_lists(o, (size_t)argc, environment)) {
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    }
+    for (char *const *e = environment; *e != NULL; e++) {
+        if (strncmp(*e, "OMP_", 4) == 0) {
+            put_env(o, *e);
+        }
+    }
+    opterr = 0;
+    optind = 0; /* a full restart, for tests that parse more than once */
+    for (int id; (id = getopt_long(argc, argv, "+:O:h", long_options, NULL)) != -1;) {
+        if (id == '?' || id == ':') {
+            return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                             id == ':' ? "%s needs a value" : "%s: no such option",
+                             argv[optind - 1]);
+        }
+        status_t code = set_option(o, id, optarg, environment, err);
+        if (code != ST_OK || o->help) {
+            return code;
+        }
+    }
+    if (optind >= argc) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "run needs a program");
+    }
+    if (o->image.level == 0) {
+        o->image.level = image_level_host();
+    }
+    o->module_path = argv[optind];
+    o->args = (const char *const *)&argv[optind];
+    o->arg_count = (uint32_t)(argc - optind);
+    return ST_OK;
+}
+
+void run_options_done(struct run_options *o)
+{
+    arena_done(&o->arena);
+}

@@ -1,0 +1,37 @@
+#ifndef CLOUDSKIN_OPTIONS_H
+#define CLOUDSKIN_OPTIONS_H
+
+#include "base/arena.h"
+#include "cell/run/run.h"
+#include "cell/wasi/wasi.h"
+
+enum { OPT_LEVEL_AUTO = 4 };
+
+/* The command line of `cloudskin run`. Strings belong to the command line, the environment or the arena. */
+struct run_options {
+    const char *module_path;
+    const char *const *args; /* args[0]: module_path */
+    uint32_t arg_count;
+    const char *invoke; /* NULL: run the program's _start */
+    struct wasi_grant *grants;
+    uint32_t grant_count;
+    const char **env; /* "K=V" */
+    uint32_t env_count;
+    const char **listen; /* ADDR:PORT */
+    uint32_t listen_count;
+    const char *cwd;
+    struct image_options image; /* opt_level: 0..3 or OPT_LEVEL_AUTO */
+    struct cell_limits limits;
+    uint32_t open_files;
+    uint64_t output_bytes;
+    bool help;
+    struct arena arena;
+};
+
+/* Read argv[1..]. environ: where OMP_* and the values of `--env K` come from.
+ * ST_INVAL with a text that says what is wrong. ret_options: done with run_options_done in any case. */
+CHECKED status_t run_options_parse(int argc, char **argv, char *const *environment,
+                                   struct run_options *ret_options, struct error *err);
+void run_options_done(struct run_options *o);
+
+#endif

@@ -1,0 +1,340 @@
+#include "run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cell/wasi/wasi.h"
+#include "exit_code.h"
+#include "help.h"
+#include "invoke.h"
+#include "listen.h"
+#include "load.h"
+#include "options.h"
+#include "trace.h"
+
+/* All that one run holds; ended by run_done, however far it got. */
+struct run {
+    struct run_options options;
+    struct runtime *rt;
+    struct program *program;
+    struct wasi *wasi;
+    struct cell *cell;
+    struct instance *instance;
+    int *listen_fds;
+    uint32_t listen_count;
+};
+
+/* ---- signals ---- */
+
+static struct cell *_Atomic signalled_cell;
+static volatile sig_atomic_t signal_seen;
+
+/* The first signal lets the cell leave at its next poll; SA_RESETHAND makes a second one final. */
+static void on_signal(int number)
+{
+    int saved = errno;
+    struct cell *c = atomic_load_explicit(&signalled_cell, memory_order_relaxed);
+    signal_seen = number;
+    if (c != NULL) {
+        cell_stop(c, number == SIGINT ? STOP_INTERRUPT : STOP_REQUEST);
+    }
+    errno = saved;
+}
+
+static void install_signals(struct cell *c)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    atomic_store_explicit(&signalled_cell, c, memory_order_relaxed);
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct sigaction before;
+        /* what the caller ignores (nohup, background jobs) stays ignored */
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
+            sigaction(numbers[i], &action, NULL);
+        }
+    }
+    signal(SIGPIPE, SIG_IGN); /* the guest gets EPIPE */
+}
+
+static void remove_signals(void)
+{
+    atomic_store_explicit(&signalled_cell, NULL, memory_order_relaxed);
+}
+
+/* ---- messages ---- */
+
+static int exit_code_of(status_t code)
+{
+    switch ((unsigned)code) {
+    case ST_NOTFOUND:
+        return EXIT_MISSING;
+    case ST_INVAL:
+    case ST_FORMAT:
+    case ST_INVALID:
+    case ST_UNSUPPORTED:
+    case ST_CORRUPT:
+    case ST_LINK:
+        return EXIT_REFUSED;
+    default:
+        return EXIT_SYSTEM;
+    }
+}
+
+static int fail(const char *program, const struct error *err, int exit_code)
+{
+    const char *text = err->text[0] != '\0' ? err->text : status_name(err->code);
+    /* most errors name the file themselves */
+    if (program != NULL && strncmp(text, program, strlen(program)) != 0) {
+        fprintf(stderr, "cloudskin: %s: %s", program, text);
+    } else {
+        fprintf(stderr, "cloudskin: %s", text);
+    }
+    if (err->offset != ERROR_NO_OFFSET) {
+        fprintf(stderr, " (at byte 0x%llx)", (unsigned long long)err->offset);
+    }
+    fputc('\n', stderr);
+    return exit_code;
+}
+
+static int usage(const struct error *err)
+{
+    fprintf(stderr, "cloudskin run: %s\nTry 'cloudskin run --help'.\n", err->text);
+    return EXIT_USAGE;
+}
+
+/* ---- the steps ---- */
+
+static status_t open_listeners(struct run *r, struct error *err)
+{
+    const struct run_options *o = &r->options;
+    if (o->listen_count == 0) {
+        return ST_OK;
+    }
+    r->listen_fds = calloc(o->listen_count, sizeof *r->listen_fds);
+    if (r->listen_fds == NULL) {
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    }
+    for (uint32_t i = 0; i < o->listen_count; i++) {
+        char address[LISTEN_ADDRESS_MAX];
+        status_t code = listen_open(o->listen[i], &r->listen_fds[i], address, err);
+        if (code != ST_OK) {
+            return code;
+        }
+        r->listen_count++;
+        fprintf(stderr, "cloudskin: listening on %s\n", address);
+    }
+    return ST_OK;
+}
+
+static status_t make_wasi(struct run *r, struct error *err)
+{
+    const struct run_options *o = &r->options;
+    struct wasi_config config = {
+        .args = o->args,
+        .arg_count = o->invoke != NULL ? 1 : o->arg_count,
+        .env = (const char *const *)o->env,
+        .env_count = o->env_count,
+        .grants = o->grants,
+        .grant_count = o->grant_count,
+        .cwd = o->cwd,
+        .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
+        .listen = r->listen_fds,
+        .listen_count = r->listen_count,
+        .open_files_max = o->open_files,
+        .output_bytes_max = o->output_bytes,
+    };
+    return wasi_new(&config, &r->wasi, err);
+}
+
+static status_t make_cell(struct run *r, struct error *err)
+{
+    status_t code = cell_new(r->rt, &r->options.limits, &r->cell, err);
+    if (code != ST_OK) {
+        return code;
+    }
+    install_signals(r->cell);
+    uint32_t host_count = 0;
+    const struct host_module *hosts = wasi_host_modules(r->wasi, &host_count);
+    return cell_instantiate(r->cell, r->program, hosts, host_count, NULL, &r->instance, err);
+}
+
+/* How a call ended, as an exit code and, where it is not the guest's own, a line on standard error. */
+static int ended(struct run *r, status_t code, const struct error *err)
+{
+    const char *program = r->options.module_path;
+    switch ((unsigned)code) {
+    case ST_OK:
+        return 0;
+    case ST_EXIT:
+        return (int)(cell_exit_code(r->cell) & 0xff);
+    case ST_TRAP:
+        trace_print(r->cell, program, err->text);
+        return EXIT_TRAP;
+    case ST_EXCEPTION:
+        fprintf(stderr, "cloudskin: %s: uncaught exception%s%s\n", program,
+                err->text[0] != '\0' ? ": " : "", err->text);
+        return EXIT_TRAP;
+    case ST_STOPPED:
+        break;
+    default:
+        return fail(program, err, exit_code_of(code));
+    }
+    switch (cell_stop_reason(r->cell)) {
+    case STOP_CPU_LIMIT:
+        fprintf(stderr, "cloudskin: %s: stopped: CPU time limit reached (--cpu-seconds)\n", program);
+        return EXIT_CPU;
+    case STOP_WALL_LIMIT:
+        fprintf(stderr, "cloudskin: %s: stopped: time limit reached (--timeout)\n", program);
+        return EXIT_STOPPED;
+    case STOP_OUTPUT_LIMIT:
+        fprintf(stderr, "cloudskin: %s: stopped: output limit reached (--output-bytes)\n", program);
+        return EXIT_OUTPUT;
+    case STOP_INTERRUPT:
+        return EXIT_INTERRUPT;
+    case STOP_NONE:
+    case STOP_REQUEST:
+        break;
+    }
+    return signal_seen > 0 ? 128 + signal_seen : EXIT_STOPPED;
+}
+
+/* Find an exported function. ST_NOTFOUND. */
+static status_t find_func(struct run *r, const char *name, struct extern_val *ret_func,
+                          struct error *err)
+{
+    struct extern_val v;
+    if (instance_export(r->instance, name, strlen(name), &v) != ST_OK || v.kind != EXTERN_FUNC) {
+        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no exported function '%s'", name);
+    }
+    *ret_func = v;
+    return ST_OK;
+}
+
+static int print_results(const struct functype *type, const union cell_value *io)
+{
+    struct buf out = {0};
+    for (uint32_t i = 0; i < type->result_count; i++) {
+        invoke_print(&out, type->results[i], &io[i]);
+    }
+    bool good = !out.failed && (out.len == 0 || fwrite(out.data, 1, out.len, stdout) == out.len) &&
+                fflush(stdout) == 0;
+    buf_done(&out);
+    if (!good) {
+        fprintf(stderr, "cloudskin: results could not be written\n");
+        return EXIT_SYSTEM;
+    }
+    return 0;
+}
+
+/* Call the function with the arguments given as text (none for _start and _initialize). */
+static int call(struct run *r, const char *name, const char *const *args, uint32_t arg_count)
+{
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    struct extern_val func;
+    union cell_value *io = NULL;
+    status_t code = find_func(r, name, &func, &err);
+    if (code != ST_OK) {
+        return fail(r->options.module_path, &err, EXIT_MISSING);
+    }
+    code = invoke_arguments(name, func.func_type, args, arg_count, &io, &err);
+    if (code != ST_OK) {
+        return fail(r->options.module_path, &err, EXIT_USAGE);
+    }
+    code = cell_call(r->cell, func.ptr, io, &err);
+    int exit_code = ended(r, code, &err);
+    if (code == ST_OK) {
+        exit_code = print_results(func.func_type, io);
+    }
+    free(io);
+    return exit_code;
+}
+
+static bool has_export(struct run *r, const char *name)
+{
+    struct extern_val v;
+    return find_func(r, name, &v, NULL) == ST_OK;
+}
+
+/* A command has _start; a library (a reactor) may have _initialize, which comes before anything else. */
+static int start_program(struct run *r)
+{
+    const struct run_options *o = &r->options;
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    status_t code = instance_start(r->instance, &err);
+    if (code != ST_OK) {
+        return ended(r, code, &err);
+    }
+    if (o->invoke == NULL) {
+        return call(r, "_start", NULL, 0);
+    }
+    if (has_export(r, "_initialize")) {
+        code = ST_OK;
+        int exit_code = call(r, "_initialize", NULL, 0);
+        if (exit_code != 0) {
+            return exit_code;
+        }
+    }
+    return call(r, o->invoke, o->args + 1, o->arg_count - 1);
+}
+
+static int run_program(struct run *r)
+{
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    status_t code = runtime_new(NULL, &r->rt, &err);
+    if (code != ST_OK) {
+        return fail(NULL, &err, EXIT_SYSTEM);
+    }
+    code = load_program(r->rt, &r->options, &r->program, &err);
+    if (code != ST_OK) {
+        return fail(r->options.module_path, &err, exit_code_of(code));
+    }
+    code = open_listeners(r, &err);
+    code = code != ST_OK ? code : make_wasi(r, &err);
+    if (code != ST_OK) {
+        return fail(NULL, &err, code == ST_INVAL ? EXIT_USAGE : exit_code_of(code));
+    }
+    code = make_cell(r, &err);
+    if (code == ST_TRAP || code == ST_STOPPED) {
+        return ended(r, code, &err);
+    }
+    if (code != ST_OK) {
+        return fail(r->options.module_path, &err, exit_code_of(code));
+    }
+    return start_program(r);
+}
+
+static void run_done(struct run *r)
+{
+    remove_signals();
+    cell_free(r->cell);
+    wasi_free(r->wasi);
+    program_unref(r->program);
+    runtime_free(r->rt);
+    for (uint32_t i = 0; i < r->listen_count; i++) {
+        close(r->listen_fds[i]);
+    }
+    free(r->listen_fds);
+    run_options_done(&r->options);
+}
+
+int run_main(int argc, char **argv)
+{
+    struct run r = {.rt = NULL};
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    int exit_code;
+    if (run_options_parse(argc, argv, environ, &r.options, &err) != ST_OK) {
+        exit_code = usage(&err);
+    } else if (r.options.help) {
+        exit_code = help_print("run", stdout);
+    } else {
+        exit_code = run_program(&r);
+    }
+    run_done(&r);
+    return exit_code;
+}

@@ -1,0 +1,63 @@
+#include "trace.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+
+enum { NAME_SHOWN_MAX = 200 };
+
+/* A guest could otherwise send commands to the terminal in a function's name. */
+static void add_name(struct buf *out, struct name n)
+{
+    size_t len = n.len < NAME_SHOWN_MAX ? n.len : NAME_SHOWN_MAX;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)n.bytes[i];
+        buf_u8(out, c < ' ' || c == 0x7f ? '?' : c);
+    }
+    if (len < n.len) {
+        buf_printf(out, "...");
+    }
+}
+
+static void add_frame(struct buf *out, uint32_t number, const struct frame *f)
+{
+    buf_printf(out, "  #%-3u ", number);
+    if (f->program == NULL) {
+        buf_printf(out, "(host)");
+    } else if (f->name.len > 0) {
+        add_name(out, f->name);
+    } else {
+        buf_printf(out, "func[%u]", f->func);
+    }
+    if (f->file.len > 0) {
+        buf_printf(out, " at ");
+        add_name(out, f->file);
+        buf_printf(out, ":%u", f->line);
+    }
+    if (f->program != NULL && f->wasm_off != 0) {
+        buf_printf(out, " (wasm 0x%x)", f->wasm_off);
+    }
+    buf_printf(out, "\n");
+}
+
+void trace_print(const struct cell *c, const char *program, const char *text)
+{
+    struct buf out = {0};
+    const struct frame *frames = NULL;
+    uint64_t total = 0;
+    uint32_t count = cell_backtrace(c, &frames, &total);
+    buf_printf(&out, "cloudskin: %s: trap: %s\n", program,
+               text[0] != '\0' ? text : abi_trap_text(cell_trap(c)));
+    for (uint32_t i = 0; i < count; i++) {
+        add_frame(&out, i, &frames[i]);
+    }
+    if (total > count) {
+        buf_printf(&out, "  ... and %llu more\n", (unsigned long long)(total - count));
+    }
+    if (!out.failed) {
+        ssize_t written = write(STDERR_FILENO, out.data, out.len);
+        (void)written; /* there is nowhere to report it */
+    }
+    buf_done(&out);
+}
