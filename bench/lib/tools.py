@@ -23,10 +23,10 @@ class BenchError(Exception):
 
 def program(name):
     """Path of one of the project's programs."""
-    path = BUILD / "bin" / name
-    if not path.exists():
-        raise BenchError(f"{name} is not built (run make)")
-    return str(path)
+    for path in (BUILD / "bin" / name, ROOT / "sdk" / name):
+        if path.exists():
+            return str(path)
+    raise BenchError(f"{name} is not built (run make)")
 
 
 def host_program(name):
@@ -47,6 +47,7 @@ def run(command, env=None, cwd=None):
     if done.returncode != 0:
         lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         reason = "; ".join(lines[:4]) if lines else f"exit status {done.returncode}"
+        reason = reason.replace(f"{ROOT}/", "")
         raise BenchError(f"{Path(str(command[0])).name}: {reason[:300]}")
     return done
 
