@@ -61,9 +61,11 @@ static int is_script(const struct dirent *d)
 static void start(struct slot *slot, const struct spec_options *opt)
 {
     fflush(stdout);
-    slot->pid = fork();
-    if (slot->pid != 0)
+    pid_t pid = fork();
+    if (pid != 0) {
+        slot->pid = pid; /* by the parent alone: the slot is shared */
         return;
+    }
     alarm(SCRIPT_SECONDS_MAX);
     setvbuf(stdout, NULL, _IOLBF, 0);
     spec_script_run(opt, slot->name, &slot->counts);
