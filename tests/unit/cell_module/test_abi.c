@@ -200,6 +200,20 @@ static void long_types_get_a_slot_for_the_number_of_the_host(void)
     buf_done(&b);
 }
 
+static void a_layout_without_memory_is_refused(void)
+{
+    struct module *m = sample();
+    struct arena a = {.limit_bytes = 64};
+    struct abi_layout l = {.block_bytes = 7};
+    struct error err = {0};
+
+    CHECK_EQ(abi_layout_make(m, &a, &l, &err), ST_NOMEM);
+    CHECK_EQ(err.code, ST_NOMEM);
+    CHECK_EQ(l.block_bytes, 7);
+    arena_done(&a);
+    module_free(m);
+}
+
 int main(void)
 {
     RUN(traps_have_the_texts_of_the_specification);
@@ -210,6 +224,7 @@ int main(void)
     RUN(functions_that_nobody_can_name_have_no_place);
     RUN(the_layout_is_the_same_each_time);
     RUN(only_an_own_unshared_first_memory_is_inline);
+    RUN(a_layout_without_memory_is_refused);
     RUN(long_types_get_a_slot_for_the_number_of_the_host);
     return CHECK_DONE();
 }

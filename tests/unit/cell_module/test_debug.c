@@ -392,6 +392,30 @@ static void paths_become_utf_8(void)
     buf_done(&line);
 }
 
+/* Results are given only when all memory could be had. */
+static void running_out_of_memory_leaves_results_untouched(void)
+{
+    struct module *m = NULL;
+    status_t names_st = ST_NOMEM, lines_st = ST_NOMEM;
+
+    CHECK_EQ(module_decode(sample_lines5, sizeof(sample_lines5), FEATURE_ALL, &m, NULL), ST_OK);
+    for (size_t limit = 1; limit < 4096 && (names_st != ST_OK || lines_st != ST_OK); limit += 8) {
+        struct arena a = {.limit_bytes = limit}, b = {.limit_bytes = limit};
+        struct name *names = NULL;
+        struct line_table t = {.row_count = 7};
+
+        names_st = module_func_names(m, &a, &names);
+        CHECK_EQ(names != NULL, names_st == ST_OK);
+        lines_st = module_line_table(m, &b, &t);
+        CHECK(lines_st == ST_OK || (lines_st == ST_NOMEM && t.row_count == 7));
+        arena_done(&a);
+        arena_done(&b);
+    }
+    CHECK_EQ(names_st, ST_OK);
+    CHECK_EQ(lines_st, ST_OK);
+    module_free(m);
+}
+
 int main(void)
 {
     RUN(functions_have_the_names_of_the_name_section);
@@ -410,5 +434,6 @@ int main(void)
     RUN(units_of_unknown_versions_are_skipped);
     RUN(a_broken_unit_leaves_an_empty_table);
     RUN(paths_become_utf_8);
+    RUN(running_out_of_memory_leaves_results_untouched);
     return CHECK_DONE();
 }
