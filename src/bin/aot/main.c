@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <stdio.h>
 
 #include "base/json.h"
 #include "options.h"

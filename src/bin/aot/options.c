@@ -1,6 +1,8 @@
 #include "options.h"
 
 #include <getopt.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/parse.h"
 

@@ -1,5 +1,6 @@
 #include "progress.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 #include "sys/clock.h"
@@ -20,7 +21,7 @@ void progress_init(struct progress *p, const struct options *o)
 static void show(struct progress *p, uint32_t done, uint32_t total)
 {
     uint64_t now = clock_monotonic_ns();
-    if (!p->terminal && p->options->progress != PROGRESS_ALWAYS)
+    if (p->options->progress_fd >= 0 || (!p->terminal && p->options->progress != PROGRESS_ALWAYS))
         return;
     if (now - p->start_ns < QUIET_NS ||
         (p->shown_ns != 0 && now - p->shown_ns < (p->terminal ? TERMINAL_NS : LINE_NS)))

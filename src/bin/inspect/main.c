@@ -1,4 +1,5 @@
 #include <getopt.h>
+#include <stdio.h>
 
 #include "subject.h"
 

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "subject.h"
 
 #include "base/cursor.h"

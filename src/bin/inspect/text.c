@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "subject.h"
 
 /* The description for people. */

@@ -1,6 +1,8 @@
 #include "link_parts.h"
 
 #include <elf.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { TEXT_FILL_X86_64 = 0xcc /* int3 */, TEXT_FILL_AARCH64 = 0 /* udf */ };
 

@@ -1,6 +1,7 @@
 #include "link_parts.h"
 
 #include <elf.h>
+#include <string.h>
 
 #include "base/cursor.h"
 

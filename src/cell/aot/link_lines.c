@@ -1,5 +1,7 @@
 #include "link_parts.h"
 
+#include <stdlib.h>
+
 #include "base/cursor.h"
 
 /* DWARF 4 and 5 line programs whose line numbers are wasm module offsets. Files and columns mean nothing. */

@@ -1,5 +1,8 @@
 #include "link_parts.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/cursor.h"
 
 /* DWARF call frame information, as far as it says where a frame ends and its caller's frame pointer and

@@ -1,5 +1,7 @@
 #include "image_parts.h"
 
+#include <stdlib.h>
+
 #include "base/cursor.h"
 
 const uint8_t image_magic[IMAGE_MAGIC_BYTES] = {0x89, 'C', 'E', 'L', 'L', 0x0d, 0x0a, 0x1a};

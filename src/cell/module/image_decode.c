@@ -1,5 +1,8 @@
 #include "image_parts.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/cursor.h"
 
 /* Tables are used where they lie. */

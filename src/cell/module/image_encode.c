@@ -1,5 +1,7 @@
 #include "image_parts.h"
 
+#include <string.h>
+
 /* A part of the file: where its bytes are, once they are there. */
 struct part {
     uint32_t rows;
@@ -7,14 +9,22 @@ struct part {
     uint64_t len;
 };
 
+/* Pages that are not zero, and where they go: file_off counts from the start of MEMORY. */
+struct piece {
+    uint32_t mem;
+    uint64_t guest_off;
+    uint64_t len;
+    uint64_t file_off;
+    const uint8_t *bytes;
+};
+
 struct encoder {
     const struct image *img;
     struct buf *out;
     size_t start; /* of the file in *out */
     struct part parts[SECTION_END];
-    struct image_memory_run *runs; /* split; file_off from the start of MEMORY */
-    size_t run_count;
-    struct buf runs_buf;
+    struct buf pieces; /* struct piece, ascending */
+    struct buf runs;   /* struct piece without bytes: pieces that are near each other, as one mapping */
 };
 
 static uint64_t position(const struct encoder *e)
@@ -140,48 +150,48 @@ static bool page_is_zero(const uint8_t *page)
     return page[0] == 0 && memcmp(page, page + 1, WASM_PAGE_BYTES - 1) == 0;
 }
 
-/* The pages from `page` on that are stored as one run: ends behind the last non-zero page before
- * IMAGE_ZERO_PAGES zero ones or the end. */
-static uint64_t run_end(const struct image_memory_run *run, uint64_t page, uint64_t pages)
-{
-    uint64_t last = page + 1;
-    for (uint64_t i = last; i < pages && i - last < IMAGE_ZERO_PAGES; i++) {
-        if (!page_is_zero(run->bytes + i * WASM_PAGE_BYTES))
-            last = i + 1;
-    }
-    return last;
-}
-
-static void split_run(struct encoder *e, const struct image_memory_run *run, uint64_t *off)
+static void add_pieces(struct encoder *e, const struct image_memory_run *run)
 {
     uint64_t pages = run->len / WASM_PAGE_BYTES;
-    uint64_t page = 0;
-    while (page < pages) {
-        if (page_is_zero(run->bytes + page * WASM_PAGE_BYTES)) {
-            page++;
+    for (uint64_t page = 0; page < pages; page++) {
+        const uint8_t *first = run->bytes + page * WASM_PAGE_BYTES;
+        uint64_t count = 0;
+        while (page + count < pages && !page_is_zero(first + count * WASM_PAGE_BYTES))
+            count++;
+        if (count == 0)
             continue;
-        }
-        uint64_t last = run_end(run, page, pages);
-        struct image_memory_run piece = {
+        struct piece piece = {
             .mem = run->mem,
             .guest_off = run->guest_off + page * WASM_PAGE_BYTES,
-            .len = (last - page) * WASM_PAGE_BYTES,
-            .file_off = *off,
-            .bytes = run->bytes + page * WASM_PAGE_BYTES,
+            .len = count * WASM_PAGE_BYTES,
+            .bytes = first,
         };
-        buf_bytes(&e->runs_buf, &piece, sizeof piece);
-        *off += piece.len;
-        page = last;
+        buf_bytes(&e->pieces, &piece, sizeof piece);
+        page += count;
     }
 }
 
-static void split_runs(struct encoder *e)
+/* Every run costs each cell a mapping, so short distances are stored as zeros. */
+static void make_runs(struct encoder *e)
 {
-    uint64_t off = 0;
     for (uint32_t i = 0; i < e->img->run_count; i++)
-        split_run(e, &e->img->runs[i], &off);
-    e->runs = (struct image_memory_run *)(void *)e->runs_buf.data;
-    e->run_count = e->runs_buf.len / sizeof *e->runs;
+        add_pieces(e, &e->img->runs[i]);
+    struct piece *pieces = (struct piece *)(void *)e->pieces.data;
+    size_t count = e->pieces.len / sizeof *pieces;
+    struct piece run = {0};
+    for (size_t i = 0; i < count; i++) {
+        struct piece *p = &pieces[i];
+        uint64_t gap = p->guest_off - (run.guest_off + run.len);
+        if (run.len == 0 || run.mem != p->mem || gap >= IMAGE_ZERO_PAGES * WASM_PAGE_BYTES) {
+            if (run.len > 0)
+                buf_bytes(&e->runs, &run, sizeof run);
+            run = (struct piece){p->mem, p->guest_off, 0, run.file_off + run.len, NULL};
+        }
+        p->file_off = run.file_off + (p->guest_off - run.guest_off);
+        run.len = p->guest_off + p->len - run.guest_off;
+    }
+    if (run.len > 0)
+        buf_bytes(&e->runs, &run, sizeof run);
 }
 
 static uint64_t align_map(uint64_t off)
@@ -189,26 +199,35 @@ static uint64_t align_map(uint64_t off)
     return (off + IMAGE_MAP_ALIGN_BYTES - 1) & ~(uint64_t)(IMAGE_MAP_ALIGN_BYTES - 1);
 }
 
-static void put_runs_and_code(struct encoder *e)
+static void put_runs(struct encoder *e)
 {
-    const struct image *img = e->img;
-    begin(e, SECTION_RUNS, (uint32_t)e->run_count);
-    uint64_t code_off = align_map(e->parts[SECTION_RUNS].off + e->run_count * IMAGE_RUN_BYTES);
-    uint64_t memory_off = align_map(code_off + img->code_len);
-    for (size_t i = 0; i < e->run_count; i++) {
-        buf_le32(e->out, e->runs[i].mem);
+    const struct piece *runs = (const struct piece *)(const void *)e->runs.data;
+    size_t count = e->runs.len / sizeof *runs;
+    begin(e, SECTION_RUNS, (uint32_t)count);
+    uint64_t code_off = align_map(e->parts[SECTION_RUNS].off + count * IMAGE_RUN_BYTES);
+    uint64_t memory_off = align_map(code_off + e->img->code_len);
+    for (size_t i = 0; i < count; i++) {
+        buf_le32(e->out, runs[i].mem);
         buf_le32(e->out, 0);
-        buf_le64(e->out, e->runs[i].guest_off);
-        buf_le64(e->out, e->runs[i].len);
-        buf_le64(e->out, memory_off + e->runs[i].file_off);
+        buf_le64(e->out, runs[i].guest_off);
+        buf_le64(e->out, runs[i].len);
+        buf_le64(e->out, memory_off + runs[i].file_off);
     }
     end(e, SECTION_RUNS);
+}
+
+static void put_code_and_memory(struct encoder *e)
+{
+    const struct piece *pieces = (const struct piece *)(const void *)e->pieces.data;
     begin(e, SECTION_CODE, 0);
-    buf_bytes(e->out, img->code, img->code_len);
+    buf_bytes(e->out, e->img->code, e->img->code_len);
     end(e, SECTION_CODE);
     begin(e, SECTION_MEMORY, 0);
-    for (size_t i = 0; i < e->run_count; i++)
-        buf_bytes(e->out, e->runs[i].bytes, (size_t)e->runs[i].len);
+    uint64_t start = position(e);
+    for (size_t i = 0; i < e->pieces.len / sizeof *pieces; i++) {
+        buf_fill(e->out, 0, (size_t)(start + pieces[i].file_off - position(e)));
+        buf_bytes(e->out, pieces[i].bytes, (size_t)pieces[i].len);
+    }
     end(e, SECTION_MEMORY);
 }
 
@@ -273,7 +292,7 @@ status_t image_encode(const struct image *img, struct buf *out, struct error *er
     status_t st = check(img, err);
     if (st != ST_OK)
         return st;
-    split_runs(&e);
+    make_runs(&e);
     buf_fill(out, 0, IMAGE_HEADER_BYTES + (size_t)IMAGE_SECTION_COUNT * IMAGE_ENTRY_BYTES);
     put_meta(&e);
     begin(&e, SECTION_HEAD, 0);
@@ -287,13 +306,15 @@ status_t image_encode(const struct image *img, struct buf *out, struct error *er
     bool fits = put_strings(&e, SECTION_NAMES, img->func_names, img->func_names ? img->func_count : 0);
     fits &= put_strings(&e, SECTION_FILES, img->files, img->file_count);
     put_lines(&e);
-    put_runs_and_code(&e);
-    if (e.runs_buf.failed || out->failed)
+    put_runs(&e);
+    put_code_and_memory(&e);
+    if (e.pieces.failed || e.runs.failed || out->failed)
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     else if (!fits)
         st = error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "more than 4 GiB of names");
     else
         patch_header(&e);
-    buf_done(&e.runs_buf);
+    buf_done(&e.pieces);
+    buf_done(&e.runs);
     return st;
 }

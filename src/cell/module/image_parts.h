@@ -19,7 +19,7 @@ enum {
     IMAGE_RUN_BYTES = 32,
     IMAGE_ALIGN_BYTES = 16,
     IMAGE_MAP_ALIGN_BYTES = 65536,
-    IMAGE_ZERO_PAGES = 16, /* in a row: here a memory run is split */
+    IMAGE_ZERO_PAGES = 16, /* between two memory runs, at least */
 };
 
 enum image_section {

@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "cell/module/image.h"
 
 static const struct {

@@ -166,6 +166,34 @@ static void memory_runs_leave_out_zero_pages(void)
     sample_free(&s);
 }
 
+static void runs_near_each_other_become_one_mapping(void)
+{
+    struct sample s;
+    sample_make(&s);
+    struct image_memory_run runs[] = {
+        {0, 2 * WASM_PAGE_BYTES, WASM_PAGE_BYTES, 0, s.memory + WASM_PAGE_BYTES},
+        {0, 4 * WASM_PAGE_BYTES, 2 * WASM_PAGE_BYTES, 0, s.memory + 4 * WASM_PAGE_BYTES},
+        {0, 39 * WASM_PAGE_BYTES, WASM_PAGE_BYTES, 0, s.memory + WASM_PAGE_BYTES},
+    };
+    free((void *)(uintptr_t)s.img.runs);
+    s.img.runs = runs;
+    s.img.run_count = 3;
+    s.file.len = 0;
+    CHECK_EQ(image_encode(&s.img, &s.file, NULL), ST_OK);
+    struct image *img = decode(&s);
+    CHECK_EQ(img->run_count, 2);
+    CHECK_EQ(img->runs[0].guest_off, 2 * WASM_PAGE_BYTES);
+    CHECK_EQ(img->runs[0].len, 3 * WASM_PAGE_BYTES);
+    CHECK_EQ(img->runs[0].bytes[5], 1);
+    CHECK_EQ(img->runs[0].bytes[WASM_PAGE_BYTES + 5], 0);
+    CHECK_EQ(img->runs[0].bytes[2 * WASM_PAGE_BYTES], 2);
+    CHECK_EQ(img->runs[1].guest_off, 39 * WASM_PAGE_BYTES);
+    CHECK_EQ(img->runs[1].bytes[5], 1);
+    image_free(img);
+    s.img.runs = NULL;
+    sample_free(&s);
+}
+
 static void look_ups_find_the_row_that_covers_an_offset(void)
 {
     struct sample s;
@@ -428,6 +456,7 @@ int main(void)
 {
     RUN(what_is_encoded_comes_back);
     RUN(memory_runs_leave_out_zero_pages);
+    RUN(runs_near_each_other_become_one_mapping);
     RUN(look_ups_find_the_row_that_covers_an_offset);
     RUN(the_same_image_gives_the_same_bytes_anywhere_in_a_buffer);
     RUN(tables_may_be_empty);
