@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,8 @@ status_t backend_new(const struct aot_options *opt, struct backend **ret_be, str
             lt = &targets[i];
     if (!lt)
         return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "unknown CPU level %u", opt->image.level);
-    init_targets();
+    static pthread_once_t once = PTHREAD_ONCE_INIT; /* LLVM's own list of targets is a global */
+    pthread_once(&once, init_targets);
     LLVMTargetRef target;
     char *message = NULL;
     if (LLVMGetTargetFromTriple(lt->triple, &target, &message)) {
