@@ -76,7 +76,7 @@ static int describe(const struct options *o, const struct buf *image, double sec
     json_u64(&j, "opt_level", img->options.opt_level);
     json_text(&j, "compiler", img->compiler);
     json_u64(&j, "functions", img->func_count);
-    json_u64(&j, "text_bytes", img->const_off);
+    json_u64(&j, "text_bytes", image_text_bytes(img));
     json_u64(&j, "constant_bytes", img->code_len - img->const_off);
     json_number(&j, "seconds", seconds);
     json_close(&j, '}');
@@ -97,8 +97,10 @@ static int compile(struct options *o, const struct buf *wasm, struct buf *image)
     double seconds = progress_done(&progress);
     if (st != ST_OK)
         return refuse(o, &err);
-    if (file_write_atomic(o->output, image->data, image->len, 0666, FILE_NO_SYNC, &err) != ST_OK)
-        return fail(&err);
+    if (file_write_atomic(o->output, image->data, image->len, 0666, FILE_NO_SYNC, &err) != ST_OK) {
+        fail(&err);
+        return 1;
+    }
     return o->json ? describe(o, image, seconds) : 0;
 }
 

@@ -62,7 +62,7 @@ static void put_image(const struct image *img, struct buf *out)
     put_label(out, "compiler");
     buf_printf(out, "%s\n", img->compiler);
     put_label(out, "code");
-    buf_printf(out, "%u bytes of text, %zu bytes of constants\n", img->const_off,
+    buf_printf(out, "%u bytes of text, %zu bytes of constants\n", image_text_bytes(img),
                img->code_len - img->const_off);
     put_label(out, "control");
     buf_printf(out,
@@ -74,7 +74,7 @@ static void put_image(const struct image *img, struct buf *out)
         bytes += img->runs[i].len;
     put_label(out, "start");
     put_bytes(out, bytes);
-    buf_printf(out, " of memory mapped in %u parts\n", img->run_count);
+    buf_printf(out, " of memory in %u mapping%s\n", img->run_count, img->run_count == 1 ? "" : "s");
 }
 
 static void put_indexed(const struct subject *s, enum extern_kind kind, uint32_t count,

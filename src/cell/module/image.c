@@ -85,6 +85,14 @@ const struct line_row *image_line_find(const struct image *img, uint32_t wasm_of
     return row->line == 0 || row->file >= img->file_count ? NULL : row;
 }
 
+uint32_t image_text_bytes(const struct image *img)
+{
+    if (img->range_count == 0)
+        return 0;
+    const struct image_range *last = &img->ranges[img->range_count - 1];
+    return last->code_off + last->len;
+}
+
 void image_section_list(const void *data, struct image_section_info ret_sections[IMAGE_SECTION_COUNT])
 {
     struct cursor c;

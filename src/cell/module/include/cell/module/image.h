@@ -155,6 +155,8 @@ const struct image_range *image_range_find(const struct image *img, uint32_t cod
 const struct image_unwind *image_unwind_find(const struct image *img, uint32_t code_off);
 uint32_t image_wasm_off_find(const struct image *img, uint32_t code_off); /* 0: unknown */
 const struct line_row *image_line_find(const struct image *img, uint32_t wasm_off); /* file is in range */
+/* Bytes of text without the padding up to the constants. */
+uint32_t image_text_bytes(const struct image *img);
 /* A section as the file's table lists it, for tools. */
 struct image_section_info {
     const char *name; /* static */
