@@ -60,7 +60,7 @@ static status_t read_rest(int fd, const char *path, uint64_t max_bytes, size_t h
         if (got == 0) {
             return ST_OK;
         }
-        piece = READ_PIECE_BYTES;
+        piece = out->cap > out->len ? out->cap - out->len : READ_PIECE_BYTES;
     }
 }
 

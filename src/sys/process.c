@@ -46,26 +46,36 @@ static bool is_program(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
 
-status_t process_find(const char *name, char ret_path[PATH_MAX], struct error *err)
+/* Relative to the running program's folder. */
+static bool find_sibling(const char *folder, const char *name, char ret_path[PATH_MAX])
 {
-    char candidate[PATH_MAX];
-    status_t code = process_sibling(name, candidate, err);
-    if (code != ST_OK) {
-        return code;
-    }
-    if (is_program(candidate)) {
-        memcpy(ret_path, candidate, strlen(candidate) + 1);
-        return ST_OK;
-    }
+    char relative[PATH_MAX];
+    int len = snprintf(relative, sizeof relative, "%s%s", folder, name);
+    return len > 0 && len < PATH_MAX && process_sibling(relative, ret_path, NULL) == ST_OK &&
+           is_program(ret_path);
+}
+
+static bool find_in_path(const char *name, char ret_path[PATH_MAX])
+{
     const char *path = getenv("PATH");
     while (path != NULL && *path != '\0') {
         size_t len = strcspn(path, ":");
-        int need = snprintf(candidate, sizeof candidate, "%.*s/%s", (int)len, path, name);
-        if (len > 0 && need > 0 && (size_t)need < sizeof candidate && is_program(candidate)) {
-            memcpy(ret_path, candidate, strlen(candidate) + 1);
-            return ST_OK;
+        int need = snprintf(ret_path, PATH_MAX, "%.*s/%s", (int)len, path, name);
+        if (len > 0 && need > 0 && need < PATH_MAX && is_program(ret_path)) {
+            return true;
         }
         path += len + (path[len] == ':');
+    }
+    return false;
+}
+
+status_t process_find(const char *name, char ret_path[PATH_MAX], struct error *err)
+{
+    char candidate[PATH_MAX];
+    if (find_sibling("", name, candidate) || find_sibling("../../bin/", name, candidate) ||
+        find_in_path(name, candidate)) {
+        memcpy(ret_path, candidate, strlen(candidate) + 1);
+        return ST_OK;
     }
     return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
                      "%s: no such program beside cloudskin or in PATH", name);

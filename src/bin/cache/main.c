@@ -17,9 +17,11 @@ enum exit_code { EXIT_USAGE = 64, EXIT_REFUSED = 65, EXIT_SYSTEM = 71, EXIT_MISS
 static const char help_text[] =
     "Usage: cloudskin cache COMMAND\n"
     "\n"
-    "The cache holds the images that `cloudskin run` compiles, by content of the module, CPU level,\n"
+    "The cache holds the images that `cloudskin run` compiles, by content of the module, CPU "
+    "level,\n"
     "options and compiler version. Its folder is CLOUDSKIN_CACHE, else\n"
-    "~/.cache/cloudskin/images; a run that adds to it removes what was used longest ago when it is\n"
+    "~/.cache/cloudskin/images; a run that adds to it removes what was used longest ago when it "
+    "is\n"
     "larger than CLOUDSKIN_CACHE_SIZE (2G).\n"
     "\n"
     "  ls [--json]                 list the images, those used last first\n"
@@ -47,7 +49,8 @@ struct options {
 
 static int fail(const struct error *err, int exit_code)
 {
-    fprintf(stderr, "cloudskin cache: %s\n", err->text[0] != '\0' ? err->text : status_name(err->code));
+    fprintf(stderr, "cloudskin cache: %s\n",
+            err->text[0] != '\0' ? err->text : status_name(err->code));
     return exit_code;
 }
 
@@ -83,9 +86,11 @@ static bool split_key(char *name, const char *ret_fields[KEY_FIELDS])
     return ret_fields[3][0] == 'O';
 }
 
-static void list_json(const struct image_cache_entry *e, const char *const f[KEY_FIELDS], bool first)
+static void list_json(const struct image_cache_entry *e, const char *const f[KEY_FIELDS],
+                      bool first)
 {
-    printf("%s\n  {\"module\": \"%s\", \"cpu\": \"%s\", \"nan\": \"%s\", \"opt\": %s, \"compiler\": \"%s\", "
+    printf("%s\n  {\"module\": \"%s\", \"cpu\": \"%s\", \"nan\": \"%s\", \"opt\": %s, "
+           "\"compiler\": \"%s\", "
            "\"bytes\": %llu, \"used\": %llu.%03llu}",
            first ? "" : ",", f[0], f[1], f[2], f[3] + 1, f[4], (unsigned long long)e->bytes,
            (unsigned long long)e->used_ns / 1000000000,
@@ -101,8 +106,8 @@ static void list_text(const struct image_cache_entry *e, const char *const f[KEY
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &parts) == 0) {
         when[0] = '\0';
     }
-    printf("%.12s  %-9s  %-9s  -%s  %8.1f K  %s\n", f[0], f[1], f[2], f[3],
-           (double)e->bytes / 1024, when);
+    printf("%.12s  %-9s  %-9s  -%s  %8.1f K  %s\n", f[0], f[1], f[2], f[3], (double)e->bytes / 1024,
+           when);
 }
 
 static int list(const struct image_cache *c, const struct options *o)
@@ -177,16 +182,16 @@ static int add(const struct image_cache *c, const char *module_path, const struc
     }
     if (code == ST_OK) {
         memcpy(key.compiler, compiler.version, sizeof key.compiler);
-        code = compile_cached(c, &compiler, &key, module_path, o->wait, o->quiet ? NULL : module_path,
-                              &err);
+        code = compile_cached(c, &compiler, &key, module_path, o->wait,
+                              o->quiet ? NULL : module_path, &err);
     }
     if (code == ST_OK || (code == ST_AGAIN && !o->wait)) {
         return 0;
     }
-    if (code == ST_NOTFOUND) {
-        return fail(&err, EXIT_MISSING);
+    if (code == ST_INVALID) {
+        return EXIT_REFUSED; /* the compiler has said why */
     }
-    return fail(&err, code == ST_INVALID ? EXIT_REFUSED : EXIT_SYSTEM);
+    return fail(&err, code == ST_NOTFOUND ? EXIT_MISSING : EXIT_SYSTEM);
 }
 
 static int add_all(const struct image_cache *c, int count, char **paths, const struct options *o)
@@ -207,9 +212,12 @@ static int add_all(const struct image_cache *c, int count, char **paths, const s
 enum option_id { O_JSON = 256, O_QUIET, O_NO_WAIT, O_CPU, O_NAN, O_HELP };
 
 static const struct option long_options[] = {
-    {"json", no_argument, NULL, O_JSON},       {"quiet", no_argument, NULL, O_QUIET},
-    {"no-wait", no_argument, NULL, O_NO_WAIT}, {"cpu", required_argument, NULL, O_CPU},
-    {"nan", required_argument, NULL, O_NAN},   {"help", no_argument, NULL, O_HELP},
+    {"json", no_argument, NULL, O_JSON},
+    {"quiet", no_argument, NULL, O_QUIET},
+    {"no-wait", no_argument, NULL, O_NO_WAIT},
+    {"cpu", required_argument, NULL, O_CPU},
+    {"nan", required_argument, NULL, O_NAN},
+    {"help", no_argument, NULL, O_HELP},
     {NULL, 0, NULL, 0},
 };
 
@@ -236,7 +244,9 @@ static int set_option(struct options *o, int id, const char *value, const char *
                    : usage("--nan: native or canonical, not ", value);
     case 'O':
         o->image.opt_level = (uint32_t)(value[0] - '0');
-        return value[0] >= '0' && value[0] <= '3' && value[1] == '\0' ? 0 : usage("-O0 to -O3, not -O", value);
+        return value[0] >= '0' && value[0] <= '3' && value[1] == '\0'
+                   ? 0
+                   : usage("-O0 to -O3, not -O", value);
     case 'h':
     case O_HELP:
         fputs(help_text, stdout);

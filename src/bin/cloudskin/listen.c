@@ -80,8 +80,9 @@ status_t listen_open(const char *text, int *ret_fd, char ret_address[LISTEN_ADDR
         return error_set_errno(err, errno, "--listen %s", text);
     }
     const int on = 1;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 || bind(fd, &a.any, len) != 0 ||
-        listen(fd, BACKLOG) != 0 || getsockname(fd, &a.any, &len) != 0) {
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(fd, &a.any, len) != 0 || listen(fd, BACKLOG) != 0 ||
+        getsockname(fd, &a.any, &len) != 0) {
         int errnum = errno;
         close(fd);
         return error_set_errno(err, errnum, "--listen %s", text);

@@ -133,8 +133,8 @@ static status_t load_module(struct load *l, uint32_t opt_level, struct program *
     return code == ST_NOTFOUND ? compile_and_open(l, opt_level, ret_program, err) : code;
 }
 
-status_t load_program(struct runtime *rt, const struct run_options *o,
-                      struct program **ret_program, struct error *err)
+status_t load_program(struct runtime *rt, const struct run_options *o, struct program **ret_program,
+                      struct error *err)
 {
     static const uint8_t wasm_magic[4] = {0, 'a', 's', 'm'};
     struct load l = {.rt = rt, .path = o->module_path, .key.options = o->image};

@@ -172,8 +172,9 @@ static status_t set_count(uint32_t *ret_count, uint64_t max, const char *option,
 {
     uint64_t count;
     if (parse_u64(value, max, &count) != ST_OK || count == 0) {
-        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "%s '%s': expected a number from 1 to %llu",
-                         option, value, (unsigned long long)max);
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                         "%s '%s': expected a number from 1 to %llu", option, value,
+                         (unsigned long long)max);
     }
     *ret_count = (uint32_t)count;
     return ST_OK;

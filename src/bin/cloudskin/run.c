@@ -88,6 +88,9 @@ static int exit_code_of(status_t code)
 
 static int fail(const char *program, const struct error *err, int exit_code)
 {
+    if (err->code == ST_INVALID && err->text[0] == '\0') {
+        return exit_code; /* the compiler has said it */
+    }
     const char *text = err->text[0] != '\0' ? err->text : status_name(err->code);
     /* most errors name the file themselves */
     if (program != NULL && strncmp(text, program, strlen(program)) != 0) {
@@ -187,7 +190,8 @@ static int ended(struct run *r, status_t code, const struct error *err)
     }
     switch (cell_stop_reason(r->cell)) {
     case STOP_CPU_LIMIT:
-        fprintf(stderr, "cloudskin: %s: stopped: CPU time limit reached (--cpu-seconds)\n", program);
+        fprintf(stderr, "cloudskin: %s: stopped: CPU time limit reached (--cpu-seconds)\n",
+                program);
         return EXIT_CPU;
     case STOP_WALL_LIMIT:
         fprintf(stderr, "cloudskin: %s: stopped: time limit reached (--timeout)\n", program);

@@ -126,12 +126,10 @@ static status_t fill_locked(const struct key_paths *paths,
         return ST_OK;
     }
     unlink(paths->part);
-    if (code == ST_UNSUPPORTED || code == ST_FORMAT || code == ST_INVALID) {
-        const char *text = err != NULL ? err->text : "";
-        status_t noted = file_write_atomic(paths->failed, text, strlen(text), REFUSAL_MODE,
-                                           FILE_NO_SYNC, NULL);
-        (void)noted; /* only costs another attempt */
-    }
+    const char *text = status_name(code);
+    status_t noted = file_write_atomic(paths->failed, text, strlen(text), REFUSAL_MODE,
+                                       FILE_NO_SYNC, NULL);
+    (void)noted; /* only costs another attempt */
     return code;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/parse.h"
@@ -19,6 +20,7 @@ enum {
     STAMP_MAX_BYTES = 4096,
     PROGRESS_AFTER_MS = 1000,
     PROGRESS_EVERY_MS = 200,
+    RETRY_AFTER_S = 24 * 60 * 60,
 };
 
 /* ---- which compiler ---- */
@@ -43,7 +45,8 @@ static bool stamp_path(const struct image_cache *c, const char *program, char re
 }
 
 /* The version line of the stamp, when it was written for this very program file. */
-static bool stamp_read(const char *stamp, const char *identity, char ret_version[IMAGE_VERSION_BYTES])
+static bool stamp_read(const char *stamp, const char *identity,
+                       char ret_version[IMAGE_VERSION_BYTES])
 {
     struct buf text = {0};
     bool found = false;
@@ -223,17 +226,16 @@ status_t compiler_run(const struct compiler *compiler, const char *module_path,
     char level[] = {'-', 'O', (char)('0' + options->opt_level), '\0'};
     const char *nan = options->nan == NAN_CANONICAL ? "canonical" : "native";
     const char *argv[] = {
-        "cloudskin-aot", module_path, "-o",  out_path, "--cpu", image_level_name(options->level),
-        "--nan",         nan,         level, NULL,
+        "cloudskin-aot", module_path, "-o",
+        out_path,        "--cpu",     image_level_name(options->level),
+        "--nan",         nan,         level,
+        "--progress-fd", "3",         NULL,
     };
     struct process_options how = {.report_fd = REPORT_FD};
     struct progress progress = {
         .title = title, .start_ns = clock_monotonic_ns(), .terminal = isatty(STDERR_FILENO) == 1};
     struct process p;
-    /* the child alone reads it, and it is closed to all that it may start */
-    setenv("CLOUDSKIN_PROGRESS_FD", "3", 1);
     status_t code = process_start(compiler->path, (char *const *)(uintptr_t)argv, &how, &p, err);
-    unsetenv("CLOUDSKIN_PROGRESS_FD");
     if (code != ST_OK) {
         return code;
     }
@@ -245,8 +247,7 @@ status_t compiler_run(const struct compiler *compiler, const char *module_path,
         return code;
     }
     if (exit_code == EXIT_REFUSED) {
-        return error_set(err, ST_INVALID, ERROR_NO_OFFSET, "%s: refused by the compiler",
-                         module_path);
+        return error_set(err, ST_INVALID, ERROR_NO_OFFSET, "%s", ""); /* it has said why */
     }
     return error_set(err, ST_IO, ERROR_NO_OFFSET, "%s: the compiler failed with exit code %d",
                      module_path, exit_code);
@@ -272,19 +273,24 @@ status_t compile_cached(const struct image_cache *c, const struct compiler *comp
                         const struct image_key *key, const char *module_path, bool wait,
                         const char *title, struct error *err)
 {
-    struct job job = {
-        .compiler = compiler, .key = key, .module_path = module_path, .title = title};
+    struct job job = {.compiler = compiler, .key = key, .module_path = module_path, .title = title};
     return image_cache_fill(c, key, wait, make_image, &job, err);
 }
 
-/* Is another process at it, or did the compiler refuse? */
+static bool is_recent(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && time(NULL) - st.st_mtim.tv_sec < RETRY_AFTER_S;
+}
+
+/* Is another process at it, or did the compiler fail not long ago? */
 static bool is_pointless(const struct image_cache *c, const struct image_key *key)
 {
     char path[PATH_MAX];
-    if (image_cache_path(c, key, ".failed", path, NULL) != ST_OK || access(path, F_OK) == 0) {
+    int lock = -1;
+    if (image_cache_path(c, key, ".failed", path, NULL) != ST_OK || is_recent(path)) {
         return true;
     }
-    int lock = -1;
     if (image_cache_path(c, key, ".lock", path, NULL) != ST_OK || access(path, F_OK) != 0) {
         return false;
     }

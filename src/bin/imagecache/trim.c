@@ -186,7 +186,8 @@ status_t image_cache_find_any(const struct image_cache *c, const struct image_ke
     }
     arena_done(&arena);
     if (code == ST_OK && !found) {
-        code = error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no image of this module in %s", c->dir);
+        code = error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no image of this module in %s",
+                         c->dir);
     }
     return code;
 }

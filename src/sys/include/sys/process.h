@@ -13,7 +13,8 @@
  * whether it exists. ret_path: PATH_MAX bytes. ST_LIMIT when it does not fit; ST_IO without /proc. */
 CHECKED status_t process_sibling(const char *relative, char ret_path[PATH_MAX], struct error *err);
 
-/* Find a program: beside the running one, else in the folders of PATH. ST_NOTFOUND names it. */
+/* Find a program: beside the running one, in the bin folder of the installation that the running one's
+ * libexec folder belongs to, else in the folders of PATH. ST_NOTFOUND names it. */
 CHECKED status_t process_find(const char *name, char ret_path[PATH_MAX], struct error *err);
 
 struct process_options {

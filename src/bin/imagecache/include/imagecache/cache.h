@@ -8,8 +8,8 @@
 #include "cell/module/image.h"
 
 /* The image cache: a folder of compiled images that concurrent processes share. Beside KEY.cell there may be
- * KEY.lock (held by flock while KEY.part is written) and KEY.failed (the compiler's refusal, so that no
- * background compile is started again). An image appears by rename, so it is whole or absent. What was used
+ * KEY.lock (held by flock while KEY.part is written) and KEY.failed (the compiler failed, so that for
+ * a day no background compile is started again). An image appears by rename, so it is whole or absent. What was used
  * last has the newest modification time; a size limit removes the oldest. Format of KEY:
  * docs/internals/image-cache.md. Immutable after init; any thread. */
 
@@ -44,9 +44,10 @@ void image_cache_touch(const char *path);
 
 /* Make the image of key unless it is there: take its lock (waiting for another process that is making it), let
  * make write the file at part_path, rename, trim. make is not called when the image appeared meanwhile.
- * A ST_UNSUPPORTED, ST_FORMAT or ST_INVALID of make is remembered as a refusal. Errors of make, or ST_PERM, ST_IO,
+ * A failure of make is remembered for compile_in_background. Errors of make, or ST_PERM, ST_IO,
  * ST_LIMIT of the folder. wait false: ST_AGAIN when another process is making it. */
-CHECKED status_t image_cache_fill(const struct image_cache *c, const struct image_key *key, bool wait,
+CHECKED status_t image_cache_fill(const struct image_cache *c, const struct image_key *key,
+                                  bool wait,
                                   status_t (*make)(void *arg, const char *part_path,
                                                    struct error *err),
                                   void *arg, struct error *err);
@@ -68,8 +69,9 @@ struct image_cache_removed {
 /* Remove the images used longest ago until limit_bytes hold the rest, and left-overs of interrupted compiles.
  * keep: key text of an image that stays (just written), or NULL. An image that is just being made is never
  * touched, and a process that has mapped a removed image keeps it. */
-CHECKED status_t image_cache_trim(const struct image_cache *c, uint64_t limit_bytes, const char *keep,
-                                  struct image_cache_removed *ret_removed, struct error *err);
+CHECKED status_t image_cache_trim(const struct image_cache *c, uint64_t limit_bytes,
+                                  const char *keep, struct image_cache_removed *ret_removed,
+                                  struct error *err);
 
 /* The image with these hash and options by any compiler, used last: for machines without one.
  * ST_NOTFOUND. */
