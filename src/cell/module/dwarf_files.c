@@ -20,7 +20,7 @@ static bool is_absolute(const struct dwarf_entry *e)
 
 static void path_add(struct path *p, const struct dwarf_entry *e)
 {
-    if (e->name_len == 0)
+    if (e->name_len == 0 || (e->name_len == 1 && e->name[0] == '.'))
         return;
     if (p->len > 0 && p->bytes[p->len - 1] != '/')
         p->bytes[p->len++] = '/';
