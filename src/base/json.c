@@ -7,7 +7,11 @@ static size_t utf8_len(const uint8_t *s, size_t len)
 {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
     uint8_t first = s[0];
-    size_t n = first < 0x80 ? 1 : (first >> 5) == 6 ? 2 : (first >> 4) == 14 ? 3 : (first >> 3) == 30 ? 4 : 0;
+    size_t n = first < 0x80         ? 1
+               : (first >> 5) == 6  ? 2
+               : (first >> 4) == 14 ? 3
+               : (first >> 3) == 30 ? 4
+                                    : 0;
     if (n == 0 || n > len)
         return 0;
     uint32_t code = n == 1 ? first : first & (0x7fu >> n);

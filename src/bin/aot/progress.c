@@ -5,16 +5,15 @@
 
 #include "sys/clock.h"
 
-#define QUIET_NS 1000000000ull    /* shorter compiles say nothing */
-#define TERMINAL_NS 100000000ull  /* between two updates of the line */
-#define LINE_NS 2000000000ull     /* between two lines in a log */
+#define QUIET_NS 1000000000ull   /* shorter compiles say nothing */
+#define TERMINAL_NS 100000000ull /* between two updates of the line */
+#define LINE_NS 2000000000ull    /* between two lines in a log */
 #define NS_PER_S 1e9
 
 void progress_init(struct progress *p, const struct options *o)
 {
-    *p = (struct progress){.options = o,
-                           .start_ns = clock_monotonic_ns(),
-                           .terminal = isatty(STDERR_FILENO) == 1};
+    *p = (struct progress){
+        .options = o, .start_ns = clock_monotonic_ns(), .terminal = isatty(STDERR_FILENO) == 1};
     pthread_mutex_init(&p->lock, NULL);
 }
 

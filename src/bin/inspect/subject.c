@@ -9,8 +9,8 @@
 #define SUBJECT_BYTES_MAX (16ull << 30)
 
 static const char *const wasm_sections[] = {
-    "custom", "type",    "import",  "function", "table", "memory",    "global",
-    "export", "start",   "element", "code",     "data",  "datacount", "tag",
+    "custom", "type",  "import",  "function", "table", "memory",    "global",
+    "export", "start", "element", "code",     "data",  "datacount", "tag",
 };
 
 static status_t open_image(struct subject *s, struct error *err)

@@ -331,8 +331,8 @@ static status_t add_symbol(struct linker *l, const struct link_elf *elf,
     char *name = arena_strndup(&l->out->arena, s->name, strlen(s->name));
     if (!name)
         return no_memory(l);
-    *ret_symbol =
-        (struct link_symbol){name, (uint32_t)(section->blob_off + s->value), (uint32_t)s->len};
+    *ret_symbol = (struct link_symbol){name, (uint32_t)(section->blob_off + s->value),
+                                       (uint32_t)s->len};
     return ST_OK;
 }
 

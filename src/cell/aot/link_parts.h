@@ -8,7 +8,8 @@
 
 #define LINK_BLOB_MAX (1ull << 31)
 enum {
-    LINK_CONST_ALIGN = 65536, /* of the constants, and the largest alignment that a section may ask for */
+    LINK_CONST_ALIGN =
+        65536, /* of the constants, and the largest alignment that a section may ask for */
     LINK_SECTIONS_MAX = 1 << 24,
 };
 

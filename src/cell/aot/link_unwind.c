@@ -545,8 +545,8 @@ status_t link_unwind_finish(struct link_unwind_set *set, struct arena *a,
         for (uint64_t k = 0; k < r->row_count; k++)
             write_row(&w, rows[r->first_row + k]);
         if (last || ranges[i + 1].start > r->end)
-            write_row(&w, (struct image_unwind){.code_off = (uint32_t)r->end,
-                                                .cfa_reg = REG_UNKNOWN});
+            write_row(&w,
+                      (struct image_unwind){.code_off = (uint32_t)r->end, .cfa_reg = REG_UNKNOWN});
     }
     *ret_rows = w.rows;
     *ret_count = w.count;

@@ -93,7 +93,8 @@ uint32_t image_text_bytes(const struct image *img)
     return last->code_off + last->len;
 }
 
-void image_section_list(const void *data, struct image_section_info ret_sections[IMAGE_SECTION_COUNT])
+void image_section_list(const void *data,
+                        struct image_section_info ret_sections[IMAGE_SECTION_COUNT])
 {
     struct cursor c;
     cursor_init(&c, (const uint8_t *)data + IMAGE_HEADER_BYTES,

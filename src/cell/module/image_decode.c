@@ -62,8 +62,8 @@ static status_t read_header(struct decoder *d)
     if (d->arch != ARCH_X86_64 && d->arch != ARCH_AARCH64)
         return error_set(d->err, ST_UNSUPPORTED, 16, "image for unknown architecture %u", d->arch);
     if (file_len != d->len)
-        return error_set(d->err, ST_CORRUPT, d->len, "image: %zu bytes long, should be %llu", d->len,
-                         (unsigned long long)file_len);
+        return error_set(d->err, ST_CORRUPT, d->len, "image: %zu bytes long, should be %llu",
+                         d->len, (unsigned long long)file_len);
     const uint8_t *table = cursor_bytes(&c, (size_t)IMAGE_SECTION_COUNT * IMAGE_ENTRY_BYTES);
     if (count != IMAGE_SECTION_COUNT || zero != 0 || !table ||
         table_sum != hash_xxh3(table, (size_t)IMAGE_SECTION_COUNT * IMAGE_ENTRY_BYTES))
@@ -147,7 +147,8 @@ static status_t read_head(struct decoder *d)
     struct error inner = {0};
     d->img->head = s->bytes;
     d->img->head_len = (size_t)s->len;
-    status_t st = module_decode_head(s->bytes, (size_t)s->len, FEATURE_ALL, &d->img->module, &inner);
+    status_t st = module_decode_head(s->bytes, (size_t)s->len, FEATURE_ALL, &d->img->module,
+                                     &inner);
     if (st == ST_NOMEM)
         return error_set(d->err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     return st == ST_OK ? ST_OK : corrupt(d, SECTION_HEAD, inner.text);

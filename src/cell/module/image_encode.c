@@ -24,7 +24,8 @@ struct encoder {
     size_t start; /* of the file in *out */
     struct part parts[SECTION_END];
     struct buf pieces; /* struct piece, ascending */
-    struct buf runs;   /* struct piece without bytes: pieces that are near each other, as one mapping */
+    struct buf
+        runs; /* struct piece without bytes: pieces that are near each other, as one mapping */
 };
 
 static uint64_t position(const struct encoder *e)
@@ -303,7 +304,8 @@ status_t image_encode(const struct image *img, struct buf *out, struct error *er
     put_ranges(&e);
     put_unwinds(&e);
     put_sites(&e);
-    bool fits = put_strings(&e, SECTION_NAMES, img->func_names, img->func_names ? img->func_count : 0);
+    bool fits = put_strings(&e, SECTION_NAMES, img->func_names,
+                            img->func_names ? img->func_count : 0);
     fits &= put_strings(&e, SECTION_FILES, img->files, img->file_count);
     put_lines(&e);
     put_runs(&e);

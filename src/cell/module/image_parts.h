@@ -42,7 +42,6 @@ _Static_assert(SECTION_END == IMAGE_SECTION_COUNT + 1, "one id per section");
 
 extern const uint8_t image_magic[IMAGE_MAGIC_BYTES];
 
-
 /* Lower-case name for messages; NULL for an unknown number. */
 const char *image_section_name(uint32_t id);
 

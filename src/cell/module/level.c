@@ -85,6 +85,6 @@ uint32_t image_level_host(void)
 bool image_level_runs(uint32_t level)
 {
     uint32_t host = image_level_host();
-    return host != 0 && image_level_name(level) && image_level_arch(level) == image_level_arch(host) &&
-           level <= host;
+    return host != 0 && image_level_name(level) &&
+           image_level_arch(level) == image_level_arch(host) && level <= host;
 }

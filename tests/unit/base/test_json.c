@@ -30,8 +30,9 @@ static void strings_are_escaped(void)
     static const char text[] = "a\"\\\n\0\x7f\xc3\xa9\xff\xed\xa0\x80\xf0\x9f\x98\x80\xc3";
     json_string(&j, NULL, text, sizeof text - 1);
     buf_u8(&out, 0);
-    CHECK_STR((char *)out.data, "\"a\\\"\\\\\\u000a\\u0000\\u007f\xc3\xa9\\ufffd\\ufffd\\ufffd\\ufffd"
-                                "\xf0\x9f\x98\x80\\ufffd\"");
+    CHECK_STR((char *)out.data,
+              "\"a\\\"\\\\\\u000a\\u0000\\u007f\xc3\xa9\\ufffd\\ufffd\\ufffd\\ufffd"
+              "\xf0\x9f\x98\x80\\ufffd\"");
     buf_done(&out);
 }
 

@@ -47,11 +47,25 @@ static struct link_object object_make(uint32_t arch, const char *language, const
         abort();
     snprintf(in, sizeof in, "%s/in", dir);
     snprintf(out, sizeof out, "%s/out", dir);
-    const char *target =
-        arch == ARCH_AARCH64 ? "--target=aarch64-linux-gnu" : "--target=x86_64-linux-gnu";
-    const char *argv[] = {"clang-19", target, "-x", language, "-c", "-O2", "-g1", "-fPIC",
-                          "-fvisibility=hidden", "-ffreestanding", "-fasynchronous-unwind-tables",
-                          "-fno-stack-protector", "-Wno-unused-command-line-argument", in, "-o", out, NULL};
+    const char *target = arch == ARCH_AARCH64 ? "--target=aarch64-linux-gnu"
+                                              : "--target=x86_64-linux-gnu";
+    const char *argv[] = {"clang-19",
+                          target,
+                          "-x",
+                          language,
+                          "-c",
+                          "-O2",
+                          "-g1",
+                          "-fPIC",
+                          "-fvisibility=hidden",
+                          "-ffreestanding",
+                          "-fasynchronous-unwind-tables",
+                          "-fno-stack-protector",
+                          "-Wno-unused-command-line-argument",
+                          in,
+                          "-o",
+                          out,
+                          NULL};
     pid_t pid = 0;
     int status = 1;
     if (!object_write(in, source) ||

@@ -15,12 +15,15 @@ static const char part_one[] =
     "long twice(long a, long b) { return other(a, b) * 2 + table[a & 7]; }\n"
     "long pick(long a, long b) {\n"
     "  switch (a) { case 0: return b + 11; case 1: return b * 3; case 2: return b - 7;\n"
-    "  case 3: return b ^ 0x55; case 4: return other(b, b); case 5: return -b; case 6: return b << 3;\n"
+    "  case 3: return b ^ 0x55; case 4: return other(b, b); case 5: return -b; case 6: return b << "
+    "3;\n"
     "  default: return 99; } }\n"
     "double curve(double x) { return x * 3.25 + 1e100 / (x + 0.1); }\n"
     "typedef float v4 __attribute__((vector_size(16)));\n"
-    "double lanes(double x) { v4 a = {1.5f, 2.5f, 3.5f, 4.5f}; a *= (float)x; return a[0] + a[3]; }\n"
-    "__attribute__((cold, section(\".text.unlikely.c\"))) long rare(long a, long b) { return a - b; }\n"
+    "double lanes(double x) { v4 a = {1.5f, 2.5f, 3.5f, 4.5f}; a *= (float)x; return a[0] + a[3]; "
+    "}\n"
+    "__attribute__((cold, section(\".text.unlikely.c\"))) long rare(long a, long b) { return a - "
+    "b; }\n"
     "long after(long a, long b) { return a > 100 ? rare(a, b) : a + b; }\n";
 static const char part_two[] =
     "const int table[8] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000};\n"
@@ -55,8 +58,10 @@ static void functions_of_two_objects_call_each_other(void)
     CHECK_EQ(call(&out, m, "pick", 4, 5), 55 + 'i');
     CHECK_EQ(call(&out, m, "pick", 77, 5), 99);
     CHECK_EQ(call(&out, m, "after", 101, 1), 100);
-    real_function *curve = (real_function *)(void *)(m.base + object_symbol(&out, "curve")->code_off);
-    real_function *lanes = (real_function *)(void *)(m.base + object_symbol(&out, "lanes")->code_off);
+    real_function *curve = (real_function *)(void *)(m.base +
+                                                     object_symbol(&out, "curve")->code_off);
+    real_function *lanes = (real_function *)(void *)(m.base +
+                                                     object_symbol(&out, "lanes")->code_off);
     volatile double x = 2.0;
     CHECK(curve(x) == x * 3.25 + 1e100 / (x + 0.1));
     CHECK(lanes(x) == 12.0);
@@ -102,7 +107,10 @@ static void line_numbers_become_wasm_offsets(void)
             const struct image_site *s = &out.sites[k];
             CHECK(k == 0 || s[-1].code_off < s->code_off);
             CHECK(k == 0 || s[-1].wasm_off != s->wasm_off);
-            seen |= s->wasm_off == 70000 ? 1 : s->wasm_off == 80000 ? 2 : s->wasm_off == 3000000 ? 4 : 0;
+            seen |= s->wasm_off == 70000     ? 1
+                    : s->wasm_off == 80000   ? 2
+                    : s->wasm_off == 3000000 ? 4
+                                             : 0;
         }
         CHECK_EQ(seen, 7);
         CHECK_EQ(out.sites[out.site_count - 1].wasm_off, 0);
@@ -115,10 +123,12 @@ static void what_is_missing_or_double_is_named(void)
     struct link_output out = {0}, untouched = {0};
     struct error err = {0};
     CHECK_EQ(object_link(native, "c", "int missing(void); int f(void) { return missing(); }", NULL,
-                         &out, &err), ST_LINK);
+                         &out, &err),
+             ST_LINK);
     CHECK_STR(err.text, "undefined symbol missing");
-    CHECK_EQ(object_link(native, "c", "int f(void) { return 1; }", "int f(void) { return 2; }", &out,
-                         &err), ST_LINK);
+    CHECK_EQ(object_link(native, "c", "int f(void) { return 1; }", "int f(void) { return 2; }",
+                         &out, &err),
+             ST_LINK);
     CHECK_STR(err.text, "symbol f is defined twice");
     CHECK_EQ(memcmp(&out, &untouched, sizeof out), 0);
 }
@@ -127,25 +137,30 @@ static void what_the_loader_would_have_to_do_is_refused(void)
 {
     struct link_output out = {0};
     struct error err = {0};
-    CHECK_EQ(object_link(native, "c", "int count; int f(void) { return ++count; }", NULL, &out, &err),
-             ST_LINK);
+    CHECK_EQ(
+        object_link(native, "c", "int count; int f(void) { return ++count; }", NULL, &out, &err),
+        ST_LINK);
     CHECK_STR(err.text, "section .bss: an image has no writable data");
     CHECK_EQ(object_link(native, "c", "int count = 3; int f(void) { return ++count; }", NULL, &out,
-                         &err), ST_LINK);
+                         &err),
+             ST_LINK);
     CHECK_STR(err.text, "section .data: an image has no writable data");
     CHECK_EQ(object_link(native, "c", "_Thread_local int t = 1; int *f(void) { return &t; }", NULL,
-                         &out, &err), ST_LINK);
+                         &out, &err),
+             ST_LINK);
     CHECK(strstr(err.text, "writable data") != NULL);
     CHECK_EQ(object_link(ARCH_X86_64, "assembler", ".globl f\n.hidden f\nf: movabs $f, %rax\nret\n",
-                         NULL, &out, &err), ST_LINK);
-    CHECK_STR(err.text,
-              "reference to f cannot be resolved at link time (relocation type 1)");
+                         NULL, &out, &err),
+             ST_LINK);
+    CHECK_STR(err.text, "reference to f cannot be resolved at link time (relocation type 1)");
     CHECK_EQ(object_link(ARCH_X86_64, "assembler",
-                         ".globl f\nf: ret\n.section .rodata,\"a\",@progbits\n.quad f\n", NULL, &out,
-                         &err), ST_LINK);
+                         ".globl f\nf: ret\n.section .rodata,\"a\",@progbits\n.quad f\n", NULL,
+                         &out, &err),
+             ST_LINK);
     CHECK_EQ(object_link(ARCH_AARCH64, "assembler",
-                         ".globl f\nf: ret\n.section .rodata,\"a\",@progbits\n.xword f\n", NULL, &out,
-                         &err), ST_LINK);
+                         ".globl f\nf: ret\n.section .rodata,\"a\",@progbits\n.xword f\n", NULL,
+                         &out, &err),
+             ST_LINK);
     CHECK(strstr(err.text, "(relocation type 257)") != NULL);
 }
 
@@ -162,18 +177,23 @@ static void global_offset_table_loads_become_addresses(void)
     struct error err = {0};
     CHECK_EQ(object_link(ARCH_X86_64, "assembler",
                          ".globl f\n f: movq g@GOTPCREL(%rip), %r9\n call *g@GOTPCREL(%rip)\n"
-                         " jmp *g@GOTPCREL(%rip)\n .globl g\n g: ret\n", NULL, &out, &err), ST_OK);
+                         " jmp *g@GOTPCREL(%rip)\n .globl g\n g: ret\n",
+                         NULL, &out, &err),
+             ST_OK);
     CHECK_STR(err.text, "");
-    static const uint8_t x86[] = {0x4c, 0x8d, 0x0d, 12, 0, 0, 0, 0x67, 0xe8, 6, 0,
-                                  0, 0, 0xe9, 1, 0, 0, 0, 0x90, 0xc3};
+    static const uint8_t x86[] = {0x4c, 0x8d, 0x0d, 12,   0, 0, 0, 0x67, 0xe8, 6,
+                                  0,    0,    0,    0xe9, 1, 0, 0, 0,    0x90, 0xc3};
     CHECK_EQ(memcmp(out.code.data, x86, sizeof x86), 0);
     link_output_done(&out);
     CHECK_EQ(object_link(ARCH_X86_64, "assembler",
-                         ".globl f\n f: addq g@GOTPCREL(%rip), %rax\n .globl g\n g: ret\n", NULL, &out,
-                         &err), ST_LINK);
+                         ".globl f\n f: addq g@GOTPCREL(%rip), %rax\n .globl g\n g: ret\n", NULL,
+                         &out, &err),
+             ST_LINK);
     CHECK_EQ(object_link(ARCH_AARCH64, "assembler",
                          ".globl f\n f: adrp x3, :got:g\n ldr x5, [x3, :got_lo12:g]\n"
-                         " .globl g\n g: ret\n", NULL, &out, &err), ST_OK);
+                         " .globl g\n g: ret\n",
+                         NULL, &out, &err),
+             ST_OK);
     CHECK_EQ(word_at(&out, 0), 0x90000003);
     CHECK_EQ(word_at(&out, 4), 0x91002065); /* add x5, x3, #8 */
     link_output_done(&out);
@@ -221,9 +241,12 @@ static void a_branch_that_does_not_reach_is_refused(void)
 {
     struct link_output out = {0};
     struct error err = {0};
-    CHECK_EQ(object_link(ARCH_AARCH64, "assembler",
-                         ".globl f\nf: tbz x1, #3, g\n.zero 40000\n.section .text.g,\"ax\",@progbits\n"
-                         ".globl g\ng: ret\n", NULL, &out, &err), ST_LINK);
+    CHECK_EQ(
+        object_link(ARCH_AARCH64, "assembler",
+                    ".globl f\nf: tbz x1, #3, g\n.zero 40000\n.section .text.g,\"ax\",@progbits\n"
+                    ".globl g\ng: ret\n",
+                    NULL, &out, &err),
+        ST_LINK);
     CHECK_STR(err.text, "reference to g is out of range (relocation type 279)");
 }
 
@@ -231,13 +254,15 @@ static void alignment_of_sections_is_kept(void)
 {
     struct link_output out = {0};
     struct error err = {0};
-    CHECK_EQ(object_link(ARCH_X86_64, "assembler",
-                         ".globl a\n.type a,@function\na: ret\n"
-                         ".section .text.x,\"ax\",@progbits\n.p2align 6\n.globl b\n.type b,@function\n"
-                         "b: leaq k(%rip), %rax\nret\n.size b, .-b\n"
-                         ".section .rodata,\"a\",@progbits\n.byte 1\n"
-                         ".section .rodata.cst16,\"aM\",@progbits,16\n.p2align 4\nk: .quad 5, 6\n",
-                         NULL, &out, &err), ST_OK);
+    CHECK_EQ(
+        object_link(ARCH_X86_64, "assembler",
+                    ".globl a\n.type a,@function\na: ret\n"
+                    ".section .text.x,\"ax\",@progbits\n.p2align 6\n.globl b\n.type b,@function\n"
+                    "b: leaq k(%rip), %rax\nret\n.size b, .-b\n"
+                    ".section .rodata,\"a\",@progbits\n.byte 1\n"
+                    ".section .rodata.cst16,\"aM\",@progbits,16\n.p2align 4\nk: .quad 5, 6\n",
+                    NULL, &out, &err),
+        ST_OK);
     CHECK_STR(err.text, "");
     CHECK_EQ(object_symbol(&out, "b")->code_off, 64);
     CHECK_EQ(out.code.data[out.const_off + 16], 5);

@@ -62,8 +62,8 @@ static void run(const struct link_output *out, const char *name, long arg)
 {
     walk.out = out;
     walk.map = object_map(out);
-    entry_function *f =
-        (entry_function *)(void *)(walk.map.base + object_symbol(out, name)->code_off);
+    entry_function *f = (entry_function *)(void *)(walk.map.base +
+                                                   object_symbol(out, name)->code_off);
     f(visit, arg);
     object_unmap(walk.map);
 }
@@ -83,11 +83,13 @@ static const char frames[] =
     "__attribute__((noinline)) long big(host *h, long n) {\n"
     "  volatile char room[5000]; room[n] = 1; long r = leaf(h, n); return r + room[n]; }\n"
     "__attribute__((noinline)) long aligned(host *h, long n) {\n"
-    "  volatile _Alignas(64) double v[16]; v[n & 15] = 1; long r = big(h, n); return r + (long)v[3]; }\n"
+    "  volatile _Alignas(64) double v[16]; v[n & 15] = 1; long r = big(h, n); return r + "
+    "(long)v[3]; }\n"
     "__attribute__((noinline)) long grown(host *h, long n) {\n"
     "  volatile char room[n + 100]; room[n] = 1; long r = aligned(h, n); return r + room[n]; }\n"
     "__attribute__((noinline)) long early(host *h, long n) {\n"
-    "  if (n > 1000) return n; long r = leaf(h, n); for (int i = 0; i < 9; i++) h(); return r + 5; }\n";
+    "  if (n > 1000) return n; long r = leaf(h, n); for (int i = 0; i < 9; i++) h(); return r + 5; "
+    "}\n";
 
 static void every_frame_of_a_recursion_is_found(void)
 {
@@ -168,24 +170,25 @@ static void check_rows(uint32_t arch, const char *source, const struct image_unw
 static void x86_64_directives_give_the_rows_that_they_say(void)
 {
     static const struct image_unwind rows[] = {
-        {0, 8, -8, IMAGE_REG_SAME, 0}, {1, 16, -8, -16, 0},  {2, 16, -8, -16, 1},
-        {3, 8, -8, IMAGE_REG_SAME, 0}, {4, 16, -8, -16, 1},  {5, 0, 0, 0, 2},
-        {6, 24, -8, -16, 0},           {7, 24, -8, 16, 0},   {8, 0, 0, 0, 2},
+        {0, 8, -8, IMAGE_REG_SAME, 0}, {1, 16, -8, -16, 0}, {2, 16, -8, -16, 1},
+        {3, 8, -8, IMAGE_REG_SAME, 0}, {4, 16, -8, -16, 1}, {5, 0, 0, 0, 2},
+        {6, 24, -8, -16, 0},           {7, 24, -8, 16, 0},  {8, 0, 0, 0, 2},
     };
-    check_rows(ARCH_X86_64,
-               ".globl f\nf: .cfi_startproc\nnop\n.cfi_def_cfa_offset 16\n.cfi_offset %rbp, -16\nnop\n"
-               ".cfi_def_cfa_register %rbp\nnop\n.cfi_remember_state\n.cfi_def_cfa %rsp, 8\n"
-               ".cfi_restore %rbp\nnop\n.cfi_restore_state\n.cfi_escape 0x2e, 0x10\n"
-               ".cfi_offset %rbx, -24\nnop\n"
-               ".cfi_escape 0x0f, 0x03, 0x77, 0x08, 0x06\nnop\n" /* a computed address */
-               ".cfi_def_cfa %rsp, 24\nnop\n.cfi_offset %rbp, 16\nnop\n.cfi_endproc\n",
-               rows, sizeof rows / sizeof rows[0]);
+    check_rows(
+        ARCH_X86_64,
+        ".globl f\nf: .cfi_startproc\nnop\n.cfi_def_cfa_offset 16\n.cfi_offset %rbp, -16\nnop\n"
+        ".cfi_def_cfa_register %rbp\nnop\n.cfi_remember_state\n.cfi_def_cfa %rsp, 8\n"
+        ".cfi_restore %rbp\nnop\n.cfi_restore_state\n.cfi_escape 0x2e, 0x10\n"
+        ".cfi_offset %rbx, -24\nnop\n"
+        ".cfi_escape 0x0f, 0x03, 0x77, 0x08, 0x06\nnop\n" /* a computed address */
+        ".cfi_def_cfa %rsp, 24\nnop\n.cfi_offset %rbp, 16\nnop\n.cfi_endproc\n",
+        rows, sizeof rows / sizeof rows[0]);
 }
 
 static void aarch64_directives_give_the_rows_that_they_say(void)
 {
     static const struct image_unwind rows[] = {
-        {0, 0, IMAGE_REG_SAME, IMAGE_REG_SAME, 0}, {4, 32, -24, -32, 0}, {8, 32, -24, -32, 1},
+        {0, 0, IMAGE_REG_SAME, IMAGE_REG_SAME, 0},  {4, 32, -24, -32, 0}, {8, 32, -24, -32, 1},
         {12, 0, IMAGE_REG_SAME, IMAGE_REG_SAME, 0}, {16, 0, 0, 0, 2},
     };
     check_rows(ARCH_AARCH64,
@@ -198,7 +201,9 @@ static void aarch64_directives_give_the_rows_that_they_say(void)
 static void a_gap_between_functions_is_unknown(void)
 {
     static const struct image_unwind rows[] = {
-        {0, 8, -8, IMAGE_REG_SAME, 0}, {1, 0, 0, 0, 2}, {16, 8, -8, IMAGE_REG_SAME, 0},
+        {0, 8, -8, IMAGE_REG_SAME, 0},
+        {1, 0, 0, 0, 2},
+        {16, 8, -8, IMAGE_REG_SAME, 0},
         {17, 0, 0, 0, 2},
     };
     check_rows(ARCH_X86_64,
@@ -212,11 +217,13 @@ static void other_call_frame_instructions_are_refused(void)
     struct link_output out = {0};
     struct error err = {0};
     CHECK_EQ(object_link(ARCH_X86_64, "assembler",
-                         "f: .cfi_startproc\n.cfi_escape 0x3f\nnop\n.cfi_endproc\n", NULL, &out, &err),
+                         "f: .cfi_startproc\n.cfi_escape 0x3f\nnop\n.cfi_endproc\n", NULL, &out,
+                         &err),
              ST_LINK);
     CHECK_STR(err.text, "call frame instruction 0x3f is not supported");
     CHECK_EQ(object_link(ARCH_X86_64, "assembler",
-                         "f: .cfi_startproc\n.cfi_escape 0x0b\nnop\n.cfi_endproc\n", NULL, &out, &err),
+                         "f: .cfi_startproc\n.cfi_escape 0x0b\nnop\n.cfi_endproc\n", NULL, &out,
+                         &err),
              ST_CORRUPT);
 }
 

@@ -3,13 +3,13 @@
 
 /* A module with an import, two functions and a memory, encoded with made-up tables that fill every section. */
 static const uint8_t wasm[] = {
-    0x00, 'a', 's', 'm', 1, 0, 0, 0,
-    1, 9, 2, 0x60, 1, 0x7f, 1, 0x7f, 0x60, 0, 0,             /* types: (i32) -> i32, () -> () */
-    2, 7, 1, 1, 'e', 1, 'f', 0, 1,                           /* import e.f: type 1 */
-    3, 3, 2, 0, 0,                                           /* functions of type 0 */
-    5, 4, 1, 1, 40, 50,                                      /* memory of 40 to 50 pages */
-    7, 5, 1, 1, 'g', 0, 1,                                   /* export g: function 1 */
-    10, 11, 2, 4, 0, 0x20, 0, 0x0b, 4, 0, 0x20, 0, 0x0b,     /* code: local.get 0 */
+    0x00, 'a', 's',  'm',  1,   0,    0,   0,    1, 9, 2,    0x60, 1,
+    0x7f, 1,   0x7f, 0x60, 0,   0,                  /* types: (i32) -> i32, () -> () */
+    2,    7,   1,    1,    'e', 1,    'f', 0,    1, /* import e.f: type 1 */
+    3,    3,   2,    0,    0,                       /* functions of type 0 */
+    5,    4,   1,    1,    40,  50,                 /* memory of 40 to 50 pages */
+    7,    5,   1,    1,    'g', 0,    1,            /* export g: function 1 */
+    10,   11,  2,    4,    0,   0x20, 0,   0x0b, 4, 0, 0x20, 0,    0x0b, /* code: local.get 0 */
 };
 
 enum { CODE_LEN = 65536 + 48, RUN_PAGES = 24 };

@@ -3,7 +3,8 @@
 
 static void names_and_numbers_of_levels_match(void)
 {
-    static const uint32_t all[] = {LEVEL_X86_64_V2, LEVEL_X86_64_V3, LEVEL_X86_64_V4, LEVEL_AARCH64};
+    static const uint32_t all[] = {LEVEL_X86_64_V2, LEVEL_X86_64_V3, LEVEL_X86_64_V4,
+                                   LEVEL_AARCH64};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         CHECK_EQ(image_level_find(image_level_name(all[i])), all[i]);
     CHECK_STR(image_level_name(LEVEL_X86_64_V3), "x86-64-v3");
