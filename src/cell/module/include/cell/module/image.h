@@ -6,16 +6,20 @@
 #include "cell/module/abi.h"
 #include "cell/module/debug.h"
 
-/* A cell image: what cloudskin-aot writes and the runner maps. One file, little-endian, CODE and MEMORY
- * 64 KiB aligned, the other sections 16 bytes; format in docs/internals/image-format.md.
- *
- * This header is the image as bytes: encode for the compiler, decode (bounded, checked) for the runner
- * and inspect. Mapping it into memory is cell/run's. */
+/* A cell image: what cloudskin-aot writes and the runner maps. One file, little-endian, CODE and
+ * MEMORY 64 KiB aligned, the other sections 16 bytes; format in docs/internals/image-format.md.
+ * This header is the image as bytes: encode for the compiler, decode (bounded, checked) for the
+ * runner and inspect. Mapping it into memory is cell/run's. */
 
 enum image_arch { ARCH_X86_64 = 1, ARCH_AARCH64 = 2 };
 
 /* CPU levels, each with all features of the ones before it on the same architecture. */
-enum image_level { LEVEL_X86_64_V2 = 2, LEVEL_X86_64_V3 = 3, LEVEL_X86_64_V4 = 4, LEVEL_AARCH64 = 16 };
+enum image_level {
+    LEVEL_X86_64_V2 = 2,
+    LEVEL_X86_64_V3 = 3,
+    LEVEL_X86_64_V4 = 4,
+    LEVEL_AARCH64 = 16
+};
 
 /* "x86-64-v3", "aarch64"; NULL for an unknown number. */
 const char *image_level_name(uint32_t level);
@@ -83,15 +87,16 @@ struct image_counts {
     uint32_t strip_mined;
 };
 
-/* A table of strings as it stands in the file: count + 1 offsets, then the bytes. Not checked beforehand. */
+/* A table of strings as it stands in the file: count + 1 offsets, then the bytes. Not checked
+ * beforehand. */
 struct image_strings {
     const uint8_t *bytes;
     size_t len;
     uint32_t count;
 };
 
-/* All of an image. For encode the compiler fills it (pointers borrowed); after decode pointers go into
- * the decoded bytes (borrowed) or the image's arena. Immutable then; any thread may read it. */
+/* All of an image. For encode the compiler fills it (pointers borrowed); after decode pointers go
+ * into the decoded bytes (borrowed) or the image's arena. Immutable then; any thread may read it. */
 struct image {
     struct image_options options;
     uint8_t module_hash[SHA256_BYTES]; /* of the whole wasm file */
@@ -99,7 +104,8 @@ struct image {
     char compiler[IMAGE_VERSION_BYTES]; /* "cloudskin-aot 0.1.0 llvm 19.1.7" */
     feature_set_t features;             /* that the module uses */
 
-    const uint8_t *head; /* the wasm module without code, custom and already applied data sections */
+    const uint8_t
+        *head; /* the wasm module without code, custom and already applied data sections */
     size_t head_len;
     struct module *module; /* decode: head decoded by module_decode_head */
 
@@ -110,7 +116,8 @@ struct image {
 
     const uint32_t *func_code; /* per function index: offset in code, imports: their trampoline */
     uint32_t func_count;
-    const uint32_t *type_entry; /* per type index: offset of void entry(B, code, union cell_value *io) */
+    const uint32_t
+        *type_entry; /* per type index: offset of void entry(B, code, union cell_value *io) */
     uint32_t type_count;
     const struct image_range *ranges;
     uint32_t range_count;
@@ -118,8 +125,9 @@ struct image {
     uint32_t unwind_count;
     const struct image_site *sites;
     uint32_t site_count;
-    const struct name *func_names; /* encode only: func_count of them, empty where unnamed; NULL: none */
-    const struct name *files;      /* encode only: file_count of them */
+    const struct name
+        *func_names;          /* encode only: func_count of them, empty where unnamed; NULL: none */
+    const struct name *files; /* encode only: file_count of them */
     uint32_t file_count;
     const struct line_row *lines;
     uint32_t line_count;
@@ -134,14 +142,17 @@ struct image {
 };
 
 /* Append the whole file to *out. The result depends on the content of *img alone.
- * ST_INVAL what decode would refuse: offsets or runs that are not aligned or out of bounds; ST_NOMEM. *out may
- * hold a part then. */
+ * ST_INVAL what decode would refuse: offsets or runs that are not aligned or out of bounds;
+ * ST_LIMIT more than 4 GiB of names; ST_NOMEM. *out may hold a part then. */
 CHECKED status_t image_encode(const struct image *img, struct buf *out, struct error *err);
 
-/* Check and decode. data: borrowed until image_free, 8-byte aligned. Every section's checksum is verified.
- * ST_INVAL not aligned; ST_FORMAT not an image; ST_UNSUPPORTED other format, ABI or architecture word; ST_CORRUPT truncated, a
- * checksum or a reference out of bounds: err says which section. Does not judge whether this CPU can run it. */
-CHECKED status_t image_decode(const void *data, size_t len, struct image **ret_img, struct error *err);
+/* Check and decode. data: borrowed until image_free, 8-byte aligned. Every section's checksum is
+ * verified.
+ * ST_INVAL not aligned; ST_FORMAT not an image; ST_UNSUPPORTED other format, ABI or architecture
+ * word; ST_CORRUPT truncated, a checksum or a reference out of bounds: err says which section.
+ * Does not judge whether this CPU can run it. */
+CHECKED status_t image_decode(const void *data, size_t len, struct image **ret_img,
+                              struct error *err);
 void image_free(struct image *img);
 
 /* Write the head of m: all sections but code and custom; data as well unless drop_data. */
@@ -154,7 +165,8 @@ CHECKED status_t module_decode_head(const void *data, size_t len, feature_set_t 
 const struct image_range *image_range_find(const struct image *img, uint32_t code_off);
 const struct image_unwind *image_unwind_find(const struct image *img, uint32_t code_off);
 uint32_t image_wasm_off_find(const struct image *img, uint32_t code_off); /* 0: unknown */
-const struct line_row *image_line_find(const struct image *img, uint32_t wasm_off); /* file is in range */
+const struct line_row *image_line_find(const struct image *img,
+                                       uint32_t wasm_off); /* file is in range */
 /* Bytes of text without the padding up to the constants. */
 uint32_t image_text_bytes(const struct image *img);
 /* A section as the file's table lists it, for tools. */
@@ -166,7 +178,8 @@ struct image_section_info {
 };
 enum { IMAGE_SECTION_COUNT = 13 };
 /* Fill one entry per section of an image that image_decode accepts. */
-void image_section_list(const void *data, struct image_section_info ret_sections[IMAGE_SECTION_COUNT]);
+void image_section_list(const void *data,
+                        struct image_section_info ret_sections[IMAGE_SECTION_COUNT]);
 /* Names of a decoded image, borrowed from it; empty when there is none. */
 struct name image_func_name(const struct image *img, uint32_t func);
 struct name image_file_name(const struct image *img, uint32_t file);
