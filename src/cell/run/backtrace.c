@@ -63,21 +63,32 @@ static void fill_frame(const struct walk *w, const struct image_range *range, st
     }
 }
 
-/* Add the frames from w on to the cell's. The names are looked up for those that are kept only. */
-static void add_frames(struct walk *w)
+/* One function's frame; names are looked up for those that are kept only. The trampoline of an import tells
+ * which host function the frame before it is. */
+static void add_frame(const struct walk *w, const struct image_range *range)
 {
     struct cell *c = w->cell;
+    if (range->func < w->prog->module->func_import_count) {
+        if (c->frame_count == 1 && !c->frames[0].program)
+            c->frames[0].name = image_func_name(w->prog->image, range->func);
+        return;
+    }
+    if (c->frame_count < BACKTRACE_MAX)
+        fill_frame(w, range, &c->frames[c->frame_count++]);
+    c->frame_total++;
+}
+
+/* Add the frames from w on to the cell's. */
+static void add_frames(struct walk *w)
+{
     const struct image_range *range = NULL;
     uintptr_t last_pc = 0;
     while (find_program(w)) {
         if (w->pc != last_pc || w->exact)
             range = image_range_find(w->prog->image, code_off(w));
         last_pc = w->pc;
-        if (range && range->func != IMAGE_NO_FUNC) {
-            if (c->frame_count < BACKTRACE_MAX)
-                fill_frame(w, range, &c->frames[c->frame_count++]);
-            c->frame_total++;
-        }
+        if (range && range->func != IMAGE_NO_FUNC)
+            add_frame(w, range);
         if (!step(w))
             break;
     }

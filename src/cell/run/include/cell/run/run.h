@@ -131,7 +131,7 @@ uint32_t cell_exit_code(const struct cell *c);
 enum stop_reason cell_stop_reason(const struct cell *c);
 
 struct frame {
-    struct program *program; /* borrowed; NULL: a host frame */
+    struct program *program; /* borrowed; NULL: a host function, name is its import's */
     uint32_t func;
     uint32_t wasm_off; /* 0: unknown */
     struct name name;  /* may be empty */
