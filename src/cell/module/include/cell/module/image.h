@@ -104,8 +104,7 @@ struct image {
     char compiler[IMAGE_VERSION_BYTES]; /* "cloudskin-aot 0.1.0 llvm 19.1.7" */
     feature_set_t features;             /* that the module uses */
 
-    const uint8_t
-        *head; /* the wasm module without code, custom and already applied data sections */
+    const uint8_t *head; /* the module without code, custom and already applied data sections */
     size_t head_len;
     struct module *module; /* decode: head decoded by module_decode_head */
 
@@ -116,8 +115,7 @@ struct image {
 
     const uint32_t *func_code; /* per function index: offset in code, imports: their trampoline */
     uint32_t func_count;
-    const uint32_t
-        *type_entry; /* per type index: offset of void entry(B, code, union cell_value *io) */
+    const uint32_t *type_entry; /* per type: offset of void entry(B, code, union cell_value *io) */
     uint32_t type_count;
     const struct image_range *ranges;
     uint32_t range_count;
@@ -125,9 +123,8 @@ struct image {
     uint32_t unwind_count;
     const struct image_site *sites;
     uint32_t site_count;
-    const struct name
-        *func_names;          /* encode only: func_count of them, empty where unnamed; NULL: none */
-    const struct name *files; /* encode only: file_count of them */
+    const struct name *func_names; /* encode only: func_count of them, or NULL */
+    const struct name *files;      /* encode only: file_count of them */
     uint32_t file_count;
     const struct line_row *lines;
     uint32_t line_count;
