@@ -35,6 +35,7 @@ function(cs_module name)
   add_library(${name} STATIC ${sources})
   target_include_directories(${name} PUBLIC ${ARG_DIR}/include PRIVATE ${ARG_DIR})
   target_link_libraries(${name} PRIVATE cs_flags PUBLIC ${ARG_DEPS} ${ARG_LINK})
+  set_target_properties(${name} PROPERTIES CS_DIR ${ARG_DIR})
 endfunction()
 
 # cs_program(<name> DIR <dir> DEPS ...): an executable of <dir>/*.c.

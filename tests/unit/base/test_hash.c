@@ -1,6 +1,6 @@
 #include "base/hash.h"
-#include "base/sha256_blocks.h"
 #include "check.h"
+#include "sha256_blocks.h"
 
 static const char *hex_of(const void *data, size_t len)
 {
