@@ -46,7 +46,7 @@ void cell_free(struct cell *c)
     for (struct cell_host_table *t = c->host_tables; t; t = t->next)
         run_table_done(&t->table);
     for (struct cell_host_mem *m = c->host_mems; m; m = m->next)
-        run_memory_unref(m->mem);
+        run_memory_leave(m->mem);
     run_exns_done(&c->exns);
     arena_done(&c->arena);
     free(c->frames);

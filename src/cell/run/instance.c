@@ -54,8 +54,12 @@ void instance_free(struct instance *inst)
     if (!inst)
         return;
     const struct module *m = inst->module;
-    for (uint32_t i = 0; i < m->mem_count; i++)
-        run_memory_unref(inst->mems[i]);
+    for (uint32_t i = 0; i < m->mem_count; i++) {
+        if (i < m->mem_import_count)
+            run_memory_unref(inst->mems[i]);
+        else
+            run_memory_leave(inst->mems[i]);
+    }
     for (uint32_t i = 0; i < m->table_count - m->table_import_count; i++)
         run_table_done(&inst->own_tables[i]);
     if (inst->slot != inst->cell->slot || inst->slot_owner)

@@ -84,11 +84,23 @@ void run_memory_unref(struct run_memory *m)
 {
     if (!m || atomic_fetch_sub(&m->refs, 1) != 1)
         return;
-    atomic_fetch_sub(m->used_bytes, m->abi.bytes);
+    if (m->used_bytes)
+        atomic_fetch_sub(m->used_bytes, m->abi.bytes);
     if (m->map)
         munmap(m->map, SLOT_MEMORY_BYTES + WASM_PAGE_BYTES);
     pthread_mutex_destroy(&m->lock);
     free(m);
+}
+
+void run_memory_leave(struct run_memory *m)
+{
+    if (!m)
+        return;
+    pthread_mutex_lock(&m->lock);
+    atomic_fetch_sub(m->used_bytes, m->abi.bytes);
+    m->used_bytes = NULL;
+    pthread_mutex_unlock(&m->lock);
+    run_memory_unref(m);
 }
 
 uint32_t run_memory_grow(struct run_memory *m, uint32_t pages)
@@ -97,7 +109,8 @@ uint32_t run_memory_grow(struct run_memory *m, uint32_t pages)
     uint64_t add = (uint64_t)pages * WASM_PAGE_BYTES;
     pthread_mutex_lock(&m->lock);
     uint64_t old = m->abi.bytes;
-    if (add <= m->abi.max_bytes - old && run_memory_account(m->used_bytes, m->used_max, add)) {
+    if (m->used_bytes && add <= m->abi.max_bytes - old &&
+        run_memory_account(m->used_bytes, m->used_max, add)) {
         if (run_slot_commit(m->abi.base, old, old + add) == ST_OK) {
             __atomic_store_n(&m->abi.bytes, old + add, __ATOMIC_RELEASE);
             if (m->slot)

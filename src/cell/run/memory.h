@@ -11,7 +11,7 @@
 struct run_memory {
     struct abi_mem abi; /* first: externs point here */
     atomic_uint refs;
-    _Atomic uint64_t *used_bytes; /* of the cell that made it, and its limit */
+    _Atomic uint64_t *used_bytes; /* of the cell that made it, and its limit; NULL when that is gone */
     uint64_t used_max;
     uint8_t *map; /* own reservation; NULL: part of a slot */
     struct run_slot *slot;
@@ -30,6 +30,8 @@ CHECKED status_t run_memory_new_inline(struct limits l, _Atomic uint64_t *used_b
                                        struct run_slot *slot, struct run_memory **ret_mem, struct error *err);
 void run_memory_ref(struct run_memory *m);
 void run_memory_unref(struct run_memory *m);
+/* The reference of the cell that made m: other cells may keep it, but it grows no more. NULL is fine. */
+void run_memory_leave(struct run_memory *m);
 
 /* Add pages; the former number of pages, or UINT32_MAX when a limit or memory does not allow it. */
 uint32_t run_memory_grow(struct run_memory *m, uint32_t pages);

@@ -1,0 +1,192 @@
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "guest.h"
+#include "modules.h"
+
+/* What ping does, and how the stopping thread knows that the guest runs. */
+struct env {
+    atomic_int calls;
+    int read_fd; /* blocking read, when not -1 */
+};
+
+static int32_t host_ping(void *ctx, void *env, int32_t value)
+{
+    struct env *e = env;
+    atomic_fetch_add(&e->calls, 1);
+    while (e->read_fd >= 0) {
+        char byte;
+        if (!host_block_begin(ctx))
+            return 0;
+        ssize_t n = read(e->read_fd, &byte, 1);
+        host_block_end(ctx);
+        if (n >= 0 || errno != EINTR)
+            break;
+    }
+    return value + 1;
+}
+
+static const struct host_func funcs[] = {{"ping", "i:i", (void *)host_ping}, {NULL, NULL, NULL}};
+static struct env env = {.read_fd = -1};
+static const struct host_module host = {.name = "h", .funcs = funcs, .env = &env};
+
+static struct runtime *rt;
+static struct program *prog;
+
+struct stopper {
+    struct cell *cell;
+    enum stop_reason reason;
+    useconds_t after_us;
+};
+
+static void *stop_after(void *arg)
+{
+    const struct stopper *s = arg;
+    usleep(s->after_us);
+    cell_stop(s->cell, s->reason);
+    return NULL;
+}
+
+/* Call name while another thread stops the cell. */
+static void check_stopped(struct guest *g, const char *name, useconds_t after_us)
+{
+    pthread_t thread;
+    struct stopper s = {g->cell, STOP_REQUEST, after_us};
+    union cell_value io[1] = {{.i32 = 0}};
+    CHECK_EQ(pthread_create(&thread, NULL, stop_after, &s), 0);
+    CHECK_EQ(guest_call(g, name, io), ST_STOPPED);
+    CHECK_EQ(cell_stop_reason(g->cell), STOP_REQUEST);
+    CHECK_STR(g->err.text, "stopped on request");
+    pthread_join(thread, NULL);
+}
+
+static void a_loop_is_stopped_whatever_it_does(void)
+{
+    static const char *const names[] = {"spin", "spin_call", "spin_memory", "spin_fill", "spin_recursive"};
+    struct guest g;
+    guest_start(&g, rt, prog, &host, NULL);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        int32_t value = 0;
+        check_stopped(&g, names[i], 3000);
+        CHECK_EQ(guest_call_i32(&g, "once", 0, &value), ST_OK);
+        CHECK_EQ(value, 42);
+    }
+    struct cell_stats stats;
+    cell_stats(g.cell, &stats);
+    CHECK(stats.polls_taken >= 3 && stats.cpu_ns > 0);
+    cell_free(g.cell);
+}
+
+static void a_blocking_host_call_is_interrupted_however_late_it_began(void)
+{
+    struct guest g;
+    int pipe_fd[2];
+    CHECK_EQ(pipe(pipe_fd), 0);
+    guest_start(&g, rt, prog, &host, NULL);
+    env.read_fd = pipe_fd[0];
+    for (useconds_t after_us = 0; after_us < 400; after_us += 2)
+        check_stopped(&g, "spin_call", after_us);
+    env.read_fd = -1;
+    cell_free(g.cell);
+    close(pipe_fd[0]);
+    close(pipe_fd[1]);
+}
+
+static void a_cell_that_does_not_run_leaves_when_it_is_next_called(void)
+{
+    struct guest g;
+    int32_t value = 0;
+    guest_start(&g, rt, prog, &host, NULL);
+    cell_stop(g.cell, STOP_INTERRUPT);
+    cell_stop(g.cell, STOP_REQUEST); /* the first reason stands */
+    CHECK_EQ(guest_call_i32(&g, "once", 0, &value), ST_STOPPED);
+    CHECK_EQ(cell_stop_reason(g.cell), STOP_INTERRUPT);
+    CHECK_EQ(guest_call_i32(&g, "once", 0, &value), ST_OK);
+    CHECK_EQ(cell_stop_reason(g.cell), STOP_NONE);
+    cell_free(g.cell);
+}
+
+static void the_cpu_limit_ends_a_loop_and_stays_reached(void)
+{
+    struct guest g;
+    struct cell_limits l;
+    int32_t value = 0;
+    cell_limits_default(&l);
+    l.cpu_ns = 20000000;
+    guest_start(&g, rt, prog, &host, &l);
+    CHECK_EQ(guest_call_i32(&g, "once", 0, &value), ST_OK);
+    CHECK_EQ(guest_call_i32(&g, "spin", 0, NULL), ST_STOPPED);
+    CHECK_EQ(cell_stop_reason(g.cell), STOP_CPU_LIMIT);
+    CHECK_STR(g.err.text, "CPU time limit reached");
+    struct cell_stats stats;
+    cell_stats(g.cell, &stats);
+    CHECK(stats.cpu_ns >= l.cpu_ns);
+    CHECK_EQ(guest_call_i32(&g, "once", 0, &value), ST_STOPPED);
+    CHECK_EQ(cell_stop_reason(g.cell), STOP_CPU_LIMIT);
+    cell_free(g.cell);
+}
+
+static void the_time_limit_counts_waiting_too(void)
+{
+    struct guest g;
+    struct cell_limits l;
+    int pipe_fd[2];
+    CHECK_EQ(pipe(pipe_fd), 0);
+    cell_limits_default(&l);
+    l.wall_ns = 20000000;
+    guest_start(&g, rt, prog, &host, &l);
+    env.read_fd = pipe_fd[0];
+    CHECK_EQ(guest_call_i32(&g, "once", 0, NULL), ST_STOPPED);
+    CHECK_EQ(cell_stop_reason(g.cell), STOP_WALL_LIMIT);
+    CHECK_STR(g.err.text, "time limit reached");
+    env.read_fd = -1;
+    cell_free(g.cell);
+    guest_start(&g, rt, prog, &host, &l);
+    CHECK_EQ(guest_call_i32(&g, "spin", 0, NULL), ST_STOPPED);
+    CHECK_EQ(cell_stop_reason(g.cell), STOP_WALL_LIMIT);
+    cell_free(g.cell);
+    close(pipe_fd[0]);
+    close(pipe_fd[1]);
+}
+
+static void memory_grows_to_four_gibibytes_within_the_limit(void)
+{
+    struct guest g;
+    struct cell_limits l;
+    int32_t value = 0;
+    guest_start(&g, rt, prog, &host, NULL);
+    CHECK_EQ(guest_call_i32(&g, "grow", 65536 - 64, &value), ST_OK);
+    CHECK_EQ(value, 64);
+    CHECK_EQ(guest_call_i32(&g, "grow", 1, &value), ST_OK);
+    CHECK_EQ(value, -1);
+    CHECK_EQ(guest_call_i32(&g, "touch", -1, &value), ST_OK);
+    CHECK_EQ(value, 77);
+    cell_free(g.cell);
+    cell_limits_default(&l);
+    l.memory_bytes = 65 * WASM_PAGE_BYTES;
+    guest_start(&g, rt, prog, &host, &l);
+    CHECK_EQ(guest_call_i32(&g, "grow", 2, &value), ST_OK);
+    CHECK_EQ(value, -1);
+    CHECK_EQ(guest_call_i32(&g, "grow", 1, &value), ST_OK);
+    CHECK_EQ(value, 64);
+    CHECK_EQ(guest_call_i32(&g, "touch", 65 * WASM_PAGE_BYTES - 1, &value), ST_OK);
+    CHECK_EQ(guest_call_i32(&g, "touch", 65 * WASM_PAGE_BYTES, &value), ST_TRAP);
+    cell_free(g.cell);
+}
+
+int main(void)
+{
+    rt = guest_runtime();
+    prog = GUEST_PROGRAM(rt, loops);
+    RUN(a_loop_is_stopped_whatever_it_does);
+    RUN(a_blocking_host_call_is_interrupted_however_late_it_began);
+    RUN(a_cell_that_does_not_run_leaves_when_it_is_next_called);
+    RUN(the_cpu_limit_ends_a_loop_and_stays_reached);
+    RUN(the_time_limit_counts_waiting_too);
+    RUN(memory_grows_to_four_gibibytes_within_the_limit);
+    program_unref(prog);
+    runtime_free(rt);
+    return CHECK_DONE();
+}
