@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 
-enum { NAME_SHOWN_MAX = 200 };
+enum { NAME_SHOWN_MAX = 200, FRAMES_SHOWN_MAX = 32 };
 
 /* A guest could otherwise send commands to the terminal in a function's name. */
 static void add_name(struct buf *out, struct name n)
@@ -47,6 +47,7 @@ void trace_print(const struct cell *c, const char *program, const char *text)
     const struct frame *frames = NULL;
     uint64_t total = 0;
     uint32_t count = cell_backtrace(c, &frames, &total);
+    count = count < FRAMES_SHOWN_MAX ? count : FRAMES_SHOWN_MAX;
     buf_printf(&out, "cloudskin: %s: trap: %s\n", program,
                text[0] != '\0' ? text : abi_trap_text(cell_trap(c)));
     for (uint32_t i = 0; i < count; i++) {

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# The image cache as `cloudskin run` and `cloudskin cache` use it.
+. "$E2E/lib.sh"
+
+clang-19 --target=wasm32 -O2 -nostdlib -Wl,--export=_start "$E2E/guest/small.c" -o small.wasm || exit 1
+run() {
+    cloudskin run --invoke add "$@" small.wasm 2 40
+}
+has() { # has OPT: is there an image with this optimisation?
+    compgen -G "$CLOUDSKIN_CACHE/*.$1.*.cell" >/dev/null
+}
+images() {
+    compgen -G "$CLOUDSKIN_CACHE/*.cell" | wc -l
+}
+
+fact "the first run compiles and runs" prints 42 run
+fact "its image is the quick one" has O1
+fact "the better one follows in the background" eventually has O3
+fact "no lock and no part stay behind" eventually bash -c '! compgen -G "$CLOUDSKIN_CACHE/*.[lp]*"'
+fact "the second run uses it" prints 42 run
+fact "-O2 compiles exactly that" prints 42 run -O2
+fact "it is there afterwards" has O2
+fact "--nan canonical is an image of its own" prints 42 run -O1 --nan canonical
+fact "four images are listed" prints 4 bash -c 'cloudskin cache ls --json | grep -c module'
+
+printf x >>"$(compgen -G "$CLOUDSKIN_CACHE/*.native.O3.*.cell")"
+truncate -s 5000 "$(compgen -G "$CLOUDSKIN_CACHE/*.native.O3.*.cell")"
+fact "a damaged image is made anew" prints 42 run -O3
+
+fact "clear removes all" exits 0 cloudskin cache clear
+fact "none is left" prints 0 images
+many() {
+    local pids=() i
+    for i in 1 2 3 4 5 6; do
+        run -O1 >"out.$i" &
+        pids+=($!)
+    done
+    for i in "${pids[@]}"; do
+        wait "$i" || return 1
+    done
+    [ "$(cat out.? | sort -u)" = 42 ]
+}
+fact "concurrent first runs all succeed" many
+fact "and made one image" prints 1 images
+
+export CLOUDSKIN_CACHE_SIZE=1
+fact "a run over the size limit works" prints 42 run -O2
+fact "only the new image stays" prints 1 images
+fact "and it is the new one" has O2
+unset CLOUDSKIN_CACHE_SIZE
+
+fact "a folder that cannot be made is no obstacle" prints 42 env CLOUDSKIN_CACHE=/dev/null/x cloudskin run \
+    --invoke add small.wasm 2 40
+fact "nor is a missing HOME" prints 42 env -u CLOUDSKIN_CACHE -u HOME -u XDG_CACHE_HOME cloudskin run \
+    --invoke add small.wasm 2 40
+fact "a bad size limit is named" says "CLOUDSKIN_CACHE_SIZE" env CLOUDSKIN_CACHE_SIZE=x cloudskin run small.wasm
+
+fact "add compiles ahead of the first run" exits 0 cloudskin cache add -O3 small.wasm
+fact "and the image is there" has O3
+fact "trim to a size" exits 0 cloudskin cache trim 1K
+fact "nothing is left" prints 0 images
+fact "an unknown command is bad usage" exits 64 cloudskin cache frob
+fact "dir names the folder" prints "$CLOUDSKIN_CACHE" cloudskin cache dir
+finish
