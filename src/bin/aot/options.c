@@ -96,7 +96,7 @@ static bool parse_option(int id, struct options *o, const char **output)
         return true;
     case 'O':
         if (!parse_number(optarg, 3, &number))
-            return usage("-O0, -O1, -O2 and -O3 are known, not -O", optarg);
+            return usage("-O takes a number from 0 to 3, not", optarg);
         o->aot.image.opt_level = (uint32_t)number;
         return true;
     case OPTION_CPU:
