@@ -1,4 +1,4 @@
-#include "cell/run/exn.h"
+#include "exn.h"
 
 #include "check.h"
 

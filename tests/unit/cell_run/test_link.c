@@ -1,4 +1,4 @@
-#include "cell/run/instance.h"
+#include "instance.h"
 #include "modules.h"
 #include "program_make.h"
 

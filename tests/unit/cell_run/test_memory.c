@@ -1,4 +1,4 @@
-#include "cell/run/memory.h"
+#include "memory.h"
 
 #include "check.h"
 

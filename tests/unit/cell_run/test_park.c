@@ -1,4 +1,4 @@
-#include "cell/run/park.h"
+#include "park.h"
 
 #include <sched.h>
 

@@ -1,6 +1,6 @@
-#include "cell/run/slot.h"
+#include "slot.h"
 
-#include "cell/run/program.h"
+#include "program.h"
 #include "check.h"
 #include "modules.h"
 #include "program_make.h"

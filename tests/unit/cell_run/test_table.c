@@ -1,4 +1,4 @@
-#include "cell/run/table.h"
+#include "table.h"
 
 #include "check.h"
 
