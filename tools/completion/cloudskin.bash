@@ -1,0 +1,76 @@
+# Completion of cloudskin for bash; installed as share/bash-completion/completions/cloudskin.
+
+_cloudskin_run() {
+    local options='--dir --cwd --env --listen --invoke --cpu --nan -O0 -O1 -O2 -O3 --memory --stack --threads
+        --open-files --cpu-seconds --timeout --output-bytes --help'
+    case $prev in
+    --cpu)
+        mapfile -t COMPREPLY < <(compgen -W 'x86-64-v2 x86-64-v3 x86-64-v4 aarch64' -- "$cur")
+        return
+        ;;
+    --nan)
+        mapfile -t COMPREPLY < <(compgen -W 'native canonical' -- "$cur")
+        return
+        ;;
+    --dir)
+        mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+        return
+        ;;
+    --env)
+        mapfile -t COMPREPLY < <(compgen -v -- "$cur")
+        return
+        ;;
+    --cwd | --listen | --invoke | --memory | --stack | --threads | --open-files | --cpu-seconds | --timeout | --output-bytes)
+        return
+        ;;
+    esac
+    # behind the program stand the guest's own arguments: files, as a rule
+    local i word
+    for ((i = 2; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        if [[ $word == *.wasm || $word == *.cell ]]; then
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            return
+        fi
+    done
+    if [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+    else
+        mapfile -t COMPREPLY < <(compgen -f -X '!*.@(wasm|cell)' -- "$cur"; compgen -d -- "$cur")
+    fi
+}
+
+_cloudskin_cache() {
+    if [ "$COMP_CWORD" -eq 2 ]; then
+        mapfile -t COMPREPLY < <(compgen -W 'ls trim clear dir add --help' -- "$cur")
+    elif [ "${COMP_WORDS[2]}" = add ] && [[ $cur != -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -X '!*.wasm' -- "$cur"; compgen -d -- "$cur")
+    elif [ "${COMP_WORDS[2]}" = add ]; then
+        mapfile -t COMPREPLY < <(compgen -W '--cpu --nan -O0 -O1 -O2 -O3 --no-wait --quiet' -- "$cur")
+    elif [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W '--json' -- "$cur")
+    fi
+}
+
+_cloudskin() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    local verbs='run inspect cache help --version'
+    shopt -q extglob || { shopt -s extglob && local restore=1; }
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$cur")
+    else
+        case ${COMP_WORDS[1]} in
+        run) _cloudskin_run ;;
+        cache) _cloudskin_cache ;;
+        inspect)
+            mapfile -t COMPREPLY < <(compgen -W '--json' -- "$cur"; compgen -f -X '!*.@(wasm|cell)' -- "$cur"
+                compgen -d -- "$cur")
+            ;;
+        help) mapfile -t COMPREPLY < <(compgen -W 'run inspect cache' -- "$cur") ;;
+        esac
+    fi
+    [ -z "${restore:-}" ] || shopt -u extglob
+}
+
+complete -o filenames -F _cloudskin cloudskin
