@@ -17,6 +17,7 @@
 #undef strtok
 #undef gmtime
 #undef localtime
-#pragma GCC poison strcpy strcat strncpy sprintf vsprintf atoi atol atoll strtok gmtime localtime rand srand system alloca
+#pragma GCC poison strcpy strcat strncpy sprintf vsprintf atoi atol atoll strtok
+#pragma GCC poison gmtime localtime rand srand system alloca
 
 #endif
