@@ -48,10 +48,13 @@ work=$sysroot.work
 rm -rf "$work"
 mkdir -p "$work/out"
 "$here/unpack.sh" "$cloudskin_downloads" "$work/src"
-for variant in wasm32-wasi; do
+for variant in wasm32-wasi wasm32-wasi-threads; do
     make -s -j"$(nproc)" -f "$here/Makefile" SRC="$work/src" OUT="$work/out" OBJ="$work/obj/$variant" \
         VARIANT=$variant all
 done
+# The names that newer compilers use for the same thing.
+ln -s wasm32-wasi "$work/out/lib/wasm32-wasip1"
+ln -s wasm32-wasi-threads "$work/out/lib/wasm32-wasip1-threads"
 touch "$work/out/.complete"
 rm -rf "$sysroot"
 mv "$work/out" "$sysroot"

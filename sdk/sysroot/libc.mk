@@ -20,7 +20,7 @@ musl_picked := \
   time/__secs_to_tm time/__year_to_secs time/__tz \
   fcntl/creat dirent/alphasort dirent/versionsort \
   env/__stack_chk_fail env/clearenv env/getenv env/putenv env/setenv env/unsetenv \
-  unistd/posix_close stat/futimesat legacy/getpagesize legacy/err legacy/ftw legacy/getloadavg \
+  unistd/posix_close stat/futimesat legacy/getpagesize legacy/err legacy/ftw \
   temp/mkdtemp temp/mkostemp temp/mkostemps temp/mkstemp temp/mkstemps temp/mktemp \
   signal/sigaddset signal/sigandset signal/sigdelset signal/sigemptyset signal/sigfillset signal/sigisemptyset \
   signal/sigismember signal/sigorset signal/psignal signal/psiginfo network/gai_strerror network/hstrerror \
@@ -35,9 +35,25 @@ musl_threads_common := \
   pthread_key_create pthread_mutex_destroy pthread_mutex_init pthread_mutexattr_destroy \
   pthread_mutexattr_init pthread_mutexattr_setprotocol pthread_mutexattr_setpshared \
   pthread_mutexattr_setrobust pthread_mutexattr_settype pthread_rwlock_destroy pthread_rwlock_init \
-  pthread_rwlockattr_destroy pthread_rwlockattr_init pthread_rwlockattr_setpshared pthread_self \
+  pthread_rwlockattr_destroy pthread_rwlockattr_init pthread_rwlockattr_setpshared \
   pthread_setcancelstate pthread_setcanceltype pthread_setspecific pthread_spin_destroy \
-  pthread_spin_init pthread_testcancel thrd_sleep
+  pthread_spin_init pthread_spin_lock pthread_spin_trylock pthread_spin_unlock pthread_testcancel \
+  pthread_attr_setinheritsched pthread_attr_setschedpolicy pthread_attr_setscope pthread_getconcurrency \
+  pthread_setconcurrency pthread_mutex_setprioceiling \
+  sem_destroy sem_getvalue sem_init sem_post sem_timedwait sem_trywait sem_wait \
+  call_once cnd_broadcast cnd_destroy cnd_init cnd_signal cnd_timedwait cnd_wait \
+  mtx_destroy mtx_init mtx_lock mtx_timedlock mtx_trylock mtx_unlock \
+  thrd_create thrd_join thrd_sleep tss_create tss_delete tss_set
+
+# Real locks, for the variant with threads; the other one has stubs that know of one thread.
+musl_threads_real := \
+  __lock pthread_barrier_destroy pthread_barrier_init pthread_barrier_wait \
+  pthread_cond_broadcast pthread_cond_destroy pthread_cond_init pthread_cond_signal pthread_cond_timedwait \
+  pthread_cond_wait pthread_mutex_consistent pthread_mutex_getprioceiling pthread_mutex_lock \
+  pthread_mutex_timedlock pthread_mutex_trylock pthread_mutex_unlock pthread_once \
+  pthread_rwlock_rdlock pthread_rwlock_timedrdlock pthread_rwlock_timedwrlock pthread_rwlock_tryrdlock \
+  pthread_rwlock_trywrlock pthread_rwlock_unlock pthread_rwlock_wrlock
+stubs_with_threads := pthread_create pthread_detach pthread_join pthread_getattr_np
 
 dropped := \
   $(addprefix stdio/,rename tmpnam tmpfile tempnam popen pclose remove gets) \
@@ -58,5 +74,7 @@ libc_files := \
 ifneq ($(VARIANT),wasm32-wasi-threads)
 dropped += $(addprefix stdio/,__lockfile flockfile ftrylockfile funlockfile)
 libc_files += $(sort $(wildcard $(SRC)/libc/thread-stub/*.c))
+else
+libc_files += $(musl_threads_real:%=$(m)/thread/%.c) $(stubs_with_threads:%=$(SRC)/libc/thread-stub/%.c)
 endif
 libc_dropped := $(dropped:%=$(m)/%.c) $(bottom_dropped:%=$(b)/%.c)

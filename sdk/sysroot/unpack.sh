@@ -38,6 +38,10 @@ for f in dlfcn.h sched.h sys/resource.h sys/times.h sys/mman.h pthread.h; do
     cp "$src/upstream/$f" "$l/musl/include/$f"
 done
 find "$l/musl/include" "$l/musl/arch/wasm32" -name '*.h' -exec sed -i -f "$here/headers.sed" {} +
+# Declared with other attributes in headers that C++ sees too.
+sed -i -e '/^void \*memcpy\|^void \*memset\|^void \*calloc\|^void free/d' \
+    -e 's/^#ifdef _GNU_SOURCE$/&\n#include <__functions_malloc.h>\n#include <__functions_memcpy.h>/' \
+    "$l/musl/include/sched.h"
 mkdir -p "$l/include/bits"
 cp -R "$l/musl/arch/generic/bits/." "$l/include/bits/"
 cp -R "$wasi/include/wasm-wasi-musl/." "$l/include/"
@@ -46,6 +50,10 @@ cp -R "$l/musl/include/." "$l/include/"
 rm -f "$l/include/stddef.h" "$l/include/stdarg.h" "$l/include/alltypes.h.in"
 # Paths always go through the current directory of the cell (libc/cwd.c).
 sed -i 's/) __attribute__((__weak__));/);/' "$l/include/wasi/libc-find-relpath.h"
+# WASI tells no permissions; programs expect that what they may open has some.
+sed -i -e 's/S_IFDIR;/S_IFDIR | 0755;/' -e 's/S_IFREG;/S_IFREG | 0644;/' -e 's/S_IFLNK;/S_IFLNK | 0777;/' \
+    -e 's/S_IFCHR;/S_IFCHR | 0620;/' -e 's/S_IFSOCK;/S_IFSOCK | 0755;/' \
+    "$l/libc-bottom-half/cloudlibc/src/libc/sys/stat/stat_impl.h"
 
 top=$(tar -tJf "$downloads/$llvm_file" 2>/dev/null | head -n 1 | cut -d/ -f1)
 tar -xJf "$downloads/$llvm_file" --strip-components=1 -C "$src" \

@@ -1,12 +1,13 @@
 /* The current directory: a string of the cell, PWD at the start, which paths are put behind before they are
  * matched with the granted directories. */
-#include "lock.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "libc.h"
+#include "lock.h"
 #include <wasi/libc-find-relpath.h>
 
 static char *cwd; /* absolute, without a slash at its end but for the root; guarded by lock */

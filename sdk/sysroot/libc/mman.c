@@ -1,13 +1,14 @@
 /* Memory mappings by copy: a mapping is a piece of the heap, aligned to pages, into which the file is read.
  * Shared, writable mappings of files are written back by msync() and munmap() and at exit, through the descriptor
  * they were made with, which has to be open then. Protection is accepted and has no effect. */
-#include "lock.h"
 #include <__macro_PAGESIZE.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "libc.h"
+#include "lock.h"
 
 struct mapping {
     struct mapping *next;
