@@ -37,6 +37,7 @@ struct settings {
     const char *cache; /* "user": the user's cache folder; NULL: none */
     uint32_t jobs;
     struct spec_options opt;
+    struct spec_counts total;
 };
 
 static const char usage[] =
@@ -162,8 +163,11 @@ static int run_folder(size_t folder, const char *root, struct settings *set)
     int rc = run_all(slots, used, set);
     for (size_t k = 0; k < used; k++)
         add(&sum, &slots[k].counts);
-    if (sum.passed == 0)
+    if (used == 0 || sum.files != used) {
+        printf("%s: %zu of %zu scripts were read\n", folders[folder].name, (size_t)sum.files, used);
         rc = -1;
+    }
+    add(&set->total, &sum);
     print_counts(folders[folder].name, &sum);
     munmap(slots, bytes);
     free(path);
@@ -269,6 +273,7 @@ int main(int argc, char **argv)
     }
     for (int a = optind; a < argc; a++)
         rc |= run_named(argv[a], root, &set);
+    printf("%u passed, %u failed\n", set.total.passed, set.total.failed);
     free(root);
     return rc;
 }
