@@ -61,4 +61,31 @@ fact "trim to a size" exits 0 cloudskin cache trim 1K
 fact "nothing is left" prints 0 images
 fact "an unknown command is bad usage" exits 64 cloudskin cache frob
 fact "dir names the folder" prints "$CLOUDSKIN_CACHE" cloudskin cache dir
+# A compiler of our own in PATH, beside a runner that has none.
+mkdir -p elsewhere/bin elsewhere/libexec/cloudskin fake
+bin=$(dirname "$(command -v cloudskin)")
+cp "$bin/cloudskin" elsewhere/bin/
+cp "$bin/../libexec/cloudskin/cache" elsewhere/libexec/cloudskin/
+fake() { # fake BODY: what the compiler does
+    printf '#!/bin/bash\nif [ "$1" = --version ]; then\n    echo "fake 1"\n    exit\nfi\n%s\n' "$1" \
+        >fake/cloudskin-aot
+    chmod +x fake/cloudskin-aot
+}
+elsewhere() {
+    PATH="$PWD/fake:/usr/bin:/bin" elsewhere/bin/cloudskin run "$@" --invoke add small.wasm 2 40
+}
+fact "without a compiler and without an image the compiler is named" says "cloudskin-aot: no such program" \
+    elsewhere
+fact "that is exit code 127" exits 127 elsewhere
+fact "an image of another compiler will do then" exits 0 run -O1
+fact "and is found" prints 42 elsewhere
+fact "clear again" exits 0 cloudskin cache clear
+fake "echo '1 2' >&3; read -r -t 1.3 <> <(:); exec '$bin/cloudskin-aot' \"\$@\""
+fact "a compile of more than a second is reported" says "compiling small.wasm" elsewhere -O2
+fake 'kill -9 $$'
+fact "a compiler that crashes is reported" says "failed with exit code 137" elsewhere -O1
+fact "and is no refusal of the module" exits 71 elsewhere -O1
+fake 'echo "small.wasm: no" >&2; exit 65'
+fact "a refusal is passed on once" prints "small.wasm: no" bash -c "$(declare -f elsewhere); elsewhere -O1 2>&1"
+fact "a refusal has its exit code" exits 65 elsewhere -O1
 finish
