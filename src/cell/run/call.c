@@ -95,6 +95,7 @@ status_t cell_call(struct cell *c, const struct abi_func *f, union cell_value *i
         st = atomic_load(&c->stop) != STOP_NONE ? report_stop(c, err) : call_guest(c, inst, f, io, err);
         run_meter_end(c, &meter);
     }
+    run_stop_resend_end(t);
     atomic_store(&c->tid, 0);
     t->cell = outer;
     return st;

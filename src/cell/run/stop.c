@@ -32,7 +32,19 @@ void run_stop_resend(struct cell *c, struct run_thread *t)
     if (!atomic_load(&c->blocking) || atomic_load(&c->stop) == STOP_NONE)
         return;
     struct itimerspec soon = {.it_value = {.tv_nsec = resend_ns}};
+    t->resend_armed = 1;
     timer_settime(t->resend, 0, &soon, NULL);
+}
+
+/* What it has sent already is delivered before the system call returns: nothing comes later, when another handler
+ * may be installed. */
+void run_stop_resend_end(struct run_thread *t)
+{
+    struct itimerspec never = {.it_value = {.tv_nsec = 0}};
+    if (!t->resend_armed)
+        return;
+    timer_settime(t->resend, 0, &never, NULL);
+    t->resend_armed = 0;
 }
 
 /* First the words, then the request: a request that comes between sets the words again. */

@@ -12,6 +12,8 @@ void run_stop_poll(struct cell *c);
 void run_stop_clear(struct cell *c);
 /* In the interrupt handler: while the thread may be about to block, send the signal again soon. */
 void run_stop_resend(struct cell *c, struct run_thread *t);
+/* At the end of a call: no more signals from the timer. */
+void run_stop_resend_end(struct run_thread *t);
 
 /* The clocks and timers of one call. */
 struct run_meter {

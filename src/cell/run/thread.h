@@ -12,6 +12,7 @@ struct run_thread {
     struct cell *cell; /* read by the signal handlers of this thread */
     int signal;        /* interrupt signal that the timer sends; 0: not set up */
     timer_t resend;
+    volatile sig_atomic_t resend_armed; /* since the last call ended */
     void *alt_map;     /* NULL: the thread had a stack of its own */
     stack_t old_alt;
     int tid;

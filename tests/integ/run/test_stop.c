@@ -108,74 +108,6 @@ static void a_cell_that_does_not_run_leaves_when_it_is_next_called(void)
     cell_free(g.cell);
 }
 
-static void the_cpu_limit_ends_a_loop_and_stays_reached(void)
-{
-    struct guest g;
-    struct cell_limits l;
-    int32_t value = 0;
-    cell_limits_default(&l);
-    l.cpu_ns = 20000000;
-    guest_start(&g, rt, prog, &host, &l);
-    CHECK_EQ(guest_call_i32(&g, "once", 0, &value), ST_OK);
-    CHECK_EQ(guest_call_i32(&g, "spin", 0, NULL), ST_STOPPED);
-    CHECK_EQ(cell_stop_reason(g.cell), STOP_CPU_LIMIT);
-    CHECK_STR(g.err.text, "CPU time limit reached");
-    struct cell_stats stats;
-    cell_stats(g.cell, &stats);
-    CHECK(stats.cpu_ns >= l.cpu_ns);
-    CHECK_EQ(guest_call_i32(&g, "once", 0, &value), ST_STOPPED);
-    CHECK_EQ(cell_stop_reason(g.cell), STOP_CPU_LIMIT);
-    cell_free(g.cell);
-}
-
-static void the_time_limit_counts_waiting_too(void)
-{
-    struct guest g;
-    struct cell_limits l;
-    int pipe_fd[2];
-    CHECK_EQ(pipe(pipe_fd), 0);
-    cell_limits_default(&l);
-    l.wall_ns = 20000000;
-    guest_start(&g, rt, prog, &host, &l);
-    env.read_fd = pipe_fd[0];
-    CHECK_EQ(guest_call_i32(&g, "once", 0, NULL), ST_STOPPED);
-    CHECK_EQ(cell_stop_reason(g.cell), STOP_WALL_LIMIT);
-    CHECK_STR(g.err.text, "time limit reached");
-    env.read_fd = -1;
-    cell_free(g.cell);
-    guest_start(&g, rt, prog, &host, &l);
-    CHECK_EQ(guest_call_i32(&g, "spin", 0, NULL), ST_STOPPED);
-    CHECK_EQ(cell_stop_reason(g.cell), STOP_WALL_LIMIT);
-    cell_free(g.cell);
-    close(pipe_fd[0]);
-    close(pipe_fd[1]);
-}
-
-static void memory_grows_to_four_gibibytes_within_the_limit(void)
-{
-    struct guest g;
-    struct cell_limits l;
-    int32_t value = 0;
-    guest_start(&g, rt, prog, &host, NULL);
-    CHECK_EQ(guest_call_i32(&g, "grow", 65536 - 64, &value), ST_OK);
-    CHECK_EQ(value, 64);
-    CHECK_EQ(guest_call_i32(&g, "grow", 1, &value), ST_OK);
-    CHECK_EQ(value, -1);
-    CHECK_EQ(guest_call_i32(&g, "touch", -1, &value), ST_OK);
-    CHECK_EQ(value, 77);
-    cell_free(g.cell);
-    cell_limits_default(&l);
-    l.memory_bytes = 65 * WASM_PAGE_BYTES;
-    guest_start(&g, rt, prog, &host, &l);
-    CHECK_EQ(guest_call_i32(&g, "grow", 2, &value), ST_OK);
-    CHECK_EQ(value, -1);
-    CHECK_EQ(guest_call_i32(&g, "grow", 1, &value), ST_OK);
-    CHECK_EQ(value, 64);
-    CHECK_EQ(guest_call_i32(&g, "touch", 65 * WASM_PAGE_BYTES - 1, &value), ST_OK);
-    CHECK_EQ(guest_call_i32(&g, "touch", 65 * WASM_PAGE_BYTES, &value), ST_TRAP);
-    cell_free(g.cell);
-}
-
 int main(void)
 {
     rt = guest_runtime();
@@ -183,9 +115,6 @@ int main(void)
     RUN(a_loop_is_stopped_whatever_it_does);
     RUN(a_blocking_host_call_is_interrupted_however_late_it_began);
     RUN(a_cell_that_does_not_run_leaves_when_it_is_next_called);
-    RUN(the_cpu_limit_ends_a_loop_and_stays_reached);
-    RUN(the_time_limit_counts_waiting_too);
-    RUN(memory_grows_to_four_gibibytes_within_the_limit);
     program_unref(prog);
     runtime_free(rt);
     return CHECK_DONE();
