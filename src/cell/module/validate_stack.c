@@ -97,21 +97,27 @@ status_t validate_pop(struct validator *v, valtype_t expected)
     return f->unreachable ? ST_OK : missing(v, expected);
 }
 
+/* The top n values have these types. */
+static status_t check_top(struct validator *v, const valtype_t *expected, uint32_t n)
+{
+    const valtype_t *found = v->operands + (v->operand_count - n);
+    if (memcmp(found, expected, n) == 0)
+        return ST_OK;
+    for (uint32_t k = n; k > 0; k--)
+        if (found[k - 1] != expected[k - 1] && found[k - 1] != VT_ANY)
+            return mismatch(v, expected[k - 1], found[k - 1]);
+    return ST_OK;
+}
+
 status_t validate_peek_list(struct validator *v, struct type_list list)
 {
     const struct frame_ctrl *f = validate_frame(v);
     uint32_t held = v->operand_count - f->height;
     uint32_t n = list.count < held ? list.count : held;
-    const valtype_t *found = v->operands + (v->operand_count - n);
-    const valtype_t *expected = list.types + (list.count - n);
-
-    if (n > 0 && memcmp(found, expected, n) != 0)
-        for (uint32_t k = n; k > 0; k--)
-            if (found[k - 1] != expected[k - 1] && found[k - 1] != VT_ANY)
-                return mismatch(v, expected[k - 1], found[k - 1]);
-    if (n < list.count && !f->unreachable)
-        return missing(v, list.types[list.count - n - 1]);
-    return ST_OK;
+    status_t st = n > 0 ? check_top(v, list.types + (list.count - n), n) : ST_OK;
+    if (st == ST_OK && n < list.count && !f->unreachable)
+        st = missing(v, list.types[list.count - n - 1]);
+    return st;
 }
 
 status_t validate_pop_list(struct validator *v, struct type_list list)
