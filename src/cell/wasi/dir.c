@@ -31,7 +31,7 @@ enum wasi_errno dir_chunk_read(struct file *f, uint64_t cookie, struct dir_chunk
 static uint8_t type_of(const struct file *f, const struct dirent64 *d)
 {
     if (d->d_type != DT_UNKNOWN) {
-        return filetype_from_mode(DTTOIF(d->d_type));
+        return filetype_from_mode((uint32_t)DTTOIF(d->d_type));
     }
     struct stat st;
     return fstatat(f->host_fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0
