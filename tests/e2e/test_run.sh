@@ -80,6 +80,10 @@ head -c 500 small.wasm >short.wasm
 fact "a truncated module is refused" exits 65 run short.wasm
 printf '\0asm\1\0\0\0' >empty.wasm
 fact "a module without _start is told so" says "_start" run empty.wasm
+closed() {
+    cloudskin run --invoke add small.wasm 2 40 <&- >out.closed 2>&- && [ "$(cat out.closed)" = 42 ]
+}
+fact "closed standard files do no harm" closed
 fact "help teaches" prints yes bash -c 'cloudskin run --help | grep -q "Examples:" && echo yes'
 fact "version" prints yes bash -c 'cloudskin --version | grep -qE "^cloudskin [0-9.]+$" && echo yes'
 

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -54,8 +55,19 @@ static int help_main(const char *verb)
     return exec_verb(verb, argv);
 }
 
+/* A descriptor 0, 1 or 2 that the caller closed would become some file of ours, and the guest's standard output. */
+static void open_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) {
+            _exit(EXIT_SYSTEM);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_files();
     if (argc < 2) {
         help_print(NULL, stderr);
         return EXIT_USAGE;
