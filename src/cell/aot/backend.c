@@ -110,7 +110,7 @@ static const char *pipeline(uint32_t opt_level)
     case 0:
         return "function(mem2reg)";
     case 1:
-        return "function(sroa,early-cse,simplifycfg,instcombine,simplifycfg)";
+        return "function(sroa,early-cse,simplifycfg,instcombine<no-verify-fixpoint>,simplifycfg)";
     case 2:
         return "default<O2>";
     default:

@@ -61,8 +61,17 @@ struct operand {
     bool raw;
 };
 
+/* An assignment to a local inside the innermost loop, for finding its counter. */
+struct local_set {
+    uint32_t local;
+    uint32_t frame_serial; /* of the block it stands in */
+    LLVMValueRef value;
+};
+enum { LOCAL_SETS_MAX = 256 };
+
 struct frame {
     enum frame_kind kind;
+    uint32_t serial;
     const valtype_t *params, *results;
     uint32_t param_count, result_count;
     uint32_t height;          /* of the operand stack, without the block's parameters */
@@ -74,7 +83,8 @@ struct frame {
     LLVMBasicBlockRef strip_outer; /* strip-mined loop: where a used-up count goes */
     LLVMValueRef strip_var;
     uint32_t strip_k;
-    bool polled;              /* FRAME_LOOP: back edges poll */
+    LLVMValueRef *strip_entry; /* per local: the constant it holds on the way in, or NULL */
+    uint32_t entry_epoch;     /* FRAME_LOOP: epoch of the code before it */
     LLVMBasicBlockRef else_;  /* FRAME_IF */
     LLVMValueRef *else_args;  /* FRAME_IF: the block's parameters */
     LLVMBasicBlockRef dispatch; /* TRY, TRY_TABLE: where an unwinding call in the body goes; NULL: not yet needed */
@@ -107,6 +117,12 @@ struct fgen {
     bool unreachable;
     uint32_t dead_nesting;    /* blocks opened in unreachable code */
     uint32_t loop_number;     /* next loop in order of appearance */
+    uint32_t frame_serial;    /* last one given */
+    LLVMValueRef *entry_const; /* per local: the constant assigned last, when entry_epoch is the present epoch */
+    uint32_t *entry_epoch;
+    uint32_t epoch;           /* changes where control flow joins */
+    struct local_set *sets;   /* since the last loop began; at most LOCAL_SETS_MAX, more are only counted */
+    uint32_t set_count;
     struct arena arena;
     bool nomem;
 };
@@ -143,6 +159,9 @@ void gen_add_attr(LLVMValueRef fn, LLVMAttributeIndex at, LLVMAttributeRef attr)
 
 void fgen_push(struct fgen *f, LLVMValueRef v);
 void fgen_push_raw(struct fgen *f, LLVMValueRef v);
+/* llvm.minimum or llvm.maximum with quiet NaN results: LLVM 19 hands a signalling operand through on x86. */
+LLVMValueRef gen_quiet_minmax(struct gen *g, const char *name, LLVMValueRef a, LLVMValueRef b);
+
 /* The value with canonical NaN bits. */
 LLVMValueRef fgen_pop(struct fgen *f);
 /* For arithmetic consumers: bits of a NaN may be anything. */
@@ -172,6 +191,14 @@ bool gen_atomic(struct fgen *f, const struct instr *in);
 bool gen_numeric(struct fgen *f, const struct instr *in);
 bool gen_simd(struct fgen *f, const struct instr *in);
 bool gen_table(struct fgen *f, const struct instr *in);
+
+/* strip.c: innermost loops without calls run in strips of K iterations between polls. */
+void strip_begin(struct fgen *f, struct frame *fr, uint32_t instr_count);
+/* The back edge; cond is operand != 0, both NULL: always. Leaves the builder behind the loop. */
+void strip_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMValueRef operand);
+/* The loop ends; its back edge may have been in unreachable code. */
+void strip_end(struct fgen *f, struct frame *fr);
+void strip_note_set(struct fgen *f, uint32_t local, LLVMValueRef value);
 
 /* Between families. */
 void gen_branch(struct fgen *f, uint32_t depth);

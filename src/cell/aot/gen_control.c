@@ -3,10 +3,6 @@
 
 #include "gen.h"
 
-/* Strip-mined loops run K iterations between polls: K times the estimated body stays below 200 us, at
- * an instruction of wasm per nanosecond, which is slow. */
-enum { STRIP_BUDGET_NS = 100000, STRIP_K_MIN = 64, STRIP_K_MAX = 65536 };
-
 static void block_types(struct fgen *f, const struct instr *in, struct frame *fr)
 {
     const struct module *m = f->g->m;
@@ -70,7 +66,7 @@ void gen_frame_push(struct fgen *f, enum frame_kind kind, const struct instr *in
         f->frame_cap = cap;
     }
     struct frame *fr = &f->frames[f->frame_count++];
-    *fr = (struct frame){.kind = kind};
+    *fr = (struct frame){.kind = kind, .serial = ++f->frame_serial};
     block_types(f, in, fr);
     fr->height = f->depth - fr->param_count;
     fr->end = fgen_block(f, "end");
@@ -107,74 +103,34 @@ static bool strip_minable(const struct fgen *f, const struct frame *fr, const st
            fr->param_count == 0;
 }
 
-static uint32_t strip_count(uint32_t instr_count)
-{
-    uint32_t k = STRIP_K_MAX;
-    while (k > STRIP_K_MIN && (uint64_t)k * instr_count > STRIP_BUDGET_NS)
-        k /= 2;
-    return k;
-}
-
 static void begin_loop(struct fgen *f, const struct instr *in)
 {
-    struct gen *g = f->g;
     const struct loop_facts *l = &f->facts->loops[f->loop_number++];
     gen_frame_push(f, FRAME_LOOP, in);
     if (f->nomem)
         return;
     struct frame *fr = &f->frames[f->frame_count - 1];
-    fr->polled = l->back_edges > 0 || l->has_table_branch;
+    fr->entry_epoch = f->epoch++;
     fr->loop = fgen_block(f, "loop");
     fr->loop_phis = make_phis(f, fr->loop, fr->params, fr->param_count);
+    f->set_count = 0;
     if (strip_minable(f, fr, l)) {
-        fr->strip_k = strip_count(l->instr_count);
-        fr->strip_var = fgen_entry_alloca(f, g->t.i32, "strip");
-        fr->strip_outer = fgen_block(f, "strip");
-        LLVMBuildBr(g->b, fr->strip_outer);
-        fgen_position(f, fr->strip_outer);
-        LLVMBuildStore(g->b, gen_i32(g, fr->strip_k), fr->strip_var);
-        g->counts.strip_mined++;
+        strip_begin(f, fr, l->instr_count);
+    } else {
+        add_incoming(f, fr->loop_phis, fr->param_count);
+        LLVMBuildBr(f->g->b, fr->loop);
     }
-    add_incoming(f, fr->loop_phis, fr->param_count);
-    LLVMBuildBr(g->b, fr->loop);
     fgen_position(f, fr->loop);
     for (uint32_t i = 0; i < fr->param_count; i++)
         f->stack[fr->height + i] = (struct operand){.v = fr->loop_phis[i]};
 }
 
-/* The back edge of a strip-mined loop: `if (cond & --k != 0) goto loop; if (cond) { poll; k = K; goto loop }`. */
-static void strip_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond)
-{
-    struct gen *g = f->g;
-    LLVMValueRef k = LLVMBuildLoad2(g->b, g->t.i32, fr->strip_var, "");
-    LLVMValueRef next = LLVMBuildSub(g->b, k, gen_i32(g, 1), "");
-    LLVMBuildStore(g->b, next, fr->strip_var);
-    LLVMValueRef more = LLVMBuildICmp(g->b, LLVMIntNE, next, gen_i32(g, 0), "");
-    LLVMBasicBlockRef check = fgen_block(f, "strip_end"), poll = fgen_block(f, "strip_poll");
-    LLVMValueRef both = cond ? LLVMBuildAnd(g->b, cond, more, "") : more;
-    LLVMBuildCondBr(g->b, both, fr->loop, check);
-    LLVMBasicBlockRef out = fgen_block(f, "");
-    fgen_position(f, check);
-    if (cond) {
-        LLVMBuildCondBr(g->b, cond, poll, out);
-    } else {
-        LLVMBuildBr(g->b, poll);
-    }
-    fgen_position(f, poll);
-    fgen_poll(f);
-    LLVMBuildBr(g->b, fr->strip_outer);
-    g->counts.loop_polls++;
-    fgen_position(f, out);
-    if (!cond)
-        LLVMBuildUnreachable(g->b);
-}
-
-/* A back edge; cond NULL: always. Leaves the builder where the loop is not repeated. */
-static void back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond)
+/* A back edge; cond (operand != 0) NULL: always. Leaves the builder where the loop is not repeated. */
+static void back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMValueRef operand)
 {
     struct gen *g = f->g;
     if (fr->strip_outer) {
-        strip_back_edge(f, fr, cond);
+        strip_back_edge(f, fr, cond, operand);
         return;
     }
     LLVMBasicBlockRef out = NULL;
@@ -223,7 +179,7 @@ void gen_branch(struct fgen *f, uint32_t depth)
 {
     struct frame *to = target(f, depth);
     if (to->kind == FRAME_LOOP) {
-        back_edge(f, to, NULL);
+        back_edge(f, to, NULL, NULL);
         return;
     }
     gen_branch_values(f, to);
@@ -238,10 +194,10 @@ static LLVMValueRef condition(struct fgen *f, LLVMValueRef v)
 static void branch_if(struct fgen *f, uint32_t depth)
 {
     struct gen *g = f->g;
-    LLVMValueRef cond = condition(f, fgen_pop(f));
+    LLVMValueRef operand = fgen_pop(f), cond = condition(f, operand);
     struct frame *to = target(f, depth);
     if (to->kind == FRAME_LOOP) {
-        back_edge(f, to, cond);
+        back_edge(f, to, cond, operand);
         return;
     }
     gen_branch_values(f, to); /* may add canonicalisation, before the branch */
@@ -331,6 +287,8 @@ static void begin_else(struct fgen *f)
     gen_end_reached(f);
     struct frame *fr = &f->frames[f->frame_count - 1];
     fr->kind = FRAME_ELSE;
+    f->epoch++;
+    fr->serial = ++f->frame_serial;
     f->depth = fr->height;
     f->unreachable = false;
     fgen_position(f, fr->else_);
@@ -359,12 +317,14 @@ static void end_block(struct fgen *f)
     else
         gen_end_reached(f);
     fr = &f->frames[f->frame_count - 1];
+    strip_end(f, fr);
     if (fr->kind == FRAME_TRY || fr->kind == FRAME_CATCH || fr->kind == FRAME_TRY_TABLE) {
         struct instr in = {.op = OP_END};
         gen_exception(f, &in);
         fr = &f->frames[f->frame_count - 1];
     }
     f->frame_count--;
+    f->epoch++;
     f->depth = fr->height;
     f->unreachable = !fr->end_used;
     fgen_position(f, fr->end);

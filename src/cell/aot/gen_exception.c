@@ -101,6 +101,7 @@ static void clause(struct fgen *f, const struct instr *in)
     }
     struct frame *fr = &f->frames[frame];
     f->depth = fr->height;
+    f->epoch++;
     f->unreachable = false;
     if (in->op == OP_CATCH_ALL) {
         fr->next_test = NULL;
@@ -139,6 +140,7 @@ static void end_delegate(struct fgen *f, uint32_t depth)
     /* label 0 is the block around this try */
     pass_on(f, f->frame_count - 1 - depth);
     f->frame_count--;
+    f->epoch++;
     f->depth = fr->height;
     f->unreachable = !fr->end_used;
     fgen_position(f, fr->end);

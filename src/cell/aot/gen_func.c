@@ -27,9 +27,12 @@ static bool setup(struct fgen *f)
     f->locals = arena_alloc(&f->arena, f->local_count, sizeof(LLVMValueRef));
     f->local_types = arena_alloc(&f->arena, f->local_count, sizeof *f->local_types);
     f->local_raw = arena_alloc(&f->arena, f->local_count, sizeof *f->local_raw);
+    f->entry_const = arena_alloc(&f->arena, f->local_count, sizeof(LLVMValueRef));
+    f->entry_epoch = arena_alloc(&f->arena, f->local_count, sizeof *f->entry_epoch);
+    f->epoch = 1;
     if (!f->local_mixed)
         f->local_mixed = arena_alloc(&f->arena, f->local_count, sizeof *f->local_mixed);
-    if (!f->locals || !f->local_types || !f->local_raw || !f->local_mixed)
+    if (!f->entry_const || !f->entry_epoch || !f->locals || !f->local_types || !f->local_raw || !f->local_mixed)
         return false;
     gen_func_name(f->index, name);
     f->fn = gen_func(g, f->index);

@@ -166,7 +166,8 @@ static void float_intrinsic(struct fgen *f, const struct rule *r)
     bool bits = r->shape == BIT_F;
     for (int i = r->llvm; i-- > 0;)
         args[i] = bits ? fgen_pop(f) : fgen_pop_raw(f);
-    LLVMValueRef v = overloaded(f, r->name, args, (unsigned)r->llvm);
+    LLVMValueRef v = r->shape == BINARY_F ? gen_quiet_minmax(f->g, r->name, args[0], args[1])
+                                          : overloaded(f, r->name, args, (unsigned)r->llvm);
     if (bits)
         fgen_push(f, v);
     else

@@ -314,8 +314,10 @@ static void simple(struct fgen *f, const struct rule *r)
         vpush(f, intr(f, r->name, args, two ? 2 : 1));
         break;
     case FINTR1:
+        fpush(f, intr(f, r->name, args, 1));
+        break;
     case FINTR2:
-        fpush(f, intr(f, r->name, args, two ? 2 : 1));
+        fpush(f, gen_quiet_minmax(g, r->name, args[0], args[1]));
         break;
     case ABS:
         args[1] = LLVMConstInt(g->t.i1, 0, 0);

@@ -257,3 +257,12 @@ void fgen_poll(struct fgen *f)
     LLVMBuildCondBr(g->b, unwinds, fgen_handler(f), next);
     fgen_position(f, next);
 }
+
+LLVMValueRef gen_quiet_minmax(struct gen *g, const char *name, LLVMValueRef a, LLVMValueRef b)
+{
+    LLVMTypeRef t = LLVMTypeOf(a);
+    LLVMValueRef args[2] = {a, b};
+    LLVMValueRef v = gen_call_intrinsic(g, name, &t, 1, args, 2);
+    LLVMValueRef is_nan = LLVMBuildFCmp(g->b, LLVMRealUNO, a, b, "");
+    return LLVMBuildSelect(g->b, is_nan, LLVMBuildFAdd(g->b, a, b, ""), v, "");
+}

@@ -43,6 +43,7 @@ static void local_set(struct fgen *f, uint32_t i, bool tee)
     struct operand before = f->stack[f->depth - 1];
     LLVMValueRef v = local_value(f, i);
     LLVMBuildStore(f->g->b, v, f->locals[i]);
+    strip_note_set(f, i, v);
     if (!tee)
         return;
     fgen_push(f, v);
@@ -70,6 +71,22 @@ static void select_value(struct fgen *f)
         fgen_push(f, v);
 }
 
+/* A load traps out of bounds even when its value is not used, which LLVM would take as leave to delete it. */
+static void drop(LLVMValueRef v)
+{
+    bool unused = !LLVMGetFirstUse(v);
+    while (unused && !LLVMIsALoadInst(v)) {
+        if (LLVMIsACastInst(v) || LLVMIsAShuffleVectorInst(v))
+            v = LLVMGetOperand(v, 0);
+        else if (LLVMIsAInsertElementInst(v))
+            v = LLVMGetOperand(v, 1);
+        else
+            return;
+    }
+    if (unused && !LLVMIsAAllocaInst(LLVMGetOperand(v, 0)))
+        LLVMSetVolatile(v, 1);
+}
+
 bool gen_variable(struct fgen *f, const struct instr *in)
 {
     struct gen *g = f->g;
@@ -93,7 +110,7 @@ bool gen_variable(struct fgen *f, const struct instr *in)
         return true;
     }
     case OP_DROP:
-        fgen_pop_raw(f);
+        drop(fgen_pop_raw(f));
         return true;
     case OP_SELECT:
     case OP_SELECT_T:

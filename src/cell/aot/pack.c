@@ -6,8 +6,9 @@
 #include "base/parse.h"
 #include "cell/module/instr.h"
 
-/* Initial memory beyond this stays in data segments that are applied at start. */
-enum { INITIAL_PAGES_MAX = 4096 };
+/* Initial memory beyond this, or more scattered, stays in data segments that are applied at start: each run is
+ * a mapping of every cell. */
+enum { INITIAL_PAGES_MAX = 4096, INITIAL_RUNS_MAX = 4 };
 
 /* ---- places of functions ---- */
 
@@ -158,6 +159,10 @@ static bool initial_memory(const struct module *m, struct image *img)
     img->datas_applied = collect_pages(m, &p);
     if (img->datas_applied)
         ok = make_runs(m, img, &p);
+    if (img->run_count > INITIAL_RUNS_MAX) {
+        img->datas_applied = false;
+        img->run_count = 0;
+    }
     arena_done(&p.arena);
     return ok;
 }

@@ -1,0 +1,373 @@
+#include "gen.h"
+
+/* Strip mining. A poll in a loop that LLVM could vectorise would keep it scalar, so an innermost loop without
+ * calls becomes
+ *
+ *     strip:  k = min(K, iterations left)
+ *     loop:   body; if (--k != 0) goto loop
+ *             if (condition) { poll; goto strip }
+ *
+ * when its counter is found: a local that changes by a constant once in each iteration and is compared with
+ * something that does not change. The number of iterations then is plain to LLVM, whatever the wasm looked like.
+ * Without a known counter the test is `condition & --k != 0`. K times the estimated body stays below 200 us.
+ * See docs/internals/polls.md. */
+
+enum { STRIP_BUDGET_NS = 100000, STRIP_K_MIN = 64, STRIP_K_MAX = 65536 };
+
+struct counter {
+    LLVMValueRef local; /* alloca of the counter */
+    LLVMValueRef start; /* constant that it starts with, or NULL */
+    LLVMValueRef bound; /* constant, or the alloca of a local that the loop does not set */
+    bool bound_is_local;
+    LLVMIntPredicate again; /* NE, ULT, SLT, UGT, SGT of (new value, bound) */
+    int64_t step;
+};
+
+static uint32_t strip_count(uint32_t instr_count)
+{
+    uint32_t k = STRIP_K_MAX;
+    while (k > STRIP_K_MIN && (uint64_t)k * instr_count > STRIP_BUDGET_NS)
+        k /= 2;
+    return k;
+}
+
+/* The constants that locals hold on the way into the loop are forgotten by its first join, so they are kept. */
+static void keep_entry_constants(struct fgen *f, struct frame *fr)
+{
+    fr->strip_entry = arena_alloc(&f->arena, f->local_count, sizeof(LLVMValueRef));
+    if (!fr->strip_entry) {
+        f->nomem = true;
+        return;
+    }
+    for (uint32_t i = 0; i < f->local_count; i++)
+        fr->strip_entry[i] = f->entry_epoch[i] == fr->entry_epoch ? f->entry_const[i] : NULL;
+}
+
+void strip_begin(struct fgen *f, struct frame *fr, uint32_t instr_count)
+{
+    struct gen *g = f->g;
+    keep_entry_constants(f, fr);
+    fr->strip_k = strip_count(instr_count);
+    fr->strip_var = fgen_entry_alloca(f, g->t.i32, "strip");
+    fr->strip_outer = fgen_block(f, "strip");
+    LLVMBuildBr(g->b, fr->strip_outer);
+    fgen_position(f, fr->strip_outer);
+    g->counts.strip_mined++;
+}
+
+void strip_note_set(struct fgen *f, uint32_t local, LLVMValueRef value)
+{
+    f->entry_epoch[local] = LLVMIsAConstantInt(value) ? f->epoch : 0;
+    f->entry_const[local] = value;
+    if (!f->sets)
+        f->sets = arena_alloc(&f->arena, LOCAL_SETS_MAX, sizeof *f->sets);
+    if (!f->sets) {
+        f->nomem = true;
+        return;
+    }
+    if (f->set_count < LOCAL_SETS_MAX)
+        f->sets[f->set_count] = (struct local_set){
+            .local = local, .value = value, .frame_serial = f->frames[f->frame_count - 1].serial};
+    f->set_count++;
+}
+
+/* ---- finding the counter ---- */
+
+static bool local_of(const struct fgen *f, LLVMValueRef v, uint32_t *ret_local)
+{
+    if (!LLVMIsALoadInst(v))
+        return false;
+    LLVMValueRef from = LLVMGetOperand(v, 0);
+    for (uint32_t i = 0; i < f->local_count; i++) {
+        if (f->locals[i] == from) {
+            *ret_local = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The only assignment to a local since the loop began; NULL for none, or several (count tells). */
+static const struct local_set *only_set(const struct fgen *f, uint32_t local, uint32_t *ret_count)
+{
+    const struct local_set *found = NULL;
+    *ret_count = 0;
+    for (uint32_t i = 0; i < f->set_count; i++) {
+        if (f->sets[i].local == local) {
+            found = &f->sets[i];
+            ++*ret_count;
+        }
+    }
+    return *ret_count == 1 ? found : NULL;
+}
+
+static bool frame_open(const struct fgen *f, uint32_t serial)
+{
+    for (uint32_t i = f->frame_count; i-- > 0;)
+        if (f->frames[i].serial == serial)
+            return true;
+    return false;
+}
+
+/* value = old + step, where old was read from the local before */
+static bool is_step(const struct fgen *f, LLVMValueRef value, uint32_t local, int64_t *ret_step)
+{
+    uint32_t from;
+    if (!LLVMIsABinaryOperator(value) || LLVMGetInstructionOpcode(value) != LLVMAdd)
+        return false;
+    LLVMValueRef a = LLVMGetOperand(value, 0), b = LLVMGetOperand(value, 1);
+    if (!LLVMIsAConstantInt(b) || !local_of(f, a, &from) || from != local)
+        return false;
+    *ret_step = LLVMConstIntGetSExtValue(b);
+    return *ret_step != 0 && *ret_step > -65536 && *ret_step < 65536;
+}
+
+/* A read after the assignment gives the new value, one before it the old. */
+static bool reads_after(LLVMValueRef load, LLVMValueRef value, LLVMValueRef local)
+{
+    for (LLVMValueRef i = load; i; i = LLVMGetPreviousInstruction(i))
+        if (LLVMIsAStoreInst(i) && LLVMGetOperand(i, 0) == value && LLVMGetOperand(i, 1) == local)
+            return true;
+    return false;
+}
+
+/* Is v the value that a local has at the back edge, after its one step in each iteration? An assignment in a
+ * block that is still open here was passed on the way to here. */
+static bool find_step(const struct fgen *f, const struct frame *fr, LLVMValueRef v, struct counter *c)
+{
+    uint32_t local, count;
+    const struct local_set *set = NULL;
+    if (local_of(f, v, &local)) {
+        set = only_set(f, local, &count);
+    } else {
+        for (uint32_t i = 0; i < f->set_count; i++)
+            if (f->sets[i].value == v)
+                set = only_set(f, f->sets[i].local, &count);
+    }
+    if (!set || !frame_open(f, set->frame_serial) || !is_step(f, set->value, set->local, &c->step))
+        return false;
+    c->local = f->locals[set->local];
+    c->start = fr->strip_entry[set->local];
+    return v == set->value || reads_after(v, set->value, c->local);
+}
+
+static bool find_bound(const struct fgen *f, LLVMValueRef v, struct counter *c)
+{
+    uint32_t local, count;
+    if (LLVMIsAConstantInt(v)) {
+        c->bound = v;
+        return true;
+    }
+    if (!local_of(f, v, &local))
+        return false;
+    only_set(f, local, &count);
+    c->bound = f->locals[local];
+    c->bound_is_local = true;
+    return count == 0;
+}
+
+static LLVMIntPredicate inverse(LLVMIntPredicate p)
+{
+    switch (p) {
+    case LLVMIntEQ:
+        return LLVMIntNE;
+    case LLVMIntUGE:
+        return LLVMIntULT;
+    case LLVMIntSGE:
+        return LLVMIntSLT;
+    case LLVMIntULE:
+        return LLVMIntUGT;
+    case LLVMIntSLE:
+        return LLVMIntSGT;
+    case LLVMIntNE:
+    case LLVMIntUGT:
+    case LLVMIntULT:
+    case LLVMIntSGT:
+    case LLVMIntSLT:
+        break;
+    }
+    return LLVMIntEQ; /* none that is handled */
+}
+
+static bool usable(LLVMIntPredicate p, int64_t step)
+{
+    if (p == LLVMIntNE)
+        return true;
+    if (p == LLVMIntULT || p == LLVMIntSLT)
+        return step > 0;
+    return (p == LLVMIntUGT || p == LLVMIntSGT) && step < 0;
+}
+
+/* The loop goes on while operand is not 0 (or is 0, with invert). */
+static bool find_counter(const struct fgen *f, const struct frame *fr, LLVMValueRef operand, bool invert,
+                         struct counter *c)
+{
+    if (f->set_count > LOCAL_SETS_MAX || LLVMTypeOf(operand) != f->g->t.i32)
+        return false;
+    if (!LLVMIsAZExtInst(operand) || !LLVMIsAICmpInst(LLVMGetOperand(operand, 0))) {
+        c->again = LLVMIntNE;
+        c->bound = gen_i32(f->g, 0);
+        return !invert && find_step(f, fr, operand, c);
+    }
+    LLVMValueRef cmp = LLVMGetOperand(operand, 0);
+    LLVMValueRef a = LLVMGetOperand(cmp, 0), b = LLVMGetOperand(cmp, 1);
+    LLVMIntPredicate p = LLVMGetICmpPredicate(cmp);
+    if (p == LLVMIntEQ && LLVMIsAZExtInst(a) && LLVMIsNull(b))
+        return find_counter(f, fr, a, !invert, c);
+    c->again = invert ? inverse(p) : p;
+    if (LLVMTypeOf(a) != f->g->t.i32)
+        return false;
+    if (find_step(f, fr, a, c) && find_bound(f, b, c))
+        return usable(c->again, c->step);
+    return c->again == LLVMIntNE && find_step(f, fr, b, c) && find_bound(f, a, c);
+}
+
+/* ---- the number of iterations ---- */
+
+static LLVMValueRef umin(struct gen *g, LLVMValueRef a, LLVMValueRef b)
+{
+    LLVMTypeRef t = LLVMTypeOf(a);
+    return gen_call_intrinsic(g, "llvm.umin", &t, 1, (LLVMValueRef[]){a, b}, 2);
+}
+
+/* In the strip block: how often the body runs at least, if the condition is as found; 1 when that is
+ * not certain (a distance that is no multiple of the step, or none at all). */
+static LLVMValueRef iterations(struct gen *g, const struct counter *c, uint32_t k)
+{
+    LLVMBuilderRef b = g->b;
+    LLVMValueRef now = LLVMBuildLoad2(b, g->t.i32, c->local, "");
+    LLVMValueRef end = c->bound_is_local ? LLVMBuildLoad2(b, g->t.i32, c->bound, "") : c->bound;
+    LLVMValueRef distance = c->step > 0 ? LLVMBuildSub(b, end, now, "") : LLVMBuildSub(b, now, end, "");
+    LLVMValueRef step = gen_i32(g, (uint32_t)(c->step > 0 ? c->step : -c->step));
+    LLVMValueRef n, sure;
+    if (c->again == LLVMIntNE) {
+        LLVMValueRef rest = LLVMBuildURem(b, distance, step, "");
+        LLVMValueRef exact = LLVMBuildICmp(b, LLVMIntEQ, rest, gen_i32(g, 0), "");
+        n = LLVMBuildUDiv(b, distance, step, "");
+        sure = LLVMBuildAnd(b, exact, LLVMBuildICmp(b, LLVMIntNE, n, gen_i32(g, 0), ""), "");
+    } else { /* until the bound is reached or passed, rounded up */
+        LLVMValueRef less = LLVMBuildSub(b, distance, gen_i32(g, 1), "");
+        n = LLVMBuildAdd(b, LLVMBuildUDiv(b, less, step, ""), gen_i32(g, 1), "");
+        sure = LLVMBuildICmp(b, c->again, now, end, "");
+    }
+    return LLVMBuildSelect(b, sure, umin(g, n, gen_i32(g, k)), gen_i32(g, 1), "");
+}
+
+/* A loop from a constant to a constant that ends within K iterations needs neither strips nor polls. */
+static bool provably_short(const struct counter *c, uint32_t k)
+{
+    if (!c->start || c->bound_is_local)
+        return false;
+    int64_t now = LLVMConstIntGetSExtValue(c->start), end = LLVMConstIntGetSExtValue(c->bound);
+    int64_t distance = c->step > 0 ? end - now : now - end, step = c->step > 0 ? c->step : -c->step;
+    bool is_unsigned = c->again == LLVMIntULT || c->again == LLVMIntUGT;
+    if (distance <= 0 || (is_unsigned && (now < 0 || end < 0)))
+        return false;
+    if (c->again == LLVMIntNE && distance % step)
+        return false;
+    return (distance + step - 1) / step <= (int64_t)k;
+}
+
+/* ---- the back edge ---- */
+
+/* v, in a way that LLVM cannot know to be v. */
+static LLVMValueRef opaque(struct gen *g, LLVMValueRef v)
+{
+    LLVMTypeRef t = LLVMTypeOf(v), type = LLVMFunctionType(t, &t, 1, 0);
+    LLVMValueRef code = LLVMGetInlineAsm(type, "", 0, "=r,0", 4, 0, 0, LLVMInlineAsmDialectATT, 0);
+    return LLVMBuildCall2(g->b, type, code, &v, 1, "");
+}
+
+/* The branch operand v != 0 (or == 0), computed once more behind the loop. Uses of the comparison itself outside
+ * would keep LLVM from vectorising the loop; uses of an induction variable do not, and the opaque step keeps the
+ * two comparisons from being merged again. */
+static LLVMValueRef condition_again(struct gen *g, LLVMValueRef v, bool is_true)
+{
+    if (LLVMIsAZExtInst(v) && LLVMIsAICmpInst(LLVMGetOperand(v, 0))) {
+        LLVMValueRef c = LLVMGetOperand(v, 0), a = LLVMGetOperand(c, 0), b = LLVMGetOperand(c, 1);
+        LLVMIntPredicate p = LLVMGetICmpPredicate(c);
+        if (p == LLVMIntEQ && LLVMIsAZExtInst(a) && LLVMIsNull(b))
+            return condition_again(g, a, !is_true);
+        if (LLVMTypeOf(a) == g->t.i32 || LLVMTypeOf(a) == g->t.i64) {
+            LLVMValueRef again = LLVMBuildICmp(g->b, p, opaque(g, a), b, "");
+            return is_true ? again : LLVMBuildNot(g->b, again, "");
+        }
+    }
+    return LLVMBuildICmp(g->b, is_true ? LLVMIntNE : LLVMIntEQ, opaque(g, v), LLVMConstNull(LLVMTypeOf(v)), "");
+}
+
+static LLVMValueRef count_down(struct fgen *f, struct frame *fr)
+{
+    LLVMValueRef k = LLVMBuildLoad2(f->g->b, f->g->t.i32, fr->strip_var, "");
+    LLVMValueRef next = LLVMBuildSub(f->g->b, k, gen_i32(f->g, 1), "");
+    LLVMBuildStore(f->g->b, next, fr->strip_var);
+    return next;
+}
+
+static LLVMValueRef not_zero(struct gen *g, LLVMValueRef v)
+{
+    return LLVMBuildICmp(g->b, LLVMIntNE, v, gen_i32(g, 0), "");
+}
+
+/* Fill the strip block, which comes before all of this: k = count, and into the loop. */
+static void fill_strip(struct fgen *f, struct frame *fr, const struct counter *c)
+{
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(f->g->b);
+    fgen_position(f, fr->strip_outer);
+    LLVMBuildStore(f->g->b, c ? iterations(f->g, c, fr->strip_k) : gen_i32(f->g, fr->strip_k), fr->strip_var);
+    LLVMBuildBr(f->g->b, fr->loop);
+    fgen_position(f, here);
+}
+
+void strip_end(struct fgen *f, struct frame *fr)
+{
+    if (fr->strip_outer && !LLVMGetBasicBlockTerminator(fr->strip_outer))
+        fill_strip(f, fr, NULL);
+}
+
+static void short_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond)
+{
+    LLVMBasicBlockRef out = fgen_block(f, "");
+    LLVMBuildCondBr(f->g->b, cond, fr->loop, out);
+    fgen_position(f, fr->strip_outer);
+    LLVMBuildBr(f->g->b, fr->loop);
+    fgen_position(f, out);
+    f->g->counts.strip_mined--;
+}
+
+void strip_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMValueRef operand)
+{
+    struct gen *g = f->g;
+    struct counter c = {0};
+    bool counted = cond && find_counter(f, fr, operand, false, &c);
+    if (counted && provably_short(&c, fr->strip_k)) {
+        short_back_edge(f, fr, cond);
+        return;
+    }
+    LLVMValueRef next = count_down(f, fr), more = not_zero(g, next);
+    LLVMBasicBlockRef end = fgen_block(f, "strip_end"), poll = fgen_block(f, "strip_poll");
+    LLVMBasicBlockRef out = fgen_block(f, "");
+    if (cond && !counted)
+        more = LLVMBuildAnd(g->b, cond, more, "");
+    LLVMBuildCondBr(g->b, more, fr->loop, end);
+    fill_strip(f, fr, counted ? &c : NULL);
+    fgen_position(f, end);
+    if (cond && !counted) {
+        LLVMBasicBlockRef used_up = fgen_block(f, "strip_used");
+        LLVMBuildCondBr(g->b, not_zero(g, opaque(g, next)), out, used_up);
+        fgen_position(f, used_up);
+    }
+    if (cond) {
+        LLVMValueRef br = LLVMBuildCondBr(g->b, condition_again(g, operand, true), poll, out);
+        LLVMSetMetadata(br, g->md_prof, g->unlikely);
+    } else {
+        LLVMBuildBr(g->b, poll);
+    }
+    fgen_position(f, poll);
+    fgen_poll(f);
+    LLVMBuildBr(g->b, fr->strip_outer);
+    g->counts.loop_polls++;
+    fgen_position(f, out);
+    if (!cond)
+        LLVMBuildUnreachable(g->b);
+}
