@@ -23,7 +23,7 @@ bench: all
 
 asan tsan: deps
 	@tools/build $@
-	@ctest --preset $@ -j $(JOBS)
+	@tools/test $@
 
 aarch64: deps
 	@tools/build $@
