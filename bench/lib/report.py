@@ -68,7 +68,7 @@ def polls(r):
 def start(r):
     rows = [[name, f"{v['p50_ns'] / 1e3:.1f}", f"{v['p99_ns'] / 1e3:.1f}"] for name, v in r["result"].items()]
     return (f"{r['starts']} starts in each of {r['pairs']} rounds. A start ends when the first exported function has "
-            "returned; wasmtime has its pooling allocator and a prepared linker with WASI.\n\n" +
+            "returned; wasmtime has its pooling allocator and a prepared linker.\n\n" +
             markdown(["", "p50, us", "p99, us"], rows))
 
 
