@@ -8,6 +8,20 @@
 
 #include "guest.h"
 
+static struct dirent64 *entry_at(struct dir_chunk *c, size_t pos)
+{
+    return (struct dirent64 *)(void *)(c->data + pos);
+}
+
+/* Put cookies in the place of the file system's positions. */
+static void name_positions(struct file *f, struct dir_chunk *c, ssize_t len)
+{
+    for (ssize_t pos = 0; pos < len; pos += entry_at(c, (size_t)pos)->d_reclen) {
+        struct dirent64 *d = entry_at(c, (size_t)pos);
+        d->d_off = (off64_t)cookies_name(&f->cookies, (uint64_t)d->d_off);
+    }
+}
+
 enum wasi_errno dir_chunk_read(struct file *f, uint64_t cookie, struct dir_chunk *ret_chunk)
 {
     if (cookie > INT64_MAX) {
@@ -15,10 +29,12 @@ enum wasi_errno dir_chunk_read(struct file *f, uint64_t cookie, struct dir_chunk
     }
     ssize_t n = -1;
     pthread_mutex_lock(&f->dir_lock);
-    if (lseek(f->host_fd, (off_t)cookie, SEEK_SET) >= 0) {
+    off_t position = (off_t)cookies_position(&f->cookies, cookie);
+    if (lseek(f->host_fd, position, SEEK_SET) >= 0) {
         n = getdents64(f->host_fd, ret_chunk->data, sizeof(ret_chunk->data));
     }
     int errnum = errno;
+    name_positions(f, ret_chunk, n);
     pthread_mutex_unlock(&f->dir_lock);
     if (n < 0 && errnum != ENOENT) {
         return wasi_errno_from_host(errnum);
@@ -55,7 +71,7 @@ bool dir_chunk_next(const struct file *f, struct dir_chunk *c, struct dir_entry 
     if (c->pos >= c->len) {
         return false;
     }
-    const struct dirent64 *d = (const struct dirent64 *)(const void *)(c->data + c->pos);
+    const struct dirent64 *d = entry_at(c, c->pos);
     *ret_entry = (struct dir_entry){
         .next_cookie = (uint64_t)d->d_off,
         .ino = ino_of(f, d),

@@ -20,8 +20,8 @@ struct dir_entry {
     uint32_t name_len;
 };
 
-/* Read what follows cookie: 0 for the start, else the next_cookie of an entry of this directory. Cookies are
- * the file system's own positions, so they stay good while entries come and go. Any thread. */
+/* Read what follows cookie: 0 for the start, else the next_cookie of an entry of this directory. Cookies stand
+ * for the file system's own positions, so they stay good while entries come and go. Any thread. */
 enum wasi_errno dir_chunk_read(struct file *f, uint64_t cookie, struct dir_chunk *ret_chunk);
 /* Take the next entry; false at the end of the chunk. */
 bool dir_chunk_next(const struct file *f, struct dir_chunk *c, struct dir_entry *ret_entry);

@@ -24,6 +24,7 @@ void file_free(struct file *f)
         close(f->host_fd);
     }
     pthread_mutex_destroy(&f->dir_lock);
+    cookies_done(&f->cookies);
     free(f->path);
     free(f->preopen);
     free(f);
@@ -270,6 +271,15 @@ static bool type_has_any(const struct file *f, uint64_t rights)
 /* Say it as a native system call would where the type of the file is the reason. */
 static enum wasi_errno missing_right(const struct file *f, uint64_t missing)
 {
+    if (f->kind == FILE_PLAIN && (f->rights_base & RIGHT_FD_WRITE) == 0) {
+        /* Not open for writing. A write as such is NOTCAPABLE, which the C library turns into EBADF. */
+        if (missing & RIGHT_FD_FILESTAT_SET_SIZE) {
+            return WASI_INVAL;
+        }
+        if (missing & RIGHT_FD_ALLOCATE) {
+            return WASI_BADF;
+        }
+    }
     if (type_has_any(f, missing)) {
         return WASI_NOTCAPABLE;
     }

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "cookies.h"
 #include "preview1.h"
 
 /* The guest's descriptors. A number stands for one open file; numbers are given lowest first.
@@ -27,7 +28,8 @@ struct file {
     uint32_t grant;      /* index of the grant, or FILE_NO_GRANT */
     char *path;          /* beneath the grant, without "." parts; "": the grant itself; NULL: none, or too long to keep */
     char *preopen;       /* the guest's name of a grant's first descriptor, else NULL */
-    pthread_mutex_t dir_lock; /* a directory's host offset during one read of entries */
+    pthread_mutex_t dir_lock; /* of directories: the host's offset during one read of entries, and cookies */
+    struct cookies cookies;
     /* Guarded by the table's lock. */
     uint64_t rights_base;
     uint64_t rights_inheriting;
