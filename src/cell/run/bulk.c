@@ -21,7 +21,7 @@ static uint64_t mem_bytes(const struct instance *inst, uint32_t mem)
     return run_memory_bytes(&inst->mems[mem]->abi);
 }
 
-/* Step through [0, n) in pieces, from the end when backward. False: the guest has to unwind. */
+/* A way through [0, n) in pieces, from the end when backward. */
 struct pieces {
     uint64_t left;
     uint64_t step;
@@ -37,9 +37,10 @@ static struct pieces pieces_of(uint64_t n, uint64_t step, bool backward)
     return (struct pieces){.left = n, .n = n, .step = step, .backward = backward};
 }
 
+/* False: done, or the guest has to unwind. ctx NULL: no polls. */
 static bool pieces_next(struct pieces *p, void *ctx)
 {
-    if (p->left == 0 || (p->started && !host_poll(ctx)))
+    if (p->left == 0 || (p->started && ctx && !host_poll(ctx)))
         return false;
     p->started = true;
     p->len = p->left < p->step ? p->left : p->step;
@@ -74,14 +75,15 @@ void run_op_memory_fill_c(void *ctx, uint32_t mem, uint32_t d, uint32_t value, u
         memset(inst->mems[mem]->abi.base + d + p.at, (int)(value & 0xff), p.len);
 }
 
-bool run_memory_init(struct instance *inst, uint32_t mem, uint32_t data, uint32_t d, uint32_t s, uint32_t n)
+bool run_memory_init(struct instance *inst, uint32_t mem, uint32_t data, uint32_t d, uint32_t s, uint32_t n,
+                     void *poll)
 {
     const struct module_data *seg = &inst->module->datas[data];
     uint64_t len = inst->data_dropped[data] ? 0 : seg->len;
     if (!in_bounds(s, n, len) || !in_bounds(d, n, mem_bytes(inst, mem)))
         return false;
     struct pieces p = pieces_of(n, PIECE_BYTES, false);
-    while (pieces_next(&p, inst->base))
+    while (pieces_next(&p, poll))
         memcpy(inst->mems[mem]->abi.base + d + p.at, seg->bytes + s + p.at, p.len);
     return true;
 }
@@ -89,7 +91,7 @@ bool run_memory_init(struct instance *inst, uint32_t mem, uint32_t data, uint32_
 void run_op_memory_init_c(void *ctx, uint32_t mem, uint32_t data, uint32_t d, uint32_t s, uint32_t n)
 {
     struct instance *inst = instance_of(ctx);
-    if (!run_memory_init(inst, mem, data, d, s, n))
+    if (!run_memory_init(inst, mem, data, d, s, n, ctx))
         inst->cell->trap = TRAP_MEMORY_BOUNDS;
 }
 
@@ -143,7 +145,8 @@ static void *elem_ref(const struct instance *inst, const struct module_elem *e, 
     return run_eval(inst, &e->exprs[i], &v) == ST_OK ? v.ref : NULL;
 }
 
-bool run_table_init_from(struct instance *inst, uint32_t table, uint32_t elem, uint32_t d, uint32_t s, uint32_t n)
+bool run_table_init_from(struct instance *inst, uint32_t table, uint32_t elem, uint32_t d, uint32_t s, uint32_t n,
+                         void *poll)
 {
     const struct module_elem *e = &inst->module->elems[elem];
     struct run_table *t = inst->tables[table];
@@ -151,7 +154,7 @@ bool run_table_init_from(struct instance *inst, uint32_t table, uint32_t elem, u
     if (!in_bounds(s, n, len) || !in_bounds(d, n, t->abi.count))
         return false;
     struct pieces p = pieces_of(n, PIECE_ENTRIES, false);
-    while (pieces_next(&p, inst->base)) {
+    while (pieces_next(&p, poll)) {
         for (uint64_t i = 0; i < p.len; i++)
             run_table_set(t, d + p.at + i, elem_ref(inst, e, s + p.at + i));
     }
@@ -161,6 +164,6 @@ bool run_table_init_from(struct instance *inst, uint32_t table, uint32_t elem, u
 void run_op_table_init_c(void *ctx, uint32_t table, uint32_t elem, uint32_t d, uint32_t s, uint32_t n)
 {
     struct instance *inst = instance_of(ctx);
-    if (!run_table_init_from(inst, table, elem, d, s, n))
+    if (!run_table_init_from(inst, table, elem, d, s, n, ctx))
         inst->cell->trap = TRAP_TABLE_BOUNDS;
 }

@@ -11,9 +11,9 @@ static int by_address(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The exception that word points into, its end included: the compiler may keep only a pointer past the last
- * value. items are sorted. */
-static struct abi_exn *exn_at(const struct run_exns *x, uintptr_t word)
+/* Index of the exception that word points into, its end included: the compiler may keep only a pointer past
+ * the last value. UINT32_MAX: none. items are sorted. */
+static uint32_t exn_at(const struct run_exns *x, uintptr_t word)
 {
     uint32_t low = 0, high = x->count;
     while (low < high) {
@@ -24,12 +24,14 @@ static struct abi_exn *exn_at(const struct run_exns *x, uintptr_t word)
             high = mid;
     }
     if (low == 0)
-        return NULL;
-    struct abi_exn *e = x->items[low - 1];
-    return word <= (uintptr_t)e + exn_bytes(e->count) ? e : NULL;
+        return UINT32_MAX;
+    const struct abi_exn *e = x->items[low - 1];
+    return word <= (uintptr_t)e + exn_bytes(e->count) ? low - 1 : UINT32_MAX;
 }
 
-enum exn_mark { EXN_FREE = 0, EXN_REACHED = 1, EXN_SCANNED = 2 };
+/* abi_exn.mark during a collection: not reached, or the next one of the list of reached exceptions, as its index
+ * plus 2. So a chain of any length needs no memory and no second look. */
+enum { MARK_NONE = 0, MARK_END = 1, MARK_INDEX = 2 };
 
 /* Reads whole stacks, which hold other functions' red zones. */
 __attribute__((no_sanitize("address"), noinline)) void run_exn_mark_words(struct run_exns *x, const void *low,
@@ -45,26 +47,22 @@ __attribute__((no_sanitize("address"), noinline)) void run_exn_mark_words(struct
         uintptr_t word = *(const uintptr_t *)at;
         if (word < first || word > last)
             continue;
-        struct abi_exn *e = exn_at(x, word);
-        if (e && e->mark == EXN_FREE)
-            e->mark = EXN_REACHED;
+        uint32_t i = exn_at(x, word);
+        if (i == UINT32_MAX || x->items[i]->mark != MARK_NONE)
+            continue;
+        x->items[i]->mark = x->reached;
+        x->reached = i + MARK_INDEX;
     }
 }
 
 /* Values of live exceptions may hold references in turn. */
 static void mark_values(struct run_exns *x)
 {
-    bool again = true;
-    while (again) {
-        again = false;
-        for (uint32_t i = 0; i < x->count; i++) {
-            struct abi_exn *e = x->items[i];
-            if (e->mark != EXN_REACHED)
-                continue;
-            e->mark = EXN_SCANNED;
-            run_exn_mark_words(x, e->values, e->values + e->count);
-            again = true;
-        }
+    while (x->reached != MARK_END) {
+        struct abi_exn *e = x->items[x->reached - MARK_INDEX];
+        x->reached = e->mark;
+        e->mark = MARK_END;
+        run_exn_mark_words(x, e->values, e->values + e->count);
     }
 }
 
@@ -73,11 +71,11 @@ static void sweep(struct run_exns *x)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < x->count; i++) {
         struct abi_exn *e = x->items[i];
-        if (e->mark == EXN_FREE) {
+        if (e->mark == MARK_NONE) {
             x->bytes -= exn_bytes(e->count);
             free(e);
         } else {
-            e->mark = EXN_FREE;
+            e->mark = MARK_NONE;
             x->items[kept++] = e;
         }
     }
@@ -90,6 +88,7 @@ void run_exn_collect(struct run_exns *x, const struct run_exn_roots *roots)
     __builtin_unwind_init();
     if (x->count > 1)
         qsort(x->items, x->count, sizeof(struct abi_exn *), by_address);
+    x->reached = MARK_END;
     roots->visit(roots->arg, x);
     mark_values(x);
     sweep(x);

@@ -6,7 +6,7 @@
 /* The exceptions of one cell. Nothing says when the guest lets go of one, so they are collected: what no
  * word of the native stack, of a register, an exnref global or table or of a live exception points into is freed. */
 
-#define EXN_BYTES_MAX (64ull << 20)  /* of live exceptions in a cell */
+#define EXN_BYTES_MAX (16ull << 20)  /* of live exceptions in a cell */
 #define EXN_COLLECT_BYTES (1ull << 20) /* allocated since the last collection before the next one */
 
 struct run_exns {
@@ -15,6 +15,7 @@ struct run_exns {
     uint32_t cap;
     uint64_t bytes;
     uint64_t collect_at_bytes;
+    uint32_t reached; /* during a collection: head of those whose values are not looked at yet */
 };
 
 /* Memory that may hold references to exceptions: words at word-aligned addresses. */

@@ -130,6 +130,24 @@ static bool matches(const struct extern_val *want, const struct extern_val *have
     return false;
 }
 
+/* Everything but a shared memory is used by one thread: it has to be of the cell that imports it. */
+static bool of_cell(const struct cell *c, const struct extern_val *v)
+{
+    const struct abi_func *f = v->ptr;
+    switch (v->kind) {
+    case EXTERN_FUNC:
+        return !f->code || cell_of_ctx(f->ctx) == c;
+    case EXTERN_TABLE:
+        return run_table_of(v->ptr)->used_entries == &c->table_entries;
+    case EXTERN_MEM:
+        return v->limits.shared || run_memory_of(v->ptr)->used_bytes == &c->memory_bytes;
+    case EXTERN_GLOBAL:
+    case EXTERN_TAG:
+        break;
+    }
+    return true;
+}
+
 static status_t refuse(const struct module_import *imp, const struct extern_val *want, const char *have,
                        struct error *err)
 {
@@ -227,6 +245,8 @@ status_t run_import_find(const struct run_import_source *src, const struct modul
         struct text t = describe(&have);
         return refuse(imp, &want, t.bytes, err);
     }
+    if (!of_cell(src->cell, &have))
+        return refuse(imp, &want, "one of another cell", err);
     *ret_import = (struct run_import){.val = have};
     if (have.kind == EXTERN_FUNC && !((struct abi_func *)have.ptr)->code) {
         struct cell_host_fn *h = have.ptr;

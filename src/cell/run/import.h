@@ -5,6 +5,7 @@
 
 /* What the imports of one instance are resolved with. */
 struct run_import_source {
+    const struct cell *cell;
     const struct host_module *hosts;
     uint32_t host_count;
     const struct import_resolver *resolver;

@@ -62,8 +62,7 @@ void instance_free(struct instance *inst)
     }
     for (uint32_t i = 0; i < m->table_count - m->table_import_count; i++)
         run_table_done(&inst->own_tables[i]);
-    if (inst->slot != inst->cell->slot || inst->slot_owner)
-        run_slot_give(&inst->cell->rt->slots, inst->slot);
+    run_slot_give(&inst->cell->rt->slots, inst->slot);
     if (inst->slot_owner)
         inst->cell->slot = NULL;
     program_unref(inst->prog);
@@ -244,7 +243,7 @@ static status_t apply_elems(struct instance *inst, struct error *err)
         if (e->mode == SEGMENT_ACTIVE) {
             if (run_eval(inst, &e->offset, &at) != ST_OK)
                 return error_set(err, ST_CORRUPT, e->offset.off, "offset of element segment %u", i);
-            if (!run_table_init_from(inst, e->table, i, at.u32, 0, e->count))
+            if (!run_table_init_from(inst, e->table, i, at.u32, 0, e->count, NULL))
                 return segment_trap(inst, TRAP_TABLE_BOUNDS, "element", i, err);
         }
         inst->elem_dropped[i] = true;
@@ -263,7 +262,7 @@ static status_t apply_datas(struct instance *inst, struct error *err)
         if (!inst->prog->image->datas_applied) {
             if (run_eval(inst, &d->offset, &at) != ST_OK)
                 return error_set(err, ST_CORRUPT, d->offset.off, "offset of data segment %u", i);
-            if (!run_memory_init(inst, d->mem, i, at.u32, 0, d->len))
+            if (!run_memory_init(inst, d->mem, i, at.u32, 0, d->len, NULL))
                 return segment_trap(inst, TRAP_MEMORY_BOUNDS, "data", i, err);
         }
         inst->data_dropped[i] = true;
@@ -326,7 +325,7 @@ status_t cell_instantiate(struct cell *c, struct program *prog, const struct hos
                           uint32_t host_count, const struct import_resolver *resolver,
                           struct instance **ret_inst, struct error *err)
 {
-    struct run_import_source src = {hosts, host_count, resolver};
+    struct run_import_source src = {c, hosts, host_count, resolver};
     struct run_import *imports = NULL;
     struct instance *inst = NULL;
     status_t st = resolve_imports(&src, prog->module, &imports, err);

@@ -35,8 +35,11 @@ uint32_t run_op_atomic_notify_c(void *ctx, uint32_t mem, uint64_t addr, uint32_t
 void run_op_throw_exn_c(void *ctx, struct abi_exn *exn);
 void run_op_caught_c(void *ctx);
 
-/* The same copies and initialisations for the segments of an instance; false: out of bounds, nothing was written. */
-bool run_memory_init(struct instance *inst, uint32_t mem, uint32_t data, uint32_t d, uint32_t s, uint32_t n);
-bool run_table_init_from(struct instance *inst, uint32_t table, uint32_t elem, uint32_t d, uint32_t s, uint32_t n);
+/* The initialisations themselves. false: out of bounds, nothing was written. poll: context to poll between pieces,
+ * which ends the work early when the guest has to unwind; NULL: no polls, for segments of a new instance. */
+bool run_memory_init(struct instance *inst, uint32_t mem, uint32_t data, uint32_t d, uint32_t s, uint32_t n,
+                     void *poll);
+bool run_table_init_from(struct instance *inst, uint32_t table, uint32_t elem, uint32_t d, uint32_t s, uint32_t n,
+                         void *poll);
 
 #endif

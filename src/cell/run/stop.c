@@ -59,6 +59,7 @@ void run_stop_poll(struct cell *c)
 
 void run_stop_clear(struct cell *c)
 {
+    cell_unwind_set(c, UNWIND_NONE, NULL);
     for (struct instance *i = cell_first_instance(c); i; i = i->next)
         __atomic_store_n(&instance_ctx(i)->poll, 0, __ATOMIC_SEQ_CST);
     atomic_store(&c->stop, STOP_NONE);
@@ -74,7 +75,7 @@ static uint64_t clock_ns(clockid_t clock)
 static status_t arm(struct cell *c, clockid_t clock, enum run_timer kind, uint64_t left_ns, timer_t *ret_timer,
                     struct error *err)
 {
-    status_t st = run_thread_timer(c->rt, clock, kind, ret_timer, err);
+    status_t st = run_thread_timer(c->rt, clock, kind, c, ret_timer, err);
     if (st != ST_OK)
         return st;
     struct itimerspec at = {.it_value = {.tv_sec = (time_t)(left_ns / 1000000000u),

@@ -63,11 +63,11 @@ static status_t ensure_alt_stack(struct run_thread *t, struct error *err)
     return ST_OK;
 }
 
-status_t run_thread_timer(struct runtime *rt, clockid_t clock, enum run_timer kind, timer_t *ret_timer,
-                          struct error *err)
+status_t run_thread_timer(struct runtime *rt, clockid_t clock, enum run_timer kind, struct cell *c,
+                          timer_t *ret_timer, struct error *err)
 {
     struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = rt->interrupt_signal};
-    ev.sigev_value.sival_int = (int)kind;
+    ev.sigev_value.sival_ptr = (void *)((uintptr_t)c | (uintptr_t)kind);
     ev._sigev_un._tid = self.tid;
     if (timer_create(clock, &ev, ret_timer) != 0)
         return error_set_errno(err, errno, "timer");
@@ -90,7 +90,7 @@ status_t run_thread_setup(struct runtime *rt, struct run_thread **ret_thread, st
         timer_delete(t->resend);
     t->signal = 0;
     t->tid = (int)syscall(SYS_gettid);
-    st = run_thread_timer(rt, CLOCK_MONOTONIC, RUN_TIMER_RESEND, &t->resend, err);
+    st = run_thread_timer(rt, CLOCK_MONOTONIC, RUN_TIMER_RESEND, NULL, &t->resend, err);
     if (st != ST_OK)
         return st;
     t->signal = rt->interrupt_signal;
@@ -165,13 +165,14 @@ static void on_interrupt(int sig, siginfo_t *info, void *uc)
     (void)sig;
     (void)uc;
     int saved = errno;
-    struct cell *c = self.cell;
-    if (c && info->si_code == SI_TIMER && info->si_value.sival_int == RUN_TIMER_CPU)
-        run_stop_mark(c, STOP_CPU_LIMIT);
-    if (c && info->si_code == SI_TIMER && info->si_value.sival_int == RUN_TIMER_WALL)
-        run_stop_mark(c, STOP_WALL_LIMIT);
-    if (c)
-        run_stop_resend(c, &self);
+    if (info->si_code == SI_TIMER) {
+        uintptr_t value = (uintptr_t)info->si_value.sival_ptr, kind = value & RUN_TIMER_MASK;
+        struct cell *limited = (struct cell *)(value - kind); /* lives: its call has not deleted the timer */
+        if (limited)
+            run_stop_mark(limited, kind == RUN_TIMER_CPU ? STOP_CPU_LIMIT : STOP_WALL_LIMIT);
+    }
+    if (self.cell)
+        run_stop_resend(self.cell, &self);
     errno = saved;
 }
 

@@ -18,16 +18,17 @@ struct run_thread {
     int tid;
 };
 
-/* The values that timers send with the interrupt signal. */
-enum run_timer { RUN_TIMER_RESEND = 1, RUN_TIMER_CPU, RUN_TIMER_WALL };
+/* What a timer stands for: it sends the address of its cell with this in the low bits. */
+enum run_timer { RUN_TIMER_RESEND = 0, RUN_TIMER_CPU = 1, RUN_TIMER_WALL = 2, RUN_TIMER_MASK = 3 };
 
 /* This thread's. Never NULL. */
 struct run_thread *run_thread_self(void);
 /* Prepare this thread once; freed when the thread ends. ST_NOMEM, ST_IO. */
 CHECKED status_t run_thread_setup(struct runtime *rt, struct run_thread **ret_thread, struct error *err);
-/* A timer of this thread that sends rt's interrupt signal with the value kind. ST_IO. */
-CHECKED status_t run_thread_timer(struct runtime *rt, clockid_t clock, enum run_timer kind, timer_t *ret_timer,
-                                  struct error *err);
+/* A timer of this thread that sends rt's interrupt signal. c: NULL for RUN_TIMER_RESEND, else borrowed until
+ * the timer is deleted. ST_IO. */
+CHECKED status_t run_thread_timer(struct runtime *rt, clockid_t clock, enum run_timer kind, struct cell *c,
+                                  timer_t *ret_timer, struct error *err);
 
 /* Install and remove the process's handlers. */
 CHECKED status_t run_signals_install(struct runtime *rt, struct error *err);
