@@ -26,7 +26,8 @@ static uint32_t code_off(const struct walk *w)
 static bool load_word(const struct walk *w, uintptr_t at, uintptr_t *ret_word)
 {
     const struct run_slot *s = w->cell->slot;
-    if (at % sizeof(uintptr_t) != 0 || at < (uintptr_t)s->stack_low || at >= (uintptr_t)s->stack_top)
+    if (at % sizeof(uintptr_t) != 0 || at < (uintptr_t)s->stack_low ||
+        at >= (uintptr_t)s->stack_top)
         return false;
     *ret_word = *(const uintptr_t *)at;
     return true;
@@ -106,7 +107,12 @@ static bool have_frames(struct cell *c)
 
 void run_backtrace_take(struct cell *c)
 {
-    struct walk w = {.cell = c, .pc = c->op_pc, .sp = c->op_sp, .fp = c->op_fp, .lr = c->fault_lr, .exact = c->fault};
+    struct walk w = {.cell = c,
+                     .pc = c->op_pc,
+                     .sp = c->op_sp,
+                     .fp = c->op_fp,
+                     .lr = c->fault_lr,
+                     .exact = c->fault};
     if (have_frames(c))
         add_frames(&w);
 }
@@ -130,8 +136,8 @@ __attribute__((no_sanitize("address"))) void run_backtrace_take_host(struct cell
     c->frames[c->frame_count++] = (struct frame){.program = NULL};
     c->frame_total++;
     uintptr_t top = (uintptr_t)c->slot->stack_top;
-    for (uintptr_t at = sp & ~(sizeof(uintptr_t) - 1); at >= (uintptr_t)c->slot->stack_low && at < top;
-         at += sizeof(uintptr_t)) {
+    for (uintptr_t at = sp & ~(sizeof(uintptr_t) - 1);
+         at >= (uintptr_t)c->slot->stack_low && at < top; at += sizeof(uintptr_t)) {
         struct walk w = {.cell = c, .pc = *(const uintptr_t *)at, .sp = at + sizeof(uintptr_t)};
         if (!find_program(&w) || !reaches_top(c, w))
             continue;

@@ -25,7 +25,7 @@ static uint64_t mem_bytes(const struct instance *inst, uint32_t mem)
 struct pieces {
     uint64_t left;
     uint64_t step;
-    uint64_t at;  /* of the present piece */
+    uint64_t at; /* of the present piece */
     uint64_t len;
     uint64_t n;
     bool backward;
@@ -49,7 +49,8 @@ static bool pieces_next(struct pieces *p, void *ctx)
     return true;
 }
 
-void run_op_memory_copy_c(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_t d, uint32_t s, uint32_t n)
+void run_op_memory_copy_c(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_t d, uint32_t s,
+                          uint32_t n)
 {
     const struct instance *inst = instance_of(ctx);
     if (!in_bounds(d, n, mem_bytes(inst, dst_mem)) || !in_bounds(s, n, mem_bytes(inst, src_mem))) {
@@ -75,8 +76,8 @@ void run_op_memory_fill_c(void *ctx, uint32_t mem, uint32_t d, uint32_t value, u
         memset(inst->mems[mem]->abi.base + d + p.at, (int)(value & 0xff), p.len);
 }
 
-bool run_memory_init(struct instance *inst, uint32_t mem, uint32_t data, uint32_t d, uint32_t s, uint32_t n,
-                     void *poll)
+bool run_memory_init(struct instance *inst, uint32_t mem, uint32_t data, uint32_t d, uint32_t s,
+                     uint32_t n, void *poll)
 {
     const struct module_data *seg = &inst->module->datas[data];
     uint64_t len = inst->data_dropped[data] ? 0 : seg->len;
@@ -88,7 +89,8 @@ bool run_memory_init(struct instance *inst, uint32_t mem, uint32_t data, uint32_
     return true;
 }
 
-void run_op_memory_init_c(void *ctx, uint32_t mem, uint32_t data, uint32_t d, uint32_t s, uint32_t n)
+void run_op_memory_init_c(void *ctx, uint32_t mem, uint32_t data, uint32_t d, uint32_t s,
+                          uint32_t n)
 {
     struct instance *inst = instance_of(ctx);
     if (!run_memory_init(inst, mem, data, d, s, n, ctx))
@@ -132,7 +134,8 @@ void run_op_table_copy_c(void *ctx, uint32_t dst, uint32_t src, uint32_t d, uint
         inst->cell->trap = TRAP_TABLE_BOUNDS;
         return;
     }
-    struct pieces p = pieces_of(n, PIECE_ENTRIES, (uintptr_t)(to->entries + d) > (uintptr_t)(from->entries + s));
+    struct pieces p = pieces_of(n, PIECE_ENTRIES,
+                                (uintptr_t)(to->entries + d) > (uintptr_t)(from->entries + s));
     while (pieces_next(&p, ctx))
         memmove(to->entries + d + p.at, from->entries + s + p.at, p.len * sizeof(struct abi_entry));
 }
@@ -145,8 +148,8 @@ static void *elem_ref(const struct instance *inst, const struct module_elem *e, 
     return run_eval(inst, &e->exprs[i], &v) == ST_OK ? v.ref : NULL;
 }
 
-bool run_table_init_from(struct instance *inst, uint32_t table, uint32_t elem, uint32_t d, uint32_t s, uint32_t n,
-                         void *poll)
+bool run_table_init_from(struct instance *inst, uint32_t table, uint32_t elem, uint32_t d,
+                         uint32_t s, uint32_t n, void *poll)
 {
     const struct module_elem *e = &inst->module->elems[elem];
     struct run_table *t = inst->tables[table];
@@ -161,7 +164,8 @@ bool run_table_init_from(struct instance *inst, uint32_t table, uint32_t elem, u
     return true;
 }
 
-void run_op_table_init_c(void *ctx, uint32_t table, uint32_t elem, uint32_t d, uint32_t s, uint32_t n)
+void run_op_table_init_c(void *ctx, uint32_t table, uint32_t elem, uint32_t d, uint32_t s,
+                         uint32_t n)
 {
     struct instance *inst = instance_of(ctx);
     if (!run_table_init_from(inst, table, elem, d, s, n, ctx))

@@ -76,12 +76,14 @@ static status_t call_guest(struct cell *c, const struct instance *inst, const st
     return report_unwind(c, unwind, err);
 }
 
-status_t cell_call(struct cell *c, const struct abi_func *f, union cell_value *io, struct error *err)
+status_t cell_call(struct cell *c, const struct abi_func *f, union cell_value *io,
+                   struct error *err)
 {
     struct run_thread *t;
     struct run_meter meter;
     if (!f->code || atomic_load(&c->tid) != 0)
-        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, f->code ? "the cell is running" : "not a guest function");
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                         f->code ? "the cell is running" : "not a guest function");
     const struct instance *inst = abi_ctx_of(f->ctx)->instance;
     if (inst->cell != c)
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "a function of another cell");
@@ -94,7 +96,8 @@ status_t cell_call(struct cell *c, const struct abi_func *f, union cell_value *i
     atomic_store(&c->tid, t->tid);
     st = run_meter_start(c, &meter, err);
     if (st == ST_OK) {
-        st = atomic_load(&c->stop) != STOP_NONE ? report_stop(c, err) : call_guest(c, inst, f, io, err);
+        st = atomic_load(&c->stop) != STOP_NONE ? report_stop(c, err)
+                                                : call_guest(c, inst, f, io, err);
         run_meter_end(c, &meter);
     }
     run_stop_resend_end(t);

@@ -13,10 +13,12 @@ void cell_limits_default(struct cell_limits *l)
     };
 }
 
-status_t cell_new(struct runtime *rt, const struct cell_limits *limits, struct cell **ret_cell, struct error *err)
+status_t cell_new(struct runtime *rt, const struct cell_limits *limits, struct cell **ret_cell,
+                  struct error *err)
 {
     if (limits && limits->stack_bytes < CELL_STACK_MIN_BYTES)
-        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "a native stack of %llu bytes is too small",
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                         "a native stack of %llu bytes is too small",
                          (unsigned long long)limits->stack_bytes);
     struct cell *c = calloc(1, sizeof(*c));
     if (!c)
@@ -54,7 +56,8 @@ void cell_free(struct cell *c)
     free(c);
 }
 
-status_t cell_host_func(struct cell *c, const struct functype *type, void *fn, void *env, struct extern_val *ret_val)
+status_t cell_host_func(struct cell *c, const struct functype *type, void *fn, void *env,
+                        struct extern_val *ret_val)
 {
     struct functype *copy = run_functype_copy(&c->arena, type);
     struct cell_host_fn *h = arena_alloc(&c->arena, 1, sizeof(*h));
@@ -76,21 +79,25 @@ status_t cell_host_global(struct cell *c, valtype_t type, bool mutable_, union c
     g->value = v;
     g->next = c->host_values;
     c->host_values = g;
-    *ret_val = (struct extern_val){.kind = EXTERN_GLOBAL, .ptr = &g->value, .type = type, .mutable_ = mutable_};
+    *ret_val = (struct extern_val){
+        .kind = EXTERN_GLOBAL, .ptr = &g->value, .type = type, .mutable_ = mutable_};
     return ST_OK;
 }
 
-status_t cell_host_table(struct cell *c, valtype_t type, struct limits l, struct extern_val *ret_val)
+status_t cell_host_table(struct cell *c, valtype_t type, struct limits l,
+                         struct extern_val *ret_val)
 {
     struct cell_host_table *t = arena_alloc(&c->arena, 1, sizeof(*t));
     if (!t)
         return ST_NOMEM;
-    status_t st = run_table_init(&t->table, type, l, NULL, &c->table_entries, c->limits.table_entries, NULL);
+    status_t st = run_table_init(&t->table, type, l, NULL, &c->table_entries,
+                                 c->limits.table_entries, NULL);
     if (st != ST_OK)
         return st;
     t->next = c->host_tables;
     c->host_tables = t;
-    *ret_val = (struct extern_val){.kind = EXTERN_TABLE, .ptr = &t->table.abi, .type = type, .limits = l};
+    *ret_val = (struct extern_val){
+        .kind = EXTERN_TABLE, .ptr = &t->table.abi, .type = type, .limits = l};
     return ST_OK;
 }
 

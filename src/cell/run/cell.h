@@ -37,15 +37,16 @@ struct cell_host_mem {
  * its head, so another thread may walk it. */
 struct cell {
     /* Known to enter_*.S. */
-    void *host_sp;   /* where a trap leaves to */
-    uintptr_t op_sp; /* stack pointer, frame pointer and return address of the last call of an op, or of a fault */
+    void *host_sp; /* where a trap leaves to */
+    uintptr_t
+        op_sp; /* stack pointer, frame pointer and return address of the last call of an op, or of a fault */
     uintptr_t op_fp;
     uintptr_t op_pc;
-    uint32_t trap;   /* enum abi_trap; an op leaves when it is set */
+    uint32_t trap; /* enum abi_trap; an op leaves when it is set */
 
-    bool fault;      /* op_pc is the faulting instruction itself */
+    bool fault;         /* op_pc is the faulting instruction itself */
     uintptr_t fault_lr; /* aarch64: the link register then */
-    bool host_trap;  /* host_trap was called; the guest is unwinding */
+    bool host_trap;     /* host_trap was called; the guest is unwinding */
     struct runtime *rt;
     struct cell_limits limits;
     struct run_slot *slot; /* of the first instance: has the native stack; NULL before it */
@@ -57,8 +58,8 @@ struct cell {
     struct cell_host_mem *host_mems;
     struct run_exns exns;
 
-    atomic_int tid;     /* thread inside, or 0 */
-    atomic_uint stop;   /* enum stop_reason asked for */
+    atomic_int tid;       /* thread inside, or 0 */
+    atomic_uint stop;     /* enum stop_reason asked for */
     atomic_bool blocking; /* between host_block_begin and host_block_end */
     _Atomic uint64_t memory_bytes;
     _Atomic uint64_t cpu_ns; /* of calls that ended */
@@ -79,8 +80,8 @@ _Static_assert(offsetof(struct cell, host_sp) == 0 && offsetof(struct cell, op_s
                    offsetof(struct cell, trap) == 32,
                "enter_*.S knows it");
 _Static_assert(TRAP_STACK == 9, "enter_*.S knows it");
-_Static_assert(offsetof(struct abi_ctx, host_stack_limit) == 24 && offsetof(struct abi_ctx, cell) == 40 &&
-                   sizeof(struct abi_ctx) == 256,
+_Static_assert(offsetof(struct abi_ctx, host_stack_limit) == 24 &&
+                   offsetof(struct abi_ctx, cell) == 40 && sizeof(struct abi_ctx) == 256,
                "enter_*.S knows it");
 
 static inline struct cell *cell_of_ctx(void *ctx)

@@ -17,7 +17,8 @@ struct run_regs {
 static inline struct run_regs run_context_regs(const void *uc)
 {
     const greg_t *g = ((const ucontext_t *)uc)->uc_mcontext.gregs;
-    return (struct run_regs){(uintptr_t)g[REG_RIP], (uintptr_t)g[REG_RSP], (uintptr_t)g[REG_RBP], 0};
+    return (struct run_regs){(uintptr_t)g[REG_RIP], (uintptr_t)g[REG_RSP], (uintptr_t)g[REG_RBP],
+                             0};
 }
 
 /* Continue at target(arg) on the stack sp when the handler returns. */

@@ -113,7 +113,7 @@ stack_exhausted:
     .size run_op_\name, . - run_op_\name
     .endm
 
-#include "enter_ops.h"
+#include "enter_ops.inc"
 
     .section .note.GNU-stack, "", %progbits
 

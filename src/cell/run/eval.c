@@ -71,7 +71,8 @@ static bool step(struct eval *e, const struct instr *in)
 }
 
 /* Almost every expression is one constant; validation allows no deeper ones than fit here. */
-status_t run_eval(const struct instance *inst, const struct const_expr *expr, union cell_value *ret_value)
+status_t run_eval(const struct instance *inst, const struct const_expr *expr,
+                  union cell_value *ret_value)
 {
     union cell_value stack[EVAL_STACK_MAX];
     struct eval e = {.inst = inst, .stack = stack};

@@ -7,7 +7,8 @@ static uint64_t exn_bytes(uint32_t count)
 
 static int by_address(const void *a, const void *b)
 {
-    uintptr_t x = (uintptr_t)*(struct abi_exn *const *)a, y = (uintptr_t)*(struct abi_exn *const *)b;
+    uintptr_t x = (uintptr_t)*(struct abi_exn *const *)a,
+              y = (uintptr_t)*(struct abi_exn *const *)b;
     return (x > y) - (x < y);
 }
 
@@ -34,14 +35,15 @@ static uint32_t exn_at(const struct run_exns *x, uintptr_t word)
 enum { MARK_NONE = 0, MARK_END = 1, MARK_INDEX = 2 };
 
 /* Reads whole stacks, which hold other functions' red zones. */
-__attribute__((no_sanitize("address"), noinline)) void run_exn_mark_words(struct run_exns *x, const void *low,
-                                                                         const void *high)
+__attribute__((no_sanitize("address"), noinline)) void run_exn_mark_words(struct run_exns *x,
+                                                                          const void *low,
+                                                                          const void *high)
 {
     if (x->count == 0)
         return;
     uintptr_t first = (uintptr_t)x->items[0];
     struct abi_exn *final = x->items[x->count - 1];
-    uintptr_t last = (uintptr_t)final + exn_bytes(final->count);
+    uintptr_t last = (uintptr_t) final + exn_bytes(final->count);
     uintptr_t at = ((uintptr_t)low + sizeof(uintptr_t) - 1) & ~(sizeof(uintptr_t) - 1);
     for (; at + sizeof(uintptr_t) <= (uintptr_t)high; at += sizeof(uintptr_t)) {
         uintptr_t word = *(const uintptr_t *)at;
@@ -96,7 +98,8 @@ void run_exn_collect(struct run_exns *x, const struct run_exn_roots *roots)
     x->collect_at_bytes = x->bytes + (x->bytes > EXN_COLLECT_BYTES ? x->bytes : EXN_COLLECT_BYTES);
 }
 
-struct abi_exn *run_exn_new(struct run_exns *x, const void *tag, uint32_t count, const struct run_exn_roots *roots)
+struct abi_exn *run_exn_new(struct run_exns *x, const void *tag, uint32_t count,
+                            const struct run_exn_roots *roots)
 {
     uint64_t bytes = exn_bytes(count);
     uint64_t at = x->collect_at_bytes ? x->collect_at_bytes : EXN_COLLECT_BYTES;

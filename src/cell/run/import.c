@@ -109,7 +109,8 @@ static struct text describe(const struct extern_val *v)
 static bool limits_match(const struct extern_val *want, const struct extern_val *have)
 {
     return present(have) >= want->limits.min &&
-           (!want->limits.has_max || (have->limits.has_max && have->limits.max <= want->limits.max));
+           (!want->limits.has_max ||
+            (have->limits.has_max && have->limits.max <= want->limits.max));
 }
 
 static bool matches(const struct extern_val *want, const struct extern_val *have)
@@ -148,14 +149,14 @@ static bool of_cell(const struct cell *c, const struct extern_val *v)
     return true;
 }
 
-static status_t refuse(const struct module_import *imp, const struct extern_val *want, const char *have,
-                       struct error *err)
+static status_t refuse(const struct module_import *imp, const struct extern_val *want,
+                       const char *have, struct error *err)
 {
     struct text w = describe(want);
     return error_set(err, ST_LINK, ERROR_NO_OFFSET, "%s: \"%.*s\" \"%.*s\" wants %s%s%s",
                      have ? "incompatible import type" : "unknown import", (int)imp->module.len,
-                     imp->module.bytes, (int)imp->field.len, imp->field.bytes, w.bytes, have ? ", found " : "",
-                     have ? have : "");
+                     imp->module.bytes, (int)imp->field.len, imp->field.bytes, w.bytes,
+                     have ? ", found " : "", have ? have : "");
 }
 
 static char sig_char(valtype_t t)
@@ -199,8 +200,8 @@ static bool name_is(const struct name *n, const char *s)
     return strncmp(n->bytes, s, n->len) == 0 && s[n->len] == 0;
 }
 
-static const struct host_func *find_host(const struct run_import_source *src, const struct module_import *imp,
-                                         void **ret_env)
+static const struct host_func *find_host(const struct run_import_source *src,
+                                         const struct module_import *imp, void **ret_env)
 {
     for (uint32_t i = 0; i < src->host_count; i++) {
         if (!name_is(&imp->module, src->hosts[i].name))
@@ -216,7 +217,8 @@ static const struct host_func *find_host(const struct run_import_source *src, co
 }
 
 static status_t take_host(const struct run_import_source *src, const struct module_import *imp,
-                          const struct extern_val *want, struct run_import *ret_import, struct error *err)
+                          const struct extern_val *want, struct run_import *ret_import,
+                          struct error *err)
 {
     void *env = NULL;
     const struct host_func *f = find_host(src, imp, &env);
@@ -232,10 +234,12 @@ static status_t take_host(const struct run_import_source *src, const struct modu
 }
 
 status_t run_import_find(const struct run_import_source *src, const struct module *m,
-                         const struct module_import *imp, struct run_import *ret_import, struct error *err)
+                         const struct module_import *imp, struct run_import *ret_import,
+                         struct error *err)
 {
     struct extern_val want = wanted(m, imp), have = {0};
-    status_t st = src->resolver ? src->resolver->resolve(src->resolver->arg, imp, &have) : ST_NOTFOUND;
+    status_t st = src->resolver ? src->resolver->resolve(src->resolver->arg, imp, &have)
+                                : ST_NOTFOUND;
     if (st == ST_NOTFOUND)
         return take_host(src, imp, &want, ret_import, err);
     if (st != ST_OK)

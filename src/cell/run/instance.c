@@ -75,8 +75,8 @@ static status_t take_slot(struct instance *inst, struct error *err)
     struct cell *c = inst->cell;
     bool first = !c->slot;
     bool with_memory = first || inst->prog->layout.mem0_inline;
-    status_t st = run_slot_take(&c->rt->slots, inst->prog, first ? c->limits.stack_bytes : 0, with_memory,
-                                &inst->slot, err);
+    status_t st = run_slot_take(&c->rt->slots, inst->prog, first ? c->limits.stack_bytes : 0,
+                                with_memory, &inst->slot, err);
     if (st != ST_OK)
         return st;
     inst->base = inst->slot->base;
@@ -115,12 +115,14 @@ static status_t make_memories(struct instance *inst, struct error *err)
     for (uint32_t i = m->mem_import_count; st == ST_OK && i < m->mem_count; i++) {
         struct run_memory **at = &inst->mems[i];
         if (i == 0 && inst->prog->layout.mem0_inline) {
-            st = run_memory_new_inline(m->mems[i].limits, &c->memory_bytes, c->limits.memory_bytes, inst->slot, at, err);
+            st = run_memory_new_inline(m->mems[i].limits, &c->memory_bytes, c->limits.memory_bytes,
+                                       inst->slot, at, err);
             continue;
         }
         st = run_memory_new(m->mems[i].limits, &c->memory_bytes, c->limits.memory_bytes, at, err);
         if (st == ST_OK && program_map_runs(inst->prog, i, (*at)->abi.base) != ST_OK)
-            st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for the content of memory %u", i);
+            st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for the content of memory %u",
+                           i);
     }
     return st;
 }
@@ -135,8 +137,8 @@ static status_t make_tables(struct instance *inst, struct error *err)
         uint32_t own = i - m->table_import_count;
         uint64_t entries = inst->prog->table_entries[own];
         room -= entries;
-        st = run_table_init(&inst->own_tables[own], m->tables[i].type, m->tables[i].limits, entries ? room : NULL,
-                            &c->table_entries, c->limits.table_entries, err);
+        st = run_table_init(&inst->own_tables[own], m->tables[i].type, m->tables[i].limits,
+                            entries ? room : NULL, &c->table_entries, c->limits.table_entries, err);
         inst->tables[i] = &inst->own_tables[own];
     }
     return st;
@@ -149,16 +151,18 @@ static void link_func(struct instance *inst, uint32_t index, const struct run_im
         slot->f = *(const struct abi_func *)imp->val.ptr;
         return;
     }
-    slot->f = (struct abi_func){.code = (void *)(inst->prog->code + inst->prog->image->func_code[index]),
-                                .ctx = (struct abi_ctx *)inst->base,
-                                .sig = inst->prog->sigs[inst->module->funcs[index].type],
-                                .index = index};
+    slot->f = (struct abi_func){
+        .code = (void *)(inst->prog->code + inst->prog->image->func_code[index]),
+        .ctx = (struct abi_ctx *)inst->base,
+        .sig = inst->prog->sigs[inst->module->funcs[index].type],
+        .index = index};
     slot->host_fn = imp->host_fn;
     slot->host_env = imp->host_env;
 }
 
 /* Imports into the block and the instance's arrays. */
-static void link_import(struct instance *inst, const struct module_import *mi, const struct run_import *imp)
+static void link_import(struct instance *inst, const struct module_import *mi,
+                        const struct run_import *imp)
 {
     const struct abi_layout *l = &inst->prog->layout;
     switch (mi->kind) {
@@ -188,11 +192,11 @@ static void fill_block(struct instance *inst)
     const struct program *p = inst->prog;
     for (uint32_t i = 0; i < p->func_count; i++) {
         uint32_t index = p->funcs[i].index;
-        *(struct abi_func *)instance_at(inst, p->funcs[i].off) =
-            (struct abi_func){.code = (void *)(p->code + p->image->func_code[index]),
-                              .ctx = (struct abi_ctx *)inst->base,
-                              .sig = p->sigs[m->funcs[index].type],
-                              .index = index};
+        *(struct abi_func *)instance_at(inst, p->funcs[i].off) = (struct abi_func){
+            .code = (void *)(p->code + p->image->func_code[index]),
+            .ctx = (struct abi_ctx *)inst->base,
+            .sig = p->sigs[m->funcs[index].type],
+            .index = index};
     }
     for (uint32_t i = 0; i < m->table_count; i++)
         *(struct abi_table **)instance_at(inst, p->layout.table_off[i]) = &inst->tables[i]->abi;
@@ -218,18 +222,20 @@ static status_t init_globals(struct instance *inst, struct error *err)
     const struct module *m = inst->module;
     for (uint32_t i = m->global_import_count; i < m->global_count; i++) {
         if (run_eval(inst, &m->globals[i].init, instance_global(inst, i)) != ST_OK)
-            return error_set(err, ST_CORRUPT, m->globals[i].init.off, "initialiser of global %u", i);
+            return error_set(err, ST_CORRUPT, m->globals[i].init.off, "initialiser of global %u",
+                             i);
     }
     return ST_OK;
 }
 
-static status_t segment_trap(struct instance *inst, enum abi_trap trap, const char *what, uint32_t index,
-                             struct error *err)
+static status_t segment_trap(struct instance *inst, enum abi_trap trap, const char *what,
+                             uint32_t index, struct error *err)
 {
     inst->cell->last_trap = trap;
     inst->cell->frame_count = 0;
     inst->cell->frame_total = 0;
-    return error_set(err, ST_TRAP, ERROR_NO_OFFSET, "%s: %s segment %u", abi_trap_text(trap), what, index);
+    return error_set(err, ST_TRAP, ERROR_NO_OFFSET, "%s: %s segment %u", abi_trap_text(trap), what,
+                     index);
 }
 
 static status_t apply_elems(struct instance *inst, struct error *err)
@@ -297,8 +303,9 @@ static status_t resolve_imports(const struct run_import_source *src, const struc
     return ST_OK;
 }
 
-static status_t instance_make(struct cell *c, struct program *prog, const struct run_import *imports,
-                              struct instance **ret_inst, struct error *err)
+static status_t instance_make(struct cell *c, struct program *prog,
+                              const struct run_import *imports, struct instance **ret_inst,
+                              struct error *err)
 {
     struct instance *inst = instance_alloc(c, prog);
     if (!inst)
@@ -386,7 +393,8 @@ static struct extern_val extern_of(struct instance *inst, const struct module_ex
     return v;
 }
 
-status_t instance_export(struct instance *inst, const char *name, size_t name_len, struct extern_val *ret_val)
+status_t instance_export(struct instance *inst, const char *name, size_t name_len,
+                         struct extern_val *ret_val)
 {
     const struct module *m = inst->module;
     for (uint32_t i = 0; i < m->export_count; i++) {

@@ -13,10 +13,10 @@ struct instance {
     const struct module *module;
     uint8_t *base; /* B */
     struct run_slot *slot;
-    bool slot_owner; /* its slot has the cell's native stack */
-    struct abi_mem *mem0; /* memory 0 or NULL */
-    struct run_memory **mems; /* per index; counted */
-    struct run_table **tables; /* per index */
+    bool slot_owner;              /* its slot has the cell's native stack */
+    struct abi_mem *mem0;         /* memory 0 or NULL */
+    struct run_memory **mems;     /* per index; counted */
+    struct run_table **tables;    /* per index */
     struct run_table *own_tables; /* defined ones */
     bool *data_dropped;
     bool *elem_dropped;

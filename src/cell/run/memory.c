@@ -18,8 +18,9 @@ static status_t memory_make(struct limits l, _Atomic uint64_t *used_bytes, uint6
     uint64_t bytes = l.min * WASM_PAGE_BYTES;
     uint64_t max = l.has_max && l.max < WASM_PAGES_MAX ? l.max : WASM_PAGES_MAX;
     if (l.min > WASM_PAGES_MAX || !run_memory_account(used_bytes, used_max, bytes))
-        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "memory of %llu bytes passes the limit of %llu",
-                         (unsigned long long)bytes, (unsigned long long)used_max);
+        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
+                         "memory of %llu bytes passes the limit of %llu", (unsigned long long)bytes,
+                         (unsigned long long)used_max);
     struct run_memory *m = calloc(1, sizeof(*m));
     if (!m) {
         atomic_fetch_sub(used_bytes, bytes);
@@ -45,7 +46,8 @@ status_t run_memory_new(struct limits l, _Atomic uint64_t *used_bytes, uint64_t 
     if (st != ST_OK)
         return st;
     size_t map_bytes = SLOT_MEMORY_BYTES + WASM_PAGE_BYTES;
-    uint8_t *map = mmap(NULL, map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *map = mmap(NULL, map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                        0);
     if (map == MAP_FAILED) {
         run_memory_unref(m);
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no address space for a memory");
@@ -63,7 +65,8 @@ status_t run_memory_new(struct limits l, _Atomic uint64_t *used_bytes, uint64_t 
 }
 
 status_t run_memory_new_inline(struct limits l, _Atomic uint64_t *used_bytes, uint64_t used_max,
-                               struct run_slot *slot, struct run_memory **ret_mem, struct error *err)
+                               struct run_slot *slot, struct run_memory **ret_mem,
+                               struct error *err)
 {
     struct run_memory *m;
     status_t st = memory_make(l, used_bytes, used_max, &m, err);

@@ -11,7 +11,8 @@
 struct run_memory {
     struct abi_mem abi; /* first: externs point here */
     atomic_uint refs;
-    _Atomic uint64_t *used_bytes; /* of the cell that made it, and its limit; NULL when that is gone */
+    _Atomic uint64_t
+        *used_bytes; /* of the cell that made it, and its limit; NULL when that is gone */
     uint64_t used_max;
     uint8_t *map; /* own reservation; NULL: part of a slot */
     struct run_slot *slot;
@@ -26,8 +27,9 @@ bool run_memory_account(_Atomic uint64_t *used, uint64_t max, uint64_t bytes);
 CHECKED status_t run_memory_new(struct limits l, _Atomic uint64_t *used_bytes, uint64_t used_max,
                                 struct run_memory **ret_mem, struct error *err);
 /* A memory whose first l.min pages slot has laid out already. */
-CHECKED status_t run_memory_new_inline(struct limits l, _Atomic uint64_t *used_bytes, uint64_t used_max,
-                                       struct run_slot *slot, struct run_memory **ret_mem, struct error *err);
+CHECKED status_t run_memory_new_inline(struct limits l, _Atomic uint64_t *used_bytes,
+                                       uint64_t used_max, struct run_slot *slot,
+                                       struct run_memory **ret_mem, struct error *err);
 void run_memory_ref(struct run_memory *m);
 void run_memory_unref(struct run_memory *m);
 /* The reference of the cell that made m: other cells may keep it, but it grows no more. NULL is fine. */

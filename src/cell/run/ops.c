@@ -106,7 +106,8 @@ void run_op_caught_c(void *ctx)
 }
 
 /* The address of an atomic wait or notify; NULL after a trap. */
-static void *atomic_addr(const struct instance *inst, uint32_t mem, uint64_t addr, uint32_t width_bytes)
+static void *atomic_addr(const struct instance *inst, uint32_t mem, uint64_t addr,
+                         uint32_t width_bytes)
 {
     const struct abi_mem *m = &inst->mems[mem]->abi;
     uint64_t bytes = run_memory_bytes(m);
@@ -121,8 +122,8 @@ static void *atomic_addr(const struct instance *inst, uint32_t mem, uint64_t add
     return m->base + addr;
 }
 
-static uint32_t atomic_wait(void *ctx, uint32_t mem, uint64_t addr, uint32_t width_bytes, uint64_t expected,
-                            int64_t timeout_ns)
+static uint32_t atomic_wait(void *ctx, uint32_t mem, uint64_t addr, uint32_t width_bytes,
+                            uint64_t expected, int64_t timeout_ns)
 {
     const struct instance *inst = instance_of(ctx);
     void *at = atomic_addr(inst, mem, addr, width_bytes);
@@ -133,15 +134,18 @@ static uint32_t atomic_wait(void *ctx, uint32_t mem, uint64_t addr, uint32_t wid
         return 0;
     }
     struct run_park_guard guard = {host_block_begin, host_block_end, ctx};
-    return (uint32_t)run_park_wait(&inst->cell->rt->park, at, width_bytes, expected, timeout_ns, &guard);
+    return (uint32_t)run_park_wait(&inst->cell->rt->park, at, width_bytes, expected, timeout_ns,
+                                   &guard);
 }
 
-uint32_t run_op_atomic_wait32_c(void *ctx, uint32_t mem, uint64_t addr, uint32_t expected, int64_t timeout_ns)
+uint32_t run_op_atomic_wait32_c(void *ctx, uint32_t mem, uint64_t addr, uint32_t expected,
+                                int64_t timeout_ns)
 {
     return atomic_wait(ctx, mem, addr, 4, expected, timeout_ns);
 }
 
-uint32_t run_op_atomic_wait64_c(void *ctx, uint32_t mem, uint64_t addr, uint64_t expected, int64_t timeout_ns)
+uint32_t run_op_atomic_wait64_c(void *ctx, uint32_t mem, uint64_t addr, uint64_t expected,
+                                int64_t timeout_ns)
 {
     return atomic_wait(ctx, mem, addr, 8, expected, timeout_ns);
 }

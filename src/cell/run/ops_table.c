@@ -4,7 +4,8 @@
 __attribute__((noreturn)) void run_op_trap(void *ctx, uint32_t trap);
 uint32_t run_op_poll(void *ctx);
 uint32_t run_op_memory_grow(void *ctx, uint32_t mem, uint32_t delta_pages);
-void run_op_memory_copy(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_t d, uint32_t s, uint32_t n);
+void run_op_memory_copy(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_t d, uint32_t s,
+                        uint32_t n);
 void run_op_memory_fill(void *ctx, uint32_t mem, uint32_t d, uint32_t value, uint32_t n);
 void run_op_memory_init(void *ctx, uint32_t mem, uint32_t data, uint32_t d, uint32_t s, uint32_t n);
 void run_op_data_drop(void *ctx, uint32_t data);
@@ -13,11 +14,14 @@ void run_op_table_set(void *ctx, uint32_t table, uint32_t i, void *ref);
 uint32_t run_op_table_grow(void *ctx, uint32_t table, void *init, uint32_t n);
 void run_op_table_fill(void *ctx, uint32_t table, uint32_t i, void *ref, uint32_t n);
 void run_op_table_copy(void *ctx, uint32_t dst, uint32_t src, uint32_t d, uint32_t s, uint32_t n);
-void run_op_table_init(void *ctx, uint32_t table, uint32_t elem, uint32_t d, uint32_t s, uint32_t n);
+void run_op_table_init(void *ctx, uint32_t table, uint32_t elem, uint32_t d, uint32_t s,
+                       uint32_t n);
 void run_op_elem_drop(void *ctx, uint32_t elem);
 struct abi_exn *run_op_exn_new(void *ctx, const void *tag, uint32_t count);
-uint32_t run_op_atomic_wait32(void *ctx, uint32_t mem, uint64_t addr, uint32_t expected, int64_t timeout_ns);
-uint32_t run_op_atomic_wait64(void *ctx, uint32_t mem, uint64_t addr, uint64_t expected, int64_t timeout_ns);
+uint32_t run_op_atomic_wait32(void *ctx, uint32_t mem, uint64_t addr, uint32_t expected,
+                              int64_t timeout_ns);
+uint32_t run_op_atomic_wait64(void *ctx, uint32_t mem, uint64_t addr, uint64_t expected,
+                              int64_t timeout_ns);
 uint32_t run_op_atomic_notify(void *ctx, uint32_t mem, uint64_t addr, uint32_t count);
 void run_op_throw_exn(void *ctx, struct abi_exn *exn);
 void run_op_caught(void *ctx);

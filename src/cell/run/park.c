@@ -78,8 +78,9 @@ static enum run_park_result waiter_sleep(struct run_park_waiter *w, const struct
     return result;
 }
 
-enum run_park_result run_park_wait(struct run_park *p, const void *addr, uint32_t width_bytes, uint64_t expected,
-                                   int64_t timeout_ns, const struct run_park_guard *guard)
+enum run_park_result run_park_wait(struct run_park *p, const void *addr, uint32_t width_bytes,
+                                   uint64_t expected, int64_t timeout_ns,
+                                   const struct run_park_guard *guard)
 {
     struct run_park_bucket *b = bucket_of(p, addr);
     struct run_park_waiter w = {.addr = addr};

@@ -42,8 +42,9 @@ struct run_park_guard {
 
 /* Wait until run_park_notify on addr, when the width_bytes (4, 8) at addr equal expected.
  * timeout_ns: negative waits for ever. Any thread. */
-enum run_park_result run_park_wait(struct run_park *p, const void *addr, uint32_t width_bytes, uint64_t expected,
-                                   int64_t timeout_ns, const struct run_park_guard *guard);
+enum run_park_result run_park_wait(struct run_park *p, const void *addr, uint32_t width_bytes,
+                                   uint64_t expected, int64_t timeout_ns,
+                                   const struct run_park_guard *guard);
 /* Wake up to count waiters of addr; the number woken. Any thread. */
 uint32_t run_park_notify(struct run_park *p, const void *addr, uint32_t count);
 

@@ -31,11 +31,13 @@ static status_t map_code(struct program *p, struct error *err)
     if (img->code_len == 0)
         return ST_OK;
     p->code_map_bytes = img->code_len + 2 * WASM_PAGE_BYTES;
-    uint8_t *map = mmap(NULL, p->code_map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *map = mmap(NULL, p->code_map_bytes, PROT_NONE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED)
         return error_set_errno(err, errno, "no address space for code");
     p->code_map = map;
-    uint8_t *at = (uint8_t *)(((uintptr_t)map + WASM_PAGE_BYTES - 1) & ~(uintptr_t)(WASM_PAGE_BYTES - 1));
+    uint8_t *at = (uint8_t *)(((uintptr_t)map + WASM_PAGE_BYTES - 1) &
+                              ~(uintptr_t)(WASM_PAGE_BYTES - 1));
     size_t text = img->const_off, rest = img->code_len - img->const_off;
     if (text && mmap(at, text, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, p->fd,
                      (off_t)img->code_file_off) == MAP_FAILED)
@@ -53,7 +55,8 @@ static status_t check_image(const struct image *img, struct error *err)
     const struct module *m = img->module;
     if (!image_level_runs(img->options.level))
         return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "this CPU cannot run code for %s",
-                         image_level_name(img->options.level) ? image_level_name(img->options.level) : "its level");
+                         image_level_name(img->options.level) ? image_level_name(img->options.level)
+                                                              : "its level");
     bool fits = img->func_count == m->func_count && img->type_count == m->type_count &&
                 img->const_off <= img->code_len && img->const_off % WASM_PAGE_BYTES == 0 &&
                 img->code_file_off % WASM_PAGE_BYTES == 0;
@@ -65,7 +68,8 @@ static status_t check_image(const struct image *img, struct error *err)
                r->len <= m->mems[r->mem].limits.min * WASM_PAGE_BYTES - r->guest_off;
     }
     if (!fits)
-        return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "parts of the image do not fit each other");
+        return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET,
+                         "parts of the image do not fit each other");
     return ST_OK;
 }
 
@@ -91,7 +95,8 @@ static status_t make_funcs(struct program *p, struct error *err)
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for functions");
     for (uint32_t i = m->func_import_count; i < m->func_count; i++) {
         if (p->layout.func_off[i] != 0)
-            funcs[p->func_count++] = (struct program_func){.index = i, .off = p->layout.func_off[i]};
+            funcs[p->func_count++] = (struct program_func){.index = i,
+                                                           .off = p->layout.func_off[i]};
     }
     p->funcs = funcs;
     return ST_OK;
@@ -102,7 +107,8 @@ static status_t make_area(struct program *p, struct error *err)
 {
     const struct module *m = p->module;
     uint32_t defined = m->table_count - m->table_import_count;
-    uint64_t bytes = ((uint64_t)p->layout.block_bytes + 15) / 16 * 16 + MODULE_RESULTS_MAX * sizeof(union cell_value);
+    uint64_t bytes = ((uint64_t)p->layout.block_bytes + 15) / 16 * 16 +
+                     MODULE_RESULTS_MAX * sizeof(union cell_value);
     p->table_entries = arena_alloc(&p->arena, defined, sizeof(*p->table_entries));
     if (!p->table_entries)
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for tables");
@@ -156,7 +162,8 @@ static void program_free(struct program *p)
 }
 
 /* Takes fd. */
-static status_t program_from_fd(struct runtime *rt, int fd, struct program **ret_prog, struct error *err)
+static status_t program_from_fd(struct runtime *rt, int fd, struct program **ret_prog,
+                                struct error *err)
 {
     struct program *p = calloc(1, sizeof(*p));
     if (!p) {
@@ -176,7 +183,8 @@ static status_t program_from_fd(struct runtime *rt, int fd, struct program **ret
     return ST_OK;
 }
 
-status_t program_open(struct runtime *rt, const char *path, struct program **ret_prog, struct error *err)
+status_t program_open(struct runtime *rt, const char *path, struct program **ret_prog,
+                      struct error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)

@@ -25,12 +25,13 @@ struct program {
     struct image *image;
     const struct module *module;
     struct abi_layout layout;
-    const uint64_t *sigs; /* per type, never 0 */
+    const uint64_t *sigs;             /* per type, never 0 */
     const struct program_func *funcs; /* defined functions with an abi_func */
     uint32_t func_count;
-    uint64_t *table_entries; /* per defined table: entries reserved in the area; 0: its own mapping */
-    uint32_t area_bytes;     /* page-aligned: block, results, small tables */
-    uint64_t mem0_bytes;     /* initial size of an inline memory 0, else 0 */
+    uint64_t
+        *table_entries;  /* per defined table: entries reserved in the area; 0: its own mapping */
+    uint32_t area_bytes; /* page-aligned: block, results, small tables */
+    uint64_t mem0_bytes; /* initial size of an inline memory 0, else 0 */
     struct arena arena;
 };
 

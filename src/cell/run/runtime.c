@@ -68,7 +68,8 @@ void run_runtime_part(struct runtime *rt)
     pthread_mutex_unlock(&rt->lock);
 }
 
-status_t runtime_new(const struct runtime_config *config, struct runtime **ret_rt, struct error *err)
+status_t runtime_new(const struct runtime_config *config, struct runtime **ret_rt,
+                     struct error *err)
 {
     struct runtime_config defaults = {.slots_kept = 64, .interrupt_signal = SIGRTMIN + 1};
     if (!config)
@@ -76,7 +77,8 @@ status_t runtime_new(const struct runtime_config *config, struct runtime **ret_r
     struct runtime *rt = calloc(1, sizeof(*rt));
     if (!rt)
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a runtime");
-    rt->interrupt_signal = config->interrupt_signal ? config->interrupt_signal : defaults.interrupt_signal;
+    rt->interrupt_signal = config->interrupt_signal ? config->interrupt_signal
+                                                    : defaults.interrupt_signal;
     pthread_mutex_init(&rt->lock, NULL);
     run_slot_pool_init(&rt->slots, config->slots_kept);
     run_park_init(&rt->park);

@@ -5,7 +5,8 @@
 #include "program.h"
 
 static const uint64_t huge_bytes = 2ull << 20;
-static const uint64_t base_in_huge = (1ull << 20) + (512ull << 10); /* area and stack end below, memory above */
+static const uint64_t base_in_huge = (1ull << 20) +
+                                     (512ull << 10); /* area and stack end below, memory above */
 
 static uint64_t round_up(uint64_t v, uint64_t align)
 {
@@ -42,9 +43,11 @@ static void stay_small(void *from, uint64_t bytes)
         (void)!madvise(from, bytes, MADV_NOHUGEPAGE);
 }
 
-static status_t slot_map(uint64_t stack_bytes, uint64_t area_bytes, bool with_memory, struct run_slot **ret_slot)
+static status_t slot_map(uint64_t stack_bytes, uint64_t area_bytes, bool with_memory,
+                         struct run_slot **ret_slot)
 {
-    uint64_t area = round_up(area_bytes > SLOT_AREA_BYTES ? area_bytes : SLOT_AREA_BYTES, WASM_PAGE_BYTES);
+    uint64_t area = round_up(area_bytes > SLOT_AREA_BYTES ? area_bytes : SLOT_AREA_BYTES,
+                             WASM_PAGE_BYTES);
     uint64_t stack = round_up(stack_bytes, WASM_PAGE_BYTES);
     uint64_t below = area + SLOT_MIDDLE_GUARD_BYTES + (stack ? stack + SLOT_LOW_GUARD_BYTES : 0);
     uint64_t above = with_memory ? SLOT_MEMORY_BYTES : WASM_PAGE_BYTES;
@@ -52,7 +55,8 @@ static status_t slot_map(uint64_t stack_bytes, uint64_t area_bytes, bool with_me
     if (!s)
         return ST_NOMEM;
     s->map_bytes = below + above + huge_bytes;
-    s->map = mmap(NULL, s->map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    s->map = mmap(NULL, s->map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                  0);
     if (s->map == MAP_FAILED) {
         free(s);
         return ST_NOMEM;
@@ -75,7 +79,8 @@ static status_t slot_clear(struct run_slot *s)
 {
     uint64_t bytes = (uint64_t)(s->base - s->area) + s->committed_bytes;
     if (bytes > 0) {
-        void *p = mmap(s->area, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        void *p = mmap(s->area, bytes, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
         if (p == MAP_FAILED)
             return ST_NOMEM;
         uint64_t small = (uint64_t)(s->base - s->area) + SLOT_HUGE_FROM;
@@ -123,8 +128,8 @@ static status_t slot_lay(struct run_slot *s, const struct program *prog)
 }
 
 /* Take a kept slot of the right shape out of the list, best one that is laid out for prog. */
-static struct run_slot *pool_pick(struct run_slot_pool *p, const struct program *prog, uint64_t stack_bytes,
-                                  bool with_memory)
+static struct run_slot *pool_pick(struct run_slot_pool *p, const struct program *prog,
+                                  uint64_t stack_bytes, bool with_memory)
 {
     struct run_slot **found = NULL;
     for (struct run_slot **at = &p->kept; *at; at = &(*at)->next) {
@@ -145,8 +150,8 @@ static struct run_slot *pool_pick(struct run_slot_pool *p, const struct program 
     return s;
 }
 
-status_t run_slot_take(struct run_slot_pool *p, const struct program *prog, uint64_t stack_bytes, bool with_memory,
-                       struct run_slot **ret_slot, struct error *err)
+status_t run_slot_take(struct run_slot_pool *p, const struct program *prog, uint64_t stack_bytes,
+                       bool with_memory, struct run_slot **ret_slot, struct error *err)
 {
     pthread_mutex_lock(&p->lock);
     struct run_slot *s = pool_pick(p, prog, stack_bytes, with_memory);
@@ -172,7 +177,8 @@ static status_t slot_discard(struct run_slot *s)
         return ST_OK;
     uint8_t *grown = s->base + s->laid_bytes;
     uint64_t bytes = s->committed_bytes - s->laid_bytes;
-    void *at = mmap(grown, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    void *at = mmap(grown, bytes, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     if (at == MAP_FAILED)
         return ST_NOMEM;
     if (s->laid_bytes < SLOT_HUGE_FROM) {

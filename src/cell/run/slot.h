@@ -13,11 +13,12 @@
  * slots stay laid out for the program that used them last, with all their content discarded.
  * A slot in use belongs to its cell's thread; the pool is guarded by its own lock. */
 
-#define SLOT_LOW_GUARD_BYTES (16ull << 20)  /* larger than the frame of any guest function */
+#define SLOT_LOW_GUARD_BYTES (16ull << 20) /* larger than the frame of any guest function */
 #define SLOT_MIDDLE_GUARD_BYTES (1ull << 20)
-#define SLOT_AREA_BYTES (256ull << 10)      /* area of a standard slot */
+#define SLOT_AREA_BYTES (256ull << 10)           /* area of a standard slot */
 #define SLOT_MEMORY_BYTES ((8ull << 30) + 65536) /* index + offset + width never passes it */
-#define SLOT_HUGE_FROM (16ull << 20) /* memory above may use huge pages; below, an idle cell stays small */
+#define SLOT_HUGE_FROM \
+    (16ull << 20) /* memory above may use huge pages; below, an idle cell stays small */
 
 struct program;
 
@@ -27,11 +28,11 @@ struct run_slot {
     size_t map_bytes;
     uint8_t *stack_low; /* == stack_top: no stack */
     uint8_t *stack_top;
-    uint8_t *area_min;  /* lowest address that an area may have */
-    uint8_t *base;      /* B */
+    uint8_t *area_min; /* lowest address that an area may have */
+    uint8_t *base;     /* B */
     bool with_memory;
-    uint64_t program;   /* serial of the program it is laid out for; 0: none */
-    uint8_t *area;      /* start of what is readable and writable below B */
+    uint64_t program;         /* serial of the program it is laid out for; 0: none */
+    uint8_t *area;            /* start of what is readable and writable below B */
     uint64_t laid_bytes;      /* of memory 0 at the start */
     uint64_t committed_bytes; /* of memory 0 now */
 };
@@ -50,8 +51,9 @@ void run_slot_pool_done(struct run_slot_pool *p);
 /* A slot laid out for prog: stack (stack_bytes may be 0), area and the initial content of an inline
  * memory 0 are readable and writable and hold nothing of an earlier cell. with_memory: reserve room for memory 0.
  * Any thread. ST_NOMEM. */
-CHECKED status_t run_slot_take(struct run_slot_pool *p, const struct program *prog, uint64_t stack_bytes,
-                               bool with_memory, struct run_slot **ret_slot, struct error *err);
+CHECKED status_t run_slot_take(struct run_slot_pool *p, const struct program *prog,
+                               uint64_t stack_bytes, bool with_memory, struct run_slot **ret_slot,
+                               struct error *err);
 /* Discard all content and keep the slot, or unmap it when enough are kept. NULL is fine. Any thread. */
 void run_slot_give(struct run_slot_pool *p, struct run_slot *s);
 

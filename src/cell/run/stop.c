@@ -72,8 +72,8 @@ static uint64_t clock_ns(clockid_t clock)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static status_t arm(struct cell *c, clockid_t clock, enum run_timer kind, uint64_t left_ns, timer_t *ret_timer,
-                    struct error *err)
+static status_t arm(struct cell *c, clockid_t clock, enum run_timer kind, uint64_t left_ns,
+                    timer_t *ret_timer, struct error *err)
 {
     status_t st = run_thread_timer(c->rt, clock, kind, c, ret_timer, err);
     if (st != ST_OK)

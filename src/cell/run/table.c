@@ -8,17 +8,21 @@ uint64_t run_table_reserve(struct limits l, uint64_t used_max)
     return max < used_max ? max : used_max;
 }
 
-status_t run_table_init(struct run_table *t, valtype_t type, struct limits l, struct abi_entry *entries,
-                        uint64_t *used_entries, uint64_t used_max, struct error *err)
+status_t run_table_init(struct run_table *t, valtype_t type, struct limits l,
+                        struct abi_entry *entries, uint64_t *used_entries, uint64_t used_max,
+                        struct error *err)
 {
     uint64_t max = run_table_reserve(l, used_max);
     if (l.min > max || l.min > used_max - *used_entries)
-        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "table of %llu entries passes the limit of %llu",
+        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
+                         "table of %llu entries passes the limit of %llu",
                          (unsigned long long)l.min, (unsigned long long)used_max);
-    *t = (struct run_table){.used_entries = used_entries, .used_max = used_max, .type = type, .declared = l};
+    *t = (struct run_table){
+        .used_entries = used_entries, .used_max = used_max, .type = type, .declared = l};
     if (!entries && max > 0) {
         t->map_bytes = max * sizeof(struct abi_entry);
-        t->map = mmap(NULL, t->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        t->map = mmap(NULL, t->map_bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (t->map == MAP_FAILED) {
             t->map = NULL;
             return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a table");

@@ -48,9 +48,11 @@ static void make_key(void)
 static status_t ensure_alt_stack(struct run_thread *t, struct error *err)
 {
     stack_t old;
-    if (t->alt_map || (sigaltstack(NULL, &old) == 0 && !(old.ss_flags & SS_DISABLE) && old.ss_size >= alt_stack_enough))
+    if (t->alt_map || (sigaltstack(NULL, &old) == 0 && !(old.ss_flags & SS_DISABLE) &&
+                       old.ss_size >= alt_stack_enough))
         return ST_OK;
-    void *map = mmap(NULL, ALT_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *map = mmap(NULL, ALT_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                     0);
     if (map == MAP_FAILED)
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a signal stack");
     stack_t mine = {.ss_sp = map, .ss_size = ALT_STACK_BYTES};
@@ -167,7 +169,8 @@ static void on_interrupt(int sig, siginfo_t *info, void *uc)
     int saved = errno;
     if (info->si_code == SI_TIMER) {
         uintptr_t value = (uintptr_t)info->si_value.sival_ptr, kind = value & RUN_TIMER_MASK;
-        struct cell *limited = (struct cell *)(value - kind); /* lives: its call has not deleted the timer */
+        struct cell *limited =
+            (struct cell *)(value - kind); /* lives: its call has not deleted the timer */
         if (limited)
             run_stop_mark(limited, kind == RUN_TIMER_CPU ? STOP_CPU_LIMIT : STOP_WALL_LIMIT);
     }
@@ -182,7 +185,8 @@ status_t run_signals_install(struct runtime *rt, struct error *err)
     if (!atomic_compare_exchange_strong(&installed, &none, rt))
         return error_set(err, ST_EXIST, ERROR_NO_OFFSET, "this process has a runtime already");
     struct sigaction fault = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    struct sigaction interrupt = {.sa_sigaction = on_interrupt, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct sigaction interrupt = {.sa_sigaction = on_interrupt,
+                                  .sa_flags = SA_SIGINFO | SA_ONSTACK};
     sigemptyset(&fault.sa_mask);
     sigemptyset(&interrupt.sa_mask);
     if (sigaction(rt->interrupt_signal, &interrupt, &rt->old_interrupt) != 0) {

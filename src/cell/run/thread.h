@@ -13,7 +13,7 @@ struct run_thread {
     int signal;        /* interrupt signal that the timer sends; 0: not set up */
     timer_t resend;
     volatile sig_atomic_t resend_armed; /* since the last call ended */
-    void *alt_map;     /* NULL: the thread had a stack of its own */
+    void *alt_map;                      /* NULL: the thread had a stack of its own */
     stack_t old_alt;
     int tid;
 };
@@ -24,11 +24,12 @@ enum run_timer { RUN_TIMER_RESEND = 0, RUN_TIMER_CPU = 1, RUN_TIMER_WALL = 2, RU
 /* This thread's. Never NULL. */
 struct run_thread *run_thread_self(void);
 /* Prepare this thread once; freed when the thread ends. ST_NOMEM, ST_IO. */
-CHECKED status_t run_thread_setup(struct runtime *rt, struct run_thread **ret_thread, struct error *err);
+CHECKED status_t run_thread_setup(struct runtime *rt, struct run_thread **ret_thread,
+                                  struct error *err);
 /* A timer of this thread that sends rt's interrupt signal. c: NULL for RUN_TIMER_RESEND, else borrowed until
  * the timer is deleted. ST_IO. */
-CHECKED status_t run_thread_timer(struct runtime *rt, clockid_t clock, enum run_timer kind, struct cell *c,
-                                  timer_t *ret_timer, struct error *err);
+CHECKED status_t run_thread_timer(struct runtime *rt, clockid_t clock, enum run_timer kind,
+                                  struct cell *c, timer_t *ret_timer, struct error *err);
 
 /* Install and remove the process's handlers. */
 CHECKED status_t run_signals_install(struct runtime *rt, struct error *err);

@@ -28,8 +28,9 @@ static inline struct runtime *guest_runtime(void)
 
 static inline struct program *guest_program(struct runtime *rt, const uint8_t *wasm, size_t len)
 {
-    struct aot_options opt = {
-        .image = {.level = image_level_host(), .opt_level = 1}, .features = FEATURE_ALL, .threads = 1};
+    struct aot_options opt = {.image = {.level = image_level_host(), .opt_level = 1},
+                              .features = FEATURE_ALL,
+                              .threads = 1};
     struct buf file = {0};
     struct error err = {0};
     struct program *prog = NULL;
@@ -53,7 +54,8 @@ static inline void guest_start(struct guest *g, struct runtime *rt, struct progr
 {
     *g = (struct guest){.rt = rt, .prog = prog};
     guest_need(cell_new(rt, limits, &g->cell, &g->err), "cell", &g->err);
-    guest_need(cell_instantiate(g->cell, prog, host, host ? 1 : 0, NULL, &g->inst, &g->err), "instantiate", &g->err);
+    guest_need(cell_instantiate(g->cell, prog, host, host ? 1 : 0, NULL, &g->inst, &g->err),
+               "instantiate", &g->err);
 }
 
 static inline struct extern_val guest_export(struct instance *inst, const char *name)
@@ -71,7 +73,8 @@ static inline status_t guest_call(struct guest *g, const char *name, union cell_
 }
 
 /* A call with one i32 parameter; the first result as i32. */
-static inline status_t guest_call_i32(struct guest *g, const char *name, int32_t arg, int32_t *ret_value)
+static inline status_t guest_call_i32(struct guest *g, const char *name, int32_t arg,
+                                      int32_t *ret_value)
 {
     union cell_value io[4] = {{.i32 = arg}};
     status_t st = guest_call(g, name, io);

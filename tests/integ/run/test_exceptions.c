@@ -23,7 +23,8 @@ static int32_t plain_ping(void *ctx, void *env, int32_t value)
     return value + 1;
 }
 
-static const struct host_func plain_funcs[] = {{"ping", "i:i", (void *)plain_ping}, {NULL, NULL, NULL}};
+static const struct host_func plain_funcs[] = {{"ping", "i:i", (void *)plain_ping},
+                                               {NULL, NULL, NULL}};
 static const struct host_module plain_host = {.name = "h", .funcs = plain_funcs};
 
 static struct runtime *rt;
@@ -42,7 +43,8 @@ static void start_both(struct guest *t, struct guest *c)
     guest_start(t, rt, thrower_program, &host, NULL);
     *c = *t;
     r.arg = t->inst;
-    guest_need(cell_instantiate(t->cell, catcher_program, NULL, 0, &r, &c->inst, &c->err), "catcher", &c->err);
+    guest_need(cell_instantiate(t->cell, catcher_program, NULL, 0, &r, &c->inst, &c->err),
+               "catcher", &c->err);
 }
 
 static void an_exception_is_caught_with_its_values(void)

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -38,22 +39,23 @@ static struct program *prog;
 struct stopper {
     struct cell *cell;
     enum stop_reason reason;
-    useconds_t after_us;
+    int after_yields;
 };
 
 static void *stop_after(void *arg)
 {
     const struct stopper *s = arg;
-    usleep(s->after_us);
+    for (int i = 0; i < s->after_yields; i++)
+        sched_yield();
     cell_stop(s->cell, s->reason);
     return NULL;
 }
 
 /* Call name while another thread stops the cell. */
-static void check_stopped(struct guest *g, const char *name, useconds_t after_us)
+static void check_stopped(struct guest *g, const char *name, int after_yields)
 {
     pthread_t thread;
-    struct stopper s = {g->cell, STOP_REQUEST, after_us};
+    struct stopper s = {g->cell, STOP_REQUEST, after_yields};
     union cell_value io[1] = {{.i32 = 0}};
     CHECK_EQ(pthread_create(&thread, NULL, stop_after, &s), 0);
     CHECK_EQ(guest_call(g, name, io), ST_STOPPED);
@@ -64,7 +66,8 @@ static void check_stopped(struct guest *g, const char *name, useconds_t after_us
 
 static void a_loop_is_stopped_whatever_it_does(void)
 {
-    static const char *const names[] = {"spin", "spin_call", "spin_memory", "spin_fill", "spin_recursive"};
+    static const char *const names[] = {"spin", "spin_call", "spin_memory", "spin_fill",
+                                        "spin_recursive"};
     struct guest g;
     guest_start(&g, rt, prog, &host, NULL);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -86,8 +89,8 @@ static void a_blocking_host_call_is_interrupted_however_late_it_began(void)
     CHECK_EQ(pipe(pipe_fd), 0);
     guest_start(&g, rt, prog, &host, NULL);
     env.read_fd = pipe_fd[0];
-    for (useconds_t after_us = 0; after_us < 400; after_us += 2)
-        check_stopped(&g, "spin_call", after_us);
+    for (int after_yields = 0; after_yields < 400; after_yields += 2)
+        check_stopped(&g, "spin_call", after_yields);
     env.read_fd = -1;
     cell_free(g.cell);
     close(pipe_fd[0]);

@@ -21,7 +21,8 @@ static void start_sharing(struct guest *g, struct instance *owner)
     struct import_resolver r = {resolve, owner};
     *g = (struct guest){.rt = rt, .prog = program_of_import};
     guest_need(cell_new(rt, NULL, &g->cell, &g->err), "cell", &g->err);
-    guest_need(cell_instantiate(g->cell, g->prog, NULL, 0, &r, &g->inst, &g->err), "instantiate", &g->err);
+    guest_need(cell_instantiate(g->cell, g->prog, NULL, 0, &r, &g->inst, &g->err), "instantiate",
+               &g->err);
 }
 
 struct worker {

@@ -23,7 +23,8 @@ static struct program *prog;
 static struct guest g;
 
 /* One call, which has to trap; the cell stays usable. */
-static void check_trap(const char *name, const union cell_value *args, uint32_t count, enum abi_trap trap)
+static void check_trap(const char *name, const union cell_value *args, uint32_t count,
+                       enum abi_trap trap)
 {
     union cell_value io[4] = {{.u64 = 0}};
     for (uint32_t i = 0; i < count; i++)
@@ -58,7 +59,8 @@ static void accesses_out_of_bounds_trap_at_every_distance(void)
     check_trap("load", (union cell_value[]){{.i32 = 1}}, 1, TRAP_MEMORY_BOUNDS);
     check_trap("load", (union cell_value[]){{.i32 = INT32_MAX}}, 1, TRAP_MEMORY_BOUNDS);
     CHECK_EQ(guest_call(&g, "load", io), ST_TRAP);
-    check_trap("copy", (union cell_value[]){{.i32 = 0}, {.i32 = 65530}, {.i32 = 7}}, 3, TRAP_MEMORY_BOUNDS);
+    check_trap("copy", (union cell_value[]){{.i32 = 0}, {.i32 = 65530}, {.i32 = 7}}, 3,
+               TRAP_MEMORY_BOUNDS);
     check_trap("fill", (union cell_value[]){{.i32 = 65536}, {.i32 = 1}}, 2, TRAP_MEMORY_BOUNDS);
     check_trap("table_get", (union cell_value[]){{.i32 = 4}}, 1, TRAP_TABLE_BOUNDS);
     check_works();
@@ -89,8 +91,8 @@ static void unbounded_recursion_is_a_trap_wherever_the_stack_ends(void)
 
 static bool frame_is(const struct frame *f, const char *name)
 {
-    return f->program == prog && f->name.len == strlen(name) && memcmp(f->name.bytes, name, f->name.len) == 0 &&
-           f->wasm_off != 0;
+    return f->program == prog && f->name.len == strlen(name) &&
+           memcmp(f->name.bytes, name, f->name.len) == 0 && f->wasm_off != 0;
 }
 
 static void a_back_trace_names_the_frames_innermost_first(void)

@@ -12,7 +12,8 @@ static inline struct program *program_make_bare(struct runtime *rt, const uint8_
     struct module *m = NULL;
     struct program *prog = NULL;
     struct buf head = {0}, file = {0};
-    if (module_decode(wasm, len, FEATURE_ALL, &m, &err) != ST_OK || image_head_make(m, false, &head) != ST_OK) {
+    if (module_decode(wasm, len, FEATURE_ALL, &m, &err) != ST_OK ||
+        image_head_make(m, false, &head) != ST_OK) {
         fprintf(stderr, "module: %s\n", err.text);
         exit(1);
     }
@@ -32,7 +33,8 @@ static inline struct program *program_make_bare(struct runtime *rt, const uint8_
         .type_count = m->type_count,
         .features = FEATURE_ALL,
     };
-    if (image_encode(&img, &file, &err) != ST_OK || program_load(rt, file.data, file.len, &prog, &err) != ST_OK) {
+    if (image_encode(&img, &file, &err) != ST_OK ||
+        program_load(rt, file.data, file.len, &prog, &err) != ST_OK) {
         fprintf(stderr, "program: %s\n", err.text);
         exit(1);
     }

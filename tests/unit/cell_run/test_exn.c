@@ -62,6 +62,24 @@ static void values_of_live_exceptions_keep_others(void)
     run_exns_done(&x);
 }
 
+static void a_long_chain_is_collected_in_time(void)
+{
+    struct run_exns x = {0};
+    struct words w = {{0}};
+    struct run_exn_roots roots = {visit, &w};
+    for (int i = 0; i < 200000; i++) {
+        struct abi_exn *e = run_exn_new(&x, &w, 1, &roots);
+        e->values[0].ref = w.at[0];
+        w.at[0] = e;
+    }
+    run_exn_collect(&x, &roots);
+    CHECK_EQ(x.count, 200000);
+    w.at[0] = NULL;
+    run_exn_collect(&x, &roots);
+    CHECK_EQ(x.count, 0);
+    run_exns_done(&x);
+}
+
 static void allocation_collects_by_itself(void)
 {
     struct run_exns x = {0};
@@ -99,6 +117,7 @@ int main(void)
     RUN(what_nothing_points_to_is_freed);
     RUN(a_pointer_into_or_just_past_an_exception_keeps_it);
     RUN(values_of_live_exceptions_keep_others);
+    RUN(a_long_chain_is_collected_in_time);
     RUN(allocation_collects_by_itself);
     RUN(live_exceptions_are_bounded);
     return CHECK_DONE();

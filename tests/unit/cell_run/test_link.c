@@ -51,16 +51,20 @@ static int32_t host_log(void *ctx, void *env, int32_t a, int64_t b, double c)
     return a;
 }
 
-static const struct host_func log_funcs[] = {{"log", "iIF:i", (void *)host_log}, {NULL, NULL, NULL}};
-static const struct host_func wrong_funcs[] = {{"log", "iIf:i", (void *)host_log}, {NULL, NULL, NULL}};
+static const struct host_func log_funcs[] = {{"log", "iIF:i", (void *)host_log},
+                                             {NULL, NULL, NULL}};
+static const struct host_func wrong_funcs[] = {{"log", "iIf:i", (void *)host_log},
+                                               {NULL, NULL, NULL}};
 
-static status_t instantiate(struct fixture *f, const uint8_t *wasm, size_t len, const struct host_func *funcs,
-                            struct instance **ret_inst, struct error *err)
+static status_t instantiate(struct fixture *f, const uint8_t *wasm, size_t len,
+                            const struct host_func *funcs, struct instance **ret_inst,
+                            struct error *err)
 {
     struct host_module host = {.name = "h", .funcs = funcs};
     struct import_resolver r = {resolve, f};
     struct program *p = make(f, wasm, len);
-    status_t st = cell_instantiate(f->cell, p, funcs ? &host : NULL, funcs ? 1 : 0, &r, ret_inst, err);
+    status_t st = cell_instantiate(f->cell, p, funcs ? &host : NULL, funcs ? 1 : 0, &r, ret_inst,
+                                   err);
     program_unref(p);
     return st;
 }
@@ -75,7 +79,8 @@ static struct extern_val export_of(struct instance *inst, const char *name)
 static void exports_describe_what_the_module_defines(void)
 {
     struct fixture f = begin();
-    struct extern_val g = export_of(f.a, "g"), t = export_of(f.a, "t"), m = export_of(f.a, "m"), none;
+    struct extern_val g = export_of(f.a, "g"), t = export_of(f.a, "t"), m = export_of(f.a, "m"),
+                      none;
     CHECK_EQ(((union cell_value *)g.ptr)->i32, 7);
     CHECK_EQ(g.type, VT_I32);
     CHECK_EQ(((struct abi_table *)t.ptr)->count, 4);
@@ -93,7 +98,8 @@ static void element_segments_fill_tables_with_callable_entries(void)
     struct abi_entry *e = ((struct abi_table *)export_of(f.a, "t").ptr)->entries;
     struct abi_func *func = export_of(f.a, "f").ptr;
     CHECK(e[0].ref == NULL && e[0].code == NULL);
-    CHECK(e[1].ref == func && e[1].code == func->code && e[1].ctx == func->ctx && e[1].sig == func->sig);
+    CHECK(e[1].ref == func && e[1].code == func->code && e[1].ctx == func->ctx &&
+          e[1].sig == func->sig);
     CHECK(e[2].ref == NULL);
     end(&f);
 }
@@ -136,17 +142,22 @@ static void a_failed_link_says_both_types(void)
     struct instance *b = NULL;
     struct error err = {0};
     CHECK_EQ(instantiate(&f, importer, sizeof(importer), wrong_funcs, &b, &err), ST_LINK);
-    CHECK_STR(err.text, "incompatible import type: \"h\" \"log\" wants func [i32 i64 f64] -> [i32], found host func iIf:i");
+    CHECK_STR(err.text, "incompatible import type: \"h\" \"log\" wants func [i32 i64 f64] -> "
+                        "[i32], found host func iIf:i");
     CHECK_EQ(instantiate(&f, importer, sizeof(importer), NULL, &b, &err), ST_LINK);
     CHECK_STR(err.text, "unknown import: \"h\" \"log\" wants func [i32 i64 f64] -> [i32]");
     CHECK_EQ(instantiate(&f, wants_global, sizeof(wants_global), NULL, &b, &err), ST_LINK);
-    CHECK_STR(err.text, "incompatible import type: \"a\" \"gm\" wants global i64, found global mut i64");
+    CHECK_STR(err.text,
+              "incompatible import type: \"a\" \"gm\" wants global i64, found global mut i64");
     CHECK_EQ(instantiate(&f, wants_memory, sizeof(wants_memory), NULL, &b, &err), ST_LINK);
     CHECK_STR(err.text, "incompatible import type: \"a\" \"m\" wants memory 2, found memory 1..3");
     CHECK_EQ(instantiate(&f, wants_max, sizeof(wants_max), NULL, &b, &err), ST_LINK);
-    CHECK_STR(err.text, "incompatible import type: \"a\" \"t\" wants table funcref 1..7, found table funcref 4..8");
+    CHECK_STR(
+        err.text,
+        "incompatible import type: \"a\" \"t\" wants table funcref 1..7, found table funcref 4..8");
     CHECK_EQ(instantiate(&f, wants_func, sizeof(wants_func), NULL, &b, &err), ST_LINK);
-    CHECK_STR(err.text, "incompatible import type: \"a\" \"f\" wants func [i32 f32] -> [i64], found func [i32] -> [i32]");
+    CHECK_STR(err.text, "incompatible import type: \"a\" \"f\" wants func [i32 f32] -> [i64], "
+                        "found func [i32] -> [i32]");
     CHECK(b == NULL);
     end(&f);
 }
@@ -210,6 +221,21 @@ static void memory_of_a_freed_cell_comes_back_as_the_module_has_it(void)
     end(&f);
 }
 
+static void what_another_cell_owns_is_refused(void)
+{
+    struct fixture f = begin(), other = f;
+    struct instance *b = NULL;
+    struct error err = {0};
+    CHECK_EQ(cell_new(f.rt, NULL, &other.cell, &err), ST_OK);
+    CHECK_EQ(instantiate(&other, importer, sizeof(importer), log_funcs, &b, &err), ST_LINK);
+    CHECK_STR(err.text, "incompatible import type: \"a\" \"f\" wants func [i32] -> [i32], found "
+                        "one of another cell");
+    CHECK_EQ(instantiate(&other, late_trap, sizeof(late_trap), NULL, &b, &err), ST_LINK);
+    CHECK(strstr(err.text, "another cell") != NULL);
+    cell_free(other.cell);
+    end(&f);
+}
+
 static void host_ranges_stay_inside_the_memory(void)
 {
     struct fixture f = begin();
@@ -243,6 +269,7 @@ int main(void)
     RUN(a_segment_out_of_bounds_traps_after_the_earlier_ones_were_applied);
     RUN(limits_of_the_cell_bound_memories_and_tables);
     RUN(memory_of_a_freed_cell_comes_back_as_the_module_has_it);
+    RUN(what_another_cell_owns_is_refused);
     RUN(host_ranges_stay_inside_the_memory);
     RUN(a_second_runtime_is_refused);
     return CHECK_DONE();

@@ -1,8 +1,8 @@
 #include "slot.h"
 
-#include "program.h"
 #include "check.h"
 #include "modules.h"
+#include "program.h"
 #include "program_make.h"
 
 enum { STACK_BYTES = 1 << 20 };

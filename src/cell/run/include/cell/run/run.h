@@ -16,13 +16,14 @@ struct instance;
 /* ---- runtime ---- */
 
 struct runtime_config {
-    uint32_t slots_kept;     /* address-space slots kept mapped for reuse; default 64 */
-    int interrupt_signal;    /* real-time signal that interrupts blocking host calls; default SIGRTMIN+1 */
+    uint32_t slots_kept; /* address-space slots kept mapped for reuse; default 64 */
+    int interrupt_signal; /* real-time signal that interrupts blocking host calls; default SIGRTMIN+1 */
 };
 /* Install the SIGSEGV and SIGBUS handlers and the interrupt signal's. One runtime per process:
  * ST_EXIST for a second. config may be NULL. Faults outside image code and cells' memory go to the handler that
  * was there before. */
-CHECKED status_t runtime_new(const struct runtime_config *config, struct runtime **ret_rt, struct error *err);
+CHECKED status_t runtime_new(const struct runtime_config *config, struct runtime **ret_rt,
+                             struct error *err);
 /* All cells and programs must be gone. Puts the former handlers back. */
 void runtime_free(struct runtime *rt);
 
@@ -42,18 +43,18 @@ const struct image *program_image(const struct program *p);
 /* ---- cell ---- */
 
 struct cell_limits {
-    uint64_t memory_bytes; /* all memories together; default 4 GiB per memory */
-    uint64_t stack_bytes;  /* native stack; default 8 MiB, at least 64 KiB */
+    uint64_t memory_bytes;  /* all memories together; default 4 GiB per memory */
+    uint64_t stack_bytes;   /* native stack; default 8 MiB, at least 64 KiB */
     uint64_t table_entries; /* all tables together; default MODULE_TABLE_ENTRIES_MAX */
-    uint64_t cpu_ns;       /* 0: none */
-    uint64_t wall_ns;      /* 0: none */
-    uint32_t threads;      /* default 1024; used by the threads mechanism */
+    uint64_t cpu_ns;        /* 0: none */
+    uint64_t wall_ns;       /* 0: none */
+    uint32_t threads;       /* default 1024; used by the threads mechanism */
 };
 void cell_limits_default(struct cell_limits *l);
 
 /* limits may be NULL. ST_NOMEM when address space or memory ran out. */
-CHECKED status_t cell_new(struct runtime *rt, const struct cell_limits *limits, struct cell **ret_cell,
-                          struct error *err);
+CHECKED status_t cell_new(struct runtime *rt, const struct cell_limits *limits,
+                          struct cell **ret_cell, struct error *err);
 /* Must not be running. Frees its instances. */
 void cell_free(struct cell *c);
 
@@ -77,11 +78,12 @@ struct host_module {
 /* What an import resolves to, for hosts that need more than functions (test runners). */
 struct extern_val {
     enum extern_kind kind;
-    void *ptr; /* struct abi_func *, struct abi_table *, struct abi_mem *, union cell_value * (global), or a tag's identity */
+    void *
+        ptr; /* struct abi_func *, struct abi_table *, struct abi_mem *, union cell_value * (global), or a tag's identity */
     const struct functype *func_type; /* functions and tags */
     valtype_t type;                   /* table, global */
     bool mutable_;
-    struct limits limits;             /* table, memory: as declared; the present size stands behind ptr */
+    struct limits limits; /* table, memory: as declared; the present size stands behind ptr */
 };
 struct import_resolver {
     /* ST_NOTFOUND to try the host modules next. */
@@ -93,8 +95,9 @@ struct import_resolver {
  * _start (see instance_start). hosts: array of host_count, borrowed for the cell's life. resolver may be NULL.
  * ST_LINK names the import and both types; ST_LIMIT; ST_NOMEM; ST_TRAP for a segment out of bounds
  * (cell_trap tells; earlier segments stay applied, as the specification has it). */
-CHECKED status_t cell_instantiate(struct cell *c, struct program *prog, const struct host_module *hosts,
-                                  uint32_t host_count, const struct import_resolver *resolver,
+CHECKED status_t cell_instantiate(struct cell *c, struct program *prog,
+                                  const struct host_module *hosts, uint32_t host_count,
+                                  const struct import_resolver *resolver,
                                   struct instance **ret_inst, struct error *err);
 /* Call the module's start function if it has one. As cell_call. */
 CHECKED status_t instance_start(struct instance *inst, struct error *err);
@@ -109,18 +112,28 @@ CHECKED status_t cell_host_func(struct cell *c, const struct functype *type, voi
                                 struct extern_val *ret_val);
 CHECKED status_t cell_host_global(struct cell *c, valtype_t type, bool mutable_, union cell_value v,
                                   struct extern_val *ret_val);
-CHECKED status_t cell_host_table(struct cell *c, valtype_t type, struct limits l, struct extern_val *ret_val);
+CHECKED status_t cell_host_table(struct cell *c, valtype_t type, struct limits l,
+                                 struct extern_val *ret_val);
 CHECKED status_t cell_host_mem(struct cell *c, struct limits l, struct extern_val *ret_val);
-CHECKED status_t cell_host_tag(struct cell *c, const struct functype *type, struct extern_val *ret_val);
+CHECKED status_t cell_host_tag(struct cell *c, const struct functype *type,
+                               struct extern_val *ret_val);
 
 /* ---- running ---- */
 
 /* Call a guest function on the cell's stack and wait until it leaves.
  * io: parameters in, results out; at least max(parameters, results) slots. Not from inside a host function.
  * ST_OK; ST_TRAP (cell_trap, cell_backtrace); ST_EXIT (cell_exit_code); ST_EXCEPTION; ST_STOPPED (cell_stop_reason). */
-CHECKED status_t cell_call(struct cell *c, const struct abi_func *f, union cell_value *io, struct error *err);
+CHECKED status_t cell_call(struct cell *c, const struct abi_func *f, union cell_value *io,
+                           struct error *err);
 
-enum stop_reason { STOP_NONE = 0, STOP_REQUEST, STOP_CPU_LIMIT, STOP_WALL_LIMIT, STOP_OUTPUT_LIMIT, STOP_INTERRUPT };
+enum stop_reason {
+    STOP_NONE = 0,
+    STOP_REQUEST,
+    STOP_CPU_LIMIT,
+    STOP_WALL_LIMIT,
+    STOP_OUTPUT_LIMIT,
+    STOP_INTERRUPT
+};
 
 /* Ask a running cell to leave at its next poll; interrupts a blocking host call. Any thread; async-signal-safe.
  * A cell that is not running leaves at once when it is next called. */
