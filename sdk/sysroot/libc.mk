@@ -23,8 +23,14 @@ musl_picked := \
   unistd/posix_close stat/futimesat legacy/getpagesize legacy/err legacy/ftw \
   temp/mkdtemp temp/mkostemp temp/mkostemps temp/mkstemp temp/mkstemps temp/mktemp \
   signal/sigaddset signal/sigandset signal/sigdelset signal/sigemptyset signal/sigfillset signal/sigisemptyset \
-  signal/sigismember signal/sigorset signal/psignal signal/psiginfo network/gai_strerror network/hstrerror \
+  signal/sighold signal/sigignore signal/sigrelse signal/sigset signal/sigismember signal/sigorset signal/psignal signal/psiginfo network/gai_strerror network/hstrerror \
+  network/inet_legacy network/ether ipc/ftok unistd/ctermid legacy/futimes legacy/lutimes legacy/utmpx \
+  termios/cfgetospeed termios/cfsetospeed termios/cfmakeraw \
   internal/defsysinfo internal/floatscan internal/intscan internal/libc internal/shgetc
+
+# Descriptions of processes that cannot be started can still be made.
+musl_picked += $(patsubst $(m)/%.c,%,$(wildcard $(m)/process/posix_spawnattr_*.c \
+  $(m)/process/posix_spawn_file_actions_*.c))
 
 musl_threads_common := \
   default_attr pthread_attr_destroy pthread_attr_get pthread_attr_init pthread_attr_setdetachstate \

@@ -54,10 +54,15 @@ sed -i 's/) __attribute__((__weak__));/);/' "$l/include/wasi/libc-find-relpath.h
 sed -i -e 's/S_IFDIR;/S_IFDIR | 0755;/' -e 's/S_IFREG;/S_IFREG | 0644;/' -e 's/S_IFLNK;/S_IFLNK | 0777;/' \
     -e 's/S_IFCHR;/S_IFCHR | 0620;/' -e 's/S_IFSOCK;/S_IFSOCK | 0755;/' \
     "$l/libc-bottom-half/cloudlibc/src/libc/sys/stat/stat_impl.h"
+# Accepted and without effect here (libc/user.c), refused there.
+sed -i -e 's/^int \(f\{0,1\}chmod\|fchmodat\)(/int __unused_\1(/' "$l/libc-bottom-half/sources/posix.c"
 
 top=$(tar -tJf "$downloads/$llvm_file" 2>/dev/null | head -n 1 | cut -d/ -f1)
 tar -xJf "$downloads/$llvm_file" --strip-components=1 -C "$src" \
     "$top/libcxx/include" "$top/libcxx/src" "$top/libcxx/vendor" "$top/libcxxabi/include" "$top/libcxxabi/src" \
-    "$top/libunwind/include" "$top/libunwind/src" "$top/libc/src/__support" "$top/libc/hdr" "$top/libc/include"
+    "$top/libunwind/include" "$top/libunwind/src" "$top/LICENSE.TXT"
+mkdir -p "$src/licenses"
+cp "$wasi/wasi/LICENSE" "$src/licenses/wasi-libc"
+cp "$src/LICENSE.TXT" "$src/licenses/llvm"
 rm -rf "$src/old" "$src/wheel" "$src/upstream"
 touch "$src/.unpacked"

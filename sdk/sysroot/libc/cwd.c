@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <wasi/libc-find-relpath.h>
 #include "libc.h"
 #include "lock.h"
-#include <wasi/libc-find-relpath.h>
 
 static char *cwd; /* absolute, without a slash at its end but for the root; guarded by lock */
 #ifdef _REENTRANT
@@ -50,19 +50,24 @@ static void normalise(char *path)
     *out = '\0';
 }
 
-/* The current directory, found at first use. Call with the lock held. */
+/* The current directory, found at first use. A grant may have a relative name, which is one below the root.
+ * Call with the lock held. */
 static const char *cwd_locked(void)
 {
     const char *pwd;
+    size_t n;
 
     if (cwd)
         return cwd;
     pwd = getenv("PWD");
-    if (!pwd || pwd[0] != '/' || strlen(pwd) >= PATH_MAX)
+    n = pwd ? strlen(pwd) : 0;
+    if (n == 0 || n >= PATH_MAX)
         return "/";
-    cwd = strdup(pwd);
+    cwd = malloc(n + 2);
     if (!cwd)
         return "/";
+    cwd[0] = '/';
+    memcpy(cwd + 1, pwd, n + 1);
     normalise(cwd);
     return cwd;
 }
@@ -94,14 +99,8 @@ static char *absolute(const char *path)
     return out;
 }
 
-/* ".." that leaves a grant is refused by the host, although another grant may hold what is meant: take such steps
- * out here when the path has them at its start, where no symbolic link can be behind. */
-static void join_parents(char *path, size_t cwd_len)
-{
-    if (path[0] == '/' && cwd_len && strncmp(path + cwd_len, "/..", 3) == 0)
-        normalise(path);
-}
-
+/* Split a path into a granted directory and what is below it. ".." at its start is taken out here, where it means
+ * the current directory: the host would refuse a step out of one grant, although another may hold what is meant. */
 int __wasilibc_find_relpath_alloc(const char *path, const char **ret_prefix, char **relative,
                                   size_t *relative_len, int can_realloc)
 {
@@ -115,8 +114,8 @@ int __wasilibc_find_relpath_alloc(const char *path, const char **ret_prefix, cha
         errno = ENOMEM;
         return -1;
     }
-    if (path[0] != '/')
-        join_parents(abs, strlen(abs) - strlen(path) - (size_t)(path[0] != '\0'));
+    if (path[0] == '.' && path[1] == '.')
+        normalise(abs);
     fd = __wasilibc_find_abspath(abs, ret_prefix, &rel);
     if (fd == -1) {
         free(abs);

@@ -163,16 +163,6 @@ int sched_setaffinity(pid_t pid, size_t size, const cpu_set_t *set)
     return 0;
 }
 
-int get_nprocs(void)
-{
-    return 1;
-}
-
-int get_nprocs_conf(void)
-{
-    return 1;
-}
-
 int getloadavg(double *ret_load, int n)
 {
     (void)ret_load;

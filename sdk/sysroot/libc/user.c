@@ -199,3 +199,76 @@ int fchown(int fd, uid_t owner, gid_t group_id)
         return -1;
     return only_zero(owner) ? -1 : only_zero(group_id);
 }
+
+int fchownat(int dir, const char *path, uid_t owner, gid_t group_id, int flags)
+{
+    struct stat st;
+
+    if (fstatat(dir, path, &st, flags & AT_SYMLINK_NOFOLLOW) != 0)
+        return -1;
+    return only_zero(owner) ? -1 : only_zero(group_id);
+}
+
+int getresuid(uid_t *ret_real, uid_t *ret_effective, uid_t *ret_saved)
+{
+    *ret_real = 0;
+    *ret_effective = 0;
+    *ret_saved = 0;
+    return 0;
+}
+
+int getresgid(gid_t *ret_real, gid_t *ret_effective, gid_t *ret_saved)
+{
+    return getresuid(ret_real, ret_effective, ret_saved);
+}
+
+int setresuid(uid_t real, uid_t effective, uid_t saved)
+{
+    return setreuid(real, effective) != 0 ? -1 : only_zero(saved);
+}
+
+int setresgid(gid_t real, gid_t effective, gid_t saved)
+{
+    return setregid(real, effective) != 0 ? -1 : only_zero(saved);
+}
+
+int getgrgid_r(gid_t id, struct group *ret_group, char *buf, size_t size, struct group **ret_found)
+{
+    (void)buf;
+    (void)size;
+    *ret_found = NULL;
+    if (id == 0) {
+        *ret_group = *the_group();
+        *ret_found = ret_group;
+    }
+    return 0;
+}
+
+int getgrnam_r(const char *name, struct group *ret_group, char *buf, size_t size, struct group **ret_found)
+{
+    return getgrgid_r(strcmp(name, user_name) == 0 ? 0 : 1, ret_group, buf, size, ret_found);
+}
+
+void setgrent(void)
+{
+}
+
+void endgrent(void)
+{
+}
+
+struct group *getgrent(void)
+{
+    return NULL;
+}
+
+int initgroups(const char *name, gid_t id)
+{
+    (void)name;
+    return only_zero(id);
+}
+
+int setgroups(size_t count, const gid_t *list)
+{
+    return count == 0 ? 0 : only_zero(list[0]);
+}

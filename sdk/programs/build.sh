@@ -1,0 +1,96 @@
+#!/bin/sh
+# build.sh           fetch and build the real programs, natively and for cells, unless that is done
+# build.sh --path    print the folder that has or will have native/ and wasm/ with sqlite3, lua and jsonnet
+# The sources are compiled unchanged, with their own makefiles; both builds use clang 19 and the same flags.
+set -eu
+here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+sdk=$(dirname "$here")
+# shellcheck source=../fetch.sh
+. "$sdk/fetch.sh"
+# shellcheck source=pins
+. "$here/pins"
+
+sysroot=$("$sdk/sysroot/build.sh" --path)
+sysroot=$(readlink -f "$sysroot")
+key=$({ cat "$here/pins" "$here/build.sh" "$sdk/cloudskin-cc"; basename "$sysroot"; } | sha256sum | cut -c1-16)
+programs=$cloudskin_deps/programs-$key
+if [ "${1:-}" = --path ]; then
+    echo "$programs"
+    exit
+fi
+[ -f "$programs/.complete" ] && exit 0
+for tool in clang-19 clang++-19 llvm-ar-19 make tclsh xz flock; do
+    command -v $tool >/dev/null || {
+        echo "programs: $tool is missing" >&2
+        exit 1
+    }
+done
+exec 9>"$cloudskin_deps/programs.lock"
+flock 9
+[ -f "$programs/.complete" ] && exit 0
+
+fetch_debian bookworm sqlite3 "$sqlite_file" "$sqlite_sha256"
+fetch_debian bookworm lua5.4 "$lua_file" "$lua_sha256"
+fetch_debian bookworm jsonnet "$jsonnet_file" "$jsonnet_sha256"
+
+echo "programs: building sqlite3, lua and jsonnet, natively and for cells (some minutes, once)"
+work=$programs.work
+rm -rf "$work"
+mkdir -p "$work/out/native" "$work/out/wasm"
+flags="-O2 -ffp-contract=off"
+
+unpack() { # unpack FILE DIRECTORY
+    mkdir -p "$2"
+    tar -xf "$cloudskin_downloads/$1" --strip-components=1 -C "$2"
+}
+
+quietly() {
+    "$@" >"$work/log" 2>&1 || {
+        tail -n 40 "$work/log" >&2
+        echo "programs: failed: $*" >&2
+        exit 1
+    }
+}
+
+# The amalgamation is made by the source tree's own makefile; it is the same file for both.
+build_sqlite() {
+    unpack "$sqlite_file" "$work/sqlite"
+    cd "$work/sqlite"
+    quietly ./configure --disable-tcl --disable-readline
+    quietly make sqlite3.c shell.c
+    quietly clang-19 $flags shell.c sqlite3.c -o "$work/out/native/sqlite3" -lm
+    quietly "$sdk/cloudskin-cc" $flags shell.c sqlite3.c -o "$work/out/wasm/sqlite3.wasm" -lm
+}
+
+build_lua() {
+    unpack "$lua_file" "$work/lua-native"
+    unpack "$lua_file" "$work/lua-wasm"
+    quietly make -C "$work/lua-native/src" posix CC="clang-19 -std=gnu99" MYCFLAGS="$flags" AR="llvm-ar-19 rcu" \
+        RANLIB=llvm-ranlib-19
+    quietly make -C "$work/lua-wasm/src" posix CC="$sdk/cloudskin-cc -std=gnu99" MYCFLAGS="$flags" \
+        AR="llvm-ar-19 rcu" RANLIB=llvm-ranlib-19
+    cp "$work/lua-native/src/lua" "$work/out/native/lua"
+    cp "$work/lua-wasm/src/lua" "$work/out/wasm/lua.wasm"
+}
+
+build_jsonnet() {
+    for kind in native wasm; do
+        unpack "$jsonnet_file" "$work/jsonnet-$kind"
+    done
+    quietly make -C "$work/jsonnet-native" -j"$(nproc)" jsonnet OPT="$flags" CC=clang-19 CXX=clang++-19
+    quietly make -C "$work/jsonnet-wasm" -j"$(nproc)" jsonnet OPT="$flags -fno-PIC" CC=clang-19 \
+        CXX="$sdk/cloudskin-c++"
+    cp "$work/jsonnet-native/jsonnet" "$work/out/native/jsonnet"
+    cp "$work/jsonnet-wasm/jsonnet" "$work/out/wasm/jsonnet.wasm"
+}
+
+(build_sqlite)
+(build_lua)
+(build_jsonnet)
+for file in "$work/out/wasm"/*.wasm; do
+    echo "programs: $(basename "$file"): $(wc -c <"$file") bytes of wasm"
+done
+touch "$work/out/.complete"
+rm -rf "$programs"
+mv "$work/out" "$programs"
+rm -rf "$work"

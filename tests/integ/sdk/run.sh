@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Guest programs compiled with cloudskin-cc and cloudskin-c++: run as cells they print what their native builds
+# print, or what NAME.expected says. Where Node is installed it runs them too, as an engine that is not ours.
+. "$E2E/../../e2e/lib.sh"
+guest=$(cd "$E2E/guest" && pwd)
+engines=${ENGINES:-cell}
+[ -z "${ENGINES:-}" ] && command -v node >/dev/null && engines="cell node"
+native_flags="-O2 -ffp-contract=off -w"
+
+run_cell() {
+    cloudskin run --dir .:/data "$@"
+}
+run_node() {
+    node --no-warnings "$E2E/node.mjs" . "$@"
+}
+
+# same ENGINE WASM EXPECTED CODE ARGUMENT...: same output and exit code?
+same() {
+    local engine=$1 wasm=$2 want=$3 code=$4 got
+    shift 4
+    (cd run && "run_$engine" "../$wasm" "$@") >got.txt
+    got=$?
+    diff "$want" got.txt && [ "$got" -eq "$code" ] || {
+        echo "exit code $got, want $code"
+        return 1
+    }
+}
+
+# program NAME WASM EXPECTED CODE ARGUMENT...: one fact for each engine
+program() {
+    local name=$1 engine
+    shift
+    for engine in $engines; do
+        [ "$engine" = node ] && [ -n "${only_cell:-}" ] && continue
+        rm -rf run && mkdir run
+        fact "$name ($engine)" same "$engine" "$@"
+    done
+}
+
+# What a program should print: its own text file, or what its native build prints.
+expected() { # expected NAME COMPILER SOURCE...
+    local name=$1 compiler=$2
+    shift 2
+    if [ -f "$guest/$name.expected" ]; then
+        cp "$guest/$name.expected" "$name.want"
+        code=$(cat "$guest/$name.code" 2>/dev/null || echo 0)
+        return
+    fi
+    "$compiler" $native_flags "$@" -o "$name.native" -lm -lpthread || return 1
+    rm -rf run && mkdir run
+    (cd run && "../$name.native" "${args[@]}") >"$name.want"
+    code=$?
+}
+
+one() { # one SOURCE
+    local source=$1 name compiler=clang-19 guest_compiler=cloudskin-cc flags=
+    name=$(basename "${source%.*}")
+    if [[ $source == *.cpp ]]; then
+        compiler=clang++-19 guest_compiler=cloudskin-c++ flags=-std=c++20
+        native_flags="$native_flags -std=c++20"
+    fi
+    only_cell=$(head -n 1 "$source" | grep -o 'Engines: cell')
+    args=()
+    [ -f "$guest/$name.args" ] && read -ra args <"$guest/$name.args"
+    if ! expected "$name" "$compiler" "$source"; then
+        fact "$name is built natively" false
+        return
+    fi
+    for level in $levels; do
+        if "$guest_compiler" $level -Wall $flags "$source" -o "$name.wasm" -lm >cc.log 2>&1; then
+            program "$name $level" "$name.wasm" "$name.want" "$code" "${args[@]}"
+        else
+            fact "$name is compiled" sh -c "cat cc.log; false"
+        fi
+    done
+}
+
+for source in "$guest"/*.c "$guest"/*.cpp; do
+    case " ${ONLY:-$(basename "$source")} " in
+    *" $(basename "$source") "*) levels=-O2
+        [[ $source == */jumps.c || $source == */exceptions.cpp ]] && levels="-O0 -O2"
+        one "$source"
+        ;;
+    esac
+done
+[ -n "${ONLY:-}" ] && finish && exit
+
+only_cell=
+# Objects and archives of both languages, linked in the ways that makefiles do.
+parts() {
+    local p=$guest/parts
+    cloudskin-cc -O2 -c "$p/callback.c" -o callback.o && cloudskin-c++ -O2 -c "$p/shape.cpp" -o shape.o &&
+        llvm-ar-19 rcs libshape.a shape.o && cloudskin-c++ -O2 -c "$p/main.cpp" -o main.o &&
+        cloudskin-c++ main.o callback.o -L. -lshape -o parts.wasm
+}
+parts_native() {
+    local p=$guest/parts
+    clang-19 -O2 -c "$p/callback.c" -o native.o && clang++-19 -O2 "$p/main.cpp" "$p/shape.cpp" native.o -o parts.native &&
+        ./parts.native >parts.want
+}
+fact "C and C++ objects and archives are linked" parts
+fact "and natively" parts_native
+program "exceptions and jumps cross objects, archives and C" parts.wasm parts.want 0
+
+# The drivers behave like a compiler.
+cat >hello.c <<'C'
+#include <stdio.h>
+int main(void) { printf("hello %d\n", ANSWER); return 0; }
+C
+echo "hello 42" >hello.want
+echo '-DANSWER=42 -O1' >flags.rsp
+fact "options from a file" cloudskin-cc @flags.rsp hello.c -o hello.wasm
+program "hello" hello.wasm hello.want 0
+fact "-E" grep -q 'hello' <(cloudskin-cc -E -DANSWER=1 hello.c)
+fact "-S" sh -c 'cloudskin-cc -S -DANSWER=1 hello.c -o hello.s && grep -q "functype" hello.s'
+fact "-M names headers of the sysroot" sh -c 'cloudskin-cc -M -DANSWER=1 hello.c | grep -q include/stdio.h'
+fact "--help says what is special, then what clang says" sh -c 'cloudskin-cc --help | grep -q CLOUDSKIN_SYSROOT'
+fact "-c says nothing about options of the linker" sh -c '! cloudskin-cc -DANSWER=1 -c hello.c -o hello.o 2>&1 | grep .'
+fact "link-time optimisation" cloudskin-c++ -flto -O2 -std=c++20 "$guest/exceptions.cpp" -o lto.wasm
+program "link-time optimised exceptions" lto.wasm exceptions.want 0
+fact "-pthread links with atomics and shared memory" cloudskin-c++ -pthread -O2 -std=c++20 "$guest/library.cpp" -o threads.wasm
+fact "an error is an error" exits 1 sh -c 'cloudskin-cc -c /dev/null/none.c 2>/dev/null'
+
+# Projects that know nothing of cells.
+cmake_project() {
+    cmake -S "$E2E/cmake-project" -B cm -DCMAKE_BUILD_TYPE=Release -DCMAKE_TOOLCHAIN_FILE="$share/cloudskin.toolchain.cmake" &&
+        cmake --build cm && cmake --install cm --prefix inst && cp inst/bin/greeting.wasm .
+}
+configure_project() {
+    mkdir -p cf && cd cf && CONFIG_SITE="$share/config.site" "$E2E/configure-project/configure" --host=wasm32-wasi \
+        CC=cloudskin-cc && make && cp hello ../configured.wasm
+}
+share=$(dirname "$(command -v cloudskin-cc)")/../share/cloudskin
+[ -d "$share" ] || share=$(dirname "$(command -v cloudskin-cc)")
+printf 'configured 2.3 4\nhello cell 2 4\nnobody to greet\n' >greeting.want
+fact "a CMake project builds unchanged" cmake_project
+program "and runs" greeting.wasm greeting.want 0
+finish
