@@ -78,8 +78,9 @@ struct host_module {
 /* What an import resolves to, for hosts that need more than functions (test runners). */
 struct extern_val {
     enum extern_kind kind;
-    void *
-        ptr; /* struct abi_func *, struct abi_table *, struct abi_mem *, union cell_value * (global), or a tag's identity */
+    /* struct abi_func *, struct abi_table *, struct abi_mem *, union cell_value * (global), or a tag's
+     * identity */
+    void *ptr;
     const struct functype *func_type; /* functions and tags */
     valtype_t type;                   /* table, global */
     bool mutable_;
