@@ -6,9 +6,9 @@
 #include <llvm-c/Analysis.h>
 #include <llvm-c/BitReader.h>
 #include <llvm-c/Target.h>
-#include <llvm-c/Transforms/PassBuilder.h>
 
 #include "gen.h"
+#include "passes.h"
 
 extern const char aot_routines_x86_64[], aot_routines_x86_64_end[];
 extern const char aot_routines_aarch64[], aot_routines_aarch64_end[];
@@ -102,36 +102,31 @@ void backend_target(struct backend *be, LLVMModuleRef mod)
     LLVMSetDataLayout(mod, be->layout_text);
 }
 
-/* wasm from an optimising compiler needs no inlining and little simplification; what pays is SSA
- * form, redundancy across the address arithmetic, loops and vectors. */
-static const char *pipeline(uint32_t opt_level)
-{
-    switch (opt_level) {
-    case 0:
-        return "function(mem2reg)";
-    case 1:
-        return "function(sroa,early-cse,simplifycfg,instcombine<no-verify-fixpoint>,simplifycfg)";
-    case 2:
-        return "default<O2>";
-    default:
-        return "default<O3>";
-    }
-}
+/* wasm comes from an optimising compiler: it needs no inlining, and little simplification. What pays is SSA form,
+ * redundancy across the address arithmetic, and loops. Against LLVM's own order, loops are unrolled only after
+ * they were vectorised: unrolled code with 32-bit address arithmetic is beyond the SLP vectoriser. */
+#define CLEAN "instcombine<no-verify-fixpoint>,simplifycfg"
+static const char *const pipelines[4] = {
+    "function(mem2reg)",
+    "function(sroa,early-cse,simplifycfg," CLEAN ")",
+    "function(sroa,early-cse<memssa>," CLEAN ",loop-mssa(loop-rotate,licm),gvn," CLEAN ",dse,adce,simplifycfg)",
+    "function(sroa,early-cse<memssa>,simplifycfg," CLEAN ","
+    "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-nontrivial;trivial>),"
+    "simplifycfg," CLEAN ",loop(loop-idiom,indvars,loop-deletion),sroa,gvn,sccp,bdce," CLEAN
+    ",jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),simplifycfg," CLEAN ","
+    "float2int,loop(loop-rotate,loop-deletion),loop-distribute,loop-vectorize,infer-alignment,loop-load-elim,"
+    CLEAN ",slp-vectorizer,vector-combine," CLEAN ",loop-unroll<O3>,sroa,infer-alignment," CLEAN
+    ",loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,simplifycfg)",
+};
 
 static status_t run_passes(struct backend *be, LLVMModuleRef mod, struct error *err)
 {
-    LLVMPassBuilderOptionsRef o = LLVMCreatePassBuilderOptions();
-    LLVMPassBuilderOptionsSetLoopVectorization(o, 1);
-    LLVMPassBuilderOptionsSetSLPVectorization(o, 1);
-    LLVMPassBuilderOptionsSetLoopInterleaving(o, 1);
-    LLVMPassBuilderOptionsSetLoopUnrolling(o, 1);
-    LLVMErrorRef e = LLVMRunPasses(mod, pipeline(be->opt->image.opt_level), be->tm, o);
-    LLVMDisposePassBuilderOptions(o);
-    if (!e)
+    uint32_t level = be->opt->image.opt_level > 3 ? 3 : be->opt->image.opt_level;
+    char *message = passes_run(mod, be->tm, pipelines[level]);
+    if (!message)
         return ST_OK;
-    char *message = LLVMGetErrorMessage(e);
     status_t st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "LLVM passes: %s", message);
-    LLVMDisposeErrorMessage(message);
+    free(message);
     return st;
 }
 

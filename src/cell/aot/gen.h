@@ -67,7 +67,6 @@ struct local_set {
     uint32_t frame_serial; /* of the block it stands in */
     LLVMValueRef value;
 };
-enum { LOCAL_SETS_MAX = 256 };
 
 struct frame {
     enum frame_kind kind;
@@ -83,7 +82,12 @@ struct frame {
     LLVMBasicBlockRef strip_outer; /* strip-mined loop: where a used-up count goes */
     LLVMValueRef strip_var;
     uint32_t strip_k;
-    LLVMValueRef *strip_entry; /* per local: the constant it holds on the way in, or NULL */
+    LLVMValueRef *loop_entry; /* FRAME_LOOP: per local, the constant it holds on the way in, or NULL */
+    uint32_t loop_sets;       /* FRAME_LOOP: first of f->sets inside it */
+    uint64_t inner_cost;      /* FRAME_LOOP: of the short loops inside, in instructions */
+    bool long_inside;         /* FRAME_LOOP: a call, or a loop that is not provably short */
+    uint64_t cost;            /* FRAME_LOOP: of all iterations; 0: not provably short */
+    const struct loop_facts *facts;
     uint32_t entry_epoch;     /* FRAME_LOOP: epoch of the code before it */
     LLVMBasicBlockRef else_;  /* FRAME_IF */
     LLVMValueRef *else_args;  /* FRAME_IF: the block's parameters */
@@ -121,8 +125,8 @@ struct fgen {
     LLVMValueRef *entry_const; /* per local: the constant assigned last, when entry_epoch is the present epoch */
     uint32_t *entry_epoch;
     uint32_t epoch;           /* changes where control flow joins */
-    struct local_set *sets;   /* since the last loop began; at most LOCAL_SETS_MAX, more are only counted */
-    uint32_t set_count;
+    struct local_set *sets;   /* in all loops so far */
+    uint32_t set_count, set_cap;
     struct arena arena;
     bool nomem;
 };
@@ -192,12 +196,14 @@ bool gen_numeric(struct fgen *f, const struct instr *in);
 bool gen_simd(struct fgen *f, const struct instr *in);
 bool gen_table(struct fgen *f, const struct instr *in);
 
-/* strip.c: innermost loops without calls run in strips of K iterations between polls. */
-void strip_begin(struct fgen *f, struct frame *fr, uint32_t instr_count);
-/* The back edge; cond is operand != 0, both NULL: always. Leaves the builder behind the loop. */
+/* strip.c: which loops poll, and how. Innermost loops without calls run in strips of K iterations between polls;
+ * loops that are provably short do not poll at all. */
+void strip_loop_begin(struct fgen *f, struct frame *fr, const struct loop_facts *facts, bool mine);
+/* A strip-mined loop's back edge; cond is operand != 0, both NULL: always. Leaves the builder behind the loop. */
 void strip_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMValueRef operand);
-/* The loop ends; its back edge may have been in unreachable code. */
-void strip_end(struct fgen *f, struct frame *fr);
+/* Any other loop's back edge: true when it needs no poll. */
+bool strip_is_short(struct fgen *f, struct frame *fr, LLVMValueRef operand);
+void strip_loop_end(struct fgen *f, struct frame *fr);
 void strip_note_set(struct fgen *f, uint32_t local, LLVMValueRef value);
 
 /* Between families. */

@@ -113,10 +113,9 @@ static void begin_loop(struct fgen *f, const struct instr *in)
     fr->entry_epoch = f->epoch++;
     fr->loop = fgen_block(f, "loop");
     fr->loop_phis = make_phis(f, fr->loop, fr->params, fr->param_count);
-    f->set_count = 0;
-    if (strip_minable(f, fr, l)) {
-        strip_begin(f, fr, l->instr_count);
-    } else {
+    bool mine = strip_minable(f, fr, l);
+    strip_loop_begin(f, fr, l, mine);
+    if (!mine) {
         add_incoming(f, fr->loop_phis, fr->param_count);
         LLVMBuildBr(f->g->b, fr->loop);
     }
@@ -134,6 +133,7 @@ static void back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMV
         return;
     }
     LLVMBasicBlockRef out = NULL;
+    bool is_short = cond && strip_is_short(f, fr, operand);
     settle(f, fr->param_count);
     if (cond) {
         LLVMBasicBlockRef again = fgen_block(f, "again");
@@ -141,8 +141,10 @@ static void back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMV
         LLVMBuildCondBr(g->b, cond, again, out);
         fgen_position(f, again);
     }
-    fgen_poll(f);
-    g->counts.loop_polls += !g->shared->opt->image.no_polls;
+    if (!is_short) {
+        fgen_poll(f);
+        g->counts.loop_polls += !g->shared->opt->image.no_polls;
+    }
     gen_branch_values(f, fr);
     LLVMBuildBr(g->b, fr->loop);
     if (out)
@@ -317,7 +319,8 @@ static void end_block(struct fgen *f)
     else
         gen_end_reached(f);
     fr = &f->frames[f->frame_count - 1];
-    strip_end(f, fr);
+    if (fr->kind == FRAME_LOOP)
+        strip_loop_end(f, fr);
     if (fr->kind == FRAME_TRY || fr->kind == FRAME_CATCH || fr->kind == FRAME_TRY_TABLE) {
         struct instr in = {.op = OP_END};
         gen_exception(f, &in);

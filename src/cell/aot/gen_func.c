@@ -159,6 +159,7 @@ status_t gen_function(struct gen *g, uint32_t index, struct error *err)
         }
         free(f.stack);
         free(f.frames);
+        free(f.sets);
         arena_done(&f.arena);
     }
     free(mixed);

@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "gen.h"
 
 /* Strip mining. A poll in a loop that LLVM could vectorise would keep it scalar, so an innermost loop without
@@ -34,20 +36,26 @@ static uint32_t strip_count(uint32_t instr_count)
 /* The constants that locals hold on the way into the loop are forgotten by its first join, so they are kept. */
 static void keep_entry_constants(struct fgen *f, struct frame *fr)
 {
-    fr->strip_entry = arena_alloc(&f->arena, f->local_count, sizeof(LLVMValueRef));
-    if (!fr->strip_entry) {
+    fr->loop_entry = arena_alloc(&f->arena, f->local_count, sizeof(LLVMValueRef));
+    if (!fr->loop_entry) {
         f->nomem = true;
         return;
     }
     for (uint32_t i = 0; i < f->local_count; i++)
-        fr->strip_entry[i] = f->entry_epoch[i] == fr->entry_epoch ? f->entry_const[i] : NULL;
+        fr->loop_entry[i] = f->entry_epoch[i] == fr->entry_epoch ? f->entry_const[i] : NULL;
 }
 
-void strip_begin(struct fgen *f, struct frame *fr, uint32_t instr_count)
+void strip_loop_begin(struct fgen *f, struct frame *fr, const struct loop_facts *facts, bool mine)
 {
     struct gen *g = f->g;
-    keep_entry_constants(f, fr);
-    fr->strip_k = strip_count(instr_count);
+    fr->facts = facts;
+    fr->loop_sets = f->set_count;
+    fr->long_inside = facts->has_call || facts->has_table_branch || facts->back_edges > 1;
+    if (!fr->long_inside)
+        keep_entry_constants(f, fr);
+    if (!mine)
+        return;
+    fr->strip_k = strip_count(facts->instr_count);
     fr->strip_var = fgen_entry_alloca(f, g->t.i32, "strip");
     fr->strip_outer = fgen_block(f, "strip");
     LLVMBuildBr(g->b, fr->strip_outer);
@@ -59,16 +67,18 @@ void strip_note_set(struct fgen *f, uint32_t local, LLVMValueRef value)
 {
     f->entry_epoch[local] = LLVMIsAConstantInt(value) ? f->epoch : 0;
     f->entry_const[local] = value;
-    if (!f->sets)
-        f->sets = arena_alloc(&f->arena, LOCAL_SETS_MAX, sizeof *f->sets);
-    if (!f->sets) {
-        f->nomem = true;
-        return;
+    if (f->set_count == f->set_cap) {
+        uint32_t cap = f->set_cap ? f->set_cap * 2 : 256;
+        struct local_set *sets = realloc(f->sets, cap * sizeof *sets);
+        if (!sets) {
+            f->nomem = true;
+            return;
+        }
+        f->sets = sets;
+        f->set_cap = cap;
     }
-    if (f->set_count < LOCAL_SETS_MAX)
-        f->sets[f->set_count] = (struct local_set){
-            .local = local, .value = value, .frame_serial = f->frames[f->frame_count - 1].serial};
-    f->set_count++;
+    f->sets[f->set_count++] = (struct local_set){
+        .local = local, .value = value, .frame_serial = f->frames[f->frame_count - 1].serial};
 }
 
 /* ---- finding the counter ---- */
@@ -88,11 +98,12 @@ static bool local_of(const struct fgen *f, LLVMValueRef v, uint32_t *ret_local)
 }
 
 /* The only assignment to a local since the loop began; NULL for none, or several (count tells). */
-static const struct local_set *only_set(const struct fgen *f, uint32_t local, uint32_t *ret_count)
+static const struct local_set *only_set(const struct fgen *f, const struct frame *fr, uint32_t local,
+                                        uint32_t *ret_count)
 {
     const struct local_set *found = NULL;
     *ret_count = 0;
-    for (uint32_t i = 0; i < f->set_count; i++) {
+    for (uint32_t i = fr->loop_sets; i < f->set_count; i++) {
         if (f->sets[i].local == local) {
             found = &f->sets[i];
             ++*ret_count;
@@ -138,20 +149,20 @@ static bool find_step(const struct fgen *f, const struct frame *fr, LLVMValueRef
     uint32_t local, count;
     const struct local_set *set = NULL;
     if (local_of(f, v, &local)) {
-        set = only_set(f, local, &count);
+        set = only_set(f, fr, local, &count);
     } else {
-        for (uint32_t i = 0; i < f->set_count; i++)
+        for (uint32_t i = fr->loop_sets; i < f->set_count; i++)
             if (f->sets[i].value == v)
-                set = only_set(f, f->sets[i].local, &count);
+                set = only_set(f, fr, f->sets[i].local, &count);
     }
     if (!set || !frame_open(f, set->frame_serial) || !is_step(f, set->value, set->local, &c->step))
         return false;
     c->local = f->locals[set->local];
-    c->start = fr->strip_entry[set->local];
+    c->start = fr->loop_entry[set->local];
     return v == set->value || reads_after(v, set->value, c->local);
 }
 
-static bool find_bound(const struct fgen *f, LLVMValueRef v, struct counter *c)
+static bool find_bound(const struct fgen *f, const struct frame *fr, LLVMValueRef v, struct counter *c)
 {
     uint32_t local, count;
     if (LLVMIsAConstantInt(v)) {
@@ -160,7 +171,7 @@ static bool find_bound(const struct fgen *f, LLVMValueRef v, struct counter *c)
     }
     if (!local_of(f, v, &local))
         return false;
-    only_set(f, local, &count);
+    only_set(f, fr, local, &count);
     c->bound = f->locals[local];
     c->bound_is_local = true;
     return count == 0;
@@ -202,7 +213,7 @@ static bool usable(LLVMIntPredicate p, int64_t step)
 static bool find_counter(const struct fgen *f, const struct frame *fr, LLVMValueRef operand, bool invert,
                          struct counter *c)
 {
-    if (f->set_count > LOCAL_SETS_MAX || LLVMTypeOf(operand) != f->g->t.i32)
+    if (LLVMTypeOf(operand) != f->g->t.i32)
         return false;
     if (!LLVMIsAZExtInst(operand) || !LLVMIsAICmpInst(LLVMGetOperand(operand, 0))) {
         c->again = LLVMIntNE;
@@ -217,9 +228,9 @@ static bool find_counter(const struct fgen *f, const struct frame *fr, LLVMValue
     c->again = invert ? inverse(p) : p;
     if (LLVMTypeOf(a) != f->g->t.i32)
         return false;
-    if (find_step(f, fr, a, c) && find_bound(f, b, c))
+    if (find_step(f, fr, a, c) && find_bound(f, fr, b, c))
         return usable(c->again, c->step);
-    return c->again == LLVMIntNE && find_step(f, fr, b, c) && find_bound(f, a, c);
+    return c->again == LLVMIntNE && find_step(f, fr, b, c) && find_bound(f, fr, a, c);
 }
 
 /* ---- the number of iterations ---- */
@@ -253,19 +264,36 @@ static LLVMValueRef iterations(struct gen *g, const struct counter *c, uint32_t 
     return LLVMBuildSelect(b, sure, umin(g, n, gen_i32(g, k)), gen_i32(g, 1), "");
 }
 
-/* A loop from a constant to a constant that ends within K iterations needs neither strips nor polls. */
-static bool provably_short(const struct counter *c, uint32_t k)
+/* How often a loop from a constant to a constant runs; 0: unknown. */
+static uint64_t constant_count(const struct counter *c)
 {
     if (!c->start || c->bound_is_local)
-        return false;
+        return 0;
     int64_t now = LLVMConstIntGetSExtValue(c->start), end = LLVMConstIntGetSExtValue(c->bound);
     int64_t distance = c->step > 0 ? end - now : now - end, step = c->step > 0 ? c->step : -c->step;
     bool is_unsigned = c->again == LLVMIntULT || c->again == LLVMIntUGT;
     if (distance <= 0 || (is_unsigned && (now < 0 || end < 0)))
-        return false;
+        return 0;
     if (c->again == LLVMIntNE && distance % step)
+        return 0;
+    return (uint64_t)((distance + step - 1) / step);
+}
+
+/* A loop whose iterations all together stay within the budget needs no polls; nor does one around such loops. */
+static bool provably_short(struct frame *fr, const struct counter *c)
+{
+    uint64_t n = constant_count(c), body = fr->facts->instr_count + fr->inner_cost;
+    if (n == 0 || fr->long_inside || n > STRIP_BUDGET_NS || n * body > STRIP_BUDGET_NS)
         return false;
-    return (distance + step - 1) / step <= (int64_t)k;
+    fr->cost = n * body;
+    return true;
+}
+
+bool strip_is_short(struct fgen *f, struct frame *fr, LLVMValueRef operand)
+{
+    struct counter c = {0};
+    return fr->loop_entry && !fr->long_inside && find_counter(f, fr, operand, false, &c) &&
+           provably_short(fr, &c);
 }
 
 /* ---- the back edge ---- */
@@ -319,10 +347,20 @@ static void fill_strip(struct fgen *f, struct frame *fr, const struct counter *c
     fgen_position(f, here);
 }
 
-void strip_end(struct fgen *f, struct frame *fr)
+/* What a loop costs the loop around it; the back edge may have been in unreachable code. */
+void strip_loop_end(struct fgen *f, struct frame *fr)
 {
     if (fr->strip_outer && !LLVMGetBasicBlockTerminator(fr->strip_outer))
         fill_strip(f, fr, NULL);
+    uint32_t i = f->frame_count - 1;
+    while (i-- > 0 && f->frames[i].kind != FRAME_LOOP)
+        continue;
+    if (i == UINT32_MAX)
+        return;
+    if (fr->cost)
+        f->frames[i].inner_cost += fr->cost;
+    else
+        f->frames[i].long_inside = true;
 }
 
 static void short_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond)
@@ -340,7 +378,7 @@ void strip_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMVa
     struct gen *g = f->g;
     struct counter c = {0};
     bool counted = cond && find_counter(f, fr, operand, false, &c);
-    if (counted && provably_short(&c, fr->strip_k)) {
+    if (counted && provably_short(fr, &c)) {
         short_back_edge(f, fr, cond);
         return;
     }
