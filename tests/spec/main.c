@@ -275,5 +275,6 @@ int main(int argc, char **argv)
         rc |= run_named(argv[a], root, &set);
     printf("%u passed, %u failed\n", set.total.passed, set.total.failed);
     free(root);
+    free((void *)(uintptr_t)set.opt.cache_path);
     return rc;
 }
