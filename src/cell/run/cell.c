@@ -2,6 +2,7 @@
 
 #define CELL_STACK_BYTES (8ull << 20)
 #define CELL_STACK_MIN_BYTES (64ull << 10)
+#define CELL_STACK_MAX_BYTES (64ull << 30)
 
 void cell_limits_default(struct cell_limits *l)
 {
@@ -16,9 +17,10 @@ void cell_limits_default(struct cell_limits *l)
 status_t cell_new(struct runtime *rt, const struct cell_limits *limits, struct cell **ret_cell,
                   struct error *err)
 {
-    if (limits && limits->stack_bytes < CELL_STACK_MIN_BYTES)
+    if (limits &&
+        (limits->stack_bytes < CELL_STACK_MIN_BYTES || limits->stack_bytes > CELL_STACK_MAX_BYTES))
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
-                         "a native stack of %llu bytes is too small",
+                         "a native stack of %llu bytes is not allowed",
                          (unsigned long long)limits->stack_bytes);
     struct cell *c = calloc(1, sizeof(*c));
     if (!c)

@@ -9,7 +9,7 @@
 #include "runtime.h"
 
 enum { CELL_TEXT_MAX = 200 };
-#define CELL_HOST_STACK_BYTES (256ull << 10) /* of the native stack, kept for host functions */
+#define CELL_HOST_STACK_BYTES (256ull << 10) /* beyond the limit, for host functions */
 
 /* A host function made for resolvers: f.code is NULL, since only an importing image has a trampoline. */
 struct cell_host_fn {

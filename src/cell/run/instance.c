@@ -75,8 +75,8 @@ static status_t take_slot(struct instance *inst, struct error *err)
     struct cell *c = inst->cell;
     bool first = !c->slot;
     bool with_memory = first || inst->prog->layout.mem0_inline;
-    status_t st = run_slot_take(&c->rt->slots, inst->prog, first ? c->limits.stack_bytes : 0,
-                                with_memory, &inst->slot, err);
+    uint64_t stack = first ? c->limits.stack_bytes + CELL_HOST_STACK_BYTES : 0;
+    status_t st = run_slot_take(&c->rt->slots, inst->prog, stack, with_memory, &inst->slot, err);
     if (st != ST_OK)
         return st;
     inst->base = inst->slot->base;
@@ -96,13 +96,11 @@ static void init_ctx(struct instance *inst)
 {
     struct cell *c = inst->cell;
     struct abi_ctx *ctx = instance_ctx(inst);
-    uint64_t stack = (uint64_t)(c->slot->stack_top - c->slot->stack_low);
-    uint64_t reserve = stack < 4 * CELL_HOST_STACK_BYTES ? stack / 4 : CELL_HOST_STACK_BYTES;
     if (inst->slot_owner)
         c->multi = multi_of(inst);
     ctx->ops = run_ops();
     ctx->multi = c->multi;
-    ctx->host_stack_limit = (uintptr_t)c->slot->stack_low + reserve;
+    ctx->host_stack_limit = (uintptr_t)c->slot->stack_low + CELL_HOST_STACK_BYTES;
     ctx->instance = inst;
     ctx->cell = c;
 }

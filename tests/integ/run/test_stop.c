@@ -64,6 +64,13 @@ static void check_stopped(struct guest *g, const char *name, int after_yields)
     pthread_join(thread, NULL);
 }
 
+static uint64_t polls_of(const struct guest *g)
+{
+    struct cell_stats stats;
+    cell_stats(g->cell, &stats);
+    return stats.polls_taken;
+}
+
 static void a_loop_is_stopped_whatever_it_does(void)
 {
     static const char *const names[] = {"spin", "spin_call", "spin_memory", "spin_fill",
@@ -72,13 +79,13 @@ static void a_loop_is_stopped_whatever_it_does(void)
     guest_start(&g, rt, prog, &host, NULL);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         int32_t value = 0;
-        check_stopped(&g, names[i], 3000);
+        uint64_t before = polls_of(&g);
+        do /* until the request found the guest in its loop, not on the way there */
+            check_stopped(&g, names[i], 1000);
+        while (polls_of(&g) == before);
         CHECK_EQ(guest_call_i32(&g, "once", 0, &value), ST_OK);
         CHECK_EQ(value, 42);
     }
-    struct cell_stats stats;
-    cell_stats(g.cell, &stats);
-    CHECK(stats.polls_taken >= 3 && stats.cpu_ns > 0);
     cell_free(g.cell);
 }
 

@@ -44,7 +44,7 @@ const struct image *program_image(const struct program *p);
 
 struct cell_limits {
     uint64_t memory_bytes;  /* all memories together; default 4 GiB per memory */
-    uint64_t stack_bytes;   /* native stack; default 8 MiB, at least 64 KiB */
+    uint64_t stack_bytes;   /* native stack; default 8 MiB, 64 KiB to 64 GiB */
     uint64_t table_entries; /* all tables together; default MODULE_TABLE_ENTRIES_MAX */
     uint64_t cpu_ns;        /* 0: none */
     uint64_t wall_ns;       /* 0: none */
