@@ -50,7 +50,8 @@ int32_t wasi_clock_res_get(void *ctx, void *env, uint32_t id, uint32_t ret_resol
     return WASI_OK;
 }
 
-int32_t wasi_clock_time_get(void *ctx, void *env, uint32_t id, uint64_t precision, uint32_t ret_time)
+int32_t wasi_clock_time_get(void *ctx, void *env, uint32_t id, uint64_t precision,
+                            uint32_t ret_time)
 {
     int host_id;
     uint8_t *out = host_range(ctx, ret_time, 8);

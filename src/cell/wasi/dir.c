@@ -39,7 +39,8 @@ enum wasi_errno dir_chunk_read(struct file *f, uint64_t cookie, struct dir_chunk
     if (n < 0 && errnum != ENOENT) {
         return wasi_errno_from_host(errnum);
     }
-    ret_chunk->len = n < 0 ? 0 : (size_t)n; /* ENOENT: the directory has been removed and is empty */
+    ret_chunk->len = n < 0 ? 0
+                           : (size_t)n; /* ENOENT: the directory has been removed and is empty */
     ret_chunk->pos = 0;
     return WASI_OK;
 }
@@ -91,7 +92,8 @@ static uint32_t append(uint8_t *buf, uint32_t cap, uint32_t used, const void *da
     return used + n;
 }
 
-static uint32_t append_entry(uint8_t *buf, uint32_t cap, uint32_t used, const struct dir_entry *entry)
+static uint32_t append_entry(uint8_t *buf, uint32_t cap, uint32_t used,
+                             const struct dir_entry *entry)
 {
     uint8_t head[DIRENT_BYTES] = {0};
     put_le64(head, entry->next_cookie);
@@ -130,8 +132,8 @@ static enum wasi_errno fill(void *ctx, struct file *f, uint64_t cookie, uint8_t 
     return WASI_OK;
 }
 
-int32_t wasi_fd_readdir(void *ctx, void *env, uint32_t fd, uint32_t buf, uint32_t buf_len, uint64_t cookie,
-                        uint32_t ret_used)
+int32_t wasi_fd_readdir(void *ctx, void *env, uint32_t fd, uint32_t buf, uint32_t buf_len,
+                        uint64_t cookie, uint32_t ret_used)
 {
     struct wasi *w = env;
     struct file_use u;

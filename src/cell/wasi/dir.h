@@ -15,7 +15,7 @@ struct dir_chunk {
 struct dir_entry {
     uint64_t next_cookie;
     uint64_t ino;
-    uint8_t type; /* FILETYPE_* */
+    uint8_t type;     /* FILETYPE_* */
     const char *name; /* points into the chunk */
     uint32_t name_len;
 };

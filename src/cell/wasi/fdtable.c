@@ -307,7 +307,8 @@ static enum wasi_errno check_rights(const struct file *f, uint64_t rights)
     return missing == 0 ? WASI_OK : missing_right(f, missing);
 }
 
-enum wasi_errno fdtable_use(struct fdtable *t, uint32_t fd, uint64_t rights, struct file_use *ret_use)
+enum wasi_errno fdtable_use(struct fdtable *t, uint32_t fd, uint64_t rights,
+                            struct file_use *ret_use)
 {
     pthread_mutex_lock(&t->lock);
     struct file *f = find_locked(t, fd);
@@ -394,7 +395,8 @@ enum wasi_errno fdtable_renumber(struct fdtable *t, uint32_t from, uint32_t to)
     return ok ? WASI_OK : WASI_BADF;
 }
 
-enum wasi_errno fdtable_set_rights(struct fdtable *t, uint32_t fd, uint64_t base, uint64_t inheriting)
+enum wasi_errno fdtable_set_rights(struct fdtable *t, uint32_t fd, uint64_t base,
+                                   uint64_t inheriting)
 {
     enum wasi_errno e = WASI_OK;
     pthread_mutex_lock(&t->lock);

@@ -20,20 +20,22 @@ enum file_kind { FILE_PLAIN, FILE_DIRECTORY, FILE_STREAM, FILE_SOCKET, FILE_LIST
 struct file {
     /* Immutable while open. */
     enum file_kind kind;
-    uint8_t filetype;    /* FILETYPE_* */
+    uint8_t filetype; /* FILETYPE_* */
     int host_fd;
-    bool borrowed;       /* the host descriptor belongs to the embedder */
-    bool read_only;      /* beneath a read-only grant */
-    bool counts_output;  /* standard output or error */
-    uint32_t grant;      /* index of the grant, or FILE_NO_GRANT */
-    char *path;          /* beneath the grant, without "." parts; "": the grant itself; NULL: none, or too long to keep */
-    char *preopen;       /* the guest's name of a grant's first descriptor, else NULL */
-    pthread_mutex_t dir_lock; /* of directories: the host's offset during one read of entries, and cookies */
+    bool borrowed;      /* the host descriptor belongs to the embedder */
+    bool read_only;     /* beneath a read-only grant */
+    bool counts_output; /* standard output or error */
+    uint32_t grant;     /* index of the grant, or FILE_NO_GRANT */
+    char *
+        path; /* beneath the grant, without "." parts; "": the grant itself; NULL: none, or too long to keep */
+    char *preopen; /* the guest's name of a grant's first descriptor, else NULL */
+    pthread_mutex_t
+        dir_lock; /* of directories: the host's offset during one read of entries, and cookies */
     struct cookies cookies;
     /* Guarded by the table's lock. */
     uint64_t rights_base;
     uint64_t rights_inheriting;
-    uint16_t flags;      /* FDFLAG_* */
+    uint16_t flags; /* FDFLAG_* */
     uint32_t refs;
     struct file *prev, *next;
 };
@@ -82,7 +84,8 @@ bool fdtable_is_full(struct fdtable *t);
 /* Look up fd and require rights. Ends with file_put. Any thread.
  * WASI_BADF; for a missing right WASI_ISDIR, WASI_NOTDIR or WASI_NOTSOCK when no file of this type has it, else
  * WASI_NOTCAPABLE; WASI_ROFS when it would change a read-only grant. */
-enum wasi_errno fdtable_use(struct fdtable *t, uint32_t fd, uint64_t rights, struct file_use *ret_use);
+enum wasi_errno fdtable_use(struct fdtable *t, uint32_t fd, uint64_t rights,
+                            struct file_use *ret_use);
 void file_put(struct fdtable *t, struct file_use *u);
 
 /* Any thread. WASI_BADF. */
@@ -90,7 +93,8 @@ enum wasi_errno fdtable_close(struct fdtable *t, uint32_t fd);
 /* Close `to` and let it stand for from's file; from becomes free. Both must be open (WASI_BADF). Any thread. */
 enum wasi_errno fdtable_renumber(struct fdtable *t, uint32_t from, uint32_t to);
 /* WASI_BADF; WASI_NOTCAPABLE when a right would be added. Any thread. */
-enum wasi_errno fdtable_set_rights(struct fdtable *t, uint32_t fd, uint64_t base, uint64_t inheriting);
+enum wasi_errno fdtable_set_rights(struct fdtable *t, uint32_t fd, uint64_t base,
+                                   uint64_t inheriting);
 /* Needs RIGHT_FD_FDSTAT_SET_FLAGS; errors of fdtable_use, WASI_INVAL for an unknown flag. Any thread. */
 enum wasi_errno fdtable_set_flags(struct fdtable *t, uint32_t fd, uint16_t flags);
 

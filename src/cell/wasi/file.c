@@ -36,7 +36,8 @@ static int32_t fd_transfer(void *ctx, struct wasi *w, uint32_t fd, uint32_t iovs
     return (int32_t)e;
 }
 
-int32_t wasi_fd_read(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_t iovs_len, uint32_t ret_nread)
+int32_t wasi_fd_read(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_t iovs_len,
+                     uint32_t ret_nread)
 {
     return fd_transfer(ctx, env, fd, iovs, iovs_len, IO_AT_OFFSET, false, ret_nread);
 }
@@ -47,8 +48,8 @@ int32_t wasi_fd_write(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_t
     return fd_transfer(ctx, env, fd, iovs, iovs_len, IO_AT_OFFSET, true, ret_nwritten);
 }
 
-int32_t wasi_fd_pread(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_t iovs_len, uint64_t offset,
-                      uint32_t ret_nread)
+int32_t wasi_fd_pread(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_t iovs_len,
+                      uint64_t offset, uint32_t ret_nread)
 {
     if (offset > INT64_MAX) {
         return WASI_INVAL;
@@ -56,8 +57,8 @@ int32_t wasi_fd_pread(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_t
     return fd_transfer(ctx, env, fd, iovs, iovs_len, offset, false, ret_nread);
 }
 
-int32_t wasi_fd_pwrite(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_t iovs_len, uint64_t offset,
-                       uint32_t ret_nwritten)
+int32_t wasi_fd_pwrite(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_t iovs_len,
+                       uint64_t offset, uint32_t ret_nwritten)
 {
     if (offset > INT64_MAX) {
         return WASI_INVAL;
@@ -65,8 +66,8 @@ int32_t wasi_fd_pwrite(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_
     return fd_transfer(ctx, env, fd, iovs, iovs_len, offset, true, ret_nwritten);
 }
 
-static int32_t seek_to(void *ctx, struct wasi *w, uint32_t fd, int64_t offset, int whence, uint64_t rights,
-                       uint32_t ret_offset)
+static int32_t seek_to(void *ctx, struct wasi *w, uint32_t fd, int64_t offset, int whence,
+                       uint64_t rights, uint32_t ret_offset)
 {
     struct file_use u;
     uint8_t *out = host_range(ctx, ret_offset, 8);
@@ -86,14 +87,16 @@ static int32_t seek_to(void *ctx, struct wasi *w, uint32_t fd, int64_t offset, i
     return (int32_t)e;
 }
 
-static int32_t seek(void *ctx, struct wasi *w, uint32_t fd, uint64_t offset, int whence, uint32_t ret_offset)
+static int32_t seek(void *ctx, struct wasi *w, uint32_t fd, uint64_t offset, int whence,
+                    uint32_t ret_offset)
 {
     /* Asking for the place is allowed to whoever may only tell it. */
     uint64_t rights = offset == 0 && whence == SEEK_CUR ? RIGHT_FD_TELL : RIGHT_FD_SEEK;
     return seek_to(ctx, w, fd, (int64_t)offset, whence, rights, ret_offset);
 }
 
-int32_t wasi_fd_seek(void *ctx, void *env, uint32_t fd, uint64_t offset, uint32_t whence, uint32_t ret_offset)
+int32_t wasi_fd_seek(void *ctx, void *env, uint32_t fd, uint64_t offset, uint32_t whence,
+                     uint32_t ret_offset)
 {
     static const int host[WHENCE_COUNT] = {
         [WHENCE_SET] = SEEK_SET, [WHENCE_CUR] = SEEK_CUR, [WHENCE_END] = SEEK_END};
@@ -140,8 +143,8 @@ struct fd_call {
 };
 
 /* They may take long but move no guest memory; an interruption is retried unless the guest has to unwind. */
-static int32_t fd_run(void *ctx, struct wasi *w, uint32_t fd, const struct fd_call *call, uint64_t a,
-                      uint64_t b, uint32_t c)
+static int32_t fd_run(void *ctx, struct wasi *w, uint32_t fd, const struct fd_call *call,
+                      uint64_t a, uint64_t b, uint32_t c)
 {
     struct file_use u;
     enum wasi_errno e = fdtable_use(&w->files, fd, call->rights, &u);
@@ -216,7 +219,8 @@ int32_t wasi_fd_allocate(void *ctx, void *env, uint32_t fd, uint64_t offset, uin
     return fd_run(ctx, env, fd, &call, offset, len, 0);
 }
 
-int32_t wasi_fd_advise(void *ctx, void *env, uint32_t fd, uint64_t offset, uint64_t len, uint32_t advice)
+int32_t wasi_fd_advise(void *ctx, void *env, uint32_t fd, uint64_t offset, uint64_t len,
+                       uint32_t advice)
 {
     static const struct fd_call call = {RIGHT_FD_ADVISE, run_advise};
     static const uint32_t host[] = {
@@ -240,7 +244,8 @@ int32_t wasi_fd_filestat_set_size(void *ctx, void *env, uint32_t fd, uint64_t si
 
 /* ---- attributes ---- */
 
-static int32_t filestat_get(void *ctx, struct wasi *w, uint32_t fd, bool unstable, uint32_t ret_stat)
+static int32_t filestat_get(void *ctx, struct wasi *w, uint32_t fd, bool unstable,
+                            uint32_t ret_stat)
 {
     struct file_use u;
     struct stat st;
@@ -321,7 +326,8 @@ int32_t wasi_fd_fdstat_set_flags(void *ctx, void *env, uint32_t fd, uint32_t fla
                                         : fdtable_set_flags(&w->files, fd, (uint16_t)flags));
 }
 
-int32_t wasi_fd_fdstat_set_rights(void *ctx, void *env, uint32_t fd, uint64_t base, uint64_t inheriting)
+int32_t wasi_fd_fdstat_set_rights(void *ctx, void *env, uint32_t fd, uint64_t base,
+                                  uint64_t inheriting)
 {
     struct wasi *w = env;
     (void)ctx;
@@ -351,7 +357,8 @@ int32_t wasi_fd_prestat_get(void *ctx, void *env, uint32_t fd, uint32_t ret_pres
     return WASI_OK;
 }
 
-int32_t wasi_fd_prestat_dir_name(void *ctx, void *env, uint32_t fd, uint32_t path, uint32_t path_len)
+int32_t wasi_fd_prestat_dir_name(void *ctx, void *env, uint32_t fd, uint32_t path,
+                                 uint32_t path_len)
 {
     struct wasi *w = env;
     struct file_use u;

@@ -24,7 +24,8 @@ static uint32_t iov_len(const struct guest_iovs *g, uint32_t i)
     return get_le32(g->raw + (size_t)i * IOVEC_BYTES + 4);
 }
 
-enum wasi_errno guest_iovs_load(void *ctx, uint32_t addr, uint32_t count, struct guest_iovs *ret_iovs)
+enum wasi_errno guest_iovs_load(void *ctx, uint32_t addr, uint32_t count,
+                                struct guest_iovs *ret_iovs)
 {
     struct guest_iovs *g = ret_iovs;
     if (count > WASI_IOVS_MAX) {
@@ -54,8 +55,8 @@ enum wasi_errno guest_iovs_piece(void *ctx, const struct guest_iovs *g, size_t b
     uint32_t used = g->used;
     ret_piece->count = 0;
     ret_piece->bytes = 0;
-    for (uint32_t i = g->index; i < g->count && ret_piece->count < PIECE_IOVS_MAX &&
-                                ret_piece->bytes < bytes_max; i++) {
+    for (uint32_t i = g->index;
+         i < g->count && ret_piece->count < PIECE_IOVS_MAX && ret_piece->bytes < bytes_max; i++) {
         size_t len = iov_len(g, i) - used;
         uint32_t addr = iov_addr(g, i) + used;
         used = 0;

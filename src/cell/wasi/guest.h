@@ -32,9 +32,9 @@ enum wasi_errno guest_path(void *ctx, uint32_t addr, uint32_t len, char *path);
 struct guest_iovs {
     uint8_t raw[WASI_IOVS_MAX * IOVEC_BYTES];
     uint32_t count;
-    uint32_t index;    /* the first that is not used up */
-    uint32_t used;     /* bytes used of that one */
-    uint64_t left;     /* bytes not used up of all together */
+    uint32_t index; /* the first that is not used up */
+    uint32_t used;  /* bytes used of that one */
+    uint64_t left;  /* bytes not used up of all together */
 };
 
 enum { PIECE_IOVS_MAX = 64 };
@@ -46,7 +46,8 @@ struct piece {
 };
 
 /* WASI_INVAL above WASI_IOVS_MAX vectors or 4 GiB together; WASI_FAULT. */
-enum wasi_errno guest_iovs_load(void *ctx, uint32_t addr, uint32_t count, struct guest_iovs *ret_iovs);
+enum wasi_errno guest_iovs_load(void *ctx, uint32_t addr, uint32_t count,
+                                struct guest_iovs *ret_iovs);
 /* The next bytes_max bytes at most, without using them up. WASI_FAULT. */
 enum wasi_errno guest_iovs_piece(void *ctx, const struct guest_iovs *g, size_t bytes_max,
                                  struct piece *ret_piece);
@@ -60,15 +61,15 @@ bool io_is_ready(int host_fd, short events);
 #define IO_AT_OFFSET UINT64_MAX /* at the file's own offset, which moves */
 
 struct io_request {
-    uint64_t offset;   /* IO_AT_OFFSET, or a place in the file */
-    int recv_flags;    /* MSG_* for sockets */
-    bool truncated;    /* out: a datagram was longer */
+    uint64_t offset; /* IO_AT_OFFSET, or a place in the file */
+    int recv_flags;  /* MSG_* for sockets */
+    bool truncated;  /* out: a datagram was longer */
 };
 
 /* Read into or write from the vectors in pieces. *ret_bytes is what was moved before an error or a request;
  * an error is given only when nothing was moved. */
-enum wasi_errno io_read(void *ctx, const struct file_use *u, struct guest_iovs *g, struct io_request *req,
-                        uint32_t *ret_bytes);
+enum wasi_errno io_read(void *ctx, const struct file_use *u, struct guest_iovs *g,
+                        struct io_request *req, uint32_t *ret_bytes);
 enum wasi_errno io_write(void *ctx, struct wasi *w, const struct file_use *u, struct guest_iovs *g,
                          struct io_request *req, uint32_t *ret_bytes);
 

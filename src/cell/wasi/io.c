@@ -86,13 +86,13 @@ static ssize_t send_socket(const struct file_use *u, struct piece *p)
     return n < 0 ? -errno : n;
 }
 
-static ssize_t read_blocking(void *ctx, const struct file_use *u, struct piece *p, struct io_request *req)
+static ssize_t read_blocking(void *ctx, const struct file_use *u, struct piece *p,
+                             struct io_request *req)
 {
     if (!host_block_begin(ctx)) {
         return -EINTR;
     }
-    ssize_t n = u->file->kind == FILE_SOCKET ? receive(u, p, req)
-                                             : read_plain(u, p, req->offset);
+    ssize_t n = u->file->kind == FILE_SOCKET ? receive(u, p, req) : read_plain(u, p, req->offset);
     host_block_end(ctx);
     return n;
 }
@@ -168,8 +168,8 @@ static bool io_offset_ok(const struct io_request *req, const struct guest_iovs *
     return req->offset == IO_AT_OFFSET || req->offset <= (uint64_t)INT64_MAX - g->left;
 }
 
-enum wasi_errno io_read(void *ctx, const struct file_use *u, struct guest_iovs *g, struct io_request *req,
-                        uint32_t *ret_bytes)
+enum wasi_errno io_read(void *ctx, const struct file_use *u, struct guest_iovs *g,
+                        struct io_request *req, uint32_t *ret_bytes)
 {
     /* A look at what is there (MSG_PEEK) would see the same bytes again. */
     bool whole = u->file->kind == FILE_PLAIN ||
@@ -226,8 +226,8 @@ static void output_give_back(struct wasi *w, const struct file_use *u, size_t by
 
 /* Write the next piece. *ret_n 0 without an error: the limit on output was reached and the cell is stopped. */
 static enum wasi_errno write_next(void *ctx, struct wasi *w, const struct file_use *u,
-                                  const struct guest_iovs *g, const struct io_request *req, size_t *ret_n,
-                                  size_t *ret_asked)
+                                  const struct guest_iovs *g, const struct io_request *req,
+                                  size_t *ret_n, size_t *ret_asked)
 {
     struct piece p;
     /* A pipe that polls as writable takes PIPE_BUF bytes without blocking. */

@@ -19,5 +19,6 @@ const struct host_func wasi_unstable_funcs[] = {
 #include "functions.def"
     {0}};
 
-_Static_assert(sizeof(wasi_preview1_funcs) / sizeof(wasi_preview1_funcs[0]) == WASI_FUNCTION_COUNT + 1,
+_Static_assert(sizeof(wasi_preview1_funcs) / sizeof(wasi_preview1_funcs[0]) ==
+                   WASI_FUNCTION_COUNT + 1,
                "all of preview 1");

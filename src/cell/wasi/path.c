@@ -34,8 +34,8 @@ enum path_method path_method_probe(void)
 /* ---- resolution by the walk ---- */
 
 struct walk {
-    int root; /* borrowed */
-    int cur;  /* the directory reached: root, or owned */
+    int root;                           /* borrowed */
+    int cur;                            /* the directory reached: root, or owned */
     char done[WASI_PATH_BYTES_MAX + 1]; /* how cur was reached: names of directories only */
     size_t done_len;
     char rest[WASI_PATH_BYTES_MAX + 1]; /* still to be resolved, at the end of the array */
@@ -270,7 +270,8 @@ static enum wasi_errno walk_open(struct walk *w, int flags, mode_t mode, int *re
     }
 }
 
-static enum wasi_errno open_by_walk(int dir_fd, const char *path, int flags, mode_t mode, int *ret_fd)
+static enum wasi_errno open_by_walk(int dir_fd, const char *path, int flags, mode_t mode,
+                                    int *ret_fd)
 {
     struct walk w;
     enum wasi_errno e = walk_init(&w, dir_fd, path);
@@ -312,7 +313,8 @@ enum wasi_errno path_open_beneath(enum path_method method, int dir_fd, const cha
     return open_by_walk(dir_fd, path, flags, mode, ret_fd);
 }
 
-enum wasi_errno path_parent_open(enum path_method method, int dir_fd, char *path, struct path_parent *ret_parent)
+enum wasi_errno path_parent_open(enum path_method method, int dir_fd, char *path,
+                                 struct path_parent *ret_parent)
 {
     enum wasi_errno e = path_check(path);
     if (e != WASI_OK) {
@@ -348,7 +350,8 @@ enum wasi_errno path_parent_open(enum path_method method, int dir_fd, char *path
     return e;
 }
 
-enum wasi_errno path_parent_open_follow(int dir_fd, const char *path, struct path_parent *ret_parent)
+enum wasi_errno path_parent_open_follow(int dir_fd, const char *path,
+                                        struct path_parent *ret_parent)
 {
     struct walk w;
     struct walk_last last;

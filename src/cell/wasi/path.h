@@ -34,9 +34,11 @@ struct path_parent {
 };
 
 /* Resolve all but the last part. path is cut in the middle. Ends with path_parent_close; errors as above. */
-enum wasi_errno path_parent_open(enum path_method method, int dir_fd, char *path, struct path_parent *ret_parent);
+enum wasi_errno path_parent_open(enum path_method method, int dir_fd, char *path,
+                                 struct path_parent *ret_parent);
 /* The same, with symbolic links in the last place followed until the name is none. */
-enum wasi_errno path_parent_open_follow(int dir_fd, const char *path, struct path_parent *ret_parent);
+enum wasi_errno path_parent_open_follow(int dir_fd, const char *path,
+                                        struct path_parent *ret_parent);
 void path_parent_close(struct path_parent *p);
 
 #endif

@@ -70,8 +70,8 @@ static int open_request_host_flags(const struct open_request *r)
 }
 
 /* Opening a pipe waits for its other end, so this may block. */
-static enum wasi_errno open_blocking(void *ctx, struct wasi *w, int dir_fd, const char *path, int flags,
-                                     int *ret_fd)
+static enum wasi_errno open_blocking(void *ctx, struct wasi *w, int dir_fd, const char *path,
+                                     int flags, int *ret_fd)
 {
     enum wasi_errno e;
     do {
@@ -85,8 +85,8 @@ static enum wasi_errno open_blocking(void *ctx, struct wasi *w, int dir_fd, cons
 }
 
 /* O_CREAT on a read-only grant opens what is there, as on a read-only file system. */
-static enum wasi_errno open_read_only_create(void *ctx, struct wasi *w, int dir_fd, const char *path,
-                                             int flags, int *ret_fd)
+static enum wasi_errno open_read_only_create(void *ctx, struct wasi *w, int dir_fd,
+                                             const char *path, int flags, int *ret_fd)
 {
     enum wasi_errno e = open_blocking(ctx, w, dir_fd, path, flags & ~(O_CREAT | O_EXCL), ret_fd);
     if (e == WASI_NOENT) {
@@ -100,8 +100,9 @@ static enum wasi_errno open_read_only_create(void *ctx, struct wasi *w, int dir_
 }
 
 /* Make the guest's file of a host descriptor, which it takes over also on failure. */
-static enum wasi_errno adopt(struct wasi *w, const struct file_use *dir, const struct open_request *r,
-                             const char *path, int host_fd, uint32_t *ret_fd)
+static enum wasi_errno adopt(struct wasi *w, const struct file_use *dir,
+                             const struct open_request *r, const char *path, int host_fd,
+                             uint32_t *ret_fd)
 {
     int errnum = 0;
     if (r->fdflags & FDFLAG_NONBLOCK) {
@@ -155,7 +156,8 @@ int32_t wasi_path_open(void *ctx, void *env, uint32_t fd, uint32_t lookup, uint3
 {
     struct wasi *w = env;
     struct file_use dir;
-    struct open_request r = {lookup, oflags, base & RIGHTS_KNOWN, inheriting & RIGHTS_KNOWN, fdflags};
+    struct open_request r = {lookup, oflags, base & RIGHTS_KNOWN, inheriting & RIGHTS_KNOWN,
+                             fdflags};
     char path[WASI_PATH_BYTES_MAX + 1];
     uint32_t opened = 0;
     uint8_t *out = host_range(ctx, ret_fd, 4);
@@ -197,8 +199,8 @@ static enum wasi_errno look_up(struct wasi *w, uint32_t fd, uint64_t rights, uin
     return e;
 }
 
-static int32_t path_stat(void *ctx, struct wasi *w, uint32_t fd, uint32_t lookup, uint32_t path_addr,
-                         uint32_t path_len, bool unstable, uint32_t ret_stat)
+static int32_t path_stat(void *ctx, struct wasi *w, uint32_t fd, uint32_t lookup,
+                         uint32_t path_addr, uint32_t path_len, bool unstable, uint32_t ret_stat)
 {
     char path[WASI_PATH_BYTES_MAX + 1];
     struct stat st;
@@ -225,14 +227,15 @@ int32_t wasi_path_filestat_get(void *ctx, void *env, uint32_t fd, uint32_t looku
     return path_stat(ctx, env, fd, lookup, path, path_len, false, ret_stat);
 }
 
-int32_t wasi_unstable_path_filestat_get(void *ctx, void *env, uint32_t fd, uint32_t lookup, uint32_t path,
-                                        uint32_t path_len, uint32_t ret_stat)
+int32_t wasi_unstable_path_filestat_get(void *ctx, void *env, uint32_t fd, uint32_t lookup,
+                                        uint32_t path, uint32_t path_len, uint32_t ret_stat)
 {
     return path_stat(ctx, env, fd, lookup, path, path_len, true, ret_stat);
 }
 
-int32_t wasi_path_filestat_set_times(void *ctx, void *env, uint32_t fd, uint32_t lookup, uint32_t path_addr,
-                                     uint32_t path_len, uint64_t atim, uint64_t mtim, uint32_t flags)
+int32_t wasi_path_filestat_set_times(void *ctx, void *env, uint32_t fd, uint32_t lookup,
+                                     uint32_t path_addr, uint32_t path_len, uint64_t atim,
+                                     uint64_t mtim, uint32_t flags)
 {
     char path[WASI_PATH_BYTES_MAX + 1];
     struct timespec times[2];
@@ -329,8 +332,8 @@ struct name_call {
     int (*run)(int dir_fd, const char *name);
 };
 
-static int32_t run_on_name(void *ctx, struct wasi *w, uint32_t fd, uint32_t path_addr, uint32_t path_len,
-                           const struct name_call *call)
+static int32_t run_on_name(void *ctx, struct wasi *w, uint32_t fd, uint32_t path_addr,
+                           uint32_t path_len, const struct name_call *call)
 {
     char path[WASI_PATH_BYTES_MAX + 1];
     struct name_at at;
@@ -361,13 +364,15 @@ static int run_unlink(int dir_fd, const char *name)
     return unlinkat(dir_fd, name, 0);
 }
 
-int32_t wasi_path_create_directory(void *ctx, void *env, uint32_t fd, uint32_t path, uint32_t path_len)
+int32_t wasi_path_create_directory(void *ctx, void *env, uint32_t fd, uint32_t path,
+                                   uint32_t path_len)
 {
     static const struct name_call call = {RIGHT_PATH_CREATE_DIRECTORY, run_mkdir};
     return run_on_name(ctx, env, fd, path, path_len, &call);
 }
 
-int32_t wasi_path_remove_directory(void *ctx, void *env, uint32_t fd, uint32_t path, uint32_t path_len)
+int32_t wasi_path_remove_directory(void *ctx, void *env, uint32_t fd, uint32_t path,
+                                   uint32_t path_len)
 {
     static const struct name_call call = {RIGHT_PATH_REMOVE_DIRECTORY, run_rmdir};
     return run_on_name(ctx, env, fd, path, path_len, &call);
@@ -379,8 +384,8 @@ int32_t wasi_path_unlink_file(void *ctx, void *env, uint32_t fd, uint32_t path, 
     return run_on_name(ctx, env, fd, path, path_len, &call);
 }
 
-int32_t wasi_path_symlink(void *ctx, void *env, uint32_t target_addr, uint32_t target_len, uint32_t fd,
-                          uint32_t path_addr, uint32_t path_len)
+int32_t wasi_path_symlink(void *ctx, void *env, uint32_t target_addr, uint32_t target_len,
+                          uint32_t fd, uint32_t path_addr, uint32_t path_len)
 {
     struct wasi *w = env;
     char target[WASI_PATH_BYTES_MAX + 1];

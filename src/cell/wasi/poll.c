@@ -1,10 +1,10 @@
 #include "guest.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-#include <limits.h>
 
 #include "stat.h"
 
@@ -81,8 +81,8 @@ static enum wasi_errno take_subscription(struct wasi *w, struct poll_set *set, u
     return WASI_OK;
 }
 
-static enum wasi_errno take_all(void *ctx, struct wasi *w, uint32_t subs, bool unstable, struct poll_set *set,
-                                uint32_t count)
+static enum wasi_errno take_all(void *ctx, struct wasi *w, uint32_t subs, bool unstable,
+                                struct poll_set *set, uint32_t count)
 {
     uint32_t size = unstable ? SUBSCRIPTION_UNSTABLE_BYTES : SUBSCRIPTION_BYTES;
     for (uint32_t i = 0; i < count; i++) {
@@ -149,7 +149,8 @@ static enum wasi_errno wait_once(void *ctx, struct poll_set *set, uint64_t wait_
     struct timespec t;
     struct timespec *timeout = NULL;
     if (wait_ns != NEVER) {
-        t = (struct timespec){.tv_sec = (time_t)(wait_ns / NS_PER_S), .tv_nsec = (long)(wait_ns % NS_PER_S)};
+        t = (struct timespec){.tv_sec = (time_t)(wait_ns / NS_PER_S),
+                              .tv_nsec = (long)(wait_ns % NS_PER_S)};
         timeout = &t;
     }
     if (!host_block_begin(ctx)) {
@@ -200,7 +201,9 @@ static uint64_t bytes_readable(const struct file *f)
     }
     if (f->kind == FILE_PLAIN) {
         off_t at = lseek(f->host_fd, 0, SEEK_CUR);
-        return at >= 0 && fstat(f->host_fd, &st) == 0 && st.st_size > at ? (uint64_t)(st.st_size - at) : 0;
+        return at >= 0 && fstat(f->host_fd, &st) == 0 && st.st_size > at
+                   ? (uint64_t)(st.st_size - at)
+                   : 0;
     }
     return ioctl(f->host_fd, FIONREAD, &n) == 0 && n > 0 ? (uint64_t)n : 0;
 }
@@ -237,8 +240,8 @@ static uint32_t write_events(const struct poll_set *set, uint8_t *out)
     return n;
 }
 
-static int32_t poll_set_run(void *ctx, struct wasi *w, struct poll_set *set, uint32_t subs, uint32_t count,
-                            bool unstable, uint8_t *events, uint8_t *ret_count)
+static int32_t poll_set_run(void *ctx, struct wasi *w, struct poll_set *set, uint32_t subs,
+                            uint32_t count, bool unstable, uint8_t *events, uint8_t *ret_count)
 {
     uint32_t n = 0;
     enum wasi_errno e = take_all(ctx, w, subs, unstable, set, count);
@@ -255,8 +258,8 @@ static int32_t poll_set_run(void *ctx, struct wasi *w, struct poll_set *set, uin
     return (int32_t)e;
 }
 
-static int32_t poll_oneoff(void *ctx, struct wasi *w, uint32_t subs, uint32_t events_addr, uint32_t count,
-                           bool unstable, uint32_t ret_count)
+static int32_t poll_oneoff(void *ctx, struct wasi *w, uint32_t subs, uint32_t events_addr,
+                           uint32_t count, bool unstable, uint32_t ret_count)
 {
     uint32_t size = unstable ? SUBSCRIPTION_UNSTABLE_BYTES : SUBSCRIPTION_BYTES;
     if (count == 0 || count > WASI_SUBSCRIPTIONS_MAX) {
@@ -273,7 +276,8 @@ static int32_t poll_oneoff(void *ctx, struct wasi *w, uint32_t subs, uint32_t ev
         struct poll_set set = {.waiters = waiters, .fds = fds};
         return poll_set_run(ctx, w, &set, subs, count, unstable, events, out);
     }
-    struct waiter *waiters = wasi_scratch_new(w, count * (sizeof(*waiters) + sizeof(struct pollfd)));
+    struct waiter *waiters = wasi_scratch_new(w,
+                                              count * (sizeof(*waiters) + sizeof(struct pollfd)));
     if (waiters == NULL) {
         return WASI_NOMEM;
     }
@@ -289,8 +293,8 @@ int32_t wasi_poll_oneoff(void *ctx, void *env, uint32_t subs, uint32_t events, u
     return poll_oneoff(ctx, env, subs, events, count, false, ret_count);
 }
 
-int32_t wasi_unstable_poll_oneoff(void *ctx, void *env, uint32_t subs, uint32_t events, uint32_t count,
-                                  uint32_t ret_count)
+int32_t wasi_unstable_poll_oneoff(void *ctx, void *env, uint32_t subs, uint32_t events,
+                                  uint32_t count, uint32_t ret_count)
 {
     return poll_oneoff(ctx, env, subs, events, count, true, ret_count);
 }

@@ -125,44 +125,43 @@ enum wasi_errno wasi_errno_from_host(int errnum);
 #define RIGHTS_KNOWN UINT64_C(0x3fffffff)
 
 /* Rights that exist for each type of file; a descriptor never has others. */
-#define RIGHTS_REGULAR                                                                       \
-    (RIGHT_FD_DATASYNC | RIGHT_FD_READ | RIGHT_FD_SEEK | RIGHT_FD_FDSTAT_SET_FLAGS |         \
-     RIGHT_FD_SYNC | RIGHT_FD_TELL | RIGHT_FD_WRITE | RIGHT_FD_ADVISE | RIGHT_FD_ALLOCATE |  \
-     RIGHT_FD_FILESTAT_GET | RIGHT_FD_FILESTAT_SET_SIZE | RIGHT_FD_FILESTAT_SET_TIMES |      \
+#define RIGHTS_REGULAR                                                                      \
+    (RIGHT_FD_DATASYNC | RIGHT_FD_READ | RIGHT_FD_SEEK | RIGHT_FD_FDSTAT_SET_FLAGS |        \
+     RIGHT_FD_SYNC | RIGHT_FD_TELL | RIGHT_FD_WRITE | RIGHT_FD_ADVISE | RIGHT_FD_ALLOCATE | \
+     RIGHT_FD_FILESTAT_GET | RIGHT_FD_FILESTAT_SET_SIZE | RIGHT_FD_FILESTAT_SET_TIMES |     \
      RIGHT_POLL_FD_READWRITE)
-#define RIGHTS_PATHS                                                                         \
-    (RIGHT_PATH_CREATE_DIRECTORY | RIGHT_PATH_CREATE_FILE | RIGHT_PATH_LINK_SOURCE |         \
-     RIGHT_PATH_LINK_TARGET | RIGHT_PATH_OPEN | RIGHT_FD_READDIR | RIGHT_PATH_READLINK |     \
-     RIGHT_PATH_RENAME_SOURCE | RIGHT_PATH_RENAME_TARGET | RIGHT_PATH_FILESTAT_GET |         \
-     RIGHT_PATH_FILESTAT_SET_SIZE | RIGHT_PATH_FILESTAT_SET_TIMES | RIGHT_PATH_SYMLINK |     \
+#define RIGHTS_PATHS                                                                     \
+    (RIGHT_PATH_CREATE_DIRECTORY | RIGHT_PATH_CREATE_FILE | RIGHT_PATH_LINK_SOURCE |     \
+     RIGHT_PATH_LINK_TARGET | RIGHT_PATH_OPEN | RIGHT_FD_READDIR | RIGHT_PATH_READLINK | \
+     RIGHT_PATH_RENAME_SOURCE | RIGHT_PATH_RENAME_TARGET | RIGHT_PATH_FILESTAT_GET |     \
+     RIGHT_PATH_FILESTAT_SET_SIZE | RIGHT_PATH_FILESTAT_SET_TIMES | RIGHT_PATH_SYMLINK | \
      RIGHT_PATH_REMOVE_DIRECTORY | RIGHT_PATH_UNLINK_FILE)
-#define RIGHTS_DIRECTORY                                                                     \
-    (RIGHTS_PATHS | RIGHT_FD_FDSTAT_SET_FLAGS | RIGHT_FD_SYNC | RIGHT_FD_DATASYNC |          \
+#define RIGHTS_DIRECTORY                                                            \
+    (RIGHTS_PATHS | RIGHT_FD_FDSTAT_SET_FLAGS | RIGHT_FD_SYNC | RIGHT_FD_DATASYNC | \
      RIGHT_FD_FILESTAT_GET | RIGHT_FD_FILESTAT_SET_TIMES | RIGHT_POLL_FD_READWRITE)
 /* What is opened beneath a directory keeps of these what its own type has. */
 #define RIGHTS_DIRECTORY_INHERITING RIGHTS_KNOWN
 /* A terminal has neither SEEK nor TELL: that is how guests tell it from other character devices. */
-#define RIGHTS_STREAM                                                                        \
-    (RIGHT_FD_DATASYNC | RIGHT_FD_READ | RIGHT_FD_FDSTAT_SET_FLAGS | RIGHT_FD_SYNC |         \
+#define RIGHTS_STREAM                                                                \
+    (RIGHT_FD_DATASYNC | RIGHT_FD_READ | RIGHT_FD_FDSTAT_SET_FLAGS | RIGHT_FD_SYNC | \
      RIGHT_FD_WRITE | RIGHT_FD_FILESTAT_GET | RIGHT_POLL_FD_READWRITE)
-#define RIGHTS_SOCKET                                                                        \
-    (RIGHT_FD_READ | RIGHT_FD_WRITE | RIGHT_FD_FDSTAT_SET_FLAGS | RIGHT_FD_FILESTAT_GET |    \
+#define RIGHTS_SOCKET                                                                     \
+    (RIGHT_FD_READ | RIGHT_FD_WRITE | RIGHT_FD_FDSTAT_SET_FLAGS | RIGHT_FD_FILESTAT_GET | \
      RIGHT_POLL_FD_READWRITE | RIGHT_SOCK_SHUTDOWN)
-#define RIGHTS_LISTENER                                                                      \
-    (RIGHT_FD_FDSTAT_SET_FLAGS | RIGHT_FD_FILESTAT_GET | RIGHT_POLL_FD_READWRITE |           \
+#define RIGHTS_LISTENER                                                            \
+    (RIGHT_FD_FDSTAT_SET_FLAGS | RIGHT_FD_FILESTAT_GET | RIGHT_POLL_FD_READWRITE | \
      RIGHT_SOCK_ACCEPT | RIGHT_FD_READ)
 
 /* Asking for one of these when opening is asking to write the file's data. */
 #define RIGHTS_WRITE_DATA (RIGHT_FD_WRITE | RIGHT_FD_ALLOCATE | RIGHT_FD_FILESTAT_SET_SIZE)
 /* Whatever changes a file system; a read-only grant refuses them all. LINK_SOURCE is one of them because a
  * link made elsewhere would give a writable name to a read-only file. */
-#define RIGHTS_CHANGE                                                                        \
-    (RIGHT_FD_WRITE | RIGHT_FD_ALLOCATE | RIGHT_FD_FILESTAT_SET_SIZE |                       \
-     RIGHT_FD_FILESTAT_SET_TIMES | RIGHT_PATH_CREATE_DIRECTORY | RIGHT_PATH_CREATE_FILE |    \
-     RIGHT_PATH_LINK_SOURCE | RIGHT_PATH_LINK_TARGET | RIGHT_PATH_RENAME_SOURCE |            \
-     RIGHT_PATH_RENAME_TARGET | RIGHT_PATH_FILESTAT_SET_SIZE |                               \
-     RIGHT_PATH_FILESTAT_SET_TIMES | RIGHT_PATH_SYMLINK | RIGHT_PATH_REMOVE_DIRECTORY |      \
-     RIGHT_PATH_UNLINK_FILE)
+#define RIGHTS_CHANGE                                                                          \
+    (RIGHT_FD_WRITE | RIGHT_FD_ALLOCATE | RIGHT_FD_FILESTAT_SET_SIZE |                         \
+     RIGHT_FD_FILESTAT_SET_TIMES | RIGHT_PATH_CREATE_DIRECTORY | RIGHT_PATH_CREATE_FILE |      \
+     RIGHT_PATH_LINK_SOURCE | RIGHT_PATH_LINK_TARGET | RIGHT_PATH_RENAME_SOURCE |              \
+     RIGHT_PATH_RENAME_TARGET | RIGHT_PATH_FILESTAT_SET_SIZE | RIGHT_PATH_FILESTAT_SET_TIMES | \
+     RIGHT_PATH_SYMLINK | RIGHT_PATH_REMOVE_DIRECTORY | RIGHT_PATH_UNLINK_FILE)
 
 /* ---- other enumerations ---- */
 
@@ -212,15 +211,15 @@ enum {
 /* ---- limits of this implementation ---- */
 
 enum {
-    WASI_PATH_BYTES_MAX = 4095,      /* longer paths: NAMETOOLONG */
+    WASI_PATH_BYTES_MAX = 4095, /* longer paths: NAMETOOLONG */
     WASI_NAME_BYTES_MAX = 255,
-    WASI_IOVS_MAX = 1024,            /* more vectors in one call: INVAL */
-    WASI_PIECE_BYTES_MAX = 1 << 20,  /* most bytes moved between two looks for a request */
-    WASI_SUBSCRIPTIONS_MAX = 4096,   /* of one poll_oneoff: INVAL */
+    WASI_IOVS_MAX = 1024,           /* more vectors in one call: INVAL */
+    WASI_PIECE_BYTES_MAX = 1 << 20, /* most bytes moved between two looks for a request */
+    WASI_SUBSCRIPTIONS_MAX = 4096,  /* of one poll_oneoff: INVAL */
     WASI_OPEN_FILES_DEFAULT = 1024,
     WASI_OPEN_FILES_MAX = 1 << 20,
-    WASI_SYMLINKS_MAX = 40,          /* followed in one path: LOOP */
-    WASI_WALK_STEPS_MAX = 8192       /* directories opened for one path by the walk: LOOP */
+    WASI_SYMLINKS_MAX = 40,    /* followed in one path: LOOP */
+    WASI_WALK_STEPS_MAX = 8192 /* directories opened for one path by the walk: LOOP */
 };
 
 /* ---- little-endian fields at any address ---- */

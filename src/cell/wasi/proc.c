@@ -6,7 +6,8 @@
 
 /* Arguments, environment, random bytes, the end of the program. */
 
-static int32_t strings_get(void *ctx, const struct strings *s, uint32_t ptrs_addr, uint32_t buf_addr)
+static int32_t strings_get(void *ctx, const struct strings *s, uint32_t ptrs_addr,
+                           uint32_t buf_addr)
 {
     uint8_t *ptrs = host_range(ctx, ptrs_addr, (uint64_t)s->count * 4);
     uint8_t *buf = host_range(ctx, buf_addr, s->bytes);
@@ -23,7 +24,8 @@ static int32_t strings_get(void *ctx, const struct strings *s, uint32_t ptrs_add
     return WASI_OK;
 }
 
-static int32_t strings_sizes_get(void *ctx, const struct strings *s, uint32_t ret_count, uint32_t ret_bytes)
+static int32_t strings_sizes_get(void *ctx, const struct strings *s, uint32_t ret_count,
+                                 uint32_t ret_bytes)
 {
     uint8_t *count = host_range(ctx, ret_count, 4);
     uint8_t *bytes = host_range(ctx, ret_bytes, 4);
@@ -103,21 +105,21 @@ void wasi_proc_exit(void *ctx, void *env, uint32_t code)
 enum { SIGNAL_IGNORED = 0, SIGNAL_STOPS = -1 };
 static const int8_t signal_effects[] = {
     [0] = SIGNAL_IGNORED,
-    [1] = 1,   /* HUP */
-    [2] = 2,   /* INT */
-    [3] = 3,   /* QUIT */
-    [4] = 4,   /* ILL */
-    [5] = 5,   /* TRAP */
-    [6] = 6,   /* ABRT */
-    [7] = 7,   /* BUS */
-    [8] = 8,   /* FPE */
-    [9] = 9,   /* KILL */
-    [10] = 10, /* USR1 */
-    [11] = 11, /* SEGV */
-    [12] = 12, /* USR2 */
-    [13] = 13, /* PIPE */
-    [14] = 14, /* ALRM */
-    [15] = 15, /* TERM */
+    [1] = 1,               /* HUP */
+    [2] = 2,               /* INT */
+    [3] = 3,               /* QUIT */
+    [4] = 4,               /* ILL */
+    [5] = 5,               /* TRAP */
+    [6] = 6,               /* ABRT */
+    [7] = 7,               /* BUS */
+    [8] = 8,               /* FPE */
+    [9] = 9,               /* KILL */
+    [10] = 10,             /* USR1 */
+    [11] = 11,             /* SEGV */
+    [12] = 12,             /* USR2 */
+    [13] = 13,             /* PIPE */
+    [14] = 14,             /* ALRM */
+    [15] = 15,             /* TERM */
     [16] = SIGNAL_IGNORED, /* CHLD */
     [17] = SIGNAL_IGNORED, /* CONT */
     [18] = SIGNAL_STOPS,   /* STOP */
@@ -125,14 +127,14 @@ static const int8_t signal_effects[] = {
     [20] = SIGNAL_STOPS,   /* TTIN */
     [21] = SIGNAL_STOPS,   /* TTOU */
     [22] = SIGNAL_IGNORED, /* URG */
-    [23] = 24, /* XCPU */
-    [24] = 25, /* XFSZ */
-    [25] = 26, /* VTALRM */
-    [26] = 27, /* PROF */
+    [23] = 24,             /* XCPU */
+    [24] = 25,             /* XFSZ */
+    [25] = 26,             /* VTALRM */
+    [26] = 27,             /* PROF */
     [27] = SIGNAL_IGNORED, /* WINCH */
-    [28] = 29, /* POLL */
-    [29] = 30, /* PWR */
-    [30] = 31, /* SYS */
+    [28] = 29,             /* POLL */
+    [29] = 30,             /* PWR */
+    [30] = 31,             /* SYS */
 };
 
 int32_t wasi_proc_raise(void *ctx, void *env, uint32_t sig)

@@ -33,8 +33,8 @@ static enum wasi_errno accept_one(void *ctx, const struct file_use *u, int *ret_
     }
 }
 
-static enum wasi_errno accept_file(void *ctx, struct wasi *w, const struct file_use *u, uint16_t flags,
-                                   uint32_t *ret_fd)
+static enum wasi_errno accept_file(void *ctx, struct wasi *w, const struct file_use *u,
+                                   uint16_t flags, uint32_t *ret_fd)
 {
     int host_fd = -1, errnum = 0;
     if (fdtable_is_full(&w->files)) {
@@ -83,7 +83,8 @@ int32_t wasi_sock_accept(void *ctx, void *env, uint32_t fd, uint32_t flags, uint
 }
 
 /* As fdtable_use, for calls that only sockets have. */
-static enum wasi_errno socket_use(struct wasi *w, uint32_t fd, uint64_t rights, struct file_use *ret_use)
+static enum wasi_errno socket_use(struct wasi *w, uint32_t fd, uint64_t rights,
+                                  struct file_use *ret_use)
 {
     enum wasi_errno e = fdtable_use(&w->files, fd, 0, ret_use);
     if (e != WASI_OK) {
@@ -101,8 +102,8 @@ static enum wasi_errno socket_use(struct wasi *w, uint32_t fd, uint64_t rights, 
     return e;
 }
 
-int32_t wasi_sock_recv(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_t iovs_len, uint32_t flags,
-                       uint32_t ret_len, uint32_t ret_flags)
+int32_t wasi_sock_recv(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_t iovs_len,
+                       uint32_t flags, uint32_t ret_len, uint32_t ret_flags)
 {
     struct wasi *w = env;
     struct guest_iovs g;
@@ -124,7 +125,8 @@ int32_t wasi_sock_recv(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_
     if (e != WASI_OK) {
         return (int32_t)e;
     }
-    req.recv_flags = ((flags & RIFLAG_PEEK) ? MSG_PEEK : 0) | ((flags & RIFLAG_WAITALL) ? MSG_WAITALL : 0);
+    req.recv_flags = ((flags & RIFLAG_PEEK) ? MSG_PEEK : 0) |
+                     ((flags & RIFLAG_WAITALL) ? MSG_WAITALL : 0);
     e = io_read(ctx, &u, &g, &req, &done);
     file_put(&w->files, &u);
     if (e == WASI_OK) {
@@ -134,8 +136,8 @@ int32_t wasi_sock_recv(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_
     return (int32_t)e;
 }
 
-int32_t wasi_sock_send(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_t iovs_len, uint32_t flags,
-                       uint32_t ret_len)
+int32_t wasi_sock_send(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_t iovs_len,
+                       uint32_t flags, uint32_t ret_len)
 {
     struct wasi *w = env;
     struct guest_iovs g;

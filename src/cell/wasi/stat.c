@@ -41,7 +41,8 @@ static struct timespec time_of(uint64_t ns, bool set, bool now)
     return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S)};
 }
 
-enum wasi_errno stat_times(uint64_t atim, uint64_t mtim, uint32_t flags, struct timespec ret_times[2])
+enum wasi_errno stat_times(uint64_t atim, uint64_t mtim, uint32_t flags,
+                           struct timespec ret_times[2])
 {
     if ((flags & ~(uint32_t)FSTFLAGS_KNOWN) != 0 ||
         (flags & (FST_ATIM | FST_ATIM_NOW)) == (FST_ATIM | FST_ATIM_NOW) ||

@@ -11,6 +11,7 @@
 void stat_encode(const struct stat *st, uint8_t type, bool unstable, uint8_t *out);
 
 /* What utimensat takes for the times and FST_* flags of WASI. WASI_INVAL for contradicting or unknown flags. */
-enum wasi_errno stat_times(uint64_t atim, uint64_t mtim, uint32_t flags, struct timespec ret_times[2]);
+enum wasi_errno stat_times(uint64_t atim, uint64_t mtim, uint32_t flags,
+                           struct timespec ret_times[2]);
 
 #endif

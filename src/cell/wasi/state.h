@@ -31,7 +31,7 @@ struct wasi {
     uint32_t grant_count;
     enum path_method path_method;
     struct fdtable files;
-    uint64_t output_bytes_max; /* 0: none */
+    uint64_t output_bytes_max;     /* 0: none */
     _Atomic uint64_t output_bytes; /* written or about to be */
     pthread_mutex_t scratch_lock;
     struct scratch *scratches; /* guarded by scratch_lock */

@@ -113,12 +113,13 @@ static status_t add_file(struct wasi *w, struct file *f, struct error *err)
         return ST_OK;
     }
     file_free(f);
-    return e == WASI_MFILE
-               ? error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "more grants and sockets than open files allowed")
-               : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for descriptors");
+    return e == WASI_MFILE ? error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
+                                       "more grants and sockets than open files allowed")
+                           : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for descriptors");
 }
 
-static status_t add_borrowed(struct wasi *w, int host_fd, bool output, const char *what, struct error *err)
+static status_t add_borrowed(struct wasi *w, int host_fd, bool output, const char *what,
+                             struct error *err)
 {
     int errnum = 0;
     struct file *f = file_new(host_fd, true, &errnum);
@@ -158,7 +159,8 @@ static status_t add_grant(struct wasi *w, uint32_t index, struct error *err)
     const struct wasi_grant *g = &w->grants[index];
     int errnum = 0;
     if (strlen(g->guest_path) > WASI_PATH_BYTES_MAX) {
-        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "guest path is too long: %.80s", g->guest_path);
+        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "guest path is too long: %.80s",
+                         g->guest_path);
     }
     int fd = open(g->host_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
@@ -258,9 +260,11 @@ static status_t fill(struct wasi *w, const struct wasi_config *config, struct er
 
 status_t wasi_new(const struct wasi_config *config, struct wasi **ret_w, struct error *err)
 {
-    uint32_t open_max = config->open_files_max == 0 ? WASI_OPEN_FILES_DEFAULT : config->open_files_max;
+    uint32_t open_max = config->open_files_max == 0 ? WASI_OPEN_FILES_DEFAULT
+                                                    : config->open_files_max;
     if (open_max > WASI_OPEN_FILES_MAX) {
-        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "more than %d open files", WASI_OPEN_FILES_MAX);
+        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "more than %d open files",
+                         WASI_OPEN_FILES_MAX);
     }
     struct wasi *w = calloc(1, sizeof(*w));
     if (w == NULL) {

@@ -47,12 +47,13 @@ static void change(const char *p)
 int main(int argc, char **argv)
 {
     static const char *const outside[] = {
-        "../secret",        "sub/../../secret", "/etc/passwd",     "/proc/self/root/etc/passwd",
-        "up/secret",        "root/etc/passwd",  "//etc/passwd",    "/data/../../secret",
-        "./../secret",      "/dev/null",        "magic/etc/passwd", "sub/./.././../secret",
-        "up/up/secret",     "/data/up/secret",  "up/./secret",     "sub/up2/../secret",
+        "../secret",    "sub/../../secret", "/etc/passwd",      "/proc/self/root/etc/passwd",
+        "up/secret",    "root/etc/passwd",  "//etc/passwd",     "/data/../../secret",
+        "./../secret",  "/dev/null",        "magic/etc/passwd", "sub/./.././../secret",
+        "up/up/secret", "/data/up/secret",  "up/./secret",      "sub/up2/../secret",
     };
-    static const char *const links[] = {"out", "absolute", "sub/out", "up", "root", "magic", "up/", "root/"};
+    static const char *const links[] = {"out",  "absolute", "sub/out", "up",
+                                        "root", "magic",    "up/",     "root/"};
     for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
         look(outside[i]);
         change(outside[i]);

@@ -28,7 +28,10 @@ static void list(const char *path)
         return;
     }
     for (struct dirent *e; (e = readdir(d)) != NULL && n < 1000; n++) {
-        char type = e->d_type == DT_DIR ? '/' : e->d_type == DT_LNK ? '@' : e->d_type == DT_REG ? ' ' : '?';
+        char type = e->d_type == DT_DIR   ? '/'
+                    : e->d_type == DT_LNK ? '@'
+                    : e->d_type == DT_REG ? ' '
+                                          : '?';
         snprintf(names[n], sizeof(names[n]), "%.29s%c", e->d_name, type);
     }
     closedir(d);
@@ -177,7 +180,8 @@ static void renaming(void)
 static void times(void)
 {
     struct stat st;
-    struct timespec t[2] = {{.tv_sec = 1000000000, .tv_nsec = 123456789}, {.tv_sec = 1234567890, .tv_nsec = 5}};
+    struct timespec t[2] = {{.tv_sec = 1000000000, .tv_nsec = 123456789},
+                            {.tv_sec = 1234567890, .tv_nsec = 5}};
     touch("timed");
     say("utimensat", utimensat(AT_FDCWD, "timed", t, 0));
     stat("timed", &st);

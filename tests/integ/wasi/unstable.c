@@ -9,7 +9,8 @@
 
 IMPORT("fd_seek") int old_seek(int fd, int64_t offset, int whence, uint64_t *ret);
 IMPORT("fd_filestat_get") int old_stat(int fd, void *ret);
-IMPORT("path_filestat_get") int old_path_stat(int fd, int flags, const char *path, int len, void *ret);
+IMPORT("path_filestat_get")
+int old_path_stat(int fd, int flags, const char *path, int len, void *ret);
 IMPORT("poll_oneoff") int old_poll(const void *subs, void *events, int count, int *ret);
 IMPORT("fd_write") int old_write(int fd, const void *iovs, int count, int *ret);
 

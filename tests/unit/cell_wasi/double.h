@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "guest.h"
 #include "check.h"
+#include "guest.h"
 
 /* A cell that is only memory: what cell_run offers to host functions, so that those of WASI can be called
  * without guest code. Linked in place of the library's own. */
@@ -119,7 +119,8 @@ static inline void scratch_make(void)
     }
 }
 
-static inline int scratch_remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+static inline int scratch_remove_one(const char *path, const struct stat *st, int flag,
+                                     struct FTW *ftw)
 {
     (void)st;
     (void)flag;
@@ -175,14 +176,14 @@ static inline struct wasi *guest_in(const char *name, bool read_only)
 #define READ_RIGHTS (RIGHTS_KNOWN & ~RIGHTS_WRITE_DATA)
 #define FILE_RW (RIGHTS_REGULAR)
 
-static inline int g_open(struct wasi *w, uint32_t dir, uint32_t lookup, const char *path, uint32_t oflags,
-                         uint64_t rights, uint32_t fdflags, uint32_t *ret_fd)
+static inline int g_open(struct wasi *w, uint32_t dir, uint32_t lookup, const char *path,
+                         uint32_t oflags, uint64_t rights, uint32_t fdflags, uint32_t *ret_fd)
 {
     uint32_t addr = g_put(path, strlen(path));
     uint32_t out = g_alloc(4);
     put_le32(double_mem + out, UINT32_MAX);
-    int e = wasi_path_open(NULL, w, dir, lookup, addr, (uint32_t)strlen(path), oflags, rights, ALL_RIGHTS,
-                           fdflags, out);
+    int e = wasi_path_open(NULL, w, dir, lookup, addr, (uint32_t)strlen(path), oflags, rights,
+                           ALL_RIGHTS, fdflags, out);
     *ret_fd = g_u32(out);
     return e;
 }

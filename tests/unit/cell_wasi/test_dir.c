@@ -33,8 +33,8 @@ struct entry {
 };
 
 /* Read once with a buffer of cap bytes. Complete entries go to entries; the result is how many bytes were used. */
-static uint32_t read_entries(uint32_t fd, uint64_t cookie, uint32_t cap, struct entry *entries, uint32_t max,
-                             uint32_t *ret_count)
+static uint32_t read_entries(uint32_t fd, uint64_t cookie, uint32_t cap, struct entry *entries,
+                             uint32_t max, uint32_t *ret_count)
 {
     uint32_t brk = double_brk;
     uint32_t buf = g_alloc(cap);
@@ -161,7 +161,8 @@ static uint32_t walk_all(uint32_t cap, void (*each)(unsigned number), uint8_t se
         uint32_t used = read_entries(3, cookie, cap, entries, 64, &count);
         for (uint32_t i = 0; i < count; i++) {
             unsigned number;
-            if (sscanf(entries[i].name, "file-with-a-name-%u", &number) == 1 && number < 2 * LARGE) {
+            if (sscanf(entries[i].name, "file-with-a-name-%u", &number) == 1 &&
+                number < 2 * LARGE) {
                 seen[number]++;
                 if (each != NULL) {
                     each(number);

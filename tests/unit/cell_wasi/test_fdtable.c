@@ -2,8 +2,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "fdtable.h"
 #include "check.h"
+#include "fdtable.h"
 
 static struct file *null_file(void)
 {

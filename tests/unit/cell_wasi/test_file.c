@@ -333,13 +333,15 @@ static void attributes_have_both_layouts(void)
     CHECK_EQ(double_mem[out + 16], FILETYPE_REGULAR_FILE);
     CHECK_EQ(g_u64(out + 24), 2);
     CHECK_EQ(g_u64(out + 32), 5);
-    CHECK_EQ(g_u64(out + 48), (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec);
+    CHECK_EQ(g_u64(out + 48),
+             (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec);
     CHECK_EQ(wasi_unstable_fd_filestat_get(NULL, w, fd, out), WASI_OK);
     CHECK_EQ(g_u64(out + 8), st.st_ino);
     CHECK_EQ(double_mem[out + 16], FILETYPE_REGULAR_FILE);
     CHECK_EQ(g_u32(out + 20), 2);
     CHECK_EQ(g_u64(out + 24), 5);
-    CHECK_EQ(g_u64(out + 40), (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec);
+    CHECK_EQ(g_u64(out + 40),
+             (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec);
     end();
 }
 
@@ -349,7 +351,8 @@ static void times_can_be_set_or_left(void)
     begin();
     host_write_file(in_scratch("grant/f"), "");
     uint32_t fd = open_file("f", 0, 0);
-    CHECK_EQ(wasi_fd_filestat_set_times(NULL, w, fd, 1000000001, 2000000002, FST_ATIM | FST_MTIM), WASI_OK);
+    CHECK_EQ(wasi_fd_filestat_set_times(NULL, w, fd, 1000000001, 2000000002, FST_ATIM | FST_MTIM),
+             WASI_OK);
     stat(in_scratch("grant/f"), &st);
     CHECK_EQ(st.st_atim.tv_sec, 1);
     CHECK_EQ(st.st_atim.tv_nsec, 1);

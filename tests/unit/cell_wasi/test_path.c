@@ -69,8 +69,8 @@ static void tree_remove(void)
 static void paths_beneath_are_found(void)
 {
     static const char *const paths[] = {
-        "a/b/file",        "./a/./b//file", "a/../a/b/file", "a/b/../b/file", "top",
-        "dir/b/file",      "a/up/a/b/file", "dir/up/dir/b/file", "a/b/../../a/b/file",
+        "a/b/file",   "./a/./b//file", "a/../a/b/file",     "a/b/../b/file",      "top",
+        "dir/b/file", "a/up/a/b/file", "dir/up/dir/b/file", "a/b/../../a/b/file",
     };
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         char text[64];
@@ -87,10 +87,29 @@ static void paths_beneath_are_found(void)
 static void nothing_leads_outside(void)
 {
     static const char *const paths[] = {
-        "..",         "../secret",    "../grant/top", "a/../../secret", "a/b/../../../secret", "/",
-        "/etc/passwd", "out",          "a/out",        "dir/out",        "outdir",              "outdir/secret",
-        "abs",        "slash",        "slash/etc",    "magic",          "a/up/../secret",      "./..",
-        "dir/../../secret", "outdir/grant/top", "../",    "a/../..",             "outdir/",
+        "..",
+        "../secret",
+        "../grant/top",
+        "a/../../secret",
+        "a/b/../../../secret",
+        "/",
+        "/etc/passwd",
+        "out",
+        "a/out",
+        "dir/out",
+        "outdir",
+        "outdir/secret",
+        "abs",
+        "slash",
+        "slash/etc",
+        "magic",
+        "a/up/../secret",
+        "./..",
+        "dir/../../secret",
+        "outdir/grant/top",
+        "../",
+        "a/../..",
+        "outdir/",
     };
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         enum wasi_errno e = try_open(paths[i], O_RDONLY);
@@ -232,7 +251,7 @@ static void many_steps_up_and_down_end(void)
 enum { RACE_TRIES = 2000, RACE_TRIES_MAX = 50 * RACE_TRIES };
 
 struct race {
-    const char *first;  /* moved onto spot in turn with second */
+    const char *first; /* moved onto spot in turn with second */
     const char *second;
     const char *spot;
     _Atomic bool stop;
@@ -255,7 +274,8 @@ static void race_run(struct race *r, const char *path)
     pthread_t thread;
     unsigned inside = 0;
     CHECK_EQ(pthread_create(&thread, NULL, race_thread, r), 0);
-    for (int i = 0; i < RACE_TRIES || (atomic_load(&r->swaps) < RACE_TRIES && i < RACE_TRIES_MAX); i++) {
+    for (int i = 0; i < RACE_TRIES || (atomic_load(&r->swaps) < RACE_TRIES && i < RACE_TRIES_MAX);
+         i++) {
         char text[64];
         read_path(path, text);
         CHECK(text[0] == '\0' || strcmp(text, "inside") == 0);
@@ -316,7 +336,8 @@ static void a_directory_moved_up_while_dots_are_resolved_leads_nowhere(void)
     host_write_file(in_scratch("grant/secret"), "inside");
     struct race r = {.first = "flat", .second = "flat", .spot = "deep/in"};
     race_run(&r, "deep/in/../../secret");
-    race_run(&(struct race){.first = "flat", .second = "flat", .spot = "deep/in"}, "deep/in/../../../secret");
+    race_run(&(struct race){.first = "flat", .second = "flat", .spot = "deep/in"},
+             "deep/in/../../../secret");
     unlinkat(root, "secret", 0);
     unlinkat(root, "deep/in", AT_REMOVEDIR);
     unlinkat(root, "deep", AT_REMOVEDIR);

@@ -115,12 +115,16 @@ static void rights_are_inherited_and_never_widened(void)
     uint32_t path = g_put("f", 1), out = g_alloc(FDSTAT_BYTES);
     uint32_t dot = g_put("d", 1);
     uint64_t base = RIGHT_PATH_OPEN, inheriting = RIGHT_FD_READ;
-    CHECK_EQ(wasi_path_open(NULL, w, 3, 0, dot, 1, OFLAG_DIRECTORY, base, inheriting, 0, out), WASI_OK);
+    CHECK_EQ(wasi_path_open(NULL, w, 3, 0, dot, 1, OFLAG_DIRECTORY, base, inheriting, 0, out),
+             WASI_OK);
     dir = g_u32(out);
-    CHECK_EQ(wasi_path_open(NULL, w, dir, 0, path, 1, OFLAG_CREAT, RIGHT_FD_READ, 0, 0, out), WASI_NOTCAPABLE);
+    CHECK_EQ(wasi_path_open(NULL, w, dir, 0, path, 1, OFLAG_CREAT, RIGHT_FD_READ, 0, 0, out),
+             WASI_NOTCAPABLE);
     host_write_file(in_scratch("grant/d/f"), "");
-    CHECK_EQ(wasi_path_open(NULL, w, dir, 0, path, 1, 0, RIGHT_FD_WRITE, 0, 0, out), WASI_NOTCAPABLE);
-    CHECK_EQ(wasi_path_open(NULL, w, dir, 0, path, 1, 0, 0, RIGHT_FD_WRITE, 0, out), WASI_NOTCAPABLE);
+    CHECK_EQ(wasi_path_open(NULL, w, dir, 0, path, 1, 0, RIGHT_FD_WRITE, 0, 0, out),
+             WASI_NOTCAPABLE);
+    CHECK_EQ(wasi_path_open(NULL, w, dir, 0, path, 1, 0, 0, RIGHT_FD_WRITE, 0, out),
+             WASI_NOTCAPABLE);
     CHECK_EQ(wasi_path_open(NULL, w, dir, 0, path, 1, OFLAG_TRUNC, 0, 0, 0, out), WASI_NOTCAPABLE);
     CHECK_EQ(wasi_path_open(NULL, w, dir, 0, path, 1, 0, RIGHT_FD_READ, 0, 0, out), WASI_OK);
     fd = g_u32(out);
@@ -129,8 +133,9 @@ static void rights_are_inherited_and_never_widened(void)
     CHECK_EQ(wasi_path_unlink_file(NULL, w, dir, path, 1), WASI_NOTCAPABLE);
     CHECK_EQ(wasi_path_open(NULL, w, fd, 0, path, 1, 0, 0, 0, 0, out), WASI_NOTDIR);
     /* Bits that no version defines are not asked for. */
-    CHECK_EQ(wasi_path_open(NULL, w, 3, 0, path, 1, 0, ~(uint64_t)RIGHTS_WRITE_DATA, UINT64_MAX, 0, out),
-             WASI_OK);
+    CHECK_EQ(
+        wasi_path_open(NULL, w, 3, 0, path, 1, 0, ~(uint64_t)RIGHTS_WRITE_DATA, UINT64_MAX, 0, out),
+        WASI_OK);
     end();
 }
 
@@ -326,7 +331,8 @@ static void attributes_of_paths(void)
 
 static int times_at(const char *path, uint32_t lookup, uint64_t ns)
 {
-    return wasi_path_filestat_set_times(NULL, w, 3, lookup, G_PATH(path), ns, ns, FST_ATIM | FST_MTIM);
+    return wasi_path_filestat_set_times(NULL, w, 3, lookup, G_PATH(path), ns, ns,
+                                        FST_ATIM | FST_MTIM);
 }
 
 static void times_of_paths_can_be_set_beneath(void)
@@ -399,7 +405,8 @@ static void a_read_only_grant_gives_no_names_to_a_writable_one(void)
     mkdir(in_scratch("ro"), 0755);
     mkdir(in_scratch("rw"), 0755);
     host_write_file(in_scratch("ro/f"), "data");
-    struct wasi_grant grants[2] = {{in_scratch("ro"), "/ro", true}, {in_scratch("rw"), "/rw", false}};
+    struct wasi_grant grants[2] = {{in_scratch("ro"), "/ro", true},
+                                   {in_scratch("rw"), "/rw", false}};
     struct wasi_config config = {.grants = grants, .grant_count = 2, .stdio = {0, 1, 2}};
     w = wasi_make(&config);
     w->path_method = method;
@@ -419,8 +426,9 @@ static void names_move_between_grants_of_one_file_system(void)
     mkdir(in_scratch("one"), 0755);
     mkdir(in_scratch("two"), 0755);
     host_write_file(in_scratch("one/f"), "data");
-    struct wasi_grant grants[3] = {
-        {in_scratch("one"), "/one", false}, {in_scratch("two"), "/two", false}, {"/dev/shm", "/shm", false}};
+    struct wasi_grant grants[3] = {{in_scratch("one"), "/one", false},
+                                   {in_scratch("two"), "/two", false},
+                                   {"/dev/shm", "/shm", false}};
     struct wasi_config config = {.grants = grants, .grant_count = 3, .stdio = {0, 1, 2}};
     w = wasi_make(&config);
     w->path_method = method;
@@ -442,7 +450,8 @@ static void the_limit_on_open_files_creates_nothing_behind_it(void)
     scratch_make();
     mkdir(in_scratch("grant"), 0755);
     struct wasi_grant grant = {in_scratch("grant"), "/", false};
-    struct wasi_config config = {.grants = &grant, .grant_count = 1, .stdio = {0, 1, 2}, .open_files_max = 5};
+    struct wasi_config config = {
+        .grants = &grant, .grant_count = 1, .stdio = {0, 1, 2}, .open_files_max = 5};
     w = wasi_make(&config);
     CHECK_EQ(g_open(w, 3, 0, "a", OFLAG_CREAT, FILE_RW, 0, &fd), WASI_OK);
     CHECK_EQ(g_open(w, 3, 0, "b", OFLAG_CREAT, FILE_RW, 0, &fd), WASI_MFILE);

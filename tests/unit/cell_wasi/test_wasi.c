@@ -73,8 +73,12 @@ static void check_pwd(const char *cwd, bool with_grant, const char *want)
 {
     static const char *const env[] = {"A=1", "PWD=/host", "PWDX=2"};
     struct wasi_grant grant = {"/", "/guest", true};
-    struct wasi_config config = {.env = env, .env_count = 3, .grants = &grant, .cwd = cwd,
-                                 .grant_count = with_grant ? 1 : 0, .stdio = {0, 1, 2}};
+    struct wasi_config config = {.env = env,
+                                 .env_count = 3,
+                                 .grants = &grant,
+                                 .cwd = cwd,
+                                 .grant_count = with_grant ? 1 : 0,
+                                 .stdio = {0, 1, 2}};
     g_reset();
     struct wasi *w = wasi_make(&config);
     CHECK_STR(env_value(w, "PWD"), want);
@@ -138,7 +142,7 @@ static void exiting_and_fatal_signals_end_the_program(void)
     CHECK(double_exited);
     CHECK_EQ(double_exit_code, 42);
     double_exited = false;
-    CHECK_EQ(wasi_proc_raise(NULL, NULL, 16), WASI_OK); /* CHLD is ignored */
+    CHECK_EQ(wasi_proc_raise(NULL, NULL, 16), WASI_OK);     /* CHLD is ignored */
     CHECK_EQ(wasi_proc_raise(NULL, NULL, 18), WASI_NOTSUP); /* STOP */
     CHECK_EQ(wasi_proc_raise(NULL, NULL, 31), WASI_INVAL);
     CHECK(!double_exited);
@@ -165,7 +169,8 @@ static void grants_that_cannot_be_opened_are_named(void)
 static void limits_of_the_configuration_are_checked(void)
 {
     struct wasi_grant grant = {"/", "/", true};
-    struct wasi_config config = {.grants = &grant, .grant_count = 1, .stdio = {0, 1, 2}, .open_files_max = 3};
+    struct wasi_config config = {
+        .grants = &grant, .grant_count = 1, .stdio = {0, 1, 2}, .open_files_max = 3};
     struct wasi *w = NULL;
     struct error err = {0};
     CHECK_EQ(wasi_new(&config, &w, &err), ST_LIMIT);

@@ -22,9 +22,10 @@ struct wasi_config {
     uint32_t grant_count;
     const char *cwd; /* guest path, or NULL: the first grant; handed to the C library as PWD */
     int stdio[3];    /* host descriptors, borrowed */
-    const int *listen; /* listening sockets, borrowed: guest descriptors behind the grants, in order */
+    const int
+        *listen; /* listening sockets, borrowed: guest descriptors behind the grants, in order */
     uint32_t listen_count;
-    uint32_t open_files_max; /* default 1024 */
+    uint32_t open_files_max;   /* default 1024 */
     uint64_t output_bytes_max; /* to standard output and error together; 0: none */
 };
 
