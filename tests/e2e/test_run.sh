@@ -63,6 +63,23 @@ fact "memory within the limit can be had" prints 64 run --memory 128M --invoke t
 fact "Ctrl-C" exits 130 in_time INT env --default-signal=INT cloudskin run --invoke spin small.wasm
 fact "SIGTERM" exits 143 in_time TERM cloudskin run --invoke spin small.wasm
 
+listening() { # a port is announced on standard error, connections reach the guest
+    local pid port answer
+    cloudskin run --listen 127.0.0.1:0 --invoke serve small.wasm 3 >served 2>announced &
+    pid=$!
+    eventually grep -q '^cloudskin: listening on 127.0.0.1:[0-9]*$' announced
+    port=$(sed 's/.*://' announced)
+    exec 5<>"/dev/tcp/127.0.0.1/$port"
+    echo ping >&5
+    read -r -t 10 answer <&5
+    exec 5>&-
+    wait "$pid"
+    [ "$answer" = ping ] && [ "$(cat served)" = 0 ]
+}
+fact "--listen hands in a socket" listening
+fact "a bad address is bad usage" exits 64 run --listen nowhere small.wasm
+fact "an address that is not ours is refused" exits 71 run --listen 192.0.2.1:80 small.wasm
+
 fact "no arguments: usage" exits 64 cloudskin
 fact "no program: usage" exits 64 run
 fact "an unknown option is named" says "--frob: no such option" run --frob small.wasm

@@ -9,6 +9,8 @@ struct slice {
 
 WASI(fd_write) int fd_write(int fd, const struct slice *slices, int count, unsigned *written);
 WASI(fd_read) int fd_read(int fd, const struct slice *slices, int count, unsigned *read);
+WASI(sock_accept) int sock_accept(int fd, int flags, int *ret_fd);
+WASI(fd_close) int fd_close(int fd);
 WASI(args_sizes_get) int args_sizes_get(unsigned *count, unsigned *bytes);
 WASI(args_get) int args_get(char **args, char *bytes);
 WASI(environ_sizes_get) int environ_sizes_get(unsigned *count, unsigned *bytes);
@@ -94,6 +96,22 @@ EXPORT(wait_for_input) int wait_for_input(void)
 {
     unsigned got;
     return fd_read(0, &(struct slice){bytes, 1}, 1, &got);
+}
+
+/* Send one connection's first bytes back. */
+EXPORT(serve) int serve(int listener)
+{
+    int fd;
+    unsigned got, sent;
+    int error = sock_accept(listener, 0, &fd);
+    if (error == 0) {
+        error = fd_read(fd, &(struct slice){bytes, sizeof bytes}, 1, &got);
+    }
+    if (error == 0) {
+        error = fd_write(fd, &(struct slice){bytes, got}, 1, &sent);
+        fd_close(fd);
+    }
+    return error;
 }
 
 EXPORT(touch) int touch(int mib)
