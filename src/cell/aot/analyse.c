@@ -166,6 +166,7 @@ static void note_instr(struct walk *w, struct func_facts *f, uint32_t depth, str
         note_in_loops(w, f, depth, true, false);
     if (is_host_work(in->op) || is_indirect(in->op))
         *cause = true;
+    w->out->tail_calls |= in->op == OP_RETURN_CALL || in->op == OP_RETURN_CALL_INDIRECT;
     if (is_indirect(in->op))
         graph_edge(w, m->func_count);
     else if (is_direct(in->op))
@@ -292,7 +293,7 @@ static bool find_recursion(struct walk *w)
             if (!s.number[v])
                 scc_visit(&w->g, &s, v);
         for (uint32_t i = w->m->func_import_count; i < w->m->func_count; i++)
-            w->out->funcs[i].entry_poll = s.cyclic[i];
+            w->out->funcs[i].recursive = s.cyclic[i];
     }
     arena_done(&a);
     return ok;
@@ -318,7 +319,7 @@ static bool spread_unwind(struct walk *w)
             from[first[g->edges[e] + 1]++] = v;
     for (uint32_t i = 0; ok && i < funcs; i++) {
         struct func_facts *f = &w->out->funcs[i];
-        f->may_unwind = i < w->m->func_import_count || w->own_cause[i] || f->entry_poll;
+        f->may_unwind = i < w->m->func_import_count || w->own_cause[i] || f->recursive;
         if (f->may_unwind)
             work[len++] = i;
     }
@@ -356,6 +357,7 @@ status_t analyse_module(const struct module *m, struct arena *a, struct analysis
 {
     struct walk w = {.m = m, .arena = a, .out = ret};
     struct arena scratch = {0};
+    *ret = (struct analysis){0};
     ret->funcs = arena_alloc(a, m->func_count, sizeof *ret->funcs);
     ret->table_fixed = arena_alloc(a, m->table_count, sizeof *ret->table_fixed);
     w.own_cause = arena_alloc(&scratch, m->func_count, sizeof *w.own_cause);

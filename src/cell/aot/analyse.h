@@ -19,11 +19,12 @@ struct func_facts {
     uint32_t loop_count;
     uint32_t max_depth;       /* of nested blocks */
     bool may_unwind;          /* a caller has to test after the call */
-    bool entry_poll;          /* part of a recursion */
+    bool recursive;           /* part of a cycle of calls */
 };
 
 struct analysis {
     struct func_facts *funcs; /* per function index; imports may always unwind */
+    bool tail_calls;          /* the module has return_call instructions */
     bool *table_fixed;        /* per table: own, neither exported nor grown: its size is its minimum */
 };
 

@@ -36,7 +36,7 @@ struct job {
 
 const char *aot_version(void)
 {
-    return "cloudskin-aot " CLOUDSKIN_VERSION " llvm 19 abi 1.1";
+    return "cloudskin-aot " CLOUDSKIN_VERSION " llvm 19 abi 2.1";
 }
 
 static uint32_t cut_parts(const struct module *m, struct part *parts)
@@ -69,6 +69,9 @@ static status_t emit_part(struct job *job, struct backend *be, uint32_t index)
         st = gen_trampolines(&g, &p->err);
     for (uint32_t i = p->first; st == ST_OK && i < p->end; i++)
         st = gen_function(&g, i, &p->err);
+    for (uint32_t i = p->first; st == ST_OK && g.tail_calls && i < p->end; i++)
+        if (g.m->funcs[i].ref_declared || g.m->funcs[i].exported || (g.m->has_start && g.m->start == i))
+            gen_wrapper(&g, i);
     p->counts = g.counts;
     if (st == ST_OK)
         st = backend_emit(be, &g, name, &p->object, &p->err);

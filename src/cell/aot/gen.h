@@ -13,6 +13,7 @@
  * own LLVM context), one `struct fgen` per function inside it. Each belongs to one thread. */
 
 enum { GEN_FUNC_NAME_BYTES = 16 };
+enum { GEN_C_CC = 0, GEN_TAIL_CC = 18 }; /* LLVM's numbers */
 #define GEN_AT_FUNCTION ((LLVMAttributeIndex)LLVMAttributeFunctionIndex)
 
 /* What the whole compilation shares; immutable while parts are generated. */
@@ -40,6 +41,7 @@ struct gen {
     LLVMMetadataRef di_file;
     LLVMMetadataRef di_func_type;
     struct gen_types t;
+    bool tail_calls;           /* functions call each other by tailcc, others by wrappers */
     LLVMTypeRef *func_types;   /* per wasm type, guest convention */
     LLVMValueRef *funcs;       /* per function index, NULL until first used */
     LLVMValueRef alias[ALIAS_COUNT];
@@ -138,6 +140,9 @@ LLVMTypeRef gen_valtype(const struct gen *g, valtype_t t);
 LLVMValueRef gen_func(struct gen *g, uint32_t index);
 void gen_func_name(uint32_t index, char ret_name[GEN_FUNC_NAME_BYTES]);
 void gen_attrs_common(struct gen *g, LLVMValueRef fn);
+/* tailcc inside modules with tail calls, else the C convention. */
+unsigned gen_call_conv(const struct gen *g, uint32_t index);
+void gen_wrapper(struct gen *g, uint32_t index);
 /* Trampolines of all types and imports. */
 CHECKED status_t gen_trampolines(struct gen *g, struct error *err);
 /* One function. ST_NOMEM, ST_LIMIT. */
@@ -178,7 +183,7 @@ LLVMBasicBlockRef fgen_cold_if(struct fgen *f, LLVMValueRef cond, const char *na
 void fgen_trap(struct fgen *f, enum abi_trap trap); /* at the present position; ends the block */
 void fgen_trap_if(struct fgen *f, LLVMValueRef cond, enum abi_trap trap);
 void fgen_site(struct fgen *f, const struct instr *in); /* debug location for what follows */
-/* After something that may unwind: go to the handler when it does. */
+/* After something that may unwind: go to the handler when it does. Serves a request as well, so it is a poll. */
 void fgen_unwind_test(struct fgen *f);
 LLVMBasicBlockRef fgen_handler(struct fgen *f); /* of the present position */
 LLVMBasicBlockRef fgen_handler_below(struct fgen *f, uint32_t frame_count);
@@ -204,6 +209,9 @@ void strip_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMVa
 /* Any other loop's back edge: true when it needs no poll. */
 bool strip_is_short(struct fgen *f, struct frame *fr, LLVMValueRef operand);
 void strip_loop_end(struct fgen *f, struct frame *fr);
+/* A poll stands here: a loop that passes it in each iteration needs no other. */
+void strip_note_poll(struct fgen *f);
+bool strip_has_poll(const struct fgen *f, const struct frame *fr);
 void strip_note_set(struct fgen *f, uint32_t local, LLVMValueRef value);
 
 /* Between families. */

@@ -2,8 +2,6 @@
 
 #include "gen.h"
 
-enum { TAIL_CC = 18 };
-
 /* Pop the arguments of a type into args[1..]. */
 static void pop_args(struct fgen *f, const struct functype *ft, LLVMValueRef *args)
 {
@@ -26,9 +24,8 @@ static void push_results(struct fgen *f, const struct functype *ft, LLVMValueRef
     }
 }
 
-static void tail_call(struct fgen *f, LLVMValueRef call)
+static void return_call(struct fgen *f, LLVMValueRef call)
 {
-    LLVMSetTailCallKind(call, LLVMTailCallKindMustTail);
     if (f->type->result_count)
         LLVMBuildRet(f->g->b, call);
     else
@@ -36,20 +33,16 @@ static void tail_call(struct fgen *f, LLVMValueRef call)
     f->unreachable = true;
 }
 
-/* args[0] is the callee's context, the rest the parameters. */
-static void finish_call(struct fgen *f, const struct functype *ft, LLVMTypeRef type, LLVMValueRef code,
-                        LLVMValueRef *args, bool tail, bool may_unwind)
+/* A call to a known function of this module, or through a pointer in the C convention.
+ * args[0] is the callee's context, the rest the parameters. */
+static LLVMValueRef emit_call(struct fgen *f, const struct functype *ft, LLVMTypeRef type, LLVMValueRef code,
+                              LLVMValueRef *args, unsigned conv, bool must_tail)
 {
-    struct gen *g = f->g;
-    LLVMValueRef call = LLVMBuildCall2(g->b, type, code, args, ft->param_count + 1, "");
-    LLVMSetInstructionCallConv(call, TAIL_CC);
-    if (tail) {
-        tail_call(f, call);
-        return;
-    }
-    if (may_unwind)
-        fgen_unwind_test(f);
-    push_results(f, ft, call);
+    LLVMValueRef call = LLVMBuildCall2(f->g->b, type, code, args, ft->param_count + 1, "");
+    LLVMSetInstructionCallConv(call, conv);
+    if (must_tail)
+        LLVMSetTailCallKind(call, LLVMTailCallKindMustTail);
+    return call;
 }
 
 static void direct(struct fgen *f, const struct instr *in, bool tail)
@@ -70,7 +63,15 @@ static void direct(struct fgen *f, const struct instr *in, bool tail)
     } else {
         code = gen_func(g, in->index);
     }
-    finish_call(f, ft, type, code, args, tail, g->shared->analysis->funcs[in->index].may_unwind);
+    unsigned conv = gen_call_conv(g, in->index);
+    LLVMValueRef call = emit_call(f, ft, type, code, args, conv, tail && conv == GEN_TAIL_CC);
+    if (tail) {
+        return_call(f, call);
+        return;
+    }
+    if (g->shared->analysis->funcs[in->index].may_unwind)
+        fgen_unwind_test(f);
+    push_results(f, ft, call);
 }
 
 static LLVMValueRef expected_sig(struct fgen *f, uint32_t type)
@@ -107,6 +108,23 @@ static void trap_wrong_type(struct fgen *f, LLVMValueRef sig)
     LLVMBuildUnreachable(g->b);
 }
 
+/* A function of this instance has its tail-calling form at the distance that stands before its wrapper. */
+static void indirect_tail(struct fgen *f, const struct functype *ft, LLVMTypeRef type, LLVMValueRef code,
+                          LLVMValueRef *args)
+{
+    struct gen *g = f->g;
+    LLVMBasicBlockRef own = fgen_block(f, "own"), go = fgen_block(f, "tail"), other = fgen_block(f, "other");
+    LLVMBuildCondBr(g->b, LLVMBuildICmp(g->b, LLVMIntEQ, args[0], f->ctx, ""), own, other);
+    fgen_position(f, own);
+    LLVMValueRef delta = gen_load_invariant(g, g->t.i64, gen_at(g, code, -8));
+    LLVMBuildCondBr(g->b, LLVMBuildICmp(g->b, LLVMIntNE, delta, gen_i64(g, 0), ""), go, other);
+    fgen_position(f, go);
+    LLVMValueRef to = LLVMBuildInBoundsGEP2(g->b, g->t.i8, code, &delta, 1, "");
+    return_call(f, emit_call(f, ft, type, to, args, GEN_TAIL_CC, true));
+    f->unreachable = false;
+    fgen_position(f, other);
+}
+
 static void indirect(struct fgen *f, const struct instr *in, bool tail)
 {
     struct gen *g = f->g;
@@ -128,7 +146,16 @@ static void indirect(struct fgen *f, const struct instr *in, bool tail)
     fgen_position(f, next);
     LLVMValueRef code = gen_load(g, g->t.ptr, gen_at(g, entry, offsetof(struct abi_entry, code)), ALIAS_BLOCK);
     args[0] = gen_load(g, g->t.ptr, gen_at(g, entry, offsetof(struct abi_entry, ctx)), ALIAS_BLOCK);
-    finish_call(f, ft, g->func_types[in->index], code, args, tail, true);
+    LLVMTypeRef type = g->func_types[in->index];
+    if (tail)
+        indirect_tail(f, ft, type, code, args);
+    LLVMValueRef call = emit_call(f, ft, type, code, args, GEN_C_CC, false);
+    if (tail) { /* another instance's function, or a host's: an ordinary call */
+        return_call(f, call);
+        return;
+    }
+    fgen_unwind_test(f);
+    push_results(f, ft, call);
 }
 
 bool gen_call(struct fgen *f, const struct instr *in)

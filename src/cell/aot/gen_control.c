@@ -133,7 +133,7 @@ static void back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMV
         return;
     }
     LLVMBasicBlockRef out = NULL;
-    bool is_short = cond && strip_is_short(f, fr, operand);
+    bool is_short = strip_has_poll(f, fr) || (cond && strip_is_short(f, fr, operand));
     settle(f, fr->param_count);
     if (cond) {
         LLVMBasicBlockRef again = fgen_block(f, "again");

@@ -113,10 +113,6 @@ static bool generate(struct fgen *f, bool *own_mixed)
         return false;
     struct instr site = {.off = f->func->body_off};
     fgen_site(f, &site);
-    if (f->facts->entry_poll) {
-        fgen_poll(f);
-        g->counts.entry_polls++;
-    }
     gen_frame_push(f, FRAME_FUNC, NULL);
     walk_body(f);
     finish_blocks(f);

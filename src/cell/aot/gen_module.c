@@ -129,7 +129,7 @@ static void init_debug(struct gen *g)
 
 status_t gen_init(struct gen *g, const struct gen_shared *shared, const char *name, struct error *err)
 {
-    *g = (struct gen){.shared = shared, .m = shared->m};
+    *g = (struct gen){.shared = shared, .m = shared->m, .tail_calls = shared->analysis->tail_calls};
     g->llvm = LLVMContextCreate();
     LLVMContextSetDiscardValueNames(g->llvm, !shared->opt->keep_ir);
     g->mod = LLVMModuleCreateWithNameInContext(name, g->llvm);
@@ -184,18 +184,53 @@ void gen_attrs_common(struct gen *g, LLVMValueRef fn)
     LLVMSetVisibility(fn, LLVMHiddenVisibility);
 }
 
+unsigned gen_call_conv(const struct gen *g, uint32_t index)
+{
+    return g->tail_calls && !g->m->funcs[index].imported ? GEN_TAIL_CC : GEN_C_CC;
+}
+
 LLVMValueRef gen_func(struct gen *g, uint32_t index)
 {
     if (!g->funcs[index]) {
         char name[GEN_FUNC_NAME_BYTES];
         gen_func_name(index, name);
         LLVMValueRef fn = LLVMAddFunction(g->mod, name, g->func_types[g->m->funcs[index].type]);
-        LLVMSetFunctionCallConv(fn, 18 /* tailcc */);
+        LLVMSetFunctionCallConv(fn, gen_call_conv(g, index));
         gen_attrs_common(g, fn);
         gen_add_attr(fn, 1, g->attr_nonnull);
         g->funcs[index] = fn;
     }
     return g->funcs[index];
+}
+
+/* Before a wrapper: the way to the function itself, for indirect tail calls; 0 before import trampolines. */
+static void set_prefix(struct gen *g, LLVMValueRef wrapper, LLVMValueRef fn)
+{
+    LLVMValueRef delta = gen_i64(g, 0);
+    if (fn)
+        delta = LLVMConstSub(LLVMConstPtrToInt(fn, g->t.i64), LLVMConstPtrToInt(wrapper, g->t.i64));
+    LLVMSetPrefixData(wrapper, delta);
+}
+
+/* In a module with tail calls, what others can call is a wrapper in the C convention. */
+void gen_wrapper(struct gen *g, uint32_t index)
+{
+    const struct functype *ft = module_func_type(g->m, index);
+    char name[GEN_FUNC_NAME_BYTES];
+    snprintf(name, sizeof name, "w%" PRIu32, index);
+    LLVMTypeRef type = g->func_types[g->m->funcs[index].type];
+    LLVMValueRef fn = LLVMAddFunction(g->mod, name, type), callee = gen_func(g, index);
+    gen_attrs_common(g, fn);
+    LLVMPositionBuilderAtEnd(g->b, LLVMAppendBasicBlockInContext(g->llvm, fn, ""));
+    LLVMValueRef args[MODULE_PARAMS_MAX + 1];
+    LLVMGetParams(fn, args);
+    LLVMValueRef call = LLVMBuildCall2(g->b, type, callee, args, ft->param_count + 1, "");
+    LLVMSetInstructionCallConv(call, GEN_TAIL_CC);
+    if (ft->result_count)
+        LLVMBuildRet(g->b, call);
+    else
+        LLVMBuildRetVoid(g->b);
+    set_prefix(g, fn, callee);
 }
 
 static LLVMValueRef io_slot(struct gen *g, LLVMValueRef io, uint32_t i)
@@ -235,7 +270,6 @@ static void entry_trampoline(struct gen *g, uint32_t type)
     for (uint32_t i = 0; i < ft->param_count; i++)
         args[i + 1] = LLVMBuildLoad2(g->b, gen_valtype(g, ft->params[i]), io_slot(g, io, i), "");
     LLVMValueRef call = LLVMBuildCall2(g->b, g->func_types[type], code, args, ft->param_count + 1, "");
-    LLVMSetInstructionCallConv(call, 18);
     store_results(g, ft, ctx, io, call);
     LLVMBuildRetVoid(g->b);
 }
@@ -268,6 +302,8 @@ static void import_trampoline(struct gen *g, uint32_t index)
     LLVMValueRef fn = gen_func(g, index), ctx = LLVMGetParam(fn, 0);
     int32_t off = g->shared->layout->func_off[index];
     LLVMPositionBuilderAtEnd(g->b, LLVMAppendBasicBlockInContext(g->llvm, fn, ""));
+    if (g->tail_calls)
+        set_prefix(g, fn, NULL);
     check_host_stack(g, fn, ctx);
     LLVMValueRef args[MODULE_PARAMS_MAX + 2];
     args[0] = ctx;

@@ -213,17 +213,33 @@ LLVMBasicBlockRef fgen_handler(struct fgen *f)
     return fgen_handler_below(f, f->frame_count);
 }
 
+/* Ask the host what to do; the builder ends behind it when the guest goes on. */
+static void serve_request(struct fgen *f, LLVMBasicBlockRef next)
+{
+    struct gen *g = f->g;
+    LLVMValueRef leave = gen_call_op(g, f->ctx, offsetof(struct abi_ops, poll), g->t.i32, NULL, 0);
+    LLVMAddCallSiteAttribute(leave, GEN_AT_FUNCTION, g->attr_poll_memory);
+    LLVMAddCallSiteAttribute(leave, GEN_AT_FUNCTION, g->attr_cold);
+    LLVMValueRef unwinds = LLVMBuildICmp(g->b, LLVMIntNE, leave, gen_i32(g, 0), "");
+    LLVMBuildCondBr(g->b, unwinds, fgen_handler(f), next);
+    fgen_position(f, next);
+}
+
+/* The unwind word and the poll word are neighbours: one test of both makes each call a poll, so recursion
+ * needs no other and loops with calls need none. */
 void fgen_unwind_test(struct fgen *f)
 {
     struct gen *g = f->g;
     if (g->shared->opt->image.no_polls && !f->g->m->tag_count)
         return;
     LLVMValueRef at = gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, unwind)));
-    LLVMValueRef unwind = gen_load(g, g->t.i32, at, ALIAS_BLOCK);
-    LLVMValueRef set = LLVMBuildICmp(g->b, LLVMIntNE, unwind, gen_i32(g, 0), "");
-    LLVMBasicBlockRef next = fgen_block(f, "");
-    cold_branch(f, set, fgen_handler(f), next);
-    fgen_position(f, next);
+    LLVMValueRef words = gen_load(g, g->t.i64, at, ALIAS_BLOCK);
+    LLVMValueRef set = LLVMBuildICmp(g->b, LLVMIntNE, words, gen_i64(g, 0), "");
+    LLVMBasicBlockRef cold = fgen_cold_if(f, set, "request");
+    LLVMBasicBlockRef next = LLVMGetInsertBlock(g->b);
+    fgen_position(f, cold);
+    serve_request(f, next);
+    strip_note_poll(f);
     g->counts.unwind_tests++;
 }
 
@@ -250,12 +266,7 @@ void fgen_poll(struct fgen *f)
     LLVMBasicBlockRef cold = fgen_cold_if(f, set, "poll");
     LLVMBasicBlockRef next = LLVMGetInsertBlock(g->b);
     fgen_position(f, cold);
-    LLVMValueRef leave = gen_call_op(g, f->ctx, offsetof(struct abi_ops, poll), g->t.i32, NULL, 0);
-    LLVMAddCallSiteAttribute(leave, GEN_AT_FUNCTION, g->attr_poll_memory);
-    LLVMAddCallSiteAttribute(leave, GEN_AT_FUNCTION, g->attr_cold);
-    LLVMValueRef unwinds = LLVMBuildICmp(g->b, LLVMIntNE, leave, gen_i32(g, 0), "");
-    LLVMBuildCondBr(g->b, unwinds, fgen_handler(f), next);
-    fgen_position(f, next);
+    serve_request(f, next);
 }
 
 LLVMValueRef gen_quiet_minmax(struct gen *g, const char *name, LLVMValueRef a, LLVMValueRef b)

@@ -15,7 +15,7 @@ enum { INITIAL_PAGES_MAX = 4096, INITIAL_RUNS_MAX = 4 };
 static bool parse_symbol(const char *name, char *ret_kind, uint32_t *ret_index)
 {
     uint64_t v;
-    if ((name[0] != 'f' && name[0] != 'e') || parse_u64(name + 1, UINT32_MAX, &v) != ST_OK)
+    if ((name[0] != 'f' && name[0] != 'e' && name[0] != 'w') || parse_u64(name + 1, UINT32_MAX, &v) != ST_OK)
         return false;
     *ret_kind = name[0];
     *ret_index = (uint32_t)v;
@@ -27,15 +27,20 @@ static bool place_functions(const struct link_output *linked, struct image *img)
     uint32_t *funcs = arena_alloc(&img->arena, img->func_count, sizeof *funcs);
     uint32_t *entries = arena_alloc(&img->arena, img->type_count, sizeof *entries);
     struct image_range *ranges = arena_alloc(&img->arena, linked->symbol_count, sizeof *ranges);
-    if (!funcs || !entries || !ranges)
+    bool *wrapped = arena_alloc(&img->arena, img->func_count, sizeof *wrapped);
+    if (!funcs || !entries || !ranges || !wrapped)
         return false;
     for (uint32_t i = 0; i < linked->symbol_count; i++) {
         const struct link_symbol *s = &linked->symbols[i];
         char kind = 0;
         uint32_t index = 0, func = IMAGE_NO_FUNC;
         if (parse_symbol(s->name, &kind, &index)) {
-            if (kind == 'f' && index < img->func_count) {
+            if (kind == 'w' && index < img->func_count) {
                 funcs[index] = s->code_off;
+                wrapped[index] = true;
+            } else if (kind == 'f' && index < img->func_count) {
+                if (!wrapped[index])
+                    funcs[index] = s->code_off;
                 func = index;
             } else if (kind == 'e' && index < img->type_count) {
                 entries[index] = s->code_off;

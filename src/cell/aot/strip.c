@@ -63,10 +63,11 @@ void strip_loop_begin(struct fgen *f, struct frame *fr, const struct loop_facts 
     g->counts.strip_mined++;
 }
 
-void strip_note_set(struct fgen *f, uint32_t local, LLVMValueRef value)
+/* Polls stand in the same list, under a number that no local has. */
+enum { POLL_LOCAL = MODULE_LOCALS_MAX + MODULE_PARAMS_MAX };
+
+static void note(struct fgen *f, uint32_t local, LLVMValueRef value)
 {
-    f->entry_epoch[local] = LLVMIsAConstantInt(value) ? f->epoch : 0;
-    f->entry_const[local] = value;
     if (f->set_count == f->set_cap) {
         uint32_t cap = f->set_cap ? f->set_cap * 2 : 256;
         struct local_set *sets = realloc(f->sets, cap * sizeof *sets);
@@ -79,6 +80,35 @@ void strip_note_set(struct fgen *f, uint32_t local, LLVMValueRef value)
     }
     f->sets[f->set_count++] = (struct local_set){
         .local = local, .value = value, .frame_serial = f->frames[f->frame_count - 1].serial};
+}
+
+void strip_note_set(struct fgen *f, uint32_t local, LLVMValueRef value)
+{
+    f->entry_epoch[local] = LLVMIsAConstantInt(value) ? f->epoch : 0;
+    f->entry_const[local] = value;
+    note(f, local, value);
+}
+
+void strip_note_poll(struct fgen *f)
+{
+    note(f, POLL_LOCAL, NULL);
+}
+
+static bool frame_open(const struct fgen *f, uint32_t serial)
+{
+    for (uint32_t i = f->frame_count; i-- > 0;)
+        if (f->frames[i].serial == serial)
+            return true;
+    return false;
+}
+
+/* What stands in a block that is still open at the back edge was passed on the way there. */
+bool strip_has_poll(const struct fgen *f, const struct frame *fr)
+{
+    for (uint32_t i = f->set_count; i-- > fr->loop_sets;)
+        if (f->sets[i].local == POLL_LOCAL && frame_open(f, f->sets[i].frame_serial))
+            return true;
+    return false;
 }
 
 /* ---- finding the counter ---- */
@@ -110,14 +140,6 @@ static const struct local_set *only_set(const struct fgen *f, const struct frame
         }
     }
     return *ret_count == 1 ? found : NULL;
-}
-
-static bool frame_open(const struct fgen *f, uint32_t serial)
-{
-    for (uint32_t i = f->frame_count; i-- > 0;)
-        if (f->frames[i].serial == serial)
-            return true;
-    return false;
 }
 
 /* value = old + step, where old was read from the local before */

@@ -14,7 +14,8 @@ static void trap(const struct instance *inst, enum abi_trap t)
 
 uint32_t run_op_poll_c(void *ctx)
 {
-    run_stop_poll(cell_of_ctx(ctx));
+    if (!abi_ctx_of(ctx)->unwind)
+        run_stop_poll(cell_of_ctx(ctx));
     return abi_ctx_of(ctx)->unwind;
 }
 

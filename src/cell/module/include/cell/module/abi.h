@@ -16,7 +16,7 @@
  * Generated code gets B in its first argument. With memory 0 defined by the module and not shared
  * (abi_layout.mem0_inline) B also is the base of memory 0; else bases come from the block.
  * The context struct ends at B: field F stands at B - ABI_CTX_BYTES + offsetof(F). */
-enum { ABI_VERSION = 1, ABI_CTX_BYTES = 256 };
+enum { ABI_VERSION = 2, ABI_CTX_BYTES = 256 };
 
 /* A value in a calling or result array. v128 is little-endian bytes. A null reference is NULL. */
 union cell_value {
@@ -30,7 +30,7 @@ union cell_value {
     void *ref; /* struct abi_func *, struct abi_exn *, or the host's own for externref */
 } __attribute__((aligned(16)));
 
-/* Why a function returned early. Tested after each call that can get here; results are then undefined. */
+/* Why a function returned early. Tested, together with the poll word beside it, after each call that can get here; results are then undefined. */
 enum abi_unwind {
     UNWIND_NONE = 0,
     UNWIND_EXCEPTION = 1, /* ctx->exn is on its way to a handler */
@@ -118,7 +118,7 @@ struct abi_exn {
  * checks bounds and traps by itself. `ctx` is B. Those marked U may return with ctx->unwind set. */
 struct abi_ops {
     void (*trap)(void *ctx, uint32_t trap) __attribute__((noreturn));
-    uint32_t (*poll)(void *ctx); /* ctx->poll was not 0; not 0: unwind (ctx->unwind is set). Generated code
+    uint32_t (*poll)(void *ctx); /* ctx->poll or ctx->unwind was not 0; not 0: unwind. Generated code
                                     takes it for a function that reads guest memory but never writes it. */
     uint32_t (*memory_grow)(void *ctx, uint32_t mem, uint32_t delta_pages); /* 2^32-1: refused */
     void (*memory_copy)(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_t d, uint32_t s, uint32_t n); /* U */
