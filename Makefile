@@ -9,30 +9,34 @@ export JOBS FUZZ_SECONDS SOAK_MINUTES
 
 .PHONY: all demo check bench asan tsan fuzz aarch64 soak lint install deps clean help
 
-all: deps
+# Building needs packages and the guest libraries only; the programs that tests and the demo run come with `deps`.
+all:
+	@tools/deps packages sysroot
 	@tools/build release
 
-demo: all
+demo: deps all
 	@examples/demo
 
 check:
 	@tools/check
 
-bench: all
+bench: deps all
 	@bench/run
 
 asan tsan: deps
 	@tools/build $@
 	@tools/test $@
 
-aarch64: deps
+aarch64:
+	@tools/deps packages
 	@tools/build $@
 
-fuzz: deps
+fuzz:
+	@tools/deps packages
 	@tools/build fuzz
 	@tools/fuzz
 
-soak: all
+soak: deps all
 	@tools/soak
 
 lint: all
