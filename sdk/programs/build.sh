@@ -12,7 +12,7 @@ sdk=$(dirname "$here")
 
 sysroot=$("$sdk/sysroot/build.sh" --path)
 sysroot=$(readlink -f "$sysroot")
-key=$({ cat "$here/pins" "$here/build.sh" "$sdk/cloudskin-cc"; basename "$sysroot"; } | sha256sum | cut -c1-16)
+key=$({ cat "$here/pins" "$here/build.sh" "$sdk/cloudskin-cc" "$sdk/config.site"; basename "$sysroot"; } | sha256sum | cut -c1-16)
 programs=$cloudskin_deps/programs-$key
 if [ "${1:-}" = --path ]; then
     echo "$programs"
@@ -52,14 +52,20 @@ quietly() {
     }
 }
 
-# The amalgamation is made by the source tree's own makefile; it is the same file for both.
+# By ./configure && make of the source tree, which makes and uses programs of the host on the way.
 build_sqlite() {
-    unpack "$sqlite_file" "$work/sqlite"
-    cd "$work/sqlite"
-    quietly ./configure --disable-tcl --disable-readline
-    quietly make sqlite3.c shell.c
-    quietly clang-19 $flags shell.c sqlite3.c -o "$work/out/native/sqlite3" -lm
-    quietly "$sdk/cloudskin-cc" $flags shell.c sqlite3.c -o "$work/out/wasm/sqlite3.wasm" -lm
+    for kind in native wasm; do
+        unpack "$sqlite_file" "$work/sqlite-$kind"
+    done
+    cd "$work/sqlite-native"
+    quietly ./configure --disable-tcl --disable-readline --disable-shared CC=clang-19 CFLAGS="$flags"
+    quietly make -j"$(nproc)" sqlite3
+    cd "$work/sqlite-wasm"
+    quietly env CONFIG_SITE="$sdk/config.site" ./configure --host=wasm32-wasi --disable-tcl --disable-readline \
+        --disable-shared CC="$sdk/cloudskin-cc" CFLAGS="$flags"
+    quietly make -j"$(nproc)" sqlite3
+    cp "$work/sqlite-native/sqlite3" "$work/out/native/sqlite3"
+    cp "$work/sqlite-wasm/sqlite3" "$work/out/wasm/sqlite3.wasm"
 }
 
 build_lua() {

@@ -1,4 +1,4 @@
-// std::filesystem on a granted directory.
+// std::filesystem on a granted directory. Engines: cell (Node loses its place in a directory that changes).
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
