@@ -243,8 +243,9 @@ def row_compile(args):
 
 
 def find_sqlite():
-    """sqlite's shell as the SDK's examples build it."""
-    for folder in (tools.ROOT / "build", tools.CACHE):
-        for path in sorted(folder.glob("**/sqlite3.wasm")):
-            return str(path)
-    raise BenchError("no sqlite3.wasm (run make demo, or name a module with --module)")
+    """sqlite's shell as tools/deps builds it for the demo and the tests."""
+    deps = Path(os.environ.get("CLOUDSKIN_DEPS", tools.CACHE / "deps"))
+    found = [p for p in deps.glob("programs*/**/sqlite3.wasm") if ".work" not in str(p)]
+    if not found:
+        raise BenchError("no sqlite3.wasm (run make demo, or name a module with --module)")
+    return str(max(found, key=lambda p: p.stat().st_mtime))
