@@ -151,11 +151,14 @@ class sum final : public matrix
 
 matrix_ptr multiply(const matrix &a, const matrix &b)
 {
-    auto product = std::make_shared<dense>(a.rows(), b.cols());
-    for (int i = 0; i < a.rows(); i++) {
-        for (int j = 0; j < b.cols(); j++) {
+    const int rows = a.rows();
+    const int cols = b.cols();
+    const int inner = a.cols();
+    auto product = std::make_shared<dense>(rows, cols);
+    for (int i = 0; i < rows; i++) {
+        for (int j = 0; j < cols; j++) {
             double total = 0.0;
-            for (int k = 0; k < a.cols(); k++) {
+            for (int k = 0; k < inner; k++) {
                 total += a.at(i, k) * b.at(k, j);
             }
             product->set(i, j, total);
