@@ -8,6 +8,7 @@
 #include <llvm-c/Target.h>
 
 #include "gen.h"
+#include "keep_loads.h"
 #include "passes.h"
 
 extern const char aot_routines_x86_64[], aot_routines_x86_64_end[];
@@ -106,27 +107,44 @@ void backend_target(struct backend *be, LLVMModuleRef mod)
  * redundancy across the address arithmetic, and loops. Against LLVM's own order, loops are unrolled only after
  * they were vectorised: unrolled code with 32-bit address arithmetic is beyond the SLP vectoriser. */
 #define CLEAN "instcombine<no-verify-fixpoint>,simplifycfg"
-static const char *const pipelines[4] = {
-    "function(mem2reg)",
-    "function(sroa,early-cse,simplifycfg," CLEAN ")",
-    "function(sroa,early-cse<memssa>," CLEAN ",loop-mssa(loop-rotate,licm),gvn," CLEAN ",dse,adce,simplifycfg)",
-    "function(sroa,early-cse<memssa>,simplifycfg," CLEAN ","
-    "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-nontrivial;trivial>),"
-    "simplifycfg," CLEAN ",loop(loop-idiom,indvars,loop-deletion),sroa,gvn,sccp,bdce," CLEAN
-    ",jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),simplifycfg," CLEAN ","
-    "float2int,loop(loop-rotate,loop-deletion),loop-distribute,loop-vectorize,infer-alignment,loop-load-elim,"
-    CLEAN ",slp-vectorizer,vector-combine," CLEAN ",loop-unroll<O3>,sroa,infer-alignment," CLEAN
-    ",loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,simplifycfg)",
+struct pipeline {
+    const char *first; /* while loads are pinned, see keep_loads.h */
+    const char *then;
+};
+static const struct pipeline pipelines[4] = {
+    {"function(mem2reg)", ""},
+    {"function(sroa,early-cse,simplifycfg," CLEAN ")", "function(early-cse)"},
+    {"function(sroa,early-cse," CLEAN ")",
+     "function(early-cse<memssa>,loop-mssa(loop-rotate,licm),gvn," CLEAN ",dse,adce,simplifycfg)"},
+    {"function(sroa,early-cse,simplifycfg," CLEAN ")",
+     "function(early-cse<memssa>,"
+     "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-nontrivial;trivial>),"
+     "simplifycfg," CLEAN ",loop(loop-idiom,indvars,loop-deletion),sroa,gvn,sccp,bdce," CLEAN
+     ",jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),simplifycfg," CLEAN ","
+     "float2int,loop(loop-rotate,loop-deletion),loop-distribute,loop-vectorize,infer-alignment,loop-load-elim,"
+     CLEAN ",slp-vectorizer,vector-combine," CLEAN ",loop-unroll<O3>,sroa,infer-alignment," CLEAN
+     ",loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,simplifycfg)"},
 };
 
-static status_t run_passes(struct backend *be, LLVMModuleRef mod, struct error *err)
+static status_t run_pipeline(struct backend *be, LLVMModuleRef mod, const char *pipeline, struct error *err)
 {
-    uint32_t level = be->opt->image.opt_level > 3 ? 3 : be->opt->image.opt_level;
-    char *message = passes_run(mod, be->tm, pipelines[level]);
+    char *message = *pipeline ? passes_run(mod, be->tm, pipeline) : NULL;
     if (!message)
         return ST_OK;
     status_t st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "LLVM passes: %s", message);
     free(message);
+    return st;
+}
+
+static status_t run_passes(struct backend *be, struct gen *g, struct error *err)
+{
+    const struct pipeline *p = &pipelines[be->opt->image.opt_level > 3 ? 3 : be->opt->image.opt_level];
+    keep_loads_pin(g);
+    status_t st = run_pipeline(be, g->mod, p->first, err);
+    if (st == ST_OK)
+        st = keep_loads_release(g, err);
+    if (st == ST_OK)
+        st = run_pipeline(be, g->mod, p->then, err);
     return st;
 }
 
@@ -173,7 +191,7 @@ status_t backend_emit(struct backend *be, struct gen *g, const char *part, struc
     keep_ir(be, g->mod, part, "raw");
     status_t st = verify(be, g->mod, err);
     if (st == ST_OK)
-        st = run_passes(be, g->mod, err);
+        st = run_passes(be, g, err);
     if (st != ST_OK)
         return st;
     keep_ir(be, g->mod, part, "opt");

@@ -1,4 +1,4 @@
-#include <string.h>
+#include <math.h>
 
 #include "gen.h"
 
@@ -111,16 +111,23 @@ static LLVMValueRef quieted(struct fgen *f, LLVMValueRef v)
     return LLVMBuildSelect(g->b, nan, LLVMBuildBitCast(g->b, bits, LLVMTypeOf(v), ""), v, "");
 }
 
-/* x*1, x/1, x-0, x+(-0): would be folded to x. */
-static bool folds_to_operand(LLVMOpcode op, LLVMValueRef constant)
+/* x*1, x/1, x-0, x+(-0) would be folded to x; with -1, and for -0-x, to -x. */
+static bool folds_to_operand(LLVMOpcode op, LLVMValueRef constant, bool right)
 {
     LLVMBool loses;
     if (!LLVMIsAConstantFP(constant))
         return false;
     double v = LLVMConstRealGetDouble(constant, &loses);
-    if (op == LLVMFMul || op == LLVMFDiv)
+    switch ((int)op) {
+    case LLVMFMul:
         return v == 1.0 || v == -1.0;
-    return v == 0.0;
+    case LLVMFDiv:
+        return right && (v == 1.0 || v == -1.0);
+    case LLVMFAdd:
+        return v == 0.0 && signbit(v);
+    default:
+        return v == 0.0 && (right ? !signbit(v) : signbit(v));
+    }
 }
 
 static void binary(struct fgen *f, const struct rule *r)
@@ -131,9 +138,9 @@ static void binary(struct fgen *f, const struct rule *r)
         fgen_push(f, LLVMBuildBinOp(g->b, (LLVMOpcode)r->llvm, a, b, ""));
         return;
     }
-    if (folds_to_operand((LLVMOpcode)r->llvm, b) && !LLVMIsConstant(a))
+    if (folds_to_operand((LLVMOpcode)r->llvm, b, true) && !LLVMIsConstant(a))
         a = quieted(f, a);
-    else if (folds_to_operand((LLVMOpcode)r->llvm, a) && !LLVMIsConstant(b))
+    else if (folds_to_operand((LLVMOpcode)r->llvm, a, false) && !LLVMIsConstant(b))
         b = quieted(f, b);
     fgen_push_raw(f, LLVMBuildBinOp(g->b, (LLVMOpcode)r->llvm, a, b, ""));
 }
