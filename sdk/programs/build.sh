@@ -1,6 +1,6 @@
 #!/bin/sh
 # build.sh           fetch and build the real programs, natively and for cells, unless that is done
-# build.sh --path    print the folder that has or will have native/ and wasm/ with sqlite3, lua and jsonnet
+# build.sh --path    print the folder that has or will have native/ and wasm/ with sqlite3, lua and yaml
 # The sources are compiled unchanged, with their own makefiles; both builds use clang 19 and the same flags.
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
@@ -12,14 +12,14 @@ sdk=$(dirname "$here")
 
 sysroot=$("$sdk/sysroot/build.sh" --path)
 sysroot=$(readlink -f "$sysroot")
-key=$({ cat "$here/pins" "$here/build.sh" "$sdk/cloudskin-cc" "$sdk/config.site"; basename "$sysroot"; } | sha256sum | cut -c1-16)
+key=$({ cat "$here/pins" "$here/build.sh" "$sdk/cloudskin-cc" "$sdk/config.site" "$sdk/cloudskin.toolchain.cmake"; basename "$sysroot"; } | sha256sum | cut -c1-16)
 programs=$cloudskin_deps/programs-$key
 if [ "${1:-}" = --path ]; then
     echo "$programs"
     exit
 fi
 [ -f "$programs/.complete" ] && exit 0
-for tool in clang-19 clang++-19 llvm-ar-19 make tclsh xz flock; do
+for tool in clang-19 clang++-19 llvm-ar-19 make cmake tclsh xz flock; do
     command -v $tool >/dev/null || {
         echo "programs: $tool is missing" >&2
         exit 1
@@ -31,9 +31,9 @@ flock 9
 
 fetch_debian bookworm sqlite3 "$sqlite_file" "$sqlite_sha256"
 fetch_debian bookworm lua5.4 "$lua_file" "$lua_sha256"
-fetch_debian bookworm jsonnet "$jsonnet_file" "$jsonnet_sha256"
+fetch_debian bookworm yaml-cpp "$yaml_file" "$yaml_sha256"
 
-echo "programs: building sqlite3, lua and jsonnet, natively and for cells (some minutes, once)"
+echo "programs: building sqlite3, lua and yaml-cpp, natively and for cells (some minutes, once)"
 work=$programs.work
 rm -rf "$work"
 mkdir -p "$work/out/native" "$work/out/wasm"
@@ -79,20 +79,25 @@ build_lua() {
     cp "$work/lua-wasm/src/lua" "$work/out/wasm/lua.wasm"
 }
 
-build_jsonnet() {
+build_yaml() {
+    unpack "$yaml_file" "$work/yaml"
     for kind in native wasm; do
-        unpack "$jsonnet_file" "$work/jsonnet-$kind"
+        if [ $kind = native ]; then
+            set -- -DCMAKE_C_COMPILER=clang-19 -DCMAKE_CXX_COMPILER=clang++-19
+        else
+            set -- -DCMAKE_TOOLCHAIN_FILE="$sdk/cloudskin.toolchain.cmake"
+        fi
+        quietly cmake -S "$work/yaml" -B "$work/yaml-$kind" "$@" -DCMAKE_BUILD_TYPE=Release \
+            -DCMAKE_CXX_FLAGS_RELEASE="$flags" -DYAML_CPP_BUILD_TESTS=OFF
+        quietly cmake --build "$work/yaml-$kind" -j "$(nproc)" --target yaml-cpp-parse
     done
-    quietly make -C "$work/jsonnet-native" -j"$(nproc)" jsonnet OPT="$flags" CC=clang-19 CXX=clang++-19
-    quietly make -C "$work/jsonnet-wasm" -j"$(nproc)" jsonnet OPT="$flags -fno-PIC" CC=clang-19 \
-        CXX="$sdk/cloudskin-c++"
-    cp "$work/jsonnet-native/jsonnet" "$work/out/native/jsonnet"
-    cp "$work/jsonnet-wasm/jsonnet" "$work/out/wasm/jsonnet.wasm"
+    cp "$work/yaml-native/util/parse" "$work/out/native/yaml"
+    cp "$work/yaml-wasm/util/parse.wasm" "$work/out/wasm/yaml.wasm"
 }
 
 (build_sqlite)
 (build_lua)
-(build_jsonnet)
+(build_yaml)
 for file in "$work/out/wasm"/*.wasm; do
     echo "programs: $(basename "$file"): $(wc -c <"$file") bytes of wasm"
 done
