@@ -142,11 +142,21 @@ void gen_func_name(uint32_t index, char ret_name[GEN_FUNC_NAME_BYTES]);
 void gen_attrs_common(struct gen *g, LLVMValueRef fn);
 /* tailcc inside modules with tail calls, else the C convention. */
 unsigned gen_call_conv(const struct gen *g, uint32_t index);
+unsigned gen_own_conv(const struct gen *g); /* of functions that are defined here */
 void gen_wrapper(struct gen *g, uint32_t index);
+void gen_return_call(struct gen *g, const struct functype *ft, LLVMValueRef call);
 /* Trampolines of all types and imports. */
 CHECKED status_t gen_trampolines(struct gen *g, struct error *err);
 /* One function. ST_NOMEM, ST_LIMIT. */
 CHECKED status_t gen_function(struct gen *g, uint32_t index, struct error *err);
+
+/* gen_compact.c: constant arrays in the place of table 0, see tables.h. */
+/* Facts about the calls of an indirect call's type; NULL when its table is not known. */
+const struct sig_facts *gen_compact_sig(const struct gen *g, const struct instr *in);
+/* The array of a type: 32-bit distances from its start by table index. */
+LLVMValueRef gen_compact_array(struct gen *g, uint32_t sig);
+/* All arrays and what they refer to. ST_NOMEM. */
+CHECKED status_t gen_compact_define(struct gen *g, struct error *err);
 
 /* gen_util.c: small steps that all parts of a function share */
 LLVMValueRef gen_i32(const struct gen *g, uint32_t v);
@@ -185,6 +195,8 @@ void fgen_trap_if(struct fgen *f, LLVMValueRef cond, enum abi_trap trap);
 void fgen_site(struct fgen *f, const struct instr *in); /* debug location for what follows */
 /* After something that may unwind: go to the handler when it does. Serves a request as well, so it is a poll. */
 void fgen_unwind_test(struct fgen *f);
+/* The same on a path that is not always taken: it does not count as the poll of a loop. */
+void fgen_request_test(struct fgen *f);
 LLVMBasicBlockRef fgen_handler(struct fgen *f); /* of the present position */
 LLVMBasicBlockRef fgen_handler_below(struct fgen *f, uint32_t frame_count);
 LLVMValueRef fgen_entry_alloca(struct fgen *f, LLVMTypeRef t, const char *name);

@@ -1,7 +1,7 @@
 #include "gen.h"
 
 /* Copies and fills of a known small length are done in line when both ranges are in bounds. */
-enum { INLINE_BULK_MAX = 256 };
+enum { INLINE_BULK_MAX = 256, IN_CODE_MAX = 65536 };
 
 /* Base of a memory: B itself, or loaded once at the function's entry, since it never moves. */
 LLVMValueRef gen_mem_base(struct fgen *f, uint32_t mem)
@@ -123,6 +123,30 @@ static bool small_constant(LLVMValueRef n, uint64_t *ret)
     return true;
 }
 
+/* A length that is not known: up to IN_CODE_MAX bytes in bounds are moved by the image's own routines; what is
+ * longer, or traps, is the host's. Leaves the builder in the block of the former. */
+struct bulk_paths {
+    LLVMBasicBlockRef host, next;
+};
+
+static struct bulk_paths split_paths(struct fgen *f, LLVMValueRef n, LLVMValueRef bad)
+{
+    struct gen *g = f->g;
+    struct bulk_paths p = {fgen_block(f, "host"), fgen_block(f, "")};
+    LLVMBasicBlockRef here = fgen_block(f, "here");
+    LLVMValueRef is_long = LLVMBuildICmp(g->b, LLVMIntUGT, n, gen_i32(g, IN_CODE_MAX), "");
+    LLVMBuildCondBr(g->b, LLVMBuildOr(g->b, is_long, bad, ""), p.host, here);
+    fgen_position(f, here);
+    return p;
+}
+
+static LLVMValueRef out_of_bounds_n(struct fgen *f, uint32_t mem, LLVMValueRef addr, LLVMValueRef n)
+{
+    struct gen *g = f->g;
+    LLVMValueRef a = LLVMBuildZExt(g->b, addr, g->t.i64, ""), len = LLVMBuildZExt(g->b, n, g->t.i64, "");
+    return LLVMBuildICmp(g->b, LLVMIntUGT, LLVMBuildAdd(g->b, a, len, ""), mem_bytes(f, mem), "");
+}
+
 static void memory_copy(struct fgen *f, const struct instr *in)
 {
     struct gen *g = f->g;
@@ -135,23 +159,38 @@ static void memory_copy(struct fgen *f, const struct instr *in)
                          gen_i64(g, len));
         return;
     }
+    LLVMValueRef bad = LLVMBuildOr(g->b, out_of_bounds_n(f, in->index2, s, n),
+                                   out_of_bounds_n(f, in->index, d, n), "");
+    struct bulk_paths p = split_paths(f, n, bad);
+    LLVMBuildMemMove(g->b, gen_address(f, in->index, d, 0), 1, gen_address(f, in->index2, s, 0), 1,
+                     LLVMBuildZExt(g->b, n, g->t.i64, ""));
+    LLVMBuildBr(g->b, p.next);
+    fgen_position(f, p.host);
     GEN_OP(g, f->ctx, memory_copy, g->t.void_, gen_i32(g, in->index), gen_i32(g, in->index2), d, s, n);
-    fgen_unwind_test(f);
+    fgen_request_test(f);
+    LLVMBuildBr(g->b, p.next);
+    fgen_position(f, p.next);
 }
 
 static void memory_fill(struct fgen *f, const struct instr *in)
 {
     struct gen *g = f->g;
     LLVMValueRef n = fgen_pop(f), v = fgen_pop(f), d = fgen_pop(f);
+    LLVMValueRef byte = LLVMBuildTrunc(g->b, v, g->t.i8, "");
     uint64_t len;
     if (small_constant(n, &len)) {
         fgen_trap_if(f, out_of_bounds(f, in->index, d, len), TRAP_MEMORY_BOUNDS);
-        LLVMBuildMemSet(g->b, gen_address(f, in->index, d, 0), LLVMBuildTrunc(g->b, v, g->t.i8, ""),
-                        gen_i64(g, len), 1);
+        LLVMBuildMemSet(g->b, gen_address(f, in->index, d, 0), byte, gen_i64(g, len), 1);
         return;
     }
+    struct bulk_paths p = split_paths(f, n, out_of_bounds_n(f, in->index, d, n));
+    LLVMBuildMemSet(g->b, gen_address(f, in->index, d, 0), byte, LLVMBuildZExt(g->b, n, g->t.i64, ""), 1);
+    LLVMBuildBr(g->b, p.next);
+    fgen_position(f, p.host);
     GEN_OP(g, f->ctx, memory_fill, g->t.void_, gen_i32(g, in->index), d, v, n);
-    fgen_unwind_test(f);
+    fgen_request_test(f);
+    LLVMBuildBr(g->b, p.next);
+    fgen_position(f, p.next);
 }
 
 static void memory_init(struct fgen *f, const struct instr *in)

@@ -227,7 +227,7 @@ static void serve_request(struct fgen *f, LLVMBasicBlockRef next)
 
 /* The unwind word and the poll word are neighbours: one test of both makes each call a poll, so recursion
  * needs no other and loops with calls need none. */
-void fgen_unwind_test(struct fgen *f)
+void fgen_request_test(struct fgen *f)
 {
     struct gen *g = f->g;
     if (g->shared->opt->image.no_polls && !f->g->m->tag_count)
@@ -239,8 +239,13 @@ void fgen_unwind_test(struct fgen *f)
     LLVMBasicBlockRef next = LLVMGetInsertBlock(g->b);
     fgen_position(f, cold);
     serve_request(f, next);
-    strip_note_poll(f);
     g->counts.unwind_tests++;
+}
+
+void fgen_unwind_test(struct fgen *f)
+{
+    fgen_request_test(f);
+    strip_note_poll(f);
 }
 
 LLVMValueRef fgen_entry_alloca(struct fgen *f, LLVMTypeRef t, const char *name)
