@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "aot_sources_hash.h"
 #include "gen.h"
 #include "link.h"
 #include "pack.h"
@@ -36,7 +37,7 @@ struct job {
 
 const char *aot_version(void)
 {
-    return "cloudskin-aot " CLOUDSKIN_VERSION " llvm 19 abi 2.1";
+    return "cloudskin-aot " CLOUDSKIN_VERSION "-" AOT_SOURCES_HASH " llvm 19";
 }
 
 static uint32_t cut_parts(const struct module *m, struct part *parts)

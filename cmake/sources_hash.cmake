@@ -1,0 +1,17 @@
+# Write OUT: a C header with the hash of the files in LIST (one path a line), so that every change of the code
+# generator gives its images another version.
+file(STRINGS ${LIST} files)
+set(all "")
+foreach(file ${files})
+  file(SHA256 ${file} hash)
+  string(APPEND all ${hash})
+endforeach()
+string(SHA256 hash "${all}")
+string(SUBSTRING ${hash} 0 12 short)
+set(text "#define AOT_SOURCES_HASH \"${short}\"\n")
+if(EXISTS ${OUT})
+  file(READ ${OUT} old)
+endif()
+if(NOT "${old}" STREQUAL "${text}")
+  file(WRITE ${OUT} "${text}")
+endif()
