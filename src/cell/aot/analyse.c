@@ -3,9 +3,11 @@
 #include <stdlib.h>
 
 #include "cell/module/instr.h"
+#include "tables.h"
 
-/* Call graph in compressed rows. Node func_count stands for "any function a table can hold": an
- * indirect call is an edge to it, and it has edges to every function that can be referenced. */
+/* Call graph in compressed rows. Node func_count stands for "any function a table can hold": it has edges to
+ * every function that can be referenced. Behind it is a node for each type, "what table 0 holds of this type"
+ * when that is known, else an edge to the first. An indirect call is an edge to one of them. */
 struct graph {
     uint32_t *first; /* node_count + 1 */
     uint32_t *edges;
@@ -14,12 +16,18 @@ struct graph {
     uint32_t node_count;
 };
 
+struct entry {
+    uint32_t sig, func;
+};
+
 struct walk {
     const struct module *m;
     struct arena *arena;
     struct analysis *out;
     struct graph g;
     bool *own_cause; /* per function: unwinds whatever it calls does */
+    bool *unwinds;   /* per node */
+    bool table0_written;
     struct label {
         bool loop;
         uint32_t loop_number;
@@ -77,6 +85,22 @@ static bool is_indirect(uint32_t op)
 static bool is_direct(uint32_t op)
 {
     return op == OP_CALL || op == OP_RETURN_CALL;
+}
+
+/* Instructions that change what a table holds. */
+static bool writes_table0(const struct instr *in)
+{
+    switch (in->op) {
+    case OP_TABLE_SET:
+    case OP_TABLE_GROW:
+    case OP_TABLE_FILL:
+    case OP_TABLE_COPY: /* index: the destination */
+        return in->index == 0;
+    case OP_TABLE_INIT:
+        return in->index2 == 0;
+    default:
+        return false;
+    }
 }
 
 /* Other calls of the host that never unwind, but end vectorisation all the same. */
@@ -159,16 +183,27 @@ static void note_in_loops(struct walk *w, struct func_facts *f, uint32_t depth, 
     }
 }
 
+static void note_indirect(struct walk *w, const struct instr *in)
+{
+    uint32_t sig = w->out->sigs[in->index].same;
+    if (in->index2 == 0) {
+        w->out->sigs[sig].sites++;
+        graph_edge(w, w->m->func_count + 1 + sig);
+    } else {
+        graph_edge(w, w->m->func_count);
+    }
+}
+
 static void note_instr(struct walk *w, struct func_facts *f, uint32_t depth, struct instr *in, bool *cause)
 {
-    const struct module *m = w->m;
     if (leaves_code(in->op))
         note_in_loops(w, f, depth, true, false);
-    if (is_host_work(in->op) || is_indirect(in->op))
+    if (is_host_work(in->op))
         *cause = true;
     w->out->tail_calls |= in->op == OP_RETURN_CALL || in->op == OP_RETURN_CALL_INDIRECT;
+    w->table0_written |= writes_table0(in);
     if (is_indirect(in->op))
-        graph_edge(w, m->func_count);
+        note_indirect(w, in);
     else if (is_direct(in->op))
         graph_edge(w, in->index);
     else if (in->op == OP_BR || in->op == OP_BR_IF)
@@ -299,7 +334,8 @@ static bool find_recursion(struct walk *w)
     return ok;
 }
 
-/* may_unwind = own cause, or a call to a function that may: a fixed point over reversed edges. */
+/* may_unwind = own cause, or a call to a function that may: a fixed point over reversed edges. Each cycle has a
+ * cause: the functions in it are recursive. */
 static bool spread_unwind(struct walk *w)
 {
     const struct graph *g = &w->g;
@@ -317,24 +353,75 @@ static bool spread_unwind(struct walk *w)
     for (uint32_t v = 0; ok && v < n; v++)
         for (uint32_t e = g->first[v]; e < g->first[v + 1]; e++)
             from[first[g->edges[e] + 1]++] = v;
-    for (uint32_t i = 0; ok && i < funcs; i++) {
-        struct func_facts *f = &w->out->funcs[i];
-        f->may_unwind = i < w->m->func_import_count || w->own_cause[i] || f->recursive;
-        if (f->may_unwind)
+    for (uint32_t i = 0; ok && i <= funcs; i++) {
+        w->unwinds[i] = i == funcs || i < w->m->func_import_count || w->own_cause[i] || w->out->funcs[i].recursive;
+        if (w->unwinds[i])
             work[len++] = i;
     }
     while (ok && len) {
         uint32_t v = work[--len];
         for (uint32_t e = first[v]; e < first[v + 1]; e++) {
-            uint32_t caller = from[e];
-            if (caller >= funcs || w->out->funcs[caller].may_unwind)
+            if (w->unwinds[from[e]])
                 continue;
-            w->out->funcs[caller].may_unwind = true;
-            work[len++] = caller;
+            w->unwinds[from[e]] = true;
+            work[len++] = from[e];
         }
     }
+    for (uint32_t i = 0; ok && i < funcs; i++)
+        w->out->funcs[i].may_unwind = w->unwinds[i];
+    for (uint32_t i = 0; ok && i < w->m->type_count; i++)
+        w->out->sigs[i].may_unwind = w->unwinds[funcs + 1 + i];
     arena_done(&a);
     return ok;
+}
+
+static int by_sig(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+    if (x->sig != y->sig)
+        return x->sig < y->sig ? -1 : 1;
+    return x->func < y->func ? -1 : x->func > y->func;
+}
+
+/* What the functions of each type in table 0 are: a sorted list of pairs, each once. */
+static bool list_entries(struct walk *w, struct arena *a, struct entry **ret_list, uint32_t *ret_count)
+{
+    const struct module *m = w->m;
+    uint64_t n = w->out->table0 ? m->tables[0].limits.min : 0;
+    struct entry *list = arena_alloc(a, (size_t)n, sizeof *list);
+    uint32_t count = 0;
+    if (!list)
+        return false;
+    for (uint64_t i = 0; i < n; i++) {
+        uint32_t func = w->out->table0[i];
+        if (func != TABLES_NULL)
+            list[count++] = (struct entry){w->out->sigs[m->funcs[func].type].same, func};
+    }
+    qsort(list, count, sizeof *list, by_sig);
+    *ret_list = list;
+    *ret_count = count;
+    return true;
+}
+
+static bool sig_edges(struct walk *w)
+{
+    const struct module *m = w->m;
+    struct arena a = {0};
+    struct entry *list = NULL;
+    uint32_t count = 0, at = 0;
+    bool ok = w->table0_written || tables_content(m, w->arena, &w->out->table0);
+    ok = ok && list_entries(w, &a, &list, &count);
+    for (uint32_t sig = 0; ok && sig < m->type_count; sig++) {
+        w->g.first[m->func_count + 1 + sig] = w->g.edge_count;
+        if (!w->out->table0)
+            graph_edge(w, m->func_count);
+        for (; at < count && list[at].sig == sig; at++)
+            if (at == 0 || by_sig(&list[at - 1], &list[at]))
+                graph_edge(w, list[at].func);
+    }
+    w->g.first[w->g.node_count] = w->g.edge_count;
+    arena_done(&a);
+    return ok && !w->nomem;
 }
 
 static bool scan_all(struct walk *w)
@@ -349,8 +436,7 @@ static bool scan_all(struct walk *w)
     for (uint32_t i = 0; i < m->func_count; i++)
         if (m->funcs[i].ref_declared || m->funcs[i].exported)
             graph_edge(w, i);
-    w->g.first[m->func_count + 1] = w->g.edge_count;
-    return !w->nomem && find_recursion(w) && spread_unwind(w);
+    return !w->nomem && sig_edges(w) && find_recursion(w) && spread_unwind(w);
 }
 
 status_t analyse_module(const struct module *m, struct arena *a, struct analysis *ret, struct error *err)
@@ -360,13 +446,17 @@ status_t analyse_module(const struct module *m, struct arena *a, struct analysis
     *ret = (struct analysis){0};
     ret->funcs = arena_alloc(a, m->func_count, sizeof *ret->funcs);
     ret->table_fixed = arena_alloc(a, m->table_count, sizeof *ret->table_fixed);
+    ret->sigs = arena_alloc(a, m->type_count, sizeof *ret->sigs);
     w.own_cause = arena_alloc(&scratch, m->func_count, sizeof *w.own_cause);
-    w.g.node_count = m->func_count + 1;
-    w.g.first = arena_alloc(&scratch, (size_t)m->func_count + 2, sizeof *w.g.first);
-    bool ok = ret->funcs && ret->table_fixed && w.own_cause && w.g.first;
+    w.g.node_count = m->func_count + 1 + m->type_count;
+    w.g.first = arena_alloc(&scratch, (size_t)w.g.node_count + 1, sizeof *w.g.first);
+    w.unwinds = arena_alloc(&scratch, w.g.node_count, sizeof *w.unwinds);
+    bool ok = ret->funcs && ret->table_fixed && ret->sigs && w.own_cause && w.g.first && w.unwinds;
+    ok = ok && tables_same_types(m, ret->sigs);
     for (uint32_t i = 0; ok && i < m->table_count; i++)
         ret->table_fixed[i] = !m->tables[i].imported && !m->tables[i].exported;
     ok = ok && scan_all(&w);
+    ok = ok && (!ret->table0 || tables_choose(m, ret));
     free(w.g.edges);
     free(w.labels);
     arena_done(&scratch);

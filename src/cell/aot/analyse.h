@@ -22,10 +22,20 @@ struct func_facts {
     bool recursive;           /* part of a cycle of calls */
 };
 
+/* Indirect calls of one type through table 0. */
+struct sig_facts {
+    uint32_t same;    /* the lowest index of an equal type; facts stand there */
+    uint32_t sites;   /* call_indirect and return_call_indirect instructions */
+    bool compact;     /* calls go through a constant array of the image, see tables.h */
+    bool may_unwind;
+};
+
 struct analysis {
     struct func_facts *funcs; /* per function index; imports may always unwind */
     bool tail_calls;          /* the module has return_call instructions */
     bool *table_fixed;        /* per table: own, neither exported nor grown: its size is its minimum */
+    struct sig_facts *sigs;   /* per type index */
+    uint32_t *table0;         /* content of table 0 when it is known for good: function or TABLES_NULL; else NULL */
 };
 
 /* m: valid. Memory belongs to *a. ST_NOMEM. */

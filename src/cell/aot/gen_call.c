@@ -52,6 +52,8 @@ static void direct(struct fgen *f, const struct instr *in, bool tail)
     const struct functype *ft = module_func_type(g->m, in->index);
     LLVMTypeRef type = g->func_types[callee->type];
     LLVMValueRef args[MODULE_PARAMS_MAX + 1];
+    if (tail && g->shared->analysis->funcs[in->index].recursive)
+        fgen_poll(f);
     pop_args(f, ft, args);
     args[0] = f->ctx;
     LLVMValueRef code;
@@ -94,10 +96,13 @@ static void table_of(struct fgen *f, uint32_t table, LLVMValueRef *ret_entries, 
         *ret_count = gen_load(g, g->t.i64, gen_at(g, t, offsetof(struct abi_table, count)), ALIAS_BLOCK);
 }
 
-/* The cold side of the type test says which of the two it was. */
-static void trap_wrong_type(struct fgen *f, LLVMValueRef sig)
+/* The cold side of the type test says which of the two it was. It reads the type once more, so that the test
+ * itself needs no register for it. */
+static void trap_wrong_type(struct fgen *f, LLVMValueRef entry)
 {
     struct gen *g = f->g;
+    LLVMValueRef sig = gen_load(g, g->t.i64, gen_at(g, entry, offsetof(struct abi_entry, sig)), ALIAS_BLOCK);
+    LLVMSetVolatile(sig, 1);
     LLVMValueRef null = LLVMBuildICmp(g->b, LLVMIntEQ, sig, gen_i64(g, 0), "");
     LLVMValueRef which =
         LLVMBuildSelect(g->b, null, gen_i32(g, TRAP_INDIRECT_NULL), gen_i32(g, TRAP_INDIRECT_TYPE), "");
@@ -125,14 +130,46 @@ static void indirect_tail(struct fgen *f, const struct functype *ft, LLVMTypeRef
     fgen_position(f, other);
 }
 
+/* Table 0 never changes: the code's place comes from the image's own array, and its context is this one. */
+static void compact(struct fgen *f, const struct instr *in, LLVMValueRef index, LLVMValueRef *args, bool tail)
+{
+    struct gen *g = f->g;
+    const struct functype *ft = &g->m->types[in->index];
+    const struct sig_facts *facts = gen_compact_sig(g, in);
+    LLVMValueRef count = gen_i64(g, g->m->tables[0].limits.min);
+    fgen_trap_if(f, LLVMBuildICmp(g->b, LLVMIntUGE, index, count, ""), TRAP_TABLE_BOUNDS);
+    LLVMValueRef array = gen_compact_array(g, facts->same);
+    LLVMValueRef at = LLVMBuildInBoundsGEP2(g->b, g->t.i32, array, &index, 1, "");
+    LLVMValueRef distance = LLVMBuildSExt(g->b, gen_load_invariant(g, g->t.i32, at), g->t.i64, "");
+    LLVMValueRef code = LLVMBuildInBoundsGEP2(g->b, g->t.i8, array, &distance, 1, "");
+    unsigned conv = gen_own_conv(g);
+    args[0] = f->ctx;
+    LLVMValueRef call =
+        emit_call(f, ft, g->func_types[in->index], code, args, conv, tail && conv == GEN_TAIL_CC);
+    if (tail) {
+        return_call(f, call);
+        return;
+    }
+    if (facts->may_unwind)
+        fgen_unwind_test(f);
+    push_results(f, ft, call);
+}
+
 static void indirect(struct fgen *f, const struct instr *in, bool tail)
 {
     struct gen *g = f->g;
     const struct functype *ft = &g->m->types[in->index];
     LLVMValueRef args[MODULE_PARAMS_MAX + 1];
     LLVMValueRef entries, count;
+    if (tail) /* no test behind it: a loop of such calls polls here */
+        fgen_poll(f);
     LLVMValueRef index = LLVMBuildZExt(g->b, fgen_pop(f), g->t.i64, "");
     pop_args(f, ft, args);
+    const struct sig_facts *sig_facts = gen_compact_sig(g, in);
+    if (sig_facts && sig_facts->compact) {
+        compact(f, in, index, args, tail);
+        return;
+    }
     table_of(f, in->index2, &entries, &count);
     fgen_trap_if(f, LLVMBuildICmp(g->b, LLVMIntUGE, index, count, ""), TRAP_TABLE_BOUNDS);
     LLVMValueRef off = LLVMBuildMul(g->b, index, gen_i64(g, sizeof(struct abi_entry)), "");
@@ -142,7 +179,7 @@ static void indirect(struct fgen *f, const struct instr *in, bool tail)
     LLVMBasicBlockRef cold = fgen_cold_if(f, wrong, "type");
     LLVMBasicBlockRef next = LLVMGetInsertBlock(g->b);
     fgen_position(f, cold);
-    trap_wrong_type(f, sig);
+    trap_wrong_type(f, entry);
     fgen_position(f, next);
     LLVMValueRef code = gen_load(g, g->t.ptr, gen_at(g, entry, offsetof(struct abi_entry, code)), ALIAS_BLOCK);
     args[0] = gen_load(g, g->t.ptr, gen_at(g, entry, offsetof(struct abi_entry, ctx)), ALIAS_BLOCK);
@@ -154,7 +191,8 @@ static void indirect(struct fgen *f, const struct instr *in, bool tail)
         return_call(f, call);
         return;
     }
-    fgen_unwind_test(f);
+    if (!sig_facts || sig_facts->may_unwind)
+        fgen_unwind_test(f);
     push_results(f, ft, call);
 }
 

@@ -184,9 +184,14 @@ void gen_attrs_common(struct gen *g, LLVMValueRef fn)
     LLVMSetVisibility(fn, LLVMHiddenVisibility);
 }
 
+unsigned gen_own_conv(const struct gen *g)
+{
+    return g->tail_calls ? GEN_TAIL_CC : GEN_C_CC;
+}
+
 unsigned gen_call_conv(const struct gen *g, uint32_t index)
 {
-    return g->tail_calls && !g->m->funcs[index].imported ? GEN_TAIL_CC : GEN_C_CC;
+    return g->m->funcs[index].imported ? GEN_C_CC : gen_own_conv(g);
 }
 
 LLVMValueRef gen_func(struct gen *g, uint32_t index)
@@ -201,6 +206,14 @@ LLVMValueRef gen_func(struct gen *g, uint32_t index)
         g->funcs[index] = fn;
     }
     return g->funcs[index];
+}
+
+void gen_return_call(struct gen *g, const struct functype *ft, LLVMValueRef call)
+{
+    if (ft->result_count)
+        LLVMBuildRet(g->b, call);
+    else
+        LLVMBuildRetVoid(g->b);
 }
 
 /* Before a wrapper: the way to the function itself, for indirect tail calls; 0 before import trampolines. */
@@ -226,10 +239,7 @@ void gen_wrapper(struct gen *g, uint32_t index)
     LLVMGetParams(fn, args);
     LLVMValueRef call = LLVMBuildCall2(g->b, type, callee, args, ft->param_count + 1, "");
     LLVMSetInstructionCallConv(call, GEN_TAIL_CC);
-    if (ft->result_count)
-        LLVMBuildRet(g->b, call);
-    else
-        LLVMBuildRetVoid(g->b);
+    gen_return_call(g, ft, call);
     set_prefix(g, fn, callee);
 }
 
@@ -316,18 +326,14 @@ static void import_trampoline(struct gen *g, uint32_t index)
     LLVMTypeRef type = make_func_type(g, ft, true);
     LLVMValueRef call = LLVMBuildCall2(g->b, type, host, args, ft->param_count + 2, "");
     LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_nounwind);
-    if (ft->result_count)
-        LLVMBuildRet(g->b, call);
-    else
-        LLVMBuildRetVoid(g->b);
+    gen_return_call(g, ft, call);
 }
 
 status_t gen_trampolines(struct gen *g, struct error *err)
 {
-    (void)err;
     for (uint32_t i = 0; i < g->m->type_count; i++)
         entry_trampoline(g, i);
     for (uint32_t i = 0; i < g->m->func_import_count; i++)
         import_trampoline(g, i);
-    return ST_OK;
+    return gen_compact_define(g, err);
 }
