@@ -32,7 +32,7 @@ struct level_target {
 static const struct level_target targets[] = {
     {LEVEL_X86_64_V2, "x86_64-unknown-linux-gnu", "x86-64-v2", ""},
     {LEVEL_X86_64_V3, "x86_64-unknown-linux-gnu", "x86-64-v3", ""},
-    {LEVEL_X86_64_V4, "x86_64-unknown-linux-gnu", "x86-64-v4", ""},
+    {LEVEL_X86_64_V4, "x86_64-unknown-linux-gnu", "x86-64-v4", "+prefer-no-gather,+prefer-no-scatter"},
     {LEVEL_AARCH64, "aarch64-unknown-linux-gnu", "generic", "+neon,-outline-atomics"},
 };
 
