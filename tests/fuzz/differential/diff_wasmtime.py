@@ -79,20 +79,19 @@ class Run:
         self.exports = wasmtime.Instance(self.store, self.module, []).exports(self.store).by_index
 
     def outcome(self, word, what, *args):
-        """Print how it ended; the results, or None when it did not end well."""
+        """Whether it ended well, and its result; prints how it ended when not."""
         try:
-            result = what(*args)
+            return True, what(*args)
         except wasmtime.Trap as trap:
             code = trap.trap_code.name if trap.trap_code else "?"
             if code == "UNCAUGHT_EXCEPTION":
                 print(word, "exception")
             else:
                 print(word, "trap", CLASSES.get(code, code))
-            return None
+            return False, None
         except wasmtime.WasmtimeError as e:
             print(word, "exception" if "thrown" in str(e) or "exception" in str(e) else f"error {e}".replace("\n", " "))
-            return None
-        return result if isinstance(result, list) else [] if result is None else [result]
+            return False, None
 
     def state(self):
         out = ["state"]
@@ -112,7 +111,7 @@ class Run:
         print(" ".join(out))
 
     def run(self):
-        if self.outcome("start", self.start) is None:
+        if not self.outcome("start", self.start)[0]:
             return
         print("start ok")
         self.state()
@@ -121,11 +120,12 @@ class Run:
                 self.start()
             args = [argument(t, int(b, 16)) for t, b in zip(params, bits)]
             word = f"call {number}"
-            got = self.outcome(word, self.exports[int(export)], self.store, *args)
-            if got is None:
+            well, got = self.outcome(word, self.exports[int(export)], self.store, *args)
+            if not well:
                 self.store = None
                 continue
-            print(word, "ok", *[text(t, v) for t, v in zip(results, got)])
+            values = [] if results == "-" else [got] if len(results) == 1 else got
+            print(word, "ok", *[text(t, v) for t, v in zip(results, values)])
             self.state()
 
 
