@@ -120,6 +120,7 @@ struct fgen {
     uint32_t depth, stack_cap;
     struct frame *frames;
     uint32_t frame_count, frame_cap;
+    const struct cursor *rest; /* the instructions behind the present one */
     bool unreachable;
     uint32_t dead_nesting;    /* blocks opened in unreachable code */
     uint32_t loop_number;     /* next loop in order of appearance */
@@ -143,22 +144,12 @@ void gen_attrs_common(struct gen *g, LLVMValueRef fn);
 /* tailcc inside modules with tail calls, else the C convention. */
 unsigned gen_call_conv(const struct gen *g, uint32_t index);
 unsigned gen_own_conv(const struct gen *g); /* of functions that are defined here */
-unsigned gen_own_conv(const struct gen *g); /* of functions that are defined here */
 void gen_wrapper(struct gen *g, uint32_t index);
-void gen_return_call(struct gen *g, const struct functype *ft, LLVMValueRef call);
 void gen_return_call(struct gen *g, const struct functype *ft, LLVMValueRef call);
 /* Trampolines of all types and imports. */
 CHECKED status_t gen_trampolines(struct gen *g, struct error *err);
 /* One function. ST_NOMEM, ST_LIMIT. */
 CHECKED status_t gen_function(struct gen *g, uint32_t index, struct error *err);
-
-/* gen_compact.c: constant arrays in the place of table 0, see tables.h. */
-/* Facts about the calls of an indirect call's type; NULL when its table is not known. */
-const struct sig_facts *gen_compact_sig(const struct gen *g, const struct instr *in);
-/* The array of a type: 32-bit distances from its start by table index. */
-LLVMValueRef gen_compact_array(struct gen *g, uint32_t sig);
-/* All arrays and what they refer to. ST_NOMEM. */
-CHECKED status_t gen_compact_define(struct gen *g, struct error *err);
 
 /* gen_compact.c: constant arrays in the place of table 0, see tables.h. */
 /* Facts about the calls of an indirect call's type; NULL when its table is not known. */

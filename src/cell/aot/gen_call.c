@@ -33,6 +33,81 @@ static void return_call(struct fgen *f, LLVMValueRef call)
     f->unreachable = true;
 }
 
+/* Computes from the operand stack and locals alone, and cannot trap. */
+static bool is_pure(uint32_t op)
+{
+    switch (op) {
+    case OP_DROP:
+    case OP_SELECT:
+    case OP_LOCAL_GET:
+    case OP_LOCAL_SET:
+    case OP_LOCAL_TEE:
+    case OP_I32_CONST:
+    case OP_I64_CONST:
+    case OP_F32_CONST:
+    case OP_F64_CONST:
+        return true;
+    case OP_I32_DIV_S:
+    case OP_I32_DIV_U:
+    case OP_I32_REM_S:
+    case OP_I32_REM_U:
+    case OP_I64_DIV_S:
+    case OP_I64_DIV_U:
+    case OP_I64_REM_S:
+    case OP_I64_REM_U:
+    case OP_I32_TRUNC_F32_S:
+    case OP_I32_TRUNC_F32_U:
+    case OP_I32_TRUNC_F64_S:
+    case OP_I32_TRUNC_F64_U:
+    case OP_I64_TRUNC_F32_S:
+    case OP_I64_TRUNC_F32_U:
+    case OP_I64_TRUNC_F64_S:
+    case OP_I64_TRUNC_F64_U:
+        return false;
+    default:
+        return op >= OP_I32_EQZ && op <= OP_I64_EXTEND32_S;
+    }
+}
+
+/* Is the next thing that anybody can see the return of this function? */
+static bool returns_next(const struct fgen *f)
+{
+    struct cursor c = *f->rest;
+    struct instr in;
+    uint32_t frame = f->frame_count;
+    while (instr_read(&c, f->g->m->features, &in)) {
+        if (in.op == OP_RETURN)
+            return true;
+        if (in.op == OP_BR) {
+            uint32_t skip = in.index + 1;
+            return skip == frame;
+        }
+        if (in.op == OP_END) {
+            if (--frame == 0)
+                return true;
+        } else if (!is_pure(in.op)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+static bool in_try(const struct fgen *f)
+{
+    for (uint32_t i = f->frame_count; i-- > 0;)
+        if (f->frames[i].kind == FRAME_TRY || f->frames[i].kind == FRAME_TRY_TABLE)
+            return true;
+    return false;
+}
+
+/* An unwinding callee may come back to code that does nothing but return: the caller tests as well. A chain of such
+ * calls is as long as the stack, and so is the time without a poll. */
+static void test_after_call(struct fgen *f)
+{
+    if (f->type->result_count > 1 || in_try(f) || !returns_next(f))
+        fgen_unwind_test(f);
+}
+
 /* A call to a known function of this module, or through a pointer in the C convention.
  * args[0] is the callee's context, the rest the parameters. */
 static LLVMValueRef emit_call(struct fgen *f, const struct functype *ft, LLVMTypeRef type, LLVMValueRef code,
@@ -72,7 +147,7 @@ static void direct(struct fgen *f, const struct instr *in, bool tail)
         return;
     }
     if (g->shared->analysis->funcs[in->index].may_unwind)
-        fgen_unwind_test(f);
+        test_after_call(f);
     push_results(f, ft, call);
 }
 
@@ -151,7 +226,7 @@ static void compact(struct fgen *f, const struct instr *in, LLVMValueRef index, 
         return;
     }
     if (facts->may_unwind)
-        fgen_unwind_test(f);
+        test_after_call(f);
     push_results(f, ft, call);
 }
 
@@ -192,7 +267,7 @@ static void indirect(struct fgen *f, const struct instr *in, bool tail)
         return;
     }
     if (!sig_facts || sig_facts->may_unwind)
-        fgen_unwind_test(f);
+        test_after_call(f);
     push_results(f, ft, call);
 }
 

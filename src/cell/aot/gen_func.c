@@ -83,12 +83,14 @@ static void walk_body(struct fgen *f)
     struct cursor c;
     struct instr in;
     cursor_init(&c, f->func->body, f->func->body_len, f->func->body_off);
+    f->rest = &c;
     while (f->frame_count && !f->nomem && cursor_left(&c) && instr_read(&c, f->g->m->features, &in)) {
         if (f->unreachable && !step_dead(f, &in))
             continue;
         fgen_site(f, &in);
         dispatch_instr(f, &in);
     }
+    f->rest = NULL;
 }
 
 static void finish_blocks(struct fgen *f)
