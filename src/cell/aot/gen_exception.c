@@ -102,6 +102,7 @@ static void clause(struct fgen *f, const struct instr *in)
     struct frame *fr = &f->frames[frame];
     f->depth = fr->height;
     f->epoch++;
+    fr->serial = ++f->frame_serial; /* what stands in the body was not passed: see strip_has_poll */
     f->unreachable = false;
     if (in->op == OP_CATCH_ALL) {
         fr->next_test = NULL;
