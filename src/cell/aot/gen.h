@@ -13,7 +13,7 @@
  * own LLVM context), one `struct fgen` per function inside it. Each belongs to one thread. */
 
 enum { GEN_FUNC_NAME_BYTES = 16 };
-enum { GEN_C_CC = 0, GEN_TAIL_CC = 18 }; /* LLVM's numbers */
+enum { GEN_C_CC = 0, GEN_KEEP_CC = 15, GEN_TAIL_CC = 18 }; /* LLVM's numbers; KEEP: preserve_allcc */
 #define GEN_AT_FUNCTION ((LLVMAttributeIndex)LLVMAttributeFunctionIndex)
 
 /* What the whole compilation shares; immutable while parts are generated. */
@@ -49,7 +49,7 @@ struct gen {
     LLVMValueRef empty_node;
     unsigned md_tbaa, md_invariant, md_prof;
     LLVMAttributeRef attr_nounwind, attr_noreturn, attr_cold, attr_nomerge, attr_poll_memory,
-        attr_noalias, attr_nonnull;
+        attr_noalias, attr_nonnull, attr_context;
     struct image_counts counts;
 };
 
@@ -146,6 +146,9 @@ unsigned gen_call_conv(const struct gen *g, uint32_t index);
 unsigned gen_own_conv(const struct gen *g); /* of functions that are defined here */
 void gen_wrapper(struct gen *g, uint32_t index);
 void gen_return_call(struct gen *g, const struct functype *ft, LLVMValueRef call);
+/* Make a call one in the guest convention: the first argument is the context. */
+void gen_call_guest(struct gen *g, LLVMValueRef call, unsigned conv);
+LLVMValueRef gen_poll_stub(struct gen *g);
 /* Trampolines of all types and imports. */
 CHECKED status_t gen_trampolines(struct gen *g, struct error *err);
 /* One function. ST_NOMEM, ST_LIMIT. */

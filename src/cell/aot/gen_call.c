@@ -114,7 +114,7 @@ static LLVMValueRef emit_call(struct fgen *f, const struct functype *ft, LLVMTyp
                               LLVMValueRef *args, unsigned conv, bool must_tail)
 {
     LLVMValueRef call = LLVMBuildCall2(f->g->b, type, code, args, ft->param_count + 1, "");
-    LLVMSetInstructionCallConv(call, conv);
+    gen_call_guest(f->g, call, conv);
     if (must_tail)
         LLVMSetTailCallKind(call, LLVMTailCallKindMustTail);
     return call;
@@ -177,7 +177,8 @@ static void trap_wrong_type(struct fgen *f, LLVMValueRef entry)
 {
     struct gen *g = f->g;
     LLVMValueRef sig = gen_load(g, g->t.i64, gen_at(g, entry, offsetof(struct abi_entry, sig)), ALIAS_BLOCK);
-    LLVMSetVolatile(sig, 1);
+    LLVMSetOrdering(sig, LLVMAtomicOrderingMonotonic);
+    LLVMSetAlignment(sig, 8);
     LLVMValueRef null = LLVMBuildICmp(g->b, LLVMIntEQ, sig, gen_i64(g, 0), "");
     LLVMValueRef which =
         LLVMBuildSelect(g->b, null, gen_i32(g, TRAP_INDIRECT_NULL), gen_i32(g, TRAP_INDIRECT_TYPE), "");

@@ -33,6 +33,7 @@ static LLVMValueRef begin_stub(struct gen *g, const char *name, LLVMTypeRef type
     LLVMValueRef fn = LLVMAddFunction(g->mod, name, type);
     LLVMSetFunctionCallConv(fn, gen_own_conv(g));
     gen_attrs_common(g, fn);
+    gen_add_attr(fn, 1, g->attr_context);
     LLVMPositionBuilderAtEnd(g->b, LLVMAppendBasicBlockInContext(g->llvm, fn, ""));
     return fn;
 }
@@ -65,6 +66,7 @@ static LLVMValueRef import_stub(struct gen *g, uint32_t index)
     LLVMValueRef code = gen_load_invariant(g, g->t.ptr, gen_at(g, slot, offsetof(struct abi_func, code)));
     args[0] = gen_load_invariant(g, g->t.ptr, gen_at(g, slot, offsetof(struct abi_func, ctx)));
     LLVMValueRef call = LLVMBuildCall2(g->b, type, code, args, ft->param_count + 1, "");
+    gen_call_guest(g, call, GEN_C_CC);
     if (gen_own_conv(g) == GEN_C_CC)
         LLVMSetTailCallKind(call, LLVMTailCallKindMustTail);
     gen_return_call(g, ft, call);

@@ -73,6 +73,7 @@ static void init_attrs(struct gen *g)
     g->attr_nomerge = enum_attr(g, "nomerge", 0);
     g->attr_noalias = enum_attr(g, "noalias", 0);
     g->attr_nonnull = enum_attr(g, "nonnull", 0);
+    g->attr_context = enum_attr(g, "swiftself", 0);
     /* memory(read, inaccessiblemem: readwrite): two bits a location, argument memory, inaccessible, other. */
     g->attr_poll_memory = enum_attr(g, "memory", 1u | 3u << 2 | 1u << 4);
 }
@@ -194,6 +195,12 @@ unsigned gen_call_conv(const struct gen *g, uint32_t index)
     return g->m->funcs[index].imported ? GEN_C_CC : gen_own_conv(g);
 }
 
+void gen_call_guest(struct gen *g, LLVMValueRef call, unsigned conv)
+{
+    LLVMSetInstructionCallConv(call, conv);
+    LLVMAddCallSiteAttribute(call, 1, g->attr_context);
+}
+
 LLVMValueRef gen_func(struct gen *g, uint32_t index)
 {
     if (!g->funcs[index]) {
@@ -203,6 +210,7 @@ LLVMValueRef gen_func(struct gen *g, uint32_t index)
         LLVMSetFunctionCallConv(fn, gen_call_conv(g, index));
         gen_attrs_common(g, fn);
         gen_add_attr(fn, 1, g->attr_nonnull);
+        gen_add_attr(fn, 1, g->attr_context);
         g->funcs[index] = fn;
     }
     return g->funcs[index];
@@ -234,11 +242,12 @@ void gen_wrapper(struct gen *g, uint32_t index)
     LLVMTypeRef type = g->func_types[g->m->funcs[index].type];
     LLVMValueRef fn = LLVMAddFunction(g->mod, name, type), callee = gen_func(g, index);
     gen_attrs_common(g, fn);
+    gen_add_attr(fn, 1, g->attr_context);
     LLVMPositionBuilderAtEnd(g->b, LLVMAppendBasicBlockInContext(g->llvm, fn, ""));
     LLVMValueRef args[MODULE_PARAMS_MAX + 1];
     LLVMGetParams(fn, args);
     LLVMValueRef call = LLVMBuildCall2(g->b, type, callee, args, ft->param_count + 1, "");
-    LLVMSetInstructionCallConv(call, GEN_TAIL_CC);
+    gen_call_guest(g, call, GEN_TAIL_CC);
     gen_return_call(g, ft, call);
     set_prefix(g, fn, callee);
 }
@@ -280,6 +289,7 @@ static void entry_trampoline(struct gen *g, uint32_t type)
     for (uint32_t i = 0; i < ft->param_count; i++)
         args[i + 1] = LLVMBuildLoad2(g->b, gen_valtype(g, ft->params[i]), io_slot(g, io, i), "");
     LLVMValueRef call = LLVMBuildCall2(g->b, g->func_types[type], code, args, ft->param_count + 1, "");
+    gen_call_guest(g, call, GEN_C_CC);
     store_results(g, ft, ctx, io, call);
     LLVMBuildRetVoid(g->b);
 }
@@ -329,11 +339,34 @@ static void import_trampoline(struct gen *g, uint32_t index)
     gen_return_call(g, ft, call);
 }
 
+/* One in the image, called by cold code that does not want to lose registers to it. */
+LLVMValueRef gen_poll_stub(struct gen *g)
+{
+    LLVMValueRef fn = LLVMGetNamedFunction(g->mod, "poll");
+    if (fn)
+        return fn;
+    fn = LLVMAddFunction(g->mod, "poll", LLVMFunctionType(g->t.void_, &g->t.ptr, 1, 0));
+    LLVMSetFunctionCallConv(fn, GEN_KEEP_CC);
+    gen_attrs_common(g, fn);
+    gen_add_attr(fn, 1, g->attr_context);
+    gen_add_attr(fn, GEN_AT_FUNCTION, g->attr_cold);
+    return fn;
+}
+
+static void define_poll_stub(struct gen *g)
+{
+    LLVMValueRef fn = gen_poll_stub(g);
+    LLVMPositionBuilderAtEnd(g->b, LLVMAppendBasicBlockInContext(g->llvm, fn, ""));
+    gen_call_op(g, LLVMGetParam(fn, 0), offsetof(struct abi_ops, poll), g->t.i32, NULL, 0);
+    LLVMBuildRetVoid(g->b);
+}
+
 status_t gen_trampolines(struct gen *g, struct error *err)
 {
     for (uint32_t i = 0; i < g->m->type_count; i++)
         entry_trampoline(g, i);
     for (uint32_t i = 0; i < g->m->func_import_count; i++)
         import_trampoline(g, i);
+    define_poll_stub(g);
     return gen_compact_define(g, err);
 }

@@ -213,14 +213,21 @@ LLVMBasicBlockRef fgen_handler(struct fgen *f)
     return fgen_handler_below(f, f->frame_count);
 }
 
-/* Ask the host what to do; the builder ends behind it when the guest goes on. */
+/* Ask the host what to do; the builder ends behind it when the guest goes on. The stub keeps all registers, and
+ * what it is told it leaves in the unwind word: hot code around this pays for nothing. */
 static void serve_request(struct fgen *f, LLVMBasicBlockRef next)
 {
     struct gen *g = f->g;
-    LLVMValueRef leave = gen_call_op(g, f->ctx, offsetof(struct abi_ops, poll), g->t.i32, NULL, 0);
-    LLVMAddCallSiteAttribute(leave, GEN_AT_FUNCTION, g->attr_poll_memory);
-    LLVMAddCallSiteAttribute(leave, GEN_AT_FUNCTION, g->attr_cold);
-    LLVMValueRef unwinds = LLVMBuildICmp(g->b, LLVMIntNE, leave, gen_i32(g, 0), "");
+    LLVMValueRef stub = gen_poll_stub(g);
+    LLVMValueRef call = LLVMBuildCall2(g->b, LLVMGlobalGetValueType(stub), stub, &f->ctx, 1, "");
+    gen_call_guest(g, call, GEN_KEEP_CC);
+    LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_poll_memory);
+    LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_cold);
+    LLVMValueRef at = gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, unwind)));
+    LLVMValueRef unwind = gen_load(g, g->t.i32, at, ALIAS_BLOCK);
+    LLVMSetOrdering(unwind, LLVMAtomicOrderingMonotonic); /* written by the call, whatever its attributes say */
+    LLVMSetAlignment(unwind, 4);
+    LLVMValueRef unwinds = LLVMBuildICmp(g->b, LLVMIntNE, unwind, gen_i32(g, 0), "");
     LLVMBuildCondBr(g->b, unwinds, fgen_handler(f), next);
     fgen_position(f, next);
 }

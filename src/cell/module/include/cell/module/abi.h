@@ -13,10 +13,10 @@
  *     guard | native stack | guard | ... instance block ... struct abi_ctx | B: memory 0, 8 GiB reserved
  *                                                                       ^ the context pointer is B
  *
- * Generated code gets B in its first argument. With memory 0 defined by the module and not shared
+ * Generated code gets B in a register that all calls keep: r13, x20 (docs/internals/calls.md). With memory 0 defined by the module and not shared
  * (abi_layout.mem0_inline) B also is the base of memory 0; else bases come from the block.
  * The context struct ends at B: field F stands at B - ABI_CTX_BYTES + offsetof(F). */
-enum { ABI_VERSION = 2, ABI_CTX_BYTES = 256 };
+enum { ABI_VERSION = 3, ABI_CTX_BYTES = 256 };
 
 /* A value in a calling or result array. v128 is little-endian bytes. A null reference is NULL. */
 union cell_value {
@@ -63,7 +63,7 @@ const char *abi_trap_text(enum abi_trap t);
 struct abi_ctx;
 
 /* A function as a first-class value; a funcref points at one, which lives as long as its cell.
- * code follows the guest convention: (B of ctx, parameters...), see docs/internals/abi.md. */
+ * code follows the guest convention, see docs/internals/calls.md: only the image's entry trampolines call it. */
 struct abi_func {
     void *code;
     struct abi_ctx *ctx; /* B of the instance that runs it */
