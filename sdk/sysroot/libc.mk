@@ -13,7 +13,7 @@ musl_picked := \
   network/htonl network/htons network/ntohl network/ntohs network/inet_ntop network/inet_pton \
   network/inet_aton network/inet_ntoa network/inet_addr network/in6addr_any network/in6addr_loopback \
   fenv/fenv fenv/fesetround fenv/feupdateenv fenv/fesetexceptflag fenv/fegetexceptflag fenv/feholdexcept \
-  exit/exit exit/atexit exit/assert exit/quick_exit exit/at_quick_exit \
+  exit/exit exit/assert exit/quick_exit exit/at_quick_exit \
   time/strftime time/asctime time/asctime_r time/ctime time/ctime_r time/wcsftime time/strptime \
   time/difftime time/timegm time/ftime time/gmtime time/gmtime_r time/timespec_get time/getdate \
   time/localtime time/localtime_r time/mktime time/__tm_to_secs time/__month_to_secs \

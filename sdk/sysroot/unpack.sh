@@ -61,6 +61,10 @@ top=$(tar -tJf "$downloads/$llvm_file" 2>/dev/null | head -n 1 | cut -d/ -f1)
 tar -xJf "$downloads/$llvm_file" --strip-components=1 -C "$src" \
     "$top/libcxx/include" "$top/libcxx/src" "$top/libcxx/vendor" "$top/libcxxabi/include" "$top/libcxxabi/src" \
     "$top/libunwind/include" "$top/libunwind/src" "$top/LICENSE.TXT"
+# The same as in libc/atexit.c, for objects of a thread.
+sed -i 's/^      head->dtor(head->obj);/      if (head->obj)\n'\
+'        reinterpret_cast<void* (*)(void*)>(head->dtor)(head->obj);\n      else\n        head->dtor(nullptr);/' \
+    "$src/libcxxabi/src/cxa_thread_atexit.cpp"
 mkdir -p "$src/licenses"
 cp "$wasi/wasi/LICENSE" "$src/licenses/wasi-libc"
 cp "$src/LICENSE.TXT" "$src/licenses/llvm"

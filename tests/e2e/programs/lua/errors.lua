@@ -1,7 +1,7 @@
 -- pcall, error, xpcall, assert: longjmp below; through metamethods, sort, gsub, load, deep stacks.
 print(pcall(error, "plain"))
 print(pcall(error, "with level", 2))
-print(pcall(function() error({code = 7}) end))
+print(select(2, pcall(function() error({code = 7}) end)).code)
 print(select(2, pcall(function() error(setmetatable({}, {__tostring = function() return "object" end})) end)))
 print(pcall(function() return 1 + {} end))
 print(pcall(function() return #5 end))
