@@ -5,6 +5,6 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/cloudskin-e2e.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 export CLOUDSKIN_CACHE=$scratch/cache
 export PATH=$2:$PATH
-E2E=$(dirname "$1")
+E2E=$(cd "$(dirname "$1")" && pwd)
 export E2E
 cd "$scratch" && mkdir work && cd work && bash "$1"

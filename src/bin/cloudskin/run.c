@@ -59,7 +59,6 @@ static void install_signals(struct cell *c)
             sigaction(numbers[i], &action, NULL);
         }
     }
-    signal(SIGPIPE, SIG_IGN); /* the guest gets EPIPE */
 }
 
 static void remove_signals(void)
@@ -180,8 +179,7 @@ static int ended(struct run *r, status_t code, const struct error *err)
         trace_print(r->cell, program, err->text);
         return EXIT_TRAP;
     case ST_EXCEPTION:
-        fprintf(stderr, "cloudskin: %s: uncaught exception%s%s\n", program,
-                err->text[0] != '\0' ? ": " : "", err->text);
+        fprintf(stderr, "cloudskin: %s: %s\n", program, err->text);
         return EXIT_TRAP;
     case ST_STOPPED:
         break;
