@@ -126,10 +126,6 @@ cmake_project() {
     cmake -S "$E2E/cmake-project" -B cm -DCMAKE_BUILD_TYPE=Release -DCMAKE_TOOLCHAIN_FILE="$share/cloudskin.toolchain.cmake" &&
         cmake --build cm && cmake --install cm --prefix inst && cp inst/bin/greeting.wasm .
 }
-configure_project() {
-    mkdir -p cf && cd cf && CONFIG_SITE="$share/config.site" "$E2E/configure-project/configure" --host=wasm32-wasi \
-        CC=cloudskin-cc && make && cp hello ../configured.wasm
-}
 share=$(dirname "$(command -v cloudskin-cc)")/../share/cloudskin
 [ -d "$share" ] || share=$(dirname "$(command -v cloudskin-cc)")
 printf 'configured 2.3 4\nhello cell 2 4\nnobody to greet\n' >greeting.want
