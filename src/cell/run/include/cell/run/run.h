@@ -36,8 +36,11 @@ CHECKED status_t program_open(struct runtime *rt, const char *path, struct progr
 /* The same from bytes, which are copied (into an anonymous file). */
 CHECKED status_t program_load(struct runtime *rt, const void *data, size_t len,
                               struct program **ret_prog, struct error *err);
+/* Any thread. Returns p. */
 struct program *program_ref(struct program *p);
+/* Unmaps the image with the last reference; a cell holds one for each instance. NULL is fine. Any thread. */
 void program_unref(struct program *p);
+/* What was decoded; lives as long as p. */
 const struct image *program_image(const struct program *p);
 
 /* ---- cell ---- */
@@ -50,6 +53,7 @@ struct cell_limits {
     uint64_t wall_ns;       /* 0: none */
     uint32_t threads;       /* default 1024; used by the threads mechanism */
 };
+/* The limits that cell_new takes for NULL. */
 void cell_limits_default(struct cell_limits *l);
 
 /* limits may be NULL. ST_NOMEM when address space or memory ran out. */
@@ -103,8 +107,11 @@ CHECKED status_t cell_instantiate(struct cell *c, struct program *prog,
 /* Call the module's start function if it has one. As cell_call. */
 CHECKED status_t instance_start(struct instance *inst, struct error *err);
 
+/* Find an export by its name, which need not end with a NUL. What ret_val points at lives as long as the cell.
+ * ST_NOTFOUND. */
 CHECKED status_t instance_export(struct instance *inst, const char *name, size_t name_len,
                                  struct extern_val *ret_val);
+/* Borrowed: both live as long as the instance. */
 struct cell *instance_cell(struct instance *inst);
 struct program *instance_program(struct instance *inst);
 
@@ -140,6 +147,7 @@ enum stop_reason {
  * A cell that is not running leaves at once when it is next called. */
 void cell_stop(struct cell *c, enum stop_reason reason);
 
+/* How the last call ended: each is 0 when it did not end that way. */
 enum abi_trap cell_trap(const struct cell *c);
 uint32_t cell_exit_code(const struct cell *c);
 enum stop_reason cell_stop_reason(const struct cell *c);
@@ -161,6 +169,7 @@ struct cell_stats {
     uint64_t cpu_ns;
     uint64_t polls_taken;
 };
+/* Any thread, also while the cell runs. */
 void cell_stats(const struct cell *c, struct cell_stats *ret_stats);
 
 /* ---- for host functions (ctx is their first argument) ---- */
@@ -168,6 +177,7 @@ void cell_stats(const struct cell *c, struct cell_stats *ret_stats);
 /* A range of the default memory (index 0), or NULL when it is out of bounds. len 0 gives a valid pointer within
  * bounds. The pointer stays valid while the cell lives; another thread may change the bytes at any time. */
 void *host_range(void *ctx, uint32_t addr, uint64_t len);
+/* The cell that calls. */
 struct cell *host_cell(void *ctx);
 /* End the program: the guest unwinds once the host function returned. */
 void host_exit(void *ctx, uint32_t code);
