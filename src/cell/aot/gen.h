@@ -134,20 +134,28 @@ struct fgen {
     bool nomem;
 };
 
-/* gen_module.c: the part as a whole */
+/* gen_module.c: the part as a whole. Everything made here belongs to g->llvm and ends with gen_done. */
+/* An empty part of that name. shared: borrowed. ST_NOMEM; gen_done is needed either way. */
 CHECKED status_t gen_init(struct gen *g, const struct gen_shared *shared, const char *name, struct error *err);
 void gen_done(struct gen *g);
+/* References are pointers. */
 LLVMTypeRef gen_valtype(const struct gen *g, valtype_t t);
+/* A function of the module, declared on first use. */
 LLVMValueRef gen_func(struct gen *g, uint32_t index);
+/* Its symbol, from which pack.c knows the index again. */
 void gen_func_name(uint32_t index, char ret_name[GEN_FUNC_NAME_BYTES]);
+/* What every function of an image is: hidden, with unwind rows, touching each page of its frame. */
 void gen_attrs_common(struct gen *g, LLVMValueRef fn);
 /* tailcc inside modules with tail calls, else the C convention. */
 unsigned gen_call_conv(const struct gen *g, uint32_t index);
 unsigned gen_own_conv(const struct gen *g); /* of functions that are defined here */
+/* The C-convention form of a function in a module with tail calls. */
 void gen_wrapper(struct gen *g, uint32_t index);
+/* Return what a call of this type returned. */
 void gen_return_call(struct gen *g, const struct functype *ft, LLVMValueRef call);
 /* Make a call one in the guest convention: the first argument is the context. */
 void gen_call_guest(struct gen *g, LLVMValueRef call, unsigned conv);
+/* The stub for the cold side of polls, which keeps all registers. */
 LLVMValueRef gen_poll_stub(struct gen *g);
 /* Trampolines of all types and imports. */
 CHECKED status_t gen_trampolines(struct gen *g, struct error *err);
@@ -165,45 +173,59 @@ CHECKED status_t gen_compact_define(struct gen *g, struct error *err);
 /* gen_util.c: small steps that all parts of a function share */
 LLVMValueRef gen_i32(const struct gen *g, uint32_t v);
 LLVMValueRef gen_i64(const struct gen *g, uint64_t v);
+/* base + off bytes. */
 LLVMValueRef gen_at(struct gen *g, LLVMValueRef base, int64_t off);
+/* Plain accesses; alias says which of the two kinds of memory. */
 LLVMValueRef gen_load(struct gen *g, LLVMTypeRef t, LLVMValueRef ptr, enum gen_alias alias);
 LLVMValueRef gen_store(struct gen *g, LLVMValueRef v, LLVMValueRef ptr, enum gen_alias alias);
+/* From the block, of something that never changes while the instance lives. */
 LLVMValueRef gen_load_invariant(struct gen *g, LLVMTypeRef t, LLVMValueRef ptr);
+/* name: "llvm.smin", without the n overloaded types. */
 LLVMValueRef gen_call_intrinsic(struct gen *g, const char *name, LLVMTypeRef *overloads, unsigned n,
                                 LLVMValueRef *args, unsigned arg_count);
 /* Call an entry of the context's operations: op_off = offsetof(struct abi_ops, ...). */
 LLVMValueRef gen_call_op(struct gen *g, LLVMValueRef ctx, size_t op_off, LLVMTypeRef ret,
                          LLVMValueRef *args, unsigned arg_count);
+/* Offset from B of a field of the context. */
 int64_t gen_ctx_field(size_t field_off);
 #define GEN_OP(g, ctx, op, ret, ...)                                                    \
     gen_call_op(g, ctx, offsetof(struct abi_ops, op), ret, (LLVMValueRef[]){__VA_ARGS__}, \
                 sizeof((LLVMValueRef[]){__VA_ARGS__}) / sizeof(LLVMValueRef))
 void gen_add_attr(LLVMValueRef fn, LLVMAttributeIndex at, LLVMAttributeRef attr);
 
+/* The operand stack; raw: a float result whose NaN bits are not canonical yet. */
 void fgen_push(struct fgen *f, LLVMValueRef v);
 void fgen_push_raw(struct fgen *f, LLVMValueRef v);
 /* llvm.minimum or llvm.maximum with quiet NaN results: LLVM 19 hands a signalling operand through on x86. */
 LLVMValueRef gen_quiet_minmax(struct gen *g, const char *name, LLVMValueRef a, LLVMValueRef b);
 
-/* The value with canonical NaN bits. */
+/* The top value, with canonical NaN bits under --nan canonical. */
 LLVMValueRef fgen_pop(struct fgen *f);
 /* For arithmetic consumers: bits of a NaN may be anything. */
 LLVMValueRef fgen_pop_raw(struct fgen *f);
+/* v, or the positive quiet NaN in each lane that is a NaN. */
 LLVMValueRef fgen_canonical(struct fgen *f, LLVMValueRef v);
+/* A new block; the builder stays where it is. */
 LLVMBasicBlockRef fgen_block(struct fgen *f, const char *name);
+/* The builder goes to the end of bb. */
 void fgen_position(struct fgen *f, LLVMBasicBlockRef bb);
 /* Branch to a cold block when cond holds; position at the other one. */
 LLVMBasicBlockRef fgen_cold_if(struct fgen *f, LLVMValueRef cond, const char *name);
 void fgen_trap(struct fgen *f, enum abi_trap trap); /* at the present position; ends the block */
+/* Trap when cond holds; position behind it. */
 void fgen_trap_if(struct fgen *f, LLVMValueRef cond, enum abi_trap trap);
 void fgen_site(struct fgen *f, const struct instr *in); /* debug location for what follows */
 /* After something that may unwind: go to the handler when it does. Serves a request as well, so it is a poll. */
 void fgen_unwind_test(struct fgen *f);
 /* The same on a path that is not always taken: it does not count as the poll of a loop. */
 void fgen_request_test(struct fgen *f);
-LLVMBasicBlockRef fgen_handler(struct fgen *f); /* of the present position */
+/* Where an unwinding call goes: the dispatch of the try around it, else the block that returns. Of the present
+ * position, or of code inside the outermost frame_count frames. */
+LLVMBasicBlockRef fgen_handler(struct fgen *f);
 LLVMBasicBlockRef fgen_handler_below(struct fgen *f, uint32_t frame_count);
+/* A variable of the whole function. */
 LLVMValueRef fgen_entry_alloca(struct fgen *f, LLVMTypeRef t, const char *name);
+/* A poll at the present position; the builder ends behind it. */
 void fgen_poll(struct fgen *f);
 
 /* Families of instructions; false: not of this family. */
@@ -219,28 +241,39 @@ bool gen_table(struct fgen *f, const struct instr *in);
 
 /* strip.c: which loops poll, and how. Innermost loops without calls run in strips of K iterations between polls;
  * loops that are provably short do not poll at all. */
+/* A loop is opened; mine: in strips. The builder stands in front of it, then in the strip block. */
 void strip_loop_begin(struct fgen *f, struct frame *fr, const struct loop_facts *facts, bool mine);
 /* A strip-mined loop's back edge; cond is operand != 0, both NULL: always. Leaves the builder behind the loop. */
 void strip_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMValueRef operand);
 /* Any other loop's back edge: true when it needs no poll. */
 bool strip_is_short(struct fgen *f, struct frame *fr, LLVMValueRef operand);
+/* Its end, when what it costs is known to the loop around it. */
 void strip_loop_end(struct fgen *f, struct frame *fr);
 /* A poll stands here: a loop that passes it in each iteration needs no other. */
 void strip_note_poll(struct fgen *f);
+/* Did the way to the present back edge pass a poll? */
 bool strip_has_poll(const struct fgen *f, const struct frame *fr);
+/* A local is assigned. */
 void strip_note_set(struct fgen *f, uint32_t local, LLVMValueRef value);
 
 /* Between families. */
+/* br to a label; ends the block. */
 void gen_branch(struct fgen *f, uint32_t depth);
+/* Pass on the values of a branch, which stay on the operand stack; the caller branches. */
 void gen_branch_values(struct fgen *f, struct frame *to);
+/* Open a block; in: its type, NULL for the function's own. */
 void gen_frame_push(struct fgen *f, enum frame_kind kind, const struct instr *in);
+/* The present position falls through to the end of the innermost block, if it can be reached. */
 void gen_end_reached(struct fgen *f);
+/* Return the values on the operand stack. */
 void gen_return(struct fgen *f);
+/* Where an access of memory mem goes, and the memory's base; there is no bounds check. */
 LLVMValueRef gen_address(struct fgen *f, uint32_t mem, LLVMValueRef addr, uint64_t offset);
 LLVMValueRef gen_mem_base(struct fgen *f, uint32_t mem);
 
-/* backend.c */
+/* backend.c: LLVM's target and passes; one per thread */
 struct backend;
+/* opt: borrowed. ST_UNSUPPORTED a level that LLVM lacks; ST_NOMEM. */
 CHECKED status_t backend_new(const struct aot_options *opt, struct backend **ret_be, struct error *err);
 void backend_free(struct backend *be);
 /* Optimise and emit an ELF object; takes the module's target from be. */
@@ -248,6 +281,7 @@ CHECKED status_t backend_emit(struct backend *be, struct gen *g, const char *par
                               struct error *err);
 /* The library routines that LLVM may call, as an object for this target. */
 CHECKED status_t backend_emit_routines(struct backend *be, struct buf *out, struct error *err);
+/* Give a module the target's triple and data layout. */
 void backend_target(struct backend *be, LLVMModuleRef mod);
 
 #endif
