@@ -120,7 +120,8 @@ static bool leaves_code(uint32_t op)
     }
 }
 
-static void note_branch(struct walk *w, struct func_facts *f, uint32_t depth, uint32_t label, bool table)
+static void note_branch(struct walk *w, struct func_facts *f, uint32_t depth, uint32_t label,
+                        bool table)
 {
     if (label >= depth || !w->labels[depth - 1 - label].loop)
         return;
@@ -131,7 +132,8 @@ static void note_branch(struct walk *w, struct func_facts *f, uint32_t depth, ui
         l->back_edges++;
 }
 
-static void note_table_branches(struct walk *w, struct func_facts *f, uint32_t depth, struct instr *in)
+static void note_table_branches(struct walk *w, struct func_facts *f, uint32_t depth,
+                                struct instr *in)
 {
     for (uint32_t i = 0; i <= in->count; i++)
         note_branch(w, f, depth, cursor_leb_u32(&in->list), true);
@@ -170,7 +172,8 @@ static uint32_t count_loops(const struct module *m, const struct module_func *fn
 }
 
 /* Mark every open loop; the innermost is the last one marked, so all of them are walked. */
-static void note_in_loops(struct walk *w, struct func_facts *f, uint32_t depth, bool call, bool loop)
+static void note_in_loops(struct walk *w, struct func_facts *f, uint32_t depth, bool call,
+                          bool loop)
 {
     for (uint32_t i = depth; i-- > 0;) {
         if (!w->labels[i].loop)
@@ -194,7 +197,8 @@ static void note_indirect(struct walk *w, const struct instr *in)
     }
 }
 
-static void note_instr(struct walk *w, struct func_facts *f, uint32_t depth, struct instr *in, bool *cause)
+static void note_instr(struct walk *w, struct func_facts *f, uint32_t depth, struct instr *in,
+                       bool *cause)
 {
     if (leaves_code(in->op))
         note_in_loops(w, f, depth, true, false);
@@ -322,7 +326,8 @@ static bool find_recursion(struct walk *w)
     s.frame_edge = arena_alloc(&a, n, sizeof(uint32_t));
     s.on_stack = arena_alloc(&a, n, sizeof(bool));
     s.cyclic = arena_alloc(&a, n, sizeof(bool));
-    bool ok = s.number && s.low && s.stack && s.frame_node && s.frame_edge && s.on_stack && s.cyclic;
+    bool ok = s.number && s.low && s.stack && s.frame_node && s.frame_edge && s.on_stack &&
+              s.cyclic;
     if (ok) {
         for (uint32_t v = 0; v < n; v++)
             if (!s.number[v])
@@ -354,7 +359,8 @@ static bool spread_unwind(struct walk *w)
         for (uint32_t e = g->first[v]; e < g->first[v + 1]; e++)
             from[first[g->edges[e] + 1]++] = v;
     for (uint32_t i = 0; ok && i <= funcs; i++) {
-        w->unwinds[i] = i == funcs || i < w->m->func_import_count || w->own_cause[i] || w->out->funcs[i].recursive;
+        w->unwinds[i] = i == funcs || i < w->m->func_import_count || w->own_cause[i] ||
+                        w->out->funcs[i].recursive;
         if (w->unwinds[i])
             work[len++] = i;
     }
@@ -384,7 +390,8 @@ static int by_sig(const void *a, const void *b)
 }
 
 /* What the functions of each type in table 0 are: a sorted list of pairs, each once. */
-static bool list_entries(struct walk *w, struct arena *a, struct entry **ret_list, uint32_t *ret_count)
+static bool list_entries(struct walk *w, struct arena *a, struct entry **ret_list,
+                         uint32_t *ret_count)
 {
     const struct module *m = w->m;
     uint64_t n = w->out->table0 ? m->tables[0].limits.min : 0;
@@ -439,7 +446,8 @@ static bool scan_all(struct walk *w)
     return !w->nomem && sig_edges(w) && find_recursion(w) && spread_unwind(w);
 }
 
-status_t analyse_module(const struct module *m, struct arena *a, struct analysis *ret, struct error *err)
+status_t analyse_module(const struct module *m, struct arena *a, struct analysis *ret,
+                        struct error *err)
 {
     struct walk w = {.m = m, .arena = a, .out = ret};
     struct arena scratch = {0};
@@ -460,5 +468,6 @@ status_t analyse_module(const struct module *m, struct arena *a, struct analysis
     free(w.g.edges);
     free(w.labels);
     arena_done(&scratch);
-    return ok ? ST_OK : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to analyse the module");
+    return ok ? ST_OK
+              : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to analyse the module");
 }

@@ -16,8 +16,9 @@ static void push_results(struct fgen *f, const struct functype *ft, LLVMValueRef
         fgen_push(f, call);
     if (ft->result_count < 2)
         return;
-    LLVMValueRef multi =
-        gen_load(g, g->t.ptr, gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, multi))), ALIAS_BLOCK);
+    LLVMValueRef multi = gen_load(g, g->t.ptr,
+                                  gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, multi))),
+                                  ALIAS_BLOCK);
     for (uint32_t i = 1; i < ft->result_count; i++) {
         LLVMValueRef at = gen_at(g, multi, (int64_t)(i - 1) * (int64_t)sizeof(union cell_value));
         fgen_push(f, gen_load(g, gen_valtype(g, ft->results[i]), at, ALIAS_BLOCK));
@@ -110,8 +111,8 @@ static void test_after_call(struct fgen *f)
 
 /* A call to a known function of this module, or through a pointer in the C convention.
  * args[0] is the callee's context, the rest the parameters. */
-static LLVMValueRef emit_call(struct fgen *f, const struct functype *ft, LLVMTypeRef type, LLVMValueRef code,
-                              LLVMValueRef *args, unsigned conv, bool must_tail)
+static LLVMValueRef emit_call(struct fgen *f, const struct functype *ft, LLVMTypeRef type,
+                              LLVMValueRef code, LLVMValueRef *args, unsigned conv, bool must_tail)
 {
     LLVMValueRef call = LLVMBuildCall2(f->g->b, type, code, args, ft->param_count + 1, "");
     gen_call_guest(f->g, call, conv);
@@ -160,15 +161,19 @@ static LLVMValueRef expected_sig(struct fgen *f, uint32_t type)
     return gen_load_invariant(g, g->t.i64, gen_at(g, f->ctx, g->shared->layout->sig_off[type]));
 }
 
-static void table_of(struct fgen *f, uint32_t table, LLVMValueRef *ret_entries, LLVMValueRef *ret_count)
+static void table_of(struct fgen *f, uint32_t table, LLVMValueRef *ret_entries,
+                     LLVMValueRef *ret_count)
 {
     struct gen *g = f->g;
-    LLVMValueRef t = gen_load_invariant(g, g->t.ptr, gen_at(g, f->ctx, g->shared->layout->table_off[table]));
-    *ret_entries = gen_load_invariant(g, g->t.ptr, gen_at(g, t, offsetof(struct abi_table, entries)));
+    LLVMValueRef t = gen_load_invariant(g, g->t.ptr,
+                                        gen_at(g, f->ctx, g->shared->layout->table_off[table]));
+    *ret_entries = gen_load_invariant(g, g->t.ptr,
+                                      gen_at(g, t, offsetof(struct abi_table, entries)));
     if (g->shared->analysis->table_fixed[table])
         *ret_count = gen_i64(g, g->m->tables[table].limits.min);
     else
-        *ret_count = gen_load(g, g->t.i64, gen_at(g, t, offsetof(struct abi_table, count)), ALIAS_BLOCK);
+        *ret_count = gen_load(g, g->t.i64, gen_at(g, t, offsetof(struct abi_table, count)),
+                              ALIAS_BLOCK);
 }
 
 /* The cold side of the type test says which of the two it was. It reads the type once more, so that the test
@@ -176,12 +181,13 @@ static void table_of(struct fgen *f, uint32_t table, LLVMValueRef *ret_entries, 
 static void trap_wrong_type(struct fgen *f, LLVMValueRef entry)
 {
     struct gen *g = f->g;
-    LLVMValueRef sig = gen_load(g, g->t.i64, gen_at(g, entry, offsetof(struct abi_entry, sig)), ALIAS_BLOCK);
+    LLVMValueRef sig = gen_load(g, g->t.i64, gen_at(g, entry, offsetof(struct abi_entry, sig)),
+                                ALIAS_BLOCK);
     LLVMSetOrdering(sig, LLVMAtomicOrderingMonotonic);
     LLVMSetAlignment(sig, 8);
     LLVMValueRef null = LLVMBuildICmp(g->b, LLVMIntEQ, sig, gen_i64(g, 0), "");
-    LLVMValueRef which =
-        LLVMBuildSelect(g->b, null, gen_i32(g, TRAP_INDIRECT_NULL), gen_i32(g, TRAP_INDIRECT_TYPE), "");
+    LLVMValueRef which = LLVMBuildSelect(g->b, null, gen_i32(g, TRAP_INDIRECT_NULL),
+                                         gen_i32(g, TRAP_INDIRECT_TYPE), "");
     LLVMValueRef call = GEN_OP(g, f->ctx, trap, g->t.void_, which);
     LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_noreturn);
     LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_cold);
@@ -190,11 +196,12 @@ static void trap_wrong_type(struct fgen *f, LLVMValueRef entry)
 }
 
 /* A function of this instance has its tail-calling form at the distance that stands before its wrapper. */
-static void indirect_tail(struct fgen *f, const struct functype *ft, LLVMTypeRef type, LLVMValueRef code,
-                          LLVMValueRef *args)
+static void indirect_tail(struct fgen *f, const struct functype *ft, LLVMTypeRef type,
+                          LLVMValueRef code, LLVMValueRef *args)
 {
     struct gen *g = f->g;
-    LLVMBasicBlockRef own = fgen_block(f, "own"), go = fgen_block(f, "tail"), other = fgen_block(f, "other");
+    LLVMBasicBlockRef own = fgen_block(f, "own"), go = fgen_block(f, "tail"),
+                      other = fgen_block(f, "other");
     LLVMBuildCondBr(g->b, LLVMBuildICmp(g->b, LLVMIntEQ, args[0], f->ctx, ""), own, other);
     fgen_position(f, own);
     LLVMValueRef delta = gen_load_invariant(g, g->t.i64, gen_at(g, code, -8));
@@ -207,7 +214,8 @@ static void indirect_tail(struct fgen *f, const struct functype *ft, LLVMTypeRef
 }
 
 /* Table 0 never changes: the code's place comes from the image's own array, and its context is this one. */
-static void compact(struct fgen *f, const struct instr *in, LLVMValueRef index, LLVMValueRef *args, bool tail)
+static void compact(struct fgen *f, const struct instr *in, LLVMValueRef index, LLVMValueRef *args,
+                    bool tail)
 {
     struct gen *g = f->g;
     const struct functype *ft = &g->m->types[in->index];
@@ -220,8 +228,8 @@ static void compact(struct fgen *f, const struct instr *in, LLVMValueRef index, 
     LLVMValueRef code = LLVMBuildInBoundsGEP2(g->b, g->t.i8, array, &distance, 1, "");
     unsigned conv = gen_own_conv(g);
     args[0] = f->ctx;
-    LLVMValueRef call =
-        emit_call(f, ft, g->func_types[in->index], code, args, conv, tail && conv == GEN_TAIL_CC);
+    LLVMValueRef call = emit_call(f, ft, g->func_types[in->index], code, args, conv,
+                                  tail && conv == GEN_TAIL_CC);
     if (tail) {
         return_call(f, call);
         return;
@@ -250,14 +258,16 @@ static void indirect(struct fgen *f, const struct instr *in, bool tail)
     fgen_trap_if(f, LLVMBuildICmp(g->b, LLVMIntUGE, index, count, ""), TRAP_TABLE_BOUNDS);
     LLVMValueRef off = LLVMBuildMul(g->b, index, gen_i64(g, sizeof(struct abi_entry)), "");
     LLVMValueRef entry = LLVMBuildInBoundsGEP2(g->b, g->t.i8, entries, &off, 1, "");
-    LLVMValueRef sig = gen_load(g, g->t.i64, gen_at(g, entry, offsetof(struct abi_entry, sig)), ALIAS_BLOCK);
+    LLVMValueRef sig = gen_load(g, g->t.i64, gen_at(g, entry, offsetof(struct abi_entry, sig)),
+                                ALIAS_BLOCK);
     LLVMValueRef wrong = LLVMBuildICmp(g->b, LLVMIntNE, sig, expected_sig(f, in->index), "");
     LLVMBasicBlockRef cold = fgen_cold_if(f, wrong, "type");
     LLVMBasicBlockRef next = LLVMGetInsertBlock(g->b);
     fgen_position(f, cold);
     trap_wrong_type(f, entry);
     fgen_position(f, next);
-    LLVMValueRef code = gen_load(g, g->t.ptr, gen_at(g, entry, offsetof(struct abi_entry, code)), ALIAS_BLOCK);
+    LLVMValueRef code = gen_load(g, g->t.ptr, gen_at(g, entry, offsetof(struct abi_entry, code)),
+                                 ALIAS_BLOCK);
     args[0] = gen_load(g, g->t.ptr, gen_at(g, entry, offsetof(struct abi_entry, ctx)), ALIAS_BLOCK);
     LLVMTypeRef type = g->func_types[in->index];
     if (tail)

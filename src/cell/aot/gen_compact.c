@@ -43,7 +43,8 @@ static LLVMValueRef trap_stub(struct gen *g, const char *name, enum abi_trap tra
 {
     LLVMValueRef fn = begin_stub(g, name, LLVMFunctionType(g->t.void_, &g->t.ptr, 1, 0));
     gen_add_attr(fn, GEN_AT_FUNCTION, g->attr_cold);
-    LLVMValueRef call = GEN_OP(g, LLVMGetParam(fn, 0), trap, g->t.void_, gen_i32(g, (uint32_t)trap));
+    LLVMValueRef call = GEN_OP(g, LLVMGetParam(fn, 0), trap, g->t.void_,
+                               gen_i32(g, (uint32_t)trap));
     LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_noreturn);
     LLVMBuildUnreachable(g->b);
     return fn;
@@ -63,7 +64,8 @@ static LLVMValueRef import_stub(struct gen *g, uint32_t index)
     LLVMValueRef args[MODULE_PARAMS_MAX + 1];
     LLVMGetParams(fn, args);
     LLVMValueRef slot = gen_at(g, args[0], g->shared->layout->func_off[index]);
-    LLVMValueRef code = gen_load_invariant(g, g->t.ptr, gen_at(g, slot, offsetof(struct abi_func, code)));
+    LLVMValueRef code = gen_load_invariant(g, g->t.ptr,
+                                           gen_at(g, slot, offsetof(struct abi_func, code)));
     args[0] = gen_load_invariant(g, g->t.ptr, gen_at(g, slot, offsetof(struct abi_func, ctx)));
     LLVMValueRef call = LLVMBuildCall2(g->b, type, code, args, ft->param_count + 1, "");
     gen_call_guest(g, call, GEN_C_CC);
@@ -73,7 +75,8 @@ static LLVMValueRef import_stub(struct gen *g, uint32_t index)
     return fn;
 }
 
-static LLVMValueRef entry_code(struct gen *g, uint32_t func, uint32_t sig, LLVMValueRef null, LLVMValueRef type)
+static LLVMValueRef entry_code(struct gen *g, uint32_t func, uint32_t sig, LLVMValueRef null,
+                               LLVMValueRef type)
 {
     if (func == TABLES_NULL)
         return null;
@@ -82,7 +85,8 @@ static LLVMValueRef entry_code(struct gen *g, uint32_t func, uint32_t sig, LLVMV
     return g->m->funcs[func].imported ? import_stub(g, func) : gen_func(g, func);
 }
 
-static void define_array(struct gen *g, uint32_t sig, LLVMValueRef null, LLVMValueRef type, LLVMValueRef *values)
+static void define_array(struct gen *g, uint32_t sig, LLVMValueRef null, LLVMValueRef type,
+                         LLVMValueRef *values)
 {
     unsigned n = (unsigned)g->m->tables[0].limits.min;
     LLVMValueRef array = gen_compact_array(g, sig);

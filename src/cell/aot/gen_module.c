@@ -62,7 +62,8 @@ static LLVMTypeRef make_func_type(struct gen *g, const struct functype *ft, bool
 
 static LLVMAttributeRef enum_attr(struct gen *g, const char *name, uint64_t value)
 {
-    return LLVMCreateEnumAttribute(g->llvm, LLVMGetEnumAttributeKindForName(name, strlen(name)), value);
+    return LLVMCreateEnumAttribute(g->llvm, LLVMGetEnumAttributeKindForName(name, strlen(name)),
+                                   value);
 }
 
 static void init_attrs(struct gen *g)
@@ -123,12 +124,14 @@ static void init_debug(struct gen *g)
     add_flag(g, LLVMModuleFlagBehaviorOverride, "PIC Level", 2);
     g->di = LLVMCreateDIBuilder(g->mod);
     g->di_file = LLVMDIBuilderCreateFile(g->di, "wasm", 4, "", 0);
-    LLVMDIBuilderCreateCompileUnit(g->di, LLVMDWARFSourceLanguageC, g->di_file, "aot", 3, 1, "", 0, 0, "",
-                                   0, LLVMDWARFEmissionLineTablesOnly, 0, 0, 0, "", 0, "", 0);
+    LLVMDIBuilderCreateCompileUnit(g->di, LLVMDWARFSourceLanguageC, g->di_file, "aot", 3, 1, "", 0,
+                                   0, "", 0, LLVMDWARFEmissionLineTablesOnly, 0, 0, 0, "", 0, "",
+                                   0);
     g->di_func_type = LLVMDIBuilderCreateSubroutineType(g->di, g->di_file, NULL, 0, LLVMDIFlagZero);
 }
 
-status_t gen_init(struct gen *g, const struct gen_shared *shared, const char *name, struct error *err)
+status_t gen_init(struct gen *g, const struct gen_shared *shared, const char *name,
+                  struct error *err)
 {
     *g = (struct gen){.shared = shared, .m = shared->m, .tail_calls = shared->analysis->tail_calls};
     g->llvm = LLVMContextCreate();
@@ -257,8 +260,8 @@ static LLVMValueRef io_slot(struct gen *g, LLVMValueRef io, uint32_t i)
     return gen_at(g, io, (int64_t)i * (int64_t)sizeof(union cell_value));
 }
 
-static void store_results(struct gen *g, const struct functype *ft, LLVMValueRef ctx, LLVMValueRef io,
-                          LLVMValueRef first)
+static void store_results(struct gen *g, const struct functype *ft, LLVMValueRef ctx,
+                          LLVMValueRef io, LLVMValueRef first)
 {
     if (!ft->result_count)
         return;
@@ -269,7 +272,8 @@ static void store_results(struct gen *g, const struct functype *ft, LLVMValueRef
     LLVMValueRef multi = LLVMBuildLoad2(g->b, g->t.ptr, at, "");
     for (uint32_t i = 1; i < ft->result_count; i++) {
         LLVMTypeRef t = gen_valtype(g, ft->results[i]);
-        LLVMBuildStore(g->b, LLVMBuildLoad2(g->b, t, io_slot(g, multi, i - 1), ""), io_slot(g, io, i));
+        LLVMBuildStore(g->b, LLVMBuildLoad2(g->b, t, io_slot(g, multi, i - 1), ""),
+                       io_slot(g, io, i));
     }
 }
 
@@ -288,7 +292,8 @@ static void entry_trampoline(struct gen *g, uint32_t type)
     args[0] = ctx;
     for (uint32_t i = 0; i < ft->param_count; i++)
         args[i + 1] = LLVMBuildLoad2(g->b, gen_valtype(g, ft->params[i]), io_slot(g, io, i), "");
-    LLVMValueRef call = LLVMBuildCall2(g->b, g->func_types[type], code, args, ft->param_count + 1, "");
+    LLVMValueRef call = LLVMBuildCall2(g->b, g->func_types[type], code, args, ft->param_count + 1,
+                                       "");
     gen_call_guest(g, call, GEN_C_CC);
     store_results(g, ft, ctx, io, call);
     LLVMBuildRetVoid(g->b);
@@ -299,9 +304,9 @@ static void check_host_stack(struct gen *g, LLVMValueRef fn, LLVMValueRef ctx)
 {
     LLVMValueRef mark = LLVMBuildAlloca(g->b, g->t.i8, "");
     LLVMValueRef sp = LLVMBuildPtrToInt(g->b, mark, g->t.i64, "");
-    LLVMValueRef limit =
-        gen_load(g, g->t.i64, gen_at(g, ctx, gen_ctx_field(offsetof(struct abi_ctx, host_stack_limit))),
-                 ALIAS_BLOCK);
+    LLVMValueRef limit = gen_load(
+        g, g->t.i64, gen_at(g, ctx, gen_ctx_field(offsetof(struct abi_ctx, host_stack_limit))),
+        ALIAS_BLOCK);
     LLVMValueRef low = LLVMBuildICmp(g->b, LLVMIntULT, sp, limit, "");
     LLVMBasicBlockRef trap = LLVMAppendBasicBlockInContext(g->llvm, fn, "");
     LLVMBasicBlockRef next = LLVMAppendBasicBlockInContext(g->llvm, fn, "");
@@ -327,12 +332,14 @@ static void import_trampoline(struct gen *g, uint32_t index)
     check_host_stack(g, fn, ctx);
     LLVMValueRef args[MODULE_PARAMS_MAX + 2];
     args[0] = ctx;
-    args[1] = gen_load(g, g->t.ptr, gen_at(g, ctx, off + (int64_t)offsetof(struct abi_import, host_env)),
+    args[1] = gen_load(g, g->t.ptr,
+                       gen_at(g, ctx, off + (int64_t)offsetof(struct abi_import, host_env)),
                        ALIAS_BLOCK);
     for (uint32_t i = 0; i < ft->param_count; i++)
         args[i + 2] = LLVMGetParam(fn, i + 1);
     LLVMValueRef host = gen_load(
-        g, g->t.ptr, gen_at(g, ctx, off + (int64_t)offsetof(struct abi_import, host_fn)), ALIAS_BLOCK);
+        g, g->t.ptr, gen_at(g, ctx, off + (int64_t)offsetof(struct abi_import, host_fn)),
+        ALIAS_BLOCK);
     LLVMTypeRef type = make_func_type(g, ft, true);
     LLVMValueRef call = LLVMBuildCall2(g->b, type, host, args, ft->param_count + 2, "");
     LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_nounwind);

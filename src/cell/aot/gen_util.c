@@ -71,8 +71,8 @@ LLVMValueRef gen_call_op(struct gen *g, LLVMValueRef ctx, size_t op_off, LLVMTyp
         all[i + 1] = args[i];
     }
     LLVMTypeRef type = LLVMFunctionType(ret, params, arg_count + 1, 0);
-    LLVMValueRef ops =
-        gen_load_invariant(g, g->t.ptr, gen_at(g, ctx, gen_ctx_field(offsetof(struct abi_ctx, ops))));
+    LLVMValueRef ops = gen_load_invariant(
+        g, g->t.ptr, gen_at(g, ctx, gen_ctx_field(offsetof(struct abi_ctx, ops))));
     LLVMValueRef fn = gen_load_invariant(g, g->t.ptr, gen_at(g, ops, (int64_t)op_off));
     LLVMValueRef call = LLVMBuildCall2(g->b, type, fn, all, arg_count + 1, "");
     LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_nounwind);
@@ -149,7 +149,8 @@ void fgen_position(struct fgen *f, LLVMBasicBlockRef bb)
     LLVMPositionBuilderAtEnd(f->g->b, bb);
 }
 
-static void cold_branch(struct fgen *f, LLVMValueRef cond, LLVMBasicBlockRef cold, LLVMBasicBlockRef next)
+static void cold_branch(struct fgen *f, LLVMValueRef cond, LLVMBasicBlockRef cold,
+                        LLVMBasicBlockRef next)
 {
     LLVMValueRef br = LLVMBuildCondBr(f->g->b, cond, cold, next);
     LLVMSetMetadata(br, f->g->md_prof, f->g->unlikely);
@@ -187,8 +188,8 @@ void fgen_trap_if(struct fgen *f, LLVMValueRef cond, enum abi_trap trap)
 void fgen_site(struct fgen *f, const struct instr *in)
 {
     struct gen *g = f->g;
-    LLVMMetadataRef loc =
-        LLVMDIBuilderCreateDebugLocation(g->llvm, (unsigned)in->off, 0, f->di_scope, NULL);
+    LLVMMetadataRef loc = LLVMDIBuilderCreateDebugLocation(g->llvm, (unsigned)in->off, 0,
+                                                           f->di_scope, NULL);
     LLVMSetCurrentDebugLocation2(g->b, loc);
 }
 
@@ -225,7 +226,8 @@ static void serve_request(struct fgen *f, LLVMBasicBlockRef next)
     LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_cold);
     LLVMValueRef at = gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, unwind)));
     LLVMValueRef unwind = gen_load(g, g->t.i32, at, ALIAS_BLOCK);
-    LLVMSetOrdering(unwind, LLVMAtomicOrderingMonotonic); /* written by the call, whatever its attributes say */
+    LLVMSetOrdering(
+        unwind, LLVMAtomicOrderingMonotonic); /* written by the call, whatever its attributes say */
     LLVMSetAlignment(unwind, 4);
     LLVMValueRef unwinds = LLVMBuildICmp(g->b, LLVMIntNE, unwind, gen_i32(g, 0), "");
     LLVMBuildCondBr(g->b, unwinds, fgen_handler(f), next);

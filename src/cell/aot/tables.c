@@ -22,9 +22,11 @@ static int by_types(const valtype_t *a, uint32_t a_count, const valtype_t *b, ui
 static int by_type(const void *a, const void *b)
 {
     const struct numbered_type *x = a, *y = b;
-    int order = by_types(x->type->params, x->type->param_count, y->type->params, y->type->param_count);
+    int order = by_types(x->type->params, x->type->param_count, y->type->params,
+                         y->type->param_count);
     if (!order)
-        order = by_types(x->type->results, x->type->result_count, y->type->results, y->type->result_count);
+        order = by_types(x->type->results, x->type->result_count, y->type->results,
+                         y->type->result_count);
     return order ? order : x->index < y->index ? -1 : x->index > y->index;
 }
 

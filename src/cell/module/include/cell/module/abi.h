@@ -13,7 +13,8 @@
  *     guard | native stack | guard | ... instance block ... struct abi_ctx | B: memory 0, 8 GiB reserved
  *                                                                       ^ the context pointer is B
  *
- * Generated code gets B in a register that all calls keep: r13, x20 (docs/internals/calls.md). With memory 0 defined by the module and not shared
+ * Generated code gets B in a register that all calls keep: r13, x20 (docs/internals/calls.md). With
+ * memory 0 defined by the module and not shared
  * (abi_layout.mem0_inline) B also is the base of memory 0; else bases come from the block.
  * The context struct ends at B: field F stands at B - ABI_CTX_BYTES + offsetof(F). */
 enum { ABI_VERSION = 3, ABI_CTX_BYTES = 256 };
