@@ -66,8 +66,8 @@ static status_t read_rest(int fd, const char *path, uint64_t max_bytes, size_t h
 
 status_t file_read(const char *path, uint64_t max_bytes, struct buf *out, struct error *err)
 {
-    int fd;
-    struct stat st;
+    int fd = -1;
+    struct stat st = {0};
     status_t code = open_for_read(path, &fd, &st, err);
     if (code != ST_OK) {
         return code;
@@ -89,8 +89,8 @@ status_t file_read(const char *path, uint64_t max_bytes, struct buf *out, struct
 
 status_t file_map(const char *path, uint64_t max_bytes, struct file_map *ret_map, struct error *err)
 {
-    int fd;
-    struct stat st;
+    int fd = -1;
+    struct stat st = {0};
     status_t code = open_for_read(path, &fd, &st, err);
     if (code != ST_OK) {
         return code;

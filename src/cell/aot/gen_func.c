@@ -37,8 +37,10 @@ static bool setup(struct fgen *f)
     gen_func_name(f->index, name);
     f->fn = gen_func(g, f->index);
     f->ctx = LLVMGetParam(f->fn, 0);
-    f->di_scope = LLVMDIBuilderCreateFunction(g->di, g->di_file, name, strlen(name), "", 0, g->di_file, 1,
-                                              g->di_func_type, 0, 1, 1, LLVMDIFlagZero, 1);
+    unsigned line = (unsigned)f->func->body_off; /* what the prologue is attributed to */
+    f->di_scope =
+        LLVMDIBuilderCreateFunction(g->di, g->di_file, name, strlen(name), "", 0, g->di_file, line,
+                                    g->di_func_type, 0, 1, line, LLVMDIFlagZero, 1);
     LLVMSetSubprogram(f->fn, f->di_scope);
     f->entry = fgen_block(f, "entry");
     f->body = fgen_block(f, "body");
