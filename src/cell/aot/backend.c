@@ -114,9 +114,9 @@ struct pipeline {
 static const struct pipeline pipelines[4] = {
     {"function(mem2reg)", ""},
     {"function(sroa,early-cse,simplifycfg," CLEAN ")", "function(early-cse)"},
-    {"function(sroa,early-cse," CLEAN ")",
+    {"function(sroa,early-cse,sccp," CLEAN ")",
      "function(early-cse<memssa>,loop-mssa(loop-rotate,licm),gvn," CLEAN ",dse,adce,simplifycfg)"},
-    {"function(sroa,early-cse,simplifycfg," CLEAN ")",
+    {"function(sroa,early-cse,sccp,simplifycfg," CLEAN ")",
      "function(early-cse<memssa>,"
      "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-nontrivial;trivial>),"
      "simplifycfg," CLEAN ",loop(loop-idiom,indvars,loop-deletion),sroa,gvn,sccp,bdce," CLEAN

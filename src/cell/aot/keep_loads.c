@@ -2,10 +2,12 @@
 
 #include <stdlib.h>
 
-/* A load is anchored when its value reaches, through instructions of its own block alone, something that has an
- * effect there: a store, a call, the branch at its end. What feeds the effect is executed before it, so the load
- * stays in its block. A phi anchors as well, if it is live itself, when the edge to it is taken whenever the block
- * ends, or goes back to a loop's header: nothing is moved onto a back edge. */
+/* A load is anchored when its value reaches, through instructions of its own block and those that always follow,
+ * something that has an effect there: a store, a call, the branch at its end. What feeds the effect is executed
+ * before it, so the load is executed whenever its block is. A phi anchors as well, if it is live itself, when the edge
+ * to it is taken whenever the block ends, or goes back to a loop's header: nothing is moved onto a back edge. */
+
+enum { FOLLOWING_MAX = 8 }; /* blocks; more are not looked at */
 
 /* What is known about a value; blocks have their position in the function. */
 enum { LIVE = 1, ANCHORED = 2 };
@@ -82,7 +84,8 @@ static bool has_effect(LLVMValueRef i)
         return LLVMGetOrdering(i) != LLVMAtomicOrderingNotAtomic;
     case LLVMCall: {
         LLVMValueRef callee = LLVMGetCalledValue(i);
-        bool is_pure = LLVMIsAInlineAsm(callee) || (LLVMIsAFunction(callee) && LLVMGetIntrinsicID(callee));
+        bool is_pure = LLVMIsAInlineAsm(callee) ||
+                       (LLVMIsAFunction(callee) && LLVMGetIntrinsicID(callee));
         return !is_pure || LLVMGetTypeKind(LLVMTypeOf(i)) == LLVMVoidTypeKind;
     }
     default:
@@ -130,7 +133,8 @@ static void find_live(struct facts *f, LLVMValueRef fn)
 /* ---- which loads are anchored ---- */
 
 /* Does the phi take i over an edge from bb that anchors? */
-static bool phi_anchors(const struct facts *f, LLVMValueRef phi, LLVMValueRef i, LLVMBasicBlockRef bb)
+static bool phi_anchors(const struct facts *f, LLVMValueRef phi, LLVMValueRef i,
+                        LLVMBasicBlockRef bb)
 {
     if (!(get(f, phi) & LIVE))
         return false;
@@ -144,6 +148,19 @@ static bool phi_anchors(const struct facts *f, LLVMValueRef phi, LLVMValueRef i,
     return false;
 }
 
+/* Is `to` bb itself, or the only block that can follow, over such blocks? What counts is a loop behind
+ * the loads of what does not change in it. */
+static bool always_reached(LLVMBasicBlockRef bb, LLVMBasicBlockRef to)
+{
+    for (int n = 0; n < FOLLOWING_MAX && bb != to; n++) {
+        LLVMValueRef end = LLVMGetBasicBlockTerminator(bb);
+        if (LLVMGetNumSuccessors(end) != 1)
+            return false;
+        bb = LLVMGetSuccessor(end, 0);
+    }
+    return bb == to;
+}
+
 static bool is_anchored(const struct facts *f, LLVMValueRef i, LLVMBasicBlockRef bb)
 {
     if (has_effect(i))
@@ -153,7 +170,7 @@ static bool is_anchored(const struct facts *f, LLVMValueRef i, LLVMBasicBlockRef
         if (LLVMIsAPHINode(user)) {
             if (phi_anchors(f, user, i, bb))
                 return true;
-        } else if (LLVMGetInstructionParent(user) == bb && get(f, user) & ANCHORED) {
+        } else if (get(f, user) & ANCHORED && always_reached(bb, LLVMGetInstructionParent(user))) {
             return true;
         }
     }
@@ -190,7 +207,9 @@ static bool release(LLVMValueRef fn)
     for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
         set(&f, LLVMBasicBlockAsValue(bb), ++position);
     find_live(&f, fn);
-    for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb && !f.nomem; bb = LLVMGetNextBasicBlock(bb))
+    /* likewise from the last block */
+    for (LLVMBasicBlockRef bb = LLVMGetLastBasicBlock(fn); bb && !f.nomem;
+         bb = LLVMGetPreviousBasicBlock(bb))
         release_block(&f, bb);
     free(f.slots);
     free(f.work);

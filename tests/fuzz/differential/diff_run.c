@@ -23,7 +23,7 @@
  * Values are hexadecimal bits, "nan", "null" or "ref". After a call that did not end well the module starts anew:
  * what its memory holds then is not compared, since stores before a trap need not have happened yet. */
 
-enum { CALL_CPU_MS = 10000, VALUES_MAX = MODULE_RESULTS_MAX };
+enum { CALL_CPU_MS = 5000, VALUES_MAX = MODULE_RESULTS_MAX };
 
 struct run {
     struct runtime *rt;

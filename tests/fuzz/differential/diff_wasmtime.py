@@ -84,7 +84,7 @@ class Run:
             return True, what(*args)
         except wasmtime.Trap as trap:
             code = trap.trap_code.name if trap.trap_code else "?"
-            if code == "UNCAUGHT_EXCEPTION":
+            if code == "UNCAUGHT_EXCEPTION" or "exception" in trap.message:
                 print(word, "exception")
             else:
                 print(word, "trap", CLASSES.get(code, code))

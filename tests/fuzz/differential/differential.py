@@ -17,7 +17,7 @@ import time
 
 import engines
 
-BATCH = 40
+BATCH = 20
 
 # Names as wasm-tools has them. One memory, tables of a few entries: their whole content is compared after each call.
 FIXED = {
@@ -60,9 +60,10 @@ def make(smith, seed, index, folder):
 
 
 class Differ:
-    def __init__(self, args):
+    def __init__(self, args, maker):
         self.args = args
-        self.smith = engines.wasm_tools()
+        self.make = maker
+        self.tools = engines.wasm_tools()
         levels = [v for v in args.levels.split(",") if engines.has_level(args.diff_run, v)]
         self.mine = [engines.ours(args.diff_run, v, o) for v in levels for o in args.opts.split(",")]
         self.mine.append(engines.ours(args.diff_run, levels[-1], "3", "canonical"))
@@ -109,20 +110,26 @@ class Differ:
         folder = self.args.work / "modules"
         folder.mkdir(parents=True, exist_ok=True)
         while index < last and not (end and time.monotonic() > end):
-            made = [make(self.smith, self.args.seed, i, folder) for i in range(index, min(last, index + BATCH))]
+            made = [self.make(self.tools, self.args.seed, i, folder) for i in range(index, min(last, index + BATCH))]
             index += BATCH
             self.batch([m for m in made if m])
             for old in folder.glob(f"{self.args.seed}-*"):
                 old.unlink()
 
-    def summary(self):
+    def main(self):
+        if self.args.check:
+            self.batch([self.args.check])
+            return 0 if self.found else 1
+        print(f"seed {self.args.seed}", flush=True)
+        self.run()
         peers = ", ".join(f"{n} with {name}" for name, n in self.compared.items())
         print(f"seed {self.args.seed}: {self.modules} modules, {self.calls} calls, {self.found} differ "
               f"(compared: {peers}; {len(self.mine)} ways of compiling)")
+        return 1 if self.found else 0
 
 
-def parse():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse(description=__doc__, opts="1,3", levels="x86-64-v2,x86-64-v3,x86-64-v4"):
+    p = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--diff-run", required=True, help="the program diff_run")
     p.add_argument("--work", type=pathlib.Path, default=pathlib.Path("differential"), help="folder for findings")
     p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**9))
@@ -130,8 +137,8 @@ def parse():
     p.add_argument("--count", type=int, default=10**9)
     p.add_argument("--seconds", type=float, help="start no batch after that time")
     p.add_argument("--jobs", type=int, default=os.cpu_count())
-    p.add_argument("--levels", default="x86-64-v2,x86-64-v3,x86-64-v4")
-    p.add_argument("--opts", default="1,3")
+    p.add_argument("--levels", default=levels)
+    p.add_argument("--opts", default=opts)
     p.add_argument("--check", help="compare this module; exit code 0 when it differs")
     return p.parse_args()
 
@@ -140,17 +147,11 @@ def main():
     args = parse()
     try:
         engines.install()
-        differ = Differ(args)
+        differ = Differ(args, make)
     except engines.Unavailable as e:
         print(f"not run: {e}")
         return engines.SKIPPED
-    if args.check:
-        differ.batch([args.check])
-        return 0 if differ.found else 1
-    print(f"seed {args.seed}", flush=True)
-    differ.run()
-    differ.summary()
-    return 1 if differ.found else 0
+    return differ.main()
 
 
 if __name__ == "__main__":
