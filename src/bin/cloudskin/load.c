@@ -140,6 +140,10 @@ status_t load_program(struct runtime *rt, const struct run_options *o, struct pr
     struct load l = {.rt = rt, .path = o->module_path, .key.options = o->image};
     struct file_map map;
     status_t code = file_map(l.path, MODULE_FILE_BYTES_MAX, &map, err);
+    if (code == ST_LIMIT) {
+        code = err->code =
+            ST_UNSUPPORTED; /* the file is refused, not the system's memory exhausted */
+    }
     if (code != ST_OK) {
         return code;
     }

@@ -10,6 +10,8 @@ enum {
     OPEN_FILES_MAX = 1 << 20,
     THREADS_MAX = 1 << 16,
 };
+#define SIZE_BYTES_MAX ((uint64_t)1 << 62)
+#define STACK_BYTES_MAX ((uint64_t)64 << 30)
 
 enum option_id {
     O_DIR = 256,
@@ -144,17 +146,27 @@ static status_t set_nan(struct run_options *o, const char *value, struct error *
     return ST_OK;
 }
 
+/* Digits beyond 64 bits are read as the highest number, which the limit refuses. */
 static status_t set_size(uint64_t *ret_bytes, uint64_t min, const char *option, const char *value,
                          struct error *err)
 {
     uint64_t bytes;
-    if (parse_size(value, UINT64_MAX, &bytes) != ST_OK || bytes < min) {
+    if (parse_size(value, SIZE_BYTES_MAX, &bytes) != ST_OK || bytes < min) {
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
                          "%s '%s': expected a size of at least %llu bytes, such as 64M or 2GiB",
                          option, value, (unsigned long long)min);
     }
     *ret_bytes = bytes;
     return ST_OK;
+}
+
+static status_t set_stack(struct run_options *o, const char *value, struct error *err)
+{
+    status_t code = set_size(&o->limits.stack_bytes, 65536, "--stack", value, err);
+    if (code == ST_OK && o->limits.stack_bytes > STACK_BYTES_MAX) {
+        code = bad(err, "--stack", value, "at most 64G");
+    }
+    return code;
 }
 
 static status_t set_time(uint64_t *ret_ns, const char *option, const char *value, struct error *err)
@@ -213,7 +225,7 @@ static status_t set_option(struct run_options *o, int id, const char *value,
     case O_MEMORY:
         return set_size(&o->limits.memory_bytes, 65536, "--memory", value, err);
     case O_STACK:
-        return set_size(&o->limits.stack_bytes, 65536, "--stack", value, err);
+        return set_stack(o, value, err);
     case O_THREADS:
         return set_count(&o->limits.threads, THREADS_MAX, "--threads", value, err);
     case O_OPEN_FILES:
