@@ -49,8 +49,8 @@ static void plate_read(struct plate *p, const char *name)
     p->next = points(p);
     p->open = points(p);
     p->held = points(p);
-    for (size_t y = 1; y + 1 < p->height; y++) {
-        for (size_t x = 1; x + 1 < p->width; x++) {
+    for (size_t y = 1; y < p->height - 1; y++) {
+        for (size_t x = 1; x < p->width - 1; x++) {
             char c = rows[(y - 1) / SCALE][(x - 1) / SCALE];
             size_t i = y * p->width + x;
             if (c >= '0' && c <= '9')
@@ -65,10 +65,10 @@ static void plate_read(struct plate *p, const char *name)
 static void plate_step(struct plate *p)
 {
     size_t width = p->width;
-    for (size_t y = 1; y + 1 < p->height; y++) {
+    for (size_t y = 1; y < p->height - 1; y++) {
         double *restrict next = p->next + y * width;
         const double *now = p->now + y * width, *open = p->open + y * width, *held = p->held + y * width;
-        for (size_t x = 1; x + 1 < width; x++) {
+        for (size_t x = 1; x < width - 1; x++) {
             double mean = 0.25 * (now[x - width] + now[x + width] + now[x - 1] + now[x + 1]);
             next[x] = held[x] + open[x] * mean;
         }
