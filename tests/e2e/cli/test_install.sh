@@ -49,7 +49,7 @@ used() {
     fi
     cat used.txt used.err
     [ "$code" -eq 0 ] && [ "$(sed 3,\$d used.txt)" = $'hello\nexit code 3' ] &&
-        grep -q '^thrown$' used.txt && grep -q '^cell image' used.txt && [ "$(tail -1 used.txt)" = 2 ]
+        grep -q '^thrown$' used.txt && grep -q ': cell image' used.txt && [ "$(tail -1 used.txt)" = 2 ]
 }
 fact "it compiles, runs and inspects without the build tree" used
 moved() { # the folder can be moved as a whole
