@@ -15,10 +15,11 @@
 
 /* A part is a run of functions that is compiled on its own. Where parts are cut depends on the module
  * alone, so the number of threads changes nothing in the image. */
-enum { PART_BYTES = 48 * 1024, THREADS_MAX = 64 };
+enum { PART_BYTES = 24 * 1024, THREADS_MAX = 64 };
 
 struct part {
     uint32_t first, end; /* function indexes */
+    uint64_t bytes;      /* of their bodies */
     struct buf object;
     struct image_counts counts;
     status_t st;
@@ -28,6 +29,7 @@ struct part {
 struct job {
     struct gen_shared shared;
     struct part *parts; /* the last two: trampolines, library routines */
+    uint32_t *order;    /* of work: large parts first, so that all threads end together */
     uint32_t part_count;
     atomic_uint next;
     atomic_uint done;
@@ -49,10 +51,30 @@ static uint32_t cut_parts(const struct module *m, struct part *parts)
         while (i < m->func_count && bytes < PART_BYTES)
             bytes += m->funcs[i++].body_len;
         if (parts)
-            parts[n] = (struct part){.first = first, .end = i};
+            parts[n] = (struct part){.first = first, .end = i, .bytes = bytes};
         n++;
     }
     return n + 2;
+}
+
+static int compare_parts(const void *a, const void *b, void *arg)
+{
+    const struct part *parts = arg, *x = &parts[*(const uint32_t *)a], *y = &parts[*(const uint32_t *)b];
+    return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+}
+
+static status_t make_parts(struct job *job, struct error *err)
+{
+    job->part_count = cut_parts(job->shared.m, NULL);
+    job->parts = calloc(job->part_count, sizeof *job->parts);
+    job->order = calloc(job->part_count, sizeof *job->order);
+    if (!job->parts || !job->order)
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for %" PRIu32 " parts", job->part_count);
+    cut_parts(job->shared.m, job->parts);
+    for (uint32_t i = 0; i < job->part_count; i++)
+        job->order[i] = i;
+    qsort_r(job->order, job->part_count, sizeof *job->order, compare_parts, job->parts);
+    return ST_OK;
 }
 
 static status_t emit_part(struct job *job, struct backend *be, uint32_t index)
@@ -97,10 +119,10 @@ static void *work(void *arg)
     struct backend *be = NULL;
     uint32_t i;
     while ((i = atomic_fetch_add(&job->next, 1)) < job->part_count && !atomic_load(&job->failed)) {
-        struct part *p = &job->parts[i];
+        struct part *p = &job->parts[job->order[i]];
         p->st = be ? ST_OK : backend_new(job->shared.opt, &be, &p->err);
         if (p->st == ST_OK)
-            p->st = emit_part(job, be, i);
+            p->st = emit_part(job, be, job->order[i]);
         if (p->st != ST_OK)
             atomic_store(&job->failed, true);
         report(job);
@@ -195,17 +217,13 @@ static status_t compile_module(struct module *m, const struct aot_options *opt, 
         st = abi_layout_make(m, &arena, &layout, err);
     if (st != ST_OK)
         goto out;
-    job.part_count = cut_parts(m, NULL);
-    job.parts = calloc(job.part_count, sizeof *job.parts);
-    if (!job.parts) {
-        st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for %" PRIu32 " parts", job.part_count);
-        goto out;
-    }
-    cut_parts(m, job.parts);
-    st = build(&job, out, err);
+    st = make_parts(&job, err);
+    if (st == ST_OK)
+        st = build(&job, out, err);
 out:
     for (uint32_t i = 0; job.parts && i < job.part_count; i++)
         buf_done(&job.parts[i].object);
+    free(job.order);
     free(job.parts);
     arena_done(&arena);
     return st;

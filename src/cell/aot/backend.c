@@ -150,11 +150,11 @@ static status_t run_passes(struct backend *be, struct gen *g, struct error *err)
 
 static status_t emit(struct backend *be, LLVMModuleRef mod, struct buf *out, struct error *err)
 {
-    char *message = NULL;
     LLVMMemoryBufferRef mem = NULL;
-    if (LLVMTargetMachineEmitToMemoryBuffer(be->tm, mod, LLVMObjectFile, &message, &mem)) {
+    char *message = passes_emit(mod, be->tm, be->opt->image.opt_level == 1, &mem);
+    if (message) {
         status_t st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "LLVM code generation: %s", message);
-        LLVMDisposeMessage(message);
+        free(message);
         return st;
     }
     buf_bytes(out, LLVMGetBufferStart(mem), LLVMGetBufferSize(mem));

@@ -1,12 +1,18 @@
-// The one C++ file: LLVM's pass manager with an alias analysis of our choice. See passes.h.
+// The one C++ file: LLVM's passes and code generation by our choice. See passes.h.
 #include "passes.h"
 
 #include <cstring>
 
 #include <llvm/Analysis/AliasAnalysis.h>
+#include <llvm/CodeGen/MachineModuleInfo.h>
+#include <llvm/CodeGen/Passes.h>
+#include <llvm/CodeGen/TargetPassConfig.h>
+#include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Module.h>
 #include <llvm/Passes/PassBuilder.h>
 #include <llvm/Support/CBindingWrapping.h>
+#include <llvm/Support/MemoryBuffer.h>
+#include <llvm/Support/SmallVectorMemoryBuffer.h>
 #include <llvm/Target/TargetMachine.h>
 
 using namespace llvm;
@@ -19,7 +25,8 @@ static char *copy_error(Error error)
 char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipeline)
 {
     PipelineTuningOptions tuning;
-    tuning.LoopVectorization = tuning.LoopInterleaving = tuning.LoopUnrolling = tuning.SLPVectorization = true;
+    tuning.LoopVectorization = tuning.LoopInterleaving = tuning.LoopUnrolling =
+        tuning.SLPVectorization = true;
     PassBuilder builder(reinterpret_cast<TargetMachine *>(tm), tuning);
     AAManager aliases;
     if (Error e = builder.parseAAPipeline(aliases, "basic-aa,scoped-noalias-aa,tbaa,scev-aa"))
@@ -38,5 +45,55 @@ char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipelin
     if (Error e = builder.parsePassPipeline(manager, pipeline))
         return copy_error(std::move(e));
     manager.run(*unwrap(mod), modules);
+    return nullptr;
+}
+
+// What a quick level leaves out between selection and emission: each costs more time than it brings speed there.
+static void leave_out(TargetPassConfig *config)
+{
+    const void *const passes[] = {
+        &EarlyTailDuplicateID,   &OptimizePHIsID,     &StackColoringID,
+        &EarlyIfConverterID,     &EarlyMachineLICMID, &MachineLICMID,
+        &MachineCSEID,           &MachineSinkingID,   &PeepholeOptimizerID,
+        &LiveRangeShrinkID,      &MachineSchedulerID, &StackSlotColoringID,
+        &PostRAMachineSinkingID, &ShrinkWrapID,       &MachineLateInstrsCleanupID,
+        &BranchFolderPassID,     &TailDuplicateID,    &MachineCopyPropagationID,
+        &PostRASchedulerID,
+    };
+    for (const void *pass : passes)
+        config->disablePass(pass);
+}
+
+// As LLVM's addPassesToEmitFile, with the choices of passes.h.
+char *passes_emit(LLVMModuleRef mod, LLVMTargetMachineRef tm, bool quick,
+                  LLVMMemoryBufferRef *ret_object)
+{
+    auto *machine = static_cast<LLVMTargetMachine *>(reinterpret_cast<TargetMachine *>(tm));
+    CodeGenOptLevel level = machine->getOptLevel();
+    legacy::PassManager manager;
+    auto *info = new MachineModuleInfoWrapperPass(machine);
+    TargetPassConfig *config = machine->createPassConfig(manager);
+    config->setDisableVerify(true);
+    config->disablePass(&LiveDebugValuesID);
+    if (quick)
+        leave_out(config);
+    manager.add(config);
+    manager.add(info);
+    if (quick)
+        machine->setOptLevel(CodeGenOptLevel::None);
+    bool refused = config->addISelPasses();
+    machine->setOptLevel(level);
+    if (refused)
+        return strdup("no instruction selection for this machine");
+    config->addMachinePasses();
+    config->setInitialized();
+    SmallVector<char, 0> bytes;
+    raw_svector_ostream out(bytes);
+    if (machine->addAsmPrinter(manager, out, nullptr, CodeGenFileType::ObjectFile,
+                               info->getMMI().getContext()))
+        return strdup("no object files for this machine");
+    manager.add(createFreeMachineFunctionPass());
+    manager.run(*unwrap(mod));
+    *ret_object = wrap(new SmallVectorMemoryBuffer(std::move(bytes), "object", false));
     return nullptr;
 }
