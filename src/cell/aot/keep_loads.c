@@ -2,12 +2,12 @@
 
 #include <stdlib.h>
 
-/* A load is anchored when its value reaches, through instructions of its own block and those that always follow,
- * something that has an effect there: a store, a call, the branch at its end. What feeds the effect is executed
- * before it, so the load is executed whenever its block is. A phi anchors as well, if it is live itself, when the edge
- * to it is taken whenever the block ends, or goes back to a loop's header: nothing is moved onto a back edge. */
+/* A load is anchored when its value reaches, in its own block or on every way on from there, something that has an
+ * effect: a store, a call, a branch. What feeds the effect is executed before it, so the load is executed whenever
+ * its block is. A phi anchors as well, if it is live itself, when the edge to it is taken whenever the block ends, or
+ * goes back to a loop's header: nothing is moved onto a back edge. */
 
-enum { FOLLOWING_MAX = 8 }; /* blocks; more are not looked at */
+enum { FOLLOWING_MAX = 16 }; /* blocks; more are not looked at */
 
 /* What is known about a value; blocks have their position in the function. */
 enum { LIVE = 1, ANCHORED = 2 };
@@ -148,33 +148,45 @@ static bool phi_anchors(const struct facts *f, LLVMValueRef phi, LLVMValueRef i,
     return false;
 }
 
-/* Is `to` bb itself, or the only block that can follow, over such blocks? What counts is a loop behind
- * the loads of what does not change in it. */
-static bool always_reached(LLVMBasicBlockRef bb, LLVMBasicBlockRef to)
+/* Of the users of i that are no phis: is one in bb, and anchored? */
+static bool used_in(const struct facts *f, LLVMValueRef i, LLVMBasicBlockRef bb)
 {
-    for (int n = 0; n < FOLLOWING_MAX && bb != to; n++) {
-        LLVMValueRef end = LLVMGetBasicBlockTerminator(bb);
-        if (LLVMGetNumSuccessors(end) != 1)
-            return false;
-        bb = LLVMGetSuccessor(end, 0);
+    for (LLVMUseRef u = LLVMGetFirstUse(i); u; u = LLVMGetNextUse(u)) {
+        LLVMValueRef user = LLVMGetUser(u);
+        if (LLVMGetInstructionParent(user) == bb && !LLVMIsAPHINode(user) &&
+            get(f, user) & ANCHORED)
+            return true;
     }
-    return bb == to;
+    return false;
+}
+
+/* Does every way on from the end of bb come to such a user? Ways into a trap do not. */
+static bool used_on_all_ways(const struct facts *f, LLVMValueRef i, LLVMBasicBlockRef bb,
+                             int *budget)
+{
+    LLVMValueRef end = LLVMGetBasicBlockTerminator(bb);
+    unsigned n = LLVMGetNumSuccessors(end);
+    for (unsigned k = 0; k < n; k++) {
+        LLVMBasicBlockRef next = LLVMGetSuccessor(end, k);
+        if (--*budget < 0 || (!used_in(f, i, next) && !used_on_all_ways(f, i, next, budget)))
+            return false;
+    }
+    return n > 0;
 }
 
 static bool is_anchored(const struct facts *f, LLVMValueRef i, LLVMBasicBlockRef bb)
 {
-    if (has_effect(i))
+    bool outside = false;
+    if (has_effect(i) || used_in(f, i, bb))
         return true;
     for (LLVMUseRef u = LLVMGetFirstUse(i); u; u = LLVMGetNextUse(u)) {
         LLVMValueRef user = LLVMGetUser(u);
-        if (LLVMIsAPHINode(user)) {
-            if (phi_anchors(f, user, i, bb))
-                return true;
-        } else if (get(f, user) & ANCHORED && always_reached(bb, LLVMGetInstructionParent(user))) {
+        if (LLVMIsAPHINode(user) && phi_anchors(f, user, i, bb))
             return true;
-        }
+        outside |= get(f, user) & ANCHORED && LLVMGetInstructionParent(user) != bb;
     }
-    return false;
+    int budget = FOLLOWING_MAX;
+    return outside && used_on_all_ways(f, i, bb, &budget);
 }
 
 /* From its end, so that users come before what they use. */
