@@ -302,8 +302,10 @@ static void entry_trampoline(struct gen *g, uint32_t type)
 /* Trap when less native stack is left than host functions are promised. */
 static void check_host_stack(struct gen *g, LLVMValueRef fn, LLVMValueRef ctx)
 {
-    LLVMValueRef mark = LLVMBuildAlloca(g->b, g->t.i8, "");
-    LLVMValueRef sp = LLVMBuildPtrToInt(g->b, mark, g->t.i64, "");
+    bool arm = image_level_arch(g->shared->opt->image.level) == ARCH_AARCH64;
+    LLVMMetadataRef name = md_string(g, arm ? "sp" : "rsp");
+    LLVMValueRef reg = md_value(g, &name, 1);
+    LLVMValueRef sp = gen_call_intrinsic(g, "llvm.read_register", &g->t.i64, 1, &reg, 1);
     LLVMValueRef limit = gen_load(
         g, g->t.i64, gen_at(g, ctx, gen_ctx_field(offsetof(struct abi_ctx, host_stack_limit))),
         ALIAS_BLOCK);
@@ -313,9 +315,14 @@ static void check_host_stack(struct gen *g, LLVMValueRef fn, LLVMValueRef ctx)
     LLVMValueRef br = LLVMBuildCondBr(g->b, low, trap, next);
     LLVMSetMetadata(br, g->md_prof, g->unlikely);
     LLVMPositionBuilderAtEnd(g->b, trap);
+    /* a jump as well, so that the trampoline has no frame: it does not return */
     LLVMValueRef call = GEN_OP(g, ctx, trap, g->t.void_, gen_i32(g, TRAP_STACK));
-    LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_noreturn);
-    LLVMBuildUnreachable(g->b);
+    LLVMSetTailCallKind(call, LLVMTailCallKindTail);
+    LLVMTypeRef ret = LLVMGetReturnType(LLVMGlobalGetValueType(fn));
+    if (ret == g->t.void_)
+        LLVMBuildRetVoid(g->b);
+    else
+        LLVMBuildRet(g->b, LLVMGetUndef(ret));
     LLVMPositionBuilderAtEnd(g->b, next);
 }
 
@@ -343,6 +350,7 @@ static void import_trampoline(struct gen *g, uint32_t index)
     LLVMTypeRef type = make_func_type(g, ft, true);
     LLVMValueRef call = LLVMBuildCall2(g->b, type, host, args, ft->param_count + 2, "");
     LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_nounwind);
+    LLVMSetTailCallKind(call, LLVMTailCallKindTail); /* a jump: the host returns to the guest itself */
     gen_return_call(g, ft, call);
 }
 
