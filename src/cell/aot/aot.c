@@ -59,7 +59,8 @@ static uint32_t cut_parts(const struct module *m, struct part *parts)
 
 static int compare_parts(const void *a, const void *b, void *arg)
 {
-    const struct part *parts = arg, *x = &parts[*(const uint32_t *)a], *y = &parts[*(const uint32_t *)b];
+    const struct part *parts = arg, *x = &parts[*(const uint32_t *)a],
+                      *y = &parts[*(const uint32_t *)b];
     return (x->bytes < y->bytes) - (x->bytes > y->bytes);
 }
 
@@ -69,7 +70,8 @@ static status_t make_parts(struct job *job, struct error *err)
     job->parts = calloc(job->part_count, sizeof *job->parts);
     job->order = calloc(job->part_count, sizeof *job->order);
     if (!job->parts || !job->order)
-        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for %" PRIu32 " parts", job->part_count);
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for %" PRIu32 " parts",
+                         job->part_count);
     cut_parts(job->shared.m, job->parts);
     for (uint32_t i = 0; i < job->part_count; i++)
         job->order[i] = i;
@@ -93,7 +95,8 @@ static status_t emit_part(struct job *job, struct backend *be, uint32_t index)
     for (uint32_t i = p->first; st == ST_OK && i < p->end; i++)
         st = gen_function(&g, i, &p->err);
     for (uint32_t i = p->first; st == ST_OK && g.tail_calls && i < p->end; i++)
-        if (g.m->funcs[i].ref_declared || g.m->funcs[i].exported || (g.m->has_start && g.m->start == i))
+        if (g.m->funcs[i].ref_declared || g.m->funcs[i].exported ||
+            (g.m->has_start && g.m->start == i))
             gen_wrapper(&g, i);
     p->counts = g.counts;
     if (st == ST_OK)
@@ -171,8 +174,8 @@ static status_t link_parts(struct job *job, struct link_output *out, struct erro
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to link");
     for (uint32_t i = 0; i < job->part_count; i++)
         objects[i] = (struct link_object){job->parts[i].object.data, job->parts[i].object.len};
-    status_t st =
-        link_objects(image_level_arch(job->shared.opt->image.level), objects, job->part_count, out, err);
+    status_t st = link_objects(image_level_arch(job->shared.opt->image.level), objects,
+                               job->part_count, out, err);
     free(objects);
     return st;
 }

@@ -32,7 +32,8 @@ struct level_target {
 static const struct level_target targets[] = {
     {LEVEL_X86_64_V2, "x86_64-unknown-linux-gnu", "x86-64-v2", ""},
     {LEVEL_X86_64_V3, "x86_64-unknown-linux-gnu", "x86-64-v3", ""},
-    {LEVEL_X86_64_V4, "x86_64-unknown-linux-gnu", "x86-64-v4", "+prefer-no-gather,+prefer-no-scatter"},
+    {LEVEL_X86_64_V4, "x86_64-unknown-linux-gnu", "x86-64-v4",
+     "+prefer-no-gather,+prefer-no-scatter"},
     {LEVEL_AARCH64, "aarch64-unknown-linux-gnu", "generic", "+neon,-outline-atomics"},
 };
 
@@ -53,7 +54,8 @@ static void init_targets(void)
 static LLVMCodeGenOptLevel code_level(uint32_t opt_level)
 {
     static const LLVMCodeGenOptLevel levels[] = {LLVMCodeGenLevelNone, LLVMCodeGenLevelLess,
-                                                 LLVMCodeGenLevelDefault, LLVMCodeGenLevelAggressive};
+                                                 LLVMCodeGenLevelDefault,
+                                                 LLVMCodeGenLevelAggressive};
     return levels[opt_level > 3 ? 3 : opt_level];
 }
 
@@ -64,7 +66,8 @@ status_t backend_new(const struct aot_options *opt, struct backend **ret_be, str
         if (targets[i].level == opt->image.level)
             lt = &targets[i];
     if (!lt)
-        return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "unknown CPU level %u", opt->image.level);
+        return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "unknown CPU level %u",
+                         opt->image.level);
     static pthread_once_t once = PTHREAD_ONCE_INIT; /* LLVM's own list of targets is a global */
     pthread_once(&once, init_targets);
     LLVMTargetRef target;
@@ -79,8 +82,9 @@ status_t backend_new(const struct aot_options *opt, struct backend **ret_be, str
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for the back end");
     be->opt = opt;
     be->triple = lt->triple;
-    be->tm = LLVMCreateTargetMachine(target, lt->triple, lt->cpu, lt->features, code_level(opt->image.opt_level),
-                                     LLVMRelocPIC, LLVMCodeModelSmall);
+    be->tm = LLVMCreateTargetMachine(target, lt->triple, lt->cpu, lt->features,
+                                     code_level(opt->image.opt_level), LLVMRelocPIC,
+                                     LLVMCodeModelSmall);
     be->layout = LLVMCreateTargetDataLayout(be->tm);
     be->layout_text = LLVMCopyStringRepOfTargetData(be->layout);
     *ret_be = be;
@@ -118,15 +122,18 @@ static const struct pipeline pipelines[4] = {
      "function(early-cse<memssa>,loop-mssa(loop-rotate,licm),gvn," CLEAN ",dse,adce,simplifycfg)"},
     {"function(sroa,early-cse,sccp,simplifycfg," CLEAN ")",
      "function(early-cse<memssa>,"
-     "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-nontrivial;trivial>),"
+     "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-"
+     "nontrivial;trivial>),"
      "simplifycfg," CLEAN ",loop(loop-idiom,indvars,loop-deletion),sroa,gvn,sccp,bdce," CLEAN
      ",jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),simplifycfg," CLEAN ","
-     "float2int,loop(loop-rotate,loop-deletion),loop-distribute,loop-vectorize,infer-alignment,loop-load-elim,"
-     CLEAN ",slp-vectorizer,vector-combine," CLEAN ",loop-unroll<O3>,sroa,infer-alignment," CLEAN
+     "float2int,loop(loop-rotate,loop-deletion),loop-distribute,loop-vectorize,infer-alignment,"
+     "loop-load-elim," CLEAN ",slp-vectorizer,vector-combine," CLEAN
+     ",loop-unroll<O3>,sroa,infer-alignment," CLEAN
      ",loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,simplifycfg)"},
 };
 
-static status_t run_pipeline(struct backend *be, LLVMModuleRef mod, const char *pipeline, struct error *err)
+static status_t run_pipeline(struct backend *be, LLVMModuleRef mod, const char *pipeline,
+                             struct error *err)
 {
     char *message = *pipeline ? passes_run(mod, be->tm, pipeline) : NULL;
     if (!message)
@@ -138,7 +145,8 @@ static status_t run_pipeline(struct backend *be, LLVMModuleRef mod, const char *
 
 static status_t run_passes(struct backend *be, struct gen *g, struct error *err)
 {
-    const struct pipeline *p = &pipelines[be->opt->image.opt_level > 3 ? 3 : be->opt->image.opt_level];
+    const struct pipeline *p =
+        &pipelines[be->opt->image.opt_level > 3 ? 3 : be->opt->image.opt_level];
     keep_loads_pin(g);
     status_t st = run_pipeline(be, g->mod, p->first, err);
     if (st == ST_OK)
@@ -153,13 +161,15 @@ static status_t emit(struct backend *be, LLVMModuleRef mod, struct buf *out, str
     LLVMMemoryBufferRef mem = NULL;
     char *message = passes_emit(mod, be->tm, be->opt->image.opt_level == 1, &mem);
     if (message) {
-        status_t st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "LLVM code generation: %s", message);
+        status_t st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "LLVM code generation: %s",
+                                message);
         free(message);
         return st;
     }
     buf_bytes(out, LLVMGetBufferStart(mem), LLVMGetBufferSize(mem));
     LLVMDisposeMemoryBuffer(mem);
-    return out->failed ? error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for an object") : ST_OK;
+    return out->failed ? error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for an object")
+                       : ST_OK;
 }
 
 /* Debugging: the raw IR is checked as well when it is kept. */
@@ -170,7 +180,8 @@ static status_t verify(struct backend *be, LLVMModuleRef mod, struct error *err)
     if (!be->opt->keep_ir)
         return ST_OK;
     if (LLVMVerifyModule(mod, LLVMReturnStatusAction, &message))
-        st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "generated code is broken: %s", message);
+        st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "generated code is broken: %s",
+                       message);
     LLVMDisposeMessage(message);
     return st;
 }
@@ -185,7 +196,8 @@ static void keep_ir(struct backend *be, LLVMModuleRef mod, const char *part, con
         LLVMDisposeMessage(message);
 }
 
-status_t backend_emit(struct backend *be, struct gen *g, const char *part, struct buf *out, struct error *err)
+status_t backend_emit(struct backend *be, struct gen *g, const char *part, struct buf *out,
+                      struct error *err)
 {
     LLVMDIBuilderFinalize(g->di);
     keep_ir(be, g->mod, part, "raw");
@@ -218,12 +230,13 @@ status_t backend_emit_routines(struct backend *be, struct buf *out, struct error
     const char *start = arm ? aot_routines_aarch64 : aot_routines_x86_64;
     const char *end = arm ? aot_routines_aarch64_end : aot_routines_x86_64_end;
     LLVMContextRef llvm = LLVMContextCreate();
-    LLVMMemoryBufferRef mem =
-        LLVMCreateMemoryBufferWithMemoryRangeCopy(start, (size_t)(end - start), "routines");
+    LLVMMemoryBufferRef mem = LLVMCreateMemoryBufferWithMemoryRangeCopy(
+        start, (size_t)(end - start), "routines");
     LLVMModuleRef mod = NULL;
     status_t st;
     if (LLVMParseBitcodeInContext2(llvm, mem, &mod)) {
-        st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "LLVM cannot read the library routines");
+        st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                       "LLVM cannot read the library routines");
     } else {
         retarget(mod);
         backend_target(be, mod);

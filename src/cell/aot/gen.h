@@ -13,7 +13,11 @@
  * own LLVM context), one `struct fgen` per function inside it. Each belongs to one thread. */
 
 enum { GEN_FUNC_NAME_BYTES = 16 };
-enum { GEN_C_CC = 0, GEN_KEEP_CC = 15, GEN_TAIL_CC = 18 }; /* LLVM's numbers; KEEP: preserve_allcc */
+enum {
+    GEN_C_CC = 0,
+    GEN_KEEP_CC = 15,
+    GEN_TAIL_CC = 18
+}; /* LLVM's numbers; KEEP: preserve_allcc */
 #define GEN_AT_FUNCTION ((LLVMAttributeIndex)LLVMAttributeFunctionIndex)
 
 /* What the whole compilation shares; immutable while parts are generated. */
@@ -41,11 +45,11 @@ struct gen {
     LLVMMetadataRef di_file;
     LLVMMetadataRef di_func_type;
     struct gen_types t;
-    bool tail_calls;           /* functions call each other by tailcc, others by wrappers */
-    LLVMTypeRef *func_types;   /* per wasm type, guest convention */
-    LLVMValueRef *funcs;       /* per function index, NULL until first used */
+    bool tail_calls;         /* functions call each other by tailcc, others by wrappers */
+    LLVMTypeRef *func_types; /* per wasm type, guest convention */
+    LLVMValueRef *funcs;     /* per function index, NULL until first used */
     LLVMValueRef alias[ALIAS_COUNT];
-    LLVMValueRef unlikely;     /* !prof weights: the true edge is cold */
+    LLVMValueRef unlikely; /* !prof weights: the true edge is cold */
     LLVMValueRef empty_node;
     unsigned md_tbaa, md_invariant, md_prof;
     LLVMAttributeRef attr_nounwind, attr_noreturn, attr_cold, attr_nomerge, attr_poll_memory,
@@ -54,7 +58,14 @@ struct gen {
 };
 
 enum frame_kind {
-    FRAME_FUNC, FRAME_BLOCK, FRAME_LOOP, FRAME_IF, FRAME_ELSE, FRAME_TRY, FRAME_CATCH, FRAME_TRY_TABLE
+    FRAME_FUNC,
+    FRAME_BLOCK,
+    FRAME_LOOP,
+    FRAME_IF,
+    FRAME_ELSE,
+    FRAME_TRY,
+    FRAME_CATCH,
+    FRAME_TRY_TABLE
 };
 
 /* A value on the operand stack. raw: a float result whose NaN bits are not canonical yet. */
@@ -75,27 +86,29 @@ struct frame {
     uint32_t serial;
     const valtype_t *params, *results;
     uint32_t param_count, result_count;
-    uint32_t height;          /* of the operand stack, without the block's parameters */
-    LLVMBasicBlockRef end;    /* where br goes (but for loops) */
-    LLVMValueRef *end_phis;   /* result_count of them */
+    uint32_t height;        /* of the operand stack, without the block's parameters */
+    LLVMBasicBlockRef end;  /* where br goes (but for loops) */
+    LLVMValueRef *end_phis; /* result_count of them */
     bool end_used;
-    LLVMBasicBlockRef loop;   /* FRAME_LOOP: back edges go here */
-    LLVMValueRef *loop_phis;  /* param_count of them */
+    LLVMBasicBlockRef loop;        /* FRAME_LOOP: back edges go here */
+    LLVMValueRef *loop_phis;       /* param_count of them */
     LLVMBasicBlockRef strip_outer; /* strip-mined loop: where a used-up count goes */
     LLVMValueRef strip_var;
     uint32_t strip_k;
-    LLVMValueRef *loop_entry; /* FRAME_LOOP: per local, the constant it holds on the way in, or NULL */
-    uint32_t loop_sets;       /* FRAME_LOOP: first of f->sets inside it */
-    uint64_t inner_cost;      /* FRAME_LOOP: of the short loops inside, in instructions */
-    bool long_inside;         /* FRAME_LOOP: a call, or a loop that is not provably short */
-    uint64_t cost;            /* FRAME_LOOP: of all iterations; 0: not provably short */
+    LLVMValueRef
+        *loop_entry;     /* FRAME_LOOP: per local, the constant it holds on the way in, or NULL */
+    uint32_t loop_sets;  /* FRAME_LOOP: first of f->sets inside it */
+    uint64_t inner_cost; /* FRAME_LOOP: of the short loops inside, in instructions */
+    bool long_inside;    /* FRAME_LOOP: a call, or a loop that is not provably short */
+    uint64_t cost;       /* FRAME_LOOP: of all iterations; 0: not provably short */
     const struct loop_facts *facts;
-    uint32_t entry_epoch;     /* FRAME_LOOP: epoch of the code before it */
-    LLVMBasicBlockRef else_;  /* FRAME_IF */
-    LLVMValueRef *else_args;  /* FRAME_IF: the block's parameters */
-    LLVMBasicBlockRef dispatch; /* TRY, TRY_TABLE: where an unwinding call in the body goes; NULL: not yet needed */
+    uint32_t entry_epoch;    /* FRAME_LOOP: epoch of the code before it */
+    LLVMBasicBlockRef else_; /* FRAME_IF */
+    LLVMValueRef *else_args; /* FRAME_IF: the block's parameters */
+    LLVMBasicBlockRef
+        dispatch; /* TRY, TRY_TABLE: where an unwinding call in the body goes; NULL: not yet needed */
     LLVMBasicBlockRef next_test; /* TRY, CATCH: where the next clause is tested */
-    LLVMValueRef exn;         /* CATCH: the exception taken; in TRY the pointer loaded in dispatch */
+    LLVMValueRef exn; /* CATCH: the exception taken; in TRY the pointer loaded in dispatch */
 };
 
 struct fgen {
@@ -105,15 +118,15 @@ struct fgen {
     const struct func_facts *facts;
     uint32_t index;
     LLVMValueRef fn, ctx;
-    LLVMBasicBlockRef entry;  /* allocas and loads of invariants; its terminator comes last */
+    LLVMBasicBlockRef entry; /* allocas and loads of invariants; its terminator comes last */
     LLVMBasicBlockRef body;
-    LLVMBasicBlockRef leave;  /* returns while unwinding; NULL until needed */
-    LLVMValueRef *locals;     /* allocas */
+    LLVMBasicBlockRef leave; /* returns while unwinding; NULL until needed */
+    LLVMValueRef *locals;    /* allocas */
     valtype_t *local_types;
     uint32_t local_count;
-    bool *local_raw;          /* canonical NaN mode: only arithmetic results are put into it */
-    bool *local_mixed;        /* found out on an earlier try: holds copied bits too */
-    bool restart;             /* a local turned out mixed: generate once more */
+    bool *local_raw;   /* canonical NaN mode: only arithmetic results are put into it */
+    bool *local_mixed; /* found out on an earlier try: holds copied bits too */
+    bool restart;      /* a local turned out mixed: generate once more */
     LLVMValueRef mem_base[MODULE_MEMS_MAX];
     LLVMMetadataRef di_scope;
     struct operand *stack;
@@ -122,13 +135,14 @@ struct fgen {
     uint32_t frame_count, frame_cap;
     const struct cursor *rest; /* the instructions behind the present one */
     bool unreachable;
-    uint32_t dead_nesting;    /* blocks opened in unreachable code */
-    uint32_t loop_number;     /* next loop in order of appearance */
-    uint32_t frame_serial;    /* last one given */
-    LLVMValueRef *entry_const; /* per local: the constant assigned last, when entry_epoch is the present epoch */
+    uint32_t dead_nesting; /* blocks opened in unreachable code */
+    uint32_t loop_number;  /* next loop in order of appearance */
+    uint32_t frame_serial; /* last one given */
+    LLVMValueRef *
+        entry_const; /* per local: the constant assigned last, when entry_epoch is the present epoch */
     uint32_t *entry_epoch;
-    uint32_t epoch;           /* changes where control flow joins */
-    struct local_set *sets;   /* in all loops so far */
+    uint32_t epoch;         /* changes where control flow joins */
+    struct local_set *sets; /* in all loops so far */
     uint32_t set_count, set_cap;
     struct arena arena;
     bool nomem;
@@ -136,7 +150,8 @@ struct fgen {
 
 /* gen_module.c: the part as a whole. Everything made here belongs to g->llvm and ends with gen_done. */
 /* An empty part of that name. shared: borrowed. ST_NOMEM; gen_done is needed either way. */
-CHECKED status_t gen_init(struct gen *g, const struct gen_shared *shared, const char *name, struct error *err);
+CHECKED status_t gen_init(struct gen *g, const struct gen_shared *shared, const char *name,
+                          struct error *err);
 void gen_done(struct gen *g);
 /* References are pointers. */
 LLVMTypeRef gen_valtype(const struct gen *g, valtype_t t);
@@ -188,7 +203,7 @@ LLVMValueRef gen_call_op(struct gen *g, LLVMValueRef ctx, size_t op_off, LLVMTyp
                          LLVMValueRef *args, unsigned arg_count);
 /* Offset from B of a field of the context. */
 int64_t gen_ctx_field(size_t field_off);
-#define GEN_OP(g, ctx, op, ret, ...)                                                    \
+#define GEN_OP(g, ctx, op, ret, ...)                                                      \
     gen_call_op(g, ctx, offsetof(struct abi_ops, op), ret, (LLVMValueRef[]){__VA_ARGS__}, \
                 sizeof((LLVMValueRef[]){__VA_ARGS__}) / sizeof(LLVMValueRef))
 void gen_add_attr(LLVMValueRef fn, LLVMAttributeIndex at, LLVMAttributeRef attr);
@@ -274,7 +289,8 @@ LLVMValueRef gen_mem_base(struct fgen *f, uint32_t mem);
 /* backend.c: LLVM's target and passes; one per thread */
 struct backend;
 /* opt: borrowed. ST_UNSUPPORTED a level that LLVM lacks; ST_NOMEM. */
-CHECKED status_t backend_new(const struct aot_options *opt, struct backend **ret_be, struct error *err);
+CHECKED status_t backend_new(const struct aot_options *opt, struct backend **ret_be,
+                             struct error *err);
 void backend_free(struct backend *be);
 /* Optimise and emit an ELF object; takes the module's target from be. */
 CHECKED status_t backend_emit(struct backend *be, struct gen *g, const char *part, struct buf *out,

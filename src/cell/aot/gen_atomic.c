@@ -10,14 +10,16 @@ struct rule {
     LLVMAtomicRMWBinOp rmw;
 };
 
-#define RMW_RULES(NAME, OP)                                    \
-    {OP_I32_ATOMIC_RMW_##NAME, ATOMIC_RMW, 32, 32, OP},        \
-    {OP_I64_ATOMIC_RMW_##NAME, ATOMIC_RMW, 64, 64, OP},        \
-    {OP_I32_ATOMIC_RMW8_##NAME##_U, ATOMIC_RMW, 32, 8, OP},    \
-    {OP_I32_ATOMIC_RMW16_##NAME##_U, ATOMIC_RMW, 32, 16, OP},  \
-    {OP_I64_ATOMIC_RMW8_##NAME##_U, ATOMIC_RMW, 64, 8, OP},    \
-    {OP_I64_ATOMIC_RMW16_##NAME##_U, ATOMIC_RMW, 64, 16, OP},  \
-    {OP_I64_ATOMIC_RMW32_##NAME##_U, ATOMIC_RMW, 64, 32, OP}
+#define RMW_RULES(NAME, OP)                                       \
+    {OP_I32_ATOMIC_RMW_##NAME, ATOMIC_RMW, 32, 32, OP},           \
+        {OP_I64_ATOMIC_RMW_##NAME, ATOMIC_RMW, 64, 64, OP},       \
+        {OP_I32_ATOMIC_RMW8_##NAME##_U, ATOMIC_RMW, 32, 8, OP},   \
+        {OP_I32_ATOMIC_RMW16_##NAME##_U, ATOMIC_RMW, 32, 16, OP}, \
+        {OP_I64_ATOMIC_RMW8_##NAME##_U, ATOMIC_RMW, 64, 8, OP},   \
+        {OP_I64_ATOMIC_RMW16_##NAME##_U, ATOMIC_RMW, 64, 16, OP}, \
+    {                                                             \
+        OP_I64_ATOMIC_RMW32_##NAME##_U, ATOMIC_RMW, 64, 32, OP    \
+    }
 
 static const struct rule rules[] = {
     {OP_I32_ATOMIC_LOAD, ATOMIC_LOAD, 32, 32, 0},
@@ -50,7 +52,8 @@ static const struct rule rules[] = {
 };
 
 /* An aligned address, or a trap. */
-static LLVMValueRef atomic_address(struct fgen *f, const struct instr *in, LLVMValueRef addr, uint32_t bits)
+static LLVMValueRef atomic_address(struct fgen *f, const struct instr *in, LLVMValueRef addr,
+                                   uint32_t bits)
 {
     struct gen *g = f->g;
     LLVMValueRef p = gen_address(f, in->mem, addr, in->offset);
@@ -68,8 +71,8 @@ static LLVMValueRef narrow(struct fgen *f, LLVMValueRef v, LLVMTypeRef t)
 }
 
 /* An expected value that does not fit the access compares unequal, and nothing is stored. */
-static void compare_exchange(struct fgen *f, const struct rule *r, LLVMValueRef p, LLVMValueRef expected,
-                             LLVMValueRef with)
+static void compare_exchange(struct fgen *f, const struct rule *r, LLVMValueRef p,
+                             LLVMValueRef expected, LLVMValueRef with)
 {
     struct gen *g = f->g;
     const LLVMAtomicOrdering seq = LLVMAtomicOrderingSequentiallyConsistent;
@@ -81,7 +84,8 @@ static void compare_exchange(struct fgen *f, const struct rule *r, LLVMValueRef 
         return;
     }
     LLVMValueRef low = LLVMBuildTrunc(g->b, expected, mt, "");
-    LLVMValueRef fits = LLVMBuildICmp(g->b, LLVMIntEQ, LLVMBuildZExt(g->b, low, t, ""), expected, "");
+    LLVMValueRef fits = LLVMBuildICmp(g->b, LLVMIntEQ, LLVMBuildZExt(g->b, low, t, ""), expected,
+                                      "");
     LLVMBasicBlockRef yes = fgen_block(f, ""), no = fgen_block(f, ""), next = fgen_block(f, "");
     LLVMBuildCondBr(g->b, fits, yes, no);
     fgen_position(f, yes);

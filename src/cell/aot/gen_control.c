@@ -27,7 +27,8 @@ static void block_types(struct fgen *f, const struct instr *in, struct frame *fr
     }
 }
 
-static LLVMValueRef *make_phis(struct fgen *f, LLVMBasicBlockRef bb, const valtype_t *types, uint32_t n)
+static LLVMValueRef *make_phis(struct fgen *f, LLVMBasicBlockRef bb, const valtype_t *types,
+                               uint32_t n)
 {
     LLVMBasicBlockRef here = LLVMGetInsertBlock(f->g->b);
     LLVMValueRef *phis = arena_alloc(&f->arena, n, sizeof(LLVMValueRef));
@@ -165,7 +166,8 @@ void gen_return(struct fgen *f)
         LLVMValueRef at = gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, multi)));
         LLVMValueRef multi = gen_load(g, g->t.ptr, at, ALIAS_BLOCK);
         for (uint32_t i = n; i-- > 1;) {
-            LLVMValueRef to = gen_at(g, multi, (int64_t)(i - 1) * (int64_t)sizeof(union cell_value));
+            LLVMValueRef to = gen_at(g, multi,
+                                     (int64_t)(i - 1) * (int64_t)sizeof(union cell_value));
             gen_store(g, fgen_pop(f), to, ALIAS_BLOCK);
         }
     }

@@ -21,12 +21,12 @@ static void leave_by_handler(struct fgen *f)
     f->unreachable = true;
 }
 
-static void throw(struct fgen *f, uint32_t tag)
+static void throw(struct fgen * f, uint32_t tag)
 {
     struct gen *g = f->g;
     const struct functype *ft = &g->m->types[g->m->tags[tag].type];
-    LLVMValueRef exn =
-        GEN_OP(g, f->ctx, exn_new, g->t.ptr, tag_identity(f, tag), gen_i32(g, ft->param_count));
+    LLVMValueRef exn = GEN_OP(g, f->ctx, exn_new, g->t.ptr, tag_identity(f, tag),
+                              gen_i32(g, ft->param_count));
     for (uint32_t i = ft->param_count; i-- > 0;)
         LLVMSetAlignment(gen_store(g, fgen_pop(f), exn_value_at(g, exn, i), ALIAS_BLOCK), 8);
     GEN_OP(g, f->ctx, throw_exn, g->t.void_, exn);
@@ -77,7 +77,8 @@ static void push_payload(struct fgen *f, LLVMValueRef exn, uint32_t tag)
     struct gen *g = f->g;
     const struct functype *ft = &g->m->types[g->m->tags[tag].type];
     for (uint32_t i = 0; i < ft->param_count; i++) {
-        LLVMValueRef v = gen_load(g, gen_valtype(g, ft->params[i]), exn_value_at(g, exn, i), ALIAS_BLOCK);
+        LLVMValueRef v = gen_load(g, gen_valtype(g, ft->params[i]), exn_value_at(g, exn, i),
+                                  ALIAS_BLOCK);
         LLVMSetAlignment(v, 8);
         fgen_push(f, v);
     }

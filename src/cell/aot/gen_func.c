@@ -32,15 +32,16 @@ static bool setup(struct fgen *f)
     f->epoch = 1;
     if (!f->local_mixed)
         f->local_mixed = arena_alloc(&f->arena, f->local_count, sizeof *f->local_mixed);
-    if (!f->entry_const || !f->entry_epoch || !f->locals || !f->local_types || !f->local_raw || !f->local_mixed)
+    if (!f->entry_const || !f->entry_epoch || !f->locals || !f->local_types || !f->local_raw ||
+        !f->local_mixed)
         return false;
     gen_func_name(f->index, name);
     f->fn = gen_func(g, f->index);
     f->ctx = LLVMGetParam(f->fn, 0);
     unsigned line = (unsigned)f->func->body_off; /* what the prologue is attributed to */
-    f->di_scope =
-        LLVMDIBuilderCreateFunction(g->di, g->di_file, name, strlen(name), "", 0, g->di_file, line,
-                                    g->di_func_type, 0, 1, line, LLVMDIFlagZero, 1);
+    f->di_scope = LLVMDIBuilderCreateFunction(g->di, g->di_file, name, strlen(name), "", 0,
+                                              g->di_file, line, g->di_func_type, 0, 1, line,
+                                              LLVMDIFlagZero, 1);
     LLVMSetSubprogram(f->fn, f->di_scope);
     f->entry = fgen_block(f, "entry");
     f->body = fgen_block(f, "body");
@@ -86,7 +87,8 @@ static void walk_body(struct fgen *f)
     struct instr in;
     cursor_init(&c, f->func->body, f->func->body_len, f->func->body_off);
     f->rest = &c;
-    while (f->frame_count && !f->nomem && cursor_left(&c) && instr_read(&c, f->g->m->features, &in)) {
+    while (f->frame_count && !f->nomem && cursor_left(&c) &&
+           instr_read(&c, f->g->m->features, &in)) {
         if (f->unreachable && !step_dead(f, &in))
             continue;
         fgen_site(f, &in);
@@ -149,7 +151,10 @@ status_t gen_function(struct gen *g, uint32_t index, struct error *err)
     bool ok = mixed != NULL, again = ok;
     while (ok && again) {
         struct image_counts counts = g->counts;
-        struct fgen f = {.g = g, .func = fn, .type = ft, .index = index,
+        struct fgen f = {.g = g,
+                         .func = fn,
+                         .type = ft,
+                         .index = index,
                          .facts = &g->shared->analysis->funcs[index]};
         ok = generate(&f, mixed);
         again = f.restart;
@@ -164,5 +169,6 @@ status_t gen_function(struct gen *g, uint32_t index, struct error *err)
     }
     free(mixed);
     return ok ? ST_OK
-              : error_set(err, ST_NOMEM, fn->body_off, "no memory to compile function %" PRIu32, index);
+              : error_set(err, ST_NOMEM, fn->body_off, "no memory to compile function %" PRIu32,
+                          index);
 }

@@ -12,8 +12,8 @@ LLVMValueRef gen_mem_base(struct fgen *f, uint32_t mem)
     if (!f->mem_base[mem]) {
         LLVMBasicBlockRef here = LLVMGetInsertBlock(g->b);
         fgen_position(f, f->entry);
-        f->mem_base[mem] =
-            gen_load_invariant(g, g->t.ptr, gen_at(g, f->ctx, g->shared->layout->mem_off[mem]));
+        f->mem_base[mem] = gen_load_invariant(g, g->t.ptr,
+                                              gen_at(g, f->ctx, g->shared->layout->mem_off[mem]));
         fgen_position(f, here);
     }
     return f->mem_base[mem];
@@ -30,24 +30,24 @@ LLVMValueRef gen_address(struct fgen *f, uint32_t mem, LLVMValueRef addr, uint64
 
 struct access {
     uint32_t op;
-    char value;    /* type letter on the stack */
-    uint8_t bits;  /* in memory */
+    char value;   /* type letter on the stack */
+    uint8_t bits; /* in memory */
     bool is_signed;
     bool store;
 };
 
 static const struct access accesses[] = {
-    {OP_I32_LOAD, 'i', 32, 0, 0},      {OP_I64_LOAD, 'I', 64, 0, 0},
-    {OP_F32_LOAD, 'f', 32, 0, 0},      {OP_F64_LOAD, 'F', 64, 0, 0},
-    {OP_I32_LOAD8_S, 'i', 8, 1, 0},    {OP_I32_LOAD8_U, 'i', 8, 0, 0},
-    {OP_I32_LOAD16_S, 'i', 16, 1, 0},  {OP_I32_LOAD16_U, 'i', 16, 0, 0},
-    {OP_I64_LOAD8_S, 'I', 8, 1, 0},    {OP_I64_LOAD8_U, 'I', 8, 0, 0},
-    {OP_I64_LOAD16_S, 'I', 16, 1, 0},  {OP_I64_LOAD16_U, 'I', 16, 0, 0},
-    {OP_I64_LOAD32_S, 'I', 32, 1, 0},  {OP_I64_LOAD32_U, 'I', 32, 0, 0},
-    {OP_I32_STORE, 'i', 32, 0, 1},     {OP_I64_STORE, 'I', 64, 0, 1},
-    {OP_F32_STORE, 'f', 32, 0, 1},     {OP_F64_STORE, 'F', 64, 0, 1},
-    {OP_I32_STORE8, 'i', 8, 0, 1},     {OP_I32_STORE16, 'i', 16, 0, 1},
-    {OP_I64_STORE8, 'I', 8, 0, 1},     {OP_I64_STORE16, 'I', 16, 0, 1},
+    {OP_I32_LOAD, 'i', 32, 0, 0},     {OP_I64_LOAD, 'I', 64, 0, 0},
+    {OP_F32_LOAD, 'f', 32, 0, 0},     {OP_F64_LOAD, 'F', 64, 0, 0},
+    {OP_I32_LOAD8_S, 'i', 8, 1, 0},   {OP_I32_LOAD8_U, 'i', 8, 0, 0},
+    {OP_I32_LOAD16_S, 'i', 16, 1, 0}, {OP_I32_LOAD16_U, 'i', 16, 0, 0},
+    {OP_I64_LOAD8_S, 'I', 8, 1, 0},   {OP_I64_LOAD8_U, 'I', 8, 0, 0},
+    {OP_I64_LOAD16_S, 'I', 16, 1, 0}, {OP_I64_LOAD16_U, 'I', 16, 0, 0},
+    {OP_I64_LOAD32_S, 'I', 32, 1, 0}, {OP_I64_LOAD32_U, 'I', 32, 0, 0},
+    {OP_I32_STORE, 'i', 32, 0, 1},    {OP_I64_STORE, 'I', 64, 0, 1},
+    {OP_F32_STORE, 'f', 32, 0, 1},    {OP_F64_STORE, 'F', 64, 0, 1},
+    {OP_I32_STORE8, 'i', 8, 0, 1},    {OP_I32_STORE16, 'i', 16, 0, 1},
+    {OP_I64_STORE8, 'I', 8, 0, 1},    {OP_I64_STORE16, 'I', 16, 0, 1},
     {OP_I64_STORE32, 'I', 32, 0, 1},
 };
 
@@ -100,7 +100,8 @@ static LLVMValueRef mem_bytes(struct fgen *f, uint32_t mem)
     struct gen *g = f->g;
     int64_t off = g->shared->layout->mem_off[mem] + (int64_t)sizeof(void *);
     LLVMValueRef m = gen_load_invariant(g, g->t.ptr, gen_at(g, f->ctx, off));
-    LLVMValueRef v = gen_load(g, g->t.i64, gen_at(g, m, offsetof(struct abi_mem, bytes)), ALIAS_BLOCK);
+    LLVMValueRef v = gen_load(g, g->t.i64, gen_at(g, m, offsetof(struct abi_mem, bytes)),
+                              ALIAS_BLOCK);
     if (g->m->mems[mem].limits.shared) {
         LLVMSetOrdering(v, LLVMAtomicOrderingSequentiallyConsistent);
         LLVMSetAlignment(v, 8);
@@ -111,7 +112,8 @@ static LLVMValueRef mem_bytes(struct fgen *f, uint32_t mem)
 static LLVMValueRef out_of_bounds(struct fgen *f, uint32_t mem, LLVMValueRef addr, uint64_t n)
 {
     struct gen *g = f->g;
-    LLVMValueRef end = LLVMBuildAdd(g->b, LLVMBuildZExt(g->b, addr, g->t.i64, ""), gen_i64(g, n), "");
+    LLVMValueRef end = LLVMBuildAdd(g->b, LLVMBuildZExt(g->b, addr, g->t.i64, ""), gen_i64(g, n),
+                                    "");
     return LLVMBuildICmp(g->b, LLVMIntUGT, end, mem_bytes(f, mem), "");
 }
 
@@ -143,7 +145,8 @@ static struct bulk_paths split_paths(struct fgen *f, LLVMValueRef n, LLVMValueRe
 static LLVMValueRef out_of_bounds_n(struct fgen *f, uint32_t mem, LLVMValueRef addr, LLVMValueRef n)
 {
     struct gen *g = f->g;
-    LLVMValueRef a = LLVMBuildZExt(g->b, addr, g->t.i64, ""), len = LLVMBuildZExt(g->b, n, g->t.i64, "");
+    LLVMValueRef a = LLVMBuildZExt(g->b, addr, g->t.i64, ""),
+                 len = LLVMBuildZExt(g->b, n, g->t.i64, "");
     return LLVMBuildICmp(g->b, LLVMIntUGT, LLVMBuildAdd(g->b, a, len, ""), mem_bytes(f, mem), "");
 }
 
@@ -155,8 +158,8 @@ static void memory_copy(struct fgen *f, const struct instr *in)
     if (small_constant(n, &len)) {
         fgen_trap_if(f, out_of_bounds(f, in->index2, s, len), TRAP_MEMORY_BOUNDS);
         fgen_trap_if(f, out_of_bounds(f, in->index, d, len), TRAP_MEMORY_BOUNDS);
-        LLVMBuildMemMove(g->b, gen_address(f, in->index, d, 0), 1, gen_address(f, in->index2, s, 0), 1,
-                         gen_i64(g, len));
+        LLVMBuildMemMove(g->b, gen_address(f, in->index, d, 0), 1, gen_address(f, in->index2, s, 0),
+                         1, gen_i64(g, len));
         return;
     }
     LLVMValueRef bad = LLVMBuildOr(g->b, out_of_bounds_n(f, in->index2, s, n),
@@ -166,7 +169,8 @@ static void memory_copy(struct fgen *f, const struct instr *in)
                      LLVMBuildZExt(g->b, n, g->t.i64, ""));
     LLVMBuildBr(g->b, p.next);
     fgen_position(f, p.host);
-    GEN_OP(g, f->ctx, memory_copy, g->t.void_, gen_i32(g, in->index), gen_i32(g, in->index2), d, s, n);
+    GEN_OP(g, f->ctx, memory_copy, g->t.void_, gen_i32(g, in->index), gen_i32(g, in->index2), d, s,
+           n);
     fgen_request_test(f);
     LLVMBuildBr(g->b, p.next);
     fgen_position(f, p.next);
@@ -184,7 +188,8 @@ static void memory_fill(struct fgen *f, const struct instr *in)
         return;
     }
     struct bulk_paths p = split_paths(f, n, out_of_bounds_n(f, in->index, d, n));
-    LLVMBuildMemSet(g->b, gen_address(f, in->index, d, 0), byte, LLVMBuildZExt(g->b, n, g->t.i64, ""), 1);
+    LLVMBuildMemSet(g->b, gen_address(f, in->index, d, 0), byte,
+                    LLVMBuildZExt(g->b, n, g->t.i64, ""), 1);
     LLVMBuildBr(g->b, p.next);
     fgen_position(f, p.host);
     GEN_OP(g, f->ctx, memory_fill, g->t.void_, gen_i32(g, in->index), d, v, n);
@@ -197,7 +202,8 @@ static void memory_init(struct fgen *f, const struct instr *in)
 {
     struct gen *g = f->g;
     LLVMValueRef n = fgen_pop(f), s = fgen_pop(f), d = fgen_pop(f);
-    GEN_OP(g, f->ctx, memory_init, g->t.void_, gen_i32(g, in->index2), gen_i32(g, in->index), d, s, n);
+    GEN_OP(g, f->ctx, memory_init, g->t.void_, gen_i32(g, in->index2), gen_i32(g, in->index), d, s,
+           n);
     fgen_unwind_test(f);
 }
 

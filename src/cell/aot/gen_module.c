@@ -350,7 +350,8 @@ static void import_trampoline(struct gen *g, uint32_t index)
     LLVMTypeRef type = make_func_type(g, ft, true);
     LLVMValueRef call = LLVMBuildCall2(g->b, type, host, args, ft->param_count + 2, "");
     LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_nounwind);
-    LLVMSetTailCallKind(call, LLVMTailCallKindTail); /* a jump: the host returns to the guest itself */
+    LLVMSetTailCallKind(call,
+                        LLVMTailCallKindTail); /* a jump: the host returns to the guest itself */
     gen_return_call(g, ft, call);
 }
 

@@ -5,7 +5,17 @@
 /* Scalar arithmetic. Where one LLVM instruction or intrinsic does the work, a table row says which. */
 
 enum shape {
-    BINARY, BINARY_F, SHIFT, ICOMPARE, FCOMPARE, UNARY_I, UNARY_F, BIT_F, CAST, CAST_F, TRUNC_SAT
+    BINARY,
+    BINARY_F,
+    SHIFT,
+    ICOMPARE,
+    FCOMPARE,
+    UNARY_I,
+    UNARY_F,
+    BIT_F,
+    CAST,
+    CAST_F,
+    TRUNC_SAT
 };
 
 struct rule {
@@ -14,29 +24,33 @@ struct rule {
     const char *name; /* intrinsic */
 };
 
-#define INT_RULES(T)                                                                    \
-    [OP_##T##_ADD] = {BINARY, LLVMAdd, NULL}, [OP_##T##_SUB] = {BINARY, LLVMSub, NULL},         \
-    [OP_##T##_MUL] = {BINARY, LLVMMul, NULL}, [OP_##T##_AND] = {BINARY, LLVMAnd, NULL},         \
-    [OP_##T##_OR] = {BINARY, LLVMOr, NULL}, [OP_##T##_XOR] = {BINARY, LLVMXor, NULL},           \
-    [OP_##T##_SHL] = {SHIFT, LLVMShl, NULL}, [OP_##T##_SHR_S] = {SHIFT, LLVMAShr, NULL},        \
-    [OP_##T##_SHR_U] = {SHIFT, LLVMLShr, NULL}, [OP_##T##_EQ] = {ICOMPARE, LLVMIntEQ, NULL},    \
+#define INT_RULES(T)                                                                             \
+    [OP_##T##_ADD] = {BINARY, LLVMAdd, NULL}, [OP_##T##_SUB] = {BINARY, LLVMSub, NULL},          \
+    [OP_##T##_MUL] = {BINARY, LLVMMul, NULL}, [OP_##T##_AND] = {BINARY, LLVMAnd, NULL},          \
+    [OP_##T##_OR] = {BINARY, LLVMOr, NULL}, [OP_##T##_XOR] = {BINARY, LLVMXor, NULL},            \
+    [OP_##T##_SHL] = {SHIFT, LLVMShl, NULL}, [OP_##T##_SHR_S] = {SHIFT, LLVMAShr, NULL},         \
+    [OP_##T##_SHR_U] = {SHIFT, LLVMLShr, NULL}, [OP_##T##_EQ] = {ICOMPARE, LLVMIntEQ, NULL},     \
     [OP_##T##_NE] = {ICOMPARE, LLVMIntNE, NULL}, [OP_##T##_LT_S] = {ICOMPARE, LLVMIntSLT, NULL}, \
-    [OP_##T##_LT_U] = {ICOMPARE, LLVMIntULT, NULL}, [OP_##T##_GT_S] = {ICOMPARE, LLVMIntSGT, NULL}, \
-    [OP_##T##_GT_U] = {ICOMPARE, LLVMIntUGT, NULL}, [OP_##T##_LE_S] = {ICOMPARE, LLVMIntSLE, NULL}, \
-    [OP_##T##_LE_U] = {ICOMPARE, LLVMIntULE, NULL}, [OP_##T##_GE_S] = {ICOMPARE, LLVMIntSGE, NULL}, \
-    [OP_##T##_GE_U] = {ICOMPARE, LLVMIntUGE, NULL}, [OP_##T##_CLZ] = {UNARY_I, 1, "llvm.ctlz"}, \
+    [OP_##T##_LT_U] = {ICOMPARE, LLVMIntULT, NULL},                                              \
+    [OP_##T##_GT_S] = {ICOMPARE, LLVMIntSGT, NULL},                                              \
+    [OP_##T##_GT_U] = {ICOMPARE, LLVMIntUGT, NULL},                                              \
+    [OP_##T##_LE_S] = {ICOMPARE, LLVMIntSLE, NULL},                                              \
+    [OP_##T##_LE_U] = {ICOMPARE, LLVMIntULE, NULL},                                              \
+    [OP_##T##_GE_S] = {ICOMPARE, LLVMIntSGE, NULL},                                              \
+    [OP_##T##_GE_U] = {ICOMPARE, LLVMIntUGE, NULL}, [OP_##T##_CLZ] = {UNARY_I, 1, "llvm.ctlz"},  \
     [OP_##T##_CTZ] = {UNARY_I, 1, "llvm.cttz"}, [OP_##T##_POPCNT] = {UNARY_I, 0, "llvm.ctpop"}
 
-#define FLOAT_RULES(T)                                                                  \
-    [OP_##T##_ADD] = {BINARY, LLVMFAdd, NULL}, [OP_##T##_SUB] = {BINARY, LLVMFSub, NULL},       \
-    [OP_##T##_MUL] = {BINARY, LLVMFMul, NULL}, [OP_##T##_DIV] = {BINARY, LLVMFDiv, NULL},       \
+#define FLOAT_RULES(T)                                                                            \
+    [OP_##T##_ADD] = {BINARY, LLVMFAdd, NULL}, [OP_##T##_SUB] = {BINARY, LLVMFSub, NULL},         \
+    [OP_##T##_MUL] = {BINARY, LLVMFMul, NULL}, [OP_##T##_DIV] = {BINARY, LLVMFDiv, NULL},         \
     [OP_##T##_EQ] = {FCOMPARE, LLVMRealOEQ, NULL}, [OP_##T##_NE] = {FCOMPARE, LLVMRealUNE, NULL}, \
     [OP_##T##_LT] = {FCOMPARE, LLVMRealOLT, NULL}, [OP_##T##_GT] = {FCOMPARE, LLVMRealOGT, NULL}, \
     [OP_##T##_LE] = {FCOMPARE, LLVMRealOLE, NULL}, [OP_##T##_GE] = {FCOMPARE, LLVMRealOGE, NULL}, \
-    [OP_##T##_ABS] = {BIT_F, 1, "llvm.fabs"}, [OP_##T##_COPYSIGN] = {BIT_F, 2, "llvm.copysign"}, \
-    [OP_##T##_CEIL] = {UNARY_F, 1, "llvm.ceil"}, [OP_##T##_FLOOR] = {UNARY_F, 1, "llvm.floor"}, \
-    [OP_##T##_TRUNC] = {UNARY_F, 1, "llvm.trunc"}, [OP_##T##_NEAREST] = {UNARY_F, 1, "llvm.roundeven"}, \
-    [OP_##T##_SQRT] = {UNARY_F, 1, "llvm.sqrt"}, [OP_##T##_MIN] = {BINARY_F, 2, "llvm.minimum"}, \
+    [OP_##T##_ABS] = {BIT_F, 1, "llvm.fabs"}, [OP_##T##_COPYSIGN] = {BIT_F, 2, "llvm.copysign"},  \
+    [OP_##T##_CEIL] = {UNARY_F, 1, "llvm.ceil"}, [OP_##T##_FLOOR] = {UNARY_F, 1, "llvm.floor"},   \
+    [OP_##T##_TRUNC] = {UNARY_F, 1, "llvm.trunc"},                                                \
+    [OP_##T##_NEAREST] = {UNARY_F, 1, "llvm.roundeven"},                                          \
+    [OP_##T##_SQRT] = {UNARY_F, 1, "llvm.sqrt"}, [OP_##T##_MIN] = {BINARY_F, 2, "llvm.minimum"},  \
     [OP_##T##_MAX] = {BINARY_F, 2, "llvm.maximum"}
 
 static const struct rule rules[256] = {
@@ -202,7 +216,8 @@ static void trunc_sat(struct fgen *f, const struct rule *r)
     struct gen *g = f->g;
     LLVMValueRef v = fgen_pop_raw(f);
     LLVMTypeRef over[2] = {type_of_letter(g, r->name[0]), LLVMTypeOf(v)};
-    fgen_push(f, gen_call_intrinsic(g, r->llvm ? "llvm.fptoui.sat" : "llvm.fptosi.sat", over, 2, &v, 1));
+    fgen_push(
+        f, gen_call_intrinsic(g, r->llvm ? "llvm.fptoui.sat" : "llvm.fptosi.sat", over, 2, &v, 1));
 }
 
 static void apply(struct fgen *f, const struct rule *r)
@@ -247,7 +262,8 @@ static void divide(struct fgen *f, uint32_t op)
     struct gen *g = f->g;
     LLVMValueRef b = fgen_pop(f), a = fgen_pop(f);
     LLVMTypeRef t = LLVMTypeOf(a);
-    bool is_signed = op == OP_I32_DIV_S || op == OP_I64_DIV_S || op == OP_I32_REM_S || op == OP_I64_REM_S;
+    bool is_signed = op == OP_I32_DIV_S || op == OP_I64_DIV_S || op == OP_I32_REM_S ||
+                     op == OP_I64_REM_S;
     bool rem = op == OP_I32_REM_S || op == OP_I64_REM_S || op == OP_I32_REM_U || op == OP_I64_REM_U;
     fgen_trap_if(f, LLVMBuildICmp(g->b, LLVMIntEQ, b, LLVMConstNull(t), ""), TRAP_INT_DIVIDE);
     if (!is_signed) {
@@ -302,7 +318,8 @@ static bool trunc_checked(struct fgen *f, uint32_t op)
     LLVMValueRef high = LLVMBuildFCmp(g->b, LLVMRealOGE, v, LLVMConstReal(t, r->high), "");
     fgen_trap_if(f, LLVMBuildOr(g->b, low, high, ""), TRAP_INT_OVERFLOW);
     LLVMTypeRef to = type_of_letter(g, r->to);
-    fgen_push(f, r->is_signed ? LLVMBuildFPToSI(g->b, v, to, "") : LLVMBuildFPToUI(g->b, v, to, ""));
+    fgen_push(f,
+              r->is_signed ? LLVMBuildFPToSI(g->b, v, to, "") : LLVMBuildFPToUI(g->b, v, to, ""));
     return true;
 }
 

@@ -8,8 +8,33 @@
 enum lane { B16, H8, W4, D2, S4, F2 };
 
 enum shape {
-    NONE, BIN, FBIN, INTR2, FINTR2, INTR1, FINTR1, ABS, NEG, FABS, FNEG, ICMP, FCMP, SHIFT, SPLAT,
-    EXTRACT, REPLACE, ALL_TRUE, BITMASK, NARROW, EXTEND, EXTMUL, EXTADD, AVGR, PMINMAX, MADD, CONVERT
+    NONE,
+    BIN,
+    FBIN,
+    INTR2,
+    FINTR2,
+    INTR1,
+    FINTR1,
+    ABS,
+    NEG,
+    FABS,
+    FNEG,
+    ICMP,
+    FCMP,
+    SHIFT,
+    SPLAT,
+    EXTRACT,
+    REPLACE,
+    ALL_TRUE,
+    BITMASK,
+    NARROW,
+    EXTEND,
+    EXTMUL,
+    EXTADD,
+    AVGR,
+    PMINMAX,
+    MADD,
+    CONVERT
 };
 
 /* llvm: opcode, predicate or a flag word of the shape. */
@@ -23,73 +48,89 @@ struct rule {
 };
 
 #define R(op) [OP_##op & 0x1ff]
-#define ICMPS(T, L)                                                                   \
-    R(T##_EQ) = {ICMP, L, LLVMIntEQ, 0}, R(T##_NE) = {ICMP, L, LLVMIntNE, 0},           \
-    R(T##_LT_S) = {ICMP, L, LLVMIntSLT, 0}, R(T##_GT_S) = {ICMP, L, LLVMIntSGT, 0},     \
+#define ICMPS(T, L)                                                                 \
+    R(T##_EQ) = {ICMP, L, LLVMIntEQ, 0}, R(T##_NE) = {ICMP, L, LLVMIntNE, 0},       \
+    R(T##_LT_S) = {ICMP, L, LLVMIntSLT, 0}, R(T##_GT_S) = {ICMP, L, LLVMIntSGT, 0}, \
     R(T##_LE_S) = {ICMP, L, LLVMIntSLE, 0}, R(T##_GE_S) = {ICMP, L, LLVMIntSGE, 0}
-#define ICMPU(T, L)                                                                   \
-    R(T##_LT_U) = {ICMP, L, LLVMIntULT, 0}, R(T##_GT_U) = {ICMP, L, LLVMIntUGT, 0},     \
+#define ICMPU(T, L)                                                                 \
+    R(T##_LT_U) = {ICMP, L, LLVMIntULT, 0}, R(T##_GT_U) = {ICMP, L, LLVMIntUGT, 0}, \
     R(T##_LE_U) = {ICMP, L, LLVMIntULE, 0}, R(T##_GE_U) = {ICMP, L, LLVMIntUGE, 0}
-#define INTS(T, L)                                                                    \
-    ICMPS(T, L), R(T##_ADD) = {BIN, L, LLVMAdd, 0}, R(T##_SUB) = {BIN, L, LLVMSub, 0},  \
-    R(T##_NEG) = {NEG, L, 0, 0}, R(T##_ABS) = {ABS, L, 0, 0},                           \
-    R(T##_SHL) = {SHIFT, L, LLVMShl, 0}, R(T##_SHR_S) = {SHIFT, L, LLVMAShr, 0},        \
-    R(T##_SHR_U) = {SHIFT, L, LLVMLShr, 0}, R(T##_ALL_TRUE) = {ALL_TRUE, L, 0, 0},      \
-    R(T##_BITMASK) = {BITMASK, L, 0, 0}, R(T##_SPLAT) = {SPLAT, L, 0, 0},               \
-    R(T##_REPLACE_LANE) = {REPLACE, L, 0, 0}
-#define MINMAX(T, L)                                                                  \
+#define INTS(T, L)                                                                              \
+    ICMPS(T, L), R(T##_ADD) = {BIN, L, LLVMAdd, 0}, R(T##_SUB) = {BIN, L, LLVMSub, 0},          \
+                 R(T##_NEG) = {NEG, L, 0, 0}, R(T##_ABS) = {ABS, L, 0, 0},                      \
+                 R(T##_SHL) = {SHIFT, L, LLVMShl, 0}, R(T##_SHR_S) = {SHIFT, L, LLVMAShr, 0},   \
+                 R(T##_SHR_U) = {SHIFT, L, LLVMLShr, 0}, R(T##_ALL_TRUE) = {ALL_TRUE, L, 0, 0}, \
+                 R(T##_BITMASK) = {BITMASK, L, 0, 0}, R(T##_SPLAT) = {SPLAT, L, 0, 0},          \
+                 R(T##_REPLACE_LANE) = {REPLACE, L, 0, 0}
+#define MINMAX(T, L)                                                                      \
     R(T##_MIN_S) = {INTR2, L, 0, "llvm.smin"}, R(T##_MIN_U) = {INTR2, L, 0, "llvm.umin"}, \
     R(T##_MAX_S) = {INTR2, L, 0, "llvm.smax"}, R(T##_MAX_U) = {INTR2, L, 0, "llvm.umax"}
-#define SATURATING(T, L)                                                              \
-    R(T##_ADD_SAT_S) = {INTR2, L, 0, "llvm.sadd.sat"},                                  \
-    R(T##_ADD_SAT_U) = {INTR2, L, 0, "llvm.uadd.sat"},                                  \
-    R(T##_SUB_SAT_S) = {INTR2, L, 0, "llvm.ssub.sat"},                                  \
+#define SATURATING(T, L)                               \
+    R(T##_ADD_SAT_S) = {INTR2, L, 0, "llvm.sadd.sat"}, \
+    R(T##_ADD_SAT_U) = {INTR2, L, 0, "llvm.uadd.sat"}, \
+    R(T##_SUB_SAT_S) = {INTR2, L, 0, "llvm.ssub.sat"}, \
     R(T##_SUB_SAT_U) = {INTR2, L, 0, "llvm.usub.sat"}, R(T##_AVGR_U) = {AVGR, L, 0, 0}
-#define WIDER(T, FROM, L)                                                             \
-    R(T##_EXTEND_LOW_##FROM##_S) = {EXTEND, L, SIGNED, 0},                              \
-    R(T##_EXTEND_HIGH_##FROM##_S) = {EXTEND, L, SIGNED | HIGH, 0},                      \
-    R(T##_EXTEND_LOW_##FROM##_U) = {EXTEND, L, 0, 0},                                   \
-    R(T##_EXTEND_HIGH_##FROM##_U) = {EXTEND, L, HIGH, 0},                               \
-    R(T##_EXTMUL_LOW_##FROM##_S) = {EXTMUL, L, SIGNED, 0},                              \
-    R(T##_EXTMUL_HIGH_##FROM##_S) = {EXTMUL, L, SIGNED | HIGH, 0},                      \
-    R(T##_EXTMUL_LOW_##FROM##_U) = {EXTMUL, L, 0, 0},                                   \
+#define WIDER(T, FROM, L)                                          \
+    R(T##_EXTEND_LOW_##FROM##_S) = {EXTEND, L, SIGNED, 0},         \
+    R(T##_EXTEND_HIGH_##FROM##_S) = {EXTEND, L, SIGNED | HIGH, 0}, \
+    R(T##_EXTEND_LOW_##FROM##_U) = {EXTEND, L, 0, 0},              \
+    R(T##_EXTEND_HIGH_##FROM##_U) = {EXTEND, L, HIGH, 0},          \
+    R(T##_EXTMUL_LOW_##FROM##_S) = {EXTMUL, L, SIGNED, 0},         \
+    R(T##_EXTMUL_HIGH_##FROM##_S) = {EXTMUL, L, SIGNED | HIGH, 0}, \
+    R(T##_EXTMUL_LOW_##FROM##_U) = {EXTMUL, L, 0, 0},              \
     R(T##_EXTMUL_HIGH_##FROM##_U) = {EXTMUL, L, HIGH, 0}
-#define FLOATS(T, L)                                                                  \
-    R(T##_ADD) = {FBIN, L, LLVMFAdd, 0}, R(T##_SUB) = {FBIN, L, LLVMFSub, 0},           \
-    R(T##_MUL) = {FBIN, L, LLVMFMul, 0}, R(T##_DIV) = {FBIN, L, LLVMFDiv, 0},           \
-    R(T##_EQ) = {FCMP, L, LLVMRealOEQ, 0}, R(T##_NE) = {FCMP, L, LLVMRealUNE, 0},       \
-    R(T##_LT) = {FCMP, L, LLVMRealOLT, 0}, R(T##_GT) = {FCMP, L, LLVMRealOGT, 0},       \
-    R(T##_LE) = {FCMP, L, LLVMRealOLE, 0}, R(T##_GE) = {FCMP, L, LLVMRealOGE, 0},       \
-    R(T##_ABS) = {FABS, L, 0, "llvm.fabs"}, R(T##_NEG) = {FNEG, L, 0, 0},               \
-    R(T##_CEIL) = {FINTR1, L, 0, "llvm.ceil"}, R(T##_FLOOR) = {FINTR1, L, 0, "llvm.floor"}, \
-    R(T##_TRUNC) = {FINTR1, L, 0, "llvm.trunc"},                                        \
-    R(T##_NEAREST) = {FINTR1, L, 0, "llvm.roundeven"},                                  \
-    R(T##_SQRT) = {FINTR1, L, 0, "llvm.sqrt"},                                          \
-    R(T##_MIN) = {FINTR2, L, 0, "llvm.minimum"}, R(T##_MAX) = {FINTR2, L, 0, "llvm.maximum"}, \
-    R(T##_RELAXED_MIN) = {FINTR2, L, 0, "llvm.minimum"},                                \
-    R(T##_RELAXED_MAX) = {FINTR2, L, 0, "llvm.maximum"},                                \
-    R(T##_PMIN) = {PMINMAX, L, 0, 0}, R(T##_PMAX) = {PMINMAX, L, HIGH, 0},              \
-    R(T##_RELAXED_MADD) = {MADD, L, 0, 0}, R(T##_RELAXED_NMADD) = {MADD, L, NEGATE, 0}, \
-    R(T##_SPLAT) = {SPLAT, L, 0, 0}, R(T##_REPLACE_LANE) = {REPLACE, L, 0, 0},          \
-    R(T##_EXTRACT_LANE) = {EXTRACT, L, 0, 0}
+#define FLOATS(T, L)                                                                              \
+    R(T##_ADD) = {FBIN, L, LLVMFAdd, 0}, R(T##_SUB) = {FBIN, L, LLVMFSub, 0},                     \
+    R(T##_MUL) = {FBIN, L, LLVMFMul, 0}, R(T##_DIV) = {FBIN, L, LLVMFDiv, 0},                     \
+    R(T##_EQ) = {FCMP, L, LLVMRealOEQ, 0}, R(T##_NE) = {FCMP, L, LLVMRealUNE, 0},                 \
+    R(T##_LT) = {FCMP, L, LLVMRealOLT, 0}, R(T##_GT) = {FCMP, L, LLVMRealOGT, 0},                 \
+    R(T##_LE) = {FCMP, L, LLVMRealOLE, 0}, R(T##_GE) = {FCMP, L, LLVMRealOGE, 0},                 \
+    R(T##_ABS) = {FABS, L, 0, "llvm.fabs"}, R(T##_NEG) = {FNEG, L, 0, 0},                         \
+    R(T##_CEIL) = {FINTR1, L, 0, "llvm.ceil"}, R(T##_FLOOR) = {FINTR1, L, 0, "llvm.floor"},       \
+    R(T##_TRUNC) = {FINTR1, L, 0, "llvm.trunc"},                                                  \
+    R(T##_NEAREST) = {FINTR1, L, 0, "llvm.roundeven"}, R(T##_SQRT) = {FINTR1, L, 0, "llvm.sqrt"}, \
+    R(T##_MIN) = {FINTR2, L, 0, "llvm.minimum"}, R(T##_MAX) = {FINTR2, L, 0, "llvm.maximum"},     \
+    R(T##_RELAXED_MIN) = {FINTR2, L, 0, "llvm.minimum"},                                          \
+    R(T##_RELAXED_MAX) = {FINTR2, L, 0, "llvm.maximum"}, R(T##_PMIN) = {PMINMAX, L, 0, 0},        \
+    R(T##_PMAX) = {PMINMAX, L, HIGH, 0}, R(T##_RELAXED_MADD) = {MADD, L, 0, 0},                   \
+    R(T##_RELAXED_NMADD) = {MADD, L, NEGATE, 0}, R(T##_SPLAT) = {SPLAT, L, 0, 0},                 \
+    R(T##_REPLACE_LANE) = {REPLACE, L, 0, 0}, R(T##_EXTRACT_LANE) = {EXTRACT, L, 0, 0}
 
 static const struct rule rules[512] = {
-    INTS(I8X16, B16), INTS(I16X8, H8), INTS(I32X4, W4), INTS(I64X2, D2),
-    ICMPU(I8X16, B16), ICMPU(I16X8, H8), ICMPU(I32X4, W4),
-    MINMAX(I8X16, B16), MINMAX(I16X8, H8), MINMAX(I32X4, W4),
-    SATURATING(I8X16, B16), SATURATING(I16X8, H8),
-    WIDER(I16X8, I8X16, H8), WIDER(I32X4, I16X8, W4), WIDER(I64X2, I32X4, D2),
-    FLOATS(F32X4, S4), FLOATS(F64X2, F2),
-    R(I16X8_MUL) = {BIN, H8, LLVMMul, 0}, R(I32X4_MUL) = {BIN, W4, LLVMMul, 0},
+    INTS(I8X16, B16),
+    INTS(I16X8, H8),
+    INTS(I32X4, W4),
+    INTS(I64X2, D2),
+    ICMPU(I8X16, B16),
+    ICMPU(I16X8, H8),
+    ICMPU(I32X4, W4),
+    MINMAX(I8X16, B16),
+    MINMAX(I16X8, H8),
+    MINMAX(I32X4, W4),
+    SATURATING(I8X16, B16),
+    SATURATING(I16X8, H8),
+    WIDER(I16X8, I8X16, H8),
+    WIDER(I32X4, I16X8, W4),
+    WIDER(I64X2, I32X4, D2),
+    FLOATS(F32X4, S4),
+    FLOATS(F64X2, F2),
+    R(I16X8_MUL) = {BIN, H8, LLVMMul, 0},
+    R(I32X4_MUL) = {BIN, W4, LLVMMul, 0},
     R(I64X2_MUL) = {BIN, D2, LLVMMul, 0},
-    R(V128_AND) = {BIN, D2, LLVMAnd, 0}, R(V128_OR) = {BIN, D2, LLVMOr, 0},
+    R(V128_AND) = {BIN, D2, LLVMAnd, 0},
+    R(V128_OR) = {BIN, D2, LLVMOr, 0},
     R(V128_XOR) = {BIN, D2, LLVMXor, 0},
     R(I8X16_POPCNT) = {INTR1, B16, 0, "llvm.ctpop"},
-    R(I8X16_EXTRACT_LANE_S) = {EXTRACT, B16, SIGNED, 0}, R(I8X16_EXTRACT_LANE_U) = {EXTRACT, B16, 0, 0},
-    R(I16X8_EXTRACT_LANE_S) = {EXTRACT, H8, SIGNED, 0}, R(I16X8_EXTRACT_LANE_U) = {EXTRACT, H8, 0, 0},
-    R(I32X4_EXTRACT_LANE) = {EXTRACT, W4, 0, 0}, R(I64X2_EXTRACT_LANE) = {EXTRACT, D2, 0, 0},
-    R(I8X16_NARROW_I16X8_S) = {NARROW, H8, SIGNED, 0}, R(I8X16_NARROW_I16X8_U) = {NARROW, H8, 0, 0},
-    R(I16X8_NARROW_I32X4_S) = {NARROW, W4, SIGNED, 0}, R(I16X8_NARROW_I32X4_U) = {NARROW, W4, 0, 0},
+    R(I8X16_EXTRACT_LANE_S) = {EXTRACT, B16, SIGNED, 0},
+    R(I8X16_EXTRACT_LANE_U) = {EXTRACT, B16, 0, 0},
+    R(I16X8_EXTRACT_LANE_S) = {EXTRACT, H8, SIGNED, 0},
+    R(I16X8_EXTRACT_LANE_U) = {EXTRACT, H8, 0, 0},
+    R(I32X4_EXTRACT_LANE) = {EXTRACT, W4, 0, 0},
+    R(I64X2_EXTRACT_LANE) = {EXTRACT, D2, 0, 0},
+    R(I8X16_NARROW_I16X8_S) = {NARROW, H8, SIGNED, 0},
+    R(I8X16_NARROW_I16X8_U) = {NARROW, H8, 0, 0},
+    R(I16X8_NARROW_I32X4_S) = {NARROW, W4, SIGNED, 0},
+    R(I16X8_NARROW_I32X4_U) = {NARROW, W4, 0, 0},
     R(I16X8_EXTADD_PAIRWISE_I8X16_S) = {EXTADD, H8, SIGNED, 0},
     R(I16X8_EXTADD_PAIRWISE_I8X16_U) = {EXTADD, H8, 0, 0},
     R(I32X4_EXTADD_PAIRWISE_I16X8_S) = {EXTADD, W4, SIGNED, 0},
@@ -98,7 +139,8 @@ static const struct rule rules[512] = {
 
 static LLVMTypeRef lane_vector(const struct gen *g, enum lane l)
 {
-    const LLVMTypeRef types[] = {g->t.i8x16, g->t.i16x8, g->t.i32x4, g->t.i64x2, g->t.f32x4, g->t.f64x2};
+    const LLVMTypeRef types[] = {g->t.i8x16, g->t.i16x8, g->t.i32x4,
+                                 g->t.i64x2, g->t.f32x4, g->t.f64x2};
     return types[l];
 }
 
@@ -141,8 +183,8 @@ static LLVMValueRef splat_const(struct gen *g, LLVMTypeRef t, uint64_t v)
 }
 
 /* Lanes start, start + step, ... (count of them) of a and b in a row. */
-static LLVMValueRef pick(struct gen *g, LLVMValueRef a, LLVMValueRef b, unsigned start, unsigned step,
-                         unsigned count)
+static LLVMValueRef pick(struct gen *g, LLVMValueRef a, LLVMValueRef b, unsigned start,
+                         unsigned step, unsigned count)
 {
     LLVMValueRef mask[32];
     for (unsigned i = 0; i < count; i++)
@@ -269,7 +311,8 @@ static void average(struct fgen *f, const struct rule *r)
     LLVMTypeRef wide = int_vector(g, 2 * 128 / n, n);
     LLVMValueRef b = LLVMBuildZExt(g->b, vpop(f, t), wide, "");
     LLVMValueRef a = LLVMBuildZExt(g->b, vpop(f, t), wide, "");
-    LLVMValueRef sum = LLVMBuildAdd(g->b, LLVMBuildAdd(g->b, a, b, ""), splat_const(g, wide, 1), "");
+    LLVMValueRef sum = LLVMBuildAdd(g->b, LLVMBuildAdd(g->b, a, b, ""), splat_const(g, wide, 1),
+                                    "");
     vpush(f, LLVMBuildTrunc(g->b, LLVMBuildLShr(g->b, sum, splat_const(g, wide, 1), ""), t, ""));
 }
 
@@ -370,7 +413,8 @@ static bool by_rule(struct fgen *f, const struct instr *in)
         return true;
     }
     case EXTADD:
-        vpush(f, pairwise(f, vpop(f, lane_vector(g, r->lane - 1)), lane_vector(g, r->lane), r->llvm & SIGNED));
+        vpush(f, pairwise(f, vpop(f, lane_vector(g, r->lane - 1)), lane_vector(g, r->lane),
+                          r->llvm & SIGNED));
         return true;
     case AVGR:
         average(f, r);
@@ -381,7 +425,15 @@ static bool by_rule(struct fgen *f, const struct instr *in)
     case MADD:
         multiply_add(f, r);
         return true;
-    case BIN: case FBIN: case INTR2: case FINTR2: case INTR1: case FINTR1: case ABS: case NEG: case FABS:
+    case BIN:
+    case FBIN:
+    case INTR2:
+    case FINTR2:
+    case INTR1:
+    case FINTR1:
+    case ABS:
+    case NEG:
+    case FABS:
     case FNEG:
         simple(f, r);
         return true;
@@ -419,7 +471,8 @@ static void bitselect(struct fgen *f)
 {
     struct gen *g = f->g;
     LLVMValueRef m = fgen_pop(f), b = fgen_pop(f), a = fgen_pop(f);
-    LLVMValueRef x = LLVMBuildAnd(g->b, a, m, ""), y = LLVMBuildAnd(g->b, b, LLVMBuildNot(g->b, m, ""), "");
+    LLVMValueRef x = LLVMBuildAnd(g->b, a, m, ""),
+                 y = LLVMBuildAnd(g->b, b, LLVMBuildNot(g->b, m, ""), "");
     fgen_push(f, LLVMBuildOr(g->b, x, y, ""));
 }
 
@@ -459,7 +512,8 @@ static void q15mulr(struct fgen *f)
     LLVMTypeRef wide = int_vector(g, 32, 8);
     LLVMValueRef b = LLVMBuildSExt(g->b, vpop(f, g->t.i16x8), wide, "");
     LLVMValueRef a = LLVMBuildSExt(g->b, vpop(f, g->t.i16x8), wide, "");
-    LLVMValueRef v = LLVMBuildAdd(g->b, LLVMBuildMul(g->b, a, b, ""), splat_const(g, wide, 0x4000), "");
+    LLVMValueRef v = LLVMBuildAdd(g->b, LLVMBuildMul(g->b, a, b, ""), splat_const(g, wide, 0x4000),
+                                  "");
     LLVMValueRef args[2] = {LLVMBuildAShr(g->b, v, splat_const(g, wide, 15), ""),
                             splat_const(g, wide, 0x7fff)};
     vpush(f, LLVMBuildTrunc(g->b, intr(f, "llvm.smin", args, 2), g->t.i16x8, ""));
@@ -471,7 +525,8 @@ static LLVMValueRef dot(struct fgen *f, LLVMValueRef a, LLVMValueRef b, LLVMType
     struct gen *g = f->g;
     unsigned n = LLVMGetVectorSize(t);
     LLVMTypeRef wide = LLVMVectorType(LLVMGetElementType(t), 2 * n);
-    LLVMValueRef p = LLVMBuildMul(g->b, LLVMBuildSExt(g->b, a, wide, ""), LLVMBuildSExt(g->b, b, wide, ""), "");
+    LLVMValueRef p = LLVMBuildMul(g->b, LLVMBuildSExt(g->b, a, wide, ""),
+                                  LLVMBuildSExt(g->b, b, wide, ""), "");
     return LLVMBuildAdd(g->b, pick(g, p, p, 0, 2, n), pick(g, p, p, 1, 2, n), "");
 }
 
@@ -503,7 +558,8 @@ static void constant(struct fgen *f, const struct instr *in)
 
 static LLVMValueRef vload(struct fgen *f, const struct instr *in, LLVMTypeRef t)
 {
-    LLVMValueRef v = gen_load(f->g, t, gen_address(f, in->mem, fgen_pop(f), in->offset), ALIAS_MEMORY);
+    LLVMValueRef v = gen_load(f->g, t, gen_address(f, in->mem, fgen_pop(f), in->offset),
+                              ALIAS_MEMORY);
     LLVMSetAlignment(v, 1);
     return v;
 }

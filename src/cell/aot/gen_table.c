@@ -23,8 +23,10 @@ static void table_bulk(struct fgen *f, const struct instr *in)
 static void table_size(struct fgen *f, uint32_t table)
 {
     struct gen *g = f->g;
-    LLVMValueRef t = gen_load_invariant(g, g->t.ptr, gen_at(g, f->ctx, g->shared->layout->table_off[table]));
-    LLVMValueRef n = gen_load(g, g->t.i64, gen_at(g, t, offsetof(struct abi_table, count)), ALIAS_BLOCK);
+    LLVMValueRef t = gen_load_invariant(g, g->t.ptr,
+                                        gen_at(g, f->ctx, g->shared->layout->table_off[table]));
+    LLVMValueRef n = gen_load(g, g->t.i64, gen_at(g, t, offsetof(struct abi_table, count)),
+                              ALIAS_BLOCK);
     fgen_push(f, LLVMBuildTrunc(g->b, n, g->t.i32, ""));
 }
 

@@ -7,7 +7,8 @@ static bool is_float_type(valtype_t t)
 
 static void local_get(struct fgen *f, uint32_t i)
 {
-    LLVMValueRef v = LLVMBuildLoad2(f->g->b, gen_valtype(f->g, f->local_types[i]), f->locals[i], "");
+    LLVMValueRef v = LLVMBuildLoad2(f->g->b, gen_valtype(f->g, f->local_types[i]), f->locals[i],
+                                    "");
     if (is_float_type(f->local_types[i]) && f->local_raw[i])
         fgen_push_raw(f, v);
     else
@@ -101,8 +102,8 @@ bool gen_variable(struct fgen *f, const struct instr *in)
         local_set(f, in->index, true);
         return true;
     case OP_GLOBAL_GET:
-        fgen_push(f, gen_load(g, gen_valtype(g, g->m->globals[in->index].type), global_at(f, in->index),
-                              ALIAS_BLOCK));
+        fgen_push(f, gen_load(g, gen_valtype(g, g->m->globals[in->index].type),
+                              global_at(f, in->index), ALIAS_BLOCK));
         return true;
     case OP_GLOBAL_SET: {
         LLVMValueRef v = fgen_pop(f);

@@ -15,7 +15,8 @@ enum { INITIAL_PAGES_MAX = 4096, INITIAL_RUNS_MAX = 4 };
 static bool parse_symbol(const char *name, char *ret_kind, uint32_t *ret_index)
 {
     uint64_t v;
-    if ((name[0] != 'f' && name[0] != 'e' && name[0] != 'w') || parse_u64(name + 1, UINT32_MAX, &v) != ST_OK)
+    if ((name[0] != 'f' && name[0] != 'e' && name[0] != 'w') ||
+        parse_u64(name + 1, UINT32_MAX, &v) != ST_OK)
         return false;
     *ret_kind = name[0];
     *ret_index = (uint32_t)v;
@@ -47,8 +48,8 @@ static bool place_functions(const struct link_output *linked, struct image *img)
             }
         }
         if (s->len)
-            ranges[img->range_count++] =
-                (struct image_range){.code_off = s->code_off, .len = s->len, .func = func};
+            ranges[img->range_count++] = (struct image_range){
+                .code_off = s->code_off, .len = s->len, .func = func};
     }
     img->func_code = funcs;
     img->type_entry = entries;
@@ -79,8 +80,8 @@ static bool constant_offset(const struct module *m, const struct const_expr *e, 
     return true;
 }
 
-static bool page_write(struct pages *p, const struct module *m, uint32_t mem, uint64_t at, const uint8_t *src,
-                       size_t len)
+static bool page_write(struct pages *p, const struct module *m, uint32_t mem, uint64_t at,
+                       const uint8_t *src, size_t len)
 {
     if (!p->page[mem]) {
         p->page[mem] = arena_alloc(&p->arena, m->mems[mem].limits.min, sizeof(uint8_t *));
@@ -92,7 +93,8 @@ static bool page_write(struct pages *p, const struct module *m, uint32_t mem, ui
         size_t n = WASM_PAGE_BYTES - in_page < len ? WASM_PAGE_BYTES - in_page : len;
         uint8_t **slot = &p->page[mem][no];
         if (!*slot) {
-            *slot = p->used++ < INITIAL_PAGES_MAX ? arena_alloc(&p->arena, 1, WASM_PAGE_BYTES) : NULL;
+            *slot = p->used++ < INITIAL_PAGES_MAX ? arena_alloc(&p->arena, 1, WASM_PAGE_BYTES)
+                                                  : NULL;
             if (!*slot)
                 return false;
         }
@@ -197,11 +199,16 @@ static bool debug_tables(const struct module *m, struct image *img)
     return true;
 }
 
-status_t pack_image(const struct module *m, const struct aot_options *opt, const struct link_output *linked,
-                    const struct image_counts *counts, struct buf *out, struct error *err)
+status_t pack_image(const struct module *m, const struct aot_options *opt,
+                    const struct link_output *linked, const struct image_counts *counts,
+                    struct buf *out, struct error *err)
 {
-    struct image img = {.options = opt->image, .module_len = m->len, .features = m->features_used,
-                        .counts = *counts, .func_count = m->func_count, .type_count = m->type_count};
+    struct image img = {.options = opt->image,
+                        .module_len = m->len,
+                        .features = m->features_used,
+                        .counts = *counts,
+                        .func_count = m->func_count,
+                        .type_count = m->type_count};
     struct buf head = {0};
     sha256_bytes(m->bytes, m->len, img.module_hash);
     snprintf(img.compiler, sizeof img.compiler, "%s", aot_version());

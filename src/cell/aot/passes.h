@@ -22,7 +22,8 @@ char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipelin
  * the time of LLVM's level 1, and nearly as fast code, since what comes in was optimised already.
  * tm was made for a level above 0. One thread per LLVM context. The caller disposes of *ret_object.
  * NULL, or a message to be freed with free(). */
-char *passes_emit(LLVMModuleRef mod, LLVMTargetMachineRef tm, bool quick, LLVMMemoryBufferRef *ret_object);
+char *passes_emit(LLVMModuleRef mod, LLVMTargetMachineRef tm, bool quick,
+                  LLVMMemoryBufferRef *ret_object);
 
 #ifdef __cplusplus
 }

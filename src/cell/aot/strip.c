@@ -128,8 +128,8 @@ static bool local_of(const struct fgen *f, LLVMValueRef v, uint32_t *ret_local)
 }
 
 /* The only assignment to a local since the loop began; NULL for none, or several (count tells). */
-static const struct local_set *only_set(const struct fgen *f, const struct frame *fr, uint32_t local,
-                                        uint32_t *ret_count)
+static const struct local_set *only_set(const struct fgen *f, const struct frame *fr,
+                                        uint32_t local, uint32_t *ret_count)
 {
     const struct local_set *found = NULL;
     *ret_count = 0;
@@ -166,7 +166,8 @@ static bool reads_after(LLVMValueRef load, LLVMValueRef value, LLVMValueRef loca
 
 /* Is v the value that a local has at the back edge, after its one step in each iteration? An assignment in a
  * block that is still open here was passed on the way to here. */
-static bool find_step(const struct fgen *f, const struct frame *fr, LLVMValueRef v, struct counter *c)
+static bool find_step(const struct fgen *f, const struct frame *fr, LLVMValueRef v,
+                      struct counter *c)
 {
     uint32_t local, count;
     const struct local_set *set = NULL;
@@ -184,7 +185,8 @@ static bool find_step(const struct fgen *f, const struct frame *fr, LLVMValueRef
     return v == set->value || reads_after(v, set->value, c->local);
 }
 
-static bool find_bound(const struct fgen *f, const struct frame *fr, LLVMValueRef v, struct counter *c)
+static bool find_bound(const struct fgen *f, const struct frame *fr, LLVMValueRef v,
+                       struct counter *c)
 {
     uint32_t local, count;
     if (LLVMIsAConstantInt(v)) {
@@ -232,8 +234,8 @@ static bool usable(LLVMIntPredicate p, int64_t step)
 }
 
 /* The loop goes on while operand is not 0 (or is 0, with invert). */
-static bool find_counter(const struct fgen *f, const struct frame *fr, LLVMValueRef operand, bool invert,
-                         struct counter *c)
+static bool find_counter(const struct fgen *f, const struct frame *fr, LLVMValueRef operand,
+                         bool invert, struct counter *c)
 {
     if (LLVMTypeOf(operand) != f->g->t.i32)
         return false;
@@ -270,7 +272,8 @@ static LLVMValueRef iterations(struct gen *g, const struct counter *c, uint32_t 
     LLVMBuilderRef b = g->b;
     LLVMValueRef now = LLVMBuildLoad2(b, g->t.i32, c->local, "");
     LLVMValueRef end = c->bound_is_local ? LLVMBuildLoad2(b, g->t.i32, c->bound, "") : c->bound;
-    LLVMValueRef distance = c->step > 0 ? LLVMBuildSub(b, end, now, "") : LLVMBuildSub(b, now, end, "");
+    LLVMValueRef distance = c->step > 0 ? LLVMBuildSub(b, end, now, "")
+                                        : LLVMBuildSub(b, now, end, "");
     LLVMValueRef step = gen_i32(g, (uint32_t)(c->step > 0 ? c->step : -c->step));
     LLVMValueRef n, sure;
     if (c->again == LLVMIntNE) {
@@ -343,7 +346,8 @@ static LLVMValueRef condition_again(struct gen *g, LLVMValueRef v, bool is_true)
             return is_true ? again : LLVMBuildNot(g->b, again, "");
         }
     }
-    return LLVMBuildICmp(g->b, is_true ? LLVMIntNE : LLVMIntEQ, opaque(g, v), LLVMConstNull(LLVMTypeOf(v)), "");
+    return LLVMBuildICmp(g->b, is_true ? LLVMIntNE : LLVMIntEQ, opaque(g, v),
+                         LLVMConstNull(LLVMTypeOf(v)), "");
 }
 
 static LLVMValueRef count_down(struct fgen *f, struct frame *fr)
@@ -364,7 +368,8 @@ static void fill_strip(struct fgen *f, struct frame *fr, const struct counter *c
 {
     LLVMBasicBlockRef here = LLVMGetInsertBlock(f->g->b);
     fgen_position(f, fr->strip_outer);
-    LLVMBuildStore(f->g->b, c ? iterations(f->g, c, fr->strip_k) : gen_i32(f->g, fr->strip_k), fr->strip_var);
+    LLVMBuildStore(f->g->b, c ? iterations(f->g, c, fr->strip_k) : gen_i32(f->g, fr->strip_k),
+                   fr->strip_var);
     LLVMBuildBr(f->g->b, fr->loop);
     fgen_position(f, here);
 }

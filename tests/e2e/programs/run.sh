@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Real programs, compiled unchanged, run as cells: same output and exit code as their native builds.
-# ROWS: size of the database (1,150,000 make 100 MB). ENGINES: as in tests/integ/sdk.
+# ROWS: size of the database (820,000 make 100 MB). ENGINES: as in tests/integ/sdk.
 . "$E2E/../lib.sh"
 programs=$("$E2E/../../../sdk/programs/build.sh" --path)
 [ -f "$programs/.complete" ] || {

@@ -31,7 +31,8 @@ union cell_value {
     void *ref; /* struct abi_func *, struct abi_exn *, or the host's own for externref */
 } __attribute__((aligned(16)));
 
-/* Why a function returned early. Tested, together with the poll word beside it, after each call that can get here; results are then undefined. */
+/* Why a function returned early. Tested, together with the poll word beside it, after each call
+ * that can get here; results are then undefined. */
 enum abi_unwind {
     UNWIND_NONE = 0,
     UNWIND_EXCEPTION = 1, /* ctx->exn is on its way to a handler */
@@ -49,12 +50,12 @@ enum abi_trap {
     TRAP_INDIRECT_TYPE, /* indirect call type mismatch */
     TRAP_INT_OVERFLOW,
     TRAP_INT_DIVIDE,
-    TRAP_INT_CONVERT, /* invalid conversion to integer */
-    TRAP_STACK,       /* call stack exhausted */
-    TRAP_UNALIGNED,   /* unaligned atomic */
-    TRAP_NULL_REF,    /* throw_ref of null */
+    TRAP_INT_CONVERT,     /* invalid conversion to integer */
+    TRAP_STACK,           /* call stack exhausted */
+    TRAP_UNALIGNED,       /* unaligned atomic */
+    TRAP_NULL_REF,        /* throw_ref of null */
     TRAP_EXPECTED_SHARED, /* wait on unshared memory */
-    TRAP_HOST,        /* a host function refused; text in the cell */
+    TRAP_HOST,            /* a host function refused; text in the cell */
     TRAP_COUNT
 };
 
@@ -119,23 +120,30 @@ struct abi_exn {
  * checks bounds and traps by itself. `ctx` is B. Those marked U may return with ctx->unwind set. */
 struct abi_ops {
     void (*trap)(void *ctx, uint32_t trap) __attribute__((noreturn));
-    uint32_t (*poll)(void *ctx); /* ctx->poll or ctx->unwind was not 0; not 0: unwind. Generated code
+    uint32_t (*poll)(
+        void *ctx); /* ctx->poll or ctx->unwind was not 0; not 0: unwind. Generated code
                                     takes it for a function that reads guest memory but never writes it. */
     uint32_t (*memory_grow)(void *ctx, uint32_t mem, uint32_t delta_pages); /* 2^32-1: refused */
-    void (*memory_copy)(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_t d, uint32_t s, uint32_t n); /* U */
+    void (*memory_copy)(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_t d, uint32_t s,
+                        uint32_t n);                                                      /* U */
     void (*memory_fill)(void *ctx, uint32_t mem, uint32_t d, uint32_t value, uint32_t n); /* U */
-    void (*memory_init)(void *ctx, uint32_t mem, uint32_t data, uint32_t d, uint32_t s, uint32_t n); /* U */
+    void (*memory_init)(void *ctx, uint32_t mem, uint32_t data, uint32_t d, uint32_t s,
+                        uint32_t n); /* U */
     void (*data_drop)(void *ctx, uint32_t data);
     void *(*table_get)(void *ctx, uint32_t table, uint32_t i);
     void (*table_set)(void *ctx, uint32_t table, uint32_t i, void *ref);
     uint32_t (*table_grow)(void *ctx, uint32_t table, void *init, uint32_t n);
     void (*table_fill)(void *ctx, uint32_t table, uint32_t i, void *ref, uint32_t n); /* U */
-    void (*table_copy)(void *ctx, uint32_t dst, uint32_t src, uint32_t d, uint32_t s, uint32_t n); /* U */
-    void (*table_init)(void *ctx, uint32_t table, uint32_t elem, uint32_t d, uint32_t s, uint32_t n); /* U */
+    void (*table_copy)(void *ctx, uint32_t dst, uint32_t src, uint32_t d, uint32_t s,
+                       uint32_t n); /* U */
+    void (*table_init)(void *ctx, uint32_t table, uint32_t elem, uint32_t d, uint32_t s,
+                       uint32_t n); /* U */
     void (*elem_drop)(void *ctx, uint32_t elem);
     struct abi_exn *(*exn_new)(void *ctx, const void *tag, uint32_t count);
-    uint32_t (*atomic_wait32)(void *ctx, uint32_t mem, uint64_t addr, uint32_t expected, int64_t timeout_ns); /* U */
-    uint32_t (*atomic_wait64)(void *ctx, uint32_t mem, uint64_t addr, uint64_t expected, int64_t timeout_ns); /* U */
+    uint32_t (*atomic_wait32)(void *ctx, uint32_t mem, uint64_t addr, uint32_t expected,
+                              int64_t timeout_ns); /* U */
+    uint32_t (*atomic_wait64)(void *ctx, uint32_t mem, uint64_t addr, uint64_t expected,
+                              int64_t timeout_ns); /* U */
     uint32_t (*atomic_notify)(void *ctx, uint32_t mem, uint64_t addr, uint32_t count);
     /* Frames of several instances may be interleaved, so an exception on its way stands in the contexts of
      * all instances of the cell. throw_exn sets exn and UNWIND_EXCEPTION in them; the thrower then returns.
@@ -147,18 +155,21 @@ struct abi_ops {
 /* Owned by the thread that runs the instance, but for poll. */
 struct abi_ctx {
     const struct abi_ops *ops;
-    struct abi_exn *exn;         /* valid while unwind is UNWIND_EXCEPTION */
-    union cell_value *multi;     /* results 1.. of a function with several; MODULE_RESULTS_MAX slots, one per cell */
-    uintptr_t host_stack_limit;  /* import trampolines trap when the stack pointer is below */
-    void *instance;              /* run's struct instance */
-    void *cell;                  /* run's struct cell */
+    struct abi_exn *exn; /* valid while unwind is UNWIND_EXCEPTION */
+    union cell_value
+        *multi; /* results 1.. of a function with several; MODULE_RESULTS_MAX slots, one per cell */
+    uintptr_t host_stack_limit; /* import trampolines trap when the stack pointer is below */
+    void *instance;             /* run's struct instance */
+    void *cell;                 /* run's struct cell */
     uint64_t reserved[25];
-    uint32_t unwind;             /* enum abi_unwind */
-    uint32_t poll;               /* atomic; not 0: call ops->poll at the next poll */
+    uint32_t unwind; /* enum abi_unwind */
+    uint32_t poll;   /* atomic; not 0: call ops->poll at the next poll */
 };
 _Static_assert(sizeof(struct abi_ctx) == ABI_CTX_BYTES, "generated code knows the size");
-_Static_assert(sizeof(struct abi_func) == 32 && sizeof(struct abi_entry) == 32, "generated code knows it");
-_Static_assert(sizeof(struct abi_import) == 48 && sizeof(struct abi_exn) == 16, "generated code knows it");
+_Static_assert(sizeof(struct abi_func) == 32 && sizeof(struct abi_entry) == 32,
+               "generated code knows it");
+_Static_assert(sizeof(struct abi_import) == 48 && sizeof(struct abi_exn) == 16,
+               "generated code knows it");
 
 /* The context struct of an instance. */
 static inline struct abi_ctx *abi_ctx_of(void *ctx)
@@ -178,16 +189,17 @@ struct abi_layout {
     bool mem0_inline;
     uint32_t block_bytes; /* whole block with the context, not rounded */
     int32_t *global_off;  /* defined: its value, 16-byte slot; imported: a pointer to the value */
-    int32_t *func_off;    /* imported: struct abi_import; defined and ref_declared or exported or start:
+    int32_t
+        *func_off; /* imported: struct abi_import; defined and ref_declared or exported or start:
                              struct abi_func; else 0 */
-    int32_t *table_off;   /* pointer to struct abi_table */
-    int32_t *mem_off;     /* struct { uint8_t *base; struct abi_mem *mem; } */
-    int32_t *tag_off;     /* pointer: the tag's identity */
-    int32_t *sig_off;     /* per type: uint64_t number given at link time, where abi_sig is 0; else 0 */
+    int32_t *table_off; /* pointer to struct abi_table */
+    int32_t *mem_off;   /* struct { uint8_t *base; struct abi_mem *mem; } */
+    int32_t *tag_off;   /* pointer: the tag's identity */
+    int32_t *sig_off; /* per type: uint64_t number given at link time, where abi_sig is 0; else 0 */
 };
 /* ST_LIMIT when the block would pass ABI_BLOCK_MAX. Memory belongs to *a. Any thread. */
 enum { ABI_BLOCK_MAX = 1 << 30 };
-CHECKED status_t abi_layout_make(const struct module *m, struct arena *a, struct abi_layout *ret_layout,
-                                 struct error *err);
+CHECKED status_t abi_layout_make(const struct module *m, struct arena *a,
+                                 struct abi_layout *ret_layout, struct error *err);
 
 #endif

@@ -19,35 +19,35 @@ enum instr_op {
 
 enum instr_imm {
     IMM_NONE,
-    IMM_BLOCK,       /* block type */
-    IMM_LABEL,       /* br, br_if, delegate, rethrow: index = relative depth */
-    IMM_BR_TABLE,    /* list = count labels and then the default label, as LEB128; count */
-    IMM_FUNC,        /* index */
+    IMM_BLOCK,         /* block type */
+    IMM_LABEL,         /* br, br_if, delegate, rethrow: index = relative depth */
+    IMM_BR_TABLE,      /* list = count labels and then the default label, as LEB128; count */
+    IMM_FUNC,          /* index */
     IMM_CALL_INDIRECT, /* index = type, index2 = table */
-    IMM_LOCAL,       /* index */
-    IMM_GLOBAL,      /* index */
-    IMM_TABLE,       /* index */
-    IMM_TABLE_TABLE, /* index = destination, index2 = source */
-    IMM_ELEM_TABLE,  /* table.init: index = elem, index2 = table */
-    IMM_ELEM,        /* index */
-    IMM_MEM,         /* index: memory.size, memory.grow, memory.fill */
-    IMM_MEM_MEM,     /* memory.copy: index = destination, index2 = source */
-    IMM_DATA_MEM,    /* memory.init: index = data, index2 = memory */
-    IMM_DATA,        /* index */
-    IMM_MEMARG,      /* align_log2, mem, offset */
-    IMM_MEMARG_LANE, /* and lane */
-    IMM_LANE,        /* lane */
-    IMM_LANES16,     /* bytes[16]: i8x16.shuffle */
-    IMM_I32,         /* value */
-    IMM_I64,         /* value */
-    IMM_F32,         /* value: its bits */
-    IMM_F64,         /* value: its bits */
-    IMM_V128,        /* bytes[16] */
-    IMM_REF_TYPE,    /* ref.null: type */
-    IMM_SELECT_T,    /* list = count value types, one byte each; count */
-    IMM_TAG,         /* index: throw, catch */
-    IMM_TRY_TABLE,   /* block type; list = count catch clauses; count (read with instr_read_catch) */
-    IMM_FENCE,       /* one zero byte */
+    IMM_LOCAL,         /* index */
+    IMM_GLOBAL,        /* index */
+    IMM_TABLE,         /* index */
+    IMM_TABLE_TABLE,   /* index = destination, index2 = source */
+    IMM_ELEM_TABLE,    /* table.init: index = elem, index2 = table */
+    IMM_ELEM,          /* index */
+    IMM_MEM,           /* index: memory.size, memory.grow, memory.fill */
+    IMM_MEM_MEM,       /* memory.copy: index = destination, index2 = source */
+    IMM_DATA_MEM,      /* memory.init: index = data, index2 = memory */
+    IMM_DATA,          /* index */
+    IMM_MEMARG,        /* align_log2, mem, offset */
+    IMM_MEMARG_LANE,   /* and lane */
+    IMM_LANE,          /* lane */
+    IMM_LANES16,       /* bytes[16]: i8x16.shuffle */
+    IMM_I32,           /* value */
+    IMM_I64,           /* value */
+    IMM_F32,           /* value: its bits */
+    IMM_F64,           /* value: its bits */
+    IMM_V128,          /* bytes[16] */
+    IMM_REF_TYPE,      /* ref.null: type */
+    IMM_SELECT_T,      /* list = count value types, one byte each; count */
+    IMM_TAG,           /* index: throw, catch */
+    IMM_TRY_TABLE, /* block type; list = count catch clauses; count (read with instr_read_catch) */
+    IMM_FENCE,     /* one zero byte */
 };
 
 enum block_kind { BLOCK_EMPTY, BLOCK_VALUE, BLOCK_TYPE };

@@ -39,13 +39,13 @@ struct module_export {
 };
 
 struct module_func {
-    uint32_t type;       /* index into types */
-    bool imported;       /* no body then */
+    uint32_t type; /* index into types */
+    bool imported; /* no body then */
     bool exported;
     bool ref_declared;   /* may be named by ref.func: stands in an elem, export or global */
     const uint8_t *body; /* the instructions, behind the local declarations, with the final `end` */
     uint32_t body_len;
-    uint64_t body_off;   /* module offset of body[0] */
+    uint64_t body_off;       /* module offset of body[0] */
     const valtype_t *locals; /* declared locals, without parameters */
     uint32_t local_count;
 };
@@ -83,8 +83,8 @@ struct module_elem {
     enum segment_mode mode;
     valtype_t type;
     uint32_t table;
-    struct const_expr offset;    /* active only */
-    const uint32_t *funcs;       /* function indexes, or NULL when exprs is set */
+    struct const_expr offset; /* active only */
+    const uint32_t *funcs;    /* function indexes, or NULL when exprs is set */
     const struct const_expr *exprs;
     uint32_t count;
 };
@@ -138,7 +138,8 @@ struct module {
     bool has_data_count;
     bool has_start;
     uint32_t start;
-    uint64_t code_off; /* module offset of the code section's content: DWARF addresses count from it */
+    uint64_t
+        code_off; /* module offset of the code section's content: DWARF addresses count from it */
     struct arena arena; /* owns all the arrays */
 };
 
