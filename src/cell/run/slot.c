@@ -1,5 +1,6 @@
 #include "slot.h"
 
+#include <string.h>
 #include <sys/mman.h>
 
 #include "program.h"
@@ -17,6 +18,7 @@ void run_slot_pool_init(struct run_slot_pool *p, uint32_t kept_max)
 {
     *p = (struct run_slot_pool){.kept_max = kept_max};
     pthread_mutex_init(&p->lock, NULL);
+    run_pages_init(&p->pages);
 }
 
 static void slot_unmap(struct run_slot *s)
@@ -32,6 +34,7 @@ void run_slot_pool_done(struct run_slot_pool *p)
         p->kept = s->next;
         slot_unmap(s);
     }
+    run_pages_done(&p->pages);
     pthread_mutex_destroy(&p->lock);
 }
 
@@ -162,17 +165,48 @@ status_t run_slot_take(struct run_slot_pool *p, const struct program *prog, uint
         slot_unmap(s);
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a cell");
     }
+    s->laid_for = prog;
     *ret_slot = s;
     return ST_OK;
 }
 
+/* The page as it was laid out. */
+static void restore_page(const struct run_slot *s, uint8_t *at)
+{
+    const struct image *img = s->laid_for->image;
+    uint64_t off = (uint64_t)(at - s->base);
+    for (uint32_t i = 0; at >= s->base && i < img->run_count; i++) {
+        const struct image_memory_run *r = &img->runs[i];
+        if (r->mem == 0 && off >= r->guest_off && off - r->guest_off < r->len) {
+            memcpy(at, r->bytes + (off - r->guest_off), RUN_PAGE_BYTES);
+            return;
+        }
+    }
+    memset(at, 0, RUN_PAGE_BYTES);
+}
+
+/* A cell that wrote a few pages leaves them in place, with their first content: the next one takes no faults. */
+static bool slot_restore(struct run_slot_pool *p, const struct run_slot *s, uint8_t *low,
+                         uint8_t *end)
+{
+    uint8_t *pages[SLOT_RESTORE_PAGES];
+    uint32_t count;
+    if (!s->laid_for || !run_pages_written(&p->pages, low, end, pages, SLOT_RESTORE_PAGES, &count))
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        restore_page(s, pages[i]);
+    return true;
+}
+
 /* Content goes, mappings of the initial layout stay: private file pages come back as they are in the file. */
-static status_t slot_discard(struct run_slot *s)
+static status_t slot_discard(struct run_slot_pool *p, struct run_slot *s)
 {
     uint8_t *low = s->stack_low < s->stack_top ? s->stack_low : s->area;
-    uint64_t kept = (uint64_t)(s->base - low) + s->laid_bytes;
-    if (kept && madvise(low, kept, MADV_DONTNEED) != 0)
+    uint8_t *end = s->base + s->laid_bytes;
+    if (low < end && !slot_restore(p, s, low, end) &&
+        madvise(low, (size_t)(end - low), MADV_DONTNEED) != 0)
         return ST_NOMEM;
+    s->laid_for = NULL;
     if (s->committed_bytes == s->laid_bytes)
         return ST_OK;
     uint8_t *grown = s->base + s->laid_bytes;
@@ -196,7 +230,7 @@ void run_slot_give(struct run_slot_pool *p, struct run_slot *s)
     pthread_mutex_lock(&p->lock);
     bool keep = p->kept_count < p->kept_max;
     pthread_mutex_unlock(&p->lock);
-    if (!keep || slot_discard(s) != ST_OK) {
+    if (!keep || slot_discard(p, s) != ST_OK) {
         slot_unmap(s);
         return;
     }

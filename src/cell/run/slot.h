@@ -4,13 +4,15 @@
 #include <pthread.h>
 
 #include "cell/run/run.h"
+#include "pages.h"
 
 /* Address space of one instance, and of the native stack of its cell when it is the first one:
  *
  *     low guard | native stack | middle guard | area: tables, results, instance block | B: memory 0
  *
  * B stands where the touched ends of stack, area and memory share one page of the page table. Kept
- * slots stay laid out for the program that used them last, with all their content discarded.
+ * slots stay laid out for the program that used them last, with all their content discarded; a few written pages
+ * are put back to their first content instead, which is cheaper than a fault for each in the next cell.
  * A slot in use belongs to its cell's thread; the pool is guarded by its own lock. */
 
 #define SLOT_LOW_GUARD_BYTES (16ull << 20) /* larger than the frame of any guest function */
@@ -19,6 +21,8 @@
 #define SLOT_MEMORY_BYTES ((8ull << 30) + 65536) /* index + offset + width never passes it */
 #define SLOT_HUGE_FROM \
     (16ull << 20) /* memory above may use huge pages; below, an idle cell stays small */
+
+enum { SLOT_RESTORE_PAGES = 16 };
 
 struct program;
 
@@ -31,10 +35,11 @@ struct run_slot {
     uint8_t *area_min; /* lowest address that an area may have */
     uint8_t *base;     /* B */
     bool with_memory;
-    uint64_t program;         /* serial of the program it is laid out for; 0: none */
-    uint8_t *area;            /* start of what is readable and writable below B */
-    uint64_t laid_bytes;      /* of memory 0 at the start */
-    uint64_t committed_bytes; /* of memory 0 now */
+    const struct program *laid_for; /* while a cell has it; borrowed */
+    uint64_t program;               /* serial of the program it is laid out for; 0: none */
+    uint8_t *area;                  /* start of what is readable and writable below B */
+    uint64_t laid_bytes;            /* of memory 0 at the start */
+    uint64_t committed_bytes;       /* of memory 0 now */
 };
 
 struct run_slot_pool {
@@ -42,6 +47,7 @@ struct run_slot_pool {
     struct run_slot *kept;
     uint32_t kept_count;
     uint32_t kept_max;
+    struct run_pages pages;
 };
 
 void run_slot_pool_init(struct run_slot_pool *p, uint32_t kept_max);

@@ -1,5 +1,8 @@
 #include "slot.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "check.h"
 #include "modules.h"
 #include "program.h"
@@ -79,6 +82,43 @@ static void nothing_of_one_cell_is_left_for_the_next(void)
     end(&f);
 }
 
+static void a_few_written_pages_are_as_at_first(void)
+{
+    struct fixture f = begin(1);
+    for (int i = 0; i < 40; i++) {
+        struct run_slot *s = take(&f, f.prog, STACK_BYTES);
+        CHECK_EQ(s->stack_low[0] | s->stack_top[-1] | s->area[0] | s->base[-1] | s->base[0], 0);
+        for (int k = 0; k < i; k++)
+            CHECK_EQ(s->stack_top[-1 - k * 4096] | s->base[k % 16 * 4096], 0);
+        memset(s->stack_top - (size_t)i * 4096, 1, (size_t)i * 4096);
+        s->stack_low[0] = s->area[0] = s->base[-1] = 2;
+        memset(s->base, 3, WASM_PAGE_BYTES);
+        run_slot_give(&f.pool, s);
+    }
+    end(&f);
+}
+
+/* It would be told about the pages of its parent. */
+static void a_child_after_fork_discards_its_own_pages(void)
+{
+    struct fixture f = begin(1);
+    struct run_slot *s = take(&f, f.prog, STACK_BYTES);
+    run_slot_give(&f.pool, s);
+    s = take(&f, f.prog, STACK_BYTES);
+    pid_t child = fork();
+    if (child == 0) {
+        s->stack_top[-1] = s->base[5 * 4096] = 1;
+        run_slot_give(&f.pool, s);
+        s = take(&f, f.prog, STACK_BYTES);
+        _exit(s->stack_top[-1] | s->base[5 * 4096]);
+    }
+    int status = -1;
+    CHECK_EQ(waitpid(child, &status, 0), child);
+    CHECK_EQ(status, 0);
+    run_slot_give(&f.pool, s);
+    end(&f);
+}
+
 static void a_kept_slot_serves_another_program(void)
 {
     struct fixture f = begin(2);
@@ -121,6 +161,8 @@ int main(void)
 {
     RUN(the_parts_of_a_slot_stand_in_order_with_guards);
     RUN(nothing_of_one_cell_is_left_for_the_next);
+    RUN(a_few_written_pages_are_as_at_first);
+    RUN(a_child_after_fork_discards_its_own_pages);
     RUN(a_kept_slot_serves_another_program);
     RUN(a_slot_with_another_stack_is_not_reused);
     return CHECK_DONE();

@@ -1,0 +1,25 @@
+#ifndef CELL_RUN_PAGES_H
+#define CELL_RUN_PAGES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Which pages of this process were written: the kernel's map of them (Linux 6.7; older ones cannot tell). */
+enum { RUN_PAGE_BYTES = 4096 };
+
+struct run_pages {
+    atomic_int fd; /* opened by the first question; -1: not yet, -2: there is none */
+    atomic_int
+        pid; /* of the process that opened it: a child after fork would see its parent's pages */
+};
+
+void run_pages_init(struct run_pages *p);
+void run_pages_done(struct run_pages *p);
+
+/* The private pages in [low, end) that hold content of their own, at most max. Both ends are page-aligned.
+ * False: the kernel cannot tell, or there are more; outputs are then undefined. Any thread. */
+bool run_pages_written(struct run_pages *p, uint8_t *low, uint8_t *end, uint8_t **ret_pages,
+                       uint32_t max, uint32_t *ret_count);
+
+#endif
