@@ -288,7 +288,8 @@ static int start_program(struct run *r)
 static int run_program(struct run *r)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
-    status_t code = runtime_new(NULL, &r->rt, &err);
+    static const struct runtime_config one_cell = {.slots_kept = 0};
+    status_t code = runtime_new(&one_cell, &r->rt, &err);
     if (code != ST_OK) {
         return fail(NULL, &err, EXIT_SYSTEM);
     }
