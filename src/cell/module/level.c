@@ -32,6 +32,7 @@ uint32_t image_level_find(const char *name)
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <stdatomic.h>
 
 /* Bits of the psABI's levels, by the register that cpuid answers them in. */
 enum {
@@ -57,7 +58,7 @@ static uint32_t saved_state(void)
     return low;
 }
 
-uint32_t image_level_host(void)
+static uint32_t ask_level(void)
 {
     uint32_t eax = 0, ebx = 0, leaf1 = 0, leaf7 = 0, extended = 0, other = 0;
     if (!__get_cpuid(1, &eax, &ebx, &leaf1, &other) ||
@@ -72,6 +73,17 @@ uint32_t image_level_host(void)
     if (!has(state, STATE_V3))
         return LEVEL_X86_64_V2;
     return has(leaf7, LEAF7_EBX_V4) && has(state, STATE_V4) ? LEVEL_X86_64_V4 : LEVEL_X86_64_V3;
+}
+
+uint32_t image_level_host(void)
+{
+    static atomic_uint known; /* 0: not asked, else 1 + answer; cpuid is slow under a hypervisor */
+    uint32_t answer = atomic_load_explicit(&known, memory_order_relaxed);
+    if (answer == 0) {
+        answer = 1 + ask_level();
+        atomic_store_explicit(&known, answer, memory_order_relaxed);
+    }
+    return answer - 1;
 }
 #elif defined(__aarch64__)
 uint32_t image_level_host(void)
