@@ -1,5 +1,6 @@
 """Wasmtime as an engine of the differential tests: reads names of modules, follows their plans (plan.h), prints what
-diff_run prints. Run by the Python that has the package wasmtime."""
+diff_run prints. With the argument "canonical" results that are NaNs have canonical bits. Run by the Python that has the
+package wasmtime."""
 
 import ctypes
 import hashlib
@@ -16,7 +17,7 @@ CLASSES = {
 }
 
 
-def engine():
+def engine(canonical):
     config = wasmtime.Config()
     config.wasm_multi_memory = True
     config.wasm_tail_call = True
@@ -25,6 +26,7 @@ def engine():
     config.wasm_reference_types = True
     config.wasm_function_references = True
     config.parallel_compilation = False
+    config.cranelift_nan_canonicalization = canonical
     return wasmtime.Engine(config)
 
 
@@ -130,7 +132,7 @@ class Run:
 
 
 def main():
-    eng = engine()
+    eng = engine("canonical" in sys.argv[1:])
     for line in sys.stdin:
         path = line.rstrip("\n")
         print("module", path, flush=True)

@@ -67,7 +67,7 @@ class Differ:
         levels = [v for v in args.levels.split(",") if engines.has_level(args.diff_run, v)]
         self.mine = [engines.ours(args.diff_run, v, o) for v in levels for o in args.opts.split(",")]
         self.mine.append(engines.ours(args.diff_run, levels[-1], "3", "canonical"))
-        self.peers = [engines.wasmtime(), engines.v8()]
+        self.peers = [engines.wasmtime(), engines.v8(), engines.wasmtime("canonical")]
         self.modules = self.calls = self.refused = self.found = 0
         self.compared = {p.name: 0 for p in self.peers}
 
@@ -88,7 +88,7 @@ class Differ:
             if engines.unsupported(lines[peer.name]):
                 continue
             self.compared[peer.name] += 1
-            for mine in self.mine:
+            for mine in (m for m in self.mine if m.nan == peer.nan):
                 if diff := engines.difference(lines[mine.name], lines[peer.name], peer.folded):
                     self.report(path, mine.name, diff[0], peer.name, diff[1], lines)
                     return

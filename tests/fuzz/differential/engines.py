@@ -50,8 +50,9 @@ def node():
 
 
 class Engine:
-    def __init__(self, name, command, folded=()):
+    def __init__(self, name, command, nan="native", folded=()):
         self.name = name
+        self.nan = nan  # engines are compared with those that treat NaNs alike
         self.command = [str(c) for c in command]
         self.folded = folded  # classes of traps that it does not tell apart
 
@@ -86,15 +87,16 @@ class Engine:
 
 
 def ours(diff_run, level, opt, nan="native"):
-    return Engine(f"{level} -O{opt}{' canonical' if nan == 'canonical' else ''}", [diff_run, level, opt, nan])
+    return Engine(f"{level} -O{opt}{' canonical' if nan == 'canonical' else ''}", [diff_run, level, opt, nan], nan)
 
 
 def has_level(diff_run, level):
     return subprocess.run([diff_run, level, "0", "native"], stdin=subprocess.DEVNULL, check=False).returncode == 0
 
 
-def wasmtime():
-    return Engine("wasmtime", [VENV / "bin" / "python", HERE / "diff_wasmtime.py"])
+def wasmtime(nan="native"):
+    name = "wasmtime" if nan == "native" else f"wasmtime {nan}"
+    return Engine(name, [VENV / "bin" / "python", HERE / "diff_wasmtime.py", nan], nan)
 
 
 def v8():
