@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # Guest programs compiled with cloudskin-cc and cloudskin-c++: run as cells they print what their native builds
-# print, or what NAME.expected says. Where Node is installed it runs them too, as an engine that is not ours.
+# print, or what NAME.expected says. Where Node is installed it runs them too, as an engine that is not ours: from
+# version 20 on, since the WASI of older ones does not go back in a folder.
 . "$E2E/../../e2e/lib.sh"
 guest=$(cd "$E2E/guest" && pwd)
 engines=${ENGINES:-cell}
-[ -z "${ENGINES:-}" ] && command -v node >/dev/null && engines="cell node"
+node_20() {
+    [ "$(node -p 'parseInt(process.versions.node)' 2>/dev/null || echo 0)" -ge 20 ]
+}
+[ -z "${ENGINES:-}" ] && node_20 && engines="cell node"
 native_flags="-O2 -ffp-contract=off -w"
 
 run_cell() {
