@@ -124,7 +124,8 @@ static const struct pipeline pipelines[4] = {
      "function(early-cse<memssa>,"
      "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-"
      "nontrivial;trivial>),"
-     "simplifycfg," CLEAN ",loop(loop-idiom,indvars,loop-deletion),sroa,gvn,sccp,bdce," CLEAN
+     "simplifycfg," CLEAN ",loop-simplify,wide-addresses,early-cse,"
+     "loop(loop-idiom,indvars,loop-deletion),sroa,gvn,sccp,bdce," CLEAN
      ",jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),simplifycfg," CLEAN ","
      "float2int,loop(loop-rotate,loop-deletion),loop-distribute,loop-vectorize,infer-alignment,"
      "loop-load-elim," CLEAN ",slp-vectorizer,vector-combine," CLEAN
@@ -132,10 +133,20 @@ static const struct pipeline pipelines[4] = {
      ",loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,simplifycfg)"},
 };
 
-static status_t run_pipeline(struct backend *be, LLVMModuleRef mod, const char *pipeline,
+/* May addresses be computed in 64 bits? */
+static bool all_memories_capped(const struct module *m)
+{
+    for (uint32_t i = 0; i < m->mem_count; i++)
+        if (m->mems[i].limits.min > WASM_PAGES_CAP)
+            return false;
+    return true;
+}
+
+static status_t run_pipeline(struct backend *be, struct gen *g, const char *pipeline,
                              struct error *err)
 {
-    char *message = *pipeline ? passes_run(mod, be->tm, pipeline) : NULL;
+    bool wide = all_memories_capped(g->m);
+    char *message = *pipeline ? passes_run(g->mod, be->tm, pipeline, wide) : NULL;
     if (!message)
         return ST_OK;
     status_t st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "LLVM passes: %s", message);
@@ -148,11 +159,11 @@ static status_t run_passes(struct backend *be, struct gen *g, struct error *err)
     const struct pipeline *p =
         &pipelines[be->opt->image.opt_level > 3 ? 3 : be->opt->image.opt_level];
     keep_loads_pin(g);
-    status_t st = run_pipeline(be, g->mod, p->first, err);
+    status_t st = run_pipeline(be, g, p->first, err);
     if (st == ST_OK)
         st = keep_loads_release(g, err);
     if (st == ST_OK)
-        st = run_pipeline(be, g->mod, p->then, err);
+        st = run_pipeline(be, g, p->then, err);
     return st;
 }
 

@@ -1,6 +1,6 @@
 #include "gen.h"
 
-/* Copies and fills of a known small length are done in line when both ranges are in bounds. */
+/* Copies and fills of a known small length are done in line. */
 enum { INLINE_BULK_MAX = 256, IN_CODE_MAX = 65536 };
 
 /* Base of a memory: B itself, or loaded once at the function's entry, since it never moves. */
@@ -109,12 +109,18 @@ static LLVMValueRef mem_bytes(struct fgen *f, uint32_t mem)
     return v;
 }
 
-static LLVMValueRef out_of_bounds(struct fgen *f, uint32_t mem, LLVMValueRef addr, uint64_t n)
+/* Trap when a range of known length is not in bounds: its last byte is read for that, unless there is none. */
+static void check_range(struct fgen *f, uint32_t mem, LLVMValueRef addr, uint64_t n)
 {
     struct gen *g = f->g;
-    LLVMValueRef end = LLVMBuildAdd(g->b, LLVMBuildZExt(g->b, addr, g->t.i64, ""), gen_i64(g, n),
-                                    "");
-    return LLVMBuildICmp(g->b, LLVMIntUGT, end, mem_bytes(f, mem), "");
+    if (n == 0) {
+        LLVMValueRef at = LLVMBuildZExt(g->b, addr, g->t.i64, "");
+        fgen_trap_if(f, LLVMBuildICmp(g->b, LLVMIntUGT, at, mem_bytes(f, mem), ""),
+                     TRAP_MEMORY_BOUNDS);
+        return;
+    }
+    LLVMValueRef last = gen_load(g, g->t.i8, gen_address(f, mem, addr, n - 1), ALIAS_MEMORY);
+    LLVMSetVolatile(last, 1);
 }
 
 static bool small_constant(LLVMValueRef n, uint64_t *ret)
@@ -156,8 +162,8 @@ static void memory_copy(struct fgen *f, const struct instr *in)
     LLVMValueRef n = fgen_pop(f), s = fgen_pop(f), d = fgen_pop(f);
     uint64_t len;
     if (small_constant(n, &len)) {
-        fgen_trap_if(f, out_of_bounds(f, in->index2, s, len), TRAP_MEMORY_BOUNDS);
-        fgen_trap_if(f, out_of_bounds(f, in->index, d, len), TRAP_MEMORY_BOUNDS);
+        check_range(f, in->index2, s, len);
+        check_range(f, in->index, d, len);
         LLVMBuildMemMove(g->b, gen_address(f, in->index, d, 0), 1, gen_address(f, in->index2, s, 0),
                          1, gen_i64(g, len));
         return;
@@ -183,7 +189,7 @@ static void memory_fill(struct fgen *f, const struct instr *in)
     LLVMValueRef byte = LLVMBuildTrunc(g->b, v, g->t.i8, "");
     uint64_t len;
     if (small_constant(n, &len)) {
-        fgen_trap_if(f, out_of_bounds(f, in->index, d, len), TRAP_MEMORY_BOUNDS);
+        check_range(f, in->index, d, len);
         LLVMBuildMemSet(g->b, gen_address(f, in->index, d, 0), byte, gen_i64(g, len), 1);
         return;
     }

@@ -1,5 +1,6 @@
 // The one C++ file: LLVM's passes and code generation by our choice. See passes.h.
 #include "passes.h"
+#include "wide.h"
 
 #include <cstring>
 
@@ -22,12 +23,19 @@ static char *copy_error(Error error)
     return strdup(toString(std::move(error)).c_str());
 }
 
-char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipeline)
+char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipeline,
+                 bool wide_addresses)
 {
     PipelineTuningOptions tuning;
     tuning.LoopVectorization = tuning.LoopInterleaving = tuning.LoopUnrolling =
         tuning.SLPVectorization = true;
     PassBuilder builder(reinterpret_cast<TargetMachine *>(tm), tuning);
+    builder.registerPipelineParsingCallback(
+        [=](StringRef name, FunctionPassManager &into, ArrayRef<PassBuilder::PipelineElement>) {
+            if (name == "wide-addresses" && wide_addresses)
+                into.addPass(WideAddresses());
+            return name == "wide-addresses";
+        });
     AAManager aliases;
     if (Error e = builder.parseAAPipeline(aliases, "basic-aa,scoped-noalias-aa,tbaa,scev-aa"))
         return copy_error(std::move(e));

@@ -11,7 +11,7 @@
  *
  * when its counter is found: a local that changes by a constant once in each iteration and is compared with
  * something that does not change. The number of iterations then is plain to LLVM, whatever the wasm looked like.
- * Without a known counter the test is `condition & --k != 0`. K times the estimated body stays below 200 us.
+ * A loop without a known counter polls in each iteration. K times the estimated body stays below 200 us.
  * See docs/internals/polls.md. */
 
 enum { STRIP_BUDGET_NS = 100000, STRIP_K_MIN = 64, STRIP_K_MAX = 65536 };
@@ -368,17 +368,26 @@ static void fill_strip(struct fgen *f, struct frame *fr, const struct counter *c
 {
     LLVMBasicBlockRef here = LLVMGetInsertBlock(f->g->b);
     fgen_position(f, fr->strip_outer);
-    LLVMBuildStore(f->g->b, c ? iterations(f->g, c, fr->strip_k) : gen_i32(f->g, fr->strip_k),
-                   fr->strip_var);
+    LLVMBuildStore(f->g->b, iterations(f->g, c, fr->strip_k), fr->strip_var);
     LLVMBuildBr(f->g->b, fr->loop);
     fgen_position(f, here);
+}
+
+/* Not in strips after all. */
+static void no_strips(struct fgen *f, struct frame *fr)
+{
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(f->g->b);
+    fgen_position(f, fr->strip_outer);
+    LLVMBuildBr(f->g->b, fr->loop);
+    fgen_position(f, here);
+    f->g->counts.strip_mined--;
 }
 
 /* What a loop costs the loop around it; the back edge may have been in unreachable code. */
 void strip_loop_end(struct fgen *f, struct frame *fr)
 {
     if (fr->strip_outer && !LLVMGetBasicBlockTerminator(fr->strip_outer))
-        fill_strip(f, fr, NULL);
+        no_strips(f, fr);
     uint32_t i = f->frame_count - 1;
     while (i-- > 0 && f->frames[i].kind != FRAME_LOOP)
         continue;
@@ -394,45 +403,50 @@ static void short_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond)
 {
     LLVMBasicBlockRef out = fgen_block(f, "");
     LLVMBuildCondBr(f->g->b, cond, fr->loop, out);
-    fgen_position(f, fr->strip_outer);
-    LLVMBuildBr(f->g->b, fr->loop);
+    no_strips(f, fr);
     fgen_position(f, out);
-    f->g->counts.strip_mined--;
+}
+
+/* LLVM neither vectorises nor unrolls a loop whose count it cannot know: a poll costs less than counting. */
+static void uncounted_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond)
+{
+    LLVMBasicBlockRef out = fgen_block(f, "");
+    if (cond) {
+        LLVMBasicBlockRef again = fgen_block(f, "again");
+        LLVMBuildCondBr(f->g->b, cond, again, out);
+        fgen_position(f, again);
+    }
+    fgen_poll(f);
+    LLVMBuildBr(f->g->b, fr->loop);
+    no_strips(f, fr);
+    f->g->counts.loop_polls++;
+    fgen_position(f, out);
+    if (!cond)
+        LLVMBuildUnreachable(f->g->b);
 }
 
 void strip_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMValueRef operand)
 {
     struct gen *g = f->g;
     struct counter c = {0};
-    bool counted = cond && find_counter(f, fr, operand, false, &c);
-    if (counted && provably_short(fr, &c)) {
+    if (!cond || !find_counter(f, fr, operand, false, &c)) {
+        uncounted_back_edge(f, fr, cond);
+        return;
+    }
+    if (provably_short(fr, &c)) {
         short_back_edge(f, fr, cond);
         return;
     }
-    LLVMValueRef next = count_down(f, fr), more = not_zero(g, next);
     LLVMBasicBlockRef end = fgen_block(f, "strip_end"), poll = fgen_block(f, "strip_poll");
     LLVMBasicBlockRef out = fgen_block(f, "");
-    if (cond && !counted)
-        more = LLVMBuildAnd(g->b, cond, more, "");
-    LLVMBuildCondBr(g->b, more, fr->loop, end);
-    fill_strip(f, fr, counted ? &c : NULL);
+    LLVMBuildCondBr(g->b, not_zero(g, count_down(f, fr)), fr->loop, end);
+    fill_strip(f, fr, &c);
     fgen_position(f, end);
-    if (cond && !counted) {
-        LLVMBasicBlockRef used_up = fgen_block(f, "strip_used");
-        LLVMBuildCondBr(g->b, not_zero(g, opaque(g, next)), out, used_up);
-        fgen_position(f, used_up);
-    }
-    if (cond) {
-        LLVMValueRef br = LLVMBuildCondBr(g->b, condition_again(g, operand, true), poll, out);
-        LLVMSetMetadata(br, g->md_prof, g->unlikely);
-    } else {
-        LLVMBuildBr(g->b, poll);
-    }
+    LLVMValueRef br = LLVMBuildCondBr(g->b, condition_again(g, operand, true), poll, out);
+    LLVMSetMetadata(br, g->md_prof, g->unlikely);
     fgen_position(f, poll);
     fgen_poll(f);
     LLVMBuildBr(g->b, fr->strip_outer);
     g->counts.loop_polls++;
     fgen_position(f, out);
-    if (!cond)
-        LLVMBuildUnreachable(g->b);
 }

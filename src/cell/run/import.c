@@ -113,6 +113,13 @@ static bool limits_match(const struct extern_val *want, const struct extern_val 
             (have->limits.has_max && have->limits.max <= want->limits.max));
 }
 
+/* Code for a memory that starts below 4 GiB counts on its never getting there: WASM_PAGES_CAP. */
+static bool room_matches(const struct extern_val *want, const struct extern_val *have)
+{
+    return want->limits.min > WASM_PAGES_CAP ||
+           run_memory_of(have->ptr)->abi.max_bytes <= (uint64_t)WASM_PAGES_CAP * WASM_PAGE_BYTES;
+}
+
 static bool matches(const struct extern_val *want, const struct extern_val *have)
 {
     if (want->kind != have->kind)
@@ -124,7 +131,8 @@ static bool matches(const struct extern_val *want, const struct extern_val *have
     case EXTERN_TABLE:
         return want->type == have->type && limits_match(want, have);
     case EXTERN_MEM:
-        return want->limits.shared == have->limits.shared && limits_match(want, have);
+        return want->limits.shared == have->limits.shared && limits_match(want, have) &&
+               room_matches(want, have);
     case EXTERN_GLOBAL:
         return want->type == have->type && want->mutable_ == have->mutable_;
     }

@@ -16,7 +16,8 @@ static status_t memory_make(struct limits l, _Atomic uint64_t *used_bytes, uint6
                             struct run_memory **ret_mem, struct error *err)
 {
     uint64_t bytes = l.min * WASM_PAGE_BYTES;
-    uint64_t max = l.has_max && l.max < WASM_PAGES_MAX ? l.max : WASM_PAGES_MAX;
+    uint64_t cap = l.min > WASM_PAGES_CAP ? WASM_PAGES_MAX : WASM_PAGES_CAP;
+    uint64_t max = l.has_max && l.max < cap ? l.max : cap;
     if (l.min > WASM_PAGES_MAX || !run_memory_account(used_bytes, used_max, bytes))
         return error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
                          "memory of %llu bytes passes the limit of %llu", (unsigned long long)bytes,

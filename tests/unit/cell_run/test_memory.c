@@ -26,12 +26,24 @@ static void a_memory_grows_in_place_up_to_its_maximum(void)
     CHECK_EQ(used, 0);
 }
 
-static void a_memory_reaches_four_gibibytes_and_not_more(void)
+static void a_memory_grows_to_one_page_below_four_gibibytes(void)
 {
     _Atomic uint64_t used = 0;
     struct run_memory *m = NULL;
     CHECK_EQ(run_memory_new((struct limits){.min = 0}, &used, plenty, &m, NULL), ST_OK);
-    CHECK_EQ(run_memory_grow(m, WASM_PAGES_MAX), 0);
+    CHECK_EQ(run_memory_grow(m, WASM_PAGES_MAX), UINT32_MAX);
+    CHECK_EQ(run_memory_grow(m, WASM_PAGES_CAP), 0);
+    CHECK_EQ(run_memory_grow(m, 1), UINT32_MAX);
+    m->abi.base[(uint64_t)WASM_PAGES_CAP * WASM_PAGE_BYTES - 1] = 2;
+    run_memory_unref(m);
+}
+
+static void a_memory_starts_with_four_gibibytes_and_not_more(void)
+{
+    _Atomic uint64_t used = 0;
+    struct run_memory *m = NULL;
+    CHECK_EQ(run_memory_new((struct limits){.min = WASM_PAGES_MAX}, &used, plenty, &m, NULL),
+             ST_OK);
     CHECK_EQ(run_memory_grow(m, 1), UINT32_MAX);
     m->abi.base[0] = 1;
     m->abi.base[UINT32_MAX] = 2;
@@ -86,7 +98,8 @@ static void threads_that_grow_a_shared_memory_each_get_their_own_pages(void)
 int main(void)
 {
     RUN(a_memory_grows_in_place_up_to_its_maximum);
-    RUN(a_memory_reaches_four_gibibytes_and_not_more);
+    RUN(a_memory_grows_to_one_page_below_four_gibibytes);
+    RUN(a_memory_starts_with_four_gibibytes_and_not_more);
     RUN(the_cells_limit_counts_all_memories);
     RUN(threads_that_grow_a_shared_memory_each_get_their_own_pages);
     return CHECK_DONE();

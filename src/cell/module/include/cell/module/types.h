@@ -80,6 +80,8 @@ enum module_limit {
     MODULE_NAME_BYTES_MAX = 100000,
     WASM_PAGE_BYTES = 65536,
     WASM_PAGES_MAX = 65536,
+    WASM_PAGES_CAP =
+        65535, /* where a memory that starts smaller stops growing: wide addresses need room */
 };
 #define MODULE_BYTES_MAX (1ull << 30)
 
