@@ -276,6 +276,10 @@ static LLVMValueRef iterations(struct gen *g, const struct counter *c, uint32_t 
                                         : LLVMBuildSub(b, now, end, "");
     LLVMValueRef step = gen_i32(g, (uint32_t)(c->step > 0 ? c->step : -c->step));
     LLVMValueRef n, sure;
+    if (c->again == LLVMIntNE && (c->step == 1 || c->step == -1)) { /* no distance: 2^32 times */
+        n = umin(g, LLVMBuildSub(b, distance, gen_i32(g, 1), ""), gen_i32(g, k - 1));
+        return LLVMBuildAdd(b, n, gen_i32(g, 1), "");
+    }
     if (c->again == LLVMIntNE) {
         LLVMValueRef rest = LLVMBuildURem(b, distance, step, "");
         LLVMValueRef exact = LLVMBuildICmp(b, LLVMIntEQ, rest, gen_i32(g, 0), "");
