@@ -1,6 +1,7 @@
 /* Time whole processes: process ROUNDS -- COMMAND... [-- COMMAND...]...
- * In each round every command is started once, in turn, and waited for; its output goes to /dev/null. Prints
- * one line "INDEX NANOSECONDS" per process. Ends with 1 when a command fails. */
+ * In each round every command is started once, in turn, every other round from the last to the first, and waited
+ * for; its output goes to /dev/null. Prints one line "INDEX NANOSECONDS" per process. Ends with 1 when a command
+ * fails. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,7 +81,8 @@ int main(int argc, char **argv)
         return 1;
     }
     for (long r = 0; r < rounds; r++) {
-        for (int c = 0; c < count; c++) {
+        for (int i = 0; i < count; i++) {
+            int c = r % 2 == 0 ? i : count - 1 - i;
             uint64_t ns = run(commands[c], &actions);
             if (ns == 0) {
                 return 1;
