@@ -57,6 +57,8 @@ void wasmtime_pooling_allocation_config_total_core_instances_set(wasmtime_poolin
 void wasmtime_pooling_allocation_config_total_memories_set(wasmtime_pooling *, uint32_t);
 void wasmtime_pooling_allocation_config_total_tables_set(wasmtime_pooling *, uint32_t);
 void wasmtime_pooling_allocation_config_max_unused_warm_slots_set(wasmtime_pooling *, uint32_t);
+void wasmtime_pooling_allocation_config_linear_memory_keep_resident_set(wasmtime_pooling *, size_t);
+void wasmtime_pooling_allocation_config_table_keep_resident_set(wasmtime_pooling *, size_t);
 void wasmtime_pooling_allocation_strategy_set(wasm_config *, const wasmtime_pooling *);
 wasmtime_error *wasmtime_module_new(wasm_engine *, const uint8_t *, size_t, wasmtime_module **);
 void wasmtime_module_delete(wasmtime_module *module);
@@ -76,6 +78,7 @@ wasmtime_error *wasmtime_func_call_unchecked(wasmtime_context *, const struct wa
                                              struct wasmtime_val_raw *, size_t len, wasm_trap **);
 
 enum { WARM_UP = 20, POOL_SLOTS = 1000, COUNT_MAX = 1000000, MODULE_MAX = 64 << 20 };
+enum { KEEP_BYTES = 1 << 20 }; /* pages a slot keeps for the next instance, which then has no page faults */
 
 struct peer {
     wasm_engine *engine;
@@ -127,6 +130,8 @@ static void prepare(struct peer *p, const char *path)
     wasmtime_pooling_allocation_config_total_memories_set(pooling, POOL_SLOTS);
     wasmtime_pooling_allocation_config_total_tables_set(pooling, POOL_SLOTS);
     wasmtime_pooling_allocation_config_max_unused_warm_slots_set(pooling, POOL_SLOTS);
+    wasmtime_pooling_allocation_config_linear_memory_keep_resident_set(pooling, KEEP_BYTES);
+    wasmtime_pooling_allocation_config_table_keep_resident_set(pooling, KEEP_BYTES);
     wasm_config *config = wasm_config_new();
     wasmtime_pooling_allocation_strategy_set(config, pooling);
     wasmtime_pooling_allocation_config_delete(pooling);
