@@ -10,7 +10,11 @@ NATIVE_FLAGS = ["-O3", "-ffp-contract=off"]
 BAR_GEOMEAN = 1.03
 BAR_WORST = 1.15
 BAR_POLLS = 1.01
-PEERS = ("wasmtime", "wasm2c")
+PEERS = ("wasmtime", "wasm2c", "wamr")
+
+# What the kernels are compiled with; Binaryen may use nothing else.
+WASM_FEATURES = ("bulk-memory", "bulk-memory-opt", "exception-handling", "extended-const", "multivalue",
+                 "mutable-globals", "nontrapping-float-to-int", "reference-types", "sign-ext", "simd")
 
 
 class Kernel:
@@ -42,11 +46,36 @@ class Kernel:
                 tools.make(target, [aot, wasm, "-o", target, "--cpu", level, *extra], [wasm])]
 
     def wasmtime(self):
+        """wasmtime compiles for the CPU it is on; it knows exceptions in their standard encoding only."""
         wasmtime = peers.paths()["wasmtime"]
         wasm = self.wasm()
         target = self.out / f"{self.name}.cwasm"
-        tools.make(target, [wasmtime, "compile", "-o", target, wasm], [wasm])
+        try:
+            tools.make(target, [wasmtime, "compile", "-o", target, wasm], [wasm])
+        except BenchError as e:
+            if "legacy_exceptions" not in str(e):
+                raise
+            standard = self.standard_exceptions()
+            tools.make(target, [wasmtime, "compile", "-o", target, standard], [standard])
         return [wasmtime, "run", "--allow-precompiled", target]
+
+    def standard_exceptions(self):
+        """The module with its exceptions re-encoded, and nothing else changed."""
+        wasm = self.wasm()
+        target = self.out / f"{self.name}.standard.wasm"
+        features = [f"--enable-{name}" for name in WASM_FEATURES]
+        return tools.make(target, [*peers.wasm_opt(), "--mvp-features", *features, "--emit-exnref", wasm, "-o", target],
+                          [wasm])
+
+    def wamr(self, level):
+        """Bounds checks by the hardware and SIMD are what wamrc does when nothing else is said; addresses through GS
+        (segue) are what makes most kernels faster."""
+        wamrc, iwasm = peers.wamr()
+        wasm = self.wasm()
+        target = self.out / f"{self.name}.aot"
+        cpu = ["--target=aarch64"] if level == "aarch64" else ["--target=x86_64", f"--cpu={level}", "--enable-segue"]
+        tools.make(target, [wamrc, "--opt-level=3", "--size-level=3", *cpu, "-o", target, wasm], [wasm])
+        return [iwasm, target]
 
     def wasm2c(self, level):
         where = peers.paths()
@@ -76,12 +105,12 @@ def find(only):
 
 
 def measure(command, size):
-    """(standard output, nanoseconds of the kernel itself)."""
-    done = tools.run([*command, *size])
-    match = re.search(r"^time_ns (\d+)$", done.stderr, re.MULTILINE)
+    """(standard output, nanoseconds of the kernel itself, share of them that it had a CPU)."""
+    out, err, share = tools.run_share([*command, *size])
+    match = re.search(r"^time_ns (\d+)$", err, re.MULTILINE)
     if match is None:
         raise BenchError(f"{command[0]} printed no time")
-    return done.stdout, int(match.group(1))
+    return out, int(match.group(1)), 1.0 if share is None else share
 
 
 def prepare(kernel, level, with_peers):
@@ -90,8 +119,8 @@ def prepare(kernel, level, with_peers):
                 "cell": kernel.cell(level),
                 "default": kernel.native("default", ["-O3"])}
     missing = {}
-    makers = {"wasmtime": kernel.wasmtime, "wasm2c": lambda: kernel.wasm2c(level)} if with_peers else {}
-    for variant, maker in makers.items():
+    makers = {"wasmtime": kernel.wasmtime, "wasm2c": lambda: kernel.wasm2c(level), "wamr": lambda: kernel.wamr(level)}
+    for variant, maker in makers.items() if with_peers else ():
         try:
             commands[variant] = maker()
         except BenchError as e:
@@ -99,84 +128,100 @@ def prepare(kernel, level, with_peers):
     return commands, missing
 
 
-def rounds(commands, count, size, missing):
-    """variant -> times, each round running every variant in turn, and variant -> output. A peer that fails moves
-    to missing; any other failure is an error."""
-    times = {variant: [] for variant in commands}
+def warm_up(commands, size, missing):
+    """Run every variant once, which is not measured; variant -> output. A peer that fails, or that prints something
+    else than the native program, moves to missing; any other failure is an error."""
     outputs = {}
-    for _ in range(count):
-        for variant in list(commands):
-            try:
-                outputs[variant], ns = measure(commands[variant], size)
-            except BenchError as e:
-                if variant not in PEERS:
-                    raise
-                missing[variant] = str(e)
-                for gone in (commands, times, outputs):
-                    gone.pop(variant, None)
-                continue
-            times[variant].append(ns)
-    return times, outputs
+    for variant in list(commands):
+        try:
+            outputs[variant] = measure(commands[variant], size)[0]
+            if variant in PEERS and outputs[variant] != outputs["native"]:
+                raise BenchError("its output differs")
+        except BenchError as e:
+            if variant not in PEERS:
+                raise
+            missing[variant] = str(e)
+            del commands[variant]
+    return outputs
+
+
+def rounds(commands, count, size):
+    """(variant -> times, variant -> shares), each round running every variant in turn, every other round from the
+    last to the first. A time is that of the kernel on a CPU: when others had it does not count."""
+    times = {variant: [] for variant in commands}
+    shares = {variant: [] for variant in commands}
+    for i in range(count):
+        for variant in list(commands) if i % 2 == 0 else reversed(commands):
+            _, ns, share = measure(commands[variant], size)
+            times[variant].append(round(ns * share))
+            shares[variant].append(round(share, 3))
+    return times, shares
 
 
 def kernel_row(kernel, args, level):
     commands, missing = prepare(kernel, level, not args.no_peers)
-    times, outputs = rounds(commands, args.pairs, args.size, missing)
-    row = {"name": kernel.name, "missing": missing, "times_ns": times,
-           "median_ns": {v: stats.median(t) for v, t in times.items()},
-           "to_native": {v: stats.pair_ratio(t, times["native"]) for v, t in times.items()},
-           "differs": [v for v, text in outputs.items() if v != "default" and text != outputs["native"]]}
-    row["output"] = outputs["native"]
-    return row
+    outputs = warm_up(commands, args.size, missing)
+    times, shares = rounds(commands, args.pairs, args.size)
+    return {"name": kernel.name, "missing": missing, "times_ns": times, "cpu_share": shares,
+            "median_ns": {v: stats.median(t) for v, t in times.items()},
+            "to_native": {v: stats.pair_ratio(t, times["native"]) for v, t in times.items()},
+            "to_cell": {v: stats.pair_ratio(t, times["cell"]) for v, t in times.items()},
+            "equal": outputs["cell"] == outputs["native"], "output": outputs["native"]}
 
 
-def _ratio(row, variant):
-    ratio = row["to_native"].get(variant)
-    return f"{ratio:.3f}" if ratio is not None else "n/a"
+def _ratio(ratios, variant):
+    return f"{ratios[variant]:.3f}" if variant in ratios else "n/a"
 
 
-def _print_rows(rows):
-    heads = ["kernel", "native ms", "cell ms", "cell", "default", *PEERS, "output"]
+def _print_rows(rows, shown):
+    heads = ["kernel", "native ms", "cell ms", "cell/native", "default/native", *[f"{p}/cell" for p in shown], "output"]
     lines = []
     for r in rows:
         lines.append([r["name"], f"{r['median_ns']['native'] / 1e6:.1f}", f"{r['median_ns']['cell'] / 1e6:.1f}",
-                      _ratio(r, "cell"), _ratio(r, "default"), *[_ratio(r, p) for p in PEERS],
-                      "differs: " + ",".join(r["differs"]) if r["differs"] else "equal"])
+                      _ratio(r["to_native"], "cell"), _ratio(r["to_native"], "default"),
+                      *[_ratio(r["to_cell"], p) for p in shown], "equal" if r["equal"] else "differs"])
     print(stats.table(heads, lines))
 
 
-def summarise(rows):
-    """Geometric means and the worst row."""
+def _peer_summary(rows, peer):
+    """Of the kernels that the peer runs, or why it runs none."""
+    both = [r for r in rows if peer in r["to_cell"]]
+    reasons = {r["missing"].get(peer) for r in rows}
+    if not both:
+        return {"kernels": 0, "to_cell": None, "reason": reasons.pop() if len(reasons) == 1 else "runs no kernel"}
+    return {"kernels": len(both), "to_cell": stats.geomean([r["to_cell"][peer] for r in both]),
+            "cell_to_native": stats.geomean([r["to_native"]["cell"] for r in both])}
+
+
+def _peer_bar(peer, value, count):
+    text = f"faster than {peer}: geometric mean of {peer} / cell > 1"
+    if value["to_cell"] is None:
+        return stats.bar(text, value["reason"], None)
+    return stats.bar(text, f"{value['to_cell']:.3f} over {value['kernels']} of {count} kernels", value["to_cell"] > 1)
+
+
+def summarise(rows, failed, shown):
+    """Geometric means, the worst row, and the bars."""
     cell = {r["name"]: r["to_native"]["cell"] for r in rows}
     worst = max(cell, key=cell.get)
-    summary = {"geomean": stats.geomean(cell.values()), "worst": worst, "worst_ratio": cell[worst],
-               "default_geomean": stats.geomean([r["to_native"]["default"] for r in rows]), "peers": {}}
-    for peer in PEERS:
-        both = [r for r in rows if peer in r["times_ns"]]
-        if both:
-            ratios = [stats.pair_ratio(r["times_ns"][peer], r["times_ns"]["cell"]) for r in both]
-            summary["peers"][peer] = {"kernels": len(both), "to_cell": stats.geomean(ratios)}
-    summary["bars"] = {
-        f"geometric mean <= {BAR_GEOMEAN}": summary["geomean"] <= BAR_GEOMEAN,
-        f"worst <= {BAR_WORST}": summary["worst_ratio"] <= BAR_WORST,
-        "outputs equal": not any(set(r["differs"]) & {"cell"} for r in rows),
-        **{f"faster than {p}": v["to_cell"] > 1 for p, v in summary["peers"].items()},
-    }
-    return summary
-
-
-def _report(summary):
-    print(f"\ncell / native: geometric mean {summary['geomean']:.3f}, "
-          f"worst {summary['worst_ratio']:.3f} ({summary['worst']}); "
-          f"clang's default level / native {summary['default_geomean']:.3f}")
-    for peer, value in summary["peers"].items():
-        print(f"{peer} / cell: {value['to_cell']:.3f} over {value['kernels']} kernels")
+    mean = stats.geomean(list(cell.values()))
+    different = [r["name"] for r in rows if not r["equal"]]
+    found = {"geomean": mean, "worst": worst, "worst_ratio": cell[worst],
+             "default_geomean": stats.geomean([r["to_native"]["default"] for r in rows]),
+             "peers": {peer: _peer_summary(rows, peer) for peer in shown}}
+    bars = [stats.bar(f"cell / native: geometric mean <= {BAR_GEOMEAN}", f"{mean:.3f}", mean <= BAR_GEOMEAN),
+            stats.bar(f"cell / native: worst <= {BAR_WORST}", f"{cell[worst]:.3f} ({worst})", cell[worst] <= BAR_WORST),
+            stats.bar("outputs equal", ", ".join(different) or f"{len(rows)} kernels", not different),
+            stats.bar("every kernel runs", ", ".join(failed) or f"{len(rows)} kernels", not failed),
+            *[_peer_bar(peer, value, len(rows)) for peer, value in found["peers"].items()]]
+    return found, bars
 
 
 def row_kernels(args):
     """The kernels against native code and the peers."""
     level = args.cpu or tools.cpu_level()
-    if not args.no_peers:
+    shown = () if args.no_peers else PEERS
+    if shown:
         peers.install()
     rows = []
     failed = {}
@@ -188,18 +233,17 @@ def row_kernels(args):
             failed[kernel.name] = str(e)
     if not rows:
         raise BenchError("; ".join(failed.values()))
-    _print_rows(rows)
+    _print_rows(rows, shown)
     for name, reason in failed.items():
         print(f"FAILED {name}: {reason}")
     for row in rows:
         for variant, reason in row["missing"].items():
             print(f"n/a {row['name']} {variant}: {reason}")
-    summary = summarise(rows)
-    summary["bars"]["every kernel runs"] = not failed
-    _report(summary)
-    versions = {} if args.no_peers else peers.versions()
-    return {"title": "Kernels", "level": level, "pairs": args.pairs, "peer_versions": versions,
-            "rows": rows, "failed": failed, "summary": summary, "bars": summary["bars"]}
+    summary, bars = summarise(rows, failed, shown)
+    print(f"\nclang's default level / native: geometric mean {summary['default_geomean']:.3f}")
+    return {"title": "Kernels", "level": level, "pairs": args.pairs, "peers": list(shown),
+            "peer_versions": peers.versions_of(shown), "rows": rows, "failed": failed, "summary": summary,
+            "bars": bars}
 
 
 def row_polls(args):
@@ -209,11 +253,13 @@ def row_polls(args):
     for kernel in find(args.only):
         print(f"  {kernel.name} ...", flush=True)
         commands = {"without": kernel.cell(level, ["--no-polls"]), "with": kernel.cell(level)}
-        times, _ = rounds(commands, args.pairs, args.size, {})
-        rows.append({"name": kernel.name, "times_ns": times,
+        outputs = warm_up(commands, args.size, {})
+        if outputs["with"] != outputs["without"]:
+            raise BenchError(f"{kernel.name}: the outputs differ")
+        times, shares = rounds(commands, args.pairs, args.size)
+        rows.append({"name": kernel.name, "times_ns": times, "cpu_share": shares,
                      "ratio": stats.pair_ratio(times["with"], times["without"])})
     mean = stats.geomean([r["ratio"] for r in rows])
     print(stats.table(["kernel", "with / without"], [[r["name"], f"{r['ratio']:.3f}"] for r in rows]))
-    print(f"\nwith / without: geometric mean {mean:.3f}")
-    return {"title": "Loop polls and unwind tests", "level": level, "pairs": args.pairs, "rows": rows,
-            "geomean": mean, "bars": {f"geometric mean <= {BAR_POLLS}": mean <= BAR_POLLS}}
+    return {"title": "Loop polls and unwind tests", "level": level, "pairs": args.pairs, "rows": rows, "geomean": mean,
+            "bars": [stats.bar(f"with / without: geometric mean <= {BAR_POLLS}", f"{mean:.3f}", mean <= BAR_POLLS)]}

@@ -1,15 +1,23 @@
-"""Other engines, installed once into a folder of the cache."""
+"""Other engines: those of package registries, installed once into a folder of the cache, and those that are given."""
 
+import hashlib
 import json
 import os
+import re
+import shutil
 import stat
 import sys
+import tarfile
 
 from . import tools
 from .tools import BenchError
 
 PINS = tools.BENCH / "peers.txt"
-VENV = tools.CACHE / "peers" / "venv"
+FOLDER = tools.CACHE / "peers"
+VENV = FOLDER / "venv"
+
+# Re-encodes exceptions for wasmtime, which knows their standard encoding only.
+BINARYEN = ("binaryen", "132.0.0", "6543555fb29bb92548f325c7dc18e9ab7dbb1215edda25993d1e3f71d85b8618")
 
 
 def _site_packages():
@@ -34,6 +42,46 @@ def install():
     mark.write_text(PINS.read_text())
 
 
+def wasm_opt():
+    """The command of Binaryen's optimiser, a program for Node."""
+    name, version, sha256 = BINARYEN
+    node = tools.host_program("node")
+    folder = FOLDER / f"{name}-{version}"
+    program = folder / "package" / "bin" / "wasm-opt"
+    if not program.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        tools.run([tools.host_program("npm"), "pack", "--silent", f"{name}@{version}"], cwd=folder)
+        archive = folder / f"{name}-{version}.tgz"
+        if hashlib.sha256(archive.read_bytes()).hexdigest() != sha256:
+            raise BenchError(f"{archive.name} is not the one that was pinned")
+        program.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(archive) as tar:
+            for file in (program.with_name("package.json"), program):
+                file.write_bytes(tar.extractfile(str(file.relative_to(folder))).read())
+        archive.unlink()
+    return [node, str(program)]
+
+
+def crun():
+    """Path of crun, which is installed when it is missing and this may install packages."""
+    if shutil.which("crun") is None:
+        tools.run(["bash", "-c", '. "$1" && deps_packages crun', "bash", tools.ROOT / "tools" / "deps.d" / "lib.sh"])
+    return tools.host_program("crun")
+
+
+def wamr():
+    """Paths of WAMR's compiler and of its runner: there is no package of them, so the environment names them."""
+    found = []
+    for variable in ("WAMRC", "IWASM"):
+        path = os.environ.get(variable)
+        if not path:
+            raise BenchError("not given (WAMRC, IWASM)")
+        if not os.access(path, os.X_OK):
+            raise BenchError(f"{variable} names no program")
+        found.append(path)
+    return found
+
+
 def paths():
     """Of the programs, libraries and sources that the benches use."""
     site = _site_packages()
@@ -47,11 +95,38 @@ def paths():
     }
 
 
-def versions():
-    """name -> version, as pinned."""
+def pinned():
+    """package -> version of peers.txt."""
     return dict(line.split()[0].split("==") for line in PINS.read_text().splitlines() if line.strip())
 
 
+def _says(command):
+    """The version that a program prints first."""
+    found = re.search(r"\d+(\.\d+)+", tools.run([*command, "--version"]).stdout)
+    return found.group() if found else "unknown"
+
+
+def versions_of(names):
+    """peer -> version, of those among the names that are to be had."""
+    programs = {"wasmtime": lambda: paths()["wasmtime"], "wasm2c": lambda: paths()["wasm2c"],
+                "wamr": lambda: wamr()[1], "crun": lambda: tools.host_program("crun")}
+    found = {}
+    for name, program in programs.items():
+        if name in names:
+            try:
+                found[name] = _says([program()])
+            except BenchError:
+                continue
+    return found
+
+
 def main():
+    """Install all, and print what there is."""
     install()
-    print(json.dumps({"versions": versions(), "paths": paths()}, indent=1))
+    report = {"versions": pinned(), "paths": paths()}
+    for name, find in (("wasm_opt", wasm_opt), ("crun", crun), ("wamr", wamr)):
+        try:
+            report["paths"][name] = find()
+        except BenchError as e:
+            report["paths"][name] = f"n/a: {e}"
+    print(json.dumps(report, indent=1))

@@ -1,23 +1,34 @@
-"""docs/bench.md from build/bench/*.json."""
+"""docs/bench.md from build/bench/*.json and bench/why.md."""
 
 import json
+import re
 
 from . import stats, tools
+from .kernels import BAR_WORST
 from .tools import BenchError
 
 DOC = tools.ROOT / "docs" / "bench.md"
+WHY = tools.BENCH / "why.md"
 
 HEAD = """# Figures
 
-Measured by `make bench`; `bench/report` wrote this page from the results. Every measurement takes its
-competitors in turn in one run, and what counts is the median of the ratios of each round; the command under each
-heading makes that section alone. `bench/run --help` has the options, `bench/peers` installs the other engines.
-Raw times are in `build/bench/*.json`.
+Measured by `make bench`; `bench/report` wrote this page from the results. The command under each heading makes that section
+alone. `bench/run --help` has the options, `bench/peers` installs the other engines. Raw times are in `build/bench/*.json`.
 
-Native twins are the same sources, `clang-19 -O3 -ffp-contract=off` at the CPU level of the cell's image, since cells give
-the same bits everywhere and never fuse a multiplication with an addition. The column *default* is plain
-`clang-19 -O3`: its level is x86-64, and it has no bar. Outputs of native program, cell and peers are compared
-bit for bit.
+Every measurement takes its competitors in turn in one run, every other round from the last to the first, and what counts is the
+median of the ratios of each round. "Not worse" than another means: the median of the ratios, of at least 9 rounds, is at most
+1.03, and the geometric mean of the row at most 1.00.
+
+The time of a kernel is the time it had a CPU: its own clock's time, less the share that the process waited while others ran
+(`/proc/PID/schedstat`). On an idle machine both are the same; on a busy one the clock's time says more about the others. Whole
+processes, starts and compilers are measured by the clock; under each heading stands what else the machine did meanwhile.
+"""
+
+KERNELS_HEAD = """Native twins are the same sources, `clang-19 -O3 -ffp-contract=off` at the CPU level of the cell's image, since
+cells give the same bits everywhere and never fuse a multiplication with an addition. The column *default* is plain `clang-19
+-O3`: its level is x86-64, and it has no bar. Outputs are compared bit for bit. Peers get what makes them fastest: wasmtime's
+compiler uses all that this CPU has, wasm2c's C is compiled like the native twin, wamrc gets `--opt-level=3 --enable-segue` and
+the level. A peer's column is its time to the cell's: above 1 the cell is faster.
 """
 
 
@@ -27,54 +38,93 @@ def markdown(heads, rows):
 
 
 def bars(result):
-    return markdown(["bar", ""], [[name, "reached" if ok else "**missed**"] for name, ok in result["bars"].items()])
+    words = {True: "reached", False: "**missed**", None: "not measured"}
+    return markdown(["bar", "measured", ""], [[b["bar"], b["value"], words[b["ok"]]] for b in result["bars"]])
+
+
+def reasons(found):
+    """Lines for reason -> those it is the reason of."""
+    return "\n".join(f"- {', '.join(who)}: {why}" for why, who in found.items())
 
 
 def missing(pairs):
-    lines = [f"- {who}: n/a, {reason}" for who, reason in pairs]
-    return "\n".join(lines)
+    found = {}
+    for who, why in pairs:
+        found.setdefault(why, []).append(who)
+    return reasons(found)
+
+
+def explanations():
+    """(row, text of the bar or kernel) -> paragraph of bench/why.md."""
+    found = re.findall(r"^## (\w+): (.+)\n((?:(?!## ).*\n)*)", WHY.read_text(), re.MULTILINE)
+    return {(row, what.strip()): text.strip() for row, what, text in found}
+
+
+def why(name, result):
+    """What is missed in a row and why; what has no explanation says so."""
+    known = {what: text for (row, what), text in explanations().items() if row == name}
+    missed = [b["bar"] for b in result["bars"] if b["ok"] is False]
+    slow = []
+    if name == "kernels":
+        slow = [r["name"] for r in result["rows"] if r["to_native"]["cell"] > BAR_WORST]
+        missed = [bar for bar in missed if not (slow and "worst" in bar)]
+    lines = []
+    for bar in missed:
+        text = next((text for what, text in known.items() if what in bar), None)
+        lines.append((bar, text))
+    lines += [(kernel, known.get(kernel)) for kernel in slow]
+    for what, text in lines:
+        if text is None:
+            print(f"bench/why.md does not explain {name}: {what}")
+    return "\n".join(f"- *{what}*: {' '.join((text or 'not explained yet.').split())}" for what, text in lines)
 
 
 def kernels(r):
-    peers = [p for p in ("wasmtime", "wasm2c") if p in r["summary"]["peers"]]
-    heads = ["kernel", "native, ms", "cell, ms", "cell / native", "default / native",
-             *[f"{p} / native" for p in peers]]
+    peers = r["peers"]
+    of = r["summary"]["peers"]
+    heads = ["kernel", "native, ms", "cell, ms", "cell / native", "default / native", *[f"{p} / cell" for p in peers]]
     rows = []
     for row in r["rows"]:
         to = row["to_native"]
         rows.append([row["name"], f"{row['median_ns']['native'] / 1e6:.0f}", f"{row['median_ns']['cell'] / 1e6:.0f}",
-                     f"{to['cell']:.3f}", f"{to['default']:.3f}",
-                     *[f"{to[p]:.3f}" if p in to else "n/a" for p in peers]])
+                     f"{to['cell']:.3f}", f"{to['default']:.3f}", *[peer_cell(row, p) for p in peers]])
     s = r["summary"]
     rows.append(["**geometric mean**", "", "", f"**{s['geomean']:.3f}**", f"{s['default_geomean']:.3f}",
-                 *["" for _ in peers]])
-    text = [f"Level {r['level']}, {r['pairs']} rounds. Worst: {s['worst']}, {s['worst_ratio']:.3f}.", "",
-            markdown(heads, rows)]
-    for peer, value in s["peers"].items():
-        text += ["", f"{peer} / cell: geometric mean {value['to_cell']:.3f} over {value['kernels']} kernels."]
-    gone = [(f"{row['name']}, {p}", why) for row in r["rows"] for p, why in row["missing"].items()]
-    gone += [(name, why) for name, why in r["failed"].items()]
+                 *[f"**{of[p]['to_cell']:.3f}**" if of[p]["to_cell"] else "" for p in peers]])
+    text = [KERNELS_HEAD, f"Level {r['level']}, {r['pairs']} rounds.", "", markdown(heads, rows)]
+    gone = [(f"{row['name']} in {p}", reason) for row in r["rows"] for p, reason in row["missing"].items()
+            if of.get(p, {}).get("kernels")]
+    gone += [(p, value["reason"]) for p, value in of.items() if not value["kernels"]]
+    gone += list(r["failed"].items())
     if gone:
-        text += ["", missing(gone)]
+        text += ["", "Without a value:", "", missing(gone)]
     return "\n".join(text)
+
+
+def peer_cell(row, peer):
+    if peer in row["to_cell"]:
+        return f"{row['to_cell'][peer]:.3f}"
+    return "not given" if row["missing"].get(peer, "").startswith("not given") else "n/a"
 
 
 def polls(r):
     rows = [[row["name"], f"{row['ratio']:.3f}"] for row in r["rows"]]
     rows.append(["**geometric mean**", f"**{r['geomean']:.3f}**"])
-    return f"Level {r['level']}, {r['pairs']} rounds.\n\n" + markdown(["kernel", "with / without"], rows)
+    return (f"Cells to the same cells without polls (`cloudskin-aot --no-polls`), level {r['level']}, "
+            f"{r['pairs']} rounds.\n\n" + markdown(["kernel", "with / without"], rows))
 
 
 def start(r):
     rows = [[name, f"{v['p50_ns'] / 1e3:.1f}", f"{v['p99_ns'] / 1e3:.1f}"] for name, v in r["result"].items()]
     return (f"{r['starts']} starts in each of {r['pairs']} rounds. A start ends when the first exported function has "
-            "returned; wasmtime has its pooling allocator and a prepared linker.\n\n" +
+            "returned; wasmtime has its pooling allocator, whose slots keep their pages, and a prepared linker.\n\n" +
             markdown(["", "p50, us", "p99, us"], rows))
 
 
 def process(r):
-    rows = [[name, f"{r['median_ns'][name] / 1e6:.2f}", f"{r['to_cell'].get(name, 1.0):.2f}"] for name in r["times_ns"]]
-    text = f"{r['rounds']} rounds.\n\n" + markdown(["process", "ms", "to the cell's"], rows)
+    rows = [[name, f"{r['median_ns'][name] / 1e6:.2f}", f"{r['to_cell'][name]:.2f}"] for name in r["times_ns"]]
+    text = (f"{r['rounds']} rounds. The cell's image is in the cache, wasmtime's module is precompiled, crun's container "
+            "has the native program, linked statically.\n\n" + markdown(["process", "ms", "to the cell's"], rows))
     return text + ("\n\n" + missing(r["missing"].items()) if r["missing"] else "")
 
 
@@ -93,11 +143,11 @@ def hostcall(r):
 
 
 def compile_time(r):
-    rows = [[name, f"{stats.median(t):.2f}", f"{r['s_per_mb'][name]:.2f}",
-             f"{stats.median(t) / stats.median(r['times_s']['wasmtime']):.1f}" if "wasmtime" in r["times_s"] else "n/a"]
-            for name, t in r["times_s"].items()]
-    text = (f"{r['module']}, {r['module_mb']:.2f} MB, {r['cpus']} CPUs, {r['rounds']} rounds.\n\n" +
-            markdown(["compiler", "s", "s per MB", "to wasmtime"], rows))
+    ratio = r["to_wasmtime"]
+    rows = [[name, f"{stats.median(t):.2f}", f"{stats.median(r['cpu_s'][name]):.2f}", f"{r['s_per_mb'][name]:.2f}",
+             f"{ratio[name]:.1f}" if ratio else "n/a"] for name, t in r["times_s"].items()]
+    text = (f"{r['module']}, {r['module_mb']:.2f} MB, {r['rounds']} rounds; each compiler uses all CPUs.\n\n" +
+            markdown(["compiler", "s", "s of all CPUs", "s per MB", "to wasmtime"], rows))
     return text + ("\n\n" + missing(r["missing"].items()) if r["missing"] else "")
 
 
@@ -105,9 +155,12 @@ SECTIONS = {"kernels": kernels, "polls": polls, "start": start, "process": proce
             "hostcall": hostcall, "compile": compile_time}
 
 
-def describe(m):
-    return (f"{m['cpu']}, {m['cpus']} CPUs, level {m['level']}; Linux {m['kernel']}; {m['clang']}; "
-            f"load when written {m['load']}")
+def describe(r):
+    m = r["machine"]
+    a = r["around"]
+    stolen = f", {a['stolen']:.0%} were stolen" if a["stolen"] >= 0.005 else ""
+    return (f"`{r['command']}` on {m['cpu']}, {m['cpus']} CPUs, level {m['level']}; Linux {m['kernel']}; {m['clang']}; "
+            f"load {a['load_before']} to {a['load_after']}, others had {a['others']:.0%} of the CPUs{stolen}.")
 
 
 def section(name):
@@ -116,16 +169,29 @@ def section(name):
     if not path.exists():
         return None
     r = json.loads(path.read_text())
-    versions = ", ".join(f"{k} {v}" for k, v in r.get("peer_versions", {}).items())
-    return "\n".join([f"## {r['title']}", "", f"`{r['command']}` on {describe(r['machine'])}" +
-                      (f"; {versions}" if versions else "") + ".", "", SECTIONS[name](r), "", bars(r), ""])
+    if "around" not in r:
+        raise BenchError(f"{name}.json is of an older bench/run: measure that row again")
+    lines = [f"## {r['title']}", "", describe(r)]
+    if r.get("peer_versions"):
+        lines += ["Peers: " + ", ".join(f"{k} {v}" for k, v in r["peer_versions"].items()) + "."]
+    if r.get("pairs", stats.PAIRS_MIN) < stats.PAIRS_MIN:
+        lines += [f"**Provisional**: rounds: {r['pairs']}; {stats.PAIRS_MIN} are needed."]
+    if r.get("partial") and name in ("kernels", "polls"):
+        lines += ["**Partial**: not all kernels at their full size."]
+    lines += ["", SECTIONS[name](r), "", bars(r), ""]
+    reason = why(name, r)
+    return "\n".join(lines + (["Missed, and why:", "", reason, ""] if reason else []))
 
 
 def write(target=DOC):
     """Write the whole page."""
-    found = [text for text in map(section, SECTIONS) if text is not None]
-    if not found:
+    found = {name: section(name) for name in SECTIONS}
+    absent = [name for name, text in found.items() if text is None]
+    if len(absent) == len(found):
         raise BenchError("nothing was measured yet (bench/run)")
+    text = HEAD + "\n" + "\n".join(t for t in found.values() if t is not None)
+    if absent:
+        text += "\n## Not measured in this run\n\n" + ", ".join(f"`bench/run {name}`" for name in absent) + "\n"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(HEAD + "\n" + "\n".join(found))
+    target.write_text(text)
     return target

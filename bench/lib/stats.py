@@ -1,7 +1,11 @@
-"""Medians, ratios of pairs, and tables."""
+"""Medians, ratios of pairs, bars, and tables."""
 
 import math
 import statistics
+
+PAIRS_MIN = 9  # fewer rounds give no verdict worth keeping
+NOT_WORSE_MEDIAN = 1.03
+NOT_WORSE_GEOMEAN = 1.00
 
 
 def median(values):
@@ -14,13 +18,33 @@ def percentile(values, percent):
     return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]
 
 
+def pairs(numerators, denominators):
+    """The ratios of what was measured in the same round."""
+    return [a / b for a, b in zip(numerators, denominators, strict=True)]
+
+
 def pair_ratio(numerators, denominators):
-    """Median of the ratios of what was measured in the same round."""
-    return median([a / b for a, b in zip(numerators, denominators)])
+    """Median of the ratios of pairs."""
+    return median(pairs(numerators, denominators))
 
 
 def geomean(values):
     return math.exp(sum(math.log(v) for v in values) / len(values))
+
+
+def bar(text, value, ok):
+    """One bar of a row: what is asked, what was measured, and whether it is reached (None: not measured)."""
+    return {"bar": text, "value": value, "ok": ok}
+
+
+def not_worse(what, rows):
+    """Bars of "not worse than X" for rows (name -> ratios of pairs to X): each median, and their geometric mean."""
+    medians = {name: median(ratios) for name, ratios in rows.items()}
+    worst = max(medians, key=medians.get)
+    mean = geomean(list(medians.values()))
+    return [bar(f"{what}: median of ratios <= {NOT_WORSE_MEDIAN}", f"{medians[worst]:.3f} ({worst})",
+                medians[worst] <= NOT_WORSE_MEDIAN),
+            bar(f"{what}: geometric mean <= {NOT_WORSE_GEOMEAN:.2f}", f"{mean:.3f}", mean <= NOT_WORSE_GEOMEAN)]
 
 
 def table(heads, rows):
@@ -36,4 +60,4 @@ def table(heads, rows):
 
 
 def verdict(ok):
-    return "ok" if ok else "MISSED"
+    return {True: "reached", False: "missed", None: "not measured"}[ok]

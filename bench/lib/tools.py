@@ -6,6 +6,9 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
+import threading
+import time
 from pathlib import Path
 
 BENCH = Path(__file__).resolve().parent.parent
@@ -15,6 +18,7 @@ OUT = ROOT / "build" / "bench"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cloudskin"
 
 COMMAND_TIMEOUT_S = 900
+REASON_MAX_CHARS = 300
 
 
 class BenchError(Exception):
@@ -45,11 +49,41 @@ def run(command, env=None, cwd=None):
     except subprocess.TimeoutExpired:
         raise BenchError(f"{Path(str(command[0])).name}: no end within {COMMAND_TIMEOUT_S} s") from None
     if done.returncode != 0:
-        lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        reason = "; ".join(lines[:4]) if lines else f"exit status {done.returncode}"
-        reason = reason.replace(f"{ROOT}/", "")
-        raise BenchError(f"{Path(str(command[0])).name}: {reason[:300]}")
+        raise BenchError(complaint(command, done.returncode, done.stderr or done.stdout))
     return done
+
+
+def complaint(command, status, text):
+    """Why a command failed: the first lines of what it says."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if line != "Caused by:"]
+    reason = "; ".join(lines[:4]) if lines else f"exit status {status}"
+    reason = reason.replace(f"{ROOT}/", "")
+    return f"{Path(str(command[0])).name}: {reason[:REASON_MAX_CHARS]}"
+
+
+def run_share(command):
+    """Run to the end; (standard output, standard error, share of its time that it ran when it could have).
+
+    The share is below 1 when others had the CPU. It is the first thread's; None without /proc/PID/schedstat."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        limit = threading.Timer(COMMAND_TIMEOUT_S, child.kill)
+        limit.start()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        limit.cancel()
+        try:
+            ran, waited = map(int, Path(f"/proc/{child.pid}/schedstat").read_text().split()[:2])
+        except OSError:
+            ran = waited = 0
+        child.wait()
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().decode(errors="replace"))
+    if child.returncode != 0:
+        raise BenchError(complaint(command, child.returncode, texts[1] or texts[0]))
+    return (*texts, ran / (ran + waited) if ran else None)
 
 
 def stamp(command, inputs):
@@ -112,8 +146,34 @@ def machine():
             model = line.split(":", 1)[1].strip()
             break
     clang = run([host_program("clang-19"), "--version"]).stdout.splitlines()[0]
-    return {"cpu": model, "cpus": os.cpu_count(), "level": cpu_level(), "kernel": platform.release(),
-            "clang": clang, "load": round(os.getloadavg()[0], 2)}
+    return {"cpu": model, "cpus": os.cpu_count(), "level": cpu_level(), "clang": clang,
+            "kernel": ".".join(platform.release().split("-")[0].split(".")[:2])}
+
+
+class Watch:
+    """What else the machine did while a row was measured."""
+
+    def __init__(self):
+        self.begin = self._now()
+        self.load = os.getloadavg()[0]
+        self.time = time.monotonic()
+
+    @staticmethod
+    def _now():
+        """Seconds of all CPUs since boot: busy, stolen by the hypervisor, all; and busy with this and its children."""
+        fields = [int(n) for n in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+        tick = os.sysconf("SC_CLK_TCK")
+        idle = fields[3] + fields[4]
+        t = os.times()
+        own = t.user + t.system + t.children_user + t.children_system
+        return (sum(fields) - idle) / tick, fields[7] / tick, sum(fields) / tick, own
+
+    def result(self):
+        busy, stolen, total, own = [b - a for a, b in zip(self.begin, self._now())]
+        total = max(total, 0.01)
+        return {"load_before": round(self.load, 2), "load_after": round(os.getloadavg()[0], 2),
+                "others": round(max(0.0, busy - stolen - own) / total, 3), "stolen": round(stolen / total, 3),
+                "minutes": round((time.monotonic() - self.time) / 60, 1)}
 
 
 def save(name, result):
