@@ -96,11 +96,14 @@ struct frame {
     LLVMValueRef strip_var;
     uint32_t strip_k;
     LLVMValueRef
-        *loop_entry;     /* FRAME_LOOP: per local, the constant it holds on the way in, or NULL */
-    uint32_t loop_sets;  /* FRAME_LOOP: first of f->sets inside it */
-    uint64_t inner_cost; /* FRAME_LOOP: of the short loops inside, in instructions */
-    bool long_inside;    /* FRAME_LOOP: a call, or a loop that is not provably short */
-    uint64_t cost;       /* FRAME_LOOP: of all iterations; 0: not provably short */
+        *loop_entry;       /* FRAME_LOOP: per local, the constant it holds on the way in, or NULL */
+    uint32_t loop_sets;    /* FRAME_LOOP: first of f->sets inside it */
+    uint64_t inner_cost;   /* FRAME_LOOP: of the short loops inside, in instructions */
+    bool long_inside;      /* FRAME_LOOP: a call, or a loop that is not provably short */
+    uint64_t cost;         /* FRAME_LOOP: of all iterations; 0: not provably short */
+    uint32_t loop_depth;   /* how many loops are open here, itself included */
+    uint32_t polled_start; /* f->polled where the block begins */
+    uint32_t polled_end;   /* the least f->polled of the branches to its end */
     const struct loop_facts *facts;
     uint32_t entry_epoch;    /* FRAME_LOOP: epoch of the code before it */
     LLVMBasicBlockRef else_; /* FRAME_IF */
@@ -142,6 +145,8 @@ struct fgen {
         entry_const; /* per local: the constant assigned last, when entry_epoch is the present epoch */
     uint32_t *entry_epoch;
     uint32_t epoch;         /* changes where control flow joins */
+    uint32_t polled;        /* of the open loops, the first so many have passed a poll on every way
+                               from their start to here */
     struct local_set *sets; /* in all loops so far */
     uint32_t set_count, set_cap;
     struct arena arena;
@@ -266,7 +271,11 @@ bool strip_is_short(struct fgen *f, struct frame *fr, LLVMValueRef operand);
 void strip_loop_end(struct fgen *f, struct frame *fr);
 /* A poll stands here: a loop that passes it in each iteration needs no other. */
 void strip_note_poll(struct fgen *f);
-/* Did the way to the present back edge pass a poll? */
+/* A branch to the end of a block is generated here. */
+void strip_note_branch(const struct fgen *f, struct frame *to);
+/* The builder stands behind the end of a block that is closed now. */
+void strip_block_end(struct fgen *f, const struct frame *fr);
+/* Did every way to the present back edge pass a poll? */
 bool strip_has_poll(const struct fgen *f, const struct frame *fr);
 /* A local is assigned. */
 void strip_note_set(struct fgen *f, uint32_t local, LLVMValueRef value);

@@ -68,6 +68,9 @@ void gen_frame_push(struct fgen *f, enum frame_kind kind, const struct instr *in
     }
     struct frame *fr = &f->frames[f->frame_count++];
     *fr = (struct frame){.kind = kind, .serial = ++f->frame_serial};
+    fr->loop_depth = (f->frame_count > 1 ? fr[-1].loop_depth : 0) + (kind == FRAME_LOOP);
+    fr->polled_start = f->polled;
+    fr->polled_end = UINT32_MAX;
     block_types(f, in, fr);
     fr->height = f->depth - fr->param_count;
     fr->end = fgen_block(f, "end");
@@ -84,6 +87,13 @@ static void add_incoming(struct fgen *f, LLVMValueRef *phis, uint32_t n)
         LLVMAddIncoming(phis[i], &f->stack[f->depth - n + i].v, &here, 1);
 }
 
+static void branch_to_end(struct fgen *f, struct frame *to)
+{
+    add_incoming(f, to->end_phis, to->result_count);
+    strip_note_branch(f, to);
+    to->end_used = true;
+}
+
 /* Pass the values of a branch to frame `to`; the caller then branches. */
 void gen_branch_values(struct fgen *f, struct frame *to)
 {
@@ -91,8 +101,7 @@ void gen_branch_values(struct fgen *f, struct frame *to)
         add_incoming(f, to->loop_phis, to->param_count);
         return;
     }
-    add_incoming(f, to->end_phis, to->result_count);
-    to->end_used = true;
+    branch_to_end(f, to);
 }
 
 /* ---- loops ---- */
@@ -277,12 +286,7 @@ void gen_end_reached(struct fgen *f)
     struct frame *fr = &f->frames[f->frame_count - 1];
     if (f->unreachable)
         return;
-    if (fr->kind == FRAME_LOOP) { /* falling out is no back edge */
-        add_incoming(f, fr->end_phis, fr->result_count);
-        fr->end_used = true;
-    } else {
-        gen_branch_values(f, fr);
-    }
+    branch_to_end(f, fr); /* out of a loop as well: falling out is no back edge */
     LLVMBuildBr(f->g->b, fr->end);
 }
 
@@ -295,6 +299,7 @@ static void begin_else(struct fgen *f)
     fr->serial = ++f->frame_serial;
     f->depth = fr->height;
     f->unreachable = false;
+    f->polled = fr->polled_start;
     fgen_position(f, fr->else_);
     for (uint32_t i = 0; i < fr->param_count; i++)
         fgen_push(f, fr->else_args[i]);
@@ -307,6 +312,7 @@ static void end_if_without_else(struct fgen *f)
     fgen_position(f, fr->else_);
     f->depth = fr->height;
     f->unreachable = false;
+    f->polled = fr->polled_start;
     for (uint32_t i = 0; i < fr->param_count; i++)
         fgen_push(f, fr->else_args[i]);
     gen_end_reached(f);
@@ -332,6 +338,7 @@ static void end_block(struct fgen *f)
     f->epoch++;
     f->depth = fr->height;
     f->unreachable = !fr->end_used;
+    strip_block_end(f, fr);
     fgen_position(f, fr->end);
     if (f->unreachable) {
         LLVMBuildUnreachable(f->g->b);

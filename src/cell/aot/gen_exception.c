@@ -103,7 +103,8 @@ static void clause(struct fgen *f, const struct instr *in)
     struct frame *fr = &f->frames[frame];
     f->depth = fr->height;
     f->epoch++;
-    fr->serial = ++f->frame_serial; /* what stands in the body was not passed: see strip_has_poll */
+    fr->serial = ++f->frame_serial; /* what stands in the body was not passed */
+    f->polled = fr->polled_start;
     f->unreachable = false;
     if (in->op == OP_CATCH_ALL) {
         fr->next_test = NULL;
@@ -145,6 +146,7 @@ static void end_delegate(struct fgen *f, uint32_t depth)
     f->epoch++;
     f->depth = fr->height;
     f->unreachable = !fr->end_used;
+    strip_block_end(f, fr);
     fgen_position(f, fr->end);
     if (f->unreachable) {
         LLVMBuildUnreachable(f->g->b);

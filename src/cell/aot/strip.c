@@ -63,9 +63,6 @@ void strip_loop_begin(struct fgen *f, struct frame *fr, const struct loop_facts 
     g->counts.strip_mined++;
 }
 
-/* Polls stand in the same list, under a number that no local has. */
-enum { POLL_LOCAL = MODULE_LOCALS_MAX + MODULE_PARAMS_MAX };
-
 static void note(struct fgen *f, uint32_t local, LLVMValueRef value)
 {
     if (f->set_count == f->set_cap) {
@@ -89,10 +86,36 @@ void strip_note_set(struct fgen *f, uint32_t local, LLVMValueRef value)
     note(f, local, value);
 }
 
+/* ---- which ways pass a poll ---- */
+
+/* What holds of a loop holds of those around it, since every way from their start leads through its start. So one
+ * number says it of all open loops; where ways meet it is the least. Nothing on the way can undo a poll but the start
+ * of the loop itself, which is not behind it; so a loop begins with what held in front of it, and so does whatever can
+ * be reached from anywhere in a block: a catch clause. */
+
 void strip_note_poll(struct fgen *f)
 {
-    note(f, POLL_LOCAL, NULL);
+    f->polled = f->frames[f->frame_count - 1].loop_depth;
 }
+
+void strip_note_branch(const struct fgen *f, struct frame *to)
+{
+    if (f->polled < to->polled_end)
+        to->polled_end = f->polled;
+}
+
+void strip_block_end(struct fgen *f, const struct frame *fr)
+{
+    uint32_t open = fr->loop_depth - (fr->kind == FRAME_LOOP);
+    f->polled = fr->polled_end < open ? fr->polled_end : open;
+}
+
+bool strip_has_poll(const struct fgen *f, const struct frame *fr)
+{
+    return f->polled >= fr->loop_depth;
+}
+
+/* ---- finding the counter ---- */
 
 static bool frame_open(const struct fgen *f, uint32_t serial)
 {
@@ -101,17 +124,6 @@ static bool frame_open(const struct fgen *f, uint32_t serial)
             return true;
     return false;
 }
-
-/* What stands in a block that is still open at the back edge was passed on the way there. */
-bool strip_has_poll(const struct fgen *f, const struct frame *fr)
-{
-    for (uint32_t i = f->set_count; i-- > fr->loop_sets;)
-        if (f->sets[i].local == POLL_LOCAL && frame_open(f, f->sets[i].frame_serial))
-            return true;
-    return false;
-}
-
-/* ---- finding the counter ---- */
 
 static bool local_of(const struct fgen *f, LLVMValueRef v, uint32_t *ret_local)
 {
