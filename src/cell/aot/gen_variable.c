@@ -72,8 +72,9 @@ static void select_value(struct fgen *f)
         fgen_push(f, v);
 }
 
-/* A load traps out of bounds even when its value is not used, which LLVM would take as leave to delete it. */
-static void drop(LLVMValueRef v)
+/* A load of guest memory traps out of bounds even when its value is not used, which LLVM would take as leave to
+ * delete it. */
+static void drop(const struct gen *g, LLVMValueRef v)
 {
     bool unused = !LLVMGetFirstUse(v);
     while (unused && !LLVMIsALoadInst(v)) {
@@ -84,7 +85,7 @@ static void drop(LLVMValueRef v)
         else
             return;
     }
-    if (unused && !LLVMIsAAllocaInst(LLVMGetOperand(v, 0)))
+    if (unused && LLVMGetMetadata(v, g->md_tbaa) == g->alias[ALIAS_MEMORY])
         LLVMSetVolatile(v, 1);
 }
 
@@ -111,7 +112,7 @@ bool gen_variable(struct fgen *f, const struct instr *in)
         return true;
     }
     case OP_DROP:
-        drop(fgen_pop_raw(f));
+        drop(g, fgen_pop_raw(f));
         return true;
     case OP_SELECT:
     case OP_SELECT_T:
