@@ -10,6 +10,7 @@
 #include "gen.h"
 #include "keep_loads.h"
 #include "passes.h"
+#include "quiet.h"
 
 extern const char aot_routines_x86_64[], aot_routines_x86_64_end[];
 extern const char aot_routines_aarch64[], aot_routines_aarch64_end[];
@@ -158,8 +159,14 @@ static status_t run_passes(struct backend *be, struct gen *g, struct error *err)
 {
     const struct pipeline *p =
         &pipelines[be->opt->image.opt_level > 3 ? 3 : be->opt->image.opt_level];
+    status_t st = ST_OK;
     keep_loads_pin(g);
-    status_t st = run_pipeline(be, g, p->first, err);
+    if (be->opt->image.nan != NAN_CANONICAL) {
+        st = run_pipeline(be, g, "function(mem2reg)", err);
+        quiet_arithmetic(g);
+    }
+    if (st == ST_OK)
+        st = run_pipeline(be, g, p->first, err);
     if (st == ST_OK)
         st = keep_loads_release(g, err);
     if (st == ST_OK)

@@ -1,5 +1,3 @@
-#include <math.h>
-
 #include "gen.h"
 
 /* Scalar arithmetic. Where one LLVM instruction or intrinsic does the work, a table row says which. */
@@ -112,51 +110,15 @@ static void push_bool(struct fgen *f, LLVMValueRef b)
     fgen_push(f, LLVMBuildZExt(f->g->b, b, f->g->t.i32, ""));
 }
 
-/* v with the quiet bit set when it is a NaN. LLVM folds x * 1.0 and the like to x, which would keep a
- * signalling NaN; WebAssembly's arithmetic answers a quiet one. */
-static LLVMValueRef quieted(struct fgen *f, LLVMValueRef v)
-{
-    struct gen *g = f->g;
-    bool f32 = LLVMTypeOf(v) == g->t.f32;
-    LLVMTypeRef it = f32 ? g->t.i32 : g->t.i64;
-    LLVMValueRef quiet = LLVMConstInt(it, f32 ? 0x400000u : 0x8000000000000u, 0);
-    LLVMValueRef bits = LLVMBuildOr(g->b, LLVMBuildBitCast(g->b, v, it, ""), quiet, "");
-    LLVMValueRef nan = LLVMBuildFCmp(g->b, LLVMRealUNO, v, v, "");
-    return LLVMBuildSelect(g->b, nan, LLVMBuildBitCast(g->b, bits, LLVMTypeOf(v), ""), v, "");
-}
-
-/* x*1, x/1, x-0, x+(-0) would be folded to x; with -1, and for -0-x, to -x. */
-static bool folds_to_operand(LLVMOpcode op, LLVMValueRef constant, bool right)
-{
-    LLVMBool loses;
-    if (!LLVMIsAConstantFP(constant))
-        return false;
-    double v = LLVMConstRealGetDouble(constant, &loses);
-    switch ((int)op) {
-    case LLVMFMul:
-        return v == 1.0 || v == -1.0;
-    case LLVMFDiv:
-        return right && (v == 1.0 || v == -1.0);
-    case LLVMFAdd:
-        return v == 0.0 && signbit(v);
-    default:
-        return v == 0.0 && (right ? !signbit(v) : signbit(v));
-    }
-}
-
 static void binary(struct fgen *f, const struct rule *r)
 {
     struct gen *g = f->g;
     LLVMValueRef b = fgen_pop_raw(f), a = fgen_pop_raw(f);
-    if (!is_float(g, a)) {
-        fgen_push(f, LLVMBuildBinOp(g->b, (LLVMOpcode)r->llvm, a, b, ""));
-        return;
-    }
-    if (folds_to_operand((LLVMOpcode)r->llvm, b, true) && !LLVMIsConstant(a))
-        a = quieted(f, a);
-    else if (folds_to_operand((LLVMOpcode)r->llvm, a, false) && !LLVMIsConstant(b))
-        b = quieted(f, b);
-    fgen_push_raw(f, LLVMBuildBinOp(g->b, (LLVMOpcode)r->llvm, a, b, ""));
+    LLVMValueRef v = LLVMBuildBinOp(g->b, (LLVMOpcode)r->llvm, a, b, "");
+    if (is_float(g, a))
+        fgen_push_raw(f, v);
+    else
+        fgen_push(f, v);
 }
 
 static void shift(struct fgen *f, const struct rule *r)
@@ -203,12 +165,7 @@ static void cast(struct fgen *f, const struct rule *r)
         fgen_push(f, LLVMBuildCast(g->b, (LLVMOpcode)r->llvm, fgen_pop(f), to, ""));
         return;
     }
-    LLVMValueRef v = fgen_pop_raw(f);
-    /* demote(promote x) is folded to x by LLVM */
-    bool folds = r->llvm == LLVMFPTrunc && LLVMIsAInstruction(v) &&
-                 LLVMGetInstructionOpcode(v) == LLVMFPExt;
-    LLVMValueRef to_v = LLVMBuildCast(g->b, (LLVMOpcode)r->llvm, v, to, "");
-    fgen_push_raw(f, folds ? quieted(f, to_v) : to_v);
+    fgen_push_raw(f, LLVMBuildCast(g->b, (LLVMOpcode)r->llvm, fgen_pop_raw(f), to, ""));
 }
 
 static void trunc_sat(struct fgen *f, const struct rule *r)
