@@ -55,7 +55,7 @@ class Widener
     ScalarEvolution &scev;
     SCEVExpander expander;
     std::map<std::pair<Value *, const SCEV *>, std::vector<Anchor>> anchors;
-    std::map<std::pair<Loop *, uint64_t>, Value *> counters;
+    std::map<std::pair<Loop *, uint64_t>, Value *> counters, scaledCounters;
     Type *i8, *i32, *i64;
     bool changed = false;
 
@@ -194,9 +194,16 @@ Access Widener::lowest(const Access &a)
     return low;
 }
 
-// {0, +, step} in 64 bits, one per loop and step.
+// {0, +, step} in 64 bits, one per loop and step. Steps that an address mode can scale share one.
 Value *Widener::counter(Loop *loop, uint64_t step)
 {
+    if (step == 2 || step == 4 || step == 8) {
+        IRBuilder<> b(&*loop->getHeader()->getFirstInsertionPt());
+        Value *&scaled = scaledCounters[{loop, step}];
+        if (!scaled)
+            scaled = b.CreateShl(counter(loop, 1), Log2_64(step), "", true, true);
+        return scaled;
+    }
     Value *&known = counters[{loop, step}];
     if (known)
         return known;
