@@ -161,7 +161,7 @@ static status_t run_passes(struct backend *be, struct gen *g, struct error *err)
         &pipelines[be->opt->image.opt_level > 3 ? 3 : be->opt->image.opt_level];
     status_t st = ST_OK;
     keep_loads_pin(g);
-    if (be->opt->image.nan != NAN_CANONICAL) {
+    if (be->opt->image.nan != NAN_CANONICAL && quiet_is_needed(g)) {
         st = run_pipeline(be, g, "function(mem2reg)", err);
         quiet_arithmetic(g);
     }

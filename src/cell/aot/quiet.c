@@ -4,15 +4,10 @@
 
 /* An operation can be folded to its operand x when the other one, c, is a certain constant: now, or once LLVM has
  * taken a phi or a select apart. Where x may be signalling, such constants are hidden from LLVM behind an empty
- * assembly statement in the entry block, which costs no more than a constant in a register. Where the constant would come
- * of a computation, as of an integer in an unrolled loop, x is made quiet by an addition of such a -0.0. */
+ * assembly statement in the entry block, which costs no more than a constant in a register. Where the constant
+ * would come of a computation, as of an integer in an unrolled loop, x is made quiet by adding such a -0.0. */
 
 enum { VISITED_MAX = 64, HIDDEN_MAX = 16 };
-
-struct place {
-    LLVMValueRef user;
-    unsigned operand;
-};
 
 /* Values that one look at an expression has come to. */
 struct walk {
@@ -61,7 +56,8 @@ static bool is_intrinsic(LLVMValueRef v, const char *name)
 
 static bool is_sign_op(LLVMValueRef v)
 {
-    return LLVMIsAUnaryOperator(v) || is_intrinsic(v, "llvm.fabs") || is_intrinsic(v, "llvm.copysign");
+    return LLVMIsAUnaryOperator(v) || is_intrinsic(v, "llvm.fabs") ||
+           is_intrinsic(v, "llvm.copysign");
 }
 
 /* The operands [*ret_first, *ret_end) whose bits v passes on; false: it makes its own. */
@@ -165,9 +161,9 @@ static unsigned float_bits(const struct gen *g, LLVMTypeRef t)
 
 /* What an operand c must be for the operation to be folded to the other one. */
 struct hazard {
-    bool one;                     /* 1.0 or -1.0 */
+    bool one; /* 1.0 or -1.0 */
     bool zero, negative_zero;
-    unsigned bits;                /* of a lane */
+    unsigned bits; /* of a lane */
 };
 
 static bool lane_is_hazard(const struct hazard *h, uint64_t lane)
@@ -373,6 +369,16 @@ static void instruction(struct quieter *q, LLVMValueRef i)
     default:
         break;
     }
+}
+
+bool quiet_is_needed(const struct gen *g)
+{
+    for (LLVMValueRef fn = LLVMGetFirstFunction(g->mod); fn; fn = LLVMGetNextFunction(fn))
+        for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
+            for (LLVMValueRef i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i))
+                if (float_bits(g, LLVMTypeOf(i)) && is_float_arithmetic(i))
+                    return true;
+    return false;
 }
 
 void quiet_arithmetic(struct gen *g)

@@ -19,7 +19,7 @@
 #define TEE(i) 0x22, i
 #define LANE32(top, next) 0, 0, next, top
 #define LANE64(top, next) 0, 0, 0, 0, 0, 0, next, top
-#define V32(top, next)                                                                   \
+#define V32(top, next) \
     0xfd, 0x0c, LANE32(top, next), LANE32(top, next), LANE32(top, next), LANE32(top, next)
 #define V64(top, next) 0xfd, 0x0c, LANE64(top, next), LANE64(top, next)
 #define I32(v) 0x41, v
@@ -40,9 +40,12 @@ struct nan_case {
     uint8_t len;
     uint8_t body[94];
 };
-#define CASE(bits, name, ...)                                              \
-    {                                                                      \
-        name, bits / 8, sizeof((uint8_t[]){__VA_ARGS__}), { __VA_ARGS__ } \
+#define CASE(bits, name, ...)                             \
+    {                                                     \
+        name, bits / 8, sizeof((uint8_t[]){__VA_ARGS__}), \
+        {                                                 \
+            __VA_ARGS__                                   \
+        }                                                 \
     }
 
 static const struct nan_case cases[] = {
@@ -69,8 +72,8 @@ static const struct nan_case cases[] = {
          MUL64, OUT64),
     CASE(64, "x * (1 or 2)", X64, ONE64, C64(0x40, 0), GET(1), 0x45, 0x1b, MUL64, OUT64),
     CASE(64, "x * (0.5 + 0.5)", C64(0x3f, 0xe0), SET(2), X64, GET(2), GET(2), ADD64, MUL64, OUT64),
-    CASE(64, "x * bits of 1", 0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0xf8, 0x3f, 0xbf,
-         X64, MUL64, OUT64),
+    CASE(64, "x * bits of 1", 0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0xf8, 0x3f, 0xbf, X64,
+         MUL64, OUT64),
     CASE(64, "x * an integer", I32(1), SET(5), X64, GET(5), 0xb7, MUL64, OUT64),
     CASE(64, "product in a loop of one round", ONE64, SET(2), LOOP, GET(2), X64, MUL64, SET(2),
          GET(5), I32(1), 0x6a, TEE(5), I32(1), 0x49, BR_IF, END, GET(2), OUT64),
@@ -138,8 +141,8 @@ static void sections_of_cases(struct buf *funcs, struct buf *exports, struct buf
 
 static void make_module(struct buf *wasm)
 {
-    static const uint8_t head[] = {0, 'a', 's', 'm', 1, 0, 0, 0, 1, 7, 1, 0x60, 2, 0x7b, 0x7f, 1,
-                                   0x7b};
+    static const uint8_t head[] = {0, 'a', 's',  'm', 1,    0,    0, 0,   1,
+                                   7, 1,   0x60, 2,   0x7b, 0x7f, 1, 0x7b};
     struct buf funcs = {0}, exports = {0}, codes = {0};
     sections_of_cases(&funcs, &exports, &codes);
     buf_bytes(wasm, head, sizeof head);
@@ -160,8 +163,7 @@ static uint64_t lane(const union cell_value *v, uint32_t bytes, uint32_t i)
 
 static bool is_nan(uint64_t bits, uint32_t bytes)
 {
-    return bytes == 4 ? (bits & 0x7fffffff) > 0x7f800000
-                      : (bits & INT64_MAX) > 0x7ff0000000000000;
+    return bytes == 4 ? (bits & 0x7fffffff) > 0x7f800000 : (bits & INT64_MAX) > 0x7ff0000000000000;
 }
 
 static bool is_quiet(uint64_t bits, uint32_t bytes)
