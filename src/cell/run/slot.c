@@ -97,16 +97,20 @@ static status_t slot_clear(struct run_slot *s)
 
 status_t run_slot_commit(uint8_t *base, uint64_t from, uint64_t to)
 {
-    uint64_t small_to = to < SLOT_HUGE_FROM ? to : SLOT_HUGE_FROM;
+    uint64_t huge_from = to - from >= SLOT_HUGE_GROWTH ? from : SLOT_HUGE_FROM;
+    uint64_t small_to = to < huge_from ? to : huge_from;
     if (from < small_to && mprotect(base + from, small_to - from, PROT_READ | PROT_WRITE) != 0)
         return ST_NOMEM;
-    if (from < SLOT_HUGE_FROM)
-        from = SLOT_HUGE_FROM;
+    if (from < huge_from)
+        from = huge_from;
     if (from >= to)
         return ST_OK;
     void *p = mmap(base + from, to - from, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    return p == MAP_FAILED ? ST_NOMEM : ST_OK;
+    if (p == MAP_FAILED)
+        return ST_NOMEM;
+    (void)!madvise(p, to - from, MADV_HUGEPAGE); /* refused where the kernel has none */
+    return ST_OK;
 }
 
 static status_t slot_lay(struct run_slot *s, const struct program *prog)
