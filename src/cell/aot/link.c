@@ -121,7 +121,7 @@ static status_t place_all(struct linker *l)
     for (uint32_t i = 0; i < l->object_count; i++) {
         for (uint32_t k = 0; k < l->objects[i].section_count; k++) {
             const struct link_section *s = &l->objects[i].sections[k];
-            if (in_blob(s))
+            if (in_blob(s) && s->len > 0)
                 memcpy(code->data + s->blob_off, s->bytes, (size_t)s->len);
         }
     }
@@ -253,7 +253,7 @@ static status_t relocate_blob(struct linker *l)
         const struct link_elf *elf = &l->objects[i];
         for (uint32_t k = 0; k < elf->section_count; k++) {
             const struct link_section *s = &elf->sections[k];
-            if (!in_blob(s))
+            if (!in_blob(s) || s->len == 0)
                 continue;
             status_t st = relocate(l, elf, s, l->out->code.data + s->blob_off, s->blob_off);
             if (st != ST_OK)
