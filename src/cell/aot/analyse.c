@@ -51,11 +51,6 @@ static void graph_edge(struct walk *w, uint32_t to)
     w->g.edges[w->g.edge_count++] = to;
 }
 
-static bool opens_block(uint32_t op)
-{
-    return op == OP_BLOCK || op == OP_LOOP || op == OP_IF || op == OP_TRY || op == OP_TRY_TABLE;
-}
-
 /* Instructions whose code calls the host and may come back unwinding. */
 static bool is_host_work(uint32_t op)
 {
@@ -239,7 +234,7 @@ static bool scan_func(struct walk *w, uint32_t index)
         if (in.op == OP_LOOP)
             note_in_loops(w, f, depth, false, true);
         note_instr(w, f, depth, &in, &cause);
-        if (opens_block(in.op)) {
+        if (instr_opens_block(in.op)) {
             if (!label_push(w, depth, in.op == OP_LOOP, loop))
                 return false;
             if (in.op == OP_LOOP)

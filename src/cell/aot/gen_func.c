@@ -58,15 +58,10 @@ static void dispatch_instr(struct fgen *f, const struct instr *in)
            gen_simd(f, in));
 }
 
-static bool opens_block(uint32_t op)
-{
-    return op == OP_BLOCK || op == OP_LOOP || op == OP_IF || op == OP_TRY || op == OP_TRY_TABLE;
-}
-
 /* In unreachable code only the block structure counts. True when the instruction is to be generated. */
 static bool step_dead(struct fgen *f, const struct instr *in)
 {
-    if (opens_block(in->op)) {
+    if (instr_opens_block(in->op)) {
         f->dead_nesting++;
         if (in->op == OP_LOOP)
             f->loop_number++;

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/parse.h"
-#include "cell/module/instr.h"
 
 /* Initial memory beyond this, or more scattered, stays in data segments that are applied at start: each run is
  * a mapping of every cell. */
@@ -65,21 +64,6 @@ struct pages {
     struct arena arena;
 };
 
-/* The offset when it is a plain i32.const. */
-static bool constant_offset(const struct module *m, const struct const_expr *e, uint32_t *ret_off)
-{
-    struct cursor c;
-    struct instr in;
-    cursor_init(&c, e->bytes, e->len, e->off);
-    if (!instr_read(&c, m->features, &in) || in.op != OP_I32_CONST)
-        return false;
-    uint32_t off = (uint32_t)in.value;
-    if (!instr_read(&c, m->features, &in) || in.op != OP_END)
-        return false;
-    *ret_off = off;
-    return true;
-}
-
 static bool page_write(struct pages *p, const struct module *m, uint32_t mem, uint64_t at,
                        const uint8_t *src, size_t len)
 {
@@ -116,7 +100,7 @@ static bool collect_pages(const struct module *m, struct pages *p)
         if (d->mode != SEGMENT_ACTIVE)
             continue;
         const struct module_mem *mem = &m->mems[d->mem];
-        if (mem->imported || mem->limits.shared || !constant_offset(m, &d->offset, &off) ||
+        if (mem->imported || mem->limits.shared || !module_const_i32(m, &d->offset, &off) ||
             (uint64_t)off + d->len > mem->limits.min * WASM_PAGE_BYTES)
             return false;
         if (d->len && !page_write(p, m, d->mem, off, d->bytes, d->len))

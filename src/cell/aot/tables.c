@@ -48,17 +48,6 @@ bool tables_same_types(const struct module *m, struct sig_facts *sigs)
 
 /* ---- content ---- */
 
-static bool constant_offset(const struct module *m, const struct const_expr *e, uint32_t *ret_off)
-{
-    struct cursor c;
-    struct instr in;
-    cursor_init(&c, e->bytes, e->len, e->off);
-    if (!instr_read(&c, m->features, &in) || in.op != OP_I32_CONST)
-        return false;
-    *ret_off = (uint32_t)in.value;
-    return instr_read(&c, m->features, &in) && in.op == OP_END;
-}
-
 static bool constant_ref(const struct module *m, const struct const_expr *e, uint32_t *ret_func)
 {
     struct cursor c;
@@ -66,15 +55,19 @@ static bool constant_ref(const struct module *m, const struct const_expr *e, uin
     cursor_init(&c, e->bytes, e->len, e->off);
     if (!instr_read(&c, m->features, &in) || (in.op != OP_REF_FUNC && in.op != OP_REF_NULL))
         return false;
-    *ret_func = in.op == OP_REF_FUNC ? in.index : TABLES_NULL;
-    return instr_read(&c, m->features, &in) && in.op == OP_END;
+    uint32_t func = in.op == OP_REF_FUNC ? in.index : TABLES_NULL;
+    if (!instr_read(&c, m->features, &in) || in.op != OP_END)
+        return false;
+    *ret_func = func;
+    return true;
 }
 
 /* A segment that does not fit traps before anything runs; that is the runner's business. */
 static bool apply_segment(const struct module *m, const struct module_elem *e, uint32_t *funcs)
 {
     uint32_t off;
-    if (!constant_offset(m, &e->offset, &off) || (uint64_t)off + e->count > m->tables[0].limits.min)
+    if (!module_const_i32(m, &e->offset, &off) ||
+        (uint64_t)off + e->count > m->tables[0].limits.min)
         return false;
     for (uint32_t i = 0; i < e->count; i++) {
         if (e->funcs)

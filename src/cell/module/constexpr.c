@@ -126,3 +126,15 @@ status_t constexpr_validate(struct module *m, struct cursor *c, valtype_t expect
     *ret = (struct const_expr){.bytes = first, .len = (uint32_t)(c->pos - first), .off = off};
     return ST_OK;
 }
+
+bool module_const_i32(const struct module *m, const struct const_expr *e, uint32_t *ret_value)
+{
+    struct cursor c;
+    struct instr value, end;
+    cursor_init(&c, e->bytes, e->len, e->off);
+    if (!instr_read(&c, m->features, &value) || value.op != OP_I32_CONST ||
+        !instr_read(&c, m->features, &end) || end.op != OP_END)
+        return false;
+    *ret_value = (uint32_t)value.value;
+    return true;
+}

@@ -311,6 +311,11 @@ static void read_immediates(struct cursor *c, feature_set_t features, enum instr
     }
 }
 
+bool instr_opens_block(uint32_t op)
+{
+    return op == OP_BLOCK || op == OP_LOOP || op == OP_IF || op == OP_TRY || op == OP_TRY_TABLE;
+}
+
 bool instr_read(struct cursor *c, feature_set_t features, struct instr *ret_instr)
 {
     const uint8_t *at = c->pos;

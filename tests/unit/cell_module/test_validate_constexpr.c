@@ -103,6 +103,21 @@ static void the_depth_has_a_limit(void)
     CHECK_EQ(validate(FEATURE_EXTENDED_CONST, VT_I32, bytes, sizeof(bytes)), ST_LIMIT);
 }
 
+static void a_plain_i32_constant_is_told_from_other_expressions(void)
+{
+    uint32_t value = 77;
+    CHECK_EQ(VALIDATE(0, VT_I32, 0x41, 0x7f, 0x0b), ST_OK);
+    CHECK(module_const_i32(&module, &expr, &value));
+    CHECK_EQ(value, UINT32_MAX);
+    CHECK_EQ(VALIDATE(0, VT_I32, 0x23, 0, 0x0b), ST_OK);
+    CHECK(!module_const_i32(&module, &expr, &value));
+    CHECK_EQ(VALIDATE(0, VT_I64, 0x42, 5, 0x0b), ST_OK);
+    CHECK(!module_const_i32(&module, &expr, &value));
+    CHECK_EQ(VALIDATE(FEATURE_EXTENDED_CONST, VT_I32, 0x41, 1, 0x41, 2, 0x6a, 0x0b), ST_OK);
+    CHECK(!module_const_i32(&module, &expr, &value));
+    CHECK_EQ(value, UINT32_MAX);
+}
+
 int main(void)
 {
     RUN(a_constant_of_the_type_is_taken_with_its_end);
@@ -112,5 +127,6 @@ int main(void)
     RUN(other_instructions_are_not_constant);
     RUN(arithmetic_needs_extended_constants);
     RUN(the_depth_has_a_limit);
+    RUN(a_plain_i32_constant_is_told_from_other_expressions);
     return CHECK_DONE();
 }

@@ -94,6 +94,9 @@ struct instr_info {
 /* Properties of op, or NULL for an unknown opcode. */
 const struct instr_info *instr_info_find(uint32_t op);
 
+/* Does an `end` (or `delegate`) of its own follow the instruction? */
+bool instr_opens_block(uint32_t op);
+
 /* Read one instruction with its immediates. On a failure *c is failed with the reason ("illegal
  * opcode", ...), and the caller turns that into an error. Opcodes whose feature is off are illegal.
  * Indexes are not checked here. */

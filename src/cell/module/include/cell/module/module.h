@@ -155,6 +155,9 @@ CHECKED status_t module_validate(struct module *m, struct error *err);
 
 void module_free(struct module *m);
 
+/* The value of a constant expression of a valid module when that is a plain i32.const. False: it is another one, for
+ * instance the value of a global. */
+bool module_const_i32(const struct module *m, const struct const_expr *e, uint32_t *ret_value);
 static inline const struct functype *module_func_type(const struct module *m, uint32_t func)
 {
     return &m->types[m->funcs[func].type];
