@@ -2,40 +2,17 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "exitcode/exit_code.h"
 #include "options.h"
 #include "progress.h"
 #include "sys/files.h"
 
 /* cloudskin-aot: module in, image out. */
 
+/* A module beyond a limit is refused whatever the machine has. */
 static int exit_code(status_t st)
 {
-    switch (st) {
-    case ST_FORMAT:
-    case ST_INVALID:
-    case ST_UNSUPPORTED:
-    case ST_LIMIT:
-    case ST_LINK:
-    case ST_CORRUPT:
-        return EXIT_REFUSED;
-    case ST_NOTFOUND:
-        return EXIT_NOT_FOUND;
-    case ST_OK:
-        return 0;
-    case ST_INVAL:
-    case ST_NOMEM:
-    case ST_IO:
-    case ST_EXIST:
-    case ST_PERM:
-    case ST_TRAP:
-    case ST_EXIT:
-    case ST_EXCEPTION:
-    case ST_STOPPED:
-    case ST_AGAIN:
-    case ST_COUNT:
-        break;
-    }
-    return 1;
+    return st == ST_LIMIT ? EXIT_REFUSED : exit_code_of(st);
 }
 
 static int refuse(const struct options *o, const struct error *err)
@@ -51,7 +28,7 @@ static int refuse(const struct options *o, const struct error *err)
 static int fail(const struct error *err)
 {
     fprintf(stderr, "cloudskin-aot: %s\n", err->text);
-    return exit_code(err->code) == EXIT_NOT_FOUND ? EXIT_NOT_FOUND : 1;
+    return exit_code(err->code);
 }
 
 /* Image bytes are 8-byte aligned: they are the start of an allocation. */
@@ -83,7 +60,7 @@ static int describe(const struct options *o, const struct buf *image, double sec
     bool ok = !out.failed && fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
     buf_done(&out);
     image_free(img);
-    return ok ? 0 : 1;
+    return ok ? 0 : EXIT_SYSTEM;
 }
 
 static int compile(struct options *o, const struct buf *wasm, struct buf *image)
@@ -99,7 +76,7 @@ static int compile(struct options *o, const struct buf *wasm, struct buf *image)
         return refuse(o, &err);
     if (file_write_atomic(o->output, image->data, image->len, 0666, FILE_NO_SYNC, &err) != ST_OK) {
         fail(&err);
-        return 1;
+        return EXIT_SYSTEM;
     }
     return o->json ? describe(o, image, seconds) : 0;
 }

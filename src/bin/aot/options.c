@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "exitcode/exit_code.h"
 
 static const char help_text[] =
     "Usage: cloudskin-aot [OPTION]... MODULE.wasm\n"
@@ -28,8 +29,8 @@ static const char help_text[] =
     "      --version       print the compiler's version, which is part of every image\n"
     "  -h, --help          this text\n"
     "\n"
-    "Exit codes: 0 done, 64 wrong usage, 65 the module is refused, 127 no such file, 1 anything "
-    "else.\n"
+    "Exit codes: 0 done, 64 wrong usage, 65 the module is refused, 71 the system refused (memory,\n"
+    "files), 127 no such file.\n"
     "\n"
     "Examples:\n"
     "  cloudskin-aot app.wasm                     makes app.cell for this machine\n"

@@ -5,8 +5,6 @@
 
 #include "cell/aot/aot.h"
 
-enum { EXIT_USAGE = 64, EXIT_REFUSED = 65, EXIT_NOT_FOUND = 127 };
-
 enum progress_mode { PROGRESS_TERMINAL, PROGRESS_ALWAYS };
 
 struct options {

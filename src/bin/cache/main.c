@@ -5,12 +5,11 @@
 #include <unistd.h>
 
 #include "base/parse.h"
+#include "exitcode/exit_code.h"
 #include "imagecache/compile.h"
 #include "sys/files.h"
 
 /* `cloudskin cache`: look at and tidy the cache of compiled images. */
-
-enum exit_code { EXIT_USAGE = 64, EXIT_REFUSED = 65, EXIT_SYSTEM = 71, EXIT_MISSING = 127 };
 
 #define MODULE_FILE_BYTES_MAX ((uint64_t)4 << 30)
 
@@ -191,7 +190,7 @@ static int add(const struct image_cache *c, const char *module_path, const struc
     if (code == ST_INVALID) {
         return EXIT_REFUSED; /* the compiler has said why */
     }
-    return fail(&err, code == ST_NOTFOUND ? EXIT_MISSING : EXIT_SYSTEM);
+    return fail(&err, exit_code_of(code));
 }
 
 static int add_all(const struct image_cache *c, int count, char **paths, const struct options *o)

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "exitcode/exit_code.h"
+
 static const char overview[] =
     "CloudSkin runs programs compiled to WebAssembly as sandboxed cells at native speed.\n"
     "\n"
@@ -78,5 +80,5 @@ static const char run_usage[] =
 int help_print(const char *verb, FILE *out)
 {
     fputs(verb != NULL && strcmp(verb, "run") == 0 ? run_usage : overview, out);
-    return fflush(out) == 0 ? 0 : 71;
+    return fflush(out) == 0 ? 0 : EXIT_SYSTEM;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "exit_code.h"
+#include "exitcode/exit_code.h"
 #include "help.h"
 #include "run.h"
 #include "sys/process.h"

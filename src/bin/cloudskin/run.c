@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "cell/wasi/wasi.h"
-#include "exit_code.h"
+#include "exitcode/exit_code.h"
 #include "help.h"
 #include "invoke.h"
 #include "listen.h"
@@ -67,23 +67,6 @@ static void remove_signals(void)
 }
 
 /* ---- messages ---- */
-
-static int exit_code_of(status_t code)
-{
-    switch ((unsigned)code) {
-    case ST_NOTFOUND:
-        return EXIT_MISSING;
-    case ST_INVAL:
-    case ST_FORMAT:
-    case ST_INVALID:
-    case ST_UNSUPPORTED:
-    case ST_CORRUPT:
-    case ST_LINK:
-        return EXIT_REFUSED;
-    default:
-        return EXIT_SYSTEM;
-    }
-}
 
 static int fail(const char *program, const struct error *err, int exit_code)
 {
@@ -300,7 +283,8 @@ static int run_program(struct run *r)
     code = open_listeners(r, &err);
     code = code != ST_OK ? code : make_wasi(r, &err);
     if (code != ST_OK) {
-        return fail(NULL, &err, code == ST_INVAL ? EXIT_USAGE : exit_code_of(code));
+        return fail(NULL, &err,
+                    code == ST_INVAL || code == ST_LIMIT ? EXIT_USAGE : exit_code_of(code));
     }
     code = make_cell(r, &err);
     if (code == ST_TRAP || code == ST_STOPPED) {

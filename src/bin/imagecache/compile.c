@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include "base/parse.h"
+#include "exitcode/exit_code.h"
 #include "sys/clock.h"
 #include "sys/files.h"
 #include "sys/process.h"
 
 enum {
-    EXIT_REFUSED = 65,
     REPORT_FD = 3,
     STAMP_MAX_BYTES = 4096,
     PROGRESS_AFTER_MS = 1000,

@@ -1,6 +1,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "exitcode/exit_code.h"
 #include "subject.h"
 
 /* cloudskin inspect: what is in an image or a module. */
@@ -18,8 +19,8 @@ static const char help_text[] =
     "      --json   the same as JSON on standard output\n"
     "  -h, --help   this text\n"
     "\n"
-    "Exit codes: 0 done, 64 wrong usage, 65 the file is refused, 127 no such file, 1 anything "
-    "else.\n"
+    "Exit codes: 0 done, 64 wrong usage, 65 the file is refused, 71 the system refused (memory,\n"
+    "files), 127 no such file.\n"
     "\n"
     "Examples:\n"
     "  cloudskin inspect app.wasm\n"
@@ -44,7 +45,7 @@ static int refuse(const char *path, const struct error *err)
                    err->code == ST_UNSUPPORTED;
     if (!content) {
         fprintf(stderr, "cloudskin inspect: %s\n", err->text);
-        return err->code == ST_NOTFOUND ? EXIT_NOT_FOUND : err->code == ST_LIMIT ? EXIT_REFUSED : 1;
+        return err->code == ST_LIMIT ? EXIT_REFUSED : exit_code_of(err->code);
     }
     fprintf(stderr, "%s: ", path);
     if (err->offset != ERROR_NO_OFFSET)
@@ -64,7 +65,7 @@ static int inspect(const char *path, bool json)
     } else {
         (json ? subject_put_json : subject_put_text)(&s, &out);
         if (out.failed || fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0)
-            code = 1;
+            code = EXIT_SYSTEM;
     }
     buf_done(&out);
     subject_close(&s);

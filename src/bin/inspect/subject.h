@@ -4,8 +4,6 @@
 #include "base/buf.h"
 #include "cell/module/image.h"
 
-enum { EXIT_USAGE = 64, EXIT_REFUSED = 65, EXIT_NOT_FOUND = 127 };
-
 /* One section of the file. */
 struct section {
     struct name name;

@@ -1,11 +1,13 @@
-#ifndef CLOUDSKIN_EXIT_CODE_H
-#define CLOUDSKIN_EXIT_CODE_H
+#ifndef EXITCODE_EXIT_CODE_H
+#define EXITCODE_EXIT_CODE_H
 
-/* Exit codes of cloudskin itself; every other one is the guest program's. */
+#include "base/status.h"
+
+/* Exit codes of all programs and verbs; every other one of `cloudskin run` is the guest program's. */
 enum exit_code {
     EXIT_USAGE = 64,
     EXIT_REFUSED = 65,  /* module or image refused */
-    EXIT_SYSTEM = 71,   /* the operating system refused: memory, files, processes */
+    EXIT_SYSTEM = 71,   /* refused by the operating system or a limit: memory, files, processes */
     EXIT_MISSING = 127, /* no such file, function, verb or compiler */
     EXIT_INTERRUPT = 130,
     EXIT_TRAP = 134,
@@ -13,5 +15,9 @@ enum exit_code {
     EXIT_CPU = 152,
     EXIT_OUTPUT = 153, /* --output-bytes */
 };
+
+/* What a failure to read, compile, load or start a file means to the caller's shell: EXIT_REFUSED, EXIT_MISSING or
+ * EXIT_SYSTEM; 0 for ST_OK. */
+int exit_code_of(status_t code);
 
 #endif

@@ -1,0 +1,31 @@
+#include "exitcode/exit_code.h"
+
+int exit_code_of(status_t code)
+{
+    switch (code) {
+    case ST_OK:
+        return 0;
+    case ST_NOTFOUND:
+        return EXIT_MISSING;
+    case ST_INVAL:
+    case ST_FORMAT:
+    case ST_INVALID:
+    case ST_UNSUPPORTED:
+    case ST_CORRUPT:
+    case ST_LINK:
+        return EXIT_REFUSED;
+    case ST_NOMEM:
+    case ST_LIMIT: /* what there is does not suffice for it */
+    case ST_IO:
+    case ST_EXIST:
+    case ST_PERM:
+    case ST_TRAP:
+    case ST_EXIT:
+    case ST_EXCEPTION:
+    case ST_STOPPED:
+    case ST_AGAIN:
+    case ST_COUNT:
+        break;
+    }
+    return EXIT_SYSTEM;
+}
