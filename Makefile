@@ -58,6 +58,6 @@ help:
 	@echo "make bench      measure, print tables, write JSON"
 	@echo "make asan|tsan  build and test with that sanitizer"
 	@echo "make fuzz       run each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS)"
-	@echo "make soak       repeat the tests for SOAK_MINUTES=$(SOAK_MINUTES)"
+	@echo "make soak       differential fuzzers and repeated tests for SOAK_MINUTES=$(SOAK_MINUTES)"
 	@echo "make lint       format, banned calls, layers, sizes, what programs link"
 	@echo "make install    copy programs, manual pages and guest sysroot to PREFIX=$(PREFIX)"
