@@ -166,22 +166,27 @@ static bool finish(struct options *o, const char *output, char **rest)
 
 bool options_parse(int argc, char **argv, struct options *ret_options, int *ret_exit)
 {
-    struct options *o = ret_options;
+    struct options o = {.progress_fd = -1};
     const char *output = NULL;
     int id = 0;
-    *o = (struct options){.progress_fd = -1};
-    o->aot.features = FEATURE_ALL;
-    o->aot.image.level = image_level_host();
-    o->aot.image.opt_level = 3;
-    *ret_exit = EXIT_USAGE;
+    o.aot.features = FEATURE_ALL;
+    o.aot.image.level = image_level_host();
+    o.aot.image.opt_level = 3;
     while ((id = getopt_long(argc, argv, "o:O:h", long_options, NULL)) != -1) {
         if (id == 'h' || id == OPTION_VERSION) {
             printf("%s%s", id == 'h' ? help_text : aot_version(), id == 'h' ? "" : "\n");
-            *ret_exit = 0;
+            *ret_exit = fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
             return false;
         }
-        if (!parse_option(id, o, &output))
+        if (!parse_option(id, &o, &output)) {
+            *ret_exit = EXIT_USAGE;
             return false;
+        }
     }
-    return finish(o, output, argv + optind);
+    if (!finish(&o, output, argv + optind)) {
+        *ret_exit = EXIT_USAGE;
+        return false;
+    }
+    *ret_options = o;
+    return true;
 }

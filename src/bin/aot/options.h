@@ -16,7 +16,8 @@ struct options {
     int progress_fd; /* -1: none */
 };
 
-/* Read the command line. false: the program ends with *ret_exit; what there is to say was said. */
+/* Read the command line. False: the program ends with *ret_exit, which is written only then; what there is to say
+ * was said. */
 bool options_parse(int argc, char **argv, struct options *ret_options, int *ret_exit);
 
 #endif

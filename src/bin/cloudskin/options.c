@@ -256,13 +256,9 @@ static bool reserve_lists(struct run_options *o, size_t most, char *const *envir
     return o->grants != NULL && o->env != NULL && o->listen != NULL;
 }
 
-status_t run_options_parse(int argc, char **argv, char *const *environment,
-                           struct run_options *ret_options, struct error *err)
+static status_t read_options(struct run_options *o, int argc, char **argv, char *const *environment,
+                             struct error *err)
 {
-    struct run_options *o = ret_options;
-    *o = (struct run_options){.open_files = OPEN_FILES_DEFAULT,
-                              .image = {.opt_level = OPT_LEVEL_AUTO}};
-    cell_limits_default(&o->limits);
     if (!reserve_lists(o, (size_t)argc, environment)) {
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }
@@ -294,6 +290,21 @@ status_t run_options_parse(int argc, char **argv, char *const *environment,
     o->args = (const char *const *)&argv[optind];
     o->arg_count = (uint32_t)(argc - optind);
     return ST_OK;
+}
+
+status_t run_options_parse(int argc, char **argv, char *const *environment,
+                           struct run_options *ret_options, struct error *err)
+{
+    struct run_options o = {.open_files = OPEN_FILES_DEFAULT,
+                            .image = {.opt_level = OPT_LEVEL_AUTO}};
+    cell_limits_default(&o.limits);
+    status_t code = read_options(&o, argc, argv, environment, err);
+    if (code == ST_OK) {
+        *ret_options = o;
+    } else {
+        run_options_done(&o);
+    }
+    return code;
 }
 
 void run_options_done(struct run_options *o)

@@ -29,7 +29,7 @@ struct run_options {
 };
 
 /* Read argv[1..]. environ: where OMP_* and the values of `--env K` come from.
- * ST_INVAL with a text that says what is wrong. ret_options: done with run_options_done in any case. */
+ * ST_INVAL with a text that says what is wrong; ST_NOMEM. */
 CHECKED status_t run_options_parse(int argc, char **argv, char *const *environment,
                                    struct run_options *ret_options, struct error *err);
 void run_options_done(struct run_options *o);

@@ -56,7 +56,7 @@ static int refuse(const char *path, const struct error *err)
 
 static int inspect(const char *path, bool json)
 {
-    struct subject s;
+    struct subject s = {0};
     struct buf out = {0};
     struct error err = {.offset = ERROR_NO_OFFSET};
     int code = 0;

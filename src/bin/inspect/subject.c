@@ -79,19 +79,27 @@ static status_t open_module(struct subject *s, struct error *err)
     return list_wasm_sections(s, err);
 }
 
-status_t subject_open(const char *path, struct subject *ret_subject, struct error *err)
+static status_t open_bytes(struct subject *s, struct error *err)
 {
-    struct subject *s = ret_subject;
-    *s = (struct subject){.path = path};
-    status_t st = file_read(path, SUBJECT_BYTES_MAX, &s->bytes, err);
-    if (st != ST_OK)
-        return st;
     static const uint8_t wasm_magic[4] = {0, 'a', 's', 'm'};
     if (s->bytes.len >= 4 && memcmp(s->bytes.data, wasm_magic, 4) == 0)
         return open_module(s, err);
-    st = open_image(s, err);
+    status_t st = open_image(s, err);
     if (st == ST_FORMAT)
         return error_set(err, ST_FORMAT, 0, "neither a WebAssembly module nor a cell image");
+    return st;
+}
+
+status_t subject_open(const char *path, struct subject *ret_subject, struct error *err)
+{
+    struct subject s = {.path = path};
+    status_t st = file_read(path, SUBJECT_BYTES_MAX, &s.bytes, err);
+    if (st == ST_OK)
+        st = open_bytes(&s, err);
+    if (st == ST_OK)
+        *ret_subject = s;
+    else
+        subject_close(&s);
     return st;
 }
 

@@ -26,7 +26,7 @@ struct subject {
     struct arena arena;
 };
 
-/* Read and check the file at path. Destroy with subject_close, after an error as well.
+/* Read and check the file at path. Destroy with subject_close.
  * Errors of file_read, image_decode, module_decode and module_validate. */
 CHECKED status_t subject_open(const char *path, struct subject *ret_subject, struct error *err);
 void subject_close(struct subject *s);

@@ -441,28 +441,30 @@ static bool scan_all(struct walk *w)
     return !w->nomem && sig_edges(w) && find_recursion(w) && spread_unwind(w);
 }
 
-status_t analyse_module(const struct module *m, struct arena *a, struct analysis *ret,
+status_t analyse_module(const struct module *m, struct arena *a, struct analysis *ret_analysis,
                         struct error *err)
 {
-    struct walk w = {.m = m, .arena = a, .out = ret};
+    struct analysis out = {0};
+    struct walk w = {.m = m, .arena = a, .out = &out};
     struct arena scratch = {0};
-    *ret = (struct analysis){0};
-    ret->funcs = arena_alloc(a, m->func_count, sizeof *ret->funcs);
-    ret->table_fixed = arena_alloc(a, m->table_count, sizeof *ret->table_fixed);
-    ret->sigs = arena_alloc(a, m->type_count, sizeof *ret->sigs);
+    out.funcs = arena_alloc(a, m->func_count, sizeof *out.funcs);
+    out.table_fixed = arena_alloc(a, m->table_count, sizeof *out.table_fixed);
+    out.sigs = arena_alloc(a, m->type_count, sizeof *out.sigs);
     w.own_cause = arena_alloc(&scratch, m->func_count, sizeof *w.own_cause);
     w.g.node_count = m->func_count + 1 + m->type_count;
     w.g.first = arena_alloc(&scratch, (size_t)w.g.node_count + 1, sizeof *w.g.first);
     w.unwinds = arena_alloc(&scratch, w.g.node_count, sizeof *w.unwinds);
-    bool ok = ret->funcs && ret->table_fixed && ret->sigs && w.own_cause && w.g.first && w.unwinds;
-    ok = ok && tables_same_types(m, ret->sigs);
+    bool ok = out.funcs && out.table_fixed && out.sigs && w.own_cause && w.g.first && w.unwinds;
+    ok = ok && tables_same_types(m, out.sigs);
     for (uint32_t i = 0; ok && i < m->table_count; i++)
-        ret->table_fixed[i] = !m->tables[i].imported && !m->tables[i].exported;
+        out.table_fixed[i] = !m->tables[i].imported && !m->tables[i].exported;
     ok = ok && scan_all(&w);
-    ok = ok && (!ret->table0 || tables_choose(m, ret));
+    ok = ok && (!out.table0 || tables_choose(m, &out));
     free(w.g.edges);
     free(w.labels);
     arena_done(&scratch);
-    return ok ? ST_OK
-              : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to analyse the module");
+    if (!ok)
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to analyse the module");
+    *ret_analysis = out;
+    return ST_OK;
 }

@@ -40,7 +40,7 @@ struct analysis {
 };
 
 /* m: valid. Memory belongs to *a. ST_NOMEM. */
-CHECKED status_t analyse_module(const struct module *m, struct arena *a, struct analysis *ret,
-                                struct error *err);
+CHECKED status_t analyse_module(const struct module *m, struct arena *a,
+                                struct analysis *ret_analysis, struct error *err);
 
 #endif
