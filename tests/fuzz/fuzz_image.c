@@ -40,7 +40,7 @@ static void make_file(const uint8_t *data, size_t len, struct buf *file)
     buf_fill(file, 0, HEADER_BYTES + (size_t)IMAGE_SECTION_COUNT * ENTRY_BYTES);
     for (uint32_t id = 1; id <= IMAGE_SECTION_COUNT; id++)
         put_section(file, &c, id);
-    buf_patch_le32(file, 8, 1);
+    buf_patch_le32(file, 8, 2);
     buf_patch_le32(file, 12, ABI_VERSION);
     buf_patch_le32(file, 16, arch);
     buf_patch_le32(file, 20, IMAGE_SECTION_COUNT);

@@ -33,7 +33,6 @@ static void put_image(struct json *j, const struct image *img)
     json_open(j, "control_points", '{');
     json_u64(j, "loop_polls", n->loop_polls);
     json_u64(j, "strip_mined_loops", n->strip_mined);
-    json_u64(j, "entry_polls", n->entry_polls);
     json_u64(j, "import_calls", n->import_calls);
     json_u64(j, "unwind_tests", n->unwind_tests);
     json_close(j, '}');

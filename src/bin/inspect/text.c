@@ -65,10 +65,8 @@ static void put_image(const struct image *img, struct buf *out)
     buf_printf(out, "%u bytes of text, %zu bytes of constants\n", image_text_bytes(img),
                img->code_len - img->const_off);
     put_label(out, "control");
-    buf_printf(out,
-               "%u loop polls (%u strip-mined loops), %u entry polls, %u import calls, "
-               "%u unwind tests\n",
-               n->loop_polls, n->strip_mined, n->entry_polls, n->import_calls, n->unwind_tests);
+    buf_printf(out, "%u loop polls (%u strip-mined loops), %u import calls, %u unwind tests\n",
+               n->loop_polls, n->strip_mined, n->import_calls, n->unwind_tests);
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < img->run_count; i++)
         bytes += img->runs[i].len;

@@ -186,7 +186,6 @@ static struct image_counts sum_counts(const struct job *job)
     for (uint32_t i = 0; i < job->part_count; i++) {
         const struct image_counts *p = &job->parts[i].counts;
         c.loop_polls += p->loop_polls;
-        c.entry_polls += p->entry_polls;
         c.import_calls += p->import_calls;
         c.unwind_tests += p->unwind_tests;
         c.strip_mined += p->strip_mined;

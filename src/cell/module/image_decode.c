@@ -114,7 +114,6 @@ static status_t read_meta(struct decoder *d)
     memcpy(img->module_hash, cursor_bytes(&c, SHA256_BYTES), SHA256_BYTES);
     memcpy(img->compiler, cursor_bytes(&c, IMAGE_VERSION_BYTES), IMAGE_VERSION_BYTES);
     img->counts.loop_polls = cursor_le32(&c);
-    img->counts.entry_polls = cursor_le32(&c);
     img->counts.import_calls = cursor_le32(&c);
     img->counts.unwind_tests = cursor_le32(&c);
     img->counts.strip_mined = cursor_le32(&c);

@@ -65,7 +65,6 @@ static void put_meta(struct encoder *e)
     buf_bytes(b, img->compiler, len);
     buf_fill(b, 0, sizeof img->compiler - len);
     buf_le32(b, img->counts.loop_polls);
-    buf_le32(b, img->counts.entry_polls);
     buf_le32(b, img->counts.import_calls);
     buf_le32(b, img->counts.unwind_tests);
     buf_le32(b, img->counts.strip_mined);

@@ -5,7 +5,7 @@
 
 /* The numbers of docs/internals/image-format.md. */
 enum {
-    IMAGE_FORMAT_VERSION = 1,
+    IMAGE_FORMAT_VERSION = 2,
     IMAGE_MAGIC_BYTES = 8,
     IMAGE_HEADER_BYTES = 64,
     IMAGE_HEADER_SUM_OFF = 56,

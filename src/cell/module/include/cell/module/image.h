@@ -81,7 +81,6 @@ struct image_memory_run {
 
 struct image_counts {
     uint32_t loop_polls;
-    uint32_t entry_polls;
     uint32_t import_calls;
     uint32_t unwind_tests;
     uint32_t strip_mined;
