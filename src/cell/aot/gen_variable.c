@@ -72,23 +72,6 @@ static void select_value(struct fgen *f)
         fgen_push(f, v);
 }
 
-/* A load of guest memory traps out of bounds even when its value is not used, which LLVM would take as leave to
- * delete it. */
-static void drop(const struct gen *g, LLVMValueRef v)
-{
-    bool unused = !LLVMGetFirstUse(v);
-    while (unused && !LLVMIsALoadInst(v)) {
-        if (LLVMIsACastInst(v) || LLVMIsAShuffleVectorInst(v))
-            v = LLVMGetOperand(v, 0);
-        else if (LLVMIsAInsertElementInst(v))
-            v = LLVMGetOperand(v, 1);
-        else
-            return;
-    }
-    if (unused && LLVMGetMetadata(v, g->md_tbaa) == g->alias[ALIAS_MEMORY])
-        LLVMSetVolatile(v, 1);
-}
-
 bool gen_variable(struct fgen *f, const struct instr *in)
 {
     struct gen *g = f->g;
@@ -112,7 +95,7 @@ bool gen_variable(struct fgen *f, const struct instr *in)
         return true;
     }
     case OP_DROP:
-        drop(g, fgen_pop_raw(f));
+        fgen_pop_raw(f);
         return true;
     case OP_SELECT:
     case OP_SELECT_T:

@@ -152,6 +152,39 @@ def memory():
 
 
 @module
+def dropped():
+    """Loads out of bounds whose value nobody wants."""
+    m = Module()
+    m.memory(1)
+    at = MEMORY_SIZE + i32(16) + b"\x74"  # the end of memory, which no compiler knows
+    one_lane = at + b"\xfd\x0c" + bytes(16)
+    loads = {
+        "load": at + load(),
+        "byte": at + b"\x2c\x00\x00",
+        "extended": at + b"\x35\x02\x00",
+        "f32": at + b"\x2a\x02\x00",
+        "f64": at + b"\x2b\x03\x00",
+        "v128": at + b"\xfd\x00\x00\x00",
+        "widened": at + b"\xfd\x02\x00\x00",
+        "splat": at + b"\xfd\x07\x00\x00",
+        "zero": at + b"\xfd\x5c\x00\x00",
+        "lane": one_lane + b"\xfd\x55\x00\x00\x03",
+        "constant": i32(65533) + load(),
+        "local": at + load() + tee(0),
+        "times_0": at + load() + i32(0) + b"\x6c",
+        "not_selected": i32(1) + at + load() + i32(1) + b"\x1b",
+    }
+    for export, body in loads.items():
+        m.func(body + DROP, export=export, locals=[(1, I32)])
+    count = get(0) + i32(1) + ADD + tee(0) + i32(4) + b"\x49" + br_if(0)
+    m.func(loop(at + load() + DROP + count), export="in_a_loop", locals=[(1, I32)])
+    m.func(at + if_(at + load() + DROP), export="in_an_arm")
+    m.func(at + load() + DROP + UNREACHABLE, export="before_a_trap")
+    m.func(at + load() + put(0) + i32(0) + put(0), export="overwritten", locals=[(1, I32)])
+    return m
+
+
+@module
 def memory_4g():
     """From the start, and written all over."""
     m = Module()

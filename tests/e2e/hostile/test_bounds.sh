@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Guests that reach for what is not theirs: memory, tables, functions of other types.
 . "$E2E/host.sh"
-guests memory memory_4g memories_16 memories_17 memory_above_max memory_too_large data_outside data_across \
+guests memory dropped memory_4g memories_16 memories_17 memory_above_max memory_too_large data_outside data_across \
     stack_pointer tables table_too_large tables_100 tables_101 elements_outside || exit 1
 
 for level in -O1 -O3; do
@@ -10,6 +10,13 @@ for level in -O1 -O3; do
         fact "outside of memory is a trap: $how $level" \
             answers 134 "trap: out of bounds memory access" $level --invoke $how memory.wasm
         fact "the function is named" grep -q "^  #0 *$how " answer.err
+    done
+done
+for level in -O0 -O1 -O2 -O3; do
+    for how in load byte extended f32 f64 v128 widened splat zero lane constant local times_0 not_selected in_a_loop \
+        in_an_arm before_a_trap overwritten; do
+        fact "a load whose value is dropped is a trap: $how $level" \
+            answers 134 "trap: out of bounds memory access" $level --invoke $how dropped.wasm
     done
 done
 fact "an unaligned atomic is a trap" answers 134 "trap: unaligned atomic" -O1 --invoke atomic_unaligned memory.wasm
