@@ -167,6 +167,12 @@ static int run_folder(size_t folder, const char *root, struct settings *set)
         printf("%s: %zu of %zu scripts were read\n", folders[folder].name, (size_t)sum.files, used);
         rc = -1;
     }
+    uint32_t outdated = spec_outdated_count(folders[folder].name);
+    if (!set->only && sum.outdated != outdated) {
+        printf("%s: %u of %u commands that contradict WebAssembly 2.0 were met\n",
+               folders[folder].name, sum.outdated, outdated);
+        rc = -1;
+    }
     add(&set->total, &sum);
     print_counts(folders[folder].name, &sum);
     munmap(slots, bytes);

@@ -339,6 +339,14 @@ static bool is_outdated(const struct script *s)
     return false;
 }
 
+uint32_t spec_outdated_count(const char *folder)
+{
+    uint32_t count = 0;
+    for (size_t k = 0; k < sizeof(outdated) / sizeof(outdated[0]); k++)
+        count += strcmp(outdated[k].folder, folder) == 0;
+    return count;
+}
+
 static void run_command(struct script *s, const json_t *cmd)
 {
     const char *type = text_of(cmd, "type");

@@ -33,6 +33,9 @@ struct spec_options {
 /* Run one script and add to *counts. name: file in the folder, "i32.json". Prints failures. */
 void spec_script_run(const struct spec_options *opt, const char *name, struct spec_counts *counts);
 
+/* How many commands of the folder's scripts are listed as outdated: all of them must be met. */
+uint32_t spec_outdated_count(const char *folder);
+
 /* Unpack the archive below work_path unless that was done before; ret_path gets the suite's folder.
  * ST_NOTFOUND when there is no archive. Several processes may do it at once. */
 CHECKED status_t spec_unpack(const char *archive_path, const char *work_path, char **ret_path,
