@@ -51,7 +51,7 @@ struct cell_limits {
     uint64_t table_entries; /* all tables together; default MODULE_TABLE_ENTRIES_MAX */
     uint64_t cpu_ns;        /* 0: none */
     uint64_t wall_ns;       /* 0: none */
-    uint32_t threads;       /* default 1024; used by the threads mechanism */
+    uint32_t threads;       /* default 1024; for a later version, in which cells start threads */
 };
 /* The limits that cell_new takes for NULL. */
 void cell_limits_default(struct cell_limits *l);
