@@ -73,23 +73,12 @@ static const struct {
     int errnum;
     status_t code;
 } errno_rows[] = {
-    {EINVAL, ST_INVAL},
-    {ENAMETOOLONG, ST_INVAL},
-    {ENOMEM, ST_NOMEM},
-    {EMFILE, ST_LIMIT},
-    {ENFILE, ST_LIMIT},
-    {ENOSPC, ST_LIMIT},
-    {EDQUOT, ST_LIMIT},
-    {EFBIG, ST_LIMIT},
-    {ENOENT, ST_NOTFOUND},
-    {ENOTDIR, ST_NOTFOUND},
-    {EEXIST, ST_EXIST},
-    {EACCES, ST_PERM},
-    {EPERM, ST_PERM},
-    {EROFS, ST_PERM},
-    {EAGAIN, ST_AGAIN},
-    {ENOSYS, ST_UNSUPPORTED},
-    {EOPNOTSUPP, ST_UNSUPPORTED},
+    {EINVAL, ST_INVAL},    {EISDIR, ST_INVAL},       {ENAMETOOLONG, ST_INVAL},
+    {ENOMEM, ST_NOMEM},    {EMFILE, ST_LIMIT},       {ENFILE, ST_LIMIT},
+    {ENOSPC, ST_LIMIT},    {EDQUOT, ST_LIMIT},       {EFBIG, ST_LIMIT},
+    {ENOENT, ST_NOTFOUND}, {ENOTDIR, ST_NOTFOUND},   {EEXIST, ST_EXIST},
+    {EACCES, ST_PERM},     {EPERM, ST_PERM},         {EROFS, ST_PERM},
+    {EAGAIN, ST_AGAIN},    {ENOSYS, ST_UNSUPPORTED}, {EOPNOTSUPP, ST_UNSUPPORTED},
 };
 
 status_t status_from_errno(int errnum)

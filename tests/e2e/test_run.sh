@@ -88,9 +88,11 @@ fact "a bad size is bad usage" exits 64 run --memory lots small.wasm
 fact "a bad grant is bad usage" exits 64 run --dir a:b:c small.wasm
 fact "an unknown level is bad usage" exits 64 run --cpu z80 small.wasm
 fact "an unknown verb is bad usage" exits 64 cloudskin frobnicate
+fact "a program without a verb is told the way" says "Try 'cloudskin run small.wasm'" cloudskin small.wasm
 fact "a verb cannot leave its folder" exits 64 cloudskin ../../bin/cloudskin
 fact "a missing program is not found" exits 127 run nope.wasm
 fact "a missing grant is not found" exits 127 run --dir nope small.wasm
+fact "a folder is refused" exits 65 run .
 echo "this is text" >text.wasm
 fact "a text file is refused" exits 65 run text.wasm
 head -c 500 small.wasm >short.wasm

@@ -21,7 +21,9 @@ static bool is_verb(const char *text)
 
 static int unknown(const char *text)
 {
-    fprintf(stderr, "cloudskin: no verb '%s'\nTry 'cloudskin help'.\n", text);
+    bool is_file = access(text, R_OK) == 0;
+    fprintf(stderr, "cloudskin: no verb '%s'\nTry 'cloudskin %s%s'.\n", text,
+            is_file ? "run " : "help", is_file ? text : "");
     return EXIT_USAGE;
 }
 

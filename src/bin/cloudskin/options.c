@@ -208,6 +208,9 @@ static status_t set_option(struct run_options *o, int id, const char *value,
     case O_DIR:
         return add_grant(o, value, err);
     case O_CWD:
+        if (value[0] == '\0') {
+            return bad(err, "--cwd", value, "a guest path");
+        }
         o->cwd = value;
         return ST_OK;
     case O_ENV:

@@ -164,12 +164,12 @@ static status_t add_grant(struct wasi *w, uint32_t index, struct error *err)
     }
     int fd = open(g->host_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        return error_set_errno(err, errno, "%s", g->host_path);
+        return error_set_errno(err, errno, "folder to grant, %s", g->host_path);
     }
     struct file *f = file_new(fd, false, &errnum);
     if (f == NULL) {
         close(fd);
-        return error_set_errno(err, errnum, "%s", g->host_path);
+        return error_set_errno(err, errnum, "folder to grant, %s", g->host_path);
     }
     f->grant = index;
     f->read_only = g->read_only;

@@ -37,6 +37,8 @@ fact "--dir HOST:ro cannot, under its own name" prints "file: Read-only file sys
     show --dir data:ro -- write file
 fact "but can be read" prints "file: text" show --dir data:ro -- read file
 fact "a file is no folder to grant" bash -c '! cloudskin run -O1 --dir show.wasm show.wasm'
+fact "and is named as one" says "folder to grant, show.wasm: Not a directory" cloudskin run -O1 --dir show.wasm show.wasm
+fact "an empty working directory is bad usage" exits 64 show --dir data --cwd "" -- cwd
 fact "an empty grant is bad usage" exits 64 show --dir "" -- cwd
 fact "an unknown mode is bad usage" exits 64 show --dir data:/d:rx -- cwd
 fact "the working directory is the first grant" prints /b show --dir other:/b --dir data:/a -- cwd

@@ -46,6 +46,7 @@ static void an_errno_adds_its_text(void)
 static void errno_values_map_to_decisions(void)
 {
     CHECK_EQ(status_from_errno(EEXIST), ST_EXIST);
+    CHECK_EQ(status_from_errno(EISDIR), ST_INVAL);
     CHECK_EQ(status_from_errno(ENOSPC), ST_LIMIT);
     CHECK_EQ(status_from_errno(EAGAIN), ST_AGAIN);
     CHECK_EQ(status_from_errno(EIO), ST_IO);

@@ -87,7 +87,7 @@ static void missing_files_and_folders_are_named(void)
     struct buf b = {0};
     CHECK_EQ(file_read(at("none"), 10, &b, &err), ST_NOTFOUND);
     CHECK(strstr(err.text, "/none: No such file") != NULL);
-    CHECK_EQ(file_read(folder, 10, &b, &err), ST_IO);
+    CHECK_EQ(file_read(folder, 10, &b, &err), ST_INVAL);
     CHECK_EQ(file_write_atomic(at("none/x"), "", 0, 0644, FILE_NO_SYNC, &err), ST_NOTFOUND);
 }
 
