@@ -155,6 +155,20 @@ static status_t run_pipeline(struct backend *be, struct gen *g, const char *pipe
     return st;
 }
 
+/* Polls are atomic loads while LLVM's passes could move a plain one out of a loop. Selection moves nothing, but
+ * compares with memory only what is not atomic: a register and an instruction for each poll. */
+static void fold_polls(struct gen *g)
+{
+    for (LLVMValueRef fn = LLVMGetFirstFunction(g->mod); fn; fn = LLVMGetNextFunction(fn))
+        for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
+            for (LLVMValueRef i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i))
+                if (LLVMIsALoadInst(i) && LLVMGetOrdering(i) == LLVMAtomicOrderingMonotonic &&
+                    LLVMGetMetadata(i, g->md_tbaa) == g->alias[ALIAS_BLOCK]) {
+                    LLVMSetOrdering(i, LLVMAtomicOrderingNotAtomic);
+                    LLVMSetVolatile(i, 1);
+                }
+}
+
 static status_t run_passes(struct backend *be, struct gen *g, struct error *err)
 {
     const struct pipeline *p =
@@ -171,6 +185,7 @@ static status_t run_passes(struct backend *be, struct gen *g, struct error *err)
         st = keep_loads_release(g, err);
     if (st == ST_OK)
         st = run_pipeline(be, g, p->then, err);
+    fold_polls(g);
     return st;
 }
 
