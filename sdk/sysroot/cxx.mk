@@ -11,10 +11,11 @@ cxxflags := $(common) -nostdinc++ -isystem $(OUT)/include/c++/v1 -fwasm-exceptio
   -D_LIBCPP_REMOVE_TRANSITIVE_INCLUDES -I $(x) -I $(a) -I $(SRC)/libcxxabi/include -I $(SRC)/libunwind/include
 
 cxx_files := $(filter-out $(x)/new.cpp,$(wildcard $(x)/*.cpp $(x)/filesystem/*.cpp $(x)/ryu/*.cpp))
-abi_files := $(filter-out $(a)/cxa_noexception.cpp $(a)/cxa_exception.cpp,$(wildcard $(a)/*.cpp))
+abi_files := $(filter-out $(addprefix $(a)/,cxa_noexception.cpp cxa_exception.cpp stdlib_new_delete.cpp),\
+  $(wildcard $(a)/*.cpp))
 cxx_objects := $(cxx_files:$(SRC)/%.cpp=$(OBJ)/%.o)
 abi_objects := $(abi_files:$(SRC)/%.cpp=$(OBJ)/%.o) $(OBJ)/libunwind/src/Unwind-wasm.o \
-  $(OBJ)/ours/cxx/exception.o
+  $(OBJ)/ours/cxx/exception.o $(OBJ)/ours/cxx/new.o
 
 $(cxx_headers): $(SRC)/.unpacked $(here)/cxx/__config_site
 	@mkdir -p $(@D)
@@ -36,7 +37,7 @@ $(OBJ)/libcxxabi/%.o: $(SRC)/libcxxabi/%.cpp
 	$(CXX) $(cxxflags) -c $< -o $@
 $(OBJ)/ours/cxx/%.o: $(here)/cxx/%.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(cxxflags) -c $< -o $@
+	$(CXX) $(cxxflags) -I $(here)/libc -c $< -o $@
 $(OBJ)/libunwind/%.o: $(SRC)/libunwind/%.c
 	@mkdir -p $(@D)
 	$(CC) $(common) -std=gnu17 -fwasm-exceptions -fms-extensions -I $(SRC)/libunwind/include -c $< -o $@

@@ -67,7 +67,7 @@ dropped := \
   $(addprefix math/,__signbit __signbitf __signbitl __fpclassify __fpclassifyf __fpclassifyl ceilf ceil \
     floorf floor truncf trunc rintf rint nearbyintf nearbyint sqrtf sqrt fabsf fabs copysignf copysign) \
   $(addprefix complex/,crealf creal creall cimagf cimag cimagl) \
-  $(addprefix string/,memcpy memmove memset)
+ $(addprefix string/,memcpy memmove memset)
 
 bottom_dropped := sources/chdir sources/getcwd sources/abort cloudlibc/src/libc/fcntl/fcntl
 libc_files := \
@@ -75,7 +75,7 @@ libc_files := \
   $(musl_picked:%=$(m)/%.c) $(musl_threads_common:%=$(m)/thread/%.c) \
   $(sort $(shell find $(b)/cloudlibc/src $(b)/sources -name '*.c')) \
   $(wildcard $(SRC)/libc/libc-top-half/sources/*.c) \
-  $(SRC)/libc/fts/musl-fts/fts.c $(SRC)/libc/dlmalloc/src/dlmalloc.c \
+  $(SRC)/libc/fts/musl-fts/fts.c \
   $(sort $(wildcard $(here)/libc/*.c))
 ifneq ($(VARIANT),wasm32-wasi-threads)
 dropped += $(addprefix stdio/,__lockfile flockfile ftrylockfile funlockfile)

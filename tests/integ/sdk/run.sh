@@ -106,6 +106,21 @@ fact "C and C++ objects and archives are linked" parts
 fact "and natively" parts_native
 program "exceptions and jumps cross objects, archives and C" parts.wasm parts.want 0
 
+# Memory that runs out, and that is freed twice.
+run_small() {
+    cloudskin run --memory 32M "$@"
+}
+freed_twice() {
+    cloudskin run exhaust.wasm "$1" >twice.txt 2>&1
+    [ $? -eq 134 ] && grep -q memory_freed_twice twice.txt && ! grep '^freed twice' twice.txt
+}
+echo "all found again" >exhaust.want
+fact "a program that exhausts memory is compiled" cloudskin-cc -O2 "$guest/parts/exhaust.c" -o exhaust.wasm
+rm -rf run && mkdir run
+fact "malloc fails when memory is used up, and finds it again" same small exhaust.wasm exhaust.want 0
+fact "a block that is freed twice is a trap" freed_twice at-once
+fact "and when others were freed in between" freed_twice between
+
 # The drivers behave like a compiler.
 cat >hello.c <<'C'
 #include <stdio.h>
