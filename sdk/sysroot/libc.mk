@@ -67,7 +67,7 @@ dropped := \
   $(addprefix math/,__signbit __signbitf __signbitl __fpclassify __fpclassifyf __fpclassifyl ceilf ceil \
     floorf floor truncf trunc rintf rint nearbyintf nearbyint sqrtf sqrt fabsf fabs copysignf copysign) \
   $(addprefix complex/,crealf creal creall cimagf cimag cimagl) \
- $(addprefix string/,memcpy memmove memset)
+ $(addprefix string/,memcpy memmove memset memcmp strcmp strncmp strlen memchr strchrnul)
 
 bottom_dropped := sources/chdir sources/getcwd sources/abort cloudlibc/src/libc/fcntl/fcntl
 libc_files := \
