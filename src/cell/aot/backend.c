@@ -5,6 +5,7 @@
 
 #include <llvm-c/Analysis.h>
 #include <llvm-c/BitReader.h>
+#include <llvm-c/Support.h>
 #include <llvm-c/Target.h>
 
 #include "gen.h"
@@ -38,8 +39,16 @@ static const struct level_target targets[] = {
     {LEVEL_AARCH64, "aarch64-unknown-linux-gnu", "generic", "+neon,-outline-atomics"},
 };
 
+/* A cmov that reads memory would become a branch around the load, which then no longer traps. */
+static void init_options(void)
+{
+    const char *const options[] = {"cloudskin-aot", "-x86-cmov-converter-force-mem-operand=0"};
+    LLVMParseCommandLineOptions(2, options, "");
+}
+
 static void init_targets(void)
 {
+    init_options();
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
@@ -119,9 +128,9 @@ struct pipeline {
 static const struct pipeline pipelines[4] = {
     {"function(mem2reg)", ""},
     {"function(sroa,early-cse,simplifycfg," CLEAN ")", "function(early-cse)"},
-    {"function(sroa,early-cse,sccp," CLEAN ")",
+    {"function(sroa,early-cse,sccp," CLEAN ",loop(loop-rotate))",
      "function(early-cse<memssa>,loop-mssa(loop-rotate,licm),gvn," CLEAN ",dse,adce,simplifycfg)"},
-    {"function(sroa,early-cse,sccp,simplifycfg," CLEAN ")",
+    {"function(sroa,early-cse,sccp,simplifycfg," CLEAN ",loop(loop-rotate),early-cse," CLEAN ")",
      "function(early-cse<memssa>,"
      "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-"
      "nontrivial;trivial>),"

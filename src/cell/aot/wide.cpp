@@ -23,7 +23,8 @@
 
 using namespace llvm;
 
-namespace {
+namespace
+{
 
 const uint64_t MARGIN_BYTES = 65536;
 const unsigned LOOK_AHEAD_MAX = 256; // instructions
@@ -62,9 +63,9 @@ class Widener
   public:
     Widener(Function &f, FunctionAnalysisManager &am)
         : fn(f), dom(am.getResult<DominatorTreeAnalysis>(f)), loops(am.getResult<LoopAnalysis>(f)),
-          scev(am.getResult<ScalarEvolutionAnalysis>(f)),
-          expander(scev, f.getDataLayout(), "wide"), i8(Type::getInt8Ty(f.getContext())),
-          i32(Type::getInt32Ty(f.getContext())), i64(Type::getInt64Ty(f.getContext()))
+          scev(am.getResult<ScalarEvolutionAnalysis>(f)), expander(scev, f.getDataLayout(), "wide"),
+          i8(Type::getInt8Ty(f.getContext())), i32(Type::getInt32Ty(f.getContext())),
+          i64(Type::getInt64Ty(f.getContext()))
     {
     }
 

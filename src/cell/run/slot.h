@@ -19,7 +19,8 @@
 #define SLOT_MIDDLE_GUARD_BYTES (1ull << 20)
 #define SLOT_AREA_BYTES (256ull << 10)           /* area of a standard slot */
 #define SLOT_MEMORY_BYTES ((8ull << 30) + 65536) /* index + offset + width never passes it */
-#define SLOT_HUGE_FROM (16ull << 20)  /* memory above uses huge pages; below, an idle cell stays small */
+#define SLOT_HUGE_FROM \
+    (16ull << 20) /* memory above uses huge pages; below, an idle cell stays small */
 #define SLOT_HUGE_GROWTH (4ull << 20) /* so does what grows by as much at once */
 
 enum { SLOT_RESTORE_PAGES = 16 };

@@ -78,7 +78,7 @@ def loops():
     m.func(block(loop(loop(loop(br(2))))) + SPIN, export="nested")
     m.func(loop(i32(0) + i32(7) + i32(65536) + MEMORY_FILL + br(0)), export="fills")
     m.func(loop(i32(0) + i32(1) + i32(65535) + MEMORY_COPY + br(0)), export="copies")
-    m.func(i32(65535) + MEMORY_GROW + DROP + loop(i32(0) + i32(0) + i32(0xFFFF0000) + MEMORY_FILL + br(0)),
+    m.func(i32(65534) + MEMORY_GROW + DROP + loop(i32(0) + i32(0) + i32(0xFFFF0000) + MEMORY_FILL + br(0)),
            export="fill_all")
     m.func(loop(i32(1) + if_(br(1) + ELSE + br(1))), export="branches")
     # back edges of computations only: nothing is read or written

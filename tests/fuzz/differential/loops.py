@@ -49,6 +49,8 @@ class Body:
             f"(i32.and (i32.mul (local.get $i) (i32.const {rng.choice([3, 4, 8, 20])})) (i32.const {MASK}))",
             f"(i32.add (local.get $base) (i32.shl (i32.and (local.get $i) (i32.const 65535)) (i32.const 2)))",
             f"(i32.const {rng.randrange(0, 64, 4)})",
+            f"(i32.add (local.get $p) (i32.const {rng.choice([4, 8, -8, 16, -4, 1024, -65536])}))",
+            f"(i32.add (local.get $p) (i32.shl (local.get $i) (i32.const {rng.randrange(4)})))",
         ])
 
     def offset(self):
@@ -211,6 +213,8 @@ class Loop:
         for k, (first, bound, fuel) in enumerate(self.calls):
             room = 1 << 20
             pointer = room if self.body.stride < 0 else self.rng.choice([0, 16, 100, 4096])
+            if self.rng.random() < 0.15:  # where addresses wrap, or leave memory
+                pointer = self.rng.choice([0, 8, 64, M32 - 7, M32 - 63, M32 - 4095, PAGES * 65536 - 16])
             code += f"""
   (func (export "f{self.number}.{k}") (result i32 i32 i32 i32 i32 i64 f32 f64)
     (call $f{self.number} (i32.const {first}) (i32.const {bound}) (i32.const {fuel}) (i32.const {pointer})
