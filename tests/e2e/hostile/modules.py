@@ -185,6 +185,30 @@ def dropped():
 
 
 @module
+def addresses():
+    """Sums that wrap: what the compiler learns from one access must not make another one legal."""
+    m = Module()
+    m.memory(2)
+    add, sub_, ne = b"\x6a", b"\x6b", b"\x47"
+    p, x = get(0), get(1)
+    near = p + i32(8) + add
+    back = p + i32(-8) + add
+    step = {"up": i32(8) + add, "down": i32(8) + sub_}
+    bodies = {
+        "above_first": near + load() + DROP + p + load(),         # p wraps: its own access traps
+        "store_first": near + i32(7) + store() + p + load(),
+        "below_second": p + load() + DROP + back + load(),        # 16 - 8 and the like are legal
+        "far_offset": p + load(8) + DROP + near + load(65528),
+    }
+    for export, body in bodies.items():
+        m.func(body, params=[I32], results=[I32], export=export)
+    for export, move in step.items():                             # from p until x, reading each word
+        m.func(loop(p + load() + get(2) + add + put(2) + p + move + tee(0) + x + ne + br_if(0)) + get(2),
+               params=[I32, I32], results=[I32], locals=[(1, I32)], export=export)
+    return m
+
+
+@module
 def memory_4g():
     """From the start, and written all over."""
     m = Module()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Guests that reach for what is not theirs: memory, tables, functions of other types.
 . "$E2E/host.sh"
-guests memory dropped memory_4g memories_16 memories_17 memory_above_max memory_too_large data_outside data_across \
+guests memory addresses dropped memory_4g memories_16 memories_17 memory_above_max memory_too_large data_outside data_across \
     stack_pointer tables table_too_large tables_100 tables_101 elements_outside || exit 1
 
 for level in -O1 -O3; do
@@ -18,6 +18,17 @@ for level in -O0 -O1 -O2 -O3; do
         fact "a load whose value is dropped is a trap: $how $level" \
             answers 134 "trap: out of bounds memory access" $level --invoke $how dropped.wasm
     done
+done
+for level in -O1 -O2 -O3; do
+    for what in "above_first -8" "store_first -8" "below_second 4" "far_offset -8" "up -16 64" "down 16 -16" \
+        "up 131000 131080" "far_offset 65537"; do
+        # shellcheck disable=SC2086 # function and arguments
+        fact "an address that wraps is outside: $what $level" \
+            answers 134 "trap: out of bounds memory access" $level --invoke ${what%% *} addresses.wasm ${what#* }
+    done
+    fact "a legal address below the one before is read $level" returns 0 $level --invoke below_second addresses.wasm 8
+    fact "a loop downwards reads to 0 $level" returns 0 $level --invoke down addresses.wasm 64 -8
+    fact "a loop upwards ends at its bound $level" returns 0 $level --invoke up addresses.wasm 0 4096
 done
 fact "an unaligned atomic is a trap" answers 134 "trap: unaligned atomic" -O1 --invoke atomic_unaligned memory.wasm
 fact "memory grows to a page below 4 GiB and no further" returns 65535 -O1 --invoke grow memory.wasm
