@@ -11,7 +11,8 @@ static struct module_func funcs[2];
 static struct module module;
 static struct const_expr expr;
 static struct error error;
-static uint8_t kept[64]; /* expr borrows the bytes, and a literal ends with the statement around it */
+static uint8_t
+    kept[64]; /* expr borrows the bytes, and a literal ends with the statement around it */
 
 static status_t validate(feature_set_t features, valtype_t expected, const uint8_t *bytes,
                          size_t len)
