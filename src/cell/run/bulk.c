@@ -6,11 +6,6 @@
 
 enum { PIECE_BYTES = 1 << 20, PIECE_ENTRIES = 1 << 16 };
 
-static struct instance *instance_of(void *ctx)
-{
-    return abi_ctx_of(ctx)->instance;
-}
-
 static bool in_bounds(uint64_t at, uint64_t n, uint64_t size)
 {
     return at <= size && n <= size - at;
@@ -52,7 +47,7 @@ static bool pieces_next(struct pieces *p, void *ctx)
 void run_op_memory_copy_c(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_t d, uint32_t s,
                           uint32_t n)
 {
-    const struct instance *inst = instance_of(ctx);
+    const struct instance *inst = instance_of_ctx(ctx);
     if (!in_bounds(d, n, mem_bytes(inst, dst_mem)) || !in_bounds(s, n, mem_bytes(inst, src_mem))) {
         inst->cell->trap = TRAP_MEMORY_BOUNDS;
         return;
@@ -66,7 +61,7 @@ void run_op_memory_copy_c(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_
 
 void run_op_memory_fill_c(void *ctx, uint32_t mem, uint32_t d, uint32_t value, uint32_t n)
 {
-    const struct instance *inst = instance_of(ctx);
+    const struct instance *inst = instance_of_ctx(ctx);
     if (!in_bounds(d, n, mem_bytes(inst, mem))) {
         inst->cell->trap = TRAP_MEMORY_BOUNDS;
         return;
@@ -92,7 +87,7 @@ bool run_memory_init(struct instance *inst, uint32_t mem, uint32_t data, uint32_
 void run_op_memory_init_c(void *ctx, uint32_t mem, uint32_t data, uint32_t d, uint32_t s,
                           uint32_t n)
 {
-    struct instance *inst = instance_of(ctx);
+    struct instance *inst = instance_of_ctx(ctx);
     if (!run_memory_init(inst, mem, data, d, s, n, ctx))
         inst->cell->trap = TRAP_MEMORY_BOUNDS;
 }
@@ -110,7 +105,7 @@ static void fill_entries(void *ctx, struct run_table *t, uint64_t at, uint64_t n
 /* New entries are null already; a grow is not cut short, since it cannot be half done. */
 uint32_t run_op_table_grow_c(void *ctx, uint32_t table, void *init, uint32_t n)
 {
-    struct run_table *t = instance_of(ctx)->tables[table];
+    struct run_table *t = instance_of_ctx(ctx)->tables[table];
     uint32_t old = run_table_grow(t, n);
     for (uint32_t i = 0; old != UINT32_MAX && init && i < n; i++)
         run_table_set(t, (uint64_t)old + i, init);
@@ -119,7 +114,7 @@ uint32_t run_op_table_grow_c(void *ctx, uint32_t table, void *init, uint32_t n)
 
 void run_op_table_fill_c(void *ctx, uint32_t table, uint32_t i, void *ref, uint32_t n)
 {
-    const struct instance *inst = instance_of(ctx);
+    const struct instance *inst = instance_of_ctx(ctx);
     if (in_bounds(i, n, inst->tables[table]->abi.count))
         fill_entries(ctx, inst->tables[table], i, n, ref);
     else
@@ -128,7 +123,7 @@ void run_op_table_fill_c(void *ctx, uint32_t table, uint32_t i, void *ref, uint3
 
 void run_op_table_copy_c(void *ctx, uint32_t dst, uint32_t src, uint32_t d, uint32_t s, uint32_t n)
 {
-    const struct instance *inst = instance_of(ctx);
+    const struct instance *inst = instance_of_ctx(ctx);
     const struct abi_table *to = &inst->tables[dst]->abi, *from = &inst->tables[src]->abi;
     if (!in_bounds(d, n, to->count) || !in_bounds(s, n, from->count)) {
         inst->cell->trap = TRAP_TABLE_BOUNDS;
@@ -167,7 +162,7 @@ bool run_table_init_from(struct instance *inst, uint32_t table, uint32_t elem, u
 void run_op_table_init_c(void *ctx, uint32_t table, uint32_t elem, uint32_t d, uint32_t s,
                          uint32_t n)
 {
-    struct instance *inst = instance_of(ctx);
+    struct instance *inst = instance_of_ctx(ctx);
     if (!run_table_init_from(inst, table, elem, d, s, n, ctx))
         inst->cell->trap = TRAP_TABLE_BOUNDS;
 }

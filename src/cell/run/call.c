@@ -84,7 +84,7 @@ status_t cell_call(struct cell *c, const struct abi_func *f, union cell_value *i
     if (!f->code || atomic_load(&c->tid) != 0)
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
                          f->code ? "the cell is running" : "not a guest function");
-    const struct instance *inst = abi_ctx_of(f->ctx)->instance;
+    const struct instance *inst = instance_of_ctx(f->ctx);
     if (inst->cell != c)
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "a function of another cell");
     status_t st = run_thread_setup(c->rt, &t, err);

@@ -3,7 +3,7 @@
 
 void *host_range(void *ctx, uint32_t addr, uint64_t len)
 {
-    const struct instance *inst = abi_ctx_of(ctx)->instance;
+    const struct instance *inst = instance_of_ctx(ctx);
     if (!inst->mem0)
         return NULL;
     uint64_t bytes = run_memory_bytes(inst->mem0);

@@ -22,6 +22,12 @@ struct instance {
     bool *elem_dropped;
 };
 
+/* The instance whose code calls an op or a host function with ctx. */
+static inline struct instance *instance_of_ctx(void *ctx)
+{
+    return abi_ctx_of(ctx)->instance;
+}
+
 static inline struct abi_ctx *instance_ctx(const struct instance *inst)
 {
     return abi_ctx_of(inst->base);

@@ -2,7 +2,8 @@
 
 #include <sys/mman.h>
 
-bool run_memory_account(_Atomic uint64_t *used, uint64_t max, uint64_t bytes)
+/* Add bytes to *used; false when that would pass max. */
+static bool account(_Atomic uint64_t *used, uint64_t max, uint64_t bytes)
 {
     uint64_t now = atomic_load(used);
     do {
@@ -18,7 +19,7 @@ static status_t memory_make(struct limits l, _Atomic uint64_t *used_bytes, uint6
     uint64_t bytes = l.min * WASM_PAGE_BYTES;
     uint64_t cap = l.min > WASM_PAGES_CAP ? WASM_PAGES_MAX : WASM_PAGES_CAP;
     uint64_t max = l.has_max && l.max < cap ? l.max : cap;
-    if (l.min > WASM_PAGES_MAX || !run_memory_account(used_bytes, used_max, bytes))
+    if (l.min > WASM_PAGES_MAX || !account(used_bytes, used_max, bytes))
         return error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
                          "memory of %llu bytes passes the limit of %llu", (unsigned long long)bytes,
                          (unsigned long long)used_max);
@@ -114,7 +115,7 @@ uint32_t run_memory_grow(struct run_memory *m, uint32_t pages)
     pthread_mutex_lock(&m->lock);
     uint64_t old = m->abi.bytes;
     if (m->used_bytes && add <= m->abi.max_bytes - old &&
-        run_memory_account(m->used_bytes, m->used_max, add)) {
+        account(m->used_bytes, m->used_max, add)) {
         if (run_slot_commit(m->abi.base, old, old + add) == ST_OK) {
             __atomic_store_n(&m->abi.bytes, old + add, __ATOMIC_RELEASE);
             if (m->slot)

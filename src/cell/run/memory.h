@@ -20,9 +20,6 @@ struct run_memory {
     pthread_mutex_t lock;
 };
 
-/* Account for pages more bytes; false when the limit would be passed. */
-bool run_memory_account(_Atomic uint64_t *used, uint64_t max, uint64_t bytes);
-
 /* A memory with its own reservation and l.min pages. used_bytes: borrowed while the cell lives. ST_NOMEM, ST_LIMIT. */
 CHECKED status_t run_memory_new(struct limits l, _Atomic uint64_t *used_bytes, uint64_t used_max,
                                 struct run_memory **ret_mem, struct error *err);

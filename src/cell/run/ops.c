@@ -2,11 +2,6 @@
 
 #include "stop.h"
 
-static struct instance *instance_of(void *ctx)
-{
-    return abi_ctx_of(ctx)->instance;
-}
-
 static void trap(const struct instance *inst, enum abi_trap t)
 {
     inst->cell->trap = t;
@@ -21,22 +16,22 @@ uint32_t run_op_poll_c(void *ctx)
 
 uint32_t run_op_memory_grow_c(void *ctx, uint32_t mem, uint32_t delta_pages)
 {
-    return run_memory_grow(instance_of(ctx)->mems[mem], delta_pages);
+    return run_memory_grow(instance_of_ctx(ctx)->mems[mem], delta_pages);
 }
 
 void run_op_data_drop_c(void *ctx, uint32_t data)
 {
-    instance_of(ctx)->data_dropped[data] = true;
+    instance_of_ctx(ctx)->data_dropped[data] = true;
 }
 
 void run_op_elem_drop_c(void *ctx, uint32_t elem)
 {
-    instance_of(ctx)->elem_dropped[elem] = true;
+    instance_of_ctx(ctx)->elem_dropped[elem] = true;
 }
 
 void *run_op_table_get_c(void *ctx, uint32_t table, uint32_t i)
 {
-    const struct instance *inst = instance_of(ctx);
+    const struct instance *inst = instance_of_ctx(ctx);
     const struct abi_table *t = &inst->tables[table]->abi;
     if (i < t->count)
         return t->entries[i].ref;
@@ -46,7 +41,7 @@ void *run_op_table_get_c(void *ctx, uint32_t table, uint32_t i)
 
 void run_op_table_set_c(void *ctx, uint32_t table, uint32_t i, void *ref)
 {
-    const struct instance *inst = instance_of(ctx);
+    const struct instance *inst = instance_of_ctx(ctx);
     if (i < inst->tables[table]->abi.count)
         run_table_set(inst->tables[table], i, ref);
     else
@@ -126,7 +121,7 @@ static void *atomic_addr(const struct instance *inst, uint32_t mem, uint64_t add
 static uint32_t atomic_wait(void *ctx, uint32_t mem, uint64_t addr, uint32_t width_bytes,
                             uint64_t expected, int64_t timeout_ns)
 {
-    const struct instance *inst = instance_of(ctx);
+    const struct instance *inst = instance_of_ctx(ctx);
     void *at = atomic_addr(inst, mem, addr, width_bytes);
     if (!at)
         return 0;
@@ -153,7 +148,7 @@ uint32_t run_op_atomic_wait64_c(void *ctx, uint32_t mem, uint64_t addr, uint64_t
 
 uint32_t run_op_atomic_notify_c(void *ctx, uint32_t mem, uint64_t addr, uint32_t count)
 {
-    const struct instance *inst = instance_of(ctx);
+    const struct instance *inst = instance_of_ctx(ctx);
     void *at = atomic_addr(inst, mem, addr, 4);
     if (!at || !inst->mems[mem]->abi.shared)
         return 0;

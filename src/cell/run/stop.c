@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sys/clock.h"
+
 static const long resend_ns = 1000000;
 
 void run_stop_mark(struct cell *c, enum stop_reason reason)
@@ -65,13 +67,6 @@ void run_stop_clear(struct cell *c)
     atomic_store(&c->stop, STOP_NONE);
 }
 
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static status_t arm(struct cell *c, clockid_t clock, enum run_timer kind, uint64_t left_ns,
                     timer_t *ret_timer, struct error *err)
 {
@@ -88,8 +83,8 @@ status_t run_meter_start(struct cell *c, struct run_meter *m, struct error *err)
 {
     const struct cell_limits *l = &c->limits;
     status_t st = ST_OK;
-    *m = (struct run_meter){.cpu_start_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID),
-                            .wall_start_ns = clock_ns(CLOCK_MONOTONIC)};
+    *m = (struct run_meter){.cpu_start_ns = clock_thread_cpu_ns(),
+                            .wall_start_ns = clock_monotonic_ns()};
     uint64_t cpu_ns = atomic_load(&c->cpu_ns);
     if (l->cpu_ns && cpu_ns >= l->cpu_ns) {
         run_stop_mark(c, STOP_CPU_LIMIT);
@@ -114,6 +109,6 @@ void run_meter_end(struct cell *c, struct run_meter *m)
         timer_delete(m->cpu_timer);
     if (m->wall_armed)
         timer_delete(m->wall_timer);
-    atomic_fetch_add(&c->cpu_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID) - m->cpu_start_ns);
-    c->wall_ns += clock_ns(CLOCK_MONOTONIC) - m->wall_start_ns;
+    atomic_fetch_add(&c->cpu_ns, clock_thread_cpu_ns() - m->cpu_start_ns);
+    c->wall_ns += clock_monotonic_ns() - m->wall_start_ns;
 }

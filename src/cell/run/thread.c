@@ -22,11 +22,6 @@ static struct runtime *_Atomic installed;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 
-struct run_thread *run_thread_self(void)
-{
-    return &self;
-}
-
 static void thread_done(void *arg)
 {
     struct run_thread *t = arg;

@@ -21,8 +21,6 @@ struct run_thread {
 /* What a timer stands for: it sends the address of its cell with this in the low bits. */
 enum run_timer { RUN_TIMER_RESEND = 0, RUN_TIMER_CPU = 1, RUN_TIMER_WALL = 2, RUN_TIMER_MASK = 3 };
 
-/* This thread's. Never NULL. */
-struct run_thread *run_thread_self(void);
 /* Prepare this thread once; freed when the thread ends. ST_NOMEM, ST_IO. */
 CHECKED status_t run_thread_setup(struct runtime *rt, struct run_thread **ret_thread,
                                   struct error *err);
