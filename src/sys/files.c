@@ -124,15 +124,16 @@ void file_unmap(struct file_map *map)
     *map = (struct file_map){0};
 }
 
-static int write_all(int fd, const uint8_t *data, size_t len)
+int file_write_all(int fd, const void *data, size_t len)
 {
+    const uint8_t *at = data;
     while (len > 0) {
-        ssize_t put = write(fd, data, len);
+        ssize_t put = write(fd, at, len);
         if (put < 0 && errno != EINTR) {
             return -1;
         }
         if (put > 0) {
-            data += put;
+            at += put;
             len -= (size_t)put;
         }
     }
@@ -151,7 +152,9 @@ static int sync_folder_of(const char *path)
         return -1;
     }
     int result = fsync(fd);
+    int errnum = errno;
     close(fd);
+    errno = errnum;
     return result;
 }
 
@@ -191,7 +194,7 @@ status_t file_write_atomic(const char *path, const void *data, size_t len, unsig
     if (code != ST_OK) {
         return code;
     }
-    bool good = write_all(fd, data, len) == 0 && (sync == FILE_NO_SYNC || fsync(fd) == 0);
+    bool good = file_write_all(fd, data, len) == 0 && (sync == FILE_NO_SYNC || fsync(fd) == 0);
     int errnum = errno;
     if (close(fd) != 0 && good) {
         good = false;

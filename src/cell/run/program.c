@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "runtime.h"
+#include "sys/files.h"
 #include "table.h"
 
 static status_t map_file(struct program *p, struct error *err)
@@ -192,27 +193,13 @@ status_t program_open(struct runtime *rt, const char *path, struct program **ret
     return program_from_fd(rt, fd, ret_prog, err);
 }
 
-static bool write_all(int fd, const uint8_t *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        data += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
 status_t program_load(struct runtime *rt, const void *data, size_t len, struct program **ret_prog,
                       struct error *err)
 {
     int fd = memfd_create("cell-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return error_set_errno(err, errno, "anonymous file for an image");
-    if (!write_all(fd, data, len) ||
+    if (file_write_all(fd, data, len) != 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
         int saved = errno;
         close(fd);

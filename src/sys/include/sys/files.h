@@ -9,7 +9,7 @@
  * ST_PERM, ST_LIMIT (too large, or no space), ST_NOMEM, ST_IO. Any thread. */
 
 /* Append the whole file to *out; the file may also be a pipe. ST_LIMIT above max_bytes.
- * After an error *out is as it was. */
+ * After an error *out has its former bytes; out->failed is set when that was ST_NOMEM. */
 CHECKED status_t file_read(const char *path, uint64_t max_bytes, struct buf *out,
                            struct error *err);
 
@@ -30,6 +30,10 @@ enum file_sync { FILE_NO_SYNC, FILE_SYNC };
  * umask is applied. FILE_SYNC: on return the content and the name survive a crash of the machine. */
 CHECKED status_t file_write_atomic(const char *path, const void *data, size_t len, unsigned mode,
                                    enum file_sync sync, struct error *err);
+
+/* Write all of data to fd, which blocks, however many calls and signals that takes.
+ * 0, or -1 with errno set; a part may have been written then. */
+CHECKED int file_write_all(int fd, const void *data, size_t len);
 
 /* Make a folder and those above it, with permission bits mode; one that is there already is fine.
  * ST_EXIST: something else has that name. */
