@@ -239,8 +239,13 @@ void run_slot_give(struct run_slot_pool *p, struct run_slot *s)
         return;
     }
     pthread_mutex_lock(&p->lock);
-    s->next = p->kept;
-    p->kept = s;
-    p->kept_count++;
+    keep = p->kept_count < p->kept_max; /* another thread may have given one meanwhile */
+    if (keep) {
+        s->next = p->kept;
+        p->kept = s;
+        p->kept_count++;
+    }
     pthread_mutex_unlock(&p->lock);
+    if (!keep)
+        slot_unmap(s);
 }
