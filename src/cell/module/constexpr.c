@@ -15,9 +15,9 @@ static status_t push(struct const_stack *s, valtype_t type, uint64_t off, struct
         return error_set(err, ST_INVALID, off,
                          "type mismatch: constant expression has both %s and %s",
                          valtype_name(s->type), valtype_name(type));
-    if (s->depth == CONSTEXPR_DEPTH_MAX)
+    if (s->depth == MODULE_CONST_DEPTH_MAX)
         return error_set(err, ST_LIMIT, off, "constant expression is deeper than %d values",
-                         CONSTEXPR_DEPTH_MAX);
+                         MODULE_CONST_DEPTH_MAX);
     s->type = type;
     s->depth++;
     return ST_OK;

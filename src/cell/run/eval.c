@@ -2,8 +2,6 @@
 
 #include "cell/module/instr.h"
 
-enum { EVAL_STACK_MAX = 128 };
-
 struct eval {
     const struct instance *inst;
     union cell_value *stack;
@@ -12,7 +10,7 @@ struct eval {
 
 static bool push(struct eval *e, union cell_value v)
 {
-    if (e->depth == EVAL_STACK_MAX)
+    if (e->depth == MODULE_CONST_DEPTH_MAX)
         return false;
     e->stack[e->depth++] = v;
     return true;
@@ -74,7 +72,7 @@ static bool step(struct eval *e, const struct instr *in)
 status_t run_eval(const struct instance *inst, const struct const_expr *expr,
                   union cell_value *ret_value)
 {
-    union cell_value stack[EVAL_STACK_MAX];
+    union cell_value stack[MODULE_CONST_DEPTH_MAX];
     struct eval e = {.inst = inst, .stack = stack};
     struct cursor c;
     cursor_init(&c, expr->bytes, expr->len, expr->off);

@@ -99,7 +99,7 @@ static void arithmetic_needs_extended_constants(void)
 
 static void the_depth_has_a_limit(void)
 {
-    uint8_t bytes[2 * CONSTEXPR_DEPTH_MAX + 2];
+    uint8_t bytes[2 * MODULE_CONST_DEPTH_MAX + 2];
     for (size_t k = 0; k + 1 < sizeof(bytes); k += 2) {
         bytes[k] = 0x41;
         bytes[k + 1] = 0;

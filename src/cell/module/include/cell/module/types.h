@@ -78,6 +78,7 @@ enum module_limit {
     MODULE_BR_TABLE_MAX = 65520,
     MODULE_NESTING_MAX = 65536,
     MODULE_NAME_BYTES_MAX = 100000,
+    MODULE_CONST_DEPTH_MAX = 128, /* operands that wait on the stack of a constant expression */
     WASM_PAGE_BYTES = 65536,
     WASM_PAGES_MAX = 65536,
     WASM_PAGES_CAP =
