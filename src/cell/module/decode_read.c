@@ -57,23 +57,6 @@ status_t decode_name(const struct decoder *d, struct cursor *c, struct name *ret
     return ST_OK;
 }
 
-static bool valtype_allowed(const struct decoder *d, uint8_t code)
-{
-    switch ((enum valtype)code) {
-    case VT_I32:
-    case VT_I64:
-    case VT_F32:
-    case VT_F64:
-    case VT_V128:
-    case VT_FUNCREF:
-    case VT_EXTERNREF:
-        return true;
-    case VT_EXNREF:
-        return (d->m->features & FEATURE_EXCEPTIONS) != 0;
-    }
-    return false;
-}
-
 static status_t read_type(const struct decoder *d, struct cursor *c, bool ref_only,
                           const char *reason, valtype_t *ret_type)
 {
@@ -85,7 +68,7 @@ static status_t read_type(const struct decoder *d, struct cursor *c, bool ref_on
     /* Type codes are one-byte LEB128 numbers. */
     if (code & 0x80)
         return error_set(d->err, ST_FORMAT, off, "integer representation too long");
-    if (!valtype_allowed(d, code) || (ref_only && !valtype_is_ref(code)))
+    if (!valtype_allowed(code, d->m->features) || (ref_only && !valtype_is_ref(code)))
         return error_set(d->err, ST_FORMAT, off, "%s", reason);
     if (code == VT_EXNREF)
         d->m->features_used |= FEATURE_EXCEPTIONS;

@@ -77,7 +77,7 @@ void dwarf_lines_done(struct dwarf_lines *d);
 
 /* Read the header of a unit, c being behind the version, into d->unit. Steps over it. */
 CHECKED status_t dwarf_header_read(struct dwarf_lines *d, struct cursor *c);
-/* Add a file as the header has them before version 5. */
+/* Add a file as the header has them before version 5; *ret_end: it was the end of their list. */
 CHECKED status_t dwarf_file_read_v4(struct dwarf_unit *u, struct cursor *c, bool *ret_end);
 /* The index in d->files of file number `number` of the unit; ST_NOTFOUND when it has none. */
 CHECKED status_t dwarf_file_find(struct dwarf_lines *d, uint64_t number, uint32_t *ret_file);

@@ -189,15 +189,19 @@ status_t dwarf_file_read_v4(struct dwarf_unit *u, struct cursor *c, bool *ret_en
 {
     struct text name = read_cstring(c);
 
-    *ret_end = name.len == 0;
     if (c->failed)
         return ST_FORMAT;
-    if (*ret_end)
+    if (name.len == 0) {
+        *ret_end = true;
         return ST_OK;
+    }
     uint64_t dir = cursor_leb_u64(c);
     (void)cursor_leb_u64(c); /* time */
     (void)cursor_leb_u64(c); /* length */
-    return c->failed ? ST_FORMAT : add_entry(&u->files, name, dir);
+    status_t st = c->failed ? ST_FORMAT : add_entry(&u->files, name, dir);
+    if (st == ST_OK)
+        *ret_end = false;
+    return st;
 }
 
 /* Numbers start at 1 here, so entry 0 is put before: the compiler's directory, which stands

@@ -96,24 +96,6 @@ static uint32_t read_mem_index(struct cursor *c, feature_set_t features)
     return 0;
 }
 
-static bool valtype_allowed(uint8_t code, feature_set_t features)
-{
-    switch (code) {
-    case VT_I32:
-    case VT_I64:
-    case VT_F32:
-    case VT_F64:
-    case VT_V128:
-    case VT_FUNCREF:
-    case VT_EXTERNREF:
-        return true;
-    case VT_EXNREF:
-        return (features & FEATURE_EXCEPTIONS) != 0;
-    default:
-        return false;
-    }
-}
-
 /* Empty, one value type, or the index of a function type as a signed 33-bit number. */
 static struct block_type read_block_type(struct cursor *c, feature_set_t features)
 {

@@ -25,6 +25,23 @@ const char *valtype_name(valtype_t t)
     return "?";
 }
 
+bool valtype_allowed(uint8_t code, feature_set_t features)
+{
+    switch ((enum valtype)code) {
+    case VT_I32:
+    case VT_I64:
+    case VT_F32:
+    case VT_F64:
+    case VT_V128:
+    case VT_FUNCREF:
+    case VT_EXTERNREF:
+        return true;
+    case VT_EXNREF:
+        return (features & FEATURE_EXCEPTIONS) != 0;
+    }
+    return false;
+}
+
 const char *feature_name(enum feature f)
 {
     switch (f) {

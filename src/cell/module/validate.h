@@ -1,6 +1,8 @@
 #ifndef CELL_MODULE_VALIDATE_H
 #define CELL_MODULE_VALIDATE_H
 
+#include <string.h>
+
 #include "base/cursor.h"
 #include "cell/module/instr.h"
 #include "cell/module/module.h"
@@ -63,6 +65,8 @@ struct validator {
  * Returns code. */
 status_t validate_fail(struct validator *v, status_t code, const char *reason, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* The same for an index that nothing has: "unknown label 3". Returns ST_INVALID. */
+status_t validate_unknown(struct validator *v, const char *what, uint32_t index);
 
 CHECKED status_t validate_push(struct validator *v, valtype_t type);
 CHECKED status_t validate_push_list(struct validator *v, struct type_list list);

@@ -16,18 +16,13 @@ static struct type_list label_types(const struct frame_ctrl *f)
     return f->kind == FRAME_LOOP ? f->params : f->results;
 }
 
-static status_t unknown_index(struct validator *v, const char *what, uint32_t index)
-{
-    return validate_fail(v, ST_INVALID, what, " %u", index);
-}
-
 /* depth counts from the innermost of the frames that are left when `skip` of them are taken away. */
 static status_t find_label(struct validator *v, uint32_t depth, uint32_t skip,
                            const struct frame_ctrl **ret_frame)
 {
     uint32_t count = v->frame_count - skip;
     if (depth >= count)
-        return unknown_index(v, "unknown label", depth);
+        return validate_unknown(v, "unknown label", depth);
     *ret_frame = &v->frames[count - 1 - depth];
     return ST_OK;
 }
@@ -48,7 +43,7 @@ static status_t block_type_lists(struct validator *v, struct type_list *ret_para
         break;
     case BLOCK_TYPE:
         if (bt->type >= v->m->type_count)
-            return unknown_index(v, "unknown type", bt->type);
+            return validate_unknown(v, "unknown type", bt->type);
         *ret_params = type_list_params(&v->m->types[bt->type]);
         *ret_results = type_list_results(&v->m->types[bt->type]);
         break;
@@ -193,19 +188,19 @@ static status_t apply_call(struct validator *v, const struct functype *callee, b
 static status_t do_call(struct validator *v, bool tail)
 {
     if (v->in.index >= v->m->func_count)
-        return unknown_index(v, "unknown function", v->in.index);
+        return validate_unknown(v, "unknown function", v->in.index);
     return apply_call(v, module_func_type(v->m, v->in.index), tail);
 }
 
 static status_t do_call_indirect(struct validator *v, bool tail)
 {
     if (v->in.index2 >= v->m->table_count)
-        return unknown_index(v, "unknown table", v->in.index2);
+        return validate_unknown(v, "unknown table", v->in.index2);
     if (v->m->tables[v->in.index2].type != VT_FUNCREF)
         return validate_fail(v, ST_INVALID, "type mismatch", ": table %u does not hold functions",
                              v->in.index2);
     if (v->in.index >= v->m->type_count)
-        return unknown_index(v, "unknown type", v->in.index);
+        return validate_unknown(v, "unknown type", v->in.index);
     status_t st = validate_pop(v, VT_I32);
     return st == ST_OK ? apply_call(v, &v->m->types[v->in.index], tail) : st;
 }
@@ -215,7 +210,7 @@ static status_t do_call_indirect(struct validator *v, bool tail)
 static status_t find_tag(struct validator *v, uint32_t tag, struct type_list *ret_params)
 {
     if (tag >= v->m->tag_count)
-        return unknown_index(v, "unknown tag", tag);
+        return validate_unknown(v, "unknown tag", tag);
     *ret_params = type_list_params(&v->m->types[v->m->tags[tag].type]);
     return ST_OK;
 }

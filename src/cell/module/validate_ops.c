@@ -1,15 +1,10 @@
 #include "validate.h"
 
-static status_t unknown_index(struct validator *v, const char *what, uint32_t index)
-{
-    return validate_fail(v, ST_INVALID, what, " %u", index);
-}
-
 /* ---- immediates of instructions with a fixed signature ---- */
 
 static status_t check_mem(struct validator *v, uint32_t mem)
 {
-    return mem < v->m->mem_count ? ST_OK : unknown_index(v, "unknown memory", mem);
+    return mem < v->m->mem_count ? ST_OK : validate_unknown(v, "unknown memory", mem);
 }
 
 static bool is_atomic(uint32_t op)
@@ -80,17 +75,17 @@ static status_t check_data(struct validator *v, uint32_t data)
 {
     if (!v->m->has_data_count)
         return validate_fail(v, ST_FORMAT, "data count section required", "%s", "");
-    return data < v->m->data_count ? ST_OK : unknown_index(v, "unknown data segment", data);
+    return data < v->m->data_count ? ST_OK : validate_unknown(v, "unknown data segment", data);
 }
 
 static status_t check_elem(struct validator *v, uint32_t elem)
 {
-    return elem < v->m->elem_count ? ST_OK : unknown_index(v, "unknown elem segment", elem);
+    return elem < v->m->elem_count ? ST_OK : validate_unknown(v, "unknown elem segment", elem);
 }
 
 static status_t check_table(struct validator *v, uint32_t table)
 {
-    return table < v->m->table_count ? ST_OK : unknown_index(v, "unknown table", table);
+    return table < v->m->table_count ? ST_OK : validate_unknown(v, "unknown table", table);
 }
 
 static status_t check_table_takes(struct validator *v, uint32_t table, valtype_t type)
@@ -211,7 +206,7 @@ static status_t do_local(struct validator *v)
     else if (index - v->type->param_count < v->func->local_count)
         type = v->func->locals[index - v->type->param_count];
     else
-        return unknown_index(v, "unknown local", index);
+        return validate_unknown(v, "unknown local", index);
     if (v->in.op == OP_LOCAL_GET)
         return validate_push(v, type);
     status_t st = validate_pop(v, type);
@@ -221,7 +216,7 @@ static status_t do_local(struct validator *v)
 static status_t do_global(struct validator *v)
 {
     if (v->in.index >= v->m->global_count)
-        return unknown_index(v, "unknown global", v->in.index);
+        return validate_unknown(v, "unknown global", v->in.index);
     const struct module_global *g = &v->m->globals[v->in.index];
     if (v->in.op == OP_GLOBAL_GET)
         return validate_push(v, g->type);
@@ -267,7 +262,7 @@ static status_t do_ref_is_null(struct validator *v)
 static status_t do_ref_func(struct validator *v)
 {
     if (v->in.index >= v->m->func_count)
-        return unknown_index(v, "unknown function", v->in.index);
+        return validate_unknown(v, "unknown function", v->in.index);
     if (!v->m->funcs[v->in.index].ref_declared)
         return validate_fail(v, ST_INVALID, "undeclared function reference", " %u", v->in.index);
     return validate_push(v, VT_FUNCREF);

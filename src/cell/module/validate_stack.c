@@ -13,6 +13,11 @@ status_t validate_fail(struct validator *v, status_t code, const char *reason, c
                      v->func_index, v->info ? v->info->text : "body");
 }
 
+status_t validate_unknown(struct validator *v, const char *what, uint32_t index)
+{
+    return validate_fail(v, ST_INVALID, what, " %u", index);
+}
+
 static const char *type_text(valtype_t t)
 {
     return t == VT_ANY ? "any type" : valtype_name(t);

@@ -39,6 +39,9 @@ enum feature {
 };
 typedef uint32_t feature_set_t; /* of enum feature */
 
+/* Whether code is that of a value type which modules with these proposals may use. */
+bool valtype_allowed(uint8_t code, feature_set_t features);
+
 /* "threads", "relaxed-simd", ...; NULL for no single known feature. */
 const char *feature_name(enum feature f);
 
