@@ -32,7 +32,8 @@ struct link_output {
 };
 
 /* Link objects in the given order. Duplicate symbols, undefined symbols (err names the first),
- * writable data and unknown relocations are ST_LINK; malformed ELF ST_CORRUPT. */
+ * writable data and unknown relocations are ST_LINK; malformed ELF ST_CORRUPT; more than
+ * 2 GiB, or more rows than 32 bits count, ST_LIMIT; ST_NOMEM. */
 CHECKED status_t link_objects(uint32_t arch, const struct link_object *objects, uint32_t count,
                               struct link_output *ret_out, struct error *err);
 void link_output_done(struct link_output *out);

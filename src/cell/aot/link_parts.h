@@ -99,7 +99,7 @@ struct link_unwind_set {
 CHECKED status_t link_unwind_add(struct link_unwind_set *set, uint32_t arch, const uint8_t *bytes,
                                  size_t len, uint64_t blob_len, struct error *err);
 /* All rows in ascending order, code outside every function marked as unknown. Memory belongs to *a.
- * ST_CORRUPT functions overlap; ST_NOMEM. */
+ * ST_CORRUPT functions overlap; ST_LIMIT too many rows; ST_NOMEM. */
 CHECKED status_t link_unwind_finish(struct link_unwind_set *set, struct arena *a,
                                     struct image_unwind **ret_rows, uint32_t *ret_count,
                                     struct error *err);
@@ -114,6 +114,7 @@ struct link_line_set {
 /* Run the line programs of one relocated .debug_line. ST_CORRUPT malformed; ST_NOMEM. */
 CHECKED status_t link_lines_add(struct link_line_set *set, const uint8_t *bytes, size_t len,
                                 uint64_t blob_len, struct error *err);
+/* All rows in ascending order. Memory belongs to *a. ST_LIMIT too many rows; ST_NOMEM. */
 CHECKED status_t link_lines_finish(struct link_line_set *set, struct arena *a,
                                    struct image_site **ret_sites, uint32_t *ret_count,
                                    struct error *err);

@@ -10,9 +10,10 @@
 struct aot_options {
     struct image_options image;
     feature_set_t features; /* allowed; FEATURE_ALL as a rule */
-    uint32_t threads;       /* of the compiler; 0: one per CPU */
+    uint32_t threads;       /* of the compiler, at most 64; 0: one per CPU */
     const char *keep_ir;    /* debugging: folder that gets the LLVM IR of each part, or NULL */
-    /* Called from the calling thread's workers as parts are done; may be NULL. */
+    /* Called as parts are done, from any of the compiler's threads, one call at a time and done ascending; may be
+     * NULL. */
     void (*progress)(void *arg, uint32_t done, uint32_t total);
     void *progress_arg;
 };
@@ -21,7 +22,7 @@ struct aot_options {
 const char *aot_version(void);
 
 /* Decode, validate and compile wasm into an image file appended to *out.
- * Any thread. Errors of module_decode and module_validate; ST_LIMIT, ST_NOMEM; ST_UNSUPPORTED for a level this
+ * Any thread. After an error *out may hold a part of one. Errors of module_decode and module_validate; ST_LIMIT, ST_NOMEM; ST_UNSUPPORTED for a level this
  * LLVM lacks; ST_LINK when code generation leaves an undefined symbol. */
 CHECKED status_t aot_compile(const void *wasm, size_t len, const struct aot_options *opt,
                              struct buf *out, struct error *err);

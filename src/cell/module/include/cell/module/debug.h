@@ -6,7 +6,7 @@
 
 /* Function names of the "name" section: ret_names[i] for i < m->func_count, empty where unnamed. Falls
  * back to export and import names. A malformed name section is ignored from the fault on, as
- * the specification asks. The array belongs to *a. */
+ * the specification asks. The array belongs to *a. ST_NOMEM only. */
 CHECKED status_t module_func_names(const struct module *m, struct arena *a,
                                    struct name **ret_names);
 
@@ -24,7 +24,7 @@ struct line_table {
     uint32_t row_count;
 };
 
-/* Decode .debug_line (DWARF 4 and 5, .debug_line_str, .debug_str). A module without it, or with a
+/* Decode .debug_line (versions 2 to 5; with .debug_line_str and .debug_str). A module without it, or with a
  * broken one, yields an empty table; memory belongs to *a. ST_NOMEM only. */
 CHECKED status_t module_line_table(const struct module *m, struct arena *a,
                                    struct line_table *ret_table);

@@ -150,19 +150,24 @@ struct module {
 CHECKED status_t module_decode(const void *data, size_t len, feature_set_t features,
                                struct module **ret_module, struct error *err);
 
-/* Validate every function body. Adds to m->features_used, so one thread at a time. */
+/* Validate every function body. Adds to m->features_used, so one thread at a time.
+ * ST_FORMAT, ST_INVALID and ST_NOMEM as above; ST_LIMIT for too many operands or blocks at once. err gets the module
+ * offset, the function and the instruction. */
 CHECKED status_t module_validate(struct module *m, struct error *err);
 
+/* NULL is fine. */
 void module_free(struct module *m);
 
 /* The value of a constant expression of a valid module when that is a plain i32.const. False: it is another one, for
  * instance the value of a global. */
 bool module_const_i32(const struct module *m, const struct const_expr *e, uint32_t *ret_value);
+
 static inline const struct functype *module_func_type(const struct module *m, uint32_t func)
 {
     return &m->types[m->funcs[func].type];
 }
 
+/* The first custom section of that name, NUL-terminated; NULL when there is none. Lives as long as m. */
 const struct module_custom *module_custom_find(const struct module *m, const char *name);
 
 #endif

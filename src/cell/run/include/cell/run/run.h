@@ -6,7 +6,7 @@
 /* Cells as objects that a daemon embeds. A runtime holds the process's signal handlers and the pool of
  * address space; a program is a mapped image, shared by all its cells; a cell is one sandbox: its
  * instances, limits, native stack and way out. One thread at a time may use a cell, but for
- * cell_stop, cell_interrupt and cell_stats. */
+ * cell_stop and cell_stats. */
 
 struct runtime;
 struct program;
@@ -16,24 +16,25 @@ struct instance;
 /* ---- runtime ---- */
 
 struct runtime_config {
-    uint32_t slots_kept; /* address-space slots kept mapped for reuse; default 64 */
-    int interrupt_signal; /* real-time signal that interrupts blocking host calls; default SIGRTMIN+1 */
+    uint32_t slots_kept;  /* address-space slots kept mapped for reuse; 0: none */
+    int interrupt_signal; /* real-time signal that interrupts blocking host calls; 0: SIGRTMIN+1 */
 };
 /* Install the SIGSEGV and SIGBUS handlers and the interrupt signal's. One runtime per process:
- * ST_EXIST for a second. config may be NULL. Faults outside image code and cells' memory go to the handler that
- * was there before. */
+ * ST_EXIST for a second. config may be NULL: 64 slots, SIGRTMIN+1. Faults outside image code and cells' memory go to the handler that
+ * was there before. ST_NOMEM; ST_IO. */
 CHECKED status_t runtime_new(const struct runtime_config *config, struct runtime **ret_rt,
                              struct error *err);
-/* All cells and programs must be gone. Puts the former handlers back. */
+/* All cells and programs must be gone. Puts the former handlers back. NULL is fine. */
 void runtime_free(struct runtime *rt);
 
 /* ---- program: a mapped image ---- */
 
 /* Check and map an image file; the file may be renamed or deleted afterwards. Counted: one reference.
- * Errors of image_decode; ST_UNSUPPORTED when this CPU cannot run its level; ST_IO. */
+ * Errors of image_decode; ST_UNSUPPORTED when this CPU cannot run its level; ST_NOTFOUND, ST_PERM,
+ * ST_NOMEM, ST_IO. Any thread. */
 CHECKED status_t program_open(struct runtime *rt, const char *path, struct program **ret_prog,
                               struct error *err);
-/* The same from bytes, which are copied (into an anonymous file). */
+/* The same from bytes, which are copied (into an anonymous file). Any thread. */
 CHECKED status_t program_load(struct runtime *rt, const void *data, size_t len,
                               struct program **ret_prog, struct error *err);
 /* Any thread. Returns p. */
@@ -46,7 +47,7 @@ const struct image *program_image(const struct program *p);
 /* ---- cell ---- */
 
 struct cell_limits {
-    uint64_t memory_bytes;  /* all memories together; default 4 GiB per memory */
+    uint64_t memory_bytes;  /* all memories together; default: what MODULE_MEMS_MAX of 4 GiB have */
     uint64_t stack_bytes;   /* native stack; default 8 MiB, 64 KiB to 64 GiB */
     uint64_t table_entries; /* all tables together; default MODULE_TABLE_ENTRIES_MAX */
     uint64_t cpu_ns;        /* 0: none */
@@ -56,10 +57,11 @@ struct cell_limits {
 /* The limits that cell_new takes for NULL. */
 void cell_limits_default(struct cell_limits *l);
 
-/* limits may be NULL. ST_NOMEM when address space or memory ran out. */
+/* limits may be NULL; otherwise every field counts as it stands, so start from cell_limits_default. Any thread.
+ * ST_INVAL for a stack out of bounds; ST_NOMEM. */
 CHECKED status_t cell_new(struct runtime *rt, const struct cell_limits *limits,
                           struct cell **ret_cell, struct error *err);
-/* Must not be running. Frees its instances. */
+/* Must not be running. Frees its instances. NULL is fine. */
 void cell_free(struct cell *c);
 
 /* ---- linking ---- */
@@ -67,7 +69,7 @@ void cell_free(struct cell *c);
 /* A host function: void/value fn(void *ctx, void *env, parameters...) in the C convention with the types of sig
  * ("iiII:i"; i I f F as in instr.def, r for a reference). v128 is not allowed. It runs on the cell's stack,
  * holds no lock and no allocation when it calls anything that may not return, and leaves by returning:
- * cell_exit, host_trap and unwinding set a flag that the guest sees. */
+ * host_exit, host_trap and unwinding set a flag that the guest sees. */
 struct host_func {
     const char *name;
     const char *sig;
@@ -115,7 +117,8 @@ CHECKED status_t instance_export(struct instance *inst, const char *name, size_t
 struct cell *instance_cell(struct instance *inst);
 struct program *instance_program(struct instance *inst);
 
-/* Make host-owned externs for resolvers; they live as long as the cell. */
+/* Make host-owned externs for resolvers; they live as long as the cell. type is copied, fn and env are borrowed.
+ * ST_NOMEM; ST_LIMIT for a table or memory beyond the cell's limits. */
 CHECKED status_t cell_host_func(struct cell *c, const struct functype *type, void *fn, void *env,
                                 struct extern_val *ret_val);
 CHECKED status_t cell_host_global(struct cell *c, valtype_t type, bool mutable_, union cell_value v,
@@ -130,7 +133,9 @@ CHECKED status_t cell_host_tag(struct cell *c, const struct functype *type,
 
 /* Call a guest function on the cell's stack and wait until it leaves.
  * io: parameters in, results out; at least max(parameters, results) slots. Not from inside a host function.
- * ST_OK; ST_TRAP (cell_trap, cell_backtrace); ST_EXIT (cell_exit_code); ST_EXCEPTION; ST_STOPPED (cell_stop_reason). */
+ * ST_OK; ST_TRAP (cell_trap, cell_backtrace); ST_EXIT (cell_exit_code); ST_EXCEPTION; ST_STOPPED (cell_stop_reason).
+ * Without running anything: ST_INVAL when c runs already or f is not a guest function of c; ST_NOMEM or ST_IO when
+ * the thread or a timer cannot be set up. */
 CHECKED status_t cell_call(struct cell *c, const struct abi_func *f, union cell_value *io,
                            struct error *err);
 
