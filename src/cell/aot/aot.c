@@ -16,6 +16,8 @@
 /* A part is a run of functions that is compiled on its own. Where parts are cut depends on the module
  * alone, so the number of threads changes nothing in the image. */
 enum { PART_BYTES = 24 * 1024, THREADS_MAX = 64 };
+/* Code generation recurses on deep expressions: room beyond the default. */
+#define THREAD_STACK_BYTES (256ull << 20)
 
 struct part {
     uint32_t first, end; /* function indexes */
@@ -32,9 +34,9 @@ struct job {
     uint32_t *order;    /* of work: large parts first, so that all threads end together */
     uint32_t part_count;
     atomic_uint next;
-    atomic_uint done;
     atomic_bool failed;
     pthread_mutex_t progress_lock;
+    uint32_t done; /* under progress_lock */
 };
 
 const char *aot_version(void)
@@ -108,11 +110,10 @@ static status_t emit_part(struct job *job, struct backend *be, uint32_t index)
 static void report(struct job *job)
 {
     const struct aot_options *opt = job->shared.opt;
-    uint32_t done = atomic_fetch_add(&job->done, 1) + 1;
     if (!opt->progress)
         return;
     pthread_mutex_lock(&job->progress_lock);
-    opt->progress(opt->progress_arg, done, job->part_count);
+    opt->progress(opt->progress_arg, ++job->done, job->part_count);
     pthread_mutex_unlock(&job->progress_lock);
 }
 
@@ -145,10 +146,9 @@ static status_t run_parts(struct job *job, struct error *err)
     if (want > job->part_count)
         want = job->part_count;
     pthread_mutex_init(&job->progress_lock, NULL);
-    /* Code generation recurses on deep expressions: room beyond the default. */
     pthread_attr_t attr;
     pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, 256u << 20);
+    pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
     while (started < want && pthread_create(&threads[started], &attr, work, job) == 0)
         started++;
     if (!started)

@@ -1,5 +1,6 @@
 #include "pack.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,15 +62,18 @@ static bool place_functions(const struct link_output *linked, struct image *img)
 struct pages {
     uint8_t **page[MODULE_MEMS_MAX]; /* per memory: one pointer per 64 KiB page of its minimum */
     uint32_t used;
+    bool no_memory;
     struct arena arena;
 };
 
+/* False when there are too many pages, or with no_memory set. */
 static bool page_write(struct pages *p, const struct module *m, uint32_t mem, uint64_t at,
                        const uint8_t *src, size_t len)
 {
     if (!p->page[mem]) {
         p->page[mem] = arena_alloc(&p->arena, m->mems[mem].limits.min, sizeof(uint8_t *));
-        if (!p->page[mem])
+        p->no_memory = !p->page[mem];
+        if (p->no_memory)
             return false;
     }
     while (len) {
@@ -77,9 +81,11 @@ static bool page_write(struct pages *p, const struct module *m, uint32_t mem, ui
         size_t n = WASM_PAGE_BYTES - in_page < len ? WASM_PAGE_BYTES - in_page : len;
         uint8_t **slot = &p->page[mem][no];
         if (!*slot) {
-            *slot = p->used++ < INITIAL_PAGES_MAX ? arena_alloc(&p->arena, 1, WASM_PAGE_BYTES)
-                                                  : NULL;
-            if (!*slot)
+            if (p->used++ >= INITIAL_PAGES_MAX)
+                return false;
+            *slot = arena_alloc(&p->arena, 1, WASM_PAGE_BYTES);
+            p->no_memory = !*slot;
+            if (p->no_memory)
                 return false;
         }
         memcpy(*slot + in_page, src, n);
@@ -91,7 +97,7 @@ static bool page_write(struct pages *p, const struct module *m, uint32_t mem, ui
 }
 
 /* Can every active segment be put into the image? Not when an offset is computed, out of bounds (the trap is the
- * runner's), or the memory is another instance's. */
+ * runner's), or the memory is another instance's; nor with p->no_memory. */
 static bool collect_pages(const struct module *m, struct pages *p)
 {
     for (uint32_t i = 0; i < m->data_count; i++) {
@@ -146,10 +152,8 @@ static bool make_runs(const struct module *m, struct image *img, struct pages *p
 static bool initial_memory(const struct module *m, struct image *img)
 {
     struct pages p = {0};
-    bool ok = true;
     img->datas_applied = collect_pages(m, &p);
-    if (img->datas_applied)
-        ok = make_runs(m, img, &p);
+    bool ok = img->datas_applied ? make_runs(m, img, &p) : !p.no_memory;
     if (img->run_count > INITIAL_RUNS_MAX) {
         img->datas_applied = false;
         img->run_count = 0;
