@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "stat.h"
+
 /* The process hosts other cells, whose time is not this guest's: its time is that of its thread. */
 static const clockid_t host_clocks[] = {
     [WASI_CLOCK_REALTIME] = CLOCK_REALTIME,
@@ -9,11 +11,6 @@ static const clockid_t host_clocks[] = {
     [WASI_CLOCK_PROCESS] = CLOCK_THREAD_CPUTIME_ID,
     [WASI_CLOCK_THREAD] = CLOCK_THREAD_CPUTIME_ID,
 };
-
-static uint64_t nanoseconds(struct timespec t)
-{
-    return t.tv_sec < 0 ? 0 : (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 bool clock_host_id(uint32_t id, int *ret_host_id)
 {
@@ -28,7 +25,7 @@ uint64_t clock_now_ns(int host_id)
 {
     struct timespec t = {0};
     (void)clock_gettime(host_id, &t);
-    return nanoseconds(t);
+    return stat_ns(t);
 }
 
 int32_t wasi_clock_res_get(void *ctx, void *env, uint32_t id, uint32_t ret_resolution)
@@ -46,7 +43,7 @@ int32_t wasi_clock_res_get(void *ctx, void *env, uint32_t id, uint32_t ret_resol
     if (clock_getres(host_id, &t) != 0) {
         return (int32_t)wasi_errno_from_host(errno);
     }
-    put_le64(out, nanoseconds(t));
+    put_le64(out, stat_ns(t));
     return WASI_OK;
 }
 

@@ -1,5 +1,3 @@
-#include "dir.h"
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -7,6 +5,23 @@
 #include <unistd.h>
 
 #include "guest.h"
+
+enum { DIR_CHUNK_BYTES = 8192 };
+
+/* Some entries of a directory, in the file system's order. */
+struct dir_chunk {
+    size_t len; /* 0: the end */
+    size_t pos;
+    _Alignas(8) char data[DIR_CHUNK_BYTES];
+};
+
+struct dir_entry {
+    uint64_t next_cookie;
+    uint64_t ino;
+    uint8_t type;     /* FILETYPE_* */
+    const char *name; /* points into the chunk */
+    uint32_t name_len;
+};
 
 static struct dirent64 *entry_at(struct dir_chunk *c, size_t pos)
 {
@@ -22,7 +37,9 @@ static void name_positions(struct file *f, struct dir_chunk *c, ssize_t len)
     }
 }
 
-enum wasi_errno dir_chunk_read(struct file *f, uint64_t cookie, struct dir_chunk *ret_chunk)
+/* Read what follows cookie: 0 for the start, else the next_cookie of an entry of this directory. Cookies stand
+ * for the file system's own positions, so they stay good while entries come and go. Any thread. */
+static enum wasi_errno chunk_read(struct file *f, uint64_t cookie, struct dir_chunk *ret_chunk)
 {
     if (cookie > INT64_MAX) {
         return WASI_INVAL;
@@ -67,7 +84,8 @@ static uint64_t ino_of(const struct file *f, const struct dirent64 *d)
     return d->d_ino;
 }
 
-bool dir_chunk_next(const struct file *f, struct dir_chunk *c, struct dir_entry *ret_entry)
+/* Take the next entry; false at the end of the chunk. */
+static bool chunk_next(const struct file *f, struct dir_chunk *c, struct dir_entry *ret_entry)
 {
     if (c->pos >= c->len) {
         return false;
@@ -113,14 +131,14 @@ static enum wasi_errno fill(void *ctx, struct file *f, uint64_t cookie, uint8_t 
     struct dir_entry entry;
     uint32_t used = 0;
     while (used < cap) {
-        enum wasi_errno e = dir_chunk_read(f, cookie, &chunk);
+        enum wasi_errno e = chunk_read(f, cookie, &chunk);
         if (e != WASI_OK) {
             return e;
         }
         if (chunk.len == 0) {
             break;
         }
-        while (used < cap && dir_chunk_next(f, &chunk, &entry)) {
+        while (used < cap && chunk_next(f, &chunk, &entry)) {
             used = append_entry(buf, cap, used, &entry);
             cookie = entry.next_cookie;
         }

@@ -55,8 +55,6 @@ void guest_iovs_advance(struct guest_iovs *g, size_t bytes);
 
 /* Wait until one of events (poll.h) is there. WASI_INTR when the guest has to unwind. */
 enum wasi_errno io_wait(void *ctx, int host_fd, short events);
-/* True when one of events is there now. */
-bool io_is_ready(int host_fd, short events);
 
 #define IO_AT_OFFSET UINT64_MAX /* at the file's own offset, which moves */
 

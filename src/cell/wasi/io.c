@@ -8,7 +8,8 @@
 /* Moving bytes between descriptors and guest memory. The flags APPEND, DSYNC, RSYNC, SYNC and NONBLOCK are the
  * guest's own: they are applied to each call and never set on the host's open file, which others may share. */
 
-bool io_is_ready(int host_fd, short events)
+/* True when one of events is there now. */
+static bool is_ready(int host_fd, short events)
 {
     struct pollfd p = {.fd = host_fd, .events = events};
     return poll(&p, 1, 0) > 0;
@@ -125,7 +126,7 @@ static enum wasi_errno read_piece(void *ctx, const struct file_use *u, struct pi
                                   struct io_request *req, size_t *ret_n)
 {
     if (u->file->kind == FILE_STREAM && (u->flags & FDFLAG_NONBLOCK) &&
-        !io_is_ready(u->file->host_fd, POLLIN)) {
+        !is_ready(u->file->host_fd, POLLIN)) {
         return WASI_AGAIN;
     }
     for (;;) {
@@ -146,7 +147,7 @@ static enum wasi_errno write_piece(void *ctx, const struct file_use *u, struct p
                                    const struct io_request *req, size_t *ret_n)
 {
     if (u->file->kind == FILE_STREAM && (u->flags & FDFLAG_NONBLOCK) &&
-        !io_is_ready(u->file->host_fd, POLLOUT)) {
+        !is_ready(u->file->host_fd, POLLOUT)) {
         return WASI_AGAIN;
     }
     for (;;) {

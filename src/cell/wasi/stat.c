@@ -2,7 +2,7 @@
 
 enum { NS_PER_S = 1000000000 };
 
-static uint64_t nanoseconds(struct timespec t)
+uint64_t stat_ns(struct timespec t)
 {
     if (t.tv_sec < 0) {
         return 0;
@@ -25,9 +25,9 @@ void stat_encode(const struct stat *st, uint8_t type, bool unstable, uint8_t *ou
         p += 32;
     }
     put_le64(p, (uint64_t)st->st_size);
-    put_le64(p + 8, nanoseconds(st->st_atim));
-    put_le64(p + 16, nanoseconds(st->st_mtim));
-    put_le64(p + 24, nanoseconds(st->st_ctim));
+    put_le64(p + 8, stat_ns(st->st_atim));
+    put_le64(p + 16, stat_ns(st->st_mtim));
+    put_le64(p + 24, stat_ns(st->st_ctim));
 }
 
 static struct timespec time_of(uint64_t ns, bool set, bool now)

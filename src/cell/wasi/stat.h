@@ -10,6 +10,9 @@
  * type: FILETYPE_*. Times before 1970 become 0. */
 void stat_encode(const struct stat *st, uint8_t type, bool unstable, uint8_t *out);
 
+/* In nanoseconds; 0 before 1970. */
+uint64_t stat_ns(struct timespec t);
+
 /* What utimensat takes for the times and FST_* flags of WASI. WASI_INVAL for contradicting or unknown flags. */
 enum wasi_errno stat_times(uint64_t atim, uint64_t mtim, uint32_t flags,
                            struct timespec ret_times[2]);

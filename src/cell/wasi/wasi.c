@@ -130,22 +130,31 @@ static status_t add_borrowed(struct wasi *w, int host_fd, bool output, const cha
     return add_file(w, f, err);
 }
 
+static status_t add_null(struct wasi *w, bool output, struct error *err)
+{
+    int fd = open("/dev/null", (output ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+    if (fd < 0) {
+        return error_set_errno(err, errno, "/dev/null");
+    }
+    int errnum = 0;
+    struct file *f = file_new(fd, false, &errnum);
+    if (f == NULL) {
+        close(fd);
+        return error_set_errno(err, errnum, "/dev/null");
+    }
+    return add_file(w, f, err);
+}
+
 /* Standard descriptors may be closed on the host: the guest then gets the null device in their place, so that
  * later files do not slip under these numbers. */
 static status_t add_stdio(struct wasi *w, const struct wasi_config *config, struct error *err)
 {
     for (int i = 0; i < 3; i++) {
         status_t st;
-        int errnum = 0;
         if (config->stdio[i] >= 0 && fcntl(config->stdio[i], F_GETFD) >= 0) {
             st = add_borrowed(w, config->stdio[i], i > 0, "standard descriptor", err);
         } else {
-            int fd = open("/dev/null", (i == 0 ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
-            struct file *f = fd < 0 ? NULL : file_new(fd, false, &errnum);
-            if (f == NULL) {
-                return error_set_errno(err, fd < 0 ? errno : errnum, "/dev/null");
-            }
-            st = add_file(w, f, err);
+            st = add_null(w, i > 0, err);
         }
         if (st != ST_OK) {
             return st;
