@@ -126,7 +126,8 @@ static void end_clauses(struct fgen *f)
     LLVMBuildBr(f->g->b, fgen_handler_below(f, f->frame_count - 1));
 }
 
-/* A try without clauses, or one that delegates: everything goes to the handler outside of frame `outer`. */
+/* A try without clauses, or one that delegates: everything goes to the handler that the frames_below
+ * outermost frames have. */
 static void pass_on(struct fgen *f, uint32_t frames_below)
 {
     struct frame *fr = &f->frames[f->frame_count - 1];
@@ -171,11 +172,7 @@ static void table_clause(struct fgen *f, uint32_t frame, const struct instr_catc
         push_payload(f, exn, c->tag);
     if (c->kind == CATCH_TAG_REF || c->kind == CATCH_ALL_REF)
         fgen_push(f, exn);
-    /* labels count from outside the try_table */
-    uint32_t frames = f->frame_count;
-    f->frame_count = frame;
     gen_branch(f, c->label);
-    f->frame_count = frames;
     f->depth = depth;
     if (next)
         fgen_position(f, next);
@@ -195,7 +192,7 @@ static void begin_try_table(struct fgen *f, const struct instr *in)
     LLVMBasicBlockRef here = LLVMGetInsertBlock(f->g->b);
     begin_dispatch(f, frame);
     for (uint32_t i = 0; i < in->count && !f->unreachable && instr_read_catch(&list, &c); i++) {
-        f->frame_count = frame;
+        f->frame_count = frame; /* labels count from outside the try_table */
         table_clause(f, frame, &c);
         f->frame_count = frames;
     }

@@ -33,8 +33,7 @@ enum shape {
     EXTADD,
     AVGR,
     PMINMAX,
-    MADD,
-    CONVERT
+    MADD
 };
 
 /* llvm: opcode, predicate or a flag word of the shape. */
@@ -173,12 +172,11 @@ static LLVMValueRef splat(struct gen *g, LLVMTypeRef t, LLVMValueRef v)
     return LLVMBuildShuffleVector(g->b, one, LLVMGetUndef(t), LLVMConstNull(mask), "");
 }
 
-static LLVMValueRef splat_const(struct gen *g, LLVMTypeRef t, uint64_t v)
+static LLVMValueRef splat_const(LLVMTypeRef t, uint64_t v)
 {
     LLVMValueRef lanes[16], c = LLVMConstInt(LLVMGetElementType(t), v, 1);
     for (unsigned i = 0; i < LLVMGetVectorSize(t); i++)
         lanes[i] = c;
-    (void)g;
     return LLVMConstVector(lanes, LLVMGetVectorSize(t));
 }
 
@@ -290,8 +288,8 @@ static void narrow(struct fgen *f, const struct rule *r)
     bool s = r->llvm & SIGNED;
     uint64_t max = s ? (1u << (bits - 1)) - 1 : (1u << bits) - 1;
     uint64_t min = s ? ~(uint64_t)0 << (bits - 1) : 0;
-    LLVMValueRef lo[2] = {both, splat_const(g, wide, min)};
-    LLVMValueRef hi[2] = {intr(f, "llvm.smax", lo, 2), splat_const(g, wide, max)};
+    LLVMValueRef lo[2] = {both, splat_const(wide, min)};
+    LLVMValueRef hi[2] = {intr(f, "llvm.smax", lo, 2), splat_const(wide, max)};
     vpush(f, LLVMBuildTrunc(g->b, intr(f, "llvm.smin", hi, 2), int_vector(g, bits, 2 * n), ""));
 }
 
@@ -311,9 +309,8 @@ static void average(struct fgen *f, const struct rule *r)
     LLVMTypeRef wide = int_vector(g, 2 * 128 / n, n);
     LLVMValueRef b = LLVMBuildZExt(g->b, vpop(f, t), wide, "");
     LLVMValueRef a = LLVMBuildZExt(g->b, vpop(f, t), wide, "");
-    LLVMValueRef sum = LLVMBuildAdd(g->b, LLVMBuildAdd(g->b, a, b, ""), splat_const(g, wide, 1),
-                                    "");
-    vpush(f, LLVMBuildTrunc(g->b, LLVMBuildLShr(g->b, sum, splat_const(g, wide, 1), ""), t, ""));
+    LLVMValueRef sum = LLVMBuildAdd(g->b, LLVMBuildAdd(g->b, a, b, ""), splat_const(wide, 1), "");
+    vpush(f, LLVMBuildTrunc(g->b, LLVMBuildLShr(g->b, sum, splat_const(wide, 1), ""), t, ""));
 }
 
 static void pseudo_minmax(struct fgen *f, const struct rule *r)
@@ -383,7 +380,6 @@ static bool by_rule(struct fgen *f, const struct instr *in)
     const struct rule *r = &rules[in->op & 0x1ff];
     switch (r->shape) {
     case NONE:
-    case CONVERT:
         return false;
     case ICMP:
     case FCMP:
@@ -462,7 +458,7 @@ static void swizzle(struct fgen *f)
         return;
     }
     /* pshufb answers 0 where bit 7 is set: indexes from 16 on saturate past 0x80 */
-    LLVMValueRef sat[2] = {s, splat_const(g, g->t.i8x16, 0x70)};
+    LLVMValueRef sat[2] = {s, splat_const(g->t.i8x16, 0x70)};
     args[1] = intr(f, "llvm.uadd.sat", sat, 2);
     vpush(f, gen_call_intrinsic(g, "llvm.x86.ssse3.pshuf.b.128", NULL, 0, args, 2));
 }
@@ -512,10 +508,10 @@ static void q15mulr(struct fgen *f)
     LLVMTypeRef wide = int_vector(g, 32, 8);
     LLVMValueRef b = LLVMBuildSExt(g->b, vpop(f, g->t.i16x8), wide, "");
     LLVMValueRef a = LLVMBuildSExt(g->b, vpop(f, g->t.i16x8), wide, "");
-    LLVMValueRef v = LLVMBuildAdd(g->b, LLVMBuildMul(g->b, a, b, ""), splat_const(g, wide, 0x4000),
+    LLVMValueRef v = LLVMBuildAdd(g->b, LLVMBuildMul(g->b, a, b, ""), splat_const(wide, 0x4000),
                                   "");
-    LLVMValueRef args[2] = {LLVMBuildAShr(g->b, v, splat_const(g, wide, 15), ""),
-                            splat_const(g, wide, 0x7fff)};
+    LLVMValueRef args[2] = {LLVMBuildAShr(g->b, v, splat_const(wide, 15), ""),
+                            splat_const(wide, 0x7fff)};
     vpush(f, LLVMBuildTrunc(g->b, intr(f, "llvm.smin", args, 2), g->t.i16x8, ""));
 }
 
