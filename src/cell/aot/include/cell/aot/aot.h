@@ -22,8 +22,8 @@ struct aot_options {
 const char *aot_version(void);
 
 /* Decode, validate and compile wasm into an image file appended to *out.
- * Any thread. After an error *out may hold a part of one. Errors of module_decode and module_validate; ST_LIMIT, ST_NOMEM; ST_UNSUPPORTED for a level this
- * LLVM lacks; ST_LINK when code generation leaves an undefined symbol. */
+ * Any thread. After an error *out may hold a part of one. Errors of module_decode and module_validate; ST_LIMIT,
+ * ST_NOMEM; ST_UNSUPPORTED for a level this LLVM lacks; ST_LINK when code generation leaves an undefined symbol. */
 CHECKED status_t aot_compile(const void *wasm, size_t len, const struct aot_options *opt,
                              struct buf *out, struct error *err);
 

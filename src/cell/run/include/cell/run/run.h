@@ -20,8 +20,8 @@ struct runtime_config {
     int interrupt_signal; /* real-time signal that interrupts blocking host calls; 0: SIGRTMIN+1 */
 };
 /* Install the SIGSEGV and SIGBUS handlers and the interrupt signal's. One runtime per process:
- * ST_EXIST for a second. config may be NULL: 64 slots, SIGRTMIN+1. Faults outside image code and cells' memory go to the handler that
- * was there before. ST_NOMEM; ST_IO. */
+ * ST_EXIST for a second. config may be NULL: 64 slots, SIGRTMIN+1. Faults outside image code and cells' memory go
+ * to the handler that was there before. ST_NOMEM; ST_IO. */
 CHECKED status_t runtime_new(const struct runtime_config *config, struct runtime **ret_rt,
                              struct error *err);
 /* All cells and programs must be gone. Puts the former handlers back. NULL is fine. */
