@@ -126,9 +126,10 @@ static status_t set_level(struct run_options *o, const char *value, struct error
         return bad(err, "--cpu", value, "x86-64-v2, x86-64-v3, x86-64-v4 or aarch64");
     }
     if (!image_level_runs(level)) {
+        const char *host = image_level_name(image_level_host());
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
                          "--cpu %s: this machine cannot run it; its level is %s", value,
-                         image_level_name(image_level_host()));
+                         host != NULL ? host : "below all of them");
     }
     o->image.level = level;
     return ST_OK;

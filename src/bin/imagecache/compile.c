@@ -21,7 +21,11 @@ enum {
     PROGRESS_AFTER_MS = 1000,
     PROGRESS_EVERY_MS = 200,
     RETRY_AFTER_S = 24 * 60 * 60,
+    PARTS_MAX = 1000000,
+    STAMP_DIR_MODE = 0700,
+    STAMP_MODE = 0600,
 };
+#define CLEAR_LINE "\r\033[K"
 
 /* ---- which compiler ---- */
 
@@ -72,8 +76,9 @@ static void stamp_write(const struct image_cache *c, const char *stamp, const ch
 {
     struct buf text = {0};
     buf_printf(&text, "%s\n%s\n", identity, version);
-    if (!text.failed && file_make_dirs(c->dir, 0700, NULL) == ST_OK) {
-        status_t code = file_write_atomic(stamp, text.data, text.len, 0600, FILE_NO_SYNC, NULL);
+    if (!text.failed && file_make_dirs(c->dir, STAMP_DIR_MODE, NULL) == ST_OK) {
+        status_t code = file_write_atomic(stamp, text.data, text.len, STAMP_MODE, FILE_NO_SYNC,
+                                          NULL);
         (void)code; /* it is asked for again next time */
     }
     buf_done(&text);
@@ -149,16 +154,14 @@ static void progress_show(struct progress *p)
     if (p->title == NULL || ms < PROGRESS_AFTER_MS || (p->shown && !p->terminal)) {
         return;
     }
-    const char *prefix = p->terminal ? "\r\033[K" : "";
-    const char *suffix = p->terminal ? "" : "\n";
     if (p->terminal && p->total > 0) {
-        fprintf(stderr, "%scloudskin: compiling %s: %u %% (%llu s)", prefix, p->title,
+        fprintf(stderr, CLEAR_LINE "cloudskin: compiling %s: %u %% (%llu s)", p->title,
                 100 * p->done / p->total, (unsigned long long)ms / 1000);
     } else if (p->terminal) {
-        fprintf(stderr, "%scloudskin: compiling %s (%llu s)", prefix, p->title,
+        fprintf(stderr, CLEAR_LINE "cloudskin: compiling %s (%llu s)", p->title,
                 (unsigned long long)ms / 1000);
     } else {
-        fprintf(stderr, "cloudskin: compiling %s ...%s", p->title, suffix);
+        fprintf(stderr, "cloudskin: compiling %s ...\n", p->title);
     }
     p->shown = true;
 }
@@ -166,7 +169,7 @@ static void progress_show(struct progress *p)
 static void progress_end(const struct progress *p)
 {
     if (p->shown && p->terminal) {
-        fputs("\r\033[K", stderr);
+        fputs(CLEAR_LINE, stderr);
     }
 }
 
@@ -179,8 +182,8 @@ static void progress_line(struct progress *p)
         return;
     }
     *space = '\0';
-    if (parse_u64(p->line, 1000000, &done) == ST_OK &&
-        parse_u64(space + 1, 1000000, &total) == ST_OK && done <= total) {
+    if (parse_u64(p->line, PARTS_MAX, &done) == ST_OK &&
+        parse_u64(space + 1, PARTS_MAX, &total) == ST_OK && done <= total) {
         p->done = (unsigned)done;
         p->total = (unsigned)total;
     }
@@ -224,12 +227,15 @@ status_t compiler_run(const struct compiler *compiler, const char *module_path,
                       struct error *err)
 {
     char level[] = {'-', 'O', (char)('0' + options->opt_level), '\0'};
+    const char *cpu = image_level_name(options->level);
+    if (cpu == NULL) {
+        return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                         "this CPU is below the lowest level, x86-64-v2");
+    }
     const char *nan = options->nan == NAN_CANONICAL ? "canonical" : "native";
     const char *argv[] = {
-        "cloudskin-aot", module_path, "-o",
-        out_path,        "--cpu",     image_level_name(options->level),
-        "--nan",         nan,         level,
-        "--progress-fd", "3",         NULL,
+        "cloudskin-aot", module_path, "-o",  out_path,        "--cpu", cpu,
+        "--nan",         nan,         level, "--progress-fd", "3",     NULL,
     };
     struct process_options how = {.report_fd = REPORT_FD};
     struct progress progress = {
@@ -305,7 +311,8 @@ void compile_in_background(const struct image_cache *c, const struct image_key *
                            const char *module_path)
 {
     char program[PATH_MAX];
-    if (is_pointless(c, key) ||
+    const char *cpu = image_level_name(key->options.level);
+    if (cpu == NULL || is_pointless(c, key) ||
         process_sibling("../libexec/cloudskin/cache", program, NULL) != ST_OK) {
         return;
     }
@@ -316,7 +323,7 @@ void compile_in_background(const struct image_cache *c, const struct image_key *
         "--quiet",
         "--no-wait",
         "--cpu",
-        image_level_name(key->options.level),
+        cpu,
         "--nan",
         key->options.nan == NAN_CANONICAL ? "canonical" : "native",
         level,

@@ -11,7 +11,7 @@
 #include "sys/files.h"
 
 /* Entries beyond this many are ignored by one pass: a bound on memory, not on the cache. */
-enum { ENTRIES_MAX = 1 << 20 };
+enum { ENTRIES_FIRST = 64, ENTRIES_MAX = 1 << 20 };
 
 struct listing {
     struct arena *arena;
@@ -32,10 +32,13 @@ static bool ends_with(const char *name, const char *suffix, size_t *ret_stem_len
 
 static status_t listing_add(struct listing *l, const char *name, size_t len, const struct stat *st)
 {
+    if (l->count == ENTRIES_MAX) {
+        return ST_OK;
+    }
     if (l->count == l->cap) {
-        uint32_t cap = l->cap == 0 ? 64 : l->cap * 2;
+        uint32_t cap = l->cap == 0 ? ENTRIES_FIRST : l->cap * 2;
         struct image_cache_entry *entries = arena_alloc(l->arena, cap, sizeof *entries);
-        if (cap > ENTRIES_MAX || entries == NULL) {
+        if (entries == NULL) {
             return ST_NOMEM;
         }
         if (l->count > 0) {
@@ -80,7 +83,7 @@ static status_t list_files(const struct image_cache *c, const char *suffix, stru
     }
     closedir(d);
     if (code != ST_OK) {
-        return error_set(err, code, ERROR_NO_OFFSET, "%s: too many images", c->dir);
+        return error_set(err, code, ERROR_NO_OFFSET, "%s: out of memory", c->dir);
     }
     if (l->count > 0) {
         qsort(l->entries, l->count, sizeof *l->entries, by_use);
