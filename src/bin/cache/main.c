@@ -11,6 +11,7 @@
 
 /* `cloudskin cache`: look at and tidy the cache of compiled images. */
 
+/* The compiler has a smaller limit, and words for it. */
 #define MODULE_FILE_BYTES_MAX ((uint64_t)4 << 30)
 
 static const char help_text[] =
@@ -37,7 +38,10 @@ static const char help_text[] =
     "Examples:\n"
     "  cloudskin cache ls\n"
     "  cloudskin cache trim 500M\n"
-    "  cloudskin cache add app.wasm     the first run of app.wasm then starts at once, at -O3\n";
+    "  cloudskin cache add app.wasm     the first run of app.wasm then starts at once, at -O3\n"
+    "\n"
+    "Exit codes: 0 done, 64 wrong usage, 65 a module is refused, 71 the system refused (memory,\n"
+    "files), 127 no such file or compiler.\n";
 
 struct options {
     bool json;

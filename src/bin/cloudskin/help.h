@@ -1,7 +1,6 @@
 #ifndef CLOUDSKIN_HELP_H
 #define CLOUDSKIN_HELP_H
 
-#include <stdbool.h>
 #include <stdio.h>
 
 /* Print the built-in help of a verb ("run"), or the overview for NULL. Returns the exit code. */

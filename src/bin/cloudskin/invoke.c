@@ -28,7 +28,8 @@ static status_t parse_integer(const char *text, unsigned bits, valtype_t t, uint
     return ST_OK;
 }
 
-status_t invoke_parse(const char *text, valtype_t t, union cell_value *ret_value, struct error *err)
+static status_t parse_argument(const char *text, valtype_t t, union cell_value *ret_value,
+                               struct error *err)
 {
     union cell_value v = {0};
     uint64_t integer = 0;
@@ -122,7 +123,7 @@ status_t invoke_arguments(const char *func, const struct functype *type, const c
     }
     memset(io, 0, (slots + 1) * sizeof *io);
     for (uint32_t i = 0; i < count; i++) {
-        status_t code = invoke_parse(texts[i], type->params[i], &io[i], err);
+        status_t code = parse_argument(texts[i], type->params[i], &io[i], err);
         if (code != ST_OK) {
             free(io);
             return code;

@@ -7,14 +7,11 @@
 /* Arguments and results of `--invoke` as text. i32 and i64: decimal, signed or unsigned, or 0x hexadecimal.
  * f32 and f64: decimal, hexadecimal, inf or nan; printed with the fewest digits that read back the same. */
 
-/* Read one argument of type t. ST_INVAL says what was expected; ST_UNSUPPORTED: vectors and references. */
-CHECKED status_t invoke_parse(const char *text, valtype_t t, union cell_value *ret_value,
-                              struct error *err);
-
 /* Append the value as one line. */
 void invoke_print(struct buf *out, valtype_t t, const union cell_value *v);
 
-/* Read the arguments by the function's type into a new array that also has room for the results; free() it. */
+/* Read the arguments by the function's type into a new array that also has room for the results; free() it.
+ * ST_INVAL says what was expected; ST_UNSUPPORTED: vectors and references; ST_NOMEM. */
 CHECKED status_t invoke_arguments(const char *func, const struct functype *type,
                                   const char *const *texts, uint32_t count,
                                   union cell_value **ret_io, struct error *err);

@@ -9,8 +9,8 @@
 #include "imagecache/compile.h"
 #include "sys/files.h"
 
-/* As large as a wasm module can be here: 4 GiB; the decoder has its own, smaller limits. */
-#define MODULE_FILE_BYTES_MAX ((uint64_t)4 << 30)
+/* A module or an image; their decoders have smaller limits. */
+#define PROGRAM_FILE_BYTES_MAX ((uint64_t)4 << 30)
 
 enum { FIRST_OPT = 1, BEST_OPT = 3 };
 
@@ -139,7 +139,7 @@ status_t load_program(struct runtime *rt, const struct run_options *o, struct pr
     static const uint8_t wasm_magic[4] = {0, 'a', 's', 'm'};
     struct load l = {.rt = rt, .path = o->module_path, .key.options = o->image};
     struct file_map map;
-    status_t code = file_map(l.path, MODULE_FILE_BYTES_MAX, &map, err);
+    status_t code = file_map(l.path, PROGRAM_FILE_BYTES_MAX, &map, err);
     if (code == ST_LIMIT) {
         code = err->code =
             ST_UNSUPPORTED; /* the file is refused, not the system's memory exhausted */

@@ -9,6 +9,8 @@ enum {
     OPEN_FILES_DEFAULT = 1024,
     OPEN_FILES_MAX = 1 << 20,
     THREADS_MAX = 1 << 16,
+    STACK_BYTES_MIN = 1 << 16,
+    MEMORY_BYTES_MIN = WASM_PAGE_BYTES,
 };
 #define SIZE_BYTES_MAX ((uint64_t)1 << 62)
 #define STACK_BYTES_MAX ((uint64_t)64 << 30)
@@ -163,7 +165,7 @@ static status_t set_size(uint64_t *ret_bytes, uint64_t min, const char *option, 
 
 static status_t set_stack(struct run_options *o, const char *value, struct error *err)
 {
-    status_t code = set_size(&o->limits.stack_bytes, 65536, "--stack", value, err);
+    status_t code = set_size(&o->limits.stack_bytes, STACK_BYTES_MIN, "--stack", value, err);
     if (code == ST_OK && o->limits.stack_bytes > STACK_BYTES_MAX) {
         code = bad(err, "--stack", value, "at most 64G");
     }
@@ -227,7 +229,7 @@ static status_t set_option(struct run_options *o, int id, const char *value,
     case O_NAN:
         return set_nan(o, value, err);
     case O_MEMORY:
-        return set_size(&o->limits.memory_bytes, 65536, "--memory", value, err);
+        return set_size(&o->limits.memory_bytes, MEMORY_BYTES_MIN, "--memory", value, err);
     case O_STACK:
         return set_stack(o, value, err);
     case O_THREADS:

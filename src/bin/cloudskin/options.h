@@ -28,7 +28,7 @@ struct run_options {
     struct arena arena;
 };
 
-/* Read argv[1..]. environ: where OMP_* and the values of `--env K` come from.
+/* Read argv[1..]. environment: where OMP_* and the values of `--env K` come from.
  * ST_INVAL with a text that says what is wrong; ST_NOMEM. */
 CHECKED status_t run_options_parse(int argc, char **argv, char *const *environment,
                                    struct run_options *ret_options, struct error *err);

@@ -259,7 +259,6 @@ static int start_program(struct run *r)
         return call(r, "_start", NULL, 0);
     }
     if (has_export(r, "_initialize")) {
-        code = ST_OK;
         int exit_code = call(r, "_initialize", NULL, 0);
         if (exit_code != 0) {
             return exit_code;

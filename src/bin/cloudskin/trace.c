@@ -7,13 +7,17 @@
 
 enum { NAME_SHOWN_MAX = 200, FRAMES_SHOWN_MAX = 32 };
 
-/* A guest could otherwise send commands to the terminal in a function's name. */
+/* A guest could otherwise send commands to the terminal in a function's name: ASCII's control characters, and
+ * those that UTF-8 writes as 0xc2 and a byte below 0xa0. */
 static void add_name(struct buf *out, struct name n)
 {
     size_t len = n.len < NAME_SHOWN_MAX ? n.len : NAME_SHOWN_MAX;
+    unsigned char before = 0;
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)n.bytes[i];
-        buf_u8(out, c < ' ' || c == 0x7f ? '?' : c);
+        bool c1 = before == 0xc2 && c < 0xa0;
+        buf_u8(out, c < ' ' || c == 0x7f || c1 ? '?' : c);
+        before = c;
     }
     if (len < n.len) {
         buf_printf(out, "...");

@@ -87,6 +87,7 @@ static void put_kind(struct json *j, const struct subject *s, enum extern_kind k
     subject_put_type(s, kind, index, &type);
     json_text(j, "kind", subject_kind_name(kind));
     json_string(j, "type", (const char *)type.data, type.len);
+    j->out->failed |= type.failed;
     buf_done(&type);
 }
 

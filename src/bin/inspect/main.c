@@ -12,8 +12,8 @@ static const char help_text[] =
     "Describe a cell image or a WebAssembly module: what it is compiled for and how, which module "
     "it\n"
     "comes from and which features that uses, its functions, memories and tables, what it imports\n"
-    "(and so what it can ask of the host) and exports, the places where it can be stopped or "
-    "moved\n"
+    "(and so what it can ask of the host) and exports, the places where it can be "
+    "stopped\n"
     "(control points), and the sections of the file. The file is checked on the way.\n"
     "\n"
     "      --json   the same as JSON on standard output\n"
@@ -79,7 +79,7 @@ int main(int argc, char **argv)
     while ((id = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
         if (id == 'h') {
             fputs(help_text, stdout);
-            return 0;
+            return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
         }
         if (id != 'j')
             return usage("unknown option");
