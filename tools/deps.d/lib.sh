@@ -47,32 +47,3 @@ deps_packages() {
 deps_apt_install() {
     deps_as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
-
-# Does the file have this SHA-256?
-deps_hash_is() {
-    [ -f "$1" ] && [ "$(sha256sum "$1" | cut -d ' ' -f 1)" = "$2" ]
-}
-
-# Download URL to FILE unless it is there with this SHA-256: deps_fetch URL SHA256 FILE
-deps_fetch() {
-    local url=$1 hash=$2 file=$3
-    deps_hash_is "$file" "$hash" && return 0
-    deps_say "fetching ${url##*/}"
-    mkdir -p "$(dirname "$file")"
-    curl --fail --silent --show-error --location --retry 3 --output "$file.part" "$url"
-    if ! deps_hash_is "$file.part" "$hash"; then
-        deps_say "$url: SHA-256 is $(sha256sum "$file.part" | cut -d ' ' -f 1), not $hash"
-        rm -f "$file.part"
-        return 1
-    fi
-    mv "$file.part" "$file"
-}
-
-# Has the step NAME done its work for KEY (any text: versions, hashes of its inputs)?
-deps_stamped() {
-    [ "$(cat "$CLOUDSKIN_DEPS/$1.stamp" 2>/dev/null)" = "$2" ]
-}
-
-deps_stamp() {
-    echo "$2" >"$CLOUDSKIN_DEPS/$1.stamp"
-}
