@@ -7,25 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/parse.h"
 #include "cell/run/run.h"
-
-static inline uint64_t embed_clock_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-/* Time that this thread had a CPU: for what is long enough to be interrupted by others. */
-static inline uint64_t embed_cpu_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
+#include "sys/clock.h"
 
 /* End the program with the error's text unless st is ST_OK. */
 static inline void embed_check(status_t st, const char *what, const struct error *err)

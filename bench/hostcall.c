@@ -28,9 +28,9 @@ static __attribute__((noinline)) int32_t native_loop(tick_fn f, int32_t count)
 static uint64_t time_native(void)
 {
     tick_fn volatile f = tick;
-    uint64_t begin = embed_cpu_ns();
+    uint64_t begin = clock_thread_cpu_ns();
     int32_t value = native_loop(f, CALLS);
-    uint64_t end = embed_cpu_ns();
+    uint64_t end = clock_thread_cpu_ns();
     return value == CALLS ? end - begin : 0;
 }
 
@@ -38,9 +38,9 @@ static uint64_t time_cell(struct cell *c, const struct abi_func *loop)
 {
     union cell_value io[1] = {{.i32 = CALLS}};
     struct error err = {0};
-    uint64_t begin = embed_cpu_ns();
+    uint64_t begin = clock_thread_cpu_ns();
     embed_check(cell_call(c, loop, io, &err), "loop", &err);
-    uint64_t end = embed_cpu_ns();
+    uint64_t end = clock_thread_cpu_ns();
     return io[0].i32 == CALLS ? end - begin : 0;
 }
 

@@ -12,20 +12,19 @@ static void the_monotonic_clock_never_goes_back(void)
     }
 }
 
-static void cpu_clocks_advance_with_work(void)
+static void the_cpu_clock_advances_with_work(void)
 {
-    uint64_t thread = clock_thread_cpu_ns(), process = clock_process_cpu_ns();
+    uint64_t thread = clock_thread_cpu_ns();
     volatile unsigned sum = 0;
     for (unsigned i = 0; i < 3000000; i++) {
         sum += i;
     }
     CHECK(clock_thread_cpu_ns() > thread);
-    CHECK(clock_process_cpu_ns() > process);
 }
 
 int main(void)
 {
     RUN(the_monotonic_clock_never_goes_back);
-    RUN(cpu_clocks_advance_with_work);
+    RUN(the_cpu_clock_advances_with_work);
     return CHECK_DONE();
 }

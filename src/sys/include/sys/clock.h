@@ -5,9 +5,7 @@
 
 /* Nanoseconds since an arbitrary start; never goes back. Any thread. */
 uint64_t clock_monotonic_ns(void);
-/* CPU time that the calling thread has used. */
+/* Nanoseconds that the calling thread had a CPU. */
 uint64_t clock_thread_cpu_ns(void);
-/* CPU time of all threads of this process. */
-uint64_t clock_process_cpu_ns(void);
 
 #endif
