@@ -49,7 +49,8 @@ fact "an unknown function is not found" exits 127 call nope
 
 fact "a trap has its exit code" exits 134 call divide 1 0
 fact "a trap says why" says "integer divide by zero" call divide 1 0
-fact "a back-trace has names, file and line" says "divide at " call divide 1 0
+divide_line=$(awk '/EXPORT\(divide\)/ { inside = 1 } inside && /return/ { print NR; exit }' "$E2E/guest/small.c")
+fact "a back-trace has names, file and line" says "divide at $E2E/guest/small.c:$divide_line (" call divide 1 0
 fact "unbounded recursion is a trap" says "call stack exhausted" call recurse 1
 fact "unbounded recursion on a small stack as well" exits 134 run --stack 64K --invoke recurse small.wasm 1
 
