@@ -65,12 +65,14 @@ static int allocate(void)
 /* While the host swaps "swap" between a folder and a link to a folder outside: is there ever the wrong file? */
 static int race(void)
 {
-    int seen = 0;
-    for (int i = 0; i < 5000; i++) {
+    int seen = 0, refused = 0;
+    for (int i = 0; i < 5000 || seen == 0 || refused == 0; i++) {
         char text[16] = {0};
         int fd = open("/data/swap/file", O_RDONLY);
-        if (fd < 0)
+        if (fd < 0) {
+            refused++;
             continue;
+        }
         read(fd, text, sizeof text - 1);
         close(fd);
         if (strncmp(text, "secret", 6) == 0) {
@@ -79,7 +81,7 @@ static int race(void)
         }
         seen++;
     }
-    return seen == 0;
+    return 0;
 }
 
 /* Ways out that a test of the file system does not try: names of the host's machine, long ones, many links. */
