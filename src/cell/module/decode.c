@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cell/module/image.h"
+#include "decode_types.h"
 
 /* Place of each section in a module. Custom sections stand anywhere. */
 static const uint8_t section_rank[SECTION_COUNT] = {
@@ -87,6 +88,8 @@ static status_t scan_sections(struct decoder *d, struct cursor *c)
         if (section_rank[id] <= last_rank)
             return error_set(d->err, ST_FORMAT, off, "unexpected content after last section");
         last_rank = section_rank[id];
+        if (id == SECTION_TAG) /* an empty one as well */
+            decode_note_tags(d->m);
         d->present[id] = true;
         d->sections[id] = content;
     }

@@ -171,10 +171,14 @@ status_t decode_tag_type(const struct decoder *d, struct cursor *c, struct modul
         return st;
     if (m->types[ret_tag->type].result_count != 0)
         return error_set(d->err, ST_INVALID, off, "non-empty tag result type");
-    /* Both exception proposals have tags; instructions tell which one is meant. */
+    decode_note_tags(m);
+    return ST_OK;
+}
+
+void decode_note_tags(struct module *m)
+{
     m->features_used |= m->features & FEATURE_EXCEPTIONS ? FEATURE_EXCEPTIONS
                                                          : FEATURE_LEGACY_EXCEPTIONS;
-    return ST_OK;
 }
 
 /* ---- imports ---- */

@@ -13,6 +13,9 @@ CHECKED status_t decode_global_type(const struct decoder *d, struct cursor *c,
 CHECKED status_t decode_tag_type(const struct decoder *d, struct cursor *c,
                                  struct module_tag *ret_tag);
 
+/* The module has tags: both exception proposals have them, and instructions tell which one is meant. */
+void decode_note_tags(struct module *m);
+
 /* Are the tables or memories of the module too many by now? */
 CHECKED status_t decode_tables_check(const struct decoder *d, const struct cursor *c);
 CHECKED status_t decode_mems_check(const struct decoder *d, const struct cursor *c);
