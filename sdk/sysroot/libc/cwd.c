@@ -99,8 +99,29 @@ static char *absolute(const char *path)
     return out;
 }
 
-/* Split a path into a granted directory and what is below it. ".." at its start is taken out here, where it means
- * the current directory: the host would refuse a step out of one grant, although another may hold what is meant. */
+/* Does a path below a grant step out of it? By its text alone: a symbolic link on the way is taken for a folder. */
+static int leaves(const char *rel)
+{
+    long depth = 0;
+
+    while (*rel) {
+        size_t len = strcspn(rel, "/");
+
+        if (len == 2 && rel[0] == '.' && rel[1] == '.') {
+            if (--depth < 0)
+                return 1;
+        } else if (len > 0 && !(len == 1 && rel[0] == '.')) {
+            depth++;
+        }
+        rel += len;
+        rel += strspn(rel, "/");
+    }
+    return 0;
+}
+
+/* Split a path into a granted directory and what is below it. ".." is taken out here where it starts the path, since
+ * it means the current directory, and where the path steps out of the grant that it names first: the host would
+ * refuse that, although another grant may hold what is meant. */
 int __wasilibc_find_relpath_alloc(const char *path, const char **ret_prefix, char **relative,
                                   size_t *relative_len, int can_realloc)
 {
@@ -109,6 +130,10 @@ int __wasilibc_find_relpath_alloc(const char *path, const char **ret_prefix, cha
     size_t n;
     int fd;
 
+    if (path[0] == '\0') {
+        errno = ENOENT;
+        return -1;
+    }
     abs = absolute(path);
     if (!abs) {
         errno = ENOMEM;
@@ -117,6 +142,10 @@ int __wasilibc_find_relpath_alloc(const char *path, const char **ret_prefix, cha
     if (path[0] == '.' && path[1] == '.')
         normalise(abs);
     fd = __wasilibc_find_abspath(abs, ret_prefix, &rel);
+    if (fd == -1 || leaves(rel)) {
+        normalise(abs);
+        fd = __wasilibc_find_abspath(abs, ret_prefix, &rel);
+    }
     if (fd == -1) {
         free(abs);
         return -1;

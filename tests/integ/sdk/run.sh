@@ -121,6 +121,28 @@ fact "malloc fails when memory is used up, and finds it again" same small exhaus
 fact "a block that is freed twice is a trap" freed_twice at-once
 fact "and when others were freed in between" freed_twice between
 
+# ".." from one grant into another, in whichever way the path is written.
+across() {
+    cat >across.c <<'C' && cloudskin-cc -O2 across.c -o across.wasm || return 1
+#include <stdio.h>
+int main(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        FILE *f = fopen(argv[i], "r");
+        putchar(f ? getc(f) : '-');
+        if (f)
+            fclose(f);
+    }
+    return 0;
+}
+C
+    rm -rf one two && mkdir -p one/sub two && echo 1 >one/f && echo 2 >two/f
+    prints 2222 cloudskin run --dir one:/one --dir two:/two across.wasm /one/../two/f ../two/f sub/../../two/f /two/./f &&
+        prints 12 cloudskin run --dir one:/in --dir two:/in/two across.wasm /in/two/../f /in/two/../two/f &&
+        prints -- cloudskin run --dir one:/one across.wasm /one/../two/f ../../etc/passwd
+}
+fact "'..' leads from one grant into another" across
+
 # The drivers behave like a compiler.
 cat >hello.c <<'C'
 #include <stdio.h>
