@@ -48,12 +48,12 @@ musl_threads_common := \
   pthread_setconcurrency pthread_mutex_setprioceiling \
   sem_destroy sem_getvalue sem_init sem_post sem_timedwait sem_trywait sem_wait \
   call_once cnd_broadcast cnd_destroy cnd_init cnd_signal cnd_timedwait cnd_wait \
-  mtx_destroy mtx_init mtx_lock mtx_timedlock mtx_trylock mtx_unlock \
+  mtx_destroy mtx_init mtx_timedlock mtx_unlock \
   thrd_create thrd_join thrd_sleep tss_create tss_delete tss_set
 
 # Real locks, for the variant with threads; the other one has stubs that know of one thread.
 musl_threads_real := \
-  __lock pthread_barrier_destroy pthread_barrier_init pthread_barrier_wait \
+  __lock mtx_lock mtx_trylock pthread_barrier_destroy pthread_barrier_init pthread_barrier_wait \
   pthread_cond_broadcast pthread_cond_destroy pthread_cond_init pthread_cond_signal pthread_cond_timedwait \
   pthread_cond_wait pthread_mutex_consistent pthread_mutex_getprioceiling pthread_mutex_lock \
   pthread_mutex_timedlock pthread_mutex_trylock pthread_mutex_unlock pthread_once \

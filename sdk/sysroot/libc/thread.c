@@ -56,6 +56,21 @@ _Noreturn void thrd_exit(int result)
     pthread_exit((void *)(intptr_t)result);
 }
 
+#ifndef _REENTRANT
+/* musl's take a plain mutex by a word that the stub of its unlocking does not know. */
+int mtx_lock(mtx_t *m)
+{
+    return mtx_timedlock(m, NULL);
+}
+
+int mtx_trylock(mtx_t *m)
+{
+    int code = pthread_mutex_trylock((pthread_mutex_t *)m);
+
+    return code == 0 ? thrd_success : code == EBUSY ? thrd_busy : thrd_error;
+}
+#endif
+
 void thrd_yield(void)
 {
     sched_yield();
