@@ -6,18 +6,17 @@
 
 typedef unsigned __int128 wide_t;
 
-/* Digits at *s, which is moved behind them. The value stays at UINT64_MAX once it does not fit.
+/* Digits at *s, which is moved behind them. The value stays at UINT64_MAX + 1 once 64 bits do not hold it.
  * false: there is no digit. */
-static bool take_digits(const char **s, uint64_t *ret_value)
+static bool take_digits(const char **s, wide_t *ret_value)
 {
+    const wide_t too_large = (wide_t)UINT64_MAX + 1;
     const char *p = *s;
-    uint64_t value = 0;
+    wide_t value = 0;
     for (; *p >= '0' && *p <= '9'; p++) {
-        uint64_t digit = (uint64_t)(*p - '0');
-        if (value > (UINT64_MAX - digit) / 10) {
-            value = UINT64_MAX;
-        } else {
-            value = value * 10 + digit;
+        value = value * 10 + (unsigned)(*p - '0');
+        if (value > too_large) {
+            value = too_large;
         }
     }
     if (p == *s) {
@@ -30,14 +29,14 @@ static bool take_digits(const char **s, uint64_t *ret_value)
 
 status_t parse_u64(const char *s, uint64_t max, uint64_t *ret_value)
 {
-    uint64_t value;
+    wide_t value;
     if (!take_digits(&s, &value) || *s != '\0') {
         return ST_INVAL;
     }
     if (value > max) {
         return ST_LIMIT;
     }
-    *ret_value = value;
+    *ret_value = (uint64_t)value;
     return ST_OK;
 }
 
@@ -103,7 +102,7 @@ status_t parse_f64(const char *s, double *ret_value)
 status_t parse_size(const char *s, uint64_t max, uint64_t *ret_bytes)
 {
     static const char letters[] = "KMGT";
-    uint64_t value;
+    wide_t value;
     unsigned shift = 0;
     if (!take_digits(&s, &value)) {
         return ST_INVAL;
@@ -122,7 +121,7 @@ status_t parse_size(const char *s, uint64_t max, uint64_t *ret_bytes)
     if (value > max >> shift) {
         return ST_LIMIT;
     }
-    *ret_bytes = value << shift;
+    *ret_bytes = (uint64_t)value << shift;
     return ST_OK;
 }
 
@@ -146,7 +145,8 @@ static uint64_t time_unit_ns(const char *suffix)
 
 status_t parse_duration(const char *s, uint64_t max_ns, uint64_t *ret_ns)
 {
-    uint64_t whole, fraction = 0, scale = 1;
+    wide_t whole;
+    uint64_t fraction = 0, scale = 1;
     if (!take_digits(&s, &whole)) {
         return ST_INVAL;
     }
@@ -167,7 +167,7 @@ status_t parse_duration(const char *s, uint64_t max_ns, uint64_t *ret_ns)
     if (unit == 0) {
         return ST_INVAL;
     }
-    wide_t ns = (wide_t)whole * unit + (wide_t)fraction * unit / scale;
+    wide_t ns = whole * unit + (wide_t)fraction * unit / scale;
     if (ns > max_ns) {
         return ST_LIMIT;
     }

@@ -38,6 +38,7 @@ fact "--invoke reads i32" prints 42 call add 2 40
 fact "--invoke reads negative and hexadecimal numbers" prints -1 call add -2 0x1
 fact "i32 arguments may be unsigned" prints -1 call add 4294967295 0
 fact "--invoke reads i64" prints 9223372036854775807 call add64 9223372036854775806 1
+fact "--invoke refuses an i64 of 65 bits" exits 64 call add64 18446744073709551616 1
 fact "--invoke reads f32" prints 0.05 call half 0.1
 fact "--invoke reads f64" prints 0.3333333333333333 call ratio 1 3
 fact "infinity is printed" prints inf call ratio 1 0

@@ -21,6 +21,8 @@ static void a_number_above_the_maximum_is_a_limit(void)
     uint64_t v = 7;
     CHECK_EQ(parse_u64("11", 10, &v), ST_LIMIT);
     CHECK_EQ(parse_u64("18446744073709551616", UINT64_MAX - 1, &v), ST_LIMIT);
+    CHECK_EQ(parse_u64("18446744073709551616", UINT64_MAX, &v), ST_LIMIT);
+    CHECK_EQ(parse_u64("184467440737095516150", UINT64_MAX, &v), ST_LIMIT);
     CHECK_EQ(parse_u64("99999999999999999999999", UINT64_MAX - 1, &v), ST_LIMIT);
     CHECK_EQ(v, 7);
 }
@@ -88,6 +90,7 @@ static void other_suffixes_and_overflows_are_refused(void)
         CHECK_EQ(parse_size(bad[i], UINT64_MAX, &v), ST_INVAL);
     }
     CHECK_EQ(parse_size("16777216T", UINT64_MAX, &v), ST_LIMIT);
+    CHECK_EQ(parse_size("18446744073709551616", UINT64_MAX, &v), ST_LIMIT);
     CHECK_EQ(parse_size("5K", 5119, &v), ST_LIMIT);
     CHECK_EQ(v, 7);
 }
