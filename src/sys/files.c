@@ -214,6 +214,37 @@ status_t file_write_atomic(const char *path, const void *data, size_t len, unsig
     return ST_OK;
 }
 
+static status_t write_into(const char *path, const void *data, size_t len, unsigned mode,
+                           struct error *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_CLOEXEC, mode);
+    if (fd < 0) {
+        return error_set_errno(err, errno, "%s", path);
+    }
+    bool good = write_all(fd, data, len) == 0;
+    int errnum = errno;
+    if (close(fd) != 0 && good) {
+        good = false;
+        errnum = errno;
+    }
+    return good ? ST_OK : error_set_errno(err, errnum, "%s", path);
+}
+
+status_t file_write_output(const char *path, const void *data, size_t len, unsigned mode,
+                           struct error *err)
+{
+    char target[PATH_MAX];
+    struct stat st;
+    if (lstat(path, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
+        return file_write_atomic(path, data, len, mode, FILE_NO_SYNC, err);
+    }
+    if (S_ISLNK(st.st_mode) && realpath(path, target) != NULL && stat(target, &st) == 0 &&
+        S_ISREG(st.st_mode)) {
+        return file_write_atomic(target, data, len, mode, FILE_NO_SYNC, err);
+    }
+    return write_into(path, data, len, mode, err);
+}
+
 static bool is_folder(const char *path)
 {
     struct stat st;

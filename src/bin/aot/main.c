@@ -74,7 +74,7 @@ static int compile(struct options *o, const struct buf *wasm, struct buf *image)
     double seconds = progress_done(&progress);
     if (st != ST_OK)
         return refuse(o, &err);
-    if (file_write_atomic(o->output, image->data, image->len, 0666, FILE_NO_SYNC, &err) != ST_OK) {
+    if (file_write_output(o->output, image->data, image->len, 0666, &err) != ST_OK) {
         fail(&err);
         return EXIT_SYSTEM;
     }

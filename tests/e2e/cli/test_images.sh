@@ -16,6 +16,14 @@ refused() { # refused FILE [TEXT]
 }
 fact "the image runs" prints $'[show.cell]\n[args]' cloudskin run show.cell args
 
+# -o names a pipe, or a link to one: what it is stays.
+piped() {
+    ln -s /proc/self/fd/1 out.link
+    cloudskin-aot -O1 show.wasm -o out.link | cmp - show.cell && [ -L out.link ] &&
+        cloudskin-aot -O1 show.wasm -o out.link >out.cell && cmp out.cell show.cell && [ -L out.link ]
+}
+fact "an image can be written into a pipe" piped
+
 cuts() {
     local len
     for len in 1 4 8 63 64 100 500 4096 65535 65536 $((size / 2)) $((size - 1)); do

@@ -115,6 +115,38 @@ static void a_failed_write_leaves_the_old_file_and_no_temporary(void)
     CHECK_EQ(entries(), before);
 }
 
+static void output_goes_into_what_is_no_file_and_behind_links(void)
+{
+    char got[4] = {0};
+    struct stat st;
+    struct buf b = {0};
+    CHECK_EQ(mkfifo(at("pipe"), 0600), 0);
+    CHECK_EQ(symlink("pipe", at("to-pipe")), 0);
+    CHECK_EQ(symlink("linked", at("to-file")), 0);
+    int fd = open(at("pipe"), O_RDWR | O_CLOEXEC);
+    CHECK_EQ(file_write_output(at("pipe"), "ab", 2, 0600, NULL), ST_OK);
+    CHECK_EQ(file_write_output(at("to-pipe"), "cd", 2, 0600, NULL), ST_OK);
+    CHECK(read(fd, got, 4) == 4 && memcmp(got, "abcd", 4) == 0);
+    close(fd);
+    CHECK(lstat(at("pipe"), &st) == 0 && S_ISFIFO(st.st_mode));
+    CHECK(lstat(at("to-pipe"), &st) == 0 && S_ISLNK(st.st_mode));
+
+    /* a link that leads nowhere yet, then one to a file, which is replaced and not overwritten */
+    CHECK_EQ(file_write_output(at("to-file"), "one", 3, 0600, NULL), ST_OK);
+    fd = open(at("linked"), O_RDONLY | O_CLOEXEC);
+    CHECK_EQ(file_write_output(at("to-file"), "two", 3, 0600, NULL), ST_OK);
+    CHECK(read(fd, got, 3) == 3 && memcmp(got, "one", 3) == 0);
+    close(fd);
+    CHECK(lstat(at("to-file"), &st) == 0 && S_ISLNK(st.st_mode));
+    CHECK_EQ(file_read(at("linked"), 10, &b, NULL), ST_OK);
+    CHECK(b.len == 3 && memcmp(b.data, "two", 3) == 0);
+    buf_done(&b);
+
+    struct error err = {0};
+    CHECK(file_write_output("/dev/full", "x", 1, 0600, &err) == ST_LIMIT);
+    CHECK(lstat("/dev/full", &st) == 0 && S_ISCHR(st.st_mode));
+}
+
 static void folders_are_made_with_those_above(void)
 {
     struct error err = {0};
@@ -175,7 +207,8 @@ static void waiters_notice_that_the_lock_file_was_removed(void)
 
 static void remove_all(void)
 {
-    static const char *const names[] = {"a", "empty", "big", "r", "f", "counter"};
+    static const char *const names[] = {"a",       "empty", "big",     "r",      "f",
+                                        "counter", "pipe",  "to-pipe", "linked", "to-file"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         unlink(at(names[i]));
     }
@@ -197,6 +230,7 @@ int main(void)
     RUN(missing_files_and_folders_are_named);
     RUN(a_write_replaces_and_leaves_no_temporary);
     RUN(a_failed_write_leaves_the_old_file_and_no_temporary);
+    RUN(output_goes_into_what_is_no_file_and_behind_links);
     RUN(folders_are_made_with_those_above);
     RUN(a_lock_is_held_by_one);
     RUN(waiters_notice_that_the_lock_file_was_removed);
