@@ -3,6 +3,7 @@
  * they were made with, which has to be open then. Protection is accepted and has no effect. */
 #include <__macro_PAGESIZE.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -118,6 +119,14 @@ static struct mapping *mapping_new(size_t length)
     return m;
 }
 
+/* What is written to a mapping has to reach its file at last. */
+static int read_only(int fd)
+{
+    int mode = fcntl(fd, F_GETFL);
+
+    return mode >= 0 && (mode & O_ACCMODE) == O_RDONLY;
+}
+
 void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
     int type = flags & MAP_TYPE;
@@ -131,6 +140,10 @@ void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
     }
     if (prot & PROT_EXEC) {
         errno = EPERM;
+        return MAP_FAILED;
+    }
+    if (!(flags & MAP_ANON) && type != MAP_PRIVATE && (prot & PROT_WRITE) && read_only(fd)) {
+        errno = EACCES;
         return MAP_FAILED;
     }
     if (flags & MAP_FIXED) {

@@ -119,6 +119,13 @@ static void mappings(void)
     pread(fd, buf, 10, 0);
     printf("%s\n", buf);
     close(fd);
+    fd = open("mapped", O_RDONLY);
+    p = mmap(NULL, 10, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    printf("%d\n", p == MAP_FAILED && errno == EACCES);
+    p = mmap(NULL, 10, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    printf("%d\n", p != MAP_FAILED);
+    munmap(p, 10);
+    close(fd);
     unlink("mapped");
     p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     printf("%d %d\n", p[12345], ((size_t)p & 4095) == 0);
