@@ -6,9 +6,20 @@
 #include <wasi/api.h>
 #include <wasi/libc.h>
 
+/* Of mman.c, where the program maps files. */
+__attribute__((__weak__)) int __mapping_takes_over(int fd);
+
 int close(int fd)
 {
     __wasi_errno_t error;
+    int mapped = __mapping_takes_over ? __mapping_takes_over(fd) : 0;
+
+    if (mapped > 0)
+        return 0;
+    if (mapped < 0) {
+        errno = EBADF;
+        return -1;
+    }
 
     /* The grants are found by walking the descriptors, which must be done before one is closed. */
     __wasilibc_populate_preopens();

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <wasi/api.h>
 #include "libc.h"
 #include "lock.h"
 
@@ -17,6 +18,7 @@ struct mapping {
     size_t length; /* bytes, whole pages */
     size_t left;   /* bytes not unmapped yet */
     int fd;        /* to write back to, or -1 */
+    int closed;    /* the program closed fd, which stays open for this mapping */
     off_t offset;
     size_t file_length; /* bytes that came from the file */
 };
@@ -80,6 +82,33 @@ static int write_back(const struct mapping *m, size_t from, size_t to)
     return 0;
 }
 
+/* Called by close(), for a mapping outlives the descriptor that it was made with, whose number may then become
+ * that of another file. 1: the mapping closes it later; -1: and was told so before; 0: no mapping writes to it. */
+int __mapping_takes_over(int fd)
+{
+    int result = 0;
+
+    LOCK(lock);
+    for (struct mapping *m = mappings; m; m = m->next)
+        if (m->fd == fd) {
+            result = m->closed ? -1 : 1;
+            m->closed = 1;
+        }
+    UNLOCK(lock);
+    return result;
+}
+
+/* Close what close() left open, after the last mapping that writes to it. Call with the lock held. */
+static void close_late(const struct mapping *gone)
+{
+    const struct mapping *m = mappings;
+
+    while (m && m->fd != gone->fd)
+        m = m->next;
+    if (!m && gone->closed)
+        (void)__wasi_fd_close((__wasi_fd_t)gone->fd);
+}
+
 __attribute__((destructor)) static void write_back_all(void)
 {
     for (struct mapping *m = mappings; m; m = m->next)
@@ -116,6 +145,7 @@ static struct mapping *mapping_new(size_t length)
     m->length = length;
     m->left = length;
     m->fd = -1;
+    m->closed = 0;
     return m;
 }
 
@@ -201,6 +231,7 @@ int munmap(void *addr, size_t length)
     m->left -= length < m->left ? length : m->left;
     if (m->left == 0) {
         *at = m->next;
+        close_late(m);
         gone = m;
     }
     UNLOCK(lock);

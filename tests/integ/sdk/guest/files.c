@@ -96,6 +96,43 @@ static void contents(void)
     printf("%d %d\n", unlink(name), errno == ENOENT);
 }
 
+/* A mapping goes on when its descriptor is closed, also when another file gets the number. */
+static void closed_mappings(void)
+{
+    char buf[11] = "";
+    char *p, *q;
+    int fd, other;
+
+    put("mapped", "0123456789");
+    put("other", "abcdefghij");
+    fd = open("mapped", O_RDWR);
+    p = mmap(NULL, 10, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    q = mmap(NULL, 10, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    printf("%d", close(fd));
+    printf(" %d\n", close(fd) == -1 && errno == EBADF);
+    other = open("other", O_RDWR);
+    p[0] = 'x';
+    printf("%d\n", munmap(p, 10));
+    q[0] = 'x';
+    q[1] = 'y';
+    printf("%d\n", munmap(q, 10));
+    pread(other, buf, 10, 0);
+    printf("%s %d\n", buf, close(other));
+    fd = open("mapped", O_RDONLY);
+    pread(fd, buf, 10, 0);
+    printf("%s %d\n", buf, close(fd));
+    for (int i = 0; i < 3000; i++) {
+        fd = open("mapped", O_RDWR);
+        p = mmap(NULL, 10, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (close(fd) != 0 || p == MAP_FAILED || munmap(p, 10) != 0) {
+            printf("round %d: %s\n", i, strerror(errno));
+            break;
+        }
+    }
+    unlink("mapped");
+    unlink("other");
+}
+
 static void mappings(void)
 {
     int fd = open("mapped", O_RDWR | O_CREAT | O_TRUNC, 0644);
@@ -139,6 +176,7 @@ int main(void)
     directories();
     contents();
     mappings();
+    closed_mappings();
     unlink("d/link");
     unlink("d/uno");
     unlink("d/two.txt");
