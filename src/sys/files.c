@@ -221,7 +221,7 @@ static status_t write_into(const char *path, const void *data, size_t len, unsig
     if (fd < 0) {
         return error_set_errno(err, errno, "%s", path);
     }
-    bool good = write_all(fd, data, len) == 0;
+    bool good = file_write_all(fd, data, len) == 0;
     int errnum = errno;
     if (close(fd) != 0 && good) {
         good = false;
