@@ -23,6 +23,7 @@ static const char *const status_names[ST_COUNT] = {
     [ST_EXIT] = "exit",
     [ST_EXCEPTION] = "uncaught exception",
     [ST_STOPPED] = "stopped",
+    [ST_CAPTURED] = "captured",
     [ST_AGAIN] = "would block",
 };
 

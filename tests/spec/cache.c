@@ -76,7 +76,8 @@ char *cache_file(const struct spec_options *opt, const void *wasm, size_t len)
     char hex[SHA256_HEX_BYTES];
     sha256_bytes(wasm, len, digest);
     sha256_hex(digest, hex);
-    return spec_format("%s/%s-%x-O%u-%s.cell", opt->cache_path, hex, opt->features, opt->opt_level,
+    return spec_format("%s/%s-%x-O%u%s-%s.cell", opt->cache_path, hex, opt->features,
+                       opt->opt_level, opt->captured ? "-movable" : "",
                        opt->level ? opt->level : "host");
 }
 

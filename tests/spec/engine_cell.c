@@ -209,7 +209,8 @@ static status_t compile(struct engine *e, const void *wasm, size_t len, struct b
 {
     struct aot_options options = {
         .image = {.level = e->opt->level ? image_level_find(e->opt->level) : image_level_host(),
-                  .opt_level = e->opt->opt_level},
+                  .opt_level = e->opt->opt_level,
+                  .movable = e->opt->captured},
         .features = e->opt->features,
         .threads = 1, /* scripts run in parallel */
     };
@@ -252,19 +253,39 @@ static void trap_text(const struct engine *e, struct error *err)
     error_set(err, ST_TRAP, ERROR_NO_OFFSET, "%s", abi_trap_text(cell_trap(e->cell)));
 }
 
+enum { CAPTURES_OF_A_CALL = 300 };
+
+/* A call, or the start function where inst is given; under --captured with captures at its first polls. */
+static status_t run_function(struct engine *e, struct instance *inst, const struct abi_func *f,
+                             union cell_value *io, struct error *err)
+{
+    uint32_t left = e->opt->captured ? CAPTURES_OF_A_CALL : 0;
+    if (left)
+        cell_stop(e->cell, STOP_CAPTURE);
+    status_t st = inst ? instance_start(inst, err) : cell_call(e->cell, f, io, err);
+    while (st == ST_CAPTURED) {
+        left -= left > 0;
+        if (left)
+            cell_stop(e->cell, STOP_CAPTURE);
+        st = cell_resume(e->cell, io, err);
+    }
+    return st;
+}
+
 status_t engine_instantiate(struct engine *e, const void *wasm, size_t len,
                             struct engine_instance **ret_inst, struct error *err)
 {
     struct import_resolver resolver = {resolve, e};
     struct instance *inst = NULL;
     struct program *prog = NULL;
+    union cell_value start_io[1] = {0};
     status_t st = load_program(e, wasm, len, &prog, err);
     if (st != ST_OK)
         return st;
     e->programs = append(e->programs, &e->program_count, prog);
     st = cell_instantiate(e->cell, prog, NULL, 0, &resolver, &inst, err);
     if (st == ST_OK)
-        st = instance_start(inst, err);
+        st = run_function(e, inst, NULL, start_io, err);
     if (st == ST_TRAP)
         trap_text(e, err);
     if (st != ST_OK)
@@ -318,7 +339,7 @@ status_t engine_find_func(struct engine_instance *inst, const char *name, size_t
 status_t engine_call(struct engine *e, const struct engine_func *f, union cell_value *io,
                      struct error *err)
 {
-    status_t st = cell_call(e->cell, f->func, io, err);
+    status_t st = run_function(e, NULL, f->func, io, err);
     if (st == ST_TRAP)
         trap_text(e, err);
     return st;

@@ -42,7 +42,7 @@ struct settings {
 
 static const char usage[] =
     "usage: %s --archive FILE --work DIR [--cache DIR|user] [--jobs N] [--opt 0..3]\n"
-    "          [--level NAME] [--only SCRIPT.json] [--wording] FOLDER...|all\n";
+    "          [--level NAME] [--only SCRIPT.json] [--wording] [--captured] FOLDER...|all\n";
 
 /* What a script's process has left to say; shared with it. */
 struct slot {
@@ -183,15 +183,11 @@ static int run_folder(size_t folder, const char *root, struct settings *set)
 static bool parse_settings(int argc, char **argv, struct settings *ret_set)
 {
     static const struct option options[] = {
-        {"archive", required_argument, NULL, 'a'},
-        {"work", required_argument, NULL, 'w'},
-        {"cache", required_argument, NULL, 'c'},
-        {"jobs", required_argument, NULL, 'j'},
-        {"opt", required_argument, NULL, 'O'},
-        {"level", required_argument, NULL, 'l'},
-        {"only", required_argument, NULL, 'o'},
-        {"wording", no_argument, NULL, 'W'},
-        {0},
+        {"archive", required_argument, NULL, 'a'}, {"work", required_argument, NULL, 'w'},
+        {"cache", required_argument, NULL, 'c'},   {"jobs", required_argument, NULL, 'j'},
+        {"opt", required_argument, NULL, 'O'},     {"level", required_argument, NULL, 'l'},
+        {"only", required_argument, NULL, 'o'},    {"wording", no_argument, NULL, 'W'},
+        {"captured", no_argument, NULL, 'C'},      {0},
     };
     uint64_t number = 0;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -205,6 +201,8 @@ static bool parse_settings(int argc, char **argv, struct settings *ret_set)
             ret_set->only = optarg;
         else if (c == 'W')
             ret_set->opt.wording = true;
+        else if (c == 'C')
+            ret_set->opt.captured = true;
         else if (c == 'j' && parse_u64(optarg, 64, &number) == ST_OK && number > 0)
             ret_set->jobs = (uint32_t)number;
         else if (c == 'O' && parse_u64(optarg, 3, &number) == ST_OK)

@@ -28,6 +28,7 @@ struct spec_options {
     uint32_t opt_level;
     const char *level; /* CPU level of the images; NULL: this machine's */
     bool wording;      /* list refusals in other words */
+    bool captured;     /* each call is captured at its first polls, and resumed */
 };
 
 /* Run one script and add to *counts. name: file in the folder, "i32.json". Prints failures. */

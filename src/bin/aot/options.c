@@ -25,6 +25,9 @@ static const char help_text[] =
     "      --json          describe the image on standard output as JSON\n"
     "      --progress      report progress even if standard error is no terminal\n"
     "      --progress-fd N write a line \"DONE TOTAL\" to descriptor N after each part\n"
+    "      --movable       cells can be frozen and go on elsewhere (cloudskin freeze); the image "
+    "is\n"
+    "                  several times as large, and takes as much longer to make\n"
     "      --keep-ir DIR   write the LLVM IR of each part into DIR, for debugging\n"
     "      --version       print the compiler's version, which is part of every image\n"
     "  -h, --help          this text\n"
@@ -45,6 +48,7 @@ enum option_id {
     OPTION_PROGRESS,
     OPTION_PROGRESS_FD,
     OPTION_NO_POLLS,
+    OPTION_MOVABLE,
     OPTION_KEEP_IR,
     OPTION_VERSION,
 };
@@ -59,6 +63,7 @@ static const struct option long_options[] = {
     {"progress", no_argument, NULL, OPTION_PROGRESS},
     {"progress-fd", required_argument, NULL, OPTION_PROGRESS_FD},
     {"no-polls", no_argument, NULL, OPTION_NO_POLLS},
+    {"movable", no_argument, NULL, OPTION_MOVABLE},
     {"keep-ir", required_argument, NULL, OPTION_KEEP_IR},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, 'h'},
@@ -124,6 +129,9 @@ static bool parse_option(int id, struct options *o, const char **output)
     case OPTION_NO_POLLS:
         o->aot.image.no_polls = 1;
         return true;
+    case OPTION_MOVABLE:
+        o->aot.image.movable = 1;
+        return true;
     case OPTION_KEEP_IR:
         o->aot.keep_ir = optarg;
         return true;
@@ -182,6 +190,11 @@ bool options_parse(int argc, char **argv, struct options *ret_options, int *ret_
             *ret_exit = EXIT_USAGE;
             return false;
         }
+    }
+    if (o.aot.image.movable && o.aot.image.no_polls) {
+        usage("--movable needs polls: not with --no-polls", NULL);
+        *ret_exit = EXIT_USAGE;
+        return false;
     }
     if (!finish(&o, output, argv + optind)) {
         *ret_exit = EXIT_USAGE;

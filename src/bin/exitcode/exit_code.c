@@ -23,6 +23,7 @@ int exit_code_of(status_t code)
     case ST_EXIT:
     case ST_EXCEPTION:
     case ST_STOPPED:
+    case ST_CAPTURED:
     case ST_AGAIN:
     case ST_COUNT:
         break;

@@ -55,9 +55,9 @@ static int key_prefix(const struct image_key *key, char ret_text[IMAGE_KEY_MAX])
     char hex[SHA256_HEX_BYTES];
     sha256_hex(key->module_hash, hex);
     const char *level = image_level_name(key->options.level);
-    return snprintf(ret_text, IMAGE_KEY_MAX, "%s.%s.%s.O%u.", hex, level != NULL ? level : "none",
+    return snprintf(ret_text, IMAGE_KEY_MAX, "%s.%s.%s%s.O%u.", hex, level != NULL ? level : "none",
                     key->options.nan == NAN_CANONICAL ? "canonical" : "native",
-                    key->options.opt_level);
+                    key->options.movable ? "-movable" : "", key->options.opt_level);
 }
 
 void image_key_text(const struct image_key *key, char ret_text[IMAGE_KEY_MAX])

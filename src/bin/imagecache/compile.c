@@ -234,8 +234,19 @@ status_t compiler_run(const struct compiler *compiler, const char *module_path,
     }
     const char *nan = options->nan == NAN_CANONICAL ? "canonical" : "native";
     const char *argv[] = {
-        "cloudskin-aot", module_path, "-o",  out_path,        "--cpu", cpu,
-        "--nan",         nan,         level, "--progress-fd", "3",     NULL,
+        "cloudskin-aot",
+        module_path,
+        "-o",
+        out_path,
+        "--cpu",
+        cpu,
+        "--nan",
+        nan,
+        level,
+        "--progress-fd",
+        "3",
+        options->movable ? "--movable" : NULL,
+        NULL,
     };
     struct process_options how = {.report_fd = REPORT_FD};
     struct progress progress = {
@@ -328,6 +339,7 @@ void compile_in_background(const struct image_cache *c, const struct image_key *
         key->options.nan == NAN_CANONICAL ? "canonical" : "native",
         level,
         module_path,
+        key->options.movable ? "--movable" : NULL,
         NULL,
     };
     struct process_options how = {.background = true};

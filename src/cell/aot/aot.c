@@ -16,12 +16,18 @@
 /* A part is a run of functions that is compiled on its own. Where parts are cut depends on the module
  * alone, so the number of threads changes nothing in the image. */
 enum { PART_BYTES = 24 * 1024, THREADS_MAX = 64 };
+/* A twin runs until the frame that was entered again returns. Where that may be long, in a loop without calls, it is
+ * compiled like the function itself, unless that takes too long: it has a way in for each site. All others
+ * are lean: values stay in memory, and what counts is how long they take to compile. */
+enum { TWIN_BODY_BYTES_MAX = 4096 };
+enum part_kind { PART_CODE, PART_TWINS, PART_LEAN_TWINS };
 /* Code generation recurses on deep expressions: room beyond the default. */
 #define THREAD_STACK_BYTES (256ull << 20)
 
 struct part {
     uint32_t first, end; /* function indexes */
     uint64_t bytes;      /* of their bodies */
+    enum part_kind kind;
     struct buf object;
     struct image_counts counts;
     status_t st;
@@ -30,8 +36,11 @@ struct part {
 
 struct job {
     struct gen_shared shared;
-    struct part *parts; /* the last two: trampolines, library routines */
-    uint32_t *order;    /* of work: large parts first, so that all threads end together */
+    struct gen_shared lean_shared; /* the same without optimisation */
+    struct aot_options lean_opt;
+    struct part
+        *parts;      /* functions, their twins, and the last two: trampolines, library routines */
+    uint32_t *order; /* of work: large parts first, so that all threads end together */
     uint32_t part_count;
     atomic_uint next;
     atomic_bool failed;
@@ -44,7 +53,7 @@ const char *aot_version(void)
     return "cloudskin-aot " CLOUDSKIN_VERSION "-" AOT_SOURCES_HASH " llvm 19";
 }
 
-static uint32_t cut_parts(const struct module *m, struct part *parts)
+static uint32_t cut_functions(const struct module *m, enum part_kind kind, struct part *parts)
 {
     uint32_t n = 0;
     for (uint32_t i = m->func_import_count; i < m->func_count;) {
@@ -53,8 +62,18 @@ static uint32_t cut_parts(const struct module *m, struct part *parts)
         while (i < m->func_count && bytes < PART_BYTES)
             bytes += m->funcs[i++].body_len;
         if (parts)
-            parts[n] = (struct part){.first = first, .end = i, .bytes = bytes};
+            parts[n] = (struct part){.first = first, .end = i, .bytes = bytes, .kind = kind};
         n++;
+    }
+    return n;
+}
+
+static uint32_t cut_parts(const struct gen_shared *s, struct part *parts)
+{
+    uint32_t n = cut_functions(s->m, PART_CODE, parts);
+    if (s->opt->image.movable) {
+        n += cut_functions(s->m, PART_TWINS, parts ? parts + n : NULL);
+        n += cut_functions(s->m, PART_LEAN_TWINS, parts ? parts + n : NULL);
     }
     return n + 2;
 }
@@ -68,17 +87,46 @@ static int compare_parts(const void *a, const void *b, void *arg)
 
 static status_t make_parts(struct job *job, struct error *err)
 {
-    job->part_count = cut_parts(job->shared.m, NULL);
+    job->part_count = cut_parts(&job->shared, NULL);
     job->parts = calloc(job->part_count, sizeof *job->parts);
     job->order = calloc(job->part_count, sizeof *job->order);
     if (!job->parts || !job->order)
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for %" PRIu32 " parts",
                          job->part_count);
-    cut_parts(job->shared.m, job->parts);
+    cut_parts(&job->shared, job->parts);
     for (uint32_t i = 0; i < job->part_count; i++)
         job->order[i] = i;
     qsort_r(job->order, job->part_count, sizeof *job->order, compare_parts, job->parts);
     return ST_OK;
+}
+
+/* Which kind of part has the twin of a function that anything can enter. */
+static enum part_kind twin_kind(const struct gen *g, uint32_t index)
+{
+    const struct func_facts *f = &g->shared->analysis->funcs[index];
+    for (uint32_t i = 0; i < f->loop_count; i++)
+        if (!f->loops[i].has_call && !f->loops[i].has_loop &&
+            g->m->funcs[index].body_len <= TWIN_BODY_BYTES_MAX)
+            return PART_TWINS;
+    return PART_LEAN_TWINS;
+}
+
+static status_t gen_part(struct gen *g, struct part *p)
+{
+    bool twins = p->kind != PART_CODE;
+    status_t st = ST_OK;
+    for (uint32_t i = p->first; st == ST_OK && i < p->end; i++) {
+        if (!twins)
+            st = gen_function(g, i, &p->err);
+        else if (g->shared->analysis->funcs[i].may_unwind && twin_kind(g, i) == p->kind)
+            st = gen_twin(g, i, &p->err);
+    }
+    for (uint32_t i = p->first; st == ST_OK && g->tail_calls && !twins && i < p->end; i++) {
+        const struct module_func *f = &g->m->funcs[i];
+        if (f->ref_declared || f->exported || (g->m->has_start && g->m->start == i))
+            gen_wrapper(g, i);
+    }
+    return st;
 }
 
 static status_t emit_part(struct job *job, struct backend *be, uint32_t index)
@@ -89,18 +137,17 @@ static status_t emit_part(struct job *job, struct backend *be, uint32_t index)
     if (index == job->part_count - 1)
         return backend_emit_routines(be, &p->object, &p->err);
     snprintf(name, sizeof name, "part%" PRIu32, index);
-    status_t st = gen_init(&g, &job->shared, name, &p->err);
+    status_t st = gen_init(&g, p->kind == PART_LEAN_TWINS ? &job->lean_shared : &job->shared, name,
+                           &p->err);
     if (st == ST_OK)
         backend_target(be, g.mod);
+    g.lean = p->kind == PART_LEAN_TWINS;
     if (st == ST_OK && index == job->part_count - 2)
         st = gen_trampolines(&g, &p->err);
-    for (uint32_t i = p->first; st == ST_OK && i < p->end; i++)
-        st = gen_function(&g, i, &p->err);
-    for (uint32_t i = p->first; st == ST_OK && g.tail_calls && i < p->end; i++)
-        if (g.m->funcs[i].ref_declared || g.m->funcs[i].exported ||
-            (g.m->has_start && g.m->start == i))
-            gen_wrapper(&g, i);
-    p->counts = g.counts;
+    if (st == ST_OK)
+        st = gen_part(&g, p);
+    if (p->kind == PART_CODE)
+        p->counts = g.counts;
     if (st == ST_OK)
         st = backend_emit(be, &g, name, &p->object, &p->err);
     gen_done(&g);
@@ -120,18 +167,22 @@ static void report(struct job *job)
 static void *work(void *arg)
 {
     struct job *job = arg;
-    struct backend *be = NULL;
+    struct backend *backends[2] = {NULL, NULL}; /* for lean twins: the second */
     uint32_t i;
     while ((i = atomic_fetch_add(&job->next, 1)) < job->part_count && !atomic_load(&job->failed)) {
         struct part *p = &job->parts[job->order[i]];
-        p->st = be ? ST_OK : backend_new(job->shared.opt, &be, &p->err);
+        bool lean = p->kind == PART_LEAN_TWINS;
+        struct backend **be = &backends[lean];
+        const struct aot_options *opt = lean ? &job->lean_opt : job->shared.opt;
+        p->st = *be ? ST_OK : backend_new(opt, be, &p->err);
         if (p->st == ST_OK)
-            p->st = emit_part(job, be, job->order[i]);
+            p->st = emit_part(job, *be, job->order[i]);
         if (p->st != ST_OK)
             atomic_store(&job->failed, true);
         report(job);
     }
-    backend_free(be);
+    backend_free(backends[0]);
+    backend_free(backends[1]);
     return NULL;
 }
 
@@ -219,6 +270,10 @@ static status_t compile_module(struct module *m, const struct aot_options *opt, 
         st = abi_layout_make(m, &arena, &layout, err);
     if (st != ST_OK)
         goto out;
+    job.lean_opt = *opt;
+    job.lean_opt.image.opt_level = 0;
+    job.lean_shared = job.shared;
+    job.lean_shared.opt = &job.lean_opt;
     st = make_parts(&job, err);
     if (st == ST_OK)
         st = build(&job, out, err);

@@ -178,11 +178,38 @@ static void fold_polls(struct gen *g)
                 }
 }
 
+static void keep_variables(LLVMValueRef fn)
+{
+    LLVMBasicBlockRef entry = LLVMGetFirstBasicBlock(fn);
+    for (LLVMValueRef i = LLVMGetFirstInstruction(entry); i; i = LLVMGetNextInstruction(i))
+        for (LLVMUseRef u = LLVMIsAAllocaInst(i) ? LLVMGetFirstUse(i) : NULL; u;
+             u = LLVMGetNextUse(u)) {
+            LLVMValueRef user = LLVMGetUser(u);
+            if (LLVMIsALoadInst(user) || LLVMIsAStoreInst(user))
+                LLVMSetVolatile(user, 1);
+        }
+}
+
+/* At -O0 each phi has room of its own in the frame, and in a twin, which is entered at many places, every variable
+ * would have a phi at each of them: such frames would be a hundred times as large as those they take the place of. */
+static void keep_twins_variables(struct gen *g)
+{
+    for (LLVMValueRef fn = LLVMGetFirstFunction(g->mod); fn; fn = LLVMGetNextFunction(fn)) {
+        size_t len;
+        const char *name = LLVMGetValueName2(fn, &len);
+        if (len > 1 && name[0] == 'r' && name[1] >= '0' && name[1] <= '9' && !LLVMIsDeclaration(fn))
+            keep_variables(fn);
+    }
+}
+
 static status_t run_passes(struct backend *be, struct gen *g, struct error *err)
 {
+    static const struct pipeline lean = {"function(simplifycfg)", ""};
     const struct pipeline *p =
-        &pipelines[be->opt->image.opt_level > 3 ? 3 : be->opt->image.opt_level];
+        g->lean ? &lean : &pipelines[be->opt->image.opt_level > 3 ? 3 : be->opt->image.opt_level];
     status_t st = ST_OK;
+    if (be->opt->image.opt_level == 0)
+        keep_twins_variables(g);
     keep_loads_pin(g);
     if (be->opt->image.nan != NAN_CANONICAL && quiet_is_needed(g)) {
         st = run_pipeline(be, g, "function(mem2reg)", err);

@@ -8,6 +8,7 @@
 #include "analyse.h"
 #include "cell/aot/aot.h"
 #include "cell/module/instr.h"
+#include "live.h"
 
 /* Code generation: one `struct gen` per part (a run of functions that becomes one LLVM module in its
  * own LLVM context), one `struct fgen` per function inside it. Each belongs to one thread. */
@@ -45,6 +46,7 @@ struct gen {
     LLVMMetadataRef di_file;
     LLVMMetadataRef di_func_type;
     struct gen_types t;
+    bool lean;               /* values stay in memory: what counts is the time to compile */
     bool tail_calls;         /* functions call each other by tailcc, others by wrappers */
     LLVMTypeRef *func_types; /* per wasm type, guest convention */
     LLVMValueRef *funcs;     /* per function index, NULL until first used */
@@ -71,7 +73,10 @@ enum frame_kind {
 /* A value on the operand stack. raw: a float result whose NaN bits are not canonical yet. */
 struct operand {
     LLVMValueRef v;
+    LLVMValueRef slot; /* a variable that holds it, in place of v: only in twins, see capture.c */
+    LLVMTypeRef slot_type;
     bool raw;
+    valtype_t vt; /* of references */
 };
 
 /* An assignment to a local inside the innermost loop, for finding its counter. */
@@ -105,9 +110,13 @@ struct frame {
     uint32_t polled_start; /* f->polled where the block begins */
     uint32_t polled_end;   /* the least f->polled of the branches to its end */
     const struct loop_facts *facts;
-    uint32_t entry_epoch;    /* FRAME_LOOP: epoch of the code before it */
-    LLVMBasicBlockRef else_; /* FRAME_IF */
-    LLVMValueRef *else_args; /* FRAME_IF: the block's parameters */
+    uint64_t off;                   /* of the instruction */
+    LLVMValueRef resume_switch;     /* LOOP of a twin: where the way to a place inside divides */
+    LLVMBasicBlockRef resume_enter; /* and where it comes in */
+    LLVMValueRef exn_slot;          /* CATCH of a twin: exn */
+    uint32_t entry_epoch;           /* FRAME_LOOP: epoch of the code before it */
+    LLVMBasicBlockRef else_;        /* FRAME_IF */
+    LLVMValueRef *else_args;        /* FRAME_IF: the block's parameters */
     LLVMBasicBlockRef
         dispatch; /* TRY, TRY_TABLE: where an unwinding call in the body goes; NULL: not yet needed */
     LLVMBasicBlockRef next_test; /* TRY, CATCH: where the next clause is tested */
@@ -137,6 +146,14 @@ struct fgen {
     struct frame *frames;
     uint32_t frame_count, frame_cap;
     const struct cursor *rest; /* the instructions behind the present one */
+    const struct instr *at;    /* the present one */
+    bool twin;                 /* the function is entered with a record of its frame */
+    struct live live;
+    LLVMValueRef record, resume_at, resume_io, resume_ctx, entry_switch;
+    LLVMBasicBlockRef resume_start;
+    uint32_t site_number; /* last one given */
+    struct operand_slot **slots;
+    uint32_t slot_count, slot_cap;
     bool unreachable;
     uint32_t dead_nesting; /* blocks opened in unreachable code */
     uint32_t loop_number;  /* next loop in order of appearance */
@@ -182,6 +199,9 @@ CHECKED status_t gen_trampolines(struct gen *g, struct error *err);
 /* One function. ST_NOMEM, ST_LIMIT. */
 CHECKED status_t gen_function(struct gen *g, uint32_t index, struct error *err);
 
+/* The twin of a function, which is entered with a record of its frame. ST_NOMEM, ST_LIMIT. */
+CHECKED status_t gen_twin(struct gen *g, uint32_t index, struct error *err);
+
 /* gen_compact.c: constant arrays in the place of table 0, see tables.h. */
 /* Facts about the calls of an indirect call's type; NULL when its table is not known. */
 const struct sig_facts *gen_compact_sig(const struct gen *g, const struct instr *in);
@@ -219,6 +239,10 @@ void fgen_push_raw(struct fgen *f, LLVMValueRef v);
 /* llvm.minimum or llvm.maximum with quiet NaN results: LLVM 19 hands a signalling operand through on x86. */
 LLVMValueRef gen_quiet_minmax(struct gen *g, const char *name, LLVMValueRef a, LLVMValueRef b);
 
+/* What an operand holds, raw or not. */
+LLVMValueRef fgen_operand(struct fgen *f, const struct operand *o);
+/* The type of the reference on top. */
+void fgen_reference(struct fgen *f, valtype_t vt);
 /* The top value, with canonical NaN bits under --nan canonical. */
 LLVMValueRef fgen_pop(struct fgen *f);
 /* For arithmetic consumers: bits of a NaN may be anything. */
@@ -235,18 +259,12 @@ void fgen_trap(struct fgen *f, enum abi_trap trap); /* at the present position; 
 /* Trap when cond holds; position behind it. */
 void fgen_trap_if(struct fgen *f, LLVMValueRef cond, enum abi_trap trap);
 void fgen_site(struct fgen *f, const struct instr *in); /* debug location for what follows */
-/* After something that may unwind: go to the handler when it does. Serves a request as well, so it is a poll. */
-void fgen_unwind_test(struct fgen *f);
-/* The same on a path that is not always taken: it does not count as the poll of a loop. */
-void fgen_request_test(struct fgen *f);
 /* Where an unwinding call goes: the dispatch of the try around it, else the block that returns. Of the present
  * position, or of code inside the outermost frame_count frames. */
 LLVMBasicBlockRef fgen_handler(struct fgen *f);
 LLVMBasicBlockRef fgen_handler_below(struct fgen *f, uint32_t frame_count);
 /* A variable of the whole function. */
 LLVMValueRef fgen_entry_alloca(struct fgen *f, LLVMTypeRef t, const char *name);
-/* A poll at the present position; the builder ends behind it. */
-void fgen_poll(struct fgen *f);
 
 /* Families of instructions; false: not of this family. */
 bool gen_control(struct fgen *f, const struct instr *in);
@@ -258,6 +276,42 @@ bool gen_atomic(struct fgen *f, const struct instr *in);
 bool gen_numeric(struct fgen *f, const struct instr *in);
 bool gen_simd(struct fgen *f, const struct instr *in);
 bool gen_table(struct fgen *f, const struct instr *in);
+
+/* capture.c: polls and tests, and how a frame is saved and entered again. */
+struct operand_slot;
+/* A place where a frame can stand. */
+struct site {
+    uint64_t off;        /* of the instruction */
+    uint32_t below, top; /* operands that are kept: the lowest and the topmost */
+    const valtype_t *results;
+    uint32_t result_count; /* of the call; the first one is result */
+    LLVMValueRef result;
+    uint32_t frames; /* blocks around it */
+};
+struct call_site {
+    const valtype_t *results;
+    uint32_t result_count;
+    LLVMValueRef result; /* in twins: a variable */
+};
+/* Prepare a function; in a twin also the way in. */
+void capture_begin(struct fgen *f);
+void capture_done(struct fgen *f);
+/* In a twin: put the operands into variables, since code that follows is reached by several ways. */
+void capture_keep_operands(struct fgen *f);
+/* Around a call or operation that may come back unwinding. begin: its operands are popped, and no block is begun before
+ * end. end: the test behind it, which is a poll as well: go to the handler, or save the frame. call: the first
+ * result, or NULL; returns it as code behind the test sees it. results: borrowed. */
+void capture_call_begin(struct fgen *f, const valtype_t *results, uint32_t result_count,
+                        struct call_site *ret_site);
+LLVMValueRef capture_call_end(struct fgen *f, struct call_site *c, LLVMValueRef call);
+/* A frame can be entered in front of the instruction at off, with the operands as they are. */
+void capture_site_at(struct fgen *f, uint64_t off);
+/* At the start of a loop's body. */
+void capture_loop_header(struct fgen *f, struct frame *loop);
+/* A poll on the way back to a loop's header; the builder ends behind it. */
+void capture_poll_loop(struct fgen *f, const struct frame *loop);
+/* A poll in front of a tail call, whose operands are still there. */
+void capture_poll_tail_call(struct fgen *f, const struct instr *in);
 
 /* strip.c: which loops poll, and how. Innermost loops without calls run in strips of K iterations between polls;
  * loops that are provably short do not poll at all. */
@@ -281,6 +335,11 @@ bool strip_has_poll(const struct fgen *f, const struct frame *fr);
 void strip_note_set(struct fgen *f, uint32_t local, LLVMValueRef value);
 
 /* Between families. */
+/* Push n values of these types. */
+void gen_push_values(struct fgen *f, const LLVMValueRef *values, const valtype_t *types,
+                     uint32_t n);
+/* The exception of a catch clause. */
+LLVMValueRef gen_frame_exn(struct fgen *f, const struct frame *fr);
 /* br to a label; ends the block. */
 void gen_branch(struct fgen *f, uint32_t depth);
 /* Pass on the values of a branch, which stay on the operand stack; the caller branches. */

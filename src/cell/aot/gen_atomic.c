@@ -158,11 +158,15 @@ static void wait_or_notify(struct fgen *f, const struct instr *in)
     }
     LLVMValueRef timeout = fgen_pop(f), expected = fgen_pop(f);
     LLVMValueRef addr = wait_address(f, in);
+    static const valtype_t result[] = {VT_I32};
+    struct call_site site;
+    capture_call_begin(f, result, 1, &site);
     if (in->op == OP_MEMORY_ATOMIC_WAIT32)
         v = GEN_OP(g, f->ctx, atomic_wait32, g->t.i32, mem, addr, expected, timeout);
     else
         v = GEN_OP(g, f->ctx, atomic_wait64, g->t.i32, mem, addr, expected, timeout);
-    fgen_unwind_test(f);
+    v = capture_call_end(f, &site, v);
+    strip_note_poll(f);
     fgen_push(f, v);
 }
 

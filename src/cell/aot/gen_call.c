@@ -12,8 +12,10 @@ static void pop_args(struct fgen *f, const struct functype *ft, LLVMValueRef *ar
 static void push_results(struct fgen *f, const struct functype *ft, LLVMValueRef call)
 {
     struct gen *g = f->g;
-    if (ft->result_count)
-        fgen_push(f, call);
+    if (ft->result_count == 0)
+        return;
+    fgen_push(f, call);
+    fgen_reference(f, ft->results[0]);
     if (ft->result_count < 2)
         return;
     LLVMValueRef multi = gen_load(g, g->t.ptr,
@@ -22,6 +24,7 @@ static void push_results(struct fgen *f, const struct functype *ft, LLVMValueRef
     for (uint32_t i = 1; i < ft->result_count; i++) {
         LLVMValueRef at = gen_at(g, multi, (int64_t)(i - 1) * (int64_t)sizeof(union cell_value));
         fgen_push(f, gen_load(g, gen_valtype(g, ft->results[i]), at, ALIAS_BLOCK));
+        fgen_reference(f, ft->results[i]);
     }
 }
 
@@ -70,8 +73,8 @@ static bool is_pure(uint32_t op)
     }
 }
 
-/* Is the next thing that anybody can see the return of this function? */
-static bool returns_next(const struct fgen *f)
+/* Is the next thing that anybody can see the return of this function? computes: with pure operations in between. */
+static bool returns_next(const struct fgen *f, bool computes)
 {
     struct cursor c = *f->rest;
     struct instr in;
@@ -79,14 +82,12 @@ static bool returns_next(const struct fgen *f)
     while (instr_read(&c, f->g->m->features, &in)) {
         if (in.op == OP_RETURN)
             return true;
-        if (in.op == OP_BR) {
-            uint32_t skip = in.index + 1;
-            return skip == frame;
-        }
+        if (in.op == OP_BR)
+            return in.index + 1 == frame;
         if (in.op == OP_END) {
             if (--frame == 0)
                 return true;
-        } else if (!is_pure(in.op)) {
+        } else if (!computes || !is_pure(in.op)) {
             return false;
         }
     }
@@ -102,11 +103,26 @@ static bool in_try(const struct fgen *f)
 }
 
 /* An unwinding callee may come back to code that does nothing but return: the caller tests as well. A chain of such
- * calls is as long as the stack, and so is the time without a poll. */
-static void test_after_call(struct fgen *f)
+ * calls is as long as the stack, and so is the time without a poll. In a movable image a frame with anything left to
+ * do, be it a constant to return, has a record to leave. */
+static bool needs_test(const struct fgen *f, const struct functype *ft)
 {
-    if (f->type->result_count > 1 || in_try(f) || !returns_next(f))
-        fgen_unwind_test(f);
+    if (in_try(f))
+        return true;
+    if (f->g->shared->opt->image.movable)
+        return ft->result_count != f->type->result_count || !returns_next(f, false);
+    return f->type->result_count > 1 || !returns_next(f, true);
+}
+
+/* The test behind a call, when the callee may unwind, and what it returned. */
+static void after_call(struct fgen *f, const struct functype *ft, struct call_site *site,
+                       LLVMValueRef call, bool may_unwind)
+{
+    if (may_unwind && needs_test(f, ft)) {
+        call = capture_call_end(f, site, call);
+        strip_note_poll(f);
+    }
+    push_results(f, ft, call);
 }
 
 /* A call to a known function of this module, or through a pointer in the C convention.
@@ -129,8 +145,10 @@ static void direct(struct fgen *f, const struct instr *in, bool tail)
     LLVMTypeRef type = g->func_types[callee->type];
     LLVMValueRef args[MODULE_PARAMS_MAX + 1];
     if (tail && g->shared->analysis->funcs[in->index].recursive)
-        fgen_poll(f);
+        capture_poll_tail_call(f, in);
+    struct call_site site;
     pop_args(f, ft, args);
+    capture_call_begin(f, ft->results, ft->result_count, &site);
     args[0] = f->ctx;
     LLVMValueRef code;
     if (callee->imported) {
@@ -142,14 +160,13 @@ static void direct(struct fgen *f, const struct instr *in, bool tail)
         code = gen_func(g, in->index);
     }
     unsigned conv = gen_call_conv(g, in->index);
-    LLVMValueRef call = emit_call(f, ft, type, code, args, conv, tail && conv == GEN_TAIL_CC);
+    LLVMValueRef call = emit_call(f, ft, type, code, args, conv,
+                                  tail && conv == GEN_TAIL_CC && !f->twin);
     if (tail) {
         return_call(f, call);
         return;
     }
-    if (g->shared->analysis->funcs[in->index].may_unwind)
-        test_after_call(f);
-    push_results(f, ft, call);
+    after_call(f, ft, &site, call, g->shared->analysis->funcs[in->index].may_unwind);
 }
 
 static LLVMValueRef expected_sig(struct fgen *f, uint32_t type)
@@ -215,7 +232,7 @@ static void indirect_tail(struct fgen *f, const struct functype *ft, LLVMTypeRef
 
 /* Table 0 never changes: the code's place comes from the image's own array, and its context is this one. */
 static void compact(struct fgen *f, const struct instr *in, LLVMValueRef index, LLVMValueRef *args,
-                    bool tail)
+                    struct call_site *site, bool tail)
 {
     struct gen *g = f->g;
     const struct functype *ft = &g->m->types[in->index];
@@ -229,14 +246,12 @@ static void compact(struct fgen *f, const struct instr *in, LLVMValueRef index, 
     unsigned conv = gen_own_conv(g);
     args[0] = f->ctx;
     LLVMValueRef call = emit_call(f, ft, g->func_types[in->index], code, args, conv,
-                                  tail && conv == GEN_TAIL_CC);
+                                  tail && conv == GEN_TAIL_CC && !f->twin);
     if (tail) {
         return_call(f, call);
         return;
     }
-    if (facts->may_unwind)
-        test_after_call(f);
-    push_results(f, ft, call);
+    after_call(f, ft, site, call, facts->may_unwind);
 }
 
 static void indirect(struct fgen *f, const struct instr *in, bool tail)
@@ -245,13 +260,15 @@ static void indirect(struct fgen *f, const struct instr *in, bool tail)
     const struct functype *ft = &g->m->types[in->index];
     LLVMValueRef args[MODULE_PARAMS_MAX + 1];
     LLVMValueRef entries, count;
-    if (tail) /* no test behind it: a loop of such calls polls here */
-        fgen_poll(f);
+    if (tail && f->facts->may_unwind) /* no test behind it: a loop of such calls polls here */
+        capture_poll_tail_call(f, in);
+    struct call_site site;
     LLVMValueRef index = LLVMBuildZExt(g->b, fgen_pop(f), g->t.i64, "");
     pop_args(f, ft, args);
+    capture_call_begin(f, ft->results, ft->result_count, &site);
     const struct sig_facts *sig_facts = gen_compact_sig(g, in);
     if (sig_facts && sig_facts->compact) {
-        compact(f, in, index, args, tail);
+        compact(f, in, index, args, &site, tail);
         return;
     }
     table_of(f, in->index2, &entries, &count);
@@ -270,16 +287,14 @@ static void indirect(struct fgen *f, const struct instr *in, bool tail)
                                  ALIAS_BLOCK);
     args[0] = gen_load(g, g->t.ptr, gen_at(g, entry, offsetof(struct abi_entry, ctx)), ALIAS_BLOCK);
     LLVMTypeRef type = g->func_types[in->index];
-    if (tail)
+    if (tail && !f->twin)
         indirect_tail(f, ft, type, code, args);
     LLVMValueRef call = emit_call(f, ft, type, code, args, GEN_C_CC, false);
     if (tail) { /* another instance's function, or a host's: an ordinary call */
         return_call(f, call);
         return;
     }
-    if (!sig_facts || sig_facts->may_unwind)
-        test_after_call(f);
-    push_results(f, ft, call);
+    after_call(f, ft, &site, call, !sig_facts || sig_facts->may_unwind);
 }
 
 bool gen_call(struct fgen *f, const struct instr *in)

@@ -76,6 +76,7 @@ void gen_frame_push(struct fgen *f, enum frame_kind kind, const struct instr *in
     fr->end = fgen_block(f, "end");
     fr->end_phis = make_phis(f, fr->end, fr->results, fr->result_count);
     settle(f, fr->param_count);
+    capture_keep_operands(f);
 }
 
 /* Add the top n values of the stack as incoming values from the present block; they stay there. */
@@ -83,8 +84,10 @@ static void add_incoming(struct fgen *f, LLVMValueRef *phis, uint32_t n)
 {
     settle(f, n);
     LLVMBasicBlockRef here = LLVMGetInsertBlock(f->g->b);
-    for (uint32_t i = 0; i < n; i++)
-        LLVMAddIncoming(phis[i], &f->stack[f->depth - n + i].v, &here, 1);
+    for (uint32_t i = 0; i < n; i++) {
+        LLVMValueRef v = fgen_operand(f, &f->stack[f->depth - n + i]);
+        LLVMAddIncoming(phis[i], &v, &here, 1);
+    }
 }
 
 static void branch_to_end(struct fgen *f, struct frame *to)
@@ -120,6 +123,10 @@ static void begin_loop(struct fgen *f, const struct instr *in)
     if (f->nomem)
         return;
     struct frame *fr = &f->frames[f->frame_count - 1];
+    fr->off = in->off;
+    f->frame_count--; /* the header is a place in front of the loop */
+    capture_site_at(f, in->off);
+    f->frame_count++;
     fr->entry_epoch = f->epoch++;
     fr->loop = fgen_block(f, "loop");
     fr->loop_phis = make_phis(f, fr->loop, fr->params, fr->param_count);
@@ -131,7 +138,8 @@ static void begin_loop(struct fgen *f, const struct instr *in)
     }
     fgen_position(f, fr->loop);
     for (uint32_t i = 0; i < fr->param_count; i++)
-        f->stack[fr->height + i] = (struct operand){.v = fr->loop_phis[i]};
+        f->stack[fr->height + i] = (struct operand){.v = fr->loop_phis[i], .vt = fr->params[i]};
+    capture_loop_header(f, fr);
 }
 
 /* A back edge; cond (operand != 0) NULL: always. Leaves the builder where the loop is not repeated. */
@@ -152,7 +160,7 @@ static void back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMV
         fgen_position(f, again);
     }
     if (!is_short) {
-        fgen_poll(f);
+        capture_poll_loop(f, fr);
         g->counts.loop_polls += !g->shared->opt->image.no_polls;
     }
     gen_branch_values(f, fr);
@@ -259,6 +267,14 @@ out:
 
 /* ---- if, else, end ---- */
 
+void gen_push_values(struct fgen *f, const LLVMValueRef *values, const valtype_t *types, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        fgen_push(f, values[i]);
+        fgen_reference(f, types[i]);
+    }
+}
+
 static void begin_if(struct fgen *f, const struct instr *in)
 {
     struct gen *g = f->g;
@@ -273,7 +289,7 @@ static void begin_if(struct fgen *f, const struct instr *in)
         return;
     }
     for (uint32_t i = 0; i < fr->param_count; i++)
-        fr->else_args[i] = f->stack[fr->height + i].v;
+        fr->else_args[i] = fgen_operand(f, &f->stack[fr->height + i]);
     fr->else_ = fgen_block(f, "else");
     LLVMBasicBlockRef then = fgen_block(f, "then");
     LLVMBuildCondBr(g->b, cond, then, fr->else_);
@@ -301,8 +317,7 @@ static void begin_else(struct fgen *f)
     f->unreachable = false;
     f->polled = fr->polled_start;
     fgen_position(f, fr->else_);
-    for (uint32_t i = 0; i < fr->param_count; i++)
-        fgen_push(f, fr->else_args[i]);
+    gen_push_values(f, fr->else_args, fr->params, fr->param_count);
 }
 
 static void end_if_without_else(struct fgen *f)
@@ -313,8 +328,7 @@ static void end_if_without_else(struct fgen *f)
     f->depth = fr->height;
     f->unreachable = false;
     f->polled = fr->polled_start;
-    for (uint32_t i = 0; i < fr->param_count; i++)
-        fgen_push(f, fr->else_args[i]);
+    gen_push_values(f, fr->else_args, fr->params, fr->param_count);
     gen_end_reached(f);
     f->unreachable = true;
 }
@@ -344,8 +358,7 @@ static void end_block(struct fgen *f)
         LLVMBuildUnreachable(f->g->b);
         return;
     }
-    for (uint32_t i = 0; i < fr->result_count; i++)
-        fgen_push(f, fr->end_phis[i]);
+    gen_push_values(f, fr->end_phis, fr->results, fr->result_count);
     if (fr->kind == FRAME_FUNC)
         gen_return(f);
 }

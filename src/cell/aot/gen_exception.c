@@ -72,6 +72,11 @@ static LLVMBasicBlockRef test_tag(struct fgen *f, LLVMValueRef exn, uint32_t tag
     return next;
 }
 
+LLVMValueRef gen_frame_exn(struct fgen *f, const struct frame *fr)
+{
+    return fr->exn_slot ? LLVMBuildLoad2(f->g->b, f->g->t.ptr, fr->exn_slot, "") : fr->exn;
+}
+
 static void push_payload(struct fgen *f, LLVMValueRef exn, uint32_t tag)
 {
     struct gen *g = f->g;
@@ -81,6 +86,7 @@ static void push_payload(struct fgen *f, LLVMValueRef exn, uint32_t tag)
                                   ALIAS_BLOCK);
         LLVMSetAlignment(v, 8);
         fgen_push(f, v);
+        fgen_reference(f, ft->params[i]);
     }
 }
 
@@ -97,6 +103,10 @@ static void clause(struct fgen *f, const struct instr *in)
     if (f->frames[frame].kind == FRAME_TRY) {
         begin_dispatch(f, frame);
         f->frames[frame].kind = FRAME_CATCH;
+        if (f->twin) {
+            f->frames[frame].exn_slot = fgen_entry_alloca(f, f->g->t.ptr, "exn");
+            LLVMBuildStore(f->g->b, f->frames[frame].exn, f->frames[frame].exn_slot);
+        }
     } else {
         fgen_position(f, f->frames[frame].next_test);
     }
@@ -153,8 +163,7 @@ static void end_delegate(struct fgen *f, uint32_t depth)
         LLVMBuildUnreachable(f->g->b);
         return;
     }
-    for (uint32_t i = 0; i < fr->result_count; i++)
-        fgen_push(f, fr->end_phis[i]);
+    gen_push_values(f, fr->end_phis, fr->results, fr->result_count);
 }
 
 /* ---- try_table ---- */
@@ -170,8 +179,10 @@ static void table_clause(struct fgen *f, uint32_t frame, const struct instr_catc
     taken(f);
     if (has_tag)
         push_payload(f, exn, c->tag);
-    if (c->kind == CATCH_TAG_REF || c->kind == CATCH_ALL_REF)
+    if (c->kind == CATCH_TAG_REF || c->kind == CATCH_ALL_REF) {
         fgen_push(f, exn);
+        fgen_reference(f, VT_EXNREF);
+    }
     gen_branch(f, c->label);
     f->depth = depth;
     if (next)
@@ -224,7 +235,7 @@ bool gen_exception(struct fgen *f, const struct instr *in)
         return true;
     case OP_RETHROW:
         fr = &f->frames[f->frame_count - 1 - in->index];
-        throw_ref(f, fr->exn);
+        throw_ref(f, gen_frame_exn(f, fr));
         return true;
     case OP_THROW_REF:
         throw_ref(f, fgen_pop(f));

@@ -13,10 +13,29 @@ static void add_locals(struct fgen *f)
         LLVMTypeRef t = gen_valtype(g, vt);
         f->local_types[i] = vt;
         f->locals[i] = LLVMBuildAlloca(g->b, t, "");
-        LLVMBuildStore(g->b, i < n ? LLVMGetParam(f->fn, i + 1) : LLVMConstNull(t), f->locals[i]);
+        bool is_given = i < n && !f->twin;
+        LLVMBuildStore(g->b, is_given ? LLVMGetParam(f->fn, i + 1) : LLVMConstNull(t),
+                       f->locals[i]);
         /* a parameter may carry any bits; a declared local starts as zero */
         f->local_raw[i] = i >= n && !f->local_mixed[i];
     }
+}
+
+/* void or result r(B), in the C convention whatever the module's functions have. It is there already when the body is
+ * generated again. */
+static LLVMValueRef add_twin(struct gen *g, uint32_t index, const struct functype *ft)
+{
+    char name[GEN_FUNC_NAME_BYTES];
+    snprintf(name, sizeof name, "r%" PRIu32, index);
+    LLVMValueRef before = LLVMGetNamedFunction(g->mod, name);
+    if (before)
+        return before;
+    LLVMTypeRef ret = ft->result_count ? gen_valtype(g, ft->results[0]) : g->t.void_;
+    LLVMValueRef fn = LLVMAddFunction(g->mod, name, LLVMFunctionType(ret, &g->t.ptr, 1, 0));
+    gen_attrs_common(g, fn);
+    gen_add_attr(fn, 1, g->attr_nonnull);
+    gen_add_attr(fn, 1, g->attr_context);
+    return fn;
 }
 
 static bool setup(struct fgen *f)
@@ -36,7 +55,7 @@ static bool setup(struct fgen *f)
         !f->local_mixed)
         return false;
     gen_func_name(f->index, name);
-    f->fn = gen_func(g, f->index);
+    f->fn = f->twin ? add_twin(g, f->index, f->type) : gen_func(g, f->index);
     f->ctx = LLVMGetParam(f->fn, 0);
     unsigned line = (unsigned)f->func->body_off; /* what the prologue is attributed to */
     f->di_scope = LLVMDIBuilderCreateFunction(g->di, g->di_file, name, strlen(name), "", 0,
@@ -47,6 +66,7 @@ static bool setup(struct fgen *f)
     f->body = fgen_block(f, "body");
     fgen_position(f, f->entry);
     add_locals(f);
+    capture_begin(f);
     fgen_position(f, f->body);
     return true;
 }
@@ -87,9 +107,11 @@ static void walk_body(struct fgen *f)
         if (f->unreachable && !step_dead(f, &in))
             continue;
         fgen_site(f, &in);
+        f->at = &in;
         dispatch_instr(f, &in);
     }
     f->rest = NULL;
+    f->at = NULL;
 }
 
 static void finish_blocks(struct fgen *f)
@@ -103,7 +125,7 @@ static void finish_blocks(struct fgen *f)
             LLVMBuildRetVoid(g->b);
     }
     fgen_position(f, f->entry);
-    LLVMBuildBr(g->b, f->body);
+    LLVMBuildBr(g->b, f->twin ? f->resume_start : f->body);
 }
 
 static bool generate(struct fgen *f, bool *own_mixed)
@@ -137,7 +159,7 @@ static void drop_body(struct fgen *f)
 
 /* Generated again while locals turn out to hold copied float bits: each time at least one more is
  * known, and all that one pass can see are found in it. */
-status_t gen_function(struct gen *g, uint32_t index, struct error *err)
+static status_t gen_either(struct gen *g, uint32_t index, bool twin, struct error *err)
 {
     const struct module_func *fn = &g->m->funcs[index];
     const struct functype *ft = module_func_type(g->m, index);
@@ -150,20 +172,32 @@ status_t gen_function(struct gen *g, uint32_t index, struct error *err)
                          .func = fn,
                          .type = ft,
                          .index = index,
+                         .twin = twin,
                          .facts = &g->shared->analysis->funcs[index]};
         ok = generate(&f, mixed);
         again = f.restart;
-        if (ok && again) {
+        if (ok && again)
             drop_body(&f);
+        if (again || twin) /* what is counted is the function itself */
             g->counts = counts;
-        }
         free(f.stack);
         free(f.frames);
         free(f.sets);
+        capture_done(&f);
         arena_done(&f.arena);
     }
     free(mixed);
     return ok ? ST_OK
               : error_set(err, ST_NOMEM, fn->body_off, "no memory to compile function %" PRIu32,
                           index);
+}
+
+status_t gen_function(struct gen *g, uint32_t index, struct error *err)
+{
+    return gen_either(g, index, false, err);
+}
+
+status_t gen_twin(struct gen *g, uint32_t index, struct error *err)
+{
+    return gen_either(g, index, true, err);
 }

@@ -170,6 +170,8 @@ static void memory_copy(struct fgen *f, const struct instr *in)
     }
     LLVMValueRef bad = LLVMBuildOr(g->b, out_of_bounds_n(f, in->index2, s, n),
                                    out_of_bounds_n(f, in->index, d, n), "");
+    struct call_site site;
+    capture_call_begin(f, NULL, 0, &site);
     struct bulk_paths p = split_paths(f, n, bad);
     LLVMBuildMemMove(g->b, gen_address(f, in->index, d, 0), 1, gen_address(f, in->index2, s, 0), 1,
                      LLVMBuildZExt(g->b, n, g->t.i64, ""));
@@ -177,7 +179,7 @@ static void memory_copy(struct fgen *f, const struct instr *in)
     fgen_position(f, p.host);
     GEN_OP(g, f->ctx, memory_copy, g->t.void_, gen_i32(g, in->index), gen_i32(g, in->index2), d, s,
            n);
-    fgen_request_test(f);
+    capture_call_end(f, &site, NULL);
     LLVMBuildBr(g->b, p.next);
     fgen_position(f, p.next);
 }
@@ -193,13 +195,15 @@ static void memory_fill(struct fgen *f, const struct instr *in)
         LLVMBuildMemSet(g->b, gen_address(f, in->index, d, 0), byte, gen_i64(g, len), 1);
         return;
     }
+    struct call_site site;
+    capture_call_begin(f, NULL, 0, &site);
     struct bulk_paths p = split_paths(f, n, out_of_bounds_n(f, in->index, d, n));
     LLVMBuildMemSet(g->b, gen_address(f, in->index, d, 0), byte,
                     LLVMBuildZExt(g->b, n, g->t.i64, ""), 1);
     LLVMBuildBr(g->b, p.next);
     fgen_position(f, p.host);
     GEN_OP(g, f->ctx, memory_fill, g->t.void_, gen_i32(g, in->index), d, v, n);
-    fgen_request_test(f);
+    capture_call_end(f, &site, NULL);
     LLVMBuildBr(g->b, p.next);
     fgen_position(f, p.next);
 }
@@ -208,9 +212,12 @@ static void memory_init(struct fgen *f, const struct instr *in)
 {
     struct gen *g = f->g;
     LLVMValueRef n = fgen_pop(f), s = fgen_pop(f), d = fgen_pop(f);
+    struct call_site site;
+    capture_call_begin(f, NULL, 0, &site);
     GEN_OP(g, f->ctx, memory_init, g->t.void_, gen_i32(g, in->index2), gen_i32(g, in->index), d, s,
            n);
-    fgen_unwind_test(f);
+    capture_call_end(f, &site, NULL);
+    strip_note_poll(f);
 }
 
 bool gen_memory(struct fgen *f, const struct instr *in)

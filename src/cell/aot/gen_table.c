@@ -4,6 +4,7 @@ static void ref_func(struct fgen *f, uint32_t index)
 {
     struct gen *g = f->g;
     fgen_push(f, gen_at(g, f->ctx, g->shared->layout->func_off[index]));
+    fgen_reference(f, VT_FUNCREF);
 }
 
 static void table_bulk(struct fgen *f, const struct instr *in)
@@ -11,13 +12,16 @@ static void table_bulk(struct fgen *f, const struct instr *in)
     struct gen *g = f->g;
     LLVMValueRef c = fgen_pop(f), b = fgen_pop(f), a = fgen_pop(f);
     LLVMValueRef first = gen_i32(g, in->index), second = gen_i32(g, in->index2);
+    struct call_site site;
+    capture_call_begin(f, NULL, 0, &site);
     if (in->op == OP_TABLE_FILL)
         GEN_OP(g, f->ctx, table_fill, g->t.void_, first, a, b, c);
     else if (in->op == OP_TABLE_COPY)
         GEN_OP(g, f->ctx, table_copy, g->t.void_, first, second, a, b, c);
     else /* table.init: index names the segment, index2 the table */
         GEN_OP(g, f->ctx, table_init, g->t.void_, second, first, a, b, c);
-    fgen_unwind_test(f);
+    capture_call_end(f, &site, NULL);
+    strip_note_poll(f);
 }
 
 static void table_size(struct fgen *f, uint32_t table)
@@ -38,6 +42,7 @@ static bool table_access(struct fgen *f, const struct instr *in)
     case OP_TABLE_GET:
         a = fgen_pop(f);
         fgen_push(f, GEN_OP(g, f->ctx, table_get, g->t.ptr, table, a));
+        fgen_reference(f, g->m->tables[in->index].type);
         return true;
     case OP_TABLE_SET:
         b = fgen_pop(f), a = fgen_pop(f);
@@ -62,6 +67,7 @@ bool gen_table(struct fgen *f, const struct instr *in)
     switch (in->op) {
     case OP_REF_NULL:
         fgen_push(f, LLVMConstNull(g->t.ptr));
+        fgen_reference(f, in->type);
         return true;
     case OP_REF_IS_NULL:
         v = LLVMBuildIsNull(g->b, fgen_pop(f), "");

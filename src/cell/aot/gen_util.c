@@ -106,15 +106,26 @@ void fgen_push_raw(struct fgen *f, LLVMValueRef v)
         f->stack[f->depth - 1].raw = true;
 }
 
+LLVMValueRef fgen_operand(struct fgen *f, const struct operand *o)
+{
+    return o->slot ? LLVMBuildLoad2(f->g->b, o->slot_type, o->slot, "") : o->v;
+}
+
+void fgen_reference(struct fgen *f, valtype_t vt)
+{
+    if (!f->nomem)
+        f->stack[f->depth - 1].vt = vt;
+}
+
 LLVMValueRef fgen_pop_raw(struct fgen *f)
 {
-    return f->stack[--f->depth].v;
+    return fgen_operand(f, &f->stack[--f->depth]);
 }
 
 LLVMValueRef fgen_pop(struct fgen *f)
 {
     struct operand *o = &f->stack[--f->depth];
-    return o->raw ? fgen_canonical(f, o->v) : o->v;
+    return o->raw ? fgen_canonical(f, o->v) : fgen_operand(f, o);
 }
 
 /* The positive quiet NaN of a float or vector-of-floats type. */
@@ -214,49 +225,6 @@ LLVMBasicBlockRef fgen_handler(struct fgen *f)
     return fgen_handler_below(f, f->frame_count);
 }
 
-/* Ask the host what to do; the builder ends behind it when the guest goes on. The stub keeps all registers, and
- * what it is told it leaves in the unwind word: hot code around this pays for nothing. */
-static void serve_request(struct fgen *f, LLVMBasicBlockRef next)
-{
-    struct gen *g = f->g;
-    LLVMValueRef stub = gen_poll_stub(g);
-    LLVMValueRef call = LLVMBuildCall2(g->b, LLVMGlobalGetValueType(stub), stub, &f->ctx, 1, "");
-    gen_call_guest(g, call, GEN_KEEP_CC);
-    LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_poll_memory);
-    LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_cold);
-    LLVMValueRef at = gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, unwind)));
-    LLVMValueRef unwind = gen_load(g, g->t.i32, at, ALIAS_BLOCK);
-    LLVMSetOrdering(
-        unwind, LLVMAtomicOrderingMonotonic); /* written by the call, whatever its attributes say */
-    LLVMSetAlignment(unwind, 4);
-    LLVMValueRef unwinds = LLVMBuildICmp(g->b, LLVMIntNE, unwind, gen_i32(g, 0), "");
-    LLVMBuildCondBr(g->b, unwinds, fgen_handler(f), next);
-    fgen_position(f, next);
-}
-
-/* The unwind word and the poll word are neighbours: one test of both makes each call a poll, so recursion
- * needs no other and loops with calls need none. */
-void fgen_request_test(struct fgen *f)
-{
-    struct gen *g = f->g;
-    if (g->shared->opt->image.no_polls && !f->g->m->tag_count)
-        return;
-    LLVMValueRef at = gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, unwind)));
-    LLVMValueRef words = gen_load(g, g->t.i64, at, ALIAS_BLOCK);
-    LLVMValueRef set = LLVMBuildICmp(g->b, LLVMIntNE, words, gen_i64(g, 0), "");
-    LLVMBasicBlockRef cold = fgen_cold_if(f, set, "request");
-    LLVMBasicBlockRef next = LLVMGetInsertBlock(g->b);
-    fgen_position(f, cold);
-    serve_request(f, next);
-    g->counts.unwind_tests++;
-}
-
-void fgen_unwind_test(struct fgen *f)
-{
-    fgen_request_test(f);
-    strip_note_poll(f);
-}
-
 LLVMValueRef fgen_entry_alloca(struct fgen *f, LLVMTypeRef t, const char *name)
 {
     LLVMBasicBlockRef here = LLVMGetInsertBlock(f->g->b);
@@ -264,23 +232,6 @@ LLVMValueRef fgen_entry_alloca(struct fgen *f, LLVMTypeRef t, const char *name)
     LLVMValueRef v = LLVMBuildAlloca(f->g->b, t, name);
     fgen_position(f, here);
     return v;
-}
-
-/* One load and a never-taken branch; the request is served in a cold block. */
-void fgen_poll(struct fgen *f)
-{
-    struct gen *g = f->g;
-    if (g->shared->opt->image.no_polls)
-        return;
-    LLVMValueRef at = gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, poll)));
-    LLVMValueRef word = gen_load(g, g->t.i32, at, ALIAS_BLOCK);
-    LLVMSetOrdering(word, LLVMAtomicOrderingMonotonic);
-    LLVMSetAlignment(word, 4);
-    LLVMValueRef set = LLVMBuildICmp(g->b, LLVMIntNE, word, gen_i32(g, 0), "");
-    LLVMBasicBlockRef cold = fgen_cold_if(f, set, "poll");
-    LLVMBasicBlockRef next = LLVMGetInsertBlock(g->b);
-    fgen_position(f, cold);
-    serve_request(f, next);
 }
 
 LLVMValueRef gen_quiet_minmax(struct gen *g, const char *name, LLVMValueRef a, LLVMValueRef b)

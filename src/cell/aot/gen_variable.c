@@ -13,13 +13,14 @@ static void local_get(struct fgen *f, uint32_t i)
         fgen_push_raw(f, v);
     else
         fgen_push(f, v);
+    fgen_reference(f, f->local_types[i]);
 }
 
 /* Zero and other constants that are no NaN are as good as arithmetic results. */
 static bool plain_constant(LLVMValueRef v)
 {
     LLVMBool loses;
-    if (!LLVMIsAConstantFP(v))
+    if (!v || !LLVMIsAConstantFP(v))
         return false;
     double d = LLVMConstRealGetDouble(v, &loses);
     return d == d; /* not NaN */
@@ -49,6 +50,7 @@ static void local_set(struct fgen *f, uint32_t i, bool tee)
         return;
     fgen_push(f, v);
     f->stack[f->depth - 1].raw = before.raw && v == before.v;
+    fgen_reference(f, f->local_types[i]);
 }
 
 static LLVMValueRef global_at(struct fgen *f, uint32_t i)
@@ -63,6 +65,7 @@ static void select_value(struct fgen *f)
     struct gen *g = f->g;
     LLVMValueRef cond = LLVMBuildICmp(g->b, LLVMIntNE, fgen_pop(f), gen_i32(g, 0), "");
     bool raw = f->stack[f->depth - 1].raw && f->stack[f->depth - 2].raw;
+    valtype_t vt = f->stack[f->depth - 1].vt;
     LLVMValueRef b = raw ? fgen_pop_raw(f) : fgen_pop(f);
     LLVMValueRef a = raw ? fgen_pop_raw(f) : fgen_pop(f);
     LLVMValueRef v = LLVMBuildSelect(g->b, cond, a, b, "");
@@ -70,6 +73,7 @@ static void select_value(struct fgen *f)
         fgen_push_raw(f, v);
     else
         fgen_push(f, v);
+    fgen_reference(f, vt);
 }
 
 bool gen_variable(struct fgen *f, const struct instr *in)
@@ -88,6 +92,7 @@ bool gen_variable(struct fgen *f, const struct instr *in)
     case OP_GLOBAL_GET:
         fgen_push(f, gen_load(g, gen_valtype(g, g->m->globals[in->index].type),
                               global_at(f, in->index), ALIAS_BLOCK));
+        fgen_reference(f, g->m->globals[in->index].type);
         return true;
     case OP_GLOBAL_SET: {
         LLVMValueRef v = fgen_pop(f);

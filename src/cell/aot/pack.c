@@ -15,7 +15,7 @@ enum { INITIAL_PAGES_MAX = 4096, INITIAL_RUNS_MAX = 4 };
 static bool parse_symbol(const char *name, char *ret_kind, uint32_t *ret_index)
 {
     uint64_t v;
-    if ((name[0] != 'f' && name[0] != 'e' && name[0] != 'w') ||
+    if ((name[0] != 'f' && name[0] != 'e' && name[0] != 'w' && name[0] != 'r') ||
         parse_u64(name + 1, UINT32_MAX, &v) != ST_OK)
         return false;
     *ret_kind = name[0];
@@ -28,8 +28,9 @@ static bool place_functions(const struct link_output *linked, struct image *img)
     uint32_t *funcs = arena_alloc(&img->arena, img->func_count, sizeof *funcs);
     uint32_t *entries = arena_alloc(&img->arena, img->type_count, sizeof *entries);
     struct image_range *ranges = arena_alloc(&img->arena, linked->symbol_count, sizeof *ranges);
+    uint32_t *twins = arena_alloc(&img->arena, img->func_count, sizeof *twins);
     bool *wrapped = arena_alloc(&img->arena, img->func_count, sizeof *wrapped);
-    if (!funcs || !entries || !ranges || !wrapped)
+    if (!funcs || !entries || !ranges || !wrapped || !twins)
         return false;
     for (uint32_t i = 0; i < linked->symbol_count; i++) {
         const struct link_symbol *s = &linked->symbols[i];
@@ -43,6 +44,9 @@ static bool place_functions(const struct link_output *linked, struct image *img)
                 if (!wrapped[index])
                     funcs[index] = s->code_off;
                 func = index;
+            } else if (kind == 'r' && index < img->func_count) {
+                twins[index] = s->code_off;
+                func = index;
             } else if (kind == 'e' && index < img->type_count) {
                 entries[index] = s->code_off;
             }
@@ -52,6 +56,7 @@ static bool place_functions(const struct link_output *linked, struct image *img)
                 .code_off = s->code_off, .len = s->len, .func = func};
     }
     img->func_code = funcs;
+    img->func_twin = twins;
     img->type_entry = entries;
     img->ranges = ranges;
     return true;

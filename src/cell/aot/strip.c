@@ -432,7 +432,7 @@ static void uncounted_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef c
         LLVMBuildCondBr(f->g->b, cond, again, out);
         fgen_position(f, again);
     }
-    fgen_poll(f);
+    capture_poll_loop(f, fr);
     LLVMBuildBr(f->g->b, fr->loop);
     no_strips(f, fr);
     f->g->counts.loop_polls++;
@@ -461,7 +461,7 @@ void strip_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMVa
     LLVMValueRef br = LLVMBuildCondBr(g->b, condition_again(g, operand, true), poll, out);
     LLVMSetMetadata(br, g->md_prof, g->unlikely);
     fgen_position(f, poll);
-    fgen_poll(f);
+    capture_poll_loop(f, fr);
     LLVMBuildBr(g->b, fr->strip_outer);
     g->counts.loop_polls++;
     fgen_position(f, out);

@@ -14,6 +14,7 @@ static const char *const trap_texts[TRAP_COUNT] = {
     [TRAP_UNALIGNED] = "unaligned atomic",
     [TRAP_NULL_REF] = "null exception reference",
     [TRAP_EXPECTED_SHARED] = "expected shared memory",
+    [TRAP_RESUME] = "frame record that the program has no place for",
     [TRAP_HOST] = "host function failed",
 };
 

@@ -8,10 +8,10 @@ const uint8_t image_magic[IMAGE_MAGIC_BYTES] = {0x89, 'C', 'E', 'L', 'L', 0x0d, 
 
 static const char *const section_names[SECTION_END] = {
     [SECTION_META] = "meta",     [SECTION_HEAD] = "head",     [SECTION_FUNCS] = "functions",
-    [SECTION_TYPES] = "types",   [SECTION_RANGES] = "ranges", [SECTION_UNWIND] = "unwind",
-    [SECTION_SITES] = "sites",   [SECTION_NAMES] = "names",   [SECTION_FILES] = "files",
-    [SECTION_LINES] = "lines",   [SECTION_RUNS] = "runs",     [SECTION_CODE] = "code",
-    [SECTION_MEMORY] = "memory",
+    [SECTION_TWINS] = "twins",   [SECTION_TYPES] = "types",   [SECTION_RANGES] = "ranges",
+    [SECTION_UNWIND] = "unwind", [SECTION_SITES] = "sites",   [SECTION_NAMES] = "names",
+    [SECTION_FILES] = "files",   [SECTION_LINES] = "lines",   [SECTION_RUNS] = "runs",
+    [SECTION_CODE] = "code",     [SECTION_MEMORY] = "memory",
 };
 
 const char *image_section_name(uint32_t id)

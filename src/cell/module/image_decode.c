@@ -109,7 +109,7 @@ static status_t read_meta(struct decoder *d)
     img->features = cursor_le32(&c);
     img->const_off = cursor_le32(&c);
     uint32_t datas_applied = cursor_le32(&c);
-    cursor_le32(&c);
+    img->options.movable = cursor_le32(&c);
     img->module_len = cursor_le64(&c);
     memcpy(img->module_hash, cursor_bytes(&c, SHA256_BYTES), SHA256_BYTES);
     memcpy(img->compiler, cursor_bytes(&c, IMAGE_VERSION_BYTES), IMAGE_VERSION_BYTES);
@@ -121,8 +121,9 @@ static status_t read_meta(struct decoder *d)
     if (!image_level_name(img->options.level) || image_level_arch(img->options.level) != d->arch)
         return corrupt(d, SECTION_META, "unknown CPU level");
     if (img->options.nan > NAN_CANONICAL || img->options.opt_level > 3 ||
-        img->options.no_polls > 1 || (img->features & ~(feature_set_t)FEATURE_ALL) != 0 ||
-        datas_applied > 1 || img->compiler[IMAGE_VERSION_BYTES - 1] != 0)
+        img->options.no_polls > 1 || img->options.movable > 1 ||
+        (img->features & ~(feature_set_t)FEATURE_ALL) != 0 || datas_applied > 1 ||
+        img->compiler[IMAGE_VERSION_BYTES - 1] != 0)
         return corrupt(d, SECTION_META, "value out of range");
     return ST_OK;
 }
@@ -193,6 +194,8 @@ static status_t read_tables(struct decoder *d)
 {
     struct image *img = d->img;
     img->func_code = rows_of(d, SECTION_FUNCS, IMAGE_FUNC_BYTES, &img->func_count);
+    uint32_t twin_count = 0;
+    img->func_twin = rows_of(d, SECTION_TWINS, IMAGE_FUNC_BYTES, &twin_count);
     img->type_entry = rows_of(d, SECTION_TYPES, IMAGE_FUNC_BYTES, &img->type_count);
     img->ranges = rows_of(d, SECTION_RANGES, IMAGE_RANGE_BYTES, &img->range_count);
     img->unwinds = rows_of(d, SECTION_UNWIND, IMAGE_UNWIND_BYTES, &img->unwind_count);
@@ -200,6 +203,8 @@ static status_t read_tables(struct decoder *d)
     img->lines = rows_of(d, SECTION_LINES, IMAGE_LINE_BYTES, &img->line_count);
     status_t st = check_offsets(d, SECTION_FUNCS, img->func_code, img->func_count,
                                 img->module->func_count);
+    if (st == ST_OK)
+        st = check_offsets(d, SECTION_TWINS, img->func_twin, twin_count, img->module->func_count);
     if (st == ST_OK)
         st = check_offsets(d, SECTION_TYPES, img->type_entry, img->type_count,
                            img->module->type_count);

@@ -58,7 +58,7 @@ static void put_meta(struct encoder *e)
     buf_le32(b, img->features);
     buf_le32(b, img->const_off);
     buf_le32(b, img->datas_applied);
-    buf_le32(b, 0);
+    buf_le32(b, o->movable);
     buf_le64(b, img->module_len);
     buf_bytes(b, img->module_hash, sizeof img->module_hash);
     size_t len = strnlen(img->compiler, sizeof img->compiler - 1);
@@ -77,7 +77,7 @@ static void put_offsets(struct encoder *e, enum image_section id, const uint32_t
 {
     begin(e, id, count);
     for (uint32_t i = 0; i < count; i++)
-        buf_le32(e->out, offs[i]);
+        buf_le32(e->out, offs ? offs[i] : 0);
     end(e, id);
 }
 
@@ -275,7 +275,8 @@ static status_t check(const struct image *img, struct error *err)
         img->code_len > UINT32_MAX)
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "constants at a wrong place");
     for (uint32_t i = 0; i < img->func_count; i++) {
-        if (img->func_code[i] >= img->const_off)
+        if (img->func_code[i] >= img->const_off ||
+            (img->func_twin && img->func_twin[i] >= img->const_off))
             return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "function %u outside the code", i);
     }
     for (uint32_t i = 0; i < img->type_count; i++) {
@@ -309,6 +310,7 @@ status_t image_encode(const struct image *img, struct buf *out, struct error *er
     put_lines(&e);
     put_runs(&e);
     put_code_and_memory(&e);
+    put_offsets(&e, SECTION_TWINS, img->func_twin, img->func_count);
     if (e.pieces.failed || e.runs.failed || out->failed)
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     else if (!fits)

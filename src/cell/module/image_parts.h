@@ -5,7 +5,7 @@
 
 /* The numbers of docs/internals/image-format.md. */
 enum {
-    IMAGE_FORMAT_VERSION = 2,
+    IMAGE_FORMAT_VERSION = 3,
     IMAGE_MAGIC_BYTES = 8,
     IMAGE_HEADER_BYTES = 64,
     IMAGE_HEADER_SUM_OFF = 56,
@@ -36,6 +36,7 @@ enum image_section {
     SECTION_RUNS,
     SECTION_CODE,
     SECTION_MEMORY,
+    SECTION_TWINS,
     SECTION_END,
 };
 _Static_assert(SECTION_END == IMAGE_SECTION_COUNT + 1, "one id per section");

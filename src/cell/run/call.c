@@ -1,4 +1,5 @@
 #include "backtrace.h"
+#include "capture.h"
 #include "ops.h"
 #include "stop.h"
 
@@ -35,6 +36,7 @@ static const char *stop_text(enum stop_reason reason)
         return "interrupted";
     case STOP_NONE:
     case STOP_REQUEST:
+    case STOP_CAPTURE:
         break;
     }
     return "stopped on request";
@@ -47,6 +49,13 @@ static status_t report_stop(struct cell *c, struct error *err)
     return error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "%s", stop_text(c->last_stop));
 }
 
+static status_t report_capture(struct cell *c, struct error *err)
+{
+    run_stop_clear_capture(c);
+    c->capturing = false;
+    return error_set(err, ST_CAPTURED, ERROR_NO_OFFSET, "captured");
+}
+
 /* How the guest left, from the contexts' unwind word. */
 static status_t report_unwind(struct cell *c, uint32_t unwind, struct error *err)
 {
@@ -54,18 +63,27 @@ static status_t report_unwind(struct cell *c, uint32_t unwind, struct error *err
         return report_trap(c, TRAP_HOST, err);
     if (unwind == UNWIND_EXCEPTION)
         return error_set(err, ST_EXCEPTION, ERROR_NO_OFFSET, "uncaught exception");
+    if (unwind == UNWIND_CAPTURE)
+        return report_capture(c, err);
     if (unwind == UNWIND_EXIT)
         return error_set(err, ST_EXIT, ERROR_NO_OFFSET, "exit with code %u", c->exit_code);
     return unwind == UNWIND_NONE ? ST_OK : report_stop(c, err);
 }
 
-static status_t call_guest(struct cell *c, const struct instance *inst, const struct abi_func *f,
-                           union cell_value *io, struct error *err)
+/* Where a call enters the guest. */
+struct entrance {
+    const void *trampoline;
+    void *base;
+    const void *code;
+};
+
+static status_t enter_guest(struct cell *c, const struct entrance *e, union cell_value *io,
+                            struct error *err)
 {
-    const struct program *p = inst->prog;
-    const void *entry = p->code + p->image->type_entry[inst->module->funcs[f->index].type];
-    if (run_enter(c, c->slot->stack_top, entry, inst->base, f->code, io) != 0) {
+    const struct instance *inst = instance_of_ctx(e->base);
+    if (run_enter(c, c->slot->stack_top, e->trampoline, e->base, e->code, io) != 0) {
         run_backtrace_take(c);
+        c->capturing = false;
         cell_unwind_set(c, UNWIND_NONE, NULL);
         return report_trap(c, (enum abi_trap)c->trap, err);
     }
@@ -76,17 +94,11 @@ static status_t call_guest(struct cell *c, const struct instance *inst, const st
     return report_unwind(c, unwind, err);
 }
 
-status_t cell_call(struct cell *c, const struct abi_func *f, union cell_value *io,
-                   struct error *err)
+static status_t run_guest(struct cell *c, const struct entrance *e, union cell_value *io,
+                          struct error *err)
 {
     struct run_thread *t;
     struct run_meter meter;
-    if (!f->code || atomic_load(&c->tid) != 0)
-        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
-                         f->code ? "the cell is running" : "not a guest function");
-    const struct instance *inst = instance_of_ctx(f->ctx);
-    if (inst->cell != c)
-        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "a function of another cell");
     status_t st = run_thread_setup(c->rt, &t, err);
     if (st != ST_OK)
         return st;
@@ -96,12 +108,49 @@ status_t cell_call(struct cell *c, const struct abi_func *f, union cell_value *i
     atomic_store(&c->tid, t->tid);
     st = run_meter_start(c, &meter, err);
     if (st == ST_OK) {
-        st = atomic_load(&c->stop) != STOP_NONE ? report_stop(c, err)
-                                                : call_guest(c, inst, f, io, err);
+        unsigned stop = atomic_load(&c->stop);
+        st = stop != STOP_NONE && stop != STOP_CAPTURE ? report_stop(c, err)
+                                                       : enter_guest(c, e, io, err);
         run_meter_end(c, &meter);
     }
     run_stop_resend_end(t);
     atomic_store(&c->tid, 0);
     t->cell = outer;
+    if (st != ST_CAPTURED)
+        run_records_free(c);
     return st;
+}
+
+static const void *trampoline_of(const struct abi_func *f)
+{
+    const struct instance *inst = instance_of_ctx(f->ctx);
+    const struct program *p = inst->prog;
+    return p->code + p->image->type_entry[inst->module->funcs[f->index].type];
+}
+
+status_t cell_call(struct cell *c, const struct abi_func *f, union cell_value *io,
+                   struct error *err)
+{
+    if (!f->code || atomic_load(&c->tid) != 0)
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                         f->code ? "the cell is running" : "not a guest function");
+    if (instance_of_ctx(f->ctx)->cell != c)
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "a function of another cell");
+    struct entrance e = {trampoline_of(f), f->ctx, f->code};
+    run_records_free(c);
+    c->called = f;
+    return run_guest(c, &e, io, err);
+}
+
+status_t cell_resume(struct cell *c, union cell_value *io, struct error *err)
+{
+    struct entrance e = {0};
+    if (!c->records || atomic_load(&c->tid) != 0)
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                         c->records ? "the cell is running" : "the cell was not captured");
+    status_t st = run_resume_begin(c, &e.code, &e.base, err);
+    if (st != ST_OK)
+        return st;
+    e.trampoline = trampoline_of(c->called);
+    return run_guest(c, &e, io, err);
 }

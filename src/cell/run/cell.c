@@ -1,5 +1,7 @@
 #include "cell.h"
 
+#include "capture.h"
+
 #define CELL_STACK_BYTES (8ull << 20)
 #define CELL_STACK_MIN_BYTES (64ull << 10)
 #define CELL_STACK_MAX_BYTES (64ull << 30)
@@ -51,6 +53,7 @@ void cell_free(struct cell *c)
         run_table_done(&t->table);
     for (struct cell_host_mem *m = c->host_mems; m; m = m->next)
         run_memory_leave(m->mem);
+    run_records_free(c);
     run_exns_done(&c->exns);
     arena_done(&c->arena);
     free(c->frames);

@@ -67,6 +67,12 @@ struct cell {
     uint64_t wall_ns;
     uint64_t table_entries;
 
+    const struct abi_func *called;  /* what cell_call was asked for last */
+    struct run_record *records;     /* of the last capture, from the outermost inwards */
+    struct run_record *next_record; /* while they are rebuilt: the one that comes next */
+    struct abi_record *record;      /* and the one that its twin asks for */
+    bool capturing;
+
     uint32_t exit_code;
     enum abi_trap last_trap;
     enum stop_reason last_stop;

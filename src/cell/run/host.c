@@ -39,10 +39,11 @@ bool host_block_begin(void *ctx)
 {
     struct cell *c = cell_of_ctx(ctx);
     atomic_store(&c->blocking, true);
-    if (atomic_load(&c->stop) == STOP_NONE)
+    unsigned stop = atomic_load(&c->stop);
+    if (stop == STOP_NONE || stop == STOP_CAPTURE)
         return true;
     atomic_store(&c->blocking, false);
-    run_stop_poll(c);
+    run_stop_poll(c, false);
     return false;
 }
 
@@ -55,6 +56,6 @@ bool host_poll(void *ctx)
 {
     struct abi_ctx *x = abi_ctx_of(ctx);
     if (__atomic_load_n(&x->poll, __ATOMIC_RELAXED))
-        run_stop_poll(x->cell);
+        run_stop_poll(x->cell, false);
     return x->unwind == UNWIND_NONE;
 }

@@ -10,7 +10,7 @@ static void trap(const struct instance *inst, enum abi_trap t)
 uint32_t run_op_poll_c(void *ctx)
 {
     if (!abi_ctx_of(ctx)->unwind)
-        run_stop_poll(cell_of_ctx(ctx));
+        run_stop_poll(cell_of_ctx(ctx), true);
     return abi_ctx_of(ctx)->unwind;
 }
 

@@ -25,6 +25,9 @@ uint32_t run_op_atomic_wait64(void *ctx, uint32_t mem, uint64_t addr, uint64_t e
 uint32_t run_op_atomic_notify(void *ctx, uint32_t mem, uint64_t addr, uint32_t count);
 void run_op_throw_exn(void *ctx, struct abi_exn *exn);
 void run_op_caught(void *ctx);
+union cell_value *run_op_frame(void *ctx, const struct abi_site *site, uint32_t kind);
+const struct abi_record *run_op_record(void *ctx);
+void *run_op_resume(void *ctx, union cell_value *io, void **ret_ctx);
 
 static const struct abi_ops ops = {
     .trap = run_op_trap,
@@ -47,6 +50,9 @@ static const struct abi_ops ops = {
     .atomic_notify = run_op_atomic_notify,
     .throw_exn = run_op_throw_exn,
     .caught = run_op_caught,
+    .frame = run_op_frame,
+    .record = run_op_record,
+    .resume = run_op_resume,
 };
 
 const struct abi_ops *run_ops(void)

@@ -8,11 +8,24 @@
 
 static const long resend_ns = 1000000;
 
+/* Code that saves no frames would only unwind. */
+static bool is_movable(struct cell *c)
+{
+    for (struct instance *i = cell_first_instance(c); i; i = i->next) {
+        if (!i->prog->image->options.movable)
+            return false;
+    }
+    return true;
+}
+
 void run_stop_mark(struct cell *c, enum stop_reason reason)
 {
-    unsigned none = STOP_NONE;
-    if (!atomic_compare_exchange_strong(&c->stop, &none, (unsigned)reason))
+    unsigned now = STOP_NONE;
+    if (reason == STOP_CAPTURE && !is_movable(c))
         return;
+    while (!atomic_compare_exchange_weak(&c->stop, &now, (unsigned)reason))
+        if (now != STOP_NONE && (now != STOP_CAPTURE || reason == STOP_CAPTURE))
+            return;
     for (struct instance *i = cell_first_instance(c); i; i = i->next)
         __atomic_store_n(&instance_ctx(i)->poll, 1, __ATOMIC_SEQ_CST);
 }
@@ -31,7 +44,8 @@ void cell_stop(struct cell *c, enum stop_reason reason)
 
 void run_stop_resend(struct cell *c, struct run_thread *t)
 {
-    if (!atomic_load(&c->blocking) || atomic_load(&c->stop) == STOP_NONE)
+    unsigned stop = atomic_load(&c->stop);
+    if (!atomic_load(&c->blocking) || stop == STOP_NONE || stop == STOP_CAPTURE)
         return;
     struct itimerspec soon = {.it_value = {.tv_nsec = resend_ns}};
     t->resend_armed = 1;
@@ -50,21 +64,36 @@ void run_stop_resend_end(struct run_thread *t)
 }
 
 /* First the words, then the request: a request that comes between sets the words again. */
-void run_stop_poll(struct cell *c)
+void run_stop_poll(struct cell *c, bool may_capture)
 {
+    if (!may_capture && atomic_load(&c->stop) == STOP_CAPTURE)
+        return;
     atomic_fetch_add_explicit(&c->polls_taken, 1, memory_order_relaxed);
     for (struct instance *i = cell_first_instance(c); i; i = i->next)
         __atomic_store_n(&instance_ctx(i)->poll, 0, __ATOMIC_SEQ_CST);
-    if (atomic_load(&c->stop) != STOP_NONE)
-        cell_unwind_set(c, UNWIND_STOP, NULL);
+    unsigned stop = atomic_load(&c->stop);
+    if (stop != STOP_NONE)
+        cell_unwind_set(c, stop == STOP_CAPTURE ? UNWIND_CAPTURE : UNWIND_STOP, NULL);
 }
 
-void run_stop_clear(struct cell *c)
+static void clear_words(struct cell *c)
 {
     cell_unwind_set(c, UNWIND_NONE, NULL);
     for (struct instance *i = cell_first_instance(c); i; i = i->next)
         __atomic_store_n(&instance_ctx(i)->poll, 0, __ATOMIC_SEQ_CST);
+}
+
+void run_stop_clear(struct cell *c)
+{
+    clear_words(c);
     atomic_store(&c->stop, STOP_NONE);
+}
+
+void run_stop_clear_capture(struct cell *c)
+{
+    unsigned capture = STOP_CAPTURE;
+    clear_words(c);
+    atomic_compare_exchange_strong(&c->stop, &capture, STOP_NONE);
 }
 
 static status_t arm(struct cell *c, clockid_t clock, enum run_timer kind, uint64_t left_ns,

@@ -12,7 +12,7 @@
 /* This project as one engine of the differential tests. Reads names of modules from standard input, one a line.
  *
  *     diff_run plan                     writes FILE.plan beside each FILE, see plan.h
- *     diff_run LEVEL OPT native|canonical   compiles each module, follows its plan, and prints
+ *     diff_run LEVEL OPT native|canonical [captured]   compiles each module, follows its plan, and prints
  *
  *         module FILE
  *         start ok | trap CLASS | error WORD
@@ -21,9 +21,13 @@
  *         end
  *
  * Values are hexadecimal bits, "nan", "null" or "ref". After a call that did not end well the module starts anew:
- * what its memory holds then is not compared, since stores before a trap need not have happened yet. */
+ * what its memory holds then is not compared, since stores before a trap need not have happened yet.
+ *
+ * captured: each call is captured and resumed at its first polls, and then runs to its end. How many these are differs
+ * from call to call; standard error gets their sum. */
 
 enum { CALL_CPU_MS = 5000, VALUES_MAX = MODULE_RESULTS_MAX };
+static const uint32_t captures_of_a_call[] = {2000, 400, 30, 5000, 1, 1000, 11, 3};
 
 struct run {
     struct runtime *rt;
@@ -33,6 +37,8 @@ struct run {
     struct instance *inst;
     struct plan plan;
     union cell_value io[VALUES_MAX];
+    bool captured;
+    uint64_t captures;
 };
 
 static const char *trap_class(enum abi_trap t)
@@ -145,16 +151,36 @@ static void stop(struct run *r)
     r->inst = NULL;
 }
 
+/* number: of the call; 0 is the start function. f: NULL for it. */
+static status_t run_function(struct run *r, uint32_t number, const struct abi_func *f,
+                             struct error *err)
+{
+    size_t kinds = sizeof captures_of_a_call / sizeof *captures_of_a_call;
+    uint32_t left = r->captured ? captures_of_a_call[number % kinds] : 0;
+    if (left)
+        cell_stop(r->cell, STOP_CAPTURE);
+    status_t st = f ? cell_call(r->cell, f, r->io, err) : instance_start(r->inst, err);
+    for (; st == ST_CAPTURED; r->captures++) {
+        left -= left > 0;
+        if (left)
+            cell_stop(r->cell, STOP_CAPTURE);
+        st = cell_resume(r->cell, r->io, err);
+    }
+    return st;
+}
+
 static status_t start(struct run *r, struct error *err)
 {
     struct cell_limits limits;
     cell_limits_default(&limits);
     limits.cpu_ns = CALL_CPU_MS * 1000000ull;
+    if (r->captured) /* frames of twins are larger */
+        limits.stack_bytes *= 4;
     status_t st = cell_new(r->rt, &limits, &r->cell, err);
     if (st == ST_OK)
         st = cell_instantiate(r->cell, r->prog, NULL, 0, NULL, &r->inst, err);
     if (st == ST_OK)
-        st = instance_start(r->inst, err);
+        st = run_function(r, 0, NULL, err);
     return st;
 }
 
@@ -168,7 +194,7 @@ static void call(struct run *r, uint32_t number, struct error *err)
     for (uint32_t i = 0; i < c->type->param_count; i++)
         r->io[i] = (union cell_value){.u64 = c->args[i]};
     printf("call %" PRIu32, number);
-    if (!print_outcome(r, cell_call(r->cell, f.ptr, r->io, err))) {
+    if (!print_outcome(r, run_function(r, number + 1, f.ptr, err))) {
         stop(r);
         return;
     }
@@ -270,8 +296,9 @@ static void one_file(struct run *r, const char *path)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: diff_run plan | diff_run LEVEL OPT native|canonical; names of modules "
-                    "on standard input\n");
+    fprintf(stderr,
+            "usage: diff_run plan | diff_run LEVEL OPT native|canonical [captured]; names of "
+            "modules on standard input\n");
     return 2;
 }
 
@@ -295,8 +322,10 @@ int main(int argc, char **argv)
     static struct run r;
     struct error err = {0};
     bool plan = argc == 2 && strcmp(argv[1], "plan") == 0;
-    if (!plan && (argc != 4 || !parse_options(argv, &r.opt)))
+    r.captured = argc == 5 && strcmp(argv[4], "captured") == 0;
+    if (!plan && (argc != 4 + r.captured || !parse_options(argv, &r.opt)))
         return usage();
+    r.opt.image.movable = r.captured;
     if (!plan && !image_level_runs(r.opt.image.level))
         return 77;
     if (!plan && runtime_new(NULL, &r.rt, &err) != ST_OK) {
@@ -310,6 +339,8 @@ int main(int argc, char **argv)
         one_file(&r, line);
     }
     free(line);
+    if (r.captured)
+        fprintf(stderr, "captures: %" PRIu64 "\n", r.captures);
     if (r.rt)
         runtime_free(r.rt);
     return 0;

@@ -17,8 +17,6 @@ import time
 
 import engines
 
-BATCH = 20
-
 # Names as wasm-tools has them. One memory, tables of a few entries: their whole content is compared after each call.
 FIXED = {
     "max-imports": 0, "export-everything": True, "canonicalize-nans": True, "gc-enabled": False,
@@ -45,12 +43,12 @@ def config(rng):
             "max-tables": rng.choice([1, 3])}
 
 
-def make(smith, seed, index, folder):
+def make(smith, seed, index, folder, options_of=config):
     """One module, or None: most seeds give something too small to be of use."""
     rng = random.Random(f"{seed}/{index}")
     path, options = folder / f"{seed}-{index}.wasm", folder / "smith.json"
     for _ in range(30):
-        options.write_text(json.dumps(config(rng)))
+        options.write_text(json.dumps(options_of(rng)))
         fuel = rng.choice(["100", "1000", "10000"])
         made = subprocess.run([smith, "smith", "--ensure-termination", "-f", fuel, "-c", options, "-o", path],
                               input=rng.randbytes(rng.choice([2000, 8000, 30000])), capture_output=True, check=False)
@@ -60,6 +58,8 @@ def make(smith, seed, index, folder):
 
 
 class Differ:
+    BATCH = 20
+
     def __init__(self, args, maker):
         self.args = args
         self.make = maker
@@ -110,8 +110,8 @@ class Differ:
         folder = self.args.work / "modules"
         folder.mkdir(parents=True, exist_ok=True)
         while index < last and not (end and time.monotonic() > end):
-            made = [self.make(self.tools, self.args.seed, i, folder) for i in range(index, min(last, index + BATCH))]
-            index += BATCH
+            made = [self.make(self.tools, self.args.seed, i, folder) for i in range(index, min(last, index + self.BATCH))]
+            index += self.BATCH
             self.batch([m for m in made if m])
             for old in folder.glob(f"{self.args.seed}-*"):
                 old.unlink()

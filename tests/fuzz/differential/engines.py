@@ -86,8 +86,9 @@ class Engine:
         return bool(results)
 
 
-def ours(diff_run, level, opt, nan="native"):
-    return Engine(f"{level} -O{opt}{' canonical' if nan == 'canonical' else ''}", [diff_run, level, opt, nan], nan)
+def ours(diff_run, level, opt, nan="native", captured=False):
+    name = f"{level} -O{opt}{' canonical' if nan == 'canonical' else ''}{' captured' if captured else ''}"
+    return Engine(name, [diff_run, level, opt, nan] + ["captured"] * captured, nan)
 
 
 def has_level(diff_run, level):

@@ -9,6 +9,11 @@
 
 #define GUEST_PROGRAM(rt, wasm) guest_program(rt, wasm, sizeof(wasm))
 
+/* Tests that capture define it as 1 before they include this. */
+#ifndef GUEST_MOVABLE
+#define GUEST_MOVABLE 0
+#endif
+
 /* Ends the program when st is not ST_OK: later facts would mean nothing. */
 static inline void guest_need(status_t st, const char *what, const struct error *err)
 {
@@ -28,9 +33,10 @@ static inline struct runtime *guest_runtime(void)
 
 static inline struct program *guest_program(struct runtime *rt, const uint8_t *wasm, size_t len)
 {
-    struct aot_options opt = {.image = {.level = image_level_host(), .opt_level = 1},
-                              .features = FEATURE_ALL,
-                              .threads = 1};
+    struct aot_options opt = {
+        .image = {.level = image_level_host(), .opt_level = 1, .movable = GUEST_MOVABLE},
+        .features = FEATURE_ALL,
+        .threads = 1};
     struct buf file = {0};
     struct error err = {0};
     struct program *prog = NULL;

@@ -24,6 +24,7 @@ struct sample {
 };
 
 static const uint32_t func_code[] = {0x40, 0x10, 0x20};
+static const uint32_t func_twin[] = {0, 0, 0x28};
 static const uint32_t type_entry[] = {0x60, 0x80};
 static const struct image_range ranges[] = {
     {0x10, 0x10, 1}, {0x20, 0x18, 2}, {0x40, 0x20, IMAGE_NO_FUNC}, {0x60, 0x40, IMAGE_NO_FUNC}};
@@ -64,6 +65,7 @@ static void sample_make(struct sample *s)
         .code_len = CODE_LEN,
         .const_off = 65536,
         .func_code = func_code,
+        .func_twin = func_twin,
         .func_count = 3,
         .type_entry = type_entry,
         .type_count = 2,
@@ -139,6 +141,7 @@ static void what_is_encoded_comes_back(void)
     CHECK_EQ(memcmp(s.file.data + img->code_file_off, s.code, CODE_LEN), 0);
     CHECK_EQ(img->const_off, 65536);
     CHECK_EQ(memcmp(img->func_code, func_code, sizeof func_code), 0);
+    CHECK_EQ(memcmp(img->func_twin, func_twin, sizeof func_twin), 0);
     CHECK_EQ(memcmp(img->type_entry, type_entry, sizeof type_entry), 0);
     CHECK_EQ(img->datas_applied, true);
     CHECK_EQ(memcmp(&img->counts, &s.img.counts, sizeof img->counts), 0);
@@ -333,10 +336,10 @@ static void foreign_images_are_refused_with_a_reason(void)
     struct sample s;
     struct error err;
     sample_make(&s);
-    set_header(&s, 8, 3);
+    set_header(&s, 8, 4);
     CHECK_EQ(decode_status(&s, s.file.len, &err), ST_UNSUPPORTED);
-    CHECK_STR(err.text, "image format 3, this program reads 2");
-    set_header(&s, 8, 2);
+    CHECK_STR(err.text, "image format 4, this program reads 3");
+    set_header(&s, 8, 3);
     set_header(&s, 12, ABI_VERSION + 1);
     CHECK_EQ(decode_status(&s, s.file.len, &err), ST_UNSUPPORTED);
     CHECK(strstr(err.text, "ABI") != NULL);
@@ -366,7 +369,7 @@ static uint32_t set_section(struct sample *s, uint32_t id, size_t off, uint32_t 
     memcpy(&old, s->file.data + at + off, 4);
     buf_patch_le32(&s->file, at + off, v);
     buf_patch_le64(&s->file, entry + 24, hash_xxh3(s->file.data + at, len));
-    buf_patch_le64(&s->file, 32, hash_xxh3(s->file.data + 64, 13 * 32));
+    buf_patch_le64(&s->file, 32, hash_xxh3(s->file.data + 64, IMAGE_SECTION_COUNT * 32));
     buf_patch_le64(&s->file, 56, hash_xxh3(s->file.data, 56));
     return old;
 }

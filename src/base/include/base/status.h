@@ -25,6 +25,7 @@ typedef enum status {
     ST_EXIT,        /* the guest ended by itself with an exit code */
     ST_EXCEPTION,   /* a wasm exception left the outermost function */
     ST_STOPPED,     /* stopped on request */
+    ST_CAPTURED,    /* stopped to go on later */
     ST_AGAIN,       /* would block */
     ST_COUNT
 } status_t;

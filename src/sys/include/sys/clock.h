@@ -5,6 +5,8 @@
 
 /* Nanoseconds since an arbitrary start; never goes back. Any thread. */
 uint64_t clock_monotonic_ns(void);
+/* Nanoseconds since the epoch. Any thread. */
+uint64_t clock_realtime_ns(void);
 /* Nanoseconds that the calling thread had a CPU. */
 uint64_t clock_thread_cpu_ns(void);
 

@@ -8,6 +8,7 @@ enum exit_code {
     EXIT_USAGE = 64,
     EXIT_REFUSED = 65,  /* module or image refused */
     EXIT_SYSTEM = 71,   /* refused by the operating system or a limit: memory, files, processes */
+    EXIT_FROZEN = 75,   /* the program goes on by `cloudskin thaw` */
     EXIT_MISSING = 127, /* no such file, function, verb or compiler */
     EXIT_INTERRUPT = 130,
     EXIT_TRAP = 134,

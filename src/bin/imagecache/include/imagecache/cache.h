@@ -32,7 +32,7 @@ struct image_key {
     char compiler[IMAGE_VERSION_BYTES]; /* version text; "": none known */
 };
 
-/* "<module hash>.<level>.<nan>.O<opt>.<hash of the compiler's version>". */
+/* "<module hash>.<level>.<nan>[-movable].O<opt>.<hash of the compiler's version>". */
 void image_key_text(const struct image_key *key, char ret_text[IMAGE_KEY_MAX]);
 
 /* Where the image of key is or would be; suffix: ".cell", ".part", ".lock", ".failed". */

@@ -17,7 +17,7 @@
  * memory 0 defined by the module and not shared
  * (abi_layout.mem0_inline) B also is the base of memory 0; else bases come from the block.
  * The context struct ends at B: field F stands at B - ABI_CTX_BYTES + offsetof(F). */
-enum { ABI_VERSION = 3, ABI_CTX_BYTES = 256 };
+enum { ABI_VERSION = 4, ABI_CTX_BYTES = 256 };
 
 /* A value in a calling or result array. v128 is little-endian bytes. A null reference is NULL. */
 union cell_value {
@@ -55,6 +55,7 @@ enum abi_trap {
     TRAP_UNALIGNED,       /* unaligned atomic */
     TRAP_NULL_REF,        /* throw_ref of null */
     TRAP_EXPECTED_SHARED, /* wait on unshared memory */
+    TRAP_RESUME,          /* a frame record names a place that the function does not have */
     TRAP_HOST,            /* a host function refused; text in the cell */
     TRAP_COUNT
 };
@@ -116,6 +117,37 @@ struct abi_exn {
     union cell_value values[];
 };
 
+/* Where in a function a saved frame goes on, see docs/internals/capture.md. */
+enum abi_site_kind {
+    SITE_PENDING = 0,  /* inside the call (or operation) that has not returned */
+    SITE_RETURNED = 1, /* behind it; its results are the top of the operand stack */
+    SITE_AT = 2,       /* in front of the instruction */
+};
+
+/* What a saved frame says of its place; stands among the image's constants. A frame's values are the locals that are
+ * live there, in order, then the operands from the lowest, the results of the call with them, then the exceptions
+ * of the catch clauses around. */
+struct abi_site {
+    uint32_t func;
+    uint32_t off;           /* of the instruction in the module */
+    uint32_t locals;        /* of the function, with parameters */
+    uint32_t live;          /* of them */
+    uint32_t stack;         /* values behind the locals */
+    uint32_t results;       /* of the call, among these */
+    uint32_t live_locals[]; /* their indexes; then valtype_t of each value, a byte each */
+};
+static inline const uint8_t *abi_site_types(const struct abi_site *s)
+{
+    return (const uint8_t *)(s->live_locals + s->live);
+}
+
+/* A frame as its twin takes it: value i is local i, value locals + i is value i of the stack. */
+struct abi_record {
+    uint64_t key; /* off * 4 + enum abi_site_kind */
+    uint64_t reserved;
+    union cell_value values[];
+};
+
 /* What generated code asks of the host. Guest addresses come as the wasm operands; every function
  * checks bounds and traps by itself. `ctx` is B. Those marked U may return with ctx->unwind set. */
 struct abi_ops {
@@ -150,6 +182,13 @@ struct abi_ops {
      * caught clears unwind in them, once a handler has taken exn. */
     void (*throw_exn)(void *ctx, struct abi_exn *exn);
     void (*caught)(void *ctx);
+    /* While unwind is UNWIND_CAPTURE: save the frame of the caller, which then returns. Room for its values. */
+    union cell_value *(*frame)(void *ctx, const struct abi_site *site, uint32_t kind);
+    /* The record that a resume twin was entered for. */
+    const struct abi_record *(*record)(void *ctx);
+    /* In a call that was pending: the twin of the next frame, to be called as `result twin(*ret_ctx)`; NULL when
+     * an operation of the host was pending: it is done then, and io has its result. U */
+    void *(*resume)(void *ctx, union cell_value *io, void **ret_ctx);
 };
 
 /* Owned by the thread that runs the instance, but for poll. */
@@ -168,7 +207,8 @@ struct abi_ctx {
 _Static_assert(sizeof(struct abi_ctx) == ABI_CTX_BYTES, "generated code knows the size");
 _Static_assert(sizeof(struct abi_func) == 32 && sizeof(struct abi_entry) == 32,
                "generated code knows it");
-_Static_assert(sizeof(struct abi_import) == 48 && sizeof(struct abi_exn) == 16,
+_Static_assert(sizeof(struct abi_import) == 48 && sizeof(struct abi_exn) == 16 &&
+                   sizeof(struct abi_record) == 16 && sizeof(struct abi_site) == 24,
                "generated code knows it");
 
 /* The context struct of an instance. */

@@ -42,6 +42,7 @@ struct image_options {
     uint32_t nan;       /* enum image_nan */
     uint32_t opt_level; /* 0..3 */
     uint32_t no_polls;  /* measurements only: code without polls and unwind tests */
+    uint32_t movable;   /* frames can be captured and entered again; not together with no_polls */
 };
 
 /* A range of code bytes that belongs to one function or trampoline; ascending, no overlap. */
@@ -113,6 +114,8 @@ struct image {
     uint64_t code_file_off; /* set by encode and decode */
 
     const uint32_t *func_code; /* per function index: offset in code, imports: their trampoline */
+    const uint32_t *func_twin; /* per function index: its resume twin; 0: it has none.
+                                  encode: NULL: no function has */
     uint32_t func_count;
     const uint32_t *type_entry; /* per type: offset of void entry(B, code, union cell_value *io) */
     uint32_t type_count;
@@ -172,7 +175,7 @@ struct image_section_info {
     uint64_t len;
     uint32_t rows; /* 0: not a table */
 };
-enum { IMAGE_SECTION_COUNT = 13 };
+enum { IMAGE_SECTION_COUNT = 14 };
 /* Fill one entry per section of an image that image_decode accepts. */
 void image_section_list(const void *data,
                         struct image_section_info ret_sections[IMAGE_SECTION_COUNT]);

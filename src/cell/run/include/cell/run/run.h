@@ -145,12 +145,18 @@ enum stop_reason {
     STOP_CPU_LIMIT,
     STOP_WALL_LIMIT,
     STOP_OUTPUT_LIMIT,
-    STOP_INTERRUPT
+    STOP_INTERRUPT,
+    STOP_CAPTURE /* not to end: cell_resume goes on; without effect unless all images are movable */
 };
 
 /* Ask a running cell to leave at its next poll; interrupts a blocking host call. Any thread; async-signal-safe.
  * A cell that is not running leaves at once when it is next called. */
 void cell_stop(struct cell *c, enum stop_reason reason);
+
+/* Go on with a call that ended with ST_CAPTURED, after cell_stop(c, STOP_CAPTURE): its frames were saved, and are
+ * rebuilt. io: the call's. Results as cell_call; what was saved ends with any other call, and is forgotten when this
+ * one ends. ST_INVAL when nothing was captured. ST_UNSUPPORTED for an image without polls. */
+CHECKED status_t cell_resume(struct cell *c, union cell_value *io, struct error *err);
 
 /* How the last call ended: each is 0 when it did not end that way. */
 enum abi_trap cell_trap(const struct cell *c);

@@ -1,0 +1,47 @@
+#ifndef CELL_RUN_STATE_H
+#define CELL_RUN_STATE_H
+
+#include "base/buf.h"
+#include "cell/run/run.h"
+
+/* The state of a cell that was captured, or that nothing runs in, as bytes that any image of its module can go on
+ * from: docs/internals/snapshot-format.md. Memories' contents are apart, since they are large. The thread that has
+ * the cell. */
+
+/* Append everything but memories' contents. The cell is not changed. ST_UNSUPPORTED names what cannot travel: several
+ * instances, imported or shared memories, imported tables and globals, references of the host. ST_NOMEM. */
+CHECKED status_t cell_state_save(struct cell *c, struct buf *out, struct error *err);
+
+/* Bring a new instance, whose start function was not called, to a saved state; cell_resume then goes on. Memories get
+ * their size. data: borrowed. ST_CORRUPT says what does not fit the module; ST_LIMIT; ST_NOMEM. After an error the
+ * cell is only good for cell_free. */
+CHECKED status_t cell_state_load(struct cell *c, const void *data, size_t len, struct error *err);
+
+/* The program of a cell with one instance, borrowed; NULL: it has none. */
+struct program *cell_program(const struct cell *c);
+
+/* Is there a call to go on with? */
+bool cell_is_captured(const struct cell *c);
+
+/* A memory of the instance. initial: pages of its initial content, as the image has them; complete: all of it stands
+ * there, so that a page that is not in them was zero. */
+struct cell_memory {
+    uint8_t *base;
+    uint64_t bytes; /* multiple of 64 KiB */
+    bool complete;
+};
+/* Memory `index` of a cell with one instance. ST_NOTFOUND: there is none. */
+CHECKED status_t cell_memory(struct cell *c, uint32_t index, struct cell_memory *ret_memory);
+/* The initial content at guest address at, len bytes that do not cross a multiple of 64 KiB; NULL: zeros. Only where
+ * complete. */
+const uint8_t *cell_memory_initial(struct cell *c, uint32_t index, uint64_t at);
+
+/* The captured call stack from the innermost frame. ret_count of them; borrowed until the cell goes on. */
+struct cell_frame {
+    uint32_t func;
+    uint32_t wasm_off;
+};
+/* Fill up to max; the number that there are. */
+uint32_t cell_captured_frames(const struct cell *c, struct cell_frame *ret_frames, uint32_t max);
+
+#endif

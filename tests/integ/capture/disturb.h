@@ -1,0 +1,165 @@
+#ifndef INTEG_CAPTURE_DISTURB_H
+#define INTEG_CAPTURE_DISTURB_H
+
+#define GUEST_MOVABLE 1
+#include "../run/guest.h"
+
+/* All exported functions of a module, called in one order in two cells: one is captured and resumed again and again,
+ * the other is left alone. Whatever differs is a failed check. */
+
+enum { DISTURB_CANONICAL = 1, DISTURB_BOTH_NANS = 3 };
+enum { DISTURB_VALUES = 16, DISTURB_CAPTURES_MAX = 200000, DISTURB_ARG_MAX = 7 };
+
+enum disturb_mode {
+    DISTURB_NEVER,
+    DISTURB_ALWAYS, /* a request waits from the start: each poll captures */
+    DISTURB_ASKED,  /* where the guest calls ask */
+    DISTURB_MODES
+};
+
+struct disturbed {
+    struct guest g;
+    enum disturb_mode mode;
+    unsigned long captures;
+};
+
+static bool disturb_ask_captures;
+
+static void disturb_host_ask(void *ctx, void *env)
+{
+    (void)env;
+    if (disturb_ask_captures)
+        cell_stop(host_cell(ctx), STOP_CAPTURE);
+}
+
+static int32_t disturb_host_id(void *ctx, void *env, int32_t value)
+{
+    (void)env;
+    if (disturb_ask_captures)
+        cell_stop(host_cell(ctx), STOP_CAPTURE);
+    return value;
+}
+
+static const struct host_func disturb_funcs[] = {{"ask", ":", (void *)disturb_host_ask},
+                                                 {"id", "i:i", (void *)disturb_host_id},
+                                                 {NULL, NULL, NULL}};
+static const struct host_module disturb_host = {.name = "h", .funcs = disturb_funcs};
+
+/* Begin by start (NULL: the start function), and resume until the end. */
+static inline status_t disturb_run(struct disturbed *d, const struct abi_func *f,
+                                   union cell_value *io)
+{
+    disturb_ask_captures = d->mode == DISTURB_ASKED;
+    if (d->mode == DISTURB_ALWAYS)
+        cell_stop(d->g.cell, STOP_CAPTURE);
+    status_t st = f ? cell_call(d->g.cell, f, io, &d->g.err) : instance_start(d->g.inst, &d->g.err);
+    for (unsigned long n = 0; st == ST_CAPTURED && n < DISTURB_CAPTURES_MAX; n++) {
+        d->captures++;
+        if (d->mode == DISTURB_ALWAYS)
+            cell_stop(d->g.cell, STOP_CAPTURE);
+        st = cell_resume(d->g.cell, io, &d->g.err);
+    }
+    return st;
+}
+
+static inline bool disturb_same_values(const struct functype *ft, const union cell_value *a,
+                                       const union cell_value *b)
+{
+    static const uint8_t bytes[] = {4, 8, 4, 8, 16};
+    for (uint32_t i = 0; i < ft->result_count; i++) {
+        valtype_t t = ft->results[i];
+        size_t n = t == VT_I32 || t == VT_F32 ? bytes[0] : t == VT_V128 ? bytes[4] : bytes[1];
+        if (t == VT_FUNCREF || t == VT_EXNREF ? (a[i].ref == NULL) != (b[i].ref == NULL)
+                                              : memcmp(&a[i], &b[i], n) != 0)
+            return false;
+    }
+    return true;
+}
+
+static inline bool disturb_same_memory(struct guest *a, struct guest *b)
+{
+    const struct abi_mem *x = guest_export(a->inst, "m").ptr, *y = guest_export(b->inst, "m").ptr;
+    return x->bytes == y->bytes && memcmp(x->base, y->base, x->bytes) == 0;
+}
+
+static inline void disturb_one_call(struct disturbed *calm, struct disturbed *d,
+                                    const struct module_export *e, const struct functype *ft,
+                                    int32_t arg)
+{
+    static int host_thing;
+    union cell_value a[DISTURB_VALUES] = {{.i32 = arg}}, b[DISTURB_VALUES] = {{.i32 = arg}};
+    a[1].ref = b[1].ref = &host_thing;
+    struct extern_val fa, fb;
+    CHECK_EQ(instance_export(calm->g.inst, e->field.bytes, e->field.len, &fa), ST_OK);
+    CHECK_EQ(instance_export(d->g.inst, e->field.bytes, e->field.len, &fb), ST_OK);
+    status_t sa = disturb_run(calm, fa.ptr, a), sb = disturb_run(d, fb.ptr, b);
+    bool same = sa == sb && cell_trap(calm->g.cell) == cell_trap(d->g.cell) &&
+                disturb_same_memory(&calm->g, &d->g);
+    if (same && sa == ST_OK)
+        same = disturb_same_values(ft, a, b);
+    if (same)
+        return;
+    fprintf(stderr, "%.*s(%d), mode %d: %s %llx, undisturbed %s %llx\n", (int)e->field.len,
+            (const char *)e->field.bytes, arg, (int)d->mode, status_name(sb),
+            (unsigned long long)b[0].u64, status_name(sa), (unsigned long long)a[0].u64);
+    fprintf(stderr, "  %s\n", d->g.err.text);
+    check_failures++;
+}
+
+static inline void disturb_program(struct runtime *rt, struct program *prog, const struct module *m,
+                                   enum disturb_mode mode)
+{
+    struct disturbed calm = {.mode = DISTURB_NEVER}, d = {.mode = mode};
+    guest_start(&calm.g, rt, prog, &disturb_host, NULL);
+    guest_start(&d.g, rt, prog, &disturb_host, NULL);
+    CHECK_EQ(disturb_run(&calm, NULL, NULL), ST_OK);
+    CHECK_EQ(disturb_run(&d, NULL, NULL), ST_OK);
+    for (uint32_t i = 0; i < m->export_count; i++)
+        for (int32_t arg = 0; m->exports[i].kind == EXTERN_FUNC && arg <= DISTURB_ARG_MAX; arg++)
+            disturb_one_call(&calm, &d, &m->exports[i], module_func_type(m, m->exports[i].index),
+                             arg);
+    CHECK_EQ(calm.captures, 0);
+    if (mode == DISTURB_ALWAYS)
+        CHECK(d.captures > 0);
+    cell_free(calm.g.cell);
+    cell_free(d.g.cell);
+}
+
+static inline void disturb_compiled(struct runtime *rt, const uint8_t *wasm, size_t len,
+                                    const struct module *m, struct aot_options *opt)
+{
+    struct buf file = {0};
+    struct error err = {0};
+    struct program *prog = NULL;
+    int failures = check_failures;
+    guest_need(aot_compile(wasm, len, opt, &file, &err), "compile", &err);
+    guest_need(program_load(rt, file.data, file.len, &prog, &err), "load", &err);
+    for (enum disturb_mode mode = DISTURB_ALWAYS; mode < DISTURB_MODES; mode++)
+        disturb_program(rt, prog, m, mode);
+    if (check_failures != failures)
+        fprintf(stderr, "  at -O%u, NaNs %d\n", opt->image.opt_level, (int)opt->image.nan);
+    program_unref(prog);
+    buf_done(&file);
+}
+
+/* At each optimisation. nans: DISTURB_... */
+static inline void disturb_module(struct runtime *rt, const uint8_t *wasm, size_t len, int nans)
+{
+    struct module *m = NULL;
+    struct error err = {0};
+    guest_need(module_decode(wasm, len, FEATURE_ALL, &m, &err), "decode", &err);
+    guest_need(module_validate(m, &err), "validate", &err);
+    for (uint32_t level = 0; level <= 3; level++)
+        for (int canonical = nans == DISTURB_CANONICAL; canonical <= 1; canonical++) {
+            struct aot_options opt = {.image = {.level = image_level_host(),
+                                                .opt_level = level,
+                                                .movable = 1,
+                                                .nan = canonical ? NAN_CANONICAL : NAN_NATIVE},
+                                      .features = FEATURE_ALL,
+                                      .threads = 1};
+            disturb_compiled(rt, wasm, len, m, &opt);
+        }
+    module_free(m);
+}
+
+#endif
