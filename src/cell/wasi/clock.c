@@ -28,6 +28,32 @@ uint64_t clock_now_ns(int host_id)
     return stat_ns(t);
 }
 
+uint64_t clock_guest_ns(const struct wasi *w)
+{
+    return clock_now_ns(CLOCK_MONOTONIC) + w->monotonic_shift_ns;
+}
+
+uint64_t clock_host_deadline_ns(const struct wasi *w, uint64_t guest_ns)
+{
+    uint64_t shift = w->monotonic_shift_ns;
+    if (shift <= INT64_MAX) {
+        return guest_ns > shift ? guest_ns - shift : 0;
+    }
+    uint64_t back = 0 - shift;
+    return guest_ns > UINT64_MAX - back ? UINT64_MAX : guest_ns + back;
+}
+
+/* CPU time of this thread, and what the guest had used before a restore. A snapshot is made by another thread,
+ * so the latest time that was given out is kept. */
+static uint64_t cpu_ns(struct wasi *w, int host_id)
+{
+    uint64_t now = clock_now_ns(host_id) + w->cpu_shift_ns;
+    uint64_t seen = atomic_load_explicit(&w->cpu_seen_ns, memory_order_relaxed);
+    while (seen < now && !atomic_compare_exchange_weak(&w->cpu_seen_ns, &seen, now)) {
+    }
+    return now;
+}
+
 int32_t wasi_clock_res_get(void *ctx, void *env, uint32_t id, uint32_t ret_resolution)
 {
     struct timespec t;
@@ -52,7 +78,8 @@ int32_t wasi_clock_time_get(void *ctx, void *env, uint32_t id, uint64_t precisio
 {
     int host_id;
     uint8_t *out = host_range(ctx, ret_time, 8);
-    (void)env;
+    struct wasi *w = env;
+    uint64_t now;
     (void)precision;
     if (out == NULL) {
         return WASI_FAULT;
@@ -60,6 +87,11 @@ int32_t wasi_clock_time_get(void *ctx, void *env, uint32_t id, uint64_t precisio
     if (!clock_host_id(id, &host_id)) {
         return WASI_INVAL;
     }
-    put_le64(out, clock_now_ns(host_id));
+    if (id == WASI_CLOCK_REALTIME) {
+        now = clock_now_ns(host_id);
+    } else {
+        now = id == WASI_CLOCK_MONOTONIC ? clock_guest_ns(w) : cpu_ns(w, host_id);
+    }
+    put_le64(out, now);
     return WASI_OK;
 }

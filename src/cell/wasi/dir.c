@@ -1,12 +1,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dir.h"
 #include "guest.h"
 
-enum { DIR_CHUNK_BYTES = 8192 };
+enum { DIR_CHUNK_BYTES = 8192, LIST_TRIES = 8 };
 
 /* Some entries of a directory, in the file system's order. */
 struct dir_chunk {
@@ -37,29 +39,79 @@ static void name_positions(struct file *f, struct dir_chunk *c, ssize_t len)
     }
 }
 
+/* Append an entry of f's list as the file system would give it; one that is gone meanwhile is left out.
+ * False when the chunk is full. */
+static bool put_listed(const struct file *f, uint32_t index, struct dir_chunk *c)
+{
+    struct stat st;
+    const char *name = dirlist_name(f->list, index);
+    size_t name_len = strlen(name) + 1;
+    size_t len = (offsetof(struct dirent64, d_name) + name_len + 7) & ~(size_t)7;
+    if (len > sizeof(c->data) - c->len) {
+        return false;
+    }
+    if (fstatat(f->host_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        return true;
+    }
+    struct dirent64 *d = entry_at(c, c->len);
+    memset(d, 0, len);
+    d->d_ino = st.st_ino;
+    d->d_off = (off64_t)f->list->entries[index].next;
+    d->d_reclen = (uint16_t)len;
+    d->d_type = (uint8_t)IFTODT(st.st_mode);
+    memcpy(d->d_name, name, name_len);
+    c->len += len;
+    f->list->hint = index;
+    return true;
+}
+
+static enum wasi_errno read_listed(struct file *f, uint64_t cookie, struct dir_chunk *c)
+{
+    uint32_t i = dirlist_find(f->list, cookie);
+    if (i == DIRLIST_NONE) {
+        return WASI_INVAL;
+    }
+    while (i < f->list->count && put_listed(f, i, c)) {
+        i++;
+    }
+    return WASI_OK;
+}
+
+static enum wasi_errno read_live(struct file *f, uint64_t cookie, struct dir_chunk *c)
+{
+    ssize_t n = -1;
+    off_t position = (off_t)cookies_position(&f->cookies, cookie);
+    if (lseek(f->host_fd, position, SEEK_SET) >= 0) {
+        n = getdents64(f->host_fd, c->data, sizeof(c->data));
+    }
+    if (n < 0) {
+        /* ENOENT: the directory has been removed and is empty. */
+        return errno == ENOENT ? WASI_OK : wasi_errno_from_host(errno);
+    }
+    name_positions(f, c, n);
+    c->len = (size_t)n;
+    return WASI_OK;
+}
+
 /* Read what follows cookie: 0 for the start, else the next_cookie of an entry of this directory. Cookies stand
- * for the file system's own positions, so they stay good while entries come and go. Any thread. */
+ * for the file system's own positions, so they stay good while entries come and go. What was begun before a restore
+ * goes on in its list, until it is begun anew. Any thread. */
 static enum wasi_errno chunk_read(struct file *f, uint64_t cookie, struct dir_chunk *ret_chunk)
 {
     if (cookie > INT64_MAX) {
         return WASI_INVAL;
     }
-    ssize_t n = -1;
-    pthread_mutex_lock(&f->dir_lock);
-    off_t position = (off_t)cookies_position(&f->cookies, cookie);
-    if (lseek(f->host_fd, position, SEEK_SET) >= 0) {
-        n = getdents64(f->host_fd, ret_chunk->data, sizeof(ret_chunk->data));
-    }
-    int errnum = errno;
-    name_positions(f, ret_chunk, n);
-    pthread_mutex_unlock(&f->dir_lock);
-    if (n < 0 && errnum != ENOENT) {
-        return wasi_errno_from_host(errnum);
-    }
-    ret_chunk->len = n < 0 ? 0
-                           : (size_t)n; /* ENOENT: the directory has been removed and is empty */
+    ret_chunk->len = 0;
     ret_chunk->pos = 0;
-    return WASI_OK;
+    pthread_mutex_lock(&f->dir_lock);
+    if (cookie == 0) {
+        dirlist_free(f->list);
+        f->list = NULL;
+    }
+    enum wasi_errno e = f->list != NULL ? read_listed(f, cookie, ret_chunk)
+                                        : read_live(f, cookie, ret_chunk);
+    pthread_mutex_unlock(&f->dir_lock);
+    return e;
 }
 
 static uint8_t type_of(const struct file *f, const struct dirent64 *d)
@@ -122,13 +174,23 @@ static uint32_t append_entry(uint8_t *buf, uint32_t cap, uint32_t used,
     return append(buf, cap, used, entry->name, entry->name_len);
 }
 
+static void set_marks(struct file *f, uint64_t from, uint64_t to)
+{
+    pthread_mutex_lock(&f->dir_lock);
+    f->dir_marks[0] = from;
+    f->dir_marks[1] = to;
+    pthread_mutex_unlock(&f->dir_lock);
+}
+
 /* The buffer is filled to its last byte, with a part of an entry if need be, until the directory ends: that is
  * how a guest tells the end. */
-static enum wasi_errno fill(void *ctx, struct file *f, uint64_t cookie, uint8_t *buf, uint32_t cap,
+static enum wasi_errno fill(void *ctx, struct file *f, uint64_t from, uint8_t *buf, uint32_t cap,
                             uint32_t *ret_used)
 {
     struct dir_chunk chunk;
     struct dir_entry entry;
+    uint64_t cookie = from,
+             whole = from; /* behind the last entry, and the last one without a cut */
     uint32_t used = 0;
     while (used < cap) {
         enum wasi_errno e = chunk_read(f, cookie, &chunk);
@@ -139,15 +201,90 @@ static enum wasi_errno fill(void *ctx, struct file *f, uint64_t cookie, uint8_t 
             break;
         }
         while (used < cap && chunk_next(f, &chunk, &entry)) {
+            bool fits = cap - used >= DIRENT_BYTES + entry.name_len;
             used = append_entry(buf, cap, used, &entry);
             cookie = entry.next_cookie;
+            whole = fits ? cookie : whole;
         }
         if (!host_poll(ctx)) {
             break;
         }
     }
+    set_marks(f, from, whole);
     *ret_used = used;
     return WASI_OK;
+}
+
+/* ---- for snapshots ---- */
+
+static enum wasi_errno list_entries(struct file *f, struct dirlist *l)
+{
+    struct dir_chunk chunk;
+    struct dir_entry entry;
+    uint64_t cookie = 0;
+    for (;;) {
+        enum wasi_errno e = chunk_read(f, cookie, &chunk);
+        if (e != WASI_OK || chunk.len == 0) {
+            return e;
+        }
+        while (chunk_next(f, &chunk, &entry)) {
+            cookie = entry.next_cookie;
+            if (!dirlist_add(l, cookie, entry.name, entry.name_len)) {
+                return l->count == DIRLIST_ENTRIES_MAX ? WASI_OVERFLOW : WASI_NOMEM;
+            }
+        }
+    }
+}
+
+/* Find where the guest goes on with a cookie: the file system knows it also when the entry is gone. */
+static enum wasi_errno list_mark(struct file *f, struct dirlist *l, uint64_t cookie)
+{
+    struct dir_chunk chunk;
+    struct dir_entry entry;
+    uint32_t index = l->count;
+    enum wasi_errno e = chunk_read(f, cookie, &chunk);
+    if (e != WASI_OK) {
+        return e;
+    }
+    if (chunk_next(f, &chunk, &entry)) {
+        uint32_t behind = dirlist_find(l, entry.next_cookie);
+        if (behind == DIRLIST_NONE || behind == 0) {
+            return WASI_AGAIN;
+        }
+        index = behind - 1;
+    }
+    l->marks[l->mark_count++] = (struct dirlist_mark){cookie, index};
+    return WASI_OK;
+}
+
+static enum wasi_errno list_all(struct file *f, struct dirlist *l)
+{
+    enum wasi_errno e = list_entries(f, l);
+    for (int i = 0; e == WASI_OK && i < DIRLIST_MARKS; i++) {
+        if (f->dir_marks[i] != 0) {
+            e = list_mark(f, l, f->dir_marks[i]);
+        }
+    }
+    return e;
+}
+
+enum wasi_errno dir_list(struct file *f, struct dirlist **ret_list)
+{
+    enum wasi_errno e = WASI_AGAIN;
+    *ret_list = NULL;
+    if (f->list != NULL || (f->dir_marks[0] == 0 && f->dir_marks[1] == 0)) {
+        return WASI_OK;
+    }
+    for (int tries = 0; e == WASI_AGAIN && tries < LIST_TRIES; tries++) {
+        struct dirlist *l = calloc(1, sizeof(*l));
+        e = l == NULL ? WASI_NOMEM : list_all(f, l);
+        if (e == WASI_OK) {
+            *ret_list = l;
+            return WASI_OK;
+        }
+        dirlist_free(l);
+    }
+    return e;
 }
 
 int32_t wasi_fd_readdir(void *ctx, void *env, uint32_t fd, uint32_t buf, uint32_t buf_len,

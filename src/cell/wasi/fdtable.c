@@ -25,6 +25,7 @@ void file_free(struct file *f)
     }
     pthread_mutex_destroy(&f->dir_lock);
     cookies_done(&f->cookies);
+    dirlist_free(f->list);
     free(f->path);
     free(f->preopen);
     free(f);
@@ -147,6 +148,7 @@ struct file *file_new(int host_fd, bool borrowed, int *ret_errnum)
     f->host_fd = host_fd;
     f->borrowed = borrowed;
     f->grant = FILE_NO_GRANT;
+    f->handed = FILE_NOT_HANDED;
     f->refs = 1;
     pthread_mutex_init(&f->dir_lock, NULL);
     describe(f, st.st_mode);
@@ -206,20 +208,23 @@ static bool grow(struct fdtable *t)
     return true;
 }
 
-static enum wasi_errno add_locked(struct fdtable *t, struct file *f, uint32_t *ret_fd)
+static enum wasi_errno place_locked(struct fdtable *t, struct file *f, uint32_t fd)
 {
     if (t->open_count >= t->open_max) {
         return WASI_MFILE;
     }
-    uint32_t fd = t->lowest_free;
-    while (fd < t->slot_cap && t->slots[fd] != NULL) {
-        fd++;
+    while (fd >= t->slot_cap) {
+        if (!grow(t)) {
+            return WASI_NOMEM;
+        }
     }
-    if (fd == t->slot_cap && !grow(t)) {
-        return WASI_NOMEM;
+    if (t->slots[fd] != NULL) {
+        return WASI_EXIST;
     }
     t->slots[fd] = f;
-    t->lowest_free = fd + 1;
+    if (fd == t->lowest_free) {
+        t->lowest_free = fd + 1;
+    }
     t->open_count++;
     f->prev = NULL;
     f->next = t->all;
@@ -227,14 +232,38 @@ static enum wasi_errno add_locked(struct fdtable *t, struct file *f, uint32_t *r
         t->all->prev = f;
     }
     t->all = f;
-    *ret_fd = fd;
     return WASI_OK;
+}
+
+static enum wasi_errno add_locked(struct fdtable *t, struct file *f, uint32_t *ret_fd)
+{
+    uint32_t fd = t->lowest_free;
+    while (fd < t->slot_cap && t->slots[fd] != NULL) {
+        fd++;
+    }
+    t->lowest_free = fd;
+    enum wasi_errno e = place_locked(t, f, fd);
+    if (e == WASI_OK) {
+        *ret_fd = fd;
+    }
+    return e;
 }
 
 enum wasi_errno fdtable_add(struct fdtable *t, struct file *f, uint32_t *ret_fd)
 {
     pthread_mutex_lock(&t->lock);
     enum wasi_errno e = add_locked(t, f, ret_fd);
+    pthread_mutex_unlock(&t->lock);
+    return e;
+}
+
+enum wasi_errno fdtable_add_at(struct fdtable *t, struct file *f, uint32_t fd)
+{
+    if (fd >= WASI_OPEN_FILES_MAX) {
+        return WASI_BADF;
+    }
+    pthread_mutex_lock(&t->lock);
+    enum wasi_errno e = place_locked(t, f, fd);
     pthread_mutex_unlock(&t->lock);
     return e;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "cookies.h"
+#include "dirlist.h"
 #include "preview1.h"
 
 /* The guest's descriptors. A number stands for one open file; numbers are given lowest first.
@@ -25,13 +26,17 @@ struct file {
     bool borrowed;      /* the host descriptor belongs to the embedder */
     bool read_only;     /* beneath a read-only grant */
     bool counts_output; /* standard output or error */
-    uint32_t grant;     /* index of the grant, or FILE_NO_GRANT */
+    uint32_t handed; /* by the embedder: standard descriptor, FILE_HANDED_LISTEN + n; or FILE_* */
+    uint32_t grant;  /* index of the grant, or FILE_NO_GRANT */
     char *
         path; /* beneath the grant, without "." parts; "": the grant itself; NULL: none, or too long to keep */
     char *preopen; /* the guest's name of a grant's first descriptor, else NULL */
     pthread_mutex_t
-        dir_lock; /* of directories: the host's offset during one read of entries, and cookies */
+        dir_lock; /* of directories: the host's offset during one read of entries, and what follows */
     struct cookies cookies;
+    uint64_t
+        dir_marks[DIRLIST_MARKS]; /* cookies with which the guest may go on; both 0: not begun */
+    struct dirlist *list;         /* begun before a restore: what is still to be read, else NULL */
     /* Guarded by the table's lock. */
     uint64_t rights_base;
     uint64_t rights_inheriting;
@@ -41,6 +46,9 @@ struct file {
 };
 
 #define FILE_NO_GRANT UINT32_MAX
+#define FILE_HANDED_LISTEN UINT32_C(3)
+#define FILE_NOT_HANDED UINT32_MAX
+#define FILE_LOST (UINT32_MAX - 1) /* not found at a restore: a number without rights */
 
 /* A file in use, with its changeable parts as they were when it was looked up. */
 struct file_use {
@@ -78,6 +86,9 @@ char *file_path_join(const char *dir_path, const char *name);
 
 /* Give f the lowest free number. WASI_MFILE at the limit, WASI_NOMEM: f stays the caller's. Any thread. */
 enum wasi_errno fdtable_add(struct fdtable *t, struct file *f, uint32_t *ret_fd);
+/* Give f a number of the caller's choice. WASI_EXIST when it is taken; WASI_BADF from WASI_OPEN_FILES_MAX on; else as
+ * fdtable_add. Any thread. */
+enum wasi_errno fdtable_add_at(struct fdtable *t, struct file *f, uint32_t fd);
 /* True when fdtable_add would fail now: asked before an open that creates or truncates. Any thread. */
 bool fdtable_is_full(struct fdtable *t);
 

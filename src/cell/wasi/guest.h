@@ -75,5 +75,10 @@ enum wasi_errno io_write(void *ctx, struct wasi *w, const struct file_use *u, st
 bool clock_host_id(uint32_t id, int *ret_host_id);
 /* Nanoseconds of a host clock. */
 uint64_t clock_now_ns(int host_id);
+/* The guest's monotonic time now: the host's, moved so that it went on at a restore. Any thread. */
+uint64_t clock_guest_ns(const struct wasi *w);
+/* The host's monotonic time at the guest's monotonic time guest_ns: 0 when that lies in front of it, UINT64_MAX when
+ * there is none. Any thread. */
+uint64_t clock_host_deadline_ns(const struct wasi *w, uint64_t guest_ns);
 
 #endif

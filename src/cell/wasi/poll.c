@@ -33,7 +33,7 @@ struct poll_set {
 /* ---- subscriptions ---- */
 
 /* wasi_unstable has one more field, in front of the clock's id, and the rest behind it. */
-static void take_clock(struct waiter *s, const uint8_t *sub, bool unstable)
+static void take_clock(const struct wasi *w, struct waiter *s, const uint8_t *sub, bool unstable)
 {
     const uint8_t *clock = sub + (unstable ? 24 : 16);
     uint32_t id = get_le32(clock);
@@ -45,7 +45,7 @@ static void take_clock(struct waiter *s, const uint8_t *sub, bool unstable)
     }
     if (absolute) {
         (void)clock_host_id(id, &s->clock_id);
-        s->deadline_ns = timeout;
+        s->deadline_ns = id == WASI_CLOCK_MONOTONIC ? clock_host_deadline_ns(w, timeout) : timeout;
         return;
     }
     s->clock_id = CLOCK_MONOTONIC;
@@ -71,7 +71,7 @@ static enum wasi_errno take_subscription(struct wasi *w, struct poll_set *set, u
     *s = (struct waiter){.userdata = get_le64(sub), .type = sub[8], .deadline_ns = NEVER};
     set->fds[i] = (struct pollfd){.fd = -1};
     if (s->type == EVENT_CLOCK) {
-        take_clock(s, sub, unstable);
+        take_clock(w, s, sub, unstable);
     } else if (s->type == EVENT_FD_READ || s->type == EVENT_FD_WRITE) {
         take_fd(w, s, &set->fds[i], sub);
     } else {

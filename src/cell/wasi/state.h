@@ -33,12 +33,21 @@ struct wasi {
     struct fdtable files;
     uint64_t output_bytes_max;     /* 0: none */
     _Atomic uint64_t output_bytes; /* written or about to be */
+    uint64_t monotonic_shift_ns;   /* guest's minus host's monotonic time, modulo 2^64 */
+    uint64_t cpu_shift_ns;         /* CPU time used before a restore */
+    _Atomic uint64_t cpu_seen_ns;  /* the latest CPU time that the guest was given */
     pthread_mutex_t scratch_lock;
     struct scratch *scratches; /* guarded by scratch_lock */
     struct host_module modules[2];
 };
 
-enum { WASI_FUNCTION_COUNT = 46 };
+enum {
+    WASI_FUNCTION_COUNT = 46,
+    WASI_STDIO_COUNT = 3,
+    WASI_STRINGS_MAX = 1 << 20, /* arguments, and as many of the environment */
+    WASI_STRINGS_BYTES_MAX = 1 << 28,
+    WASI_GRANTS_MAX = 1024
+};
 
 /* The tables of both modules, see functions.def. */
 extern const struct host_func wasi_preview1_funcs[];
@@ -48,5 +57,26 @@ extern const struct host_func wasi_unstable_funcs[];
 void *wasi_scratch_new(struct wasi *w, size_t size);
 /* NULL is fine. */
 void wasi_scratch_free(struct wasi *w, void *data);
+
+/* ---- what wasi_new and wasi_restore are made of; one thread ---- */
+
+/* No arguments, environment or descriptors yet; the grants are copied but not opened. ST_LIMIT, ST_NOMEM. */
+CHECKED status_t wasi_begin(const struct wasi_config *config, struct wasi **ret_w,
+                            struct error *err);
+/* Room for count strings, then each of them with wasi_strings_add, which copies. ST_LIMIT, ST_NOMEM. */
+CHECKED status_t wasi_strings_room(struct wasi *w, struct strings *s, uint32_t count,
+                                   struct error *err);
+CHECKED status_t wasi_strings_add(struct wasi *w, struct strings *s, const char *text, size_t len,
+                                  struct error *err);
+/* Files for the table, to be added or freed by the caller: the null device; a standard descriptor, or the null device
+ * where the host has it closed, so that later files do not slip under its number; a grant; a listening socket, which
+ * stops blocking. Statuses of the failed system call. */
+CHECKED status_t wasi_open_null(bool output, struct file **ret_f, struct error *err);
+CHECKED status_t wasi_open_stdio(const struct wasi_config *config, uint32_t index,
+                                 struct file **ret_f, struct error *err);
+CHECKED status_t wasi_open_grant(const struct wasi *w, uint32_t index, struct file **ret_f,
+                                 struct error *err);
+CHECKED status_t wasi_open_listener(const struct wasi_config *config, uint32_t index,
+                                    struct file **ret_f, struct error *err);
 
 #endif

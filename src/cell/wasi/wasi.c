@@ -6,8 +6,6 @@
 
 #include "state.h"
 
-enum { STRINGS_MAX = 1 << 20, STRINGS_BYTES_MAX = 1 << 28, GRANTS_MAX = 1024 };
-
 /* ---- scratch ---- */
 
 void *wasi_scratch_new(struct wasi *w, size_t size)
@@ -44,10 +42,10 @@ void wasi_scratch_free(struct wasi *w, void *data)
 
 /* ---- arguments and environment ---- */
 
-static status_t strings_add(struct wasi *w, struct strings *s, const char *text, struct error *err)
+status_t wasi_strings_add(struct wasi *w, struct strings *s, const char *text, size_t len,
+                          struct error *err)
 {
-    size_t len = strlen(text);
-    if (s->count >= STRINGS_MAX || len >= STRINGS_BYTES_MAX - s->bytes) {
+    if (s->count >= WASI_STRINGS_MAX || len >= WASI_STRINGS_BYTES_MAX - s->bytes) {
         return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "arguments or environment are too large");
     }
     char *copy = arena_strndup(&w->arena, text, len);
@@ -59,7 +57,7 @@ static status_t strings_add(struct wasi *w, struct strings *s, const char *text,
     return ST_OK;
 }
 
-static status_t strings_room(struct wasi *w, struct strings *s, uint32_t count, struct error *err)
+status_t wasi_strings_room(struct wasi *w, struct strings *s, uint32_t count, struct error *err)
 {
     s->items = arena_alloc(&w->arena, count, sizeof(*s->items));
     if (s->items == NULL) {
@@ -70,9 +68,9 @@ static status_t strings_room(struct wasi *w, struct strings *s, uint32_t count, 
 
 static status_t copy_args(struct wasi *w, const struct wasi_config *config, struct error *err)
 {
-    status_t st = strings_room(w, &w->args, config->arg_count, err);
+    status_t st = wasi_strings_room(w, &w->args, config->arg_count, err);
     for (uint32_t i = 0; st == ST_OK && i < config->arg_count; i++) {
-        st = strings_add(w, &w->args, config->args[i], err);
+        st = wasi_strings_add(w, &w->args, config->args[i], strlen(config->args[i]), err);
     }
     return st;
 }
@@ -84,10 +82,10 @@ static status_t copy_env(struct wasi *w, const struct wasi_config *config, struc
     if (cwd == NULL && config->grant_count > 0) {
         cwd = config->grants[0].guest_path;
     }
-    status_t st = strings_room(w, &w->env, config->env_count + 1, err);
+    status_t st = wasi_strings_room(w, &w->env, config->env_count + 1, err);
     for (uint32_t i = 0; st == ST_OK && i < config->env_count; i++) {
         if (cwd == NULL || strncmp(config->env[i], "PWD=", 4) != 0) {
-            st = strings_add(w, &w->env, config->env[i], err);
+            st = wasi_strings_add(w, &w->env, config->env[i], strlen(config->env[i]), err);
         }
     }
     if (st == ST_OK && cwd != NULL) {
@@ -98,12 +96,96 @@ static status_t copy_env(struct wasi *w, const struct wasi_config *config, struc
         }
         memcpy(pwd, "PWD=", 4);
         memcpy(pwd + 4, cwd, len + 1);
-        st = strings_add(w, &w->env, pwd, err);
+        st = wasi_strings_add(w, &w->env, pwd, len + 4, err);
     }
     return st;
 }
 
 /* ---- first descriptors ---- */
+
+/* A file for host_fd, which is closed on failure unless borrowed. */
+static status_t make_file(int host_fd, bool borrowed, const char *what, struct file **ret_f,
+                          struct error *err)
+{
+    int errnum = 0;
+    struct file *f = file_new(host_fd, borrowed, &errnum);
+    if (f == NULL) {
+        if (!borrowed) {
+            close(host_fd);
+        }
+        return error_set_errno(err, errnum, "%s", what);
+    }
+    *ret_f = f;
+    return ST_OK;
+}
+
+status_t wasi_open_null(bool output, struct file **ret_f, struct error *err)
+{
+    int fd = open("/dev/null", (output ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+    if (fd < 0) {
+        return error_set_errno(err, errno, "/dev/null");
+    }
+    return make_file(fd, false, "/dev/null", ret_f, err);
+}
+
+status_t wasi_open_stdio(const struct wasi_config *config, uint32_t index, struct file **ret_f,
+                         struct error *err)
+{
+    int fd = config->stdio[index];
+    bool open = fd >= 0 && fcntl(fd, F_GETFD) >= 0;
+    status_t st = open ? make_file(fd, true, "standard descriptor", ret_f, err)
+                       : wasi_open_null(index > 0, ret_f, err);
+    if (st == ST_OK) {
+        (*ret_f)->counts_output = open && index > 0;
+        (*ret_f)->handed = index;
+    }
+    return st;
+}
+
+status_t wasi_open_grant(const struct wasi *w, uint32_t index, struct file **ret_f,
+                         struct error *err)
+{
+    const struct wasi_grant *g = &w->grants[index];
+    struct file *f = NULL;
+    int fd = open(g->host_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return error_set_errno(err, errno, "folder to grant, %s", g->host_path);
+    }
+    status_t st = make_file(fd, false, g->host_path, &f, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    f->grant = index;
+    f->read_only = g->read_only;
+    f->path = strdup("");
+    f->preopen = strdup(g->guest_path);
+    if (f->path == NULL || f->preopen == NULL) {
+        file_free(f);
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for grants");
+    }
+    if (f->read_only) {
+        f->rights_base &= ~RIGHTS_CHANGE;
+    }
+    *ret_f = f;
+    return ST_OK;
+}
+
+status_t wasi_open_listener(const struct wasi_config *config, uint32_t index, struct file **ret_f,
+                            struct error *err)
+{
+    int fd = config->listen[index];
+    int flags = fcntl(fd, F_GETFL);
+    /* Accepting waits by poll, so the socket itself must not block. */
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+        return error_set_errno(err, errno, "listening socket");
+    }
+    status_t st = make_file(fd, true, "listening socket", ret_f, err);
+    if (st == ST_OK) {
+        (*ret_f)->flags = flags & O_NONBLOCK ? FDFLAG_NONBLOCK : 0;
+        (*ret_f)->handed = FILE_HANDED_LISTEN + index;
+    }
+    return st;
+}
 
 static status_t add_file(struct wasi *w, struct file *f, struct error *err)
 {
@@ -118,128 +200,59 @@ static status_t add_file(struct wasi *w, struct file *f, struct error *err)
                            : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for descriptors");
 }
 
-static status_t add_borrowed(struct wasi *w, int host_fd, bool output, const char *what,
-                             struct error *err)
+static status_t add_files(struct wasi *w, const struct wasi_config *config, struct error *err)
 {
-    int errnum = 0;
-    struct file *f = file_new(host_fd, true, &errnum);
-    if (f == NULL) {
-        return error_set_errno(err, errnum, "%s", what);
+    struct file *f = NULL;
+    status_t st = ST_OK;
+    for (uint32_t i = 0; st == ST_OK && i < WASI_STDIO_COUNT; i++) {
+        st = wasi_open_stdio(config, i, &f, err);
+        st = st == ST_OK ? add_file(w, f, err) : st;
     }
-    f->counts_output = output;
-    return add_file(w, f, err);
+    for (uint32_t i = 0; st == ST_OK && i < w->grant_count; i++) {
+        st = wasi_open_grant(w, i, &f, err);
+        st = st == ST_OK ? add_file(w, f, err) : st;
+    }
+    for (uint32_t i = 0; st == ST_OK && i < config->listen_count; i++) {
+        st = wasi_open_listener(config, i, &f, err);
+        st = st == ST_OK ? add_file(w, f, err) : st;
+    }
+    return st;
 }
 
-static status_t add_null(struct wasi *w, bool output, struct error *err)
-{
-    int fd = open("/dev/null", (output ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
-    if (fd < 0) {
-        return error_set_errno(err, errno, "/dev/null");
-    }
-    int errnum = 0;
-    struct file *f = file_new(fd, false, &errnum);
-    if (f == NULL) {
-        close(fd);
-        return error_set_errno(err, errnum, "/dev/null");
-    }
-    return add_file(w, f, err);
-}
+/* ---- life ---- */
 
-/* Standard descriptors may be closed on the host: the guest then gets the null device in their place, so that
- * later files do not slip under these numbers. */
-static status_t add_stdio(struct wasi *w, const struct wasi_config *config, struct error *err)
+static status_t copy_grant(struct wasi *w, const struct wasi_grant *g, struct wasi_grant *copy,
+                           struct error *err)
 {
-    for (int i = 0; i < 3; i++) {
-        status_t st;
-        if (config->stdio[i] >= 0 && fcntl(config->stdio[i], F_GETFD) >= 0) {
-            st = add_borrowed(w, config->stdio[i], i > 0, "standard descriptor", err);
-        } else {
-            st = add_null(w, i > 0, err);
-        }
-        if (st != ST_OK) {
-            return st;
-        }
-    }
-    return ST_OK;
-}
-
-static status_t add_grant(struct wasi *w, uint32_t index, struct error *err)
-{
-    const struct wasi_grant *g = &w->grants[index];
-    int errnum = 0;
     if (strlen(g->guest_path) > WASI_PATH_BYTES_MAX) {
         return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "guest path is too long: %.80s",
                          g->guest_path);
     }
-    int fd = open(g->host_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return error_set_errno(err, errno, "folder to grant, %s", g->host_path);
-    }
-    struct file *f = file_new(fd, false, &errnum);
-    if (f == NULL) {
-        close(fd);
-        return error_set_errno(err, errnum, "folder to grant, %s", g->host_path);
-    }
-    f->grant = index;
-    f->read_only = g->read_only;
-    f->path = strdup("");
-    f->preopen = strdup(g->guest_path);
-    if (f->path == NULL || f->preopen == NULL) {
-        file_free(f);
+    copy->host_path = arena_strndup(&w->arena, g->host_path, strlen(g->host_path));
+    copy->guest_path = arena_strndup(&w->arena, g->guest_path, strlen(g->guest_path));
+    copy->read_only = g->read_only;
+    if (copy->host_path == NULL || copy->guest_path == NULL) {
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for grants");
-    }
-    if (f->read_only) {
-        f->rights_base &= ~RIGHTS_CHANGE;
-    }
-    return add_file(w, f, err);
-}
-
-static status_t add_grants(struct wasi *w, const struct wasi_config *config, struct error *err)
-{
-    if (config->grant_count > GRANTS_MAX) {
-        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "more than %d grants", GRANTS_MAX);
-    }
-    w->grants = arena_alloc(&w->arena, config->grant_count, sizeof(*w->grants));
-    for (uint32_t i = 0; i < config->grant_count; i++) {
-        const struct wasi_grant *g = &config->grants[i];
-        struct wasi_grant *copy = w->grants == NULL ? NULL : &w->grants[i];
-        if (copy != NULL) {
-            copy->host_path = arena_strndup(&w->arena, g->host_path, strlen(g->host_path));
-            copy->guest_path = arena_strndup(&w->arena, g->guest_path, strlen(g->guest_path));
-            copy->read_only = g->read_only;
-        }
-        if (copy == NULL || copy->host_path == NULL || copy->guest_path == NULL) {
-            return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for grants");
-        }
-        w->grant_count = i + 1;
-        status_t st = add_grant(w, i, err);
-        if (st != ST_OK) {
-            return st;
-        }
     }
     return ST_OK;
 }
 
-static status_t add_listeners(struct wasi *w, const struct wasi_config *config, struct error *err)
+static status_t copy_grants(struct wasi *w, const struct wasi_config *config, struct error *err)
 {
-    for (uint32_t i = 0; i < config->listen_count; i++) {
-        int fd = config->listen[i];
-        int flags = fcntl(fd, F_GETFL);
-        /* Accepting waits by poll, so the socket itself must not block. */
-        if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
-            return error_set_errno(err, errno, "listening socket");
-        }
-        int errnum = 0;
-        struct file *f = file_new(fd, true, &errnum);
-        if (f == NULL) {
-            return error_set_errno(err, errnum, "listening socket");
-        }
-        f->flags = flags & O_NONBLOCK ? FDFLAG_NONBLOCK : 0;
-        status_t st = add_file(w, f, err);
+    if (config->grant_count > WASI_GRANTS_MAX) {
+        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "more than %d grants", WASI_GRANTS_MAX);
+    }
+    w->grants = arena_alloc(&w->arena, config->grant_count, sizeof(*w->grants));
+    if (w->grants == NULL) {
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for grants");
+    }
+    for (uint32_t i = 0; i < config->grant_count; i++) {
+        status_t st = copy_grant(w, &config->grants[i], &w->grants[i], err);
         if (st != ST_OK) {
             return st;
         }
     }
+    w->grant_count = config->grant_count;
     return ST_OK;
 }
 
@@ -249,25 +262,7 @@ static void set_modules(struct wasi *w)
     w->modules[1] = (struct host_module){"wasi_unstable", wasi_unstable_funcs, w};
 }
 
-static status_t fill(struct wasi *w, const struct wasi_config *config, struct error *err)
-{
-    status_t st = copy_args(w, config, err);
-    if (st == ST_OK) {
-        st = copy_env(w, config, err);
-    }
-    if (st == ST_OK) {
-        st = add_stdio(w, config, err);
-    }
-    if (st == ST_OK) {
-        st = add_grants(w, config, err);
-    }
-    if (st == ST_OK) {
-        st = add_listeners(w, config, err);
-    }
-    return st;
-}
-
-status_t wasi_new(const struct wasi_config *config, struct wasi **ret_w, struct error *err)
+status_t wasi_begin(const struct wasi_config *config, struct wasi **ret_w, struct error *err)
 {
     uint32_t open_max = config->open_files_max == 0 ? WASI_OPEN_FILES_DEFAULT
                                                     : config->open_files_max;
@@ -284,7 +279,28 @@ status_t wasi_new(const struct wasi_config *config, struct wasi **ret_w, struct 
     w->output_bytes_max = config->output_bytes_max;
     w->path_method = path_method_probe();
     set_modules(w);
-    status_t st = fill(w, config, err);
+    status_t st = copy_grants(w, config, err);
+    if (st != ST_OK) {
+        wasi_free(w);
+        return st;
+    }
+    *ret_w = w;
+    return ST_OK;
+}
+
+status_t wasi_new(const struct wasi_config *config, struct wasi **ret_w, struct error *err)
+{
+    struct wasi *w = NULL;
+    status_t st = wasi_begin(config, &w, err);
+    if (st == ST_OK) {
+        st = copy_args(w, config, err);
+    }
+    if (st == ST_OK) {
+        st = copy_env(w, config, err);
+    }
+    if (st == ST_OK) {
+        st = add_files(w, config, err);
+    }
     if (st != ST_OK) {
         wasi_free(w);
         return st;

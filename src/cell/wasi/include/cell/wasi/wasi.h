@@ -1,6 +1,7 @@
 #ifndef CELL_WASI_WASI_H
 #define CELL_WASI_WASI_H
 
+#include "base/buf.h"
 #include "cell/run/run.h"
 
 /* WASI preview 1 for one cell: module wasi_snapshot_preview1, and wasi_unstable with its own layouts
@@ -35,6 +36,27 @@ struct wasi_config {
 CHECKED status_t wasi_new(const struct wasi_config *config, struct wasi **ret_w, struct error *err);
 /* The cell must be gone or never run again. Closes the guest's descriptors, not borrowed ones. NULL is fine. */
 void wasi_free(struct wasi *w);
+
+/* Append the state of a stopped cell's WASI to out: arguments, environment, descriptors, clocks, output so far.
+ * docs/internals/wasi.md has the format; it holds no host path, and of files only their names, sizes and times. The
+ * guest goes on as if nothing had happened. No thread may be inside a call of w.
+ * ST_UNSUPPORTED names a descriptor that cannot travel and why: a connected socket, a named pipe, a file that was
+ * removed or whose path is not known; ST_NOMEM; ST_IO. Then out is as before. */
+CHECKED status_t wasi_save(struct wasi *w, struct buf *out, struct error *err);
+
+/* As wasi_new, but with arguments, environment and descriptors from a saved state instead of config's args, env and
+ * cwd. Files are opened again beneath config's grants with the same guest path, never created or cut; descriptors have
+ * the numbers, offsets, flags and at most the rights they had; half-read directories go on with the entries they had.
+ * Standard descriptors and listening sockets are config's; standard input goes on at its old offset when it was a
+ * plain file and is one again. Monotonic and CPU time go on from the saved ones.
+ * stale_files: take files as they are now; one that is missing becomes a descriptor without any right.
+ * Borrows data for the call.
+ * ST_NOTFOUND names a grant or file that is missing, or a file that changed: open for reading, its size or time of
+ * change differs; open for writing only, it is shorter. ST_PERM names a file that may not be opened as it was;
+ * ST_CORRUPT says what is wrong; ST_UNSUPPORTED: a newer version, or a listening socket that is not there; ST_LIMIT,
+ * ST_NOMEM, ST_IO. */
+CHECKED status_t wasi_restore(const struct wasi_config *config, const void *data, size_t len,
+                              bool stale_files, struct wasi **ret_w, struct error *err);
 
 /* Host modules to hand to cell_instantiate; belong to w. */
 const struct host_module *wasi_host_modules(struct wasi *w, uint32_t *ret_count);

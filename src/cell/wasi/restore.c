@@ -1,0 +1,563 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cursor.h"
+#include "guest.h"
+#include "saved.h"
+#include "stat.h"
+
+/* A grant that descriptors of the state are beneath. */
+struct saved_grant {
+    const char *guest_path;
+    uint32_t target; /* the grant of this guest, or FILE_NO_GRANT */
+};
+
+struct restore {
+    const struct wasi_config *config;
+    struct wasi *w;
+    struct cursor c;
+    bool stale_files;
+    struct error *err;
+    struct saved_grant *grants;
+    uint32_t grant_count;
+    int stdin_fd; /* to be moved to stdin_offset, or -1 */
+    uint64_t stdin_offset;
+};
+
+/* One descriptor of the state. */
+struct saved {
+    uint32_t fd;
+    uint8_t origin, kind, filetype, bits;
+    uint16_t flags;
+    uint64_t rights_base, rights_inheriting;
+    uint32_t index; /* by origin: grant, standard descriptor, listening socket */
+    char path[WASI_PATH_BYTES_MAX + 1];
+    uint64_t offset, size, mtime_ns; /* plain files */
+    struct dirlist *list;            /* half-read directories, else NULL */
+};
+
+static status_t corrupt(struct restore *r)
+{
+    return error_set(r->err, ST_CORRUPT, r->c.fail_off, "WASI state: %s", r->c.reason);
+}
+
+static status_t no_memory(struct restore *r)
+{
+    return error_set(r->err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for the WASI state");
+}
+
+/* ---- decoding ---- */
+
+/* A text without NULs, borrowed; what is said when it is too long. */
+static const char *take_text(struct cursor *c, size_t len_max, const char *too_long,
+                             size_t *ret_len)
+{
+    size_t len = cursor_le32(c);
+    if (len > len_max) {
+        cursor_fail(c, too_long);
+    }
+    const uint8_t *text = cursor_bytes(c, len);
+    if (text != NULL && memchr(text, 0, len) != NULL) {
+        cursor_fail(c, "a text with a NUL inside");
+    }
+    *ret_len = c->failed ? 0 : len;
+    return c->failed ? NULL : (const char *)text;
+}
+
+/* A number of things of at least bytes_min bytes each. */
+static uint32_t take_count(struct cursor *c, uint32_t max, size_t bytes_min, const char *too_many)
+{
+    uint32_t count = cursor_le32(c);
+    if (count > max || count > cursor_left(c) / bytes_min) {
+        cursor_fail(c, too_many);
+    }
+    return c->failed ? 0 : count;
+}
+
+static uint64_t take_i63(struct cursor *c, const char *too_large)
+{
+    uint64_t v = cursor_le64(c);
+    if (v > INT64_MAX) {
+        cursor_fail(c, too_large);
+    }
+    return c->failed ? 0 : v;
+}
+
+static status_t take_strings(struct restore *r, struct strings *s)
+{
+    uint32_t count = take_count(&r->c, WASI_STRINGS_MAX, 4, "too many arguments or variables");
+    status_t st = r->c.failed ? corrupt(r) : wasi_strings_room(r->w, s, count, r->err);
+    for (uint32_t i = 0; st == ST_OK && i < count; i++) {
+        size_t len;
+        const char *text = take_text(&r->c, WASI_STRINGS_BYTES_MAX, "too long an argument", &len);
+        st = r->c.failed ? corrupt(r) : wasi_strings_add(r->w, s, text, len, r->err);
+    }
+    return st;
+}
+
+static status_t take_head(struct restore *r)
+{
+    if (cursor_le32(&r->c) != SAVED_MAGIC) {
+        cursor_fail(&r->c, "not a WASI state");
+    }
+    uint32_t version = cursor_le32(&r->c);
+    if (!r->c.failed && version != SAVED_VERSION) {
+        return error_set(r->err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "WASI state of version %u",
+                         version);
+    }
+    (void)cursor_le64(&r->c); /* the time of day */
+    uint64_t monotonic = take_i63(&r->c, "monotonic time too large");
+    uint64_t cpu = take_i63(&r->c, "CPU time too large");
+    atomic_store(&r->w->output_bytes, cursor_le64(&r->c));
+    if (r->c.failed) {
+        return corrupt(r);
+    }
+    r->w->monotonic_shift_ns = monotonic - clock_now_ns(CLOCK_MONOTONIC);
+    r->w->cpu_shift_ns = cpu;
+    atomic_store(&r->w->cpu_seen_ns, cpu);
+    return ST_OK;
+}
+
+/* The grant with the same guest path; the one with the same index where several have it. */
+static uint32_t match_grant(const struct wasi *w, uint32_t index, const char *guest_path)
+{
+    uint32_t found = FILE_NO_GRANT;
+    for (uint32_t i = 0; i < w->grant_count; i++) {
+        if (strcmp(w->grants[i].guest_path, guest_path) == 0 &&
+            (found == FILE_NO_GRANT || i == index)) {
+            found = i;
+        }
+    }
+    return found;
+}
+
+static status_t take_grants(struct restore *r)
+{
+    uint32_t count = take_count(&r->c, WASI_GRANTS_MAX, 4, "too many grants");
+    r->grants = arena_alloc(&r->w->arena, count, sizeof(*r->grants));
+    if (r->grants == NULL) {
+        return no_memory(r);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        size_t len;
+        const char *text = take_text(&r->c, WASI_PATH_BYTES_MAX, "too long a guest path", &len);
+        if (r->c.failed) {
+            break;
+        }
+        char *copy = arena_strndup(&r->w->arena, text, len);
+        if (copy == NULL) {
+            return no_memory(r);
+        }
+        r->grants[i] = (struct saved_grant){copy, match_grant(r->w, i, copy)};
+    }
+    r->grant_count = count;
+    return r->c.failed ? corrupt(r) : ST_OK;
+}
+
+/* An entry's name is looked up in the directory: it must not lead elsewhere. */
+static void check_entry_name(struct cursor *c, const char *name, size_t len)
+{
+    if (!c->failed && (len == 0 || memchr(name, '/', len) != NULL)) {
+        cursor_fail(c, "the name of a directory's entry is none");
+    }
+}
+
+static void take_marks(struct cursor *c, struct dirlist *l)
+{
+    uint32_t count = take_count(c, DIRLIST_MARKS, 12, "too many places in a directory");
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t cookie = take_i63(c, "a cookie too large");
+        uint32_t index = cursor_le32(c);
+        if (index > l->count) {
+            cursor_fail(c, "a place behind the end of a directory");
+        }
+        l->marks[l->mark_count++] = (struct dirlist_mark){cookie, index};
+    }
+}
+
+/* False when memory ran out. */
+static bool take_list(struct cursor *c, struct dirlist *l)
+{
+    uint32_t count = take_count(c, DIRLIST_ENTRIES_MAX, 12, "too many entries of a directory");
+    for (uint32_t i = 0; i < count; i++) {
+        size_t len;
+        uint64_t next = take_i63(c, "a cookie too large");
+        const char *name = take_text(c, WASI_NAME_BYTES_MAX, "too long a name", &len);
+        check_entry_name(c, name, len);
+        if (c->failed) {
+            return true;
+        }
+        if (!dirlist_add(l, next, name, len)) {
+            return false;
+        }
+    }
+    take_marks(c, l);
+    return true;
+}
+
+static void check_saved(struct restore *r, const struct saved *s)
+{
+    const char *wrong = NULL;
+    if (s->fd >= WASI_OPEN_FILES_MAX) {
+        wrong = "too large a descriptor";
+    } else if (s->origin >= SAVED_ORIGIN_COUNT || s->kind > FILE_LISTENER ||
+               s->filetype > FILETYPE_SYMBOLIC_LINK || (s->bits & ~SAVED_BITS_KNOWN) != 0) {
+        wrong = "an unknown kind of descriptor";
+    } else if ((s->flags & ~FDFLAGS_KNOWN) != 0) {
+        wrong = "unknown flags of a descriptor";
+    } else if (((s->rights_base | s->rights_inheriting) & ~RIGHTS_KNOWN) != 0) {
+        wrong = "unknown rights of a descriptor";
+    } else if (s->origin == SAVED_ORIGIN_PATH && s->index >= r->grant_count) {
+        wrong = "a descriptor beneath an unknown grant";
+    } else if (s->origin == SAVED_ORIGIN_STDIO && s->index >= WASI_STDIO_COUNT) {
+        wrong = "an unknown standard descriptor";
+    }
+    if (wrong != NULL) {
+        cursor_fail(&r->c, wrong);
+    }
+}
+
+static status_t take_details(struct restore *r, struct saved *s)
+{
+    if (s->kind == FILE_PLAIN) {
+        s->offset = take_i63(&r->c, "an offset too large");
+        s->size = take_i63(&r->c, "a size too large");
+        s->mtime_ns = cursor_le64(&r->c);
+    } else if (s->kind == FILE_DIRECTORY) {
+        s->list = calloc(1, sizeof(*s->list));
+        if (s->list == NULL || !take_list(&r->c, s->list)) {
+            return no_memory(r);
+        }
+        if (s->list->count == 0 && s->list->mark_count == 0) {
+            dirlist_free(s->list);
+            s->list = NULL;
+        }
+    }
+    return r->c.failed ? corrupt(r) : ST_OK;
+}
+
+static status_t take_saved(struct restore *r, struct saved *s)
+{
+    size_t len;
+    s->fd = cursor_le32(&r->c);
+    s->origin = cursor_u8(&r->c);
+    s->kind = cursor_u8(&r->c);
+    s->filetype = cursor_u8(&r->c);
+    s->bits = cursor_u8(&r->c);
+    s->flags = cursor_le16(&r->c);
+    s->rights_base = cursor_le64(&r->c);
+    s->rights_inheriting = cursor_le64(&r->c);
+    s->index = cursor_le32(&r->c);
+    const char *path = take_text(&r->c, WASI_PATH_BYTES_MAX, "too long a path", &len);
+    check_saved(r, s);
+    if (r->c.failed) {
+        return corrupt(r);
+    }
+    memcpy(s->path, path, len);
+    s->path[len] = '\0';
+    return take_details(r, s);
+}
+
+/* ---- opening ---- */
+
+/* A number that stands for nothing any more: it has no right, but nothing else gets it. */
+static status_t open_lost(struct restore *r, const char *preopen, struct file **ret_f)
+{
+    struct file *f = NULL;
+    status_t st = wasi_open_null(false, &f, r->err);
+    if (st != ST_OK) {
+        return st;
+    }
+    f->handed = FILE_LOST;
+    f->rights_base = 0;
+    f->rights_inheriting = 0;
+    if (preopen != NULL && (f->preopen = strdup(preopen)) == NULL) {
+        file_free(f);
+        return no_memory(r);
+    }
+    *ret_f = f;
+    return ST_OK;
+}
+
+/* The error of a file as the guest calls it. */
+static status_t name_file(struct restore *r, const struct saved *s, status_t code, const char *what)
+{
+    return error_set(r->err, code, ERROR_NO_OFFSET, "descriptor %u: %.80s%s%.80s %s", s->fd,
+                     r->grants[s->index].guest_path, s->path[0] == '\0' ? "" : "/", s->path, what);
+}
+
+static status_t missing(struct restore *r, const struct saved *s, const char *what,
+                        struct file **ret_f)
+{
+    if (!r->stale_files) {
+        return name_file(r, s, ST_NOTFOUND, what);
+    }
+    return open_lost(r, (s->bits & SAVED_PREOPEN) ? r->grants[s->index].guest_path : NULL, ret_f);
+}
+
+static bool writes(const struct saved *s)
+{
+    return s->kind != FILE_DIRECTORY && (s->rights_base & RIGHTS_WRITE_DATA) != 0;
+}
+
+/* Neither created nor cut, and without waiting for the other end of what has become a pipe. */
+static int open_flags(const struct saved *s)
+{
+    int flags = O_NOCTTY | O_NONBLOCK;
+    if (s->kind == FILE_DIRECTORY) {
+        return flags | O_RDONLY | O_DIRECTORY;
+    }
+    bool reads = (s->rights_base & RIGHT_FD_READ) != 0;
+    return flags | (!writes(s) ? O_RDONLY : reads ? O_RDWR : O_WRONLY);
+}
+
+/* -1 in *ret_fd: it is not there. */
+static status_t open_beneath(struct restore *r, const struct saved *s, int *ret_fd)
+{
+    const struct wasi_grant *g = &r->w->grants[r->grants[s->index].target];
+    int dir_fd = open(g->host_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0) {
+        return error_set_errno(r->err, errno, "folder to grant, %s", g->host_path);
+    }
+    const char *path = s->path[0] == '\0' ? "." : s->path;
+    enum wasi_errno e = path_open_beneath(r->w->path_method, dir_fd, path, open_flags(s), 0,
+                                          ret_fd);
+    close(dir_fd);
+    if (e == WASI_ACCES || e == WASI_PERM || e == WASI_ROFS) {
+        return name_file(r, s, ST_PERM, "may not be opened as it was");
+    }
+    if (e == WASI_MFILE || e == WASI_NFILE) {
+        return error_set(r->err, ST_LIMIT, ERROR_NO_OFFSET, "too many open files of the host");
+    }
+    if (e != WASI_OK) {
+        *ret_fd = -1;
+    }
+    return ST_OK;
+}
+
+/* Whoever reads has read what was there; whoever only writes needs what was written. */
+static bool has_changed(const struct saved *s, const struct stat *st)
+{
+    uint64_t size = (uint64_t)st->st_size;
+    if (!S_ISREG(st->st_mode)) {
+        return false;
+    }
+    if ((s->rights_base & RIGHT_FD_READ) == 0) {
+        return size < s->size;
+    }
+    return size != s->size || stat_ns(st->st_mtim) != s->mtime_ns;
+}
+
+/* Takes over host_fd. */
+static status_t adopt(struct restore *r, const struct saved *s, int host_fd, struct file **ret_f)
+{
+    int errnum = 0;
+    int flags = fcntl(host_fd, F_GETFL);
+    (void)fcntl(host_fd, F_SETFL, flags & ~O_NONBLOCK);
+    struct file *f = file_new(host_fd, false, &errnum);
+    if (f == NULL) {
+        close(host_fd);
+        return error_set_errno(r->err, errnum, "descriptor %u", s->fd);
+    }
+    f->grant = r->grants[s->index].target;
+    f->read_only = r->w->grants[f->grant].read_only;
+    f->path = strdup(s->path);
+    if (f->path == NULL) {
+        file_free(f);
+        return no_memory(r);
+    }
+    *ret_f = f;
+    return ST_OK;
+}
+
+static status_t open_file(struct restore *r, const struct saved *s, struct file **ret_f)
+{
+    struct stat st;
+    int fd = -1;
+    if (writes(s) && r->w->grants[r->grants[s->index].target].read_only) {
+        return name_file(r, s, ST_PERM, "was open for writing, its folder is read-only here");
+    }
+    status_t status = open_beneath(r, s, &fd);
+    if (status != ST_OK) {
+        return status;
+    }
+    if (fd < 0) {
+        return missing(r, s, "is not there", ret_f);
+    }
+    if (fstat(fd, &st) != 0 || filetype_from_mode(st.st_mode) != s->filetype) {
+        close(fd);
+        return missing(r, s, "is another type of file now", ret_f);
+    }
+    if (!r->stale_files && has_changed(s, &st)) {
+        close(fd);
+        return name_file(r, s, ST_NOTFOUND, "changed since it was saved");
+    }
+    if (s->kind == FILE_PLAIN && lseek(fd, (off_t)s->offset, SEEK_SET) < 0) {
+        int errnum = errno;
+        close(fd);
+        return error_set_errno(r->err, errnum, "descriptor %u: its offset", s->fd);
+    }
+    return adopt(r, s, fd, ret_f);
+}
+
+static status_t open_path(struct restore *r, const struct saved *s, struct file **ret_f)
+{
+    uint32_t target = r->grants[s->index].target;
+    if (target == FILE_NO_GRANT) {
+        return missing(r, s, "is not granted", ret_f);
+    }
+    if (s->bits & SAVED_PREOPEN) {
+        return wasi_open_grant(r->w, target, ret_f, r->err);
+    }
+    return open_file(r, s, ret_f);
+}
+
+static status_t open_listener(struct restore *r, const struct saved *s, struct file **ret_f)
+{
+    struct file *f = NULL;
+    status_t st = ST_OK;
+    if (s->index < r->config->listen_count) {
+        st = wasi_open_listener(r->config, s->index, &f, r->err);
+    }
+    if (st == ST_OK && (f == NULL || f->kind != FILE_LISTENER)) {
+        file_free(f);
+        return error_set(r->err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                         "descriptor %u: listening socket %u is not given", s->fd, s->index + 1);
+    }
+    if (st == ST_OK) {
+        *ret_f = f;
+    }
+    return st;
+}
+
+static status_t open_saved(struct restore *r, const struct saved *s, struct file **ret_f)
+{
+    switch (s->origin) {
+    case SAVED_ORIGIN_STDIO:
+        return wasi_open_stdio(r->config, s->index, ret_f, r->err);
+    case SAVED_ORIGIN_LISTEN:
+        return open_listener(r, s, ret_f);
+    case SAVED_ORIGIN_PATH:
+        return open_path(r, s, ret_f);
+    default:
+        return open_lost(r, (s->bits & SAVED_PREOPEN) ? s->path : NULL, ret_f);
+    }
+}
+
+/* ---- descriptors as they were ---- */
+
+/* What the file is here, and at most what it was there. */
+static void limit_file(struct saved *s, struct file *f)
+{
+    f->flags = s->flags;
+    f->read_only = f->read_only || (s->bits & SAVED_READ_ONLY) != 0;
+    f->rights_base &= s->rights_base;
+    f->rights_inheriting &= s->rights_inheriting;
+    if (f->read_only) {
+        f->rights_base &= ~RIGHTS_CHANGE;
+    }
+    if (f->kind == FILE_DIRECTORY) {
+        f->list = s->list;
+        s->list = NULL;
+    }
+}
+
+static status_t add_at(struct restore *r, const struct saved *s, struct file *f)
+{
+    enum wasi_errno e = fdtable_add_at(&r->w->files, f, s->fd);
+    if (e == WASI_OK) {
+        return ST_OK;
+    }
+    file_free(f);
+    if (e == WASI_MFILE) {
+        return error_set(r->err, ST_LIMIT, ERROR_NO_OFFSET, "more open files than allowed");
+    }
+    if (e == WASI_NOMEM) {
+        return no_memory(r);
+    }
+    cursor_fail(&r->c, "a descriptor twice");
+    return corrupt(r);
+}
+
+static status_t restore_file(struct restore *r, struct saved *s)
+{
+    struct file *f = NULL;
+    status_t st = take_saved(r, s);
+    if (st == ST_OK) {
+        st = open_saved(r, s, &f);
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+    if (s->origin == SAVED_ORIGIN_PATH && f->handed != FILE_LOST && f->kind != s->kind) {
+        file_free(f);
+        cursor_fail(&r->c, "a descriptor's kind is not that of its file");
+        return corrupt(r);
+    }
+    limit_file(s, f);
+    st = add_at(r, s, f);
+    if (st == ST_OK && s->origin == SAVED_ORIGIN_STDIO && s->index == 0 && s->kind == FILE_PLAIN &&
+        f->kind == FILE_PLAIN) {
+        r->stdin_fd = f->host_fd;
+        r->stdin_offset = s->offset;
+    }
+    return st;
+}
+
+static status_t restore_files(struct restore *r)
+{
+    uint32_t count = take_count(&r->c, WASI_OPEN_FILES_MAX, 34, "too many descriptors");
+    status_t st = r->c.failed ? corrupt(r) : ST_OK;
+    for (uint32_t i = 0; st == ST_OK && i < count; i++) {
+        struct saved s = {0};
+        st = restore_file(r, &s);
+        dirlist_free(s.list);
+    }
+    return st;
+}
+
+static status_t restore_all(struct restore *r)
+{
+    status_t st = take_head(r);
+    if (st == ST_OK) {
+        st = take_strings(r, &r->w->args);
+    }
+    if (st == ST_OK) {
+        st = take_strings(r, &r->w->env);
+    }
+    if (st == ST_OK) {
+        st = take_grants(r);
+    }
+    if (st == ST_OK) {
+        st = restore_files(r);
+    }
+    if (st == ST_OK && cursor_left(&r->c) > 0) {
+        cursor_fail(&r->c, "more bytes than expected");
+        st = corrupt(r);
+    }
+    /* The embedder's descriptor: moved when nothing can fail any more. */
+    if (st == ST_OK && r->stdin_fd >= 0) {
+        (void)lseek(r->stdin_fd, (off_t)r->stdin_offset, SEEK_SET);
+    }
+    return st;
+}
+
+status_t wasi_restore(const struct wasi_config *config, const void *data, size_t len,
+                      bool stale_files, struct wasi **ret_w, struct error *err)
+{
+    struct restore r = {.config = config, .stale_files = stale_files, .err = err, .stdin_fd = -1};
+    status_t st = wasi_begin(config, &r.w, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    cursor_init(&r.c, data, len, 0);
+    st = restore_all(&r);
+    if (st != ST_OK) {
+        wasi_free(r.w);
+        return st;
+    }
+    *ret_w = r.w;
+    return ST_OK;
+}

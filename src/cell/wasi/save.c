@@ -1,0 +1,282 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "dir.h"
+#include "guest.h"
+#include "saved.h"
+#include "stat.h"
+
+/* One descriptor on its way into the state. */
+struct item {
+    struct wasi *w;
+    struct buf *out;
+    uint32_t fd;
+    const struct file_use *use;
+    struct file *file;
+    struct stat st;
+    char path[WASI_PATH_BYTES_MAX + 1]; /* where the file is now; "" without one */
+};
+
+static status_t refuse(const struct item *it, struct error *err, const char *what)
+{
+    return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "descriptor %u: %s", it->fd, what);
+}
+
+static void put_text(struct buf *out, const char *text, size_t len)
+{
+    buf_le32(out, (uint32_t)len);
+    buf_bytes(out, text, len);
+}
+
+static void put_strings(struct buf *out, const struct strings *s)
+{
+    buf_le32(out, s->count);
+    for (uint32_t i = 0; i < s->count; i++) {
+        put_text(out, s->items[i], strlen(s->items[i]));
+    }
+}
+
+/* ---- where a file is ---- */
+
+/* True when path beneath dir_fd leads to the file of st. */
+static bool leads_to(const struct item *it, int dir_fd, const char *path)
+{
+    struct stat st;
+    int fd = -1;
+    const char *name = path[0] == '\0' ? "." : path;
+    if (path_open_beneath(it->w->path_method, dir_fd, name, O_PATH, 0, &fd) != WASI_OK) {
+        return false;
+    }
+    bool same = fstat(fd, &st) == 0 && st.st_dev == it->st.st_dev && st.st_ino == it->st.st_ino;
+    close(fd);
+    return same;
+}
+
+/* The host's path of a descriptor. */
+static bool host_path(int fd, char path[PATH_MAX])
+{
+    char link[64];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, PATH_MAX - 1);
+    if (n <= 0 || path[0] != '/') {
+        return false;
+    }
+    path[n] = '\0';
+    return true;
+}
+
+/* The path beneath dir_fd of a file that was renamed, as far as the host knows it. */
+static bool current_path(struct item *it, int dir_fd)
+{
+    char dir[PATH_MAX], file[PATH_MAX];
+    if (!host_path(dir_fd, dir) || !host_path(it->file->host_fd, file)) {
+        return false;
+    }
+    size_t len = strlen(dir);
+    len -= dir[len - 1] == '/'; /* the root */
+    if (strncmp(dir, file, len) != 0 || file[len] != '/') {
+        return false;
+    }
+    size_t rest = strlen(file + len + 1);
+    if (rest > WASI_PATH_BYTES_MAX) {
+        return false;
+    }
+    memcpy(it->path, file + len + 1, rest + 1);
+    return true;
+}
+
+static bool find_path(struct item *it, int dir_fd)
+{
+    const char *opened = it->file->path;
+    if (opened != NULL && leads_to(it, dir_fd, opened)) {
+        memcpy(it->path, opened, strlen(opened) + 1);
+        return true;
+    }
+    return it->file->preopen == NULL && current_path(it, dir_fd) && leads_to(it, dir_fd, it->path);
+}
+
+static status_t locate(struct item *it, struct error *err)
+{
+    const struct wasi_grant *g = &it->w->grants[it->file->grant];
+    int dir_fd = open(g->host_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0) {
+        return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                         "descriptor %u: its folder %.150s is not there any more", it->fd,
+                         g->host_path);
+    }
+    bool found = find_path(it, dir_fd);
+    close(dir_fd);
+    if (found) {
+        return ST_OK;
+    }
+    const char *name = it->file->path == NULL ? "its file" : it->file->path;
+    return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                     "descriptor %u: %.80s%s%.80s was removed or renamed", it->fd, g->guest_path,
+                     name[0] == '\0' ? "" : "/", name);
+}
+
+/* ---- records ---- */
+
+static void put_head(const struct item *it, uint8_t origin, uint32_t index)
+{
+    const struct file *f = it->file;
+    buf_le32(it->out, it->fd);
+    buf_u8(it->out, origin);
+    buf_u8(it->out, (uint8_t)f->kind);
+    buf_u8(it->out, f->filetype);
+    buf_u8(it->out, (uint8_t)((f->read_only ? SAVED_READ_ONLY : 0) |
+                              (f->preopen != NULL ? SAVED_PREOPEN : 0)));
+    buf_le16(it->out, it->use->flags);
+    buf_le64(it->out, it->use->rights_base);
+    buf_le64(it->out, it->use->rights_inheriting);
+    buf_le32(it->out, index);
+    put_text(it->out, it->path, strlen(it->path));
+}
+
+static status_t put_plain(const struct item *it, struct error *err)
+{
+    off_t at = lseek(it->file->host_fd, 0, SEEK_CUR);
+    if (at < 0) {
+        return error_set_errno(err, errno, "descriptor %u: its offset", it->fd);
+    }
+    buf_le64(it->out, (uint64_t)at);
+    buf_le64(it->out, S_ISREG(it->st.st_mode) ? (uint64_t)it->st.st_size : 0);
+    buf_le64(it->out, stat_ns(it->st.st_mtim));
+    return ST_OK;
+}
+
+static void put_list(struct buf *out, const struct dirlist *l)
+{
+    static const struct dirlist none;
+    l = l == NULL ? &none : l;
+    buf_le32(out, l->count);
+    for (uint32_t i = 0; i < l->count; i++) {
+        const char *name = dirlist_name(l, i);
+        buf_le64(out, l->entries[i].next);
+        put_text(out, name, strlen(name));
+    }
+    buf_le32(out, l->mark_count);
+    for (uint32_t i = 0; i < l->mark_count; i++) {
+        buf_le64(out, l->marks[i].cookie);
+        buf_le32(out, l->marks[i].index);
+    }
+}
+
+static status_t put_directory(const struct item *it, struct error *err)
+{
+    struct dirlist *made = NULL;
+    enum wasi_errno e = dir_list(it->file, &made);
+    if (e == WASI_NOMEM) {
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a list of entries");
+    }
+    if (e != WASI_OK) {
+        return refuse(it, err,
+                      e == WASI_OVERFLOW ? "it reads a directory of too many entries to travel"
+                                         : "the directory that it reads cannot be read now");
+    }
+    put_list(it->out, it->file->list != NULL ? it->file->list : made);
+    dirlist_free(made);
+    return ST_OK;
+}
+
+static status_t put_details(const struct item *it, struct error *err)
+{
+    if (it->file->kind == FILE_PLAIN) {
+        return put_plain(it, err);
+    }
+    return it->file->kind == FILE_DIRECTORY ? put_directory(it, err) : ST_OK;
+}
+
+static status_t put_path(struct item *it, struct error *err)
+{
+    if (it->file->kind == FILE_STREAM && it->file->filetype != FILETYPE_CHARACTER_DEVICE) {
+        return refuse(it, err, "a named pipe cannot travel");
+    }
+    status_t st = locate(it, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    put_head(it, SAVED_ORIGIN_PATH, it->file->grant);
+    return put_details(it, err);
+}
+
+static status_t put_file(struct item *it, struct error *err)
+{
+    struct file *f = it->file;
+    if (f->handed == FILE_LOST) {
+        const char *name = f->preopen == NULL ? "" : f->preopen;
+        memcpy(it->path, name, strlen(name) + 1);
+        put_head(it, SAVED_ORIGIN_LOST, 0);
+        return put_details(it, err);
+    }
+    if (fstat(f->host_fd, &it->st) != 0) {
+        return error_set_errno(err, errno, "descriptor %u", it->fd);
+    }
+    if (f->handed < FILE_HANDED_LISTEN) {
+        put_head(it, SAVED_ORIGIN_STDIO, f->handed);
+        return put_details(it, err);
+    }
+    if (f->kind == FILE_SOCKET) {
+        return refuse(it, err, "a connected socket cannot travel");
+    }
+    if (f->kind == FILE_LISTENER && f->handed == FILE_NOT_HANDED) {
+        return refuse(it, err, "a listening socket that was not handed in cannot travel");
+    }
+    if (f->handed != FILE_NOT_HANDED) {
+        put_head(it, SAVED_ORIGIN_LISTEN, f->handed - FILE_HANDED_LISTEN);
+        return put_details(it, err);
+    }
+    return f->grant == FILE_NO_GRANT ? refuse(it, err, "its file has no path") : put_path(it, err);
+}
+
+static status_t put_files(struct wasi *w, struct buf *out, struct error *err)
+{
+    size_t count_at = out->len;
+    uint32_t count = 0;
+    buf_le32(out, 0);
+    for (uint32_t fd = 0; fd < w->files.slot_cap; fd++) {
+        struct file_use use;
+        if (fdtable_use(&w->files, fd, 0, &use) != WASI_OK) {
+            continue;
+        }
+        struct item it = {.w = w, .out = out, .fd = fd, .use = &use, .file = use.file};
+        status_t st = put_file(&it, err);
+        file_put(&w->files, &use);
+        if (st != ST_OK) {
+            return st;
+        }
+        count++;
+    }
+    if (!out->failed) {
+        buf_patch_le32(out, count_at, count);
+    }
+    return ST_OK;
+}
+
+status_t wasi_save(struct wasi *w, struct buf *out, struct error *err)
+{
+    size_t begin = out->len;
+    buf_le32(out, SAVED_MAGIC);
+    buf_le32(out, SAVED_VERSION);
+    buf_le64(out, clock_now_ns(CLOCK_REALTIME));
+    buf_le64(out, clock_guest_ns(w));
+    buf_le64(out, atomic_load(&w->cpu_seen_ns));
+    buf_le64(out, atomic_load(&w->output_bytes));
+    put_strings(out, &w->args);
+    put_strings(out, &w->env);
+    buf_le32(out, w->grant_count);
+    for (uint32_t i = 0; i < w->grant_count; i++) {
+        put_text(out, w->grants[i].guest_path, strlen(w->grants[i].guest_path));
+    }
+    status_t st = put_files(w, out, err);
+    if (st == ST_OK && out->failed) {
+        st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for the WASI state");
+    }
+    if (st != ST_OK) {
+        out->len = begin;
+    }
+    return st;
+}
