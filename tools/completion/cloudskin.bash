@@ -2,7 +2,7 @@
 
 _cloudskin_run() {
     local options='--dir --cwd --env --listen --invoke --cpu --nan -O0 -O1 -O2 -O3 --memory --stack --threads
-        --open-files --cpu-seconds --timeout --output-bytes --help'
+        --open-files --cpu-seconds --timeout --output-bytes --name --movable --help'
     case $prev in
     --cpu)
         mapfile -t COMPREPLY < <(compgen -W 'x86-64-v2 x86-64-v3 x86-64-v4 aarch64' -- "$cur")
@@ -20,7 +20,7 @@ _cloudskin_run() {
         mapfile -t COMPREPLY < <(compgen -v -- "$cur")
         return
         ;;
-    --cwd | --listen | --invoke | --memory | --stack | --threads | --open-files | --cpu-seconds | --timeout | --output-bytes)
+    --cwd | --listen | --invoke | --memory | --stack | --threads | --open-files | --cpu-seconds | --timeout | --output-bytes | --name)
         return
         ;;
     esac
@@ -46,7 +46,7 @@ _cloudskin_cache() {
     elif [ "${COMP_WORDS[2]}" = add ] && [[ $cur != -* ]]; then
         mapfile -t COMPREPLY < <(compgen -f -X '!*.wasm' -- "$cur"; compgen -d -- "$cur")
     elif [ "${COMP_WORDS[2]}" = add ]; then
-        mapfile -t COMPREPLY < <(compgen -W '--cpu --nan -O0 -O1 -O2 -O3 --no-wait --quiet' -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W '--cpu --nan -O0 -O1 -O2 -O3 --movable --no-wait --quiet' -- "$cur")
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W '--json' -- "$cur")
     fi
@@ -54,7 +54,7 @@ _cloudskin_cache() {
 
 _cloudskin() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='run inspect cache help --version'
+    local verbs='run ps freeze thaw inspect cache help --version'
     shopt -q extglob || { shopt -s extglob && local restore=1; }
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -63,11 +63,19 @@ _cloudskin() {
         case ${COMP_WORDS[1]} in
         run) _cloudskin_run ;;
         cache) _cloudskin_cache ;;
+        thaw)
+            mapfile -t COMPREPLY < <(compgen -W '--dir --listen --module --cpu --stale-files --name --memory --stack
+                --threads --open-files --cpu-seconds --timeout --output-bytes' -- "$cur"; compgen -f -- "$cur")
+            ;;
+        freeze)
+            mapfile -t COMPREPLY < <(compgen -W "-o --keep --json $(cloudskin ps 2>/dev/null |
+                awk 'NR > 1 { print $1 }')" -- "$cur"; compgen -f -- "$cur")
+            ;;
         inspect)
-            mapfile -t COMPREPLY < <(compgen -W '--json' -- "$cur"; compgen -f -X '!*.@(wasm|cell)' -- "$cur"
+            mapfile -t COMPREPLY < <(compgen -W '--json' -- "$cur"; compgen -f -X '!*.@(wasm|cell|snap)' -- "$cur"
                 compgen -d -- "$cur")
             ;;
-        help) mapfile -t COMPREPLY < <(compgen -W 'run inspect cache' -- "$cur") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw inspect cache' -- "$cur") ;;
         esac
     fi
     [ -z "${restore:-}" ] || shopt -u extglob

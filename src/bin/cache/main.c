@@ -32,6 +32,7 @@ static const char help_text[] =
     "      --cpu LEVEL             for this level (default: this machine's)\n"
     "      --nan native|canonical  NaN bits (default: native)\n"
     "      -O0, -O1, -O2, -O3      optimisation (default: -O3)\n"
+    "      --movable               for programs that are to be frozen\n"
     "      --no-wait               nothing when another process is making the image\n"
     "      --quiet                 no progress\n"
     "\n"
@@ -70,7 +71,7 @@ static int flushed(void)
 
 /* ---- ls ---- */
 
-/* The fields of an image's name, "<hash>.<level>.<nan>.O<opt>.<compiler>", each ended with a NUL. */
+/* The fields of an image's name, "<hash>.<level>.<nan>[-movable].O<opt>.<compiler>", each ended with a NUL. */
 enum { KEY_FIELDS = 5 };
 
 static bool split_key(char *name, const char *ret_fields[KEY_FIELDS])
@@ -92,10 +93,15 @@ static bool split_key(char *name, const char *ret_fields[KEY_FIELDS])
 static void list_json(const struct image_cache_entry *e, const char *const f[KEY_FIELDS],
                       bool first)
 {
+    const char *dash = strchr(f[2], '-');
+    bool movable = dash != NULL;
+    char without_suffix[16];
+    snprintf(without_suffix, sizeof without_suffix, "%.*s", movable ? (int)(dash - f[2]) : 0, f[2]);
     printf("%s\n  {\"module\": \"%s\", \"cpu\": \"%s\", \"nan\": \"%s\", \"opt\": %s, "
-           "\"compiler\": \"%s\", "
+           "\"compiler\": \"%s\", \"movable\": %s, "
            "\"bytes\": %llu, \"used\": %llu.%03llu}",
-           first ? "" : ",", f[0], f[1], f[2], f[3] + 1, f[4], (unsigned long long)e->bytes,
+           first ? "" : ",", f[0], f[1], movable ? without_suffix : f[2], f[3] + 1, f[4],
+           movable ? "true" : "false", (unsigned long long)e->bytes,
            (unsigned long long)e->used_ns / 1000000000,
            (unsigned long long)e->used_ns / 1000000 % 1000);
 }
@@ -109,8 +115,8 @@ static void list_text(const struct image_cache_entry *e, const char *const f[KEY
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &parts) == 0) {
         when[0] = '\0';
     }
-    printf("%.12s  %-9s  %-9s  -%s  %8.1f K  %s\n", f[0], f[1], f[2], f[3], (double)e->bytes / 1024,
-           when);
+    printf("%.12s  %-9s  %-17s  -%s  %8.1f K  %s\n", f[0], f[1], f[2], f[3],
+           (double)e->bytes / 1024, when);
 }
 
 static int list(const struct image_cache *c, const struct options *o)
@@ -212,16 +218,13 @@ static int add_all(const struct image_cache *c, int count, char **paths, const s
 
 /* ---- command line ---- */
 
-enum option_id { O_JSON = 256, O_QUIET, O_NO_WAIT, O_CPU, O_NAN, O_HELP };
+enum option_id { O_JSON = 256, O_QUIET, O_NO_WAIT, O_CPU, O_NAN, O_MOVABLE, O_HELP };
 
 static const struct option long_options[] = {
-    {"json", no_argument, NULL, O_JSON},
-    {"quiet", no_argument, NULL, O_QUIET},
-    {"no-wait", no_argument, NULL, O_NO_WAIT},
-    {"cpu", required_argument, NULL, O_CPU},
-    {"nan", required_argument, NULL, O_NAN},
-    {"help", no_argument, NULL, O_HELP},
-    {NULL, 0, NULL, 0},
+    {"json", no_argument, NULL, O_JSON},       {"quiet", no_argument, NULL, O_QUIET},
+    {"no-wait", no_argument, NULL, O_NO_WAIT}, {"cpu", required_argument, NULL, O_CPU},
+    {"nan", required_argument, NULL, O_NAN},   {"movable", no_argument, NULL, O_MOVABLE},
+    {"help", no_argument, NULL, O_HELP},       {NULL, 0, NULL, 0},
 };
 
 /* 0, or the exit code of a bad option; -1: help was printed. */
@@ -245,6 +248,9 @@ static int set_option(struct options *o, int id, const char *value, const char *
         return o->image.nan == NAN_CANONICAL || strcmp(value, "native") == 0
                    ? 0
                    : usage("--nan: native or canonical, not ", value);
+    case O_MOVABLE:
+        o->image.movable = 1;
+        return 0;
     case 'O':
         o->image.opt_level = (uint32_t)(value[0] - '0');
         return value[0] >= '0' && value[0] <= '3' && value[1] == '\0'

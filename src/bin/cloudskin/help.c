@@ -10,6 +10,9 @@ static const char overview[] =
     "Usage: cloudskin VERB [ARGUMENTS]\n"
     "\n"
     "  run PROGRAM        run a .wasm module or a .cell image\n"
+    "  ps                 list running cells that have a name\n"
+    "  freeze NAME        stop a running program and keep its state in a file\n"
+    "  thaw SNAPSHOT      go on with it\n"
     "  inspect IMAGE      show what an image was made for and what it needs\n"
     "  cache              list, trim or clear compiled images\n"
     "  help [VERB]        this text, or the help of a verb\n"
@@ -40,7 +43,10 @@ static const char run_usage[] =
     "                           OMP_* are always passed on, nothing else is\n"
     "  --listen ADDR:PORT       hand in a listening TCP socket (may be repeated; port 0: any)\n"
     "\n"
+    "\n"
     "What runs:\n"
+    "  --name NAME              a name for ps and freeze; the program is compiled to be movable\n"
+    "  --movable                the same without a name\n"
     "  --invoke FUNC            call this exported function with the arguments read as numbers by\n"
     "                           its type, and print its results, one per line\n"
     "  --cpu LEVEL              compile for x86-64-v2, x86-64-v3, x86-64-v4 or aarch64\n"
@@ -62,7 +68,8 @@ static const char run_usage[] =
     "  --output-bytes SIZE      standard output and error together\n"
     "\n"
     "Exit code: the program's own, or 64 bad usage, 65 module or image refused, 71 the system\n"
-    "refused (memory, files), 127 no such file, function or compiler, 130 Ctrl-C, 134 trap\n"
+    "refused (memory, files), 75 frozen, 127 no such file, function or compiler, 130 Ctrl-C, 134 "
+    "trap\n"
     "(with a back-trace), 143 terminated or --timeout, 152 --cpu-seconds, 153 --output-bytes.\n"
     "A second Ctrl-C kills.\n"
     "\n"
@@ -79,8 +86,36 @@ static const char run_usage[] =
     "  cloudskin run --invoke add math.wasm 2 40       prints 42\n"
     "  cloudskin run --memory 64M --timeout 10s --cpu-seconds 5 untrusted.wasm\n";
 
+static const char thaw_usage[] =
+    "Usage: cloudskin thaw [OPTIONS] SNAPSHOT\n"
+    "\n"
+    "Goes on with a program that `cloudskin freeze` stopped, where it was: on this machine or on\n"
+    "another one, on any CPU level. It keeps its arguments, environment, open files and clock.\n"
+    "\n"
+    "  --dir HOST[:GUEST][:ro]  a folder for each that the program had, under the same GUEST name\n"
+    "  --listen ADDR:PORT       a listening socket for each that it had\n"
+    "  --module FILE            the program's .wasm, when no compiled image of it is in the cache\n"
+    "                           (default: where it was when it was frozen)\n"
+    "  --cpu LEVEL              go on with code for x86-64-v2, x86-64-v3, x86-64-v4 or aarch64\n"
+    "                           (default: the best that this machine has)\n"
+    "  --stale-files            go on although files that it had open have changed or are gone\n"
+    "  --name NAME              a name for ps and freeze\n"
+    "  --memory, --stack, --threads, --open-files, --cpu-seconds, --timeout, --output-bytes\n"
+    "                           limits, as for run\n"
+    "\n"
+    "Exit code: as of run.\n"
+    "\n"
+    "Example:\n"
+    "  cloudskin run --name sim sim.wasm &\n"
+    "  cloudskin freeze sim -o sim.snap\n"
+    "  cloudskin thaw --cpu x86-64-v2 sim.snap\n";
+
 int help_print(const char *verb, FILE *out)
 {
-    fputs(verb != NULL && strcmp(verb, "run") == 0 ? run_usage : overview, out);
+    const char *text = verb == NULL                ? overview
+                       : strcmp(verb, "run") == 0  ? run_usage
+                       : strcmp(verb, "thaw") == 0 ? thaw_usage
+                                                   : overview;
+    fputs(text, out);
     return fflush(out) == 0 ? 0 : EXIT_SYSTEM;
 }

@@ -112,8 +112,7 @@ static status_t open_best(struct load *l, struct program **ret_program, struct e
     return code;
 }
 
-static status_t load_module(struct load *l, uint32_t opt_level, struct program **ret_program,
-                            struct error *err)
+static status_t open_cache(struct load *l, struct error *err)
 {
     status_t code = image_cache_from_env(&l->cache, err);
     if (code == ST_NOTFOUND) {
@@ -125,6 +124,16 @@ static status_t load_module(struct load *l, uint32_t opt_level, struct program *
     l->compiler_code = compiler_find(&l->cache, &l->compiler, &l->compiler_err);
     if (l->compiler_code == ST_OK) {
         memcpy(l->key.compiler, l->compiler.version, sizeof l->key.compiler);
+    }
+    return ST_OK;
+}
+
+static status_t load_module(struct load *l, uint32_t opt_level, struct program **ret_program,
+                            struct error *err)
+{
+    status_t code = open_cache(l, err);
+    if (code != ST_OK) {
+        return code;
     }
     if (opt_level == OPT_LEVEL_AUTO) {
         return open_best(l, ret_program, err);
@@ -155,4 +164,69 @@ status_t load_program(struct runtime *rt, const struct run_options *o, struct pr
     file_unmap(&map);
     return is_module ? load_module(&l, o->image.opt_level, ret_program, err)
                      : program_open(rt, l.path, ret_program, err);
+}
+
+/* Is it a module with this hash? */
+static bool has_hash(const char *path, const uint8_t hash[SHA256_BYTES])
+{
+    struct file_map map;
+    uint8_t digest[SHA256_BYTES];
+    if (file_map(path, PROGRAM_FILE_BYTES_MAX, &map, NULL) != ST_OK) {
+        return false;
+    }
+    sha256_bytes(map.data, map.len, digest);
+    file_unmap(&map);
+    return memcmp(digest, hash, SHA256_BYTES) == 0;
+}
+
+/* Is the file an image of that module that frames can be entered in? */
+static bool open_own_image(struct runtime *rt, const char *path, const uint8_t hash[SHA256_BYTES],
+                           struct program **ret_program)
+{
+    struct program *program = NULL;
+    if (program_open(rt, path, &program, NULL) != ST_OK) {
+        return false;
+    }
+    const struct image *image = program_image(program);
+    if (memcmp(image->module_hash, hash, SHA256_BYTES) != 0 || !image->options.movable) {
+        program_unref(program);
+        return false;
+    }
+    *ret_program = program;
+    return true;
+}
+
+status_t load_program_by_hash(struct runtime *rt, const struct run_options *o,
+                              const uint8_t module_hash[SHA256_BYTES], const char *guess,
+                              struct program **ret_program, struct error *err)
+{
+    struct load l = {.rt = rt, .key.options = o->image};
+    char hex[SHA256_HEX_BYTES];
+    memcpy(l.key.module_hash, module_hash, SHA256_BYTES);
+    sha256_hex(module_hash, hex);
+    if (o->module != NULL && open_own_image(rt, o->module, module_hash, ret_program)) {
+        return ST_OK;
+    }
+    status_t code = open_cache(&l, err);
+    if (code != ST_OK) {
+        return code;
+    }
+    code = open_cached(&l, BEST_OPT, ret_program, err);
+    if (code == ST_NOTFOUND) {
+        code = open_cached(&l, FIRST_OPT, ret_program, err);
+    }
+    if (code != ST_NOTFOUND) {
+        return code;
+    }
+    l.path = o->module != NULL ? o->module : guess;
+    if (has_hash(l.path, module_hash)) {
+        return open_best(&l, ret_program, err);
+    }
+    return o->module != NULL
+               ? error_set(err, ST_INVALID, ERROR_NO_OFFSET,
+                           "%s is not the program of the snapshot, whose module has SHA-256 %s",
+                           o->module, hex)
+               : error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
+                           "no image for %s of the module with SHA-256 %s: name it by --module",
+                           image_level_name(o->image.level), hex);
 }

@@ -9,4 +9,10 @@
 CHECKED status_t load_program(struct runtime *rt, const struct run_options *o,
                               struct program **ret_program, struct error *err);
 
+/* The same for a program that is known by its module's hash. The module is needed only when the cache has no image of
+ * it: it is o->module, else the file that guess names, if that has the hash. ST_NOTFOUND names hash and level. */
+CHECKED status_t load_program_by_hash(struct runtime *rt, const struct run_options *o,
+                                      const uint8_t module_hash[SHA256_BYTES], const char *guess,
+                                      struct program **ret_program, struct error *err);
+
 #endif

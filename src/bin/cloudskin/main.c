@@ -50,7 +50,7 @@ static int exec_verb(const char *verb, char **argv)
 
 static int help_main(const char *verb)
 {
-    if (verb == NULL || strcmp(verb, "run") == 0) {
+    if (verb == NULL || strcmp(verb, "run") == 0 || strcmp(verb, "thaw") == 0) {
         return help_print(verb, stdout);
     }
     char *argv[] = {(char *)(uintptr_t)verb, (char *)"--help", NULL};
@@ -77,6 +77,9 @@ int main(int argc, char **argv)
     const char *verb = argv[1];
     if (strcmp(verb, "run") == 0) {
         return run_main(argc - 1, argv + 1);
+    }
+    if (strcmp(verb, "thaw") == 0) {
+        return thaw_main(argc - 1, argv + 1);
     }
     if (strcmp(verb, "help") == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
         return help_main(argc > 2 ? argv[2] : NULL);

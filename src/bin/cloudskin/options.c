@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "controlpath/control.h"
 
 enum {
     OPEN_FILES_DEFAULT = 1024,
@@ -30,6 +31,10 @@ enum option_id {
     O_CPU_SECONDS,
     O_OUTPUT_BYTES,
     O_TIMEOUT,
+    O_NAME,
+    O_MOVABLE,
+    O_MODULE,
+    O_STALE_FILES,
     O_HELP,
 };
 
@@ -48,6 +53,27 @@ static const struct option long_options[] = {
     {"cpu-seconds", required_argument, NULL, O_CPU_SECONDS},
     {"output-bytes", required_argument, NULL, O_OUTPUT_BYTES},
     {"timeout", required_argument, NULL, O_TIMEOUT},
+    {"name", required_argument, NULL, O_NAME},
+    {"movable", no_argument, NULL, O_MOVABLE},
+    {"help", no_argument, NULL, O_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+/* What a snapshot says already (arguments, environment, function, NaN mode) is no option. */
+static const struct option thaw_options[] = {
+    {"dir", required_argument, NULL, O_DIR},
+    {"listen", required_argument, NULL, O_LISTEN},
+    {"cpu", required_argument, NULL, O_CPU},
+    {"memory", required_argument, NULL, O_MEMORY},
+    {"stack", required_argument, NULL, O_STACK},
+    {"threads", required_argument, NULL, O_THREADS},
+    {"open-files", required_argument, NULL, O_OPEN_FILES},
+    {"cpu-seconds", required_argument, NULL, O_CPU_SECONDS},
+    {"output-bytes", required_argument, NULL, O_OUTPUT_BYTES},
+    {"timeout", required_argument, NULL, O_TIMEOUT},
+    {"name", required_argument, NULL, O_NAME},
+    {"module", required_argument, NULL, O_MODULE},
+    {"stale-files", no_argument, NULL, O_STALE_FILES},
     {"help", no_argument, NULL, O_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -242,6 +268,19 @@ static status_t set_option(struct run_options *o, int id, const char *value,
         return set_size(&o->output_bytes, 1, "--output-bytes", value, err);
     case O_TIMEOUT:
         return set_time(&o->limits.wall_ns, "--timeout", value, err);
+    case O_MOVABLE:
+        o->image.movable = 1;
+        return ST_OK;
+    case O_NAME:
+        o->name = value;
+        o->image.movable = 1;
+        return control_name_check(value, err);
+    case O_MODULE:
+        o->module = value;
+        return ST_OK;
+    case O_STALE_FILES:
+        o->stale_files = true;
+        return ST_OK;
     case 'O':
         return set_opt_level(o, value, err);
     default:
@@ -262,8 +301,8 @@ static bool reserve_lists(struct run_options *o, size_t most, char *const *envir
     return o->grants != NULL && o->env != NULL && o->listen != NULL;
 }
 
-static status_t read_options(struct run_options *o, int argc, char **argv, char *const *environment,
-                             struct error *err)
+static status_t read_options(struct run_options *o, int argc, char **argv, bool thaws,
+                             char *const *environment, struct error *err)
 {
     if (!reserve_lists(o, (size_t)argc, environment)) {
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
@@ -275,7 +314,8 @@ static status_t read_options(struct run_options *o, int argc, char **argv, char 
     }
     opterr = 0;
     optind = 0; /* a full restart, for tests that parse more than once */
-    for (int id; (id = getopt_long(argc, argv, "+:O:h", long_options, NULL)) != -1;) {
+    for (int id; (id = getopt_long(argc, argv, "+:O:h", thaws ? thaw_options : long_options,
+                                   NULL)) != -1;) {
         if (id == '?' || id == ':') {
             return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
                              id == ':' ? "%s needs a value" : "%s: no such option",
@@ -287,8 +327,15 @@ static status_t read_options(struct run_options *o, int argc, char **argv, char 
         }
     }
     if (optind >= argc) {
-        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "run needs a program");
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                         thaws ? "thaw needs a snapshot" : "run needs a program");
     }
+    if (thaws && argc - optind > 1) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                         "'%s': the program goes on with the arguments that it had",
+                         argv[optind + 1]);
+    }
+    o->image.movable |= thaws;
     if (o->image.level == 0) {
         o->image.level = image_level_host();
     }
@@ -298,13 +345,13 @@ static status_t read_options(struct run_options *o, int argc, char **argv, char 
     return ST_OK;
 }
 
-status_t run_options_parse(int argc, char **argv, char *const *environment,
+status_t run_options_parse(int argc, char **argv, bool thaws, char *const *environment,
                            struct run_options *ret_options, struct error *err)
 {
     struct run_options o = {.open_files = OPEN_FILES_DEFAULT,
                             .image = {.opt_level = OPT_LEVEL_AUTO}};
     cell_limits_default(&o.limits);
-    status_t code = read_options(&o, argc, argv, environment, err);
+    status_t code = read_options(&o, argc, argv, thaws, environment, err);
     if (code == ST_OK) {
         *ret_options = o;
     } else {

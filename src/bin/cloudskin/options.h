@@ -20,6 +20,9 @@ struct run_options {
     const char **listen; /* ADDR:PORT */
     uint32_t listen_count;
     const char *cwd;
+    const char *name;           /* NULL: no control socket */
+    const char *module;         /* thaw: where the program is; NULL: not said */
+    bool stale_files;           /* thaw: files may have changed */
     struct image_options image; /* opt_level: 0..3 or OPT_LEVEL_AUTO */
     struct cell_limits limits;
     uint32_t open_files;
@@ -28,9 +31,10 @@ struct run_options {
     struct arena arena;
 };
 
-/* Read argv[1..]. environment: where OMP_* and the values of `--env K` come from.
+/* Read argv[1..] of `run` or, with thaws, of `thaw`, whose module_path is the snapshot and which takes no arguments of
+ * a program. environment: where OMP_* and the values of `--env K` come from.
  * ST_INVAL with a text that says what is wrong; ST_NOMEM. */
-CHECKED status_t run_options_parse(int argc, char **argv, char *const *environment,
+CHECKED status_t run_options_parse(int argc, char **argv, bool thaws, char *const *environment,
                                    struct run_options *ret_options, struct error *err);
 void run_options_done(struct run_options *o);
 

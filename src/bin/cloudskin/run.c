@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -8,13 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cell/snapshot/snapshot.h"
 #include "cell/wasi/wasi.h"
+#include "control.h"
 #include "exitcode/exit_code.h"
 #include "help.h"
 #include "invoke.h"
 #include "listen.h"
 #include "load.h"
 #include "options.h"
+#include "sys/files.h"
 #include "trace.h"
 
 /* All that one run holds; ended by run_done, however far it got. */
@@ -27,6 +31,8 @@ struct run {
     struct instance *instance;
     int *listen_fds;
     uint32_t listen_count;
+    struct control *control; /* NULL: the cell has no name */
+    bool frozen;
 };
 
 /* ---- signals ---- */
@@ -87,9 +93,9 @@ static int fail(const char *program, const struct error *err, int exit_code)
     return exit_code;
 }
 
-static int usage(const struct error *err)
+static int usage(const char *verb, const struct error *err)
 {
-    fprintf(stderr, "cloudskin run: %s\nTry 'cloudskin run --help'.\n", err->text);
+    fprintf(stderr, "cloudskin %s: %s\nTry 'cloudskin %s --help'.\n", verb, err->text, verb);
     return EXIT_USAGE;
 }
 
@@ -117,10 +123,10 @@ static status_t open_listeners(struct run *r, struct error *err)
     return ST_OK;
 }
 
-static status_t make_wasi(struct run *r, struct error *err)
+static struct wasi_config wasi_config_of(const struct run *r)
 {
     const struct run_options *o = &r->options;
-    struct wasi_config config = {
+    return (struct wasi_config){
         .args = o->args,
         .arg_count = o->invoke != NULL ? 1 : o->arg_count,
         .env = (const char *const *)o->env,
@@ -134,6 +140,11 @@ static status_t make_wasi(struct run *r, struct error *err)
         .open_files_max = o->open_files,
         .output_bytes_max = o->output_bytes,
     };
+}
+
+static status_t make_wasi(struct run *r, struct error *err)
+{
+    struct wasi_config config = wasi_config_of(r);
     return wasi_new(&config, &r->wasi, err);
 }
 
@@ -184,6 +195,7 @@ static int ended(struct run *r, status_t code, const struct error *err)
         return EXIT_INTERRUPT;
     case STOP_NONE:
     case STOP_REQUEST:
+    case STOP_CAPTURE:
         break;
     }
     return signal_seen > 0 ? 128 + signal_seen : EXIT_STOPPED;
@@ -217,6 +229,72 @@ static int print_results(const struct functype *type, const union cell_value *io
     return 0;
 }
 
+/* ---- freezing ---- */
+
+static bool write_to_fd(void *arg, const void *data, size_t len)
+{
+    return file_write_all(*(const int *)arg, data, len) == 0;
+}
+
+/* The innermost frame, as a reader knows it: "deep (app.wasm+0x1a2b)". */
+static void where_text(struct run *r, char *ret_text, size_t size)
+{
+    struct cell_frame f = {0};
+    if (cell_captured_frames(r->cell, &f, 1) == 0) {
+        snprintf(ret_text, size, "before its first instruction");
+        return;
+    }
+    struct name name = image_func_name(program_image(r->program), f.func);
+    if (name.len > 0) {
+        snprintf(ret_text, size, "%.*s (byte 0x%x)", (int)(name.len < 200 ? name.len : 200),
+                 (const char *)name.bytes, f.wasm_off);
+    } else {
+        snprintf(ret_text, size, "function %u (byte 0x%x)", f.func, f.wasm_off);
+    }
+}
+
+/* The state to a descriptor that a client sent. err becomes what the client is told. */
+static status_t save_cell(void *arg, int fd, struct error *err)
+{
+    struct run *r = arg;
+    struct snapshot_info info = {0};
+    struct snapshot_sizes sizes;
+    struct buf state = {0};
+    char where[256];
+    const struct snapshot_sink sink = {write_to_fd, &fd};
+    snprintf(info.program, sizeof info.program, "%s", r->options.module_path);
+    snprintf(info.version, sizeof info.version, "cloudskin %s", CLOUDSKIN_VERSION);
+    gethostname(info.host, sizeof info.host - 1);
+    status_t code = wasi_save(r->wasi, &state, err);
+    if (code == ST_OK) {
+        code = snapshot_write(r->cell, &info, state.data, state.len, &sink, &sizes, err);
+    }
+    buf_done(&state);
+    if (code == ST_OK) {
+        where_text(r, where, sizeof where);
+        error_set(err, ST_OK, ERROR_NO_OFFSET, "%llu %llu %s", (unsigned long long)sizes.frames,
+                  (unsigned long long)sizes.total_bytes, where);
+    }
+    return code;
+}
+
+/* As long as calls end by a capture: serve who asked for it, then go on. */
+static status_t go_on(struct run *r, status_t code, union cell_value *io, struct error *err)
+{
+    char where[256];
+    while (code == ST_CAPTURED) {
+        if (control_captured(r->control, save_cell, r) == ST_CAPTURED) {
+            where_text(r, where, sizeof where);
+            fprintf(stderr, "cloudskin: %s: frozen in %s\n", r->options.module_path, where);
+            r->frozen = true;
+            return code;
+        }
+        *err = (struct error){.offset = ERROR_NO_OFFSET};
+        code = cell_resume(r->cell, io, err);
+    }
+    return code;
+}
+
 /* Call the function with the arguments given as text (none for _start and _initialize). */
 static int call(struct run *r, const char *name, const char *const *args, uint32_t arg_count)
 {
@@ -232,7 +310,8 @@ static int call(struct run *r, const char *name, const char *const *args, uint32
         return fail(r->options.module_path, &err, EXIT_USAGE);
     }
     code = cell_call(r->cell, func.ptr, io, &err);
-    int exit_code = ended(r, code, &err);
+    code = go_on(r, code, io, &err);
+    int exit_code = r->frozen ? EXIT_FROZEN : ended(r, code, &err);
     if (code == ST_OK) {
         exit_code = print_results(func.func_type, io);
     }
@@ -267,13 +346,29 @@ static int start_program(struct run *r)
     return call(r, o->invoke, o->args + 1, o->arg_count - 1);
 }
 
+static status_t start_control(struct run *r, struct error *err)
+{
+    const struct run_options *o = &r->options;
+    return o->name != NULL ? control_start(o->name, o->module_path, &r->control, err) : ST_OK;
+}
+
+static void attach_control(struct run *r)
+{
+    control_attach(r->control, r->cell, program_image(r->program)->options.movable);
+}
+
+static const struct runtime_config one_cell = {.slots_kept = 0};
+
 static int run_program(struct run *r)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
-    static const struct runtime_config one_cell = {.slots_kept = 0};
     status_t code = runtime_new(&one_cell, &r->rt, &err);
     if (code != ST_OK) {
         return fail(NULL, &err, EXIT_SYSTEM);
+    }
+    code = start_control(r, &err);
+    if (code != ST_OK) {
+        return fail(NULL, &err, code == ST_INVAL ? EXIT_USAGE : EXIT_SYSTEM);
     }
     code = load_program(r->rt, &r->options, &r->program, &err);
     if (code != ST_OK) {
@@ -292,12 +387,78 @@ static int run_program(struct run *r)
     if (code != ST_OK) {
         return fail(r->options.module_path, &err, exit_code_of(code));
     }
+    attach_control(r);
     return start_program(r);
+}
+
+/* ---- thawing ---- */
+
+static bool read_from_fd(void *arg, void *data, size_t len)
+{
+    for (uint8_t *at = data; len > 0;) {
+        ssize_t n = read(*(const int *)arg, at, len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            errno = n < 0 ? errno : 0;
+            return false;
+        }
+        at += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+/* Everything up to the point where the program goes on. */
+static status_t thaw_cell(struct run *r, struct snapshot_reader *s, struct error *err)
+{
+    struct run_options *o = &r->options;
+    const struct snapshot_info *info = snapshot_reader_info(s);
+    struct wasi_config config = wasi_config_of(r);
+    struct snapshot_sizes sizes;
+    size_t len;
+    o->image.nan = info->nan;
+    status_t code = load_program_by_hash(r->rt, o, info->module_hash, info->program, &r->program,
+                                         err);
+    if (code == ST_OK) {
+        const void *state = snapshot_host_state(s, &len);
+        code = wasi_restore(&config, state, len, o->stale_files, &r->wasi, err);
+    }
+    code = code != ST_OK ? code : make_cell(r, err);
+    code = code != ST_OK ? code : snapshot_read(s, r->cell, &sizes, err);
+    if (code == ST_OK) {
+        attach_control(r);
+    }
+    return code;
+}
+
+static int thaw_program(struct run *r, int fd)
+{
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    struct snapshot_reader *s = NULL;
+    union cell_value io[MODULE_RESULTS_MAX] = {0};
+    const struct snapshot_source source = {read_from_fd, &fd};
+    status_t code = runtime_new(&one_cell, &r->rt, &err);
+    code = code != ST_OK ? code : start_control(r, &err);
+    code = code != ST_OK ? code : open_listeners(r, &err);
+    code = code != ST_OK ? code : snapshot_open(&source, &s, &err);
+    code = code != ST_OK ? code : thaw_cell(r, s, &err);
+    snapshot_close(s);
+    if (code != ST_OK) {
+        return fail(r->options.module_path, &err, exit_code_of(code));
+    }
+    if (!cell_is_captured(r->cell)) {
+        return start_program(r); /* it was frozen before its first instruction */
+    }
+    code = go_on(r, cell_resume(r->cell, io, &err), io, &err);
+    return r->frozen ? EXIT_FROZEN : ended(r, code, &err);
 }
 
 static void run_done(struct run *r)
 {
     remove_signals();
+    control_end(r->control);
     cell_free(r->cell);
     wasi_free(r->wasi);
     program_unref(r->program);
@@ -314,12 +475,32 @@ int run_main(int argc, char **argv)
     struct run r = {.rt = NULL};
     struct error err = {.offset = ERROR_NO_OFFSET};
     int exit_code;
-    if (run_options_parse(argc, argv, environ, &r.options, &err) != ST_OK) {
-        exit_code = usage(&err);
+    if (run_options_parse(argc, argv, false, environ, &r.options, &err) != ST_OK) {
+        exit_code = usage("run", &err);
     } else if (r.options.help) {
         exit_code = help_print("run", stdout);
     } else {
         exit_code = run_program(&r);
+    }
+    run_done(&r);
+    return exit_code;
+}
+
+int thaw_main(int argc, char **argv)
+{
+    struct run r = {.rt = NULL};
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    int exit_code, fd;
+    if (run_options_parse(argc, argv, true, environ, &r.options, &err) != ST_OK) {
+        exit_code = usage("thaw", &err);
+    } else if (r.options.help) {
+        exit_code = help_print("thaw", stdout);
+    } else if ((fd = open(r.options.module_path, O_RDONLY | O_CLOEXEC)) < 0) {
+        fprintf(stderr, "cloudskin: %s: %s\n", r.options.module_path, strerror(errno));
+        exit_code = errno == ENOENT ? EXIT_MISSING : EXIT_SYSTEM;
+    } else {
+        exit_code = thaw_program(&r, fd);
+        close(fd);
     }
     run_done(&r);
     return exit_code;

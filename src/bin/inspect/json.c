@@ -27,6 +27,7 @@ static void put_image(struct json *j, const struct image *img)
     json_u64(j, "opt_level", img->options.opt_level);
     json_text(j, "nan", img->options.nan == NAN_CANONICAL ? "canonical" : "native");
     json_bool(j, "polls", !img->options.no_polls);
+    json_bool(j, "movable", img->options.movable);
     json_text(j, "compiler", img->compiler);
     json_u64(j, "text_bytes", image_text_bytes(img));
     json_u64(j, "constant_bytes", img->code_len - img->const_off);

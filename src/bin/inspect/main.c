@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "exitcode/exit_code.h"
+#include "snapshot.h"
 #include "subject.h"
 
 /* cloudskin inspect: what is in an image or a module. */
@@ -9,7 +10,8 @@
 static const char help_text[] =
     "Usage: cloudskin inspect [--json] FILE\n"
     "\n"
-    "Describe a cell image or a WebAssembly module: what it is compiled for and how, which module "
+    "Describe a snapshot (program, age, call stack, sizes), a cell image or a WebAssembly module:\n"
+    "what it is compiled for and how, which module "
     "it\n"
     "comes from and which features that uses, its functions, memories and tables, what it imports\n"
     "(and so what it can ask of the host) and exports, the places where it can be "
@@ -60,10 +62,13 @@ static int inspect(const char *path, bool json)
     struct buf out = {0};
     struct error err = {.offset = ERROR_NO_OFFSET};
     int code = 0;
-    if (subject_open(path, &s, &err) != ST_OK) {
+    bool is_snapshot = snapshot_is_one(path);
+    status_t st = is_snapshot ? snapshot_put(path, json, &out, &err) : subject_open(path, &s, &err);
+    if (st != ST_OK) {
         code = refuse(path, &err);
     } else {
-        (json ? subject_put_json : subject_put_text)(&s, &out);
+        if (!is_snapshot)
+            (json ? subject_put_json : subject_put_text)(&s, &out);
         if (out.failed || fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0)
             code = EXIT_SYSTEM;
     }

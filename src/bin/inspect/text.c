@@ -56,9 +56,10 @@ static void put_image(const struct image *img, struct buf *out)
     buf_printf(out, "%s (%s here)\n", image_level_name(img->options.level),
                image_level_runs(img->options.level) ? "runs" : "does not run");
     put_label(out, "options");
-    buf_printf(out, "-O%u, %s NaNs%s\n", img->options.opt_level,
+    buf_printf(out, "-O%u, %s NaNs%s%s\n", img->options.opt_level,
                img->options.nan == NAN_CANONICAL ? "canonical" : "native",
-               img->options.no_polls ? ", without polls" : "");
+               img->options.no_polls ? ", without polls" : "",
+               img->options.movable ? ", movable" : "");
     put_label(out, "compiler");
     buf_printf(out, "%s\n", img->compiler);
     put_label(out, "code");

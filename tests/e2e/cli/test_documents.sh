@@ -12,7 +12,10 @@ cloudskin run --help >run.txt
 cloudskin cache --help >cache.txt
 cloudskin inspect --help >inspect.txt
 cloudskin-aot --help >aot.txt
-for name in run cache inspect aot; do
+for verb in thaw freeze ps; do
+    cloudskin $verb --help >$verb.txt
+done
+for name in run cache inspect aot thaw freeze ps; do
     fact "help of $name has examples" grep -q Example $name.txt
     page=cloudskin-$name
     sed 's/\\-/-/g' "$root/docs/man/$page.1" >page.txt
@@ -27,7 +30,7 @@ for option in --dir --cwd --env --listen --invoke --cpu --nan -O0 --memory --sta
     --output-bytes --timeout; do
     fact "the help of run has $option" grep -qF -- "$option" run.txt
 done
-for code in 64 65 71 127 130 134 143 152 153; do
+for code in 64 65 71 75 127 130 134 143 152 153; do
     fact "the help of run has exit code $code" grep -qw $code run.txt
     fact "its manual page has exit code $code" grep -qw $code "$root/docs/man/cloudskin-run.1"
 done
@@ -35,8 +38,8 @@ for page in cloudskin cloudskin-cc cloudskin-c++; do
     fact "there is a manual page of $page" test -s "$root/docs/man/$page.1"
 done
 fact "help is the same by all its names" bash -c \
-    'cloudskin help run | diff - run.txt && cloudskin help cache | diff - cache.txt && cloudskin help | diff - <(cloudskin --help)'
-for verb in run inspect cache; do
+    'cloudskin help run | diff - run.txt && cloudskin help thaw | diff - thaw.txt && cloudskin help cache | diff - cache.txt && cloudskin help | diff - <(cloudskin --help)'
+for verb in run ps freeze thaw inspect cache; do
     fact "the overview has $verb" bash -c "cloudskin help | grep -qw $verb"
 done
 fact "the guest compilers have help" bash -c 'cloudskin-cc --help | grep -q sysroot'

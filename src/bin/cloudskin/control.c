@@ -1,0 +1,286 @@
+#include "control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "controlpath/control.h"
+#include "sys/clock.h"
+
+enum { CLIENT_SECONDS_MAX = 10 }; /* that a client may let the cell wait */
+
+/* A freeze on its way from the listening thread to the cell's and back. */
+enum request_state { REQUEST_NONE, REQUEST_WAITS, REQUEST_SERVED, REQUEST_DECIDED };
+
+struct control {
+    const char *program;
+    uint64_t started_ns;
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    int listener;
+    int wake[2]; /* closed at one end: the thread leaves */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    /* Guarded by lock. */
+    struct cell *cell; /* NULL: not yet made */
+    bool movable;
+    enum request_state state;
+    bool ended;
+    bool freezes; /* the cell does not go on, once the client has the snapshot in place */
+    int out;
+    status_t code;
+    char text[ERROR_TEXT_MAX];
+};
+
+static void answer(int fd, const char *verdict, const char *text)
+{
+    char line[CONTROL_LINE_MAX];
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    snprintf(line, sizeof line, "%s %.*s\n", verdict, CONTROL_LINE_MAX - 32, text);
+    status_t sent = control_send(fd, line, -1, &err);
+    (void)sent; /* a client that is gone has no use for it */
+}
+
+static void serve_info(struct control *k, int fd)
+{
+    struct cell_stats stats = {0};
+    char text[CONTROL_LINE_MAX];
+    pthread_mutex_lock(&k->lock);
+    if (k->cell != NULL) {
+        cell_stats(k->cell, &stats);
+    }
+    pthread_mutex_unlock(&k->lock);
+    snprintf(text, sizeof text, "%ld %llu %llu %llu %.*s", (long)getpid(),
+             (unsigned long long)k->started_ns, (unsigned long long)stats.cpu_ns,
+             (unsigned long long)stats.memory_bytes, CONTROL_LINE_MAX / 2, k->program);
+    answer(fd, "ok", text);
+}
+
+/* Wait until the state is one of those behind `before`, or the cell has ended. Called with the lock held. */
+static void wait_beyond(struct control *k, enum request_state before)
+{
+    while (k->state <= before && !k->ended) {
+        pthread_cond_wait(&k->changed, &k->lock);
+    }
+}
+
+static void set_state(struct control *k, enum request_state state)
+{
+    k->state = state;
+    pthread_cond_broadcast(&k->changed);
+}
+
+/* The cell goes on unless the client says that the snapshot is in its place. */
+static void decide(struct control *k, int fd, bool keep)
+{
+    char line[CONTROL_LINE_MAX];
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    bool commits = control_receive(fd, line, NULL, &err) == ST_OK && strcmp(line, "commit") == 0;
+    pthread_mutex_lock(&k->lock);
+    k->freezes = commits && !keep;
+    set_state(k, REQUEST_DECIDED);
+    pthread_mutex_unlock(&k->lock);
+    if (commits) {
+        answer(fd, "done", "");
+    }
+}
+
+static void serve_freeze(struct control *k, int fd, int out, bool keep)
+{
+    pthread_mutex_lock(&k->lock);
+    while (k->cell == NULL && !k->ended) {
+        pthread_cond_wait(&k->changed, &k->lock);
+    }
+    bool movable = k->movable;
+    k->out = out;
+    k->freezes = false;
+    if (movable && !k->ended) {
+        set_state(k, REQUEST_WAITS);
+        cell_stop(k->cell, STOP_CAPTURE);
+        wait_beyond(k, REQUEST_WAITS);
+    }
+    bool served = k->state == REQUEST_SERVED, good = served && k->code == ST_OK;
+    char text[ERROR_TEXT_MAX];
+    snprintf(text, sizeof text, "%s",
+             served                ? k->text
+             : movable || k->ended ? "the cell has ended"
+                                   : "its image was made without --movable");
+    if (!good) {
+        set_state(k, served ? REQUEST_DECIDED : REQUEST_NONE);
+    }
+    pthread_mutex_unlock(&k->lock);
+    answer(fd, good ? "ok" : "error", text);
+    if (good) {
+        decide(k, fd, keep);
+    }
+}
+
+static void serve(struct control *k, int fd)
+{
+    const struct timeval patience = {.tv_sec = CLIENT_SECONDS_MAX};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    char line[CONTROL_LINE_MAX];
+    int out = -1;
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    if (control_receive(fd, line, &out, &err) != ST_OK) {
+        return;
+    }
+    bool keep = strcmp(line, "keep") == 0;
+    if (strcmp(line, "info") == 0) {
+        serve_info(k, fd);
+    } else if ((keep || strcmp(line, "freeze") == 0) && out >= 0) {
+        serve_freeze(k, fd, out, keep);
+    } else {
+        answer(fd, "error", "unknown request");
+    }
+    if (out >= 0) {
+        close(out);
+    }
+}
+
+static void *listen_thread(void *arg)
+{
+    struct control *k = arg;
+    for (;;) {
+        struct pollfd both[2] = {{.fd = k->wake[0], .events = POLLIN},
+                                 {.fd = k->listener, .events = POLLIN}};
+        if (poll(both, 2, -1) < 0 && errno != EINTR) {
+            return NULL;
+        }
+        if (both[0].revents != 0) {
+            return NULL;
+        }
+        int fd = both[1].revents != 0 ? accept4(k->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+        if (fd >= 0) {
+            serve(k, fd);
+            close(fd);
+        }
+    }
+}
+
+/* Bind to the name. A socket that nobody listens on any more is a left-over. */
+static status_t bind_name(struct control *k, const char *name, struct error *err)
+{
+    char folder[PATH_MAX];
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int other;
+    status_t code = control_name_check(name, err);
+    code = code != ST_OK ? code : control_folder(true, folder, err);
+    if (code != ST_OK) {
+        return code;
+    }
+    int len = snprintf(at.sun_path, sizeof at.sun_path, "%s/%s.sock", folder, name);
+    if (len < 0 || (size_t)len >= sizeof at.sun_path) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "path of the control socket is too long");
+    }
+    if (control_connect(name, &other, err) == ST_OK) {
+        close(other);
+        return error_set(err, ST_EXIST, ERROR_NO_OFFSET, "a cell named '%s' is running", name);
+    }
+    unlink(at.sun_path);
+    k->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (k->listener < 0 || bind(k->listener, (const struct sockaddr *)&at, sizeof at) != 0 ||
+        listen(k->listener, 16) != 0) {
+        return error_set_errno(err, errno, "%s", at.sun_path);
+    }
+    memcpy(k->path, at.sun_path, sizeof k->path);
+    *err = (struct error){.offset = ERROR_NO_OFFSET};
+    return ST_OK;
+}
+
+/* Signals are for the thread that runs the cell. */
+static int start_thread(struct control *k)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int code = pthread_create(&k->thread, NULL, listen_thread, k);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code;
+}
+
+status_t control_start(const char *name, const char *program, struct control **ret_control,
+                       struct error *err)
+{
+    struct control *k = calloc(1, sizeof *k);
+    if (k == NULL) {
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    }
+    *k = (struct control){.program = program,
+                          .started_ns = clock_realtime_ns(),
+                          .listener = -1,
+                          .wake = {-1, -1},
+                          .lock = PTHREAD_MUTEX_INITIALIZER,
+                          .changed = PTHREAD_COND_INITIALIZER};
+    status_t code = bind_name(k, name, err);
+    if (code == ST_OK && (pipe(k->wake) != 0 || (errno = start_thread(k)) != 0)) {
+        code = error_set_errno(err, errno, "control socket");
+        unlink(k->path);
+    }
+    if (code == ST_OK) {
+        *ret_control = k;
+        return ST_OK;
+    }
+    if (k->listener >= 0) {
+        close(k->listener);
+    }
+    free(k);
+    return code;
+}
+
+void control_attach(struct control *k, struct cell *c, bool movable)
+{
+    if (k == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&k->lock);
+    k->cell = c;
+    k->movable = movable;
+    pthread_cond_broadcast(&k->changed);
+    pthread_mutex_unlock(&k->lock);
+}
+
+status_t control_captured(struct control *k, status_t (*save)(void *arg, int fd, struct error *err),
+                          void *arg)
+{
+    if (k == NULL) {
+        return ST_OK;
+    }
+    pthread_mutex_lock(&k->lock);
+    status_t code = ST_OK;
+    if (k->state == REQUEST_WAITS) {
+        struct error err = {.offset = ERROR_NO_OFFSET};
+        k->code = save(arg, k->out, &err);
+        snprintf(k->text, sizeof k->text, "%s", err.text);
+        set_state(k, REQUEST_SERVED);
+        wait_beyond(k, REQUEST_SERVED);
+        code = k->freezes ? ST_CAPTURED : ST_OK;
+        set_state(k, REQUEST_NONE);
+    }
+    pthread_mutex_unlock(&k->lock);
+    return code;
+}
+
+void control_end(struct control *k)
+{
+    if (k == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&k->lock);
+    k->ended = true;
+    pthread_cond_broadcast(&k->changed);
+    pthread_mutex_unlock(&k->lock);
+    unlink(k->path);
+    close(k->wake[1]);
+    pthread_join(k->thread, NULL);
+    close(k->wake[0]);
+    close(k->listener);
+    free(k);
+}

@@ -1,0 +1,27 @@
+#ifndef CLOUDSKIN_CONTROL_H
+#define CLOUDSKIN_CONTROL_H
+
+#include <stdbool.h>
+
+#include "cell/run/run.h"
+
+/* A named cell's control socket: how `cloudskin ps` and `cloudskin freeze` reach a running one. One thread listens;
+ * what needs the cell itself is done by the thread that runs it, between two calls. Protocol: controlpath/control.h. */
+
+struct control;
+
+/* Listen as `name`, before the program is compiled: requests wait for the cell. program: shown by ps; borrowed.
+ * ST_EXIST: another cell has the name; ST_INVAL: no name; ST_IO. */
+CHECKED status_t control_start(const char *name, const char *program, struct control **ret_control,
+                               struct error *err);
+/* The cell is there, and its thread is about to run it. movable: it can be captured. NULL is fine. */
+void control_attach(struct control *k, struct cell *c, bool movable);
+/* The cell was captured, and its thread is here: serve the request that asked for it. save writes the state to fd;
+ * ST_CAPTURED: it was frozen, and must not go on; ST_OK: it goes on. */
+CHECKED status_t control_captured(struct control *k,
+                                  status_t (*save)(void *arg, int fd, struct error *err),
+                                  void *arg);
+/* The cell has ended: refuse what waits, remove the socket. NULL is fine. */
+void control_end(struct control *k);
+
+#endif

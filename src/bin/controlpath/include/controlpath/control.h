@@ -1,0 +1,39 @@
+#ifndef CONTROLPATH_CONTROL_H
+#define CONTROLPATH_CONTROL_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+/* Control sockets of named cells: NAME.sock in a private folder. A client sends one line and gets lines back:
+ *
+ *     info\n                  -> ok PID STARTED_NS CPU_NS MEMORY_BYTES PROGRAM\n
+ *     freeze\n  keep\n        with a descriptor for the snapshot
+ *                             -> ok FRAMES BYTES\n; then the client sends commit\n once the snapshot has its name
+ *                             -> done\n
+ *     anything that fails     -> error TEXT\n
+ *
+ * A client that goes away before `commit` has frozen nothing: the cell goes on. */
+
+enum { CONTROL_NAME_MAX = 64, CONTROL_LINE_MAX = 1024 };
+
+/* The folder: $XDG_RUNTIME_DIR/cloudskin, else cloudskin-UID in the temporary directory. Made with mode 0700 when make.
+ * ST_PERM: it is another user's or open to others. */
+CHECKED status_t control_folder(bool make, char ret_path[PATH_MAX], struct error *err);
+/* 1 to CONTROL_NAME_MAX letters, digits, '.', '_', '-', not beginning with '.' or '-'. ST_INVAL. */
+CHECKED status_t control_name_check(const char *name, struct error *err);
+/* A connected socket of a running cell. ST_NOTFOUND. */
+CHECKED status_t control_connect(const char *name, int *ret_fd, struct error *err);
+/* Send a line, with descriptor pass unless -1. ST_IO. */
+CHECKED status_t control_send(int fd, const char *line, int pass, struct error *err);
+/* Receive a line without its newline; *ret_passed (may be NULL) gets a descriptor that came with it, or -1.
+ * ST_IO: closed, or too long. */
+CHECKED status_t control_receive(int fd, char ret_line[CONTROL_LINE_MAX], int *ret_passed,
+                                 struct error *err);
+
+/* The decimal number that *line begins with, 0 when it is none, and step behind it and the blank that follows. */
+uint64_t control_number(const char **line);
+
+#endif

@@ -1,0 +1,191 @@
+#include "snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "cell/snapshot/snapshot.h"
+#include "sys/clock.h"
+#include "sys/files.h"
+
+/* The module is read for the names of functions, if it is where it was. */
+#define PROGRAM_BYTES_MAX (1ull << 32)
+enum { FRAMES_SHOWN_MAX = 40 };
+
+static const uint8_t magic[] = {0, 's', 'n', 'a', 'p', 'c', 's', 'k'};
+
+struct description {
+    const struct snapshot_info *info;
+    struct snapshot_summary sum;
+    struct module *module; /* NULL: not found */
+    struct buf module_bytes;
+    struct name *names;
+    struct arena arena;
+};
+
+static bool read_fd(void *arg, void *data, size_t len)
+{
+    for (uint8_t *at = data; len > 0;) {
+        ssize_t n = read(*(const int *)arg, at, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            errno = n < 0 ? errno : 0;
+            return false;
+        }
+        at += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+bool snapshot_is_one(const char *path)
+{
+    uint8_t head[sizeof magic];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool is_one = fd >= 0 && read_fd(&fd, head, sizeof head) &&
+                  memcmp(head, magic, sizeof magic) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is_one;
+}
+
+/* Without it frames have numbers only. */
+static void find_names(struct description *d)
+{
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    uint8_t hash[SHA256_BYTES];
+    if (file_read(d->info->program, PROGRAM_BYTES_MAX, &d->module_bytes, &err) != ST_OK)
+        return;
+    sha256_bytes(d->module_bytes.data, d->module_bytes.len, hash);
+    if (memcmp(hash, d->info->module_hash, sizeof hash) != 0 ||
+        module_decode(d->module_bytes.data, d->module_bytes.len, FEATURE_ALL, &d->module, &err) !=
+            ST_OK)
+        return;
+    if (module_func_names(d->module, &d->arena, &d->names) != ST_OK)
+        d->names = NULL;
+}
+
+static struct name name_of(const struct description *d, uint32_t func)
+{
+    return d->names && func < d->module->func_count ? d->names[func] : (struct name){0};
+}
+
+static void put_time(uint64_t ns, char *ret_text, size_t size)
+{
+    time_t seconds = (time_t)(ns / 1000000000);
+    struct tm parts;
+    if (!localtime_r(&seconds, &parts) ||
+        strftime(ret_text, size, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+        ret_text[0] = '\0';
+}
+
+static void put_text(const struct description *d, struct buf *out)
+{
+    static const char *const kinds[] = {"calls", "called", "at"};
+    const struct snapshot_info *i = d->info;
+    const struct snapshot_sizes *s = &d->sum.sizes;
+    char hex[SHA256_HEX_BYTES], when[64];
+    uint64_t now = clock_realtime_ns();
+    sha256_hex(i->module_hash, hex);
+    put_time(i->time_ns, when, sizeof when);
+    const char *level = image_level_name(i->level);
+    buf_printf(out, "snapshot of %s\n", i->program);
+    buf_printf(out, "  module      sha256 %s, %llu bytes\n", hex,
+               (unsigned long long)i->module_len);
+    buf_printf(out, "  taken       %s, %.1f s ago, on %s (%s) by %s\n", when,
+               now > i->time_ns ? (double)(now - i->time_ns) / 1e9 : 0.0, i->host,
+               level ? level : "unknown CPU", i->version);
+    buf_printf(out, "  NaNs        %s\n", i->nan == NAN_CANONICAL ? "canonical" : "native");
+    buf_printf(out, "  memory      %.1f MiB, of which %.1f MiB stand in the file\n",
+               (double)d->sum.memory_bytes / 1048576, (double)s->page_bytes / 1048576);
+    buf_printf(out, "  file        %llu bytes: pages %llu, call stack and tables %llu, host %llu\n",
+               (unsigned long long)s->total_bytes, (unsigned long long)s->page_bytes,
+               (unsigned long long)s->state_bytes, (unsigned long long)s->host_bytes);
+    buf_printf(out, "call stack (%u frames)\n", d->sum.frame_count);
+    for (uint32_t k = 0; k < d->sum.frame_count && k < FRAMES_SHOWN_MAX; k++) {
+        const struct snapshot_frame *f = &d->sum.frames[k];
+        struct name n = name_of(d, f->func);
+        buf_printf(out, "  %3u  %-6s  byte 0x%x  ", k, f->kind < 3 ? kinds[f->kind] : "",
+                   f->wasm_off);
+        if (n.len)
+            buf_printf(out, "%.*s\n", (int)n.len, n.bytes);
+        else
+            buf_printf(out, "function %u\n", f->func);
+    }
+    if (d->sum.frame_count > FRAMES_SHOWN_MAX)
+        buf_printf(out, "  ... %u more\n", d->sum.frame_count - FRAMES_SHOWN_MAX);
+}
+
+static void put_json(const struct description *d, struct buf *out)
+{
+    const struct snapshot_info *i = d->info;
+    const struct snapshot_sizes *s = &d->sum.sizes;
+    struct json j = {.out = out};
+    char hex[SHA256_HEX_BYTES];
+    sha256_hex(i->module_hash, hex);
+    json_open(&j, NULL, '{');
+    json_text(&j, "kind", "snapshot");
+    json_text(&j, "program", i->program);
+    json_text(&j, "module_sha256", hex);
+    json_u64(&j, "module_bytes", i->module_len);
+    json_u64(&j, "time_ns", i->time_ns);
+    json_text(&j, "host", i->host);
+    json_text(&j, "cpu", image_level_name(i->level) ? image_level_name(i->level) : "");
+    json_text(&j, "version", i->version);
+    json_text(&j, "nan", i->nan == NAN_CANONICAL ? "canonical" : "native");
+    json_u64(&j, "memory_bytes", d->sum.memory_bytes);
+    json_u64(&j, "file_bytes", s->total_bytes);
+    json_u64(&j, "page_bytes", s->page_bytes);
+    json_u64(&j, "state_bytes", s->state_bytes);
+    json_u64(&j, "host_bytes", s->host_bytes);
+    json_open(&j, "frames", '[');
+    for (uint32_t k = 0; k < d->sum.frame_count; k++) {
+        const struct snapshot_frame *f = &d->sum.frames[k];
+        struct name n = name_of(d, f->func);
+        json_open(&j, NULL, '{');
+        json_u64(&j, "function", f->func);
+        json_string(&j, "name", n.len ? n.bytes : "", n.len);
+        json_u64(&j, "offset", f->wasm_off);
+        json_u64(&j, "values", f->values);
+        json_close(&j, '}');
+    }
+    json_close(&j, ']');
+    json_close(&j, '}');
+}
+
+static status_t describe(int fd, bool json, struct buf *out, struct error *err)
+{
+    struct description d = {0};
+    struct snapshot_reader *r = NULL;
+    const struct snapshot_source source = {read_fd, &fd};
+    status_t st = snapshot_open(&source, &r, err);
+    if (st == ST_OK) {
+        d.info = snapshot_reader_info(r);
+        st = snapshot_describe(r, &d.sum, err);
+    }
+    if (st == ST_OK) {
+        find_names(&d);
+        (json ? put_json : put_text)(&d, out);
+    }
+    free(d.sum.frames);
+    module_free(d.module);
+    buf_done(&d.module_bytes);
+    arena_done(&d.arena);
+    snapshot_close(r);
+    return st;
+}
+
+status_t snapshot_put(const char *path, bool json, struct buf *out, struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(err, errno, "%s", path);
+    status_t st = describe(fd, json, out, err);
+    close(fd);
+    return st;
+}

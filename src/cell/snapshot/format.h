@@ -1,0 +1,24 @@
+#ifndef CELL_SNAPSHOT_FORMAT_H
+#define CELL_SNAPSHOT_FORMAT_H
+
+#include "cell/snapshot/snapshot.h"
+
+/* The numbers of docs/internals/snapshot-format.md. */
+enum {
+    SNAPSHOT_MAGIC_BYTES = 8,
+    SNAPSHOT_HEAD_BYTES = 16,
+    PART_HEAD_BYTES = 24,
+    PAGES_HEAD_BYTES = 40,
+    SNAPSHOT_PAGE_BYTES = 4096,
+    SNAPSHOT_RUN_BYTES_MAX = 1 << 20,
+};
+/* Of the parts that are held in memory while they are read. */
+#define PART_BYTES_MAX ((uint64_t)1 << 30)
+
+enum snapshot_part { PART_INFO = 1, PART_HOST, PART_STATE, PART_PAGES, PART_END, PART_COUNT };
+
+extern const uint8_t snapshot_magic[SNAPSHOT_MAGIC_BYTES];
+/* Lower-case name for messages; "unknown". */
+const char *snapshot_part_name(uint32_t part);
+
+#endif

@@ -1,0 +1,85 @@
+#ifndef CELL_SNAPSHOT_SNAPSHOT_H
+#define CELL_SNAPSHOT_SNAPSHOT_H
+
+#include "base/hash.h"
+#include "cell/run/state.h"
+
+/* A cell as a stream of bytes: docs/internals/snapshot-format.md. It names the program by the hash of its module, so it
+ * goes on with any image of it, on any machine. Written and read front to back, never holding more than a piece. */
+
+enum { SNAPSHOT_TEXT_MAX = 256, SNAPSHOT_FORMAT_VERSION = 1 };
+
+/* What the head of a snapshot says. */
+struct snapshot_info {
+    uint8_t module_hash[SHA256_BYTES];
+    uint64_t module_len;
+    feature_set_t features;
+    uint32_t nan;                    /* enum image_nan */
+    uint32_t level;                  /* of the image it ran on */
+    uint64_t time_ns;                /* since the epoch */
+    char program[SNAPSHOT_TEXT_MAX]; /* as it was called */
+    char host[SNAPSHOT_TEXT_MAX];
+    char version[SNAPSHOT_TEXT_MAX];
+};
+
+/* Where bytes go; false ends the work: errno says why. */
+struct snapshot_sink {
+    bool (*write)(void *arg, const void *data, size_t len);
+    void *arg;
+};
+/* Where they come from: all len bytes, or false at the end or after a failure (errno, or 0 at the end). */
+struct snapshot_source {
+    bool (*read)(void *arg, void *data, size_t len);
+    void *arg;
+};
+
+/* What was read or written, for reports. */
+struct snapshot_sizes {
+    uint64_t frames;
+    uint64_t state_bytes;
+    uint64_t host_bytes;
+    uint64_t page_bytes;
+    uint64_t total_bytes;
+};
+
+/* Write the state of a captured cell. info: program, host and version from the caller, the rest is filled in.
+ * host_state: bytes of the embedder's that come back with snapshot_read (WASI's). The cell is not changed.
+ * ST_UNSUPPORTED names what cannot travel; ST_IO; ST_NOMEM. */
+CHECKED status_t snapshot_write(struct cell *c, struct snapshot_info *info, const void *host_state,
+                                size_t host_len, const struct snapshot_sink *sink,
+                                struct snapshot_sizes *ret_sizes, struct error *err);
+
+/* Reading goes in steps, since the embedder needs the first ones to make the cell for the last. */
+struct snapshot_reader;
+/* Read the head. ST_FORMAT: no snapshot; ST_UNSUPPORTED: another version; ST_CORRUPT names the part; ST_IO;
+ * ST_NOMEM. */
+CHECKED status_t snapshot_open(const struct snapshot_source *source, struct snapshot_reader **ret_r,
+                               struct error *err);
+/* Borrowed from r, like host_state. */
+const struct snapshot_info *snapshot_reader_info(const struct snapshot_reader *r);
+const void *snapshot_host_state(const struct snapshot_reader *r, size_t *ret_len);
+/* The rest goes into c, a new cell with one instance of the program; cell_resume then goes on. Nothing has run when it
+ * fails, but c is only good for cell_free. Errors of snapshot_open and cell_state_load; ST_INVALID: another
+ * program. */
+CHECKED status_t snapshot_read(struct snapshot_reader *r, struct cell *c,
+                               struct snapshot_sizes *ret_sizes, struct error *err);
+/* For tools: the rest without a cell, checked as far as it can be. */
+struct snapshot_frame {
+    uint32_t func;
+    uint32_t wasm_off;
+    uint32_t kind; /* enum abi_site_kind */
+    uint32_t values;
+};
+struct snapshot_summary {
+    struct snapshot_frame *frames; /* from the innermost; malloc'd */
+    uint32_t frame_count;
+    uint64_t memory_bytes; /* of all memories, as the program sees them */
+    struct snapshot_sizes sizes;
+};
+/* Errors of snapshot_open. The caller frees frames. */
+CHECKED status_t snapshot_describe(struct snapshot_reader *r, struct snapshot_summary *ret_summary,
+                                   struct error *err);
+/* NULL is fine. */
+void snapshot_close(struct snapshot_reader *r);
+
+#endif

@@ -1,0 +1,385 @@
+#include <errno.h>
+#include <string.h>
+
+#include "base/cursor.h"
+#include "cell/module/image.h"
+#include "format.h"
+
+struct snapshot_reader {
+    struct snapshot_source source;
+    struct snapshot_info info;
+    struct buf host;
+    struct snapshot_sizes sizes;
+    uint64_t parts;
+    uint64_t sum_of_sums;
+};
+
+/* The head of a part. */
+struct part {
+    uint32_t id;
+    uint32_t summed;
+    uint64_t len;
+    uint64_t sum;
+};
+
+static status_t corrupt(uint32_t part, const char *why, struct error *err)
+{
+    return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "snapshot: part '%s': %s",
+                     snapshot_part_name(part), why);
+}
+
+static status_t get(struct snapshot_reader *r, void *data, size_t len, struct error *err)
+{
+    errno = 0;
+    if (len && !r->source.read(r->source.arg, data, len))
+        return errno ? error_set_errno(err, errno, "reading a snapshot")
+                     : error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "snapshot: ends too early");
+    r->sizes.total_bytes += len;
+    return ST_OK;
+}
+
+static status_t get_part(struct snapshot_reader *r, struct part *ret_part, struct error *err)
+{
+    uint8_t bytes[PART_HEAD_BYTES];
+    status_t st = get(r, bytes, sizeof(bytes), err);
+    if (st != ST_OK)
+        return st;
+    struct cursor c;
+    cursor_init(&c, bytes, sizeof(bytes), 0);
+    struct part p = {.id = cursor_le32(&c)};
+    p.summed = cursor_le32(&c);
+    p.len = cursor_le64(&c);
+    p.sum = cursor_le64(&c);
+    if (p.id == 0 || p.id >= PART_COUNT)
+        return corrupt(p.id, "no such part", err);
+    if (p.summed > p.len || (p.id != PART_PAGES && p.summed != p.len))
+        return corrupt(p.id, "wrong length", err);
+    r->parts++;
+    r->sum_of_sums += p.sum;
+    *ret_part = p;
+    return ST_OK;
+}
+
+/* The bytes that the head sums, which are few or bounded. */
+static status_t get_summed(struct snapshot_reader *r, const struct part *p, struct buf *ret_bytes,
+                           struct error *err)
+{
+    if (p->summed > PART_BYTES_MAX)
+        return corrupt(p->id, "too long", err);
+    uint8_t piece[16384];
+    status_t st = ST_OK;
+    for (uint64_t left = p->summed; left && st == ST_OK;) {
+        size_t n = left < sizeof(piece) ? (size_t)left : sizeof(piece);
+        st = get(r, piece, n, err);
+        if (st == ST_OK)
+            buf_bytes(ret_bytes, piece, n); /* grows with what is there, not with what is claimed */
+        left -= n;
+    }
+    if (st == ST_OK && ret_bytes->failed)
+        st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to read a snapshot");
+    if (st == ST_OK && hash_xxh3(ret_bytes->data, ret_bytes->len) != p->sum)
+        st = corrupt(p->id, "wrong checksum", err);
+    return st;
+}
+
+static status_t expect(struct snapshot_reader *r, enum snapshot_part id, struct buf *ret_bytes,
+                       struct error *err)
+{
+    struct part p;
+    status_t st = get_part(r, &p, err);
+    if (st == ST_OK && p.id != (uint32_t)id)
+        st = corrupt(p.id, "not where it belongs", err);
+    return st == ST_OK ? get_summed(r, &p, ret_bytes, err) : st;
+}
+
+static void read_text(struct cursor *c, char ret_text[SNAPSHOT_TEXT_MAX])
+{
+    uint32_t len = cursor_le32(c);
+    if (len >= SNAPSHOT_TEXT_MAX)
+        cursor_fail(c, "text too long");
+    const uint8_t *bytes = cursor_bytes(c, len);
+    if (bytes)
+        memcpy(ret_text, bytes, len);
+}
+
+static status_t read_info(struct snapshot_reader *r, struct error *err)
+{
+    struct buf b = {0};
+    struct cursor c;
+    status_t st = expect(r, PART_INFO, &b, err);
+    if (st == ST_OK) {
+        struct snapshot_info *i = &r->info;
+        cursor_init(&c, b.data, b.len, 0);
+        const uint8_t *hash = cursor_bytes(&c, sizeof(i->module_hash));
+        if (hash)
+            memcpy(i->module_hash, hash, sizeof(i->module_hash));
+        i->module_len = cursor_le64(&c);
+        i->features = cursor_le32(&c);
+        i->nan = cursor_le32(&c);
+        i->level = cursor_le32(&c);
+        i->time_ns = cursor_le64(&c);
+        read_text(&c, i->program);
+        read_text(&c, i->host);
+        read_text(&c, i->version);
+        if (c.failed || cursor_left(&c) || i->nan > NAN_CANONICAL)
+            st = corrupt(PART_INFO, "malformed", err);
+    }
+    buf_done(&b);
+    return st;
+}
+
+static status_t read_head(struct snapshot_reader *r, struct error *err)
+{
+    uint8_t head[SNAPSHOT_HEAD_BYTES];
+    struct cursor c;
+    status_t st = get(r, head, sizeof(head), err);
+    if (st != ST_OK)
+        return st;
+    if (memcmp(head, snapshot_magic, sizeof(snapshot_magic)) != 0)
+        return error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "not a snapshot");
+    cursor_init(&c, head + SNAPSHOT_MAGIC_BYTES, sizeof(head) - SNAPSHOT_MAGIC_BYTES, 0);
+    uint32_t version = cursor_le32(&c);
+    if (version != SNAPSHOT_FORMAT_VERSION)
+        return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "snapshot of format version %u",
+                         version);
+    return cursor_le32(&c) ? error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "snapshot: malformed head")
+                           : ST_OK;
+}
+
+status_t snapshot_open(const struct snapshot_source *source, struct snapshot_reader **ret_r,
+                       struct error *err)
+{
+    struct snapshot_reader *r = calloc(1, sizeof(*r));
+    if (!r)
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to read a snapshot");
+    r->source = *source;
+    status_t st = read_head(r, err);
+    if (st == ST_OK)
+        st = read_info(r, err);
+    if (st == ST_OK)
+        st = expect(r, PART_HOST, &r->host, err);
+    r->sizes.host_bytes = r->host.len;
+    if (st == ST_OK)
+        *ret_r = r;
+    else
+        snapshot_close(r);
+    return st;
+}
+
+const struct snapshot_info *snapshot_reader_info(const struct snapshot_reader *r)
+{
+    return &r->info;
+}
+
+const void *snapshot_host_state(const struct snapshot_reader *r, size_t *ret_len)
+{
+    *ret_len = r->host.len;
+    return r->host.data;
+}
+
+/* ---- the rest, into a cell ---- */
+
+static status_t read_state(struct snapshot_reader *r, struct cell *c, struct error *err)
+{
+    struct buf state = {0};
+    status_t st = expect(r, PART_STATE, &state, err);
+    if (st == ST_OK)
+        st = cell_state_load(c, state.data, state.len, err);
+    if (st == ST_CORRUPT && err && strncmp(err->text, "snapshot", 8) != 0) {
+        char why[ERROR_TEXT_MAX];
+        snprintf(why, sizeof(why), "%s", err->text);
+        st = corrupt(PART_STATE, why, err);
+    }
+    r->sizes.state_bytes = state.len;
+    buf_done(&state);
+    return st;
+}
+
+/* A run of pages, after its head. */
+struct run {
+    uint32_t mem;
+    uint32_t zeros;
+    uint64_t at, len, sum;
+};
+
+static status_t read_run(struct snapshot_reader *r, struct cell *c, const struct part *p,
+                         const struct run *run, struct error *err)
+{
+    struct cell_memory m;
+    if (cell_memory(c, run->mem, &m) != ST_OK)
+        return corrupt(PART_PAGES, "no such memory", err);
+    if ((run->at | run->len) % SNAPSHOT_PAGE_BYTES || run->at > m.bytes ||
+        run->len > m.bytes - run->at || run->zeros > 1 ||
+        p->len - p->summed != (run->zeros ? 0 : run->len))
+        return corrupt(PART_PAGES, "outside its memory", err);
+    if (run->zeros) {
+        memset(m.base + run->at, 0, run->len);
+        return ST_OK;
+    }
+    status_t st = get(r, m.base + run->at, run->len, err);
+    if (st == ST_OK && hash_xxh3(m.base + run->at, run->len) != run->sum)
+        st = corrupt(PART_PAGES, "wrong checksum", err);
+    r->sizes.page_bytes += run->len;
+    return st;
+}
+
+static status_t read_pages(struct snapshot_reader *r, struct cell *c, const struct part *p,
+                           struct error *err)
+{
+    struct buf b = {0};
+    struct cursor in;
+    if (p->summed != PAGES_HEAD_BYTES)
+        return corrupt(PART_PAGES, "wrong length", err);
+    status_t st = get_summed(r, p, &b, err);
+    if (st == ST_OK) {
+        cursor_init(&in, b.data, b.len, 0);
+        struct run run = {.mem = cursor_le32(&in)};
+        run.zeros = cursor_le32(&in);
+        run.at = cursor_le64(&in);
+        run.len = cursor_le64(&in);
+        run.sum = cursor_le64(&in);
+        st = read_run(r, c, p, &run, err);
+    }
+    buf_done(&b);
+    return st;
+}
+
+static status_t read_end(struct snapshot_reader *r, const struct part *p, struct error *err)
+{
+    uint64_t parts = r->parts - 1, sums = r->sum_of_sums - p->sum;
+    struct buf b = {0};
+    struct cursor in;
+    status_t st = get_summed(r, p, &b, err);
+    if (st == ST_OK) {
+        cursor_init(&in, b.data, b.len, 0);
+        uint64_t said = cursor_le64(&in), said_sums = cursor_le64(&in);
+        if (in.failed || cursor_left(&in) || said != parts || said_sums != sums)
+            st = corrupt(PART_END, "a part is missing or was there twice", err);
+    }
+    buf_done(&b);
+    return st;
+}
+
+status_t snapshot_read(struct snapshot_reader *r, struct cell *c, struct snapshot_sizes *ret_sizes,
+                       struct error *err)
+{
+    const struct image *img = program_image(cell_program(c));
+    struct part p;
+    if (memcmp(img->module_hash, r->info.module_hash, sizeof(r->info.module_hash)) != 0)
+        return error_set(err, ST_INVALID, ERROR_NO_OFFSET, "the snapshot is of another program");
+    if (img->options.nan != r->info.nan)
+        return error_set(err, ST_INVALID, ERROR_NO_OFFSET, "the snapshot is of the other NaN mode");
+    status_t st = read_state(r, c, err);
+    while (st == ST_OK && (st = get_part(r, &p, err)) == ST_OK && p.id == PART_PAGES)
+        st = read_pages(r, c, &p, err);
+    if (st == ST_OK)
+        st = p.id == PART_END ? read_end(r, &p, err) : corrupt(p.id, "not where it belongs", err);
+    r->sizes.frames = cell_captured_frames(c, NULL, 0);
+    if (st == ST_OK)
+        *ret_sizes = r->sizes;
+    return st;
+}
+
+/* ---- for tools ---- */
+
+static size_t value_bytes(uint8_t type)
+{
+    switch ((enum valtype)type) {
+    case VT_I32:
+    case VT_F32:
+        return 4;
+    case VT_V128:
+        return 16;
+    case VT_I64:
+    case VT_F64:
+    case VT_FUNCREF:
+    case VT_EXTERNREF:
+    case VT_EXNREF:
+        break;
+    }
+    return 8;
+}
+
+/* One frame of STATE, see docs/internals/snapshot-format.md. */
+static struct snapshot_frame describe_frame(struct cursor *c)
+{
+    struct snapshot_frame f = {.func = cursor_le32(c)};
+    f.wasm_off = cursor_le32(c);
+    f.kind = cursor_le32(c);
+    cursor_le32(c); /* locals */
+    uint64_t live = cursor_le32(c), values = live + cursor_le32(c);
+    cursor_le32(c); /* results */
+    cursor_bytes(c, (size_t)live * 4);
+    const uint8_t *types = cursor_bytes(c, (size_t)values);
+    for (uint64_t i = 0; types && i < values; i++)
+        cursor_bytes(c, value_bytes(types[i]));
+    f.values = (uint32_t)values;
+    return f;
+}
+
+static status_t describe_state(struct snapshot_reader *r, struct snapshot_summary *sum,
+                               struct error *err)
+{
+    struct buf state = {0};
+    struct cursor c;
+    status_t st = expect(r, PART_STATE, &state, err);
+    cursor_init(&c, state.data, state.len, 0);
+    cursor_le32(&c); /* version */
+    cursor_le32(&c); /* the function called */
+    uint32_t n = cursor_le32(&c);
+    if (st == ST_OK && (c.failed || n > cursor_left(&c)))
+        st = corrupt(PART_STATE, "number of frames", err);
+    if (st == ST_OK && !(sum->frames = calloc((size_t)n + 1, sizeof(*sum->frames))))
+        st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for %u frames", n);
+    for (uint32_t i = 0; st == ST_OK && i < n && !c.failed; i++)
+        sum->frames[n - 1 - i] = describe_frame(&c);
+    uint32_t memories = cursor_le32(&c);
+    for (uint32_t i = 0; i < memories && !c.failed; i++)
+        sum->memory_bytes += cursor_le64(&c);
+    if (st == ST_OK && c.failed)
+        st = corrupt(PART_STATE, c.reason, err);
+    sum->frame_count = n;
+    r->sizes.state_bytes = state.len;
+    r->sizes.frames = n;
+    buf_done(&state);
+    return st;
+}
+
+static status_t skip_part(struct snapshot_reader *r, const struct part *p, struct error *err)
+{
+    uint8_t piece[16384];
+    status_t st = ST_OK;
+    for (uint64_t left = p->len; left && st == ST_OK;) {
+        size_t n = left < sizeof(piece) ? (size_t)left : sizeof(piece);
+        st = get(r, piece, n, err);
+        left -= n;
+    }
+    r->sizes.page_bytes += p->len - p->summed;
+    return st;
+}
+
+status_t snapshot_describe(struct snapshot_reader *r, struct snapshot_summary *ret_summary,
+                           struct error *err)
+{
+    struct snapshot_summary sum = {0};
+    struct part p = {0};
+    status_t st = describe_state(r, &sum, err);
+    while (st == ST_OK && (st = get_part(r, &p, err)) == ST_OK && p.id == PART_PAGES)
+        st = skip_part(r, &p, err);
+    if (st == ST_OK)
+        st = p.id == PART_END ? read_end(r, &p, err) : corrupt(p.id, "not where it belongs", err);
+    sum.sizes = r->sizes;
+    if (st == ST_OK)
+        *ret_summary = sum;
+    else
+        free(sum.frames);
+    return st;
+}
+
+void snapshot_close(struct snapshot_reader *r)
+{
+    if (!r)
+        return;
+    buf_done(&r->host);
+    free(r);
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# `cloudskin run --name`, ps, freeze, thaw: a running program becomes a file and goes on elsewhere.
+. "$E2E/lib.sh"
+XDG_RUNTIME_DIR=$PWD/runtime
+export XDG_RUNTIME_DIR
+mkdir -m 700 runtime
+
+cloudskin-cc -O2 "$E2E/guest/deep.c" -o deep.wasm || exit 1
+seq 1 40 >lines
+cloudskin run --dir . deep.wasm lines >whole
+fact "the program itself ends with 7" exits 7 cloudskin run --dir . deep.wasm lines
+
+begin() { # begin NAME OPTIONS...: start it in the background; its output goes to NAME.out
+    local name=$1
+    shift
+    cloudskin run --name "$name" "$@" --dir . deep.wasm lines >"$name.out" 2>"$name.err" &
+    pid=$!
+    eventually has_lines "$name.out" 2
+}
+has_lines() {
+    [ "$(wc -l <"$1")" -ge "$2" ]
+}
+goes_on() { # goes_on NAME OPTIONS...: what it had written and what it writes now is the whole output
+    local name=$1 code=0
+    shift
+    cloudskin thaw "$@" --dir . "$name.snap" >"$name.rest" || code=$?
+    [ "$code" -eq 7 ] && cat "$name.out" "$name.rest" | cmp - whole
+}
+
+begin one
+fact "ps lists it" eval 'cloudskin ps | grep -q "^one .*deep.wasm"'
+fact "ps --json as well" eval 'cloudskin ps --json | grep -q "\"name\": \"one\""'
+fact "a second cell of that name is refused" exits 71 cloudskin run --name one deep.wasm
+fact "freeze writes a file" cloudskin freeze one -o one.snap
+fact "run ends with 75" exits 75 wait "$pid"
+fact "and says where it was" grep -q "frozen in" one.err
+fact "it was in the middle" eval '[ "$(wc -l <one.out)" -lt 40 ]'
+fact "ps lists it no more" eval '! cloudskin ps | grep -q "^one "'
+fact "inspect shows the call stack with names" eval 'cloudskin inspect one.snap | grep -q " main$"'
+fact "inspect --json is JSON" eval 'cloudskin inspect --json one.snap | python3 -c "import json, sys; assert json.load(sys.stdin)[\"frames\"]"'
+fact "thaw goes on, and the output is that of an undisturbed run" goes_on one
+fact "again from the same file" goes_on one
+fact "on another CPU level" goes_on one --cpu x86-64-v2
+
+begin two -O1
+fact "with --keep it runs on" cloudskin freeze --keep two -o two.snap
+fact "to its own end" exits 7 wait "$pid"
+fact "with the whole output" cmp two.out whole
+fact "and the file is good for going on" eval 'cloudskin thaw --dir . two.snap >rest; tail -n 3 rest | cmp - <(tail -n 3 whole)'
+
+begin three
+fact "JSON says what was written" eval 'cloudskin freeze --json three -o three.snap | grep -q "\"frames\""'
+exits 75 wait "$pid"
+cloudskin thaw --name again --dir . three.snap >three.rest &
+pid=$!
+eventually has_lines three.rest 1
+fact "a thawed program is frozen again" cloudskin freeze again -o four.snap
+fact "its thaw ends with 75" exits 75 wait "$pid"
+cloudskin thaw --dir . four.snap >four.rest
+fact "three parts are the whole" eval 'cat three.out three.rest four.rest | cmp - whole'
+
+begin five
+fact "a full disk loses nothing" exits 71 cloudskin freeze five -o /dev/full/x
+fact "nor does an output that fails" eval '! cloudskin freeze five -o - >/dev/full'
+fact "the program runs on" exits 7 wait "$pid"
+fact "and writes the whole output" cmp five.out whole
+
+fact "no such cell" exits 127 cloudskin freeze nobody -o x.snap
+fact "no such snapshot" exits 127 cloudskin thaw nothing.snap
+fact "a module is no snapshot" exits 65 cloudskin thaw deep.wasm
+head -c 2000 one.snap >short.snap
+fact "a snapshot that was cut is refused" exits 65 cloudskin thaw --dir . short.snap
+damage() { # one byte in the middle
+    python3 - "$1" <<'P'
+import sys
+b = bytearray(open("one.snap", "rb").read())
+b[len(b) * int(sys.argv[1]) // 10] ^= 0x41
+open("bad.snap", "wb").write(b)
+P
+    exits 65 cloudskin thaw --dir . bad.snap
+}
+for tenth in 1 3 5 7 9; do
+    fact "a damaged one as well ($tenth)" damage "$tenth"
+done
+fact "without its folder it is refused by name" says "lines" cloudskin thaw --dir "$XDG_RUNTIME_DIR:." one.snap
+seq 2 41 >lines
+fact "a file that changed is named" says "lines" cloudskin thaw --dir . one.snap
+fact "and its exit code is that of a missing file" exits 127 cloudskin thaw --dir . one.snap
+fact "--stale-files goes on" exits 7 cloudskin thaw --stale-files --dir . one.snap
+cloudskin-aot deep.wasm -o plain.cell
+seq 1 40 >lines
+cloudskin run --name plain --dir . plain.cell lines >/dev/null &
+pid=$!
+eventually eval 'cloudskin ps | grep -q "^plain "'
+fact "an image that is not movable says so" says "--movable" cloudskin freeze plain -o x.snap
+fact "and runs on" exits 7 wait "$pid"
+fact "bad names are refused" exits 64 cloudskin run --name ../x deep.wasm
+
+finish
