@@ -10,6 +10,9 @@ NATIVE_FLAGS = ["-O3", "-ffp-contract=off"]
 BAR_GEOMEAN = 1.03
 BAR_WORST = 1.15
 BAR_POLLS = 1.01
+BAR_MOVABLE = 1.01
+BAR_MOVABLE_WORST = 1.05
+BAR_MOVABLE_SIZE = 2.5
 PEERS = ("wasmtime", "wasm2c", "wamr")
 
 # What the kernels are compiled with; Binaryen may use nothing else.
@@ -252,20 +255,41 @@ def row_kernels(args):
             "bars": bars}
 
 
-def row_polls(args):
-    """The kernels with and without loop polls and unwind tests."""
-    level = args.cpu or tools.cpu_level()
+def compare_cells(args, level, without, with_):
+    """Every kernel with two sets of options to cloudskin-aot, in turn; a row each with the ratio of with to without."""
     rows = []
     for kernel in find(args.only):
         print(f"  {kernel.name} ...", flush=True)
-        commands = {"without": kernel.cell(level, ["--no-polls"]), "with": kernel.cell(level)}
+        commands = {"without": kernel.cell(level, without), "with": kernel.cell(level, with_)}
         outputs = warm_up(commands, args.size, {})
         if outputs["with"] != outputs["without"]:
             raise BenchError(f"{kernel.name}: the outputs differ")
         times, shares = rounds(commands, args.pairs, args.size)
         rows.append({"name": kernel.name, "times_ns": times, "cpu_share": shares,
+                     "bytes": {name: command[-1].stat().st_size for name, command in commands.items()},
                      "ratio": stats.pair_ratio(times["with"], times["without"])})
-    mean = stats.geomean([r["ratio"] for r in rows])
     print(stats.table(["kernel", "with / without"], [[r["name"], f"{r['ratio']:.3f}"] for r in rows]))
+    return rows
+
+
+def row_polls(args):
+    """The kernels with and without loop polls and unwind tests."""
+    level = args.cpu or tools.cpu_level()
+    rows = compare_cells(args, level, ["--no-polls"], [])
+    mean = stats.geomean([r["ratio"] for r in rows])
     return {"title": "Loop polls and unwind tests", "level": level, "pairs": args.pairs, "rows": rows, "geomean": mean,
             "bars": [stats.bar(f"with / without: geometric mean <= {BAR_POLLS}", f"{mean:.3f}", mean <= BAR_POLLS)]}
+
+
+def row_movable(args):
+    """The kernels as movable cells and as cells that cannot be frozen."""
+    level = args.cpu or tools.cpu_level()
+    rows = compare_cells(args, level, [], ["--movable"])
+    mean = stats.geomean([r["ratio"] for r in rows])
+    worst = max(rows, key=lambda r: r["ratio"])
+    size = stats.geomean([r["bytes"]["with"] / r["bytes"]["without"] for r in rows])
+    return {"title": "Movable cells", "level": level, "pairs": args.pairs, "rows": rows, "geomean": mean, "size": size,
+            "bars": [stats.bar(f"movable / not: geometric mean <= {BAR_MOVABLE}", f"{mean:.3f}", mean <= BAR_MOVABLE),
+                     stats.bar(f"movable / not: worst <= {BAR_MOVABLE_WORST}", f"{worst['ratio']:.3f} ({worst['name']})",
+                               worst["ratio"] <= BAR_MOVABLE_WORST),
+                     stats.bar(f"image of it <= {BAR_MOVABLE_SIZE}x", f"{size:.2f}", size <= BAR_MOVABLE_SIZE)]}

@@ -114,6 +114,23 @@ def polls(r):
             f"{r['pairs']} rounds.\n\n" + markdown(["kernel", "with / without"], rows))
 
 
+def movable(r):
+    rows = [[row["name"], f"{row['ratio']:.3f}", f"{row['bytes']['with'] / row['bytes']['without']:.2f}"]
+            for row in r["rows"]]
+    rows.append(["**geometric mean**", f"**{r['geomean']:.3f}**", f"**{r['size']:.2f}**"])
+    return (f"Cells made with `cloudskin-aot --movable` to the same cells without, level {r['level']}, {r['pairs']} "
+            "rounds: time, and size of the image.\n\n" + markdown(["kernel", "time", "image"], rows))
+
+
+def freeze(r):
+    rows = [[row["mib"], f"{row['pause_ns'] / 1e6:.1f}", f"{row['freeze_ns'] / 1e6:.1f}", f"{row['bytes'] / 2**20:.1f}"]
+            for row in r["rows"]]
+    return (f"{r['pairs']} rounds, the snapshot in a file in memory. The pause is from the last line that the program "
+            "wrote before it was frozen, a line a millisecond, to the first one after it was thawed: both commands and the "
+            "start of both processes are in it.\n\n" +
+            markdown(["MiB touched", "pause, ms", "`freeze`, ms", "MiB in the file"], rows))
+
+
 def start(r):
     rows = [[name, f"{v['p50_ns'] / 1e3:.1f}", f"{v['p99_ns'] / 1e3:.1f}"] for name, v in r["result"].items()]
     return (f"{r['starts']} starts in each of {r['pairs']} rounds. A start ends when the first exported function has "
@@ -151,8 +168,8 @@ def compile_time(r):
     return text + ("\n\n" + missing(r["missing"].items()) if r["missing"] else "")
 
 
-SECTIONS = {"kernels": kernels, "polls": polls, "start": start, "process": process, "idle": idle,
-            "hostcall": hostcall, "compile": compile_time}
+SECTIONS = {"kernels": kernels, "polls": polls, "movable": movable, "start": start, "process": process, "idle": idle,
+            "hostcall": hostcall, "freeze": freeze, "compile": compile_time}
 
 
 def describe(r):
@@ -176,7 +193,7 @@ def section(name):
         lines += ["Peers: " + ", ".join(f"{k} {v}" for k, v in r["peer_versions"].items()) + "."]
     if r.get("pairs", stats.PAIRS_MIN) < stats.PAIRS_MIN:
         lines += [f"**Provisional**: rounds: {r['pairs']}; {stats.PAIRS_MIN} are needed."]
-    if r.get("partial") and name in ("kernels", "polls"):
+    if r.get("partial") and name in ("kernels", "polls", "movable"):
         lines += ["**Partial**: not all kernels at their full size."]
     lines += ["", SECTIONS[name](r), "", bars(r), ""]
     reason = why(name, r)

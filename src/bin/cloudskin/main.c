@@ -27,6 +27,18 @@ static int unknown(const char *text)
     return EXIT_USAGE;
 }
 
+/* The verbs that have programs of their own. */
+static bool is_known(const char *verb)
+{
+    static const char *const verbs[] = {"inspect", "cache", "ps", "freeze"};
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (strcmp(verb, verbs[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Become libexec/cloudskin/VERB; argv[0] is the verb. Returns only when that fails. */
 static int exec_verb(const char *verb, char **argv)
 {
@@ -41,6 +53,10 @@ static int exec_verb(const char *verb, char **argv)
         return EXIT_SYSTEM;
     }
     execv(path, argv);
+    if (errno == ENOENT && is_known(verb)) {
+        fprintf(stderr, "cloudskin: '%s' is not installed: %s is missing\n", verb, path);
+        return EXIT_MISSING;
+    }
     if (errno == ENOENT) {
         return unknown(verb);
     }
