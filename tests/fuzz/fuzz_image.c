@@ -1,29 +1,44 @@
 /* An image from anywhere. Checksums would stop nearly all random changes at the door and the 64 KiB boundaries would
  * make inputs long, so beside plain files (first byte 0) inputs are a compact form that is made into a file with
  * the right checksums: first byte 1, architecture u8, then for each section rows u32, length u16 and the bytes; of
- * CODE and MEMORY only the length in units of 4 KiB, for zeros. */
+ * CODE and MEMORY only the length in units of 4 KiB, for zeros. Where the input ends before TWINS, there are none. */
 #include <string.h>
 
 #include "base/cursor.h"
 #include "cell/module/image.h"
 #include "fuzz.h"
 
-enum { HEADER_BYTES = 64, ENTRY_BYTES = 32, CODE_ID = 12, UNIT_BYTES = 4096, FILE_MAX = 4 << 20 };
+enum {
+    HEADER_BYTES = 64,
+    ENTRY_BYTES = 32,
+    FUNCS_ID = 3,
+    CODE_ID = 12,
+    MEMORY_ID = 13,
+    TWINS_ID = 14,
+    UNIT_BYTES = 4096,
+    FILE_MAX = 4 << 20
+};
 
 static void put_section(struct buf *file, struct cursor *c, uint32_t id)
 {
     static const uint8_t magic[8] = {0x89, 'C', 'E', 'L', 'L', 0x0d, 0x0a, 0x1a};
     uint32_t rows = cursor_le32(c);
     size_t len = cursor_le16(c);
+    bool is_mapped = id == CODE_ID || id == MEMORY_ID;
     size_t entry = HEADER_BYTES + (id - 1) * (size_t)ENTRY_BYTES;
-    buf_align(file, id >= CODE_ID ? WASM_PAGE_BYTES : 16);
+    buf_align(file, is_mapped ? WASM_PAGE_BYTES : 16);
     size_t off = file->len;
-    if (id >= CODE_ID)
+    if (id == TWINS_ID && c->failed) {
+        memcpy(&rows, file->data + HEADER_BYTES + (FUNCS_ID - 1) * ENTRY_BYTES + 4, sizeof rows);
+        rows = rows < FILE_MAX / 16 ? rows : 0;
+        buf_fill(file, 0, (size_t)rows * 4);
+    } else if (is_mapped) {
         buf_fill(file, 0, len % 256 * UNIT_BYTES);
-    else
-        buf_bytes(file, c->pos, len < cursor_left(c) ? len : cursor_left(c));
-    if (id < CODE_ID)
-        cursor_bytes(c, len < cursor_left(c) ? len : cursor_left(c));
+    } else {
+        len = len < cursor_left(c) ? len : cursor_left(c);
+        buf_bytes(file, c->pos, len);
+        cursor_bytes(c, len);
+    }
     memcpy(file->data, magic, sizeof magic);
     buf_patch_le32(file, entry, id);
     buf_patch_le32(file, entry + 4, rows);
@@ -40,7 +55,7 @@ static void make_file(const uint8_t *data, size_t len, struct buf *file)
     buf_fill(file, 0, HEADER_BYTES + (size_t)IMAGE_SECTION_COUNT * ENTRY_BYTES);
     for (uint32_t id = 1; id <= IMAGE_SECTION_COUNT; id++)
         put_section(file, &c, id);
-    buf_patch_le32(file, 8, 2);
+    buf_patch_le32(file, 8, 3);
     buf_patch_le32(file, 12, ABI_VERSION);
     buf_patch_le32(file, 16, arch);
     buf_patch_le32(file, 20, IMAGE_SECTION_COUNT);
@@ -62,7 +77,7 @@ static void check_tables(const struct image *img)
 {
     for (uint32_t i = 0; i < img->func_count; i++) {
         struct name n = image_func_name(img, i);
-        FUZZ_CHECK(img->func_code[i] < img->const_off);
+        FUZZ_CHECK(img->func_code[i] < img->const_off && img->func_twin[i] < img->const_off);
         touch(n.bytes, n.len);
     }
     for (uint32_t i = 0; i < img->type_count; i++)
