@@ -58,7 +58,7 @@ static void serve_info(struct control *k, int fd)
     }
     pthread_mutex_unlock(&k->lock);
     snprintf(text, sizeof text, "%ld %llu %llu %llu %.*s", (long)getpid(),
-             (unsigned long long)k->started_ns, (unsigned long long)stats.cpu_ns,
+             (unsigned long long)k->started_ns, (unsigned long long)clock_process_cpu_ns(),
              (unsigned long long)stats.memory_bytes, CONTROL_LINE_MAX / 2, k->program);
     answer(fd, "ok", text);
 }
