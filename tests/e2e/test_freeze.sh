@@ -96,4 +96,34 @@ fact "an image that is not movable says so" says "--movable" cloudskin freeze pl
 fact "and runs on" exits 7 wait "$pid"
 fact "bad names are refused" exits 64 cloudskin run --name ../x deep.wasm
 
+
+cloudskin-cc -O1 "$E2E/guest/waits.c" -o waits.wasm || exit 1
+mkfifo input
+begin_waits() { # begin_waits VERB...: descriptor 9 is its standard input
+    cloudskin "$@" <input >>waits.out 2>>waits.err &
+    pid=$!
+    exec 9>input
+}
+said_lines() {
+    [ "$(wc -l <waits.out)" -ge "$1" ]
+}
+: >waits.out
+begin_waits run --name waits waits.wasm
+eventually said_lines 1
+fact "a program that sleeps is frozen" cloudskin freeze waits -o sleeps.snap
+fact "and ends with 75" exits 75 wait "$pid"
+exec 9>&-
+begin_waits thaw --name waits sleeps.snap
+eventually said_lines 2
+echo one >&9
+eventually said_lines 3
+fact "one that waits for input as well" cloudskin freeze waits -o reads.snap
+fact "and ends with 75 again" exits 75 wait "$pid"
+exec 9>&-
+begin_waits thaw reads.snap
+echo two >&9
+exec 9>&-
+fact "it ends with its own exit code" exits 5 wait "$pid"
+fact "it slept as long as it wanted to, and read each line once" \
+    cmp waits.out - <<<$'sleeping\nslept right\ngot one\ngot two\nend'
 finish

@@ -33,6 +33,7 @@ struct run {
     uint32_t listen_count;
     struct control *control; /* NULL: the cell has no name */
     bool frozen;
+    char program_path[SNAPSHOT_TEXT_MAX]; /* where the program was when it was first run */
 };
 
 /* ---- signals ---- */
@@ -262,7 +263,8 @@ static status_t save_cell(void *arg, int fd, struct error *err)
     struct buf state = {0};
     char where[256];
     const struct snapshot_sink sink = {write_to_fd, &fd};
-    snprintf(info.program, sizeof info.program, "%s", r->options.module_path);
+    snprintf(info.program, sizeof info.program, "%s",
+             r->program_path[0] != '\0' ? r->program_path : r->options.module_path);
     snprintf(info.version, sizeof info.version, "cloudskin %s", CLOUDSKIN_VERSION);
     gethostname(info.host, sizeof info.host - 1);
     status_t code = wasi_save(r->wasi, &state, err);
@@ -420,6 +422,7 @@ static status_t thaw_cell(struct run *r, struct snapshot_reader *s, struct error
     struct snapshot_sizes sizes;
     size_t len;
     o->image.nan = info->nan;
+    memcpy(r->program_path, info->program, sizeof r->program_path);
     status_t code = load_program_by_hash(r->rt, o, info->module_hash, info->program, &r->program,
                                          err);
     if (code == ST_OK) {

@@ -85,14 +85,14 @@ static int open_output(struct request *q, struct error *err)
     return fd;
 }
 
-/* A cell that waits in a call of the host comes to no control point: say so, and wait. */
+/* While it is compiled, or in the middle of long work of the host, a cell comes to no control point: say so. */
 static void wait_for_answer(const char *name, int fd)
 {
     struct pollfd one = {.fd = fd, .events = POLLIN};
     if (poll(&one, 1, PATIENCE_MS) == 0) {
         fprintf(stderr,
-                "cloudskin freeze: waiting for '%s': it is being compiled, waits for input or "
-                "writes output\n",
+                "cloudskin freeze: waiting for '%s': it is being compiled, or in long work of the "
+                "host\n",
                 name);
     }
 }

@@ -255,8 +255,19 @@ static LLVMBasicBlockRef serve_request(struct fgen *f, LLVMBasicBlockRef next,
     return unwinds;
 }
 
+/* A host function that waits may have asked for its call to be made again: then the record has the arguments. What it
+ * called may as well be another instance's, whose frames have records of their own; ops->frame knows. */
+static void save_restart(struct fgen *f, const struct site *s, uint32_t args)
+{
+    struct site inside = *s;
+    inside.below += args;
+    inside.result_count = 0;
+    save(f, &inside, gen_i32(f->g, SITE_PENDING));
+}
+
 /* The cold side of a test behind a call: did the callee unwind for a capture already? */
-static void serve_after_call(struct fgen *f, const struct site *s, LLVMBasicBlockRef next)
+static void serve_after_call(struct fgen *f, const struct site *s, const struct call_site *c,
+                             LLVMBasicBlockRef next)
 {
     struct gen *g = f->g;
     if (!g->shared->opt->image.movable) {
@@ -265,11 +276,19 @@ static void serve_after_call(struct fgen *f, const struct site *s, LLVMBasicBloc
     }
     LLVMBasicBlockRef here = LLVMGetInsertBlock(g->b), ask = fgen_block(f, "ask"),
                       keep = fgen_block(f, "save");
+    LLVMBasicBlockRef inside = c->restarts ? fgen_block(f, "inside") : keep;
     LLVMValueRef is_capture = LLVMBuildICmp(g->b, LLVMIntEQ, unwind_word(f),
                                             gen_i32(g, UNWIND_CAPTURE), "");
-    LLVMBuildCondBr(g->b, is_capture, keep, ask);
+    LLVMBuildCondBr(g->b, is_capture, inside, ask);
     fgen_position(f, ask);
     LLVMBasicBlockRef from[] = {here, serve_request(f, next, keep)};
+    if (c->restarts) {
+        fgen_position(f, inside);
+        save_restart(f, s, c->args);
+        fgen_position(f, keep);
+        save(f, s, gen_i32(g, SITE_RETURNED));
+        return;
+    }
     fgen_position(f, keep);
     LLVMValueRef kind = LLVMBuildPhi(g->b, g->t.i32, "");
     LLVMAddIncoming(kind, (LLVMValueRef[]){gen_i32(g, SITE_PENDING), gen_i32(g, SITE_RETURNED)},
@@ -279,7 +298,7 @@ static void serve_after_call(struct fgen *f, const struct site *s, LLVMBasicBloc
 
 /* The unwind word and the poll word are neighbours: one test of both makes each call a poll, so recursion
  * needs no other and loops with calls need none. */
-static void test_words(struct fgen *f, const struct site *s)
+static void test_words(struct fgen *f, const struct site *s, const struct call_site *c)
 {
     struct gen *g = f->g;
     if (g->shared->opt->image.no_polls && !f->g->m->tag_count)
@@ -290,7 +309,7 @@ static void test_words(struct fgen *f, const struct site *s)
     LLVMBasicBlockRef cold = fgen_cold_if(f, set, "request");
     LLVMBasicBlockRef next = LLVMGetInsertBlock(g->b);
     fgen_position(f, cold);
-    serve_after_call(f, s, next);
+    serve_after_call(f, s, c, next);
     fgen_position(f, next);
     g->counts.unwind_tests++;
 }
@@ -462,7 +481,7 @@ static void resume_pending(struct fgen *f, const struct call_site *c, uint64_t o
 {
     struct gen *g = f->g;
     begin_resume(f, off, SITE_PENDING);
-    restore(f, off, c->result_count);
+    restore(f, off, c->restarts ? c->args : c->result_count);
     LLVMBasicBlockRef guest = fgen_block(f, "guest"), host = fgen_block(f, "host");
     LLVMValueRef code = GEN_OP(g, f->ctx, resume, g->t.ptr, f->resume_io, f->resume_ctx);
     LLVMBuildCondBr(g->b, LLVMBuildIsNull(g->b, code, ""), host, guest);
@@ -507,7 +526,7 @@ LLVMValueRef capture_call_end(struct fgen *f, struct call_site *c, LLVMValueRef 
                      .result = call,
                      .frames = f->frame_count};
     if (!f->twin || f->nomem) {
-        test_words(f, &s);
+        test_words(f, &s, c);
         return call;
     }
     LLVMTypeRef t = c->result_count ? gen_valtype(g, c->results[0]) : NULL;
@@ -518,7 +537,7 @@ LLVMValueRef capture_call_end(struct fgen *f, struct call_site *c, LLVMValueRef 
     resume_pending(f, c, s.off, after);
     fgen_position(f, after);
     s.result = t ? LLVMBuildLoad2(g->b, t, c->result, "") : NULL;
-    test_words(f, &s);
+    test_words(f, &s, c);
     LLVMBuildBr(g->b, next);
     resume_returned(f, c, s.off, next);
     fgen_position(f, next);

@@ -292,6 +292,8 @@ struct call_site {
     const valtype_t *results;
     uint32_t result_count;
     LLVMValueRef result; /* in twins: a variable */
+    bool restarts;       /* the host may ask for the call to be made again, */
+    uint32_t args;       /* with so many operands, which still stand above the others */
 };
 /* Prepare a function; in a twin also the way in. */
 void capture_begin(struct fgen *f);

@@ -37,6 +37,9 @@ union cell_value *run_op_frame_c(void *ctx, const struct abi_site *site, uint32_
     if (!c->capturing) {
         run_records_free(c); /* of a capture before, which was resumed */
         c->capturing = true;
+        if (kind ==
+            SITE_PENDING) /* in a host function, which asked for its call to be made again */
+            kind = SITE_AT;
     }
     struct run_record *r = run_record_push(c, instance_of_ctx(ctx), site, kind);
     if (r)

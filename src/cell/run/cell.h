@@ -61,6 +61,7 @@ struct cell {
     atomic_int tid;       /* thread inside, or 0 */
     atomic_uint stop;     /* enum stop_reason asked for */
     atomic_bool blocking; /* between host_block_begin and host_block_end */
+    bool restarts;        /* and it was host_wait_begin; the cell's thread */
     _Atomic uint64_t memory_bytes;
     _Atomic uint64_t cpu_ns; /* of calls that ended */
     _Atomic uint64_t polls_taken;

@@ -35,16 +35,33 @@ void host_trap(void *ctx, const char *text)
 
 /* blocking first, then the look at the request: whoever asks later finds blocking set, and his signal is
  * sent again until host_block_end, however short before the system call it came. */
-bool host_block_begin(void *ctx)
+static bool block_begin(struct cell *c, bool restarts)
 {
-    struct cell *c = cell_of_ctx(ctx);
+    c->restarts = restarts;
     atomic_store(&c->blocking, true);
     unsigned stop = atomic_load(&c->stop);
-    if (stop == STOP_NONE || stop == STOP_CAPTURE)
+    if (stop == STOP_NONE || (stop == STOP_CAPTURE && !restarts))
         return true;
     atomic_store(&c->blocking, false);
     run_stop_poll(c, false);
     return false;
+}
+
+bool host_block_begin(void *ctx)
+{
+    return block_begin(cell_of_ctx(ctx), false);
+}
+
+bool host_wait_begin(void *ctx)
+{
+    return block_begin(cell_of_ctx(ctx), true);
+}
+
+void host_wait_again(void *ctx)
+{
+    struct cell *c = cell_of_ctx(ctx);
+    if (atomic_load(&c->stop) == STOP_CAPTURE && abi_ctx_of(ctx)->unwind == UNWIND_NONE)
+        run_stop_poll(c, true);
 }
 
 void host_block_end(void *ctx)

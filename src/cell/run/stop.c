@@ -45,7 +45,7 @@ void cell_stop(struct cell *c, enum stop_reason reason)
 void run_stop_resend(struct cell *c, struct run_thread *t)
 {
     unsigned stop = atomic_load(&c->stop);
-    if (!atomic_load(&c->blocking) || stop == STOP_NONE || stop == STOP_CAPTURE)
+    if (!atomic_load(&c->blocking) || stop == STOP_NONE || (stop == STOP_CAPTURE && !c->restarts))
         return;
     struct itimerspec soon = {.it_value = {.tv_nsec = resend_ns}};
     t->resend_armed = 1;

@@ -153,7 +153,7 @@ static int32_t fd_run(void *ctx, struct wasi *w, uint32_t fd, const struct fd_ca
     }
     int errnum;
     do {
-        if (!host_block_begin(ctx)) {
+        if (!host_wait_begin(ctx)) {
             errnum = EINTR;
             break;
         }
@@ -161,7 +161,7 @@ static int32_t fd_run(void *ctx, struct wasi *w, uint32_t fd, const struct fd_ca
         host_block_end(ctx);
     } while (errnum == EINTR && host_poll(ctx));
     file_put(&w->files, &u);
-    return (int32_t)wasi_errno_from_host(errnum);
+    return (int32_t)guest_waited(ctx, wasi_errno_from_host(errnum));
 }
 
 static int run_sync(int host_fd, uint64_t a, uint64_t b, uint32_t c)

@@ -71,6 +71,15 @@ enum wasi_errno io_read(void *ctx, const struct file_use *u, struct guest_iovs *
 enum wasi_errno io_write(void *ctx, struct wasi *w, const struct file_use *u, struct guest_iovs *g,
                          struct io_request *req, uint32_t *ret_bytes);
 
+/* The result of a function that did nothing but wait: the call is made again when the cell was captured meanwhile. */
+static inline enum wasi_errno guest_waited(void *ctx, enum wasi_errno e)
+{
+    if (e == WASI_INTR) {
+        host_wait_again(ctx);
+    }
+    return e;
+}
+
 /* The host's clock for a WASI clock id that has one. */
 bool clock_host_id(uint32_t id, int *ret_host_id);
 /* Nanoseconds of a host clock. */

@@ -19,7 +19,7 @@ enum wasi_errno io_wait(void *ctx, int host_fd, short events)
 {
     for (;;) {
         struct pollfd p = {.fd = host_fd, .events = events};
-        if (!host_block_begin(ctx)) {
+        if (!host_wait_begin(ctx)) {
             return WASI_INTR;
         }
         int n = poll(&p, 1, -1);
@@ -90,8 +90,8 @@ static ssize_t send_socket(const struct file_use *u, struct piece *p)
 static ssize_t read_blocking(void *ctx, const struct file_use *u, struct piece *p,
                              struct io_request *req)
 {
-    if (!host_block_begin(ctx)) {
-        return -EINTR;
+    if (!host_wait_begin(ctx)) {
+        return -ECANCELED;
     }
     ssize_t n = u->file->kind == FILE_SOCKET ? receive(u, p, req) : read_plain(u, p, req->offset);
     host_block_end(ctx);
@@ -101,8 +101,8 @@ static ssize_t read_blocking(void *ctx, const struct file_use *u, struct piece *
 static ssize_t write_blocking(void *ctx, const struct file_use *u, struct piece *p,
                               const struct io_request *req)
 {
-    if (!host_block_begin(ctx)) {
-        return -EINTR;
+    if (!host_wait_begin(ctx)) {
+        return -ECANCELED;
     }
     ssize_t n = u->file->kind == FILE_SOCKET ? send_socket(u, p) : write_plain(u, p, req->offset);
     host_block_end(ctx);
@@ -114,6 +114,9 @@ static enum wasi_errno retry_or_fail(void *ctx, const struct file_use *u, int er
 {
     if (errnum == EINTR) {
         return host_poll(ctx) ? WASI_OK : WASI_INTR;
+    }
+    if (errnum == ECANCELED) { /* not begun */
+        return WASI_INTR;
     }
     if (errnum == EAGAIN && !(u->flags & FDFLAG_NONBLOCK)) {
         /* The embedder's descriptor does not block, but the guest wants to. */
@@ -200,7 +203,7 @@ enum wasi_errno io_read(void *ctx, const struct file_use *u, struct guest_iovs *
         }
     } while (whole && g->left > 0 && host_poll(ctx));
     *ret_bytes = total;
-    return total > 0 ? WASI_OK : e;
+    return total > 0 ? WASI_OK : guest_waited(ctx, e);
 }
 
 /* How much of bytes may still be written to the outputs; it counts as written until given back. */
@@ -274,5 +277,5 @@ enum wasi_errno io_write(void *ctx, struct wasi *w, const struct file_use *u, st
         }
     } while (g->left > 0 && host_poll(ctx));
     *ret_bytes = total;
-    return total > 0 ? WASI_OK : e;
+    return total > 0 ? WASI_OK : guest_waited(ctx, e);
 }

@@ -75,8 +75,8 @@ static enum wasi_errno open_blocking(void *ctx, struct wasi *w, int dir_fd, cons
 {
     enum wasi_errno e;
     do {
-        if (!host_block_begin(ctx)) {
-            return WASI_INTR;
+        if (!host_wait_begin(ctx)) {
+            return guest_waited(ctx, WASI_INTR);
         }
         e = path_open_beneath(w->path_method, dir_fd, path, flags, 0666, ret_fd);
         host_block_end(ctx);

@@ -49,6 +49,7 @@ static void take_clock(const struct wasi *w, struct waiter *s, const uint8_t *su
         return;
     }
     s->clock_id = CLOCK_MONOTONIC;
+    timeout -= timeout < w->waited_ns ? timeout : w->waited_ns;
     uint64_t now = clock_now_ns(CLOCK_MONOTONIC);
     s->deadline_ns = timeout > NEVER - now ? NEVER : now + timeout;
 }
@@ -153,7 +154,7 @@ static enum wasi_errno wait_once(void *ctx, struct poll_set *set, uint64_t wait_
                               .tv_nsec = (long)(wait_ns % NS_PER_S)};
         timeout = &t;
     }
-    if (!host_block_begin(ctx)) {
+    if (!host_wait_begin(ctx)) {
         return WASI_INTR;
     }
     int n = ppoll(set->fds, set->count, timeout, NULL);
@@ -244,6 +245,7 @@ static int32_t poll_set_run(void *ctx, struct wasi *w, struct poll_set *set, uin
                             uint32_t count, bool unstable, uint8_t *events, uint8_t *ret_count)
 {
     uint32_t n = 0;
+    uint64_t began = clock_now_ns(CLOCK_MONOTONIC);
     enum wasi_errno e = take_all(ctx, w, subs, unstable, set, count);
     if (e == WASI_OK) {
         e = wait_for_any(ctx, set);
@@ -255,7 +257,8 @@ static int32_t poll_set_run(void *ctx, struct wasi *w, struct poll_set *set, uin
     if (e == WASI_OK) {
         put_le32(ret_count, n);
     }
-    return (int32_t)e;
+    w->waited_ns = e == WASI_INTR ? w->waited_ns + clock_now_ns(CLOCK_MONOTONIC) - began : 0;
+    return (int32_t)guest_waited(ctx, e);
 }
 
 static int32_t poll_oneoff(void *ctx, struct wasi *w, uint32_t subs, uint32_t events_addr,

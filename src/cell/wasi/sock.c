@@ -79,7 +79,7 @@ int32_t wasi_sock_accept(void *ctx, void *env, uint32_t fd, uint32_t flags, uint
     if (e == WASI_OK) {
         put_le32(out, accepted);
     }
-    return (int32_t)e;
+    return (int32_t)guest_waited(ctx, e);
 }
 
 /* As fdtable_use, for calls that only sockets have. */

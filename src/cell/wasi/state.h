@@ -31,7 +31,8 @@ struct wasi {
     uint32_t grant_count;
     enum path_method path_method;
     struct fdtable files;
-    uint64_t output_bytes_max;     /* 0: none */
+    uint64_t waited_ns;        /* by a poll_oneoff that is to be made again; of the cell's thread */
+    uint64_t output_bytes_max; /* 0: none */
     _Atomic uint64_t output_bytes; /* written or about to be */
     uint64_t monotonic_shift_ns;   /* guest's minus host's monotonic time, modulo 2^64 */
     uint64_t cpu_shift_ns;         /* CPU time used before a restore */

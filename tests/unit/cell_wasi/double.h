@@ -39,7 +39,12 @@ void host_exit(void *ctx, uint32_t code)
     double_exit_code = code;
 }
 
-bool host_block_begin(void *ctx)
+void host_wait_again(void *ctx)
+{
+    (void)ctx;
+}
+
+bool host_wait_begin(void *ctx)
 {
     (void)ctx;
     return atomic_load(&double_stop) == STOP_NONE;

@@ -198,6 +198,11 @@ void host_trap(void *ctx, const char *text);
  * has to return at once. The interrupt signal makes the system call fail with EINTR. */
 bool host_block_begin(void *ctx);
 void host_block_end(void *ctx);
+/* The same in a function whose call can be made again from its start: false as well when the cell is to be captured.
+ * When nothing was done yet, the function then calls host_wait_again and returns, whatever its result; it is called
+ * again with the same arguments when the cell goes on, perhaps in another process. */
+bool host_wait_begin(void *ctx);
+void host_wait_again(void *ctx);
 /* Between pieces of long work: handles requests; false when the guest has to unwind. */
 bool host_poll(void *ctx);
 
