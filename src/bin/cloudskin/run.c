@@ -373,9 +373,8 @@ static int run_program(struct run *r)
         return fail(NULL, &err, code == ST_INVAL ? EXIT_USAGE : EXIT_SYSTEM);
     }
     code = load_program(r->rt, &r->options, &r->program, &err);
-    if (code != ST_OK) { /* ST_INVAL: a variable of the environment */
-        return fail(r->options.module_path, &err,
-                    code == ST_INVAL ? EXIT_USAGE : exit_code_of(code));
+    if (code != ST_OK) {
+        return fail(r->options.module_path, &err, exit_code_of(code));
     }
     code = open_listeners(r, &err);
     code = code != ST_OK ? code : make_wasi(r, &err);

@@ -88,10 +88,12 @@ static void read_zero_byte(struct cursor *c)
 }
 
 /* Before the multi-memory proposal the index of a memory was a reserved byte. */
-static uint32_t read_mem_index(struct cursor *c, feature_set_t features)
+static uint32_t read_mem_index(struct cursor *c, feature_set_t features, struct instr *i)
 {
-    if (features & FEATURE_MULTI_MEMORY)
+    if (features & FEATURE_MULTI_MEMORY) {
+        i->multi_memory |= cursor_left(c) > 0 && *c->pos != 0;
         return read_u32(c);
+    }
     read_zero_byte(c);
     return 0;
 }
@@ -138,6 +140,7 @@ static void read_memarg(struct cursor *c, feature_set_t features, struct instr *
         cursor_fail(c, "malformed memop flags");
     }
     i->mem = has_mem ? read_u32(c) : 0;
+    i->multi_memory = has_mem;
     i->offset = read_u32(c);
 }
 
@@ -239,15 +242,15 @@ static void read_immediates(struct cursor *c, feature_set_t features, enum instr
         i->index2 = read_u32(c);
         break;
     case IMM_MEM:
-        i->index = read_mem_index(c, features);
+        i->index = read_mem_index(c, features, i);
         break;
     case IMM_MEM_MEM:
-        i->index = read_mem_index(c, features);
-        i->index2 = read_mem_index(c, features);
+        i->index = read_mem_index(c, features, i);
+        i->index2 = read_mem_index(c, features, i);
         break;
     case IMM_DATA_MEM:
         i->index = read_u32(c);
-        i->index2 = read_mem_index(c, features);
+        i->index2 = read_mem_index(c, features, i);
         break;
     case IMM_BR_TABLE:
         read_br_table(c, i);

@@ -36,6 +36,8 @@ static status_t validate_instr(struct validator *v)
     uint32_t feature = v->info->feature;
     if ((feature & (feature - 1)) == 0) /* with several bits it does not tell which one was meant */
         v->m->features_used |= feature;
+    if (v->in.multi_memory)
+        v->m->features_used |= FEATURE_MULTI_MEMORY;
     if (!v->info->sig)
         return validate_control(v);
     if (v->info->imm != IMM_NONE) {

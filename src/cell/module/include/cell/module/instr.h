@@ -69,6 +69,7 @@ struct instr {
     struct cursor list; /* borrows the function's bytes */
     uint32_t align_log2;
     uint32_t mem;
+    bool multi_memory; /* written in a way that only multi-memory allows, be it for memory 0 */
     uint64_t offset;
     uint8_t lane;
     valtype_t type;
