@@ -1,6 +1,7 @@
 """The kernels: the same source natively, as a cell, and in other engines."""
 
 import re
+from pathlib import Path
 
 from . import peers, stats, tools
 from .tools import BenchError
@@ -266,7 +267,7 @@ def compare_cells(args, level, without, with_):
             raise BenchError(f"{kernel.name}: the outputs differ")
         times, shares = rounds(commands, args.pairs, args.size)
         rows.append({"name": kernel.name, "times_ns": times, "cpu_share": shares,
-                     "bytes": {name: command[-1].stat().st_size for name, command in commands.items()},
+                     "bytes": {name: Path(command[2]).stat().st_size for name, command in commands.items()},
                      "ratio": stats.pair_ratio(times["with"], times["without"])})
     print(stats.table(["kernel", "with / without"], [[r["name"], f"{r['ratio']:.3f}"] for r in rows]))
     return rows
