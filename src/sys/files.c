@@ -140,6 +140,25 @@ int file_write_all(int fd, const void *data, size_t len)
     return 0;
 }
 
+int file_read_all(int fd, void *data, size_t len)
+{
+    uint8_t *at = data;
+    while (len > 0) {
+        ssize_t got = read(fd, at, len);
+        if (got == 0) {
+            errno = 0;
+        }
+        if (got == 0 || (got < 0 && errno != EINTR)) {
+            return -1;
+        }
+        if (got > 0) {
+            at += got;
+            len -= (size_t)got;
+        }
+    }
+    return 0;
+}
+
 /* The name is durable only when its folder is. */
 static int sync_folder_of(const char *path)
 {

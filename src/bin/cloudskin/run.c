@@ -397,19 +397,7 @@ static int run_program(struct run *r)
 
 static bool read_from_fd(void *arg, void *data, size_t len)
 {
-    for (uint8_t *at = data; len > 0;) {
-        ssize_t n = read(*(const int *)arg, at, len);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            errno = n < 0 ? errno : 0;
-            return false;
-        }
-        at += n;
-        len -= (size_t)n;
-    }
-    return true;
+    return file_read_all(*(const int *)arg, data, len) == 0;
 }
 
 /* Everything up to the point where the program goes on. */

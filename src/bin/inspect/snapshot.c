@@ -29,18 +29,7 @@ struct description {
 
 static bool read_fd(void *arg, void *data, size_t len)
 {
-    for (uint8_t *at = data; len > 0;) {
-        ssize_t n = read(*(const int *)arg, at, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            errno = n < 0 ? errno : 0;
-            return false;
-        }
-        at += n;
-        len -= (size_t)n;
-    }
-    return true;
+    return file_read_all(*(const int *)arg, data, len) == 0;
 }
 
 bool snapshot_is_one(const char *path)

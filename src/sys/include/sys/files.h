@@ -35,6 +35,9 @@ CHECKED status_t file_write_atomic(const char *path, const void *data, size_t le
  * 0, or -1 with errno set; a part may have been written then. */
 CHECKED int file_write_all(int fd, const void *data, size_t len);
 
+/* Read exactly len bytes from fd, which blocks. 0, or -1 with errno set, to 0 when the file ends before. */
+CHECKED int file_read_all(int fd, void *data, size_t len);
+
 /* Write to what a user named. A file is replaced as by file_write_atomic without a sync, and so is the one that a
  * symbolic link leads to; anything else (a device, a pipe) stays what it is and is written into. */
 CHECKED status_t file_write_output(const char *path, const void *data, size_t len, unsigned mode,
