@@ -271,7 +271,7 @@ static status_t compile_module(struct module *m, const struct aot_options *opt, 
     if (st != ST_OK)
         goto out;
     job.lean_opt = *opt;
-    job.lean_opt.image.opt_level = 0;
+    job.lean_opt.image.opt_level = opt->image.opt_level ? 1 : 0;
     job.lean_shared = job.shared;
     job.lean_shared.opt = &job.lean_opt;
     st = make_parts(&job, err);

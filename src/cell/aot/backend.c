@@ -39,11 +39,13 @@ static const struct level_target targets[] = {
     {LEVEL_AARCH64, "aarch64-unknown-linux-gnu", "generic", "+neon,-outline-atomics"},
 };
 
-/* A cmov that reads memory would become a branch around the load, which then no longer traps. */
+/* A cmov that reads memory would become a branch around the load, which then no longer traps. Values that a capture
+ * reads stay where they are. */
 static void init_options(void)
 {
-    const char *const options[] = {"cloudskin-aot", "-x86-cmov-converter-force-mem-operand=0"};
-    LLVMParseCommandLineOptions(2, options, "");
+    const char *const options[] = {"cloudskin-aot", "-x86-cmov-converter-force-mem-operand=0",
+                                   "-use-registers-for-deopt-values"};
+    LLVMParseCommandLineOptions(sizeof options / sizeof *options, options, "");
 }
 
 static void init_targets(void)

@@ -14,11 +14,28 @@
 
 /* ---- variables for operands ---- */
 
+/* A way into a twin: the site among the image's constants. */
+struct way {
+    LLVMValueRef site;
+    enum abi_site_kind kind;
+};
+
 struct operand_slot {
     struct operand_slot *next;
     LLVMTypeRef type;
     LLVMValueRef at;
 };
+
+static LLVMValueRef new_slot(struct fgen *f, uint32_t i, LLVMTypeRef type)
+{
+    if (!f->in_memory)
+        return fgen_entry_alloca(f, type, "operand");
+    LLVMBasicBlockRef here = LLVMGetInsertBlock(f->g->b);
+    fgen_position(f, f->entry);
+    LLVMValueRef at = frame_operand_at(f, i);
+    fgen_position(f, here);
+    return at;
+}
 
 static LLVMValueRef operand_slot(struct fgen *f, uint32_t i, LLVMTypeRef type)
 {
@@ -39,7 +56,7 @@ static LLVMValueRef operand_slot(struct fgen *f, uint32_t i, LLVMTypeRef type)
     while (s && s->type != type)
         s = s->next;
     if (!s && (s = arena_alloc(&f->arena, 1, sizeof(*s)))) {
-        *s = (struct operand_slot){f->slots[i], type, fgen_entry_alloca(f, type, "operand")};
+        *s = (struct operand_slot){f->slots[i], type, new_slot(f, i, type)};
         f->slots[i] = s;
     }
     if (!s)
@@ -59,163 +76,6 @@ void capture_keep_operands(struct fgen *f)
             LLVMBuildStore(f->g->b, v, at);
         *o = (struct operand){.slot = at, .slot_type = LLVMTypeOf(v), .vt = o->vt};
     }
-}
-
-/* ---- the site in the image's constants ---- */
-
-static valtype_t type_of(const struct fgen *f, LLVMTypeRef t, valtype_t ref)
-{
-    const struct gen_types *k = &f->g->t;
-    return t == k->i32   ? VT_I32
-           : t == k->i64 ? VT_I64
-           : t == k->f32 ? VT_F32
-           : t == k->f64 ? VT_F64
-           : t == k->ptr ? ref
-                         : VT_V128;
-}
-
-static LLVMTypeRef operand_type(const struct operand *o)
-{
-    return o->slot ? o->slot_type : LLVMTypeOf(o->v);
-}
-
-/* The operands of a frame: those below, the topmost, the results of its call, exceptions of catch clauses. */
-static uint32_t operand_count(const struct fgen *f, const struct site *s)
-{
-    uint32_t n = s->below + s->top + s->result_count;
-    for (uint32_t i = 0; i < s->frames; i++)
-        n += f->frames[i].kind == FRAME_CATCH;
-    return n;
-}
-
-static const struct operand *present_operand(const struct fgen *f, const struct site *s, uint32_t i)
-{
-    return &f->stack[i < s->below ? i : f->depth - s->top + (i - s->below)];
-}
-
-/* What a site says of itself, while it is put together. */
-struct site_lists {
-    LLVMValueRef *live; /* indexes of locals */
-    uint8_t *types;
-    uint32_t live_count;
-};
-
-static void list_values(struct fgen *f, const struct site *s, uint32_t stack,
-                        struct site_lists *lists)
-{
-    const struct live_site *live = live_at(&f->live, s->off);
-    uint32_t n = 0, present = s->below + s->top;
-    for (uint32_t i = 0; live && i < f->local_count; i++) {
-        if (!live_local(live, i))
-            continue;
-        lists->live[n] = gen_i32(f->g, i);
-        lists->types[n++] = f->local_types[i];
-    }
-    lists->live_count = n;
-    for (uint32_t i = 0; i < stack; i++) {
-        const struct operand *o = i < present ? present_operand(f, s, i) : NULL;
-        lists->types[n++] = o                               ? type_of(f, operand_type(o), o->vt)
-                            : i - present < s->result_count ? s->results[i - present]
-                                                            : (valtype_t)VT_EXNREF;
-    }
-}
-
-static LLVMValueRef site_constant(struct fgen *f, const struct site *s)
-{
-    struct gen *g = f->g;
-    uint32_t stack = operand_count(f, s);
-    struct site_lists l = {.live = calloc((size_t)f->local_count + 1, sizeof(LLVMValueRef)),
-                           .types = malloc((size_t)f->local_count + stack + 1)};
-    LLVMValueRef at = LLVMConstNull(g->t.ptr);
-    if (l.live && l.types) {
-        list_values(f, s, stack, &l);
-        LLVMValueRef fields[] = {
-            gen_i32(g, f->index),
-            gen_i32(g, (uint32_t)s->off),
-            gen_i32(g, f->local_count),
-            gen_i32(g, l.live_count),
-            gen_i32(g, stack),
-            gen_i32(g, s->result_count),
-            LLVMConstArray2(g->t.i32, l.live, l.live_count),
-            LLVMConstStringInContext2(g->llvm, (const char *)l.types, l.live_count + stack, 1)};
-        LLVMValueRef init = LLVMConstStructInContext(g->llvm, fields,
-                                                     sizeof fields / sizeof *fields, 0);
-        at = LLVMAddGlobal(g->mod, LLVMTypeOf(init), "");
-        LLVMSetLinkage(at, LLVMInternalLinkage);
-        LLVMSetGlobalConstant(at, 1);
-        LLVMSetAlignment(at, 4);
-        LLVMSetInitializer(at, init);
-    } else {
-        f->nomem = true;
-    }
-    free(l.live);
-    free(l.types);
-    return at;
-}
-
-/* ---- saving ---- */
-
-static LLVMValueRef slot_at(struct gen *g, LLVMValueRef values, uint32_t i)
-{
-    return gen_at(g, values, (int64_t)i * (int64_t)sizeof(union cell_value));
-}
-
-static void save_value(struct gen *g, LLVMValueRef v, LLVMValueRef values, uint32_t i)
-{
-    gen_store(g, v, slot_at(g, values, i), ALIAS_BLOCK);
-}
-
-static LLVMValueRef local_now(struct fgen *f, uint32_t i)
-{
-    LLVMValueRef v = LLVMBuildLoad2(f->g->b, gen_valtype(f->g, f->local_types[i]), f->locals[i],
-                                    "");
-    bool is_float = f->local_types[i] == VT_F32 || f->local_types[i] == VT_F64;
-    bool raw = is_float && f->local_raw[i] && f->g->shared->opt->image.nan == NAN_CANONICAL;
-    return raw ? fgen_canonical(f, v) : v;
-}
-
-static LLVMValueRef multi_result(struct fgen *f, uint32_t i)
-{
-    struct gen *g = f->g;
-    LLVMValueRef at = gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, multi)));
-    return slot_at(g, gen_load(g, g->t.ptr, at, ALIAS_BLOCK), i - 1);
-}
-
-/* Results of a call that has not returned are nothing yet: zero. */
-static void save_results(struct fgen *f, const struct site *s, LLVMValueRef kind,
-                         LLVMValueRef values, uint32_t first)
-{
-    struct gen *g = f->g;
-    LLVMValueRef is_there = LLVMBuildICmp(g->b, LLVMIntEQ, kind, gen_i32(g, SITE_RETURNED), "");
-    for (uint32_t i = 0; i < s->result_count; i++) {
-        LLVMTypeRef t = gen_valtype(g, s->results[i]);
-        LLVMValueRef v = i ? gen_load(g, t, multi_result(f, i), ALIAS_BLOCK) : s->result;
-        save_value(g, LLVMBuildSelect(g->b, is_there, v, LLVMConstNull(t), ""), values, first + i);
-    }
-}
-
-static void save(struct fgen *f, const struct site *s, LLVMValueRef kind)
-{
-    struct gen *g = f->g;
-    const struct live_site *live = live_at(&f->live, s->off);
-    uint32_t present = s->below + s->top, n = 0;
-    LLVMValueRef values = GEN_OP(g, f->ctx, frame, g->t.ptr, site_constant(f, s), kind);
-    for (uint32_t i = 0; live && i < f->local_count; i++)
-        if (live_local(live, i))
-            save_value(g, local_now(f, i), values, n++);
-    for (uint32_t i = 0; i < present; i++) {
-        const struct operand *o = present_operand(f, s, i);
-        LLVMValueRef v = fgen_operand(f, o);
-        save_value(g, o->raw ? fgen_canonical(f, v) : v, values, n + i);
-    }
-    save_results(f, s, kind, values, n + present);
-    uint32_t at = n + present + s->result_count;
-    for (uint32_t i = 0; i < s->frames; i++)
-        if (f->frames[i].kind == FRAME_CATCH)
-            save_value(g, gen_frame_exn(f, &f->frames[i]), values, at++);
-    if (!f->leave)
-        f->leave = fgen_block(f, "leave");
-    LLVMBuildBr(g->b, f->leave);
 }
 
 /* ---- tests and polls ---- */
@@ -257,12 +117,18 @@ static LLVMBasicBlockRef serve_request(struct fgen *f, LLVMBasicBlockRef next,
 
 /* A host function that waits may have asked for its call to be made again: then the record has the arguments. What it
  * called may as well be another instance's, whose frames have records of their own; ops->frame knows. */
-static void save_restart(struct fgen *f, const struct site *s, uint32_t args)
+static struct site inside_call(const struct site *s, uint32_t args)
 {
     struct site inside = *s;
     inside.below += args;
     inside.result_count = 0;
-    save(f, &inside, gen_i32(f->g, SITE_PENDING));
+    return inside;
+}
+
+static void save_restart(struct fgen *f, const struct site *s, uint32_t args)
+{
+    struct site inside = inside_call(s, args);
+    frame_save(f, &inside, gen_i32(f->g, SITE_PENDING));
 }
 
 /* The cold side of a test behind a call: did the callee unwind for a capture already? */
@@ -286,14 +152,14 @@ static void serve_after_call(struct fgen *f, const struct site *s, const struct 
         fgen_position(f, inside);
         save_restart(f, s, c->args);
         fgen_position(f, keep);
-        save(f, s, gen_i32(g, SITE_RETURNED));
+        frame_save(f, s, gen_i32(g, SITE_RETURNED));
         return;
     }
     fgen_position(f, keep);
     LLVMValueRef kind = LLVMBuildPhi(g->b, g->t.i32, "");
     LLVMAddIncoming(kind, (LLVMValueRef[]){gen_i32(g, SITE_PENDING), gen_i32(g, SITE_RETURNED)},
                     from, 2);
-    save(f, s, kind);
+    frame_save(f, s, kind);
 }
 
 /* The unwind word and the poll word are neighbours: one test of both makes each call a poll, so recursion
@@ -332,7 +198,7 @@ static void poll_at(struct fgen *f, const struct site *s)
         LLVMBasicBlockRef keep = fgen_block(f, "save");
         serve_request(f, next, keep);
         fgen_position(f, keep);
-        save(f, s, gen_i32(g, SITE_AT));
+        frame_save(f, s, gen_i32(g, SITE_AT));
     } else {
         serve_request(f, next, NULL);
     }
@@ -367,45 +233,65 @@ static LLVMBasicBlockRef way_into(struct fgen *f, struct frame *loop)
     return loop->resume_enter;
 }
 
-static void add_case(struct fgen *f, LLVMValueRef at, uint64_t value, LLVMBasicBlockRef to)
+/* Ways are numbered from 1 on. */
+static uint32_t add_way(struct fgen *f, const struct site *s, enum abi_site_kind kind)
 {
-    LLVMTypeRef t = LLVMTypeOf(LLVMGetOperand(at, 0));
-    LLVMAddCase(at, LLVMConstInt(t, value, 0), to);
-    (void)f;
+    if (f->way_count == f->way_cap) {
+        uint32_t cap = f->way_cap ? f->way_cap * 2 : 64;
+        struct way *ways = realloc(f->ways, cap * sizeof *ways);
+        if (!ways) {
+            f->nomem = true;
+            return 0;
+        }
+        f->ways = ways;
+        f->way_cap = cap;
+    }
+    f->ways[f->way_count++] = (struct way){frame_site(f, s), kind};
+    if (f->in_memory)
+        frame_operand_room(f, frame_operand_count(f, s));
+    return f->way_count;
 }
 
 /* A block that is reached when the record names this place; the builder stands in it. */
-static void begin_resume(struct fgen *f, uint64_t off, enum abi_site_kind kind)
+static void begin_resume(struct fgen *f, const struct site *s, enum abi_site_kind kind)
 {
     struct gen *g = f->g;
-    LLVMBasicBlockRef start = fgen_block(f, "start"), block = fgen_block(f, "resume");
-    LLVMBasicBlockRef to = block;
-    uint32_t number = ++f->site_number;
+    LLVMBasicBlockRef block = fgen_block(f, "resume"), to = block;
+    uint32_t number = add_way(f, s, kind);
     for (uint32_t i = f->frame_count; i-- > 0;) {
         struct frame *fr = &f->frames[i];
         if (!fr->resume_switch)
             continue;
-        add_case(f, fr->resume_switch, number, to);
+        LLVMAddCase(fr->resume_switch, gen_i32(g, number), to);
         to = way_into(f, fr);
     }
-    add_case(f, f->entry_switch, off * 4 + kind, start);
-    fgen_position(f, start);
-    LLVMBuildStore(g->b, gen_i32(g, number), f->resume_at);
-    LLVMBuildBr(g->b, to);
+    LLVMAddCase(f->entry_switch, gen_i32(g, number), to);
     fgen_position(f, block);
     LLVMBuildStore(g->b, gen_i32(g, 0), f->resume_at);
+}
+
+static LLVMValueRef value_at(struct gen *g, LLVMValueRef values, uint32_t i)
+{
+    return gen_at(g, values, (int64_t)i * (int64_t)sizeof(union cell_value));
 }
 
 static LLVMValueRef recorded(struct fgen *f, LLVMTypeRef t, uint32_t i)
 {
     struct gen *g = f->g;
     LLVMValueRef values = gen_at(g, f->record, (int64_t)sizeof(struct abi_record));
-    return gen_load(g, t, slot_at(g, values, i), ALIAS_BLOCK);
+    return gen_load(g, t, value_at(g, values, i), ALIAS_BLOCK);
 }
 
-/* Locals and the operands that are there now, all of them in variables. results: how many stand between operands and
- * exceptions. */
-static void restore(struct fgen *f, uint64_t off, uint32_t results)
+/* Value i of the stack. */
+static LLVMValueRef recorded_operand(struct fgen *f, LLVMTypeRef t, uint32_t i)
+{
+    if (f->in_memory)
+        return LLVMBuildLoad2(f->g->b, t, frame_operand_at(f, i), "");
+    return recorded(f, t, f->local_count + i);
+}
+
+/* Locals and the operands that are there now, all of them in variables. */
+static void restore_variables(struct fgen *f, uint64_t off)
 {
     struct gen *g = f->g;
     const struct live_site *live = live_at(&f->live, off);
@@ -414,12 +300,19 @@ static void restore(struct fgen *f, uint64_t off, uint32_t results)
             LLVMBuildStore(g->b, recorded(f, gen_valtype(g, f->local_types[i]), i), f->locals[i]);
     for (uint32_t i = 0; i < f->depth; i++) {
         const struct operand *o = &f->stack[i];
-        LLVMBuildStore(g->b, recorded(f, o->slot_type, f->local_count + i), o->slot);
+        LLVMBuildStore(g->b, recorded_operand(f, o->slot_type, i), o->slot);
     }
-    uint32_t at = f->local_count + f->depth + results;
+}
+
+/* results: how many stand between operands and exceptions. */
+static void restore(struct fgen *f, uint64_t off, uint32_t results)
+{
+    if (!f->in_memory) /* else the host did it, see check_record */
+        restore_variables(f, off);
+    uint32_t at = f->depth + results;
     for (uint32_t i = 0; i < f->frame_count; i++)
         if (f->frames[i].kind == FRAME_CATCH)
-            LLVMBuildStore(g->b, recorded(f, g->t.ptr, at++), f->frames[i].exn_slot);
+            LLVMBuildStore(f->g->b, recorded_operand(f, f->g->t.ptr, at++), f->frames[i].exn_slot);
 }
 
 void capture_site_at(struct fgen *f, uint64_t off)
@@ -431,7 +324,8 @@ void capture_site_at(struct fgen *f, uint64_t off)
         return;
     LLVMBasicBlockRef join = fgen_block(f, "at");
     LLVMBuildBr(f->g->b, join);
-    begin_resume(f, off, SITE_AT);
+    struct site s = {.off = off, .below = f->depth, .frames = f->frame_count};
+    begin_resume(f, &s, SITE_AT);
     restore(f, off, 0);
     LLVMBuildBr(f->g->b, join);
     fgen_position(f, join);
@@ -476,12 +370,13 @@ static LLVMTypeRef twin_type(struct gen *g, const struct call_site *c)
 }
 
 /* The call was pending: the frame that it led to is rebuilt, or the host's operation done. */
-static void resume_pending(struct fgen *f, const struct call_site *c, uint64_t off,
+static void resume_pending(struct fgen *f, const struct call_site *c, const struct site *s,
                            LLVMBasicBlockRef after)
 {
     struct gen *g = f->g;
-    begin_resume(f, off, SITE_PENDING);
-    restore(f, off, c->restarts ? c->args : c->result_count);
+    struct site inside = c->restarts ? inside_call(s, c->args) : *s;
+    begin_resume(f, &inside, SITE_PENDING);
+    restore(f, s->off, c->restarts ? c->args : c->result_count);
     LLVMBasicBlockRef guest = fgen_block(f, "guest"), host = fgen_block(f, "host");
     LLVMValueRef code = GEN_OP(g, f->ctx, resume, g->t.ptr, f->resume_io, f->resume_ctx);
     LLVMBuildCondBr(g->b, LLVMBuildIsNull(g->b, code, ""), host, guest);
@@ -500,14 +395,21 @@ static void resume_pending(struct fgen *f, const struct call_site *c, uint64_t o
     LLVMBuildBr(g->b, after);
 }
 
-static void resume_returned(struct fgen *f, const struct call_site *c, uint64_t off,
+static LLVMValueRef multi_result(struct fgen *f, uint32_t i)
+{
+    struct gen *g = f->g;
+    LLVMValueRef at = gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, multi)));
+    return value_at(g, gen_load(g, g->t.ptr, at, ALIAS_BLOCK), i - 1);
+}
+
+static void resume_returned(struct fgen *f, const struct call_site *c, const struct site *s,
                             LLVMBasicBlockRef next)
 {
     struct gen *g = f->g;
-    begin_resume(f, off, SITE_RETURNED);
-    restore(f, off, c->result_count);
+    begin_resume(f, s, SITE_RETURNED);
+    restore(f, s->off, c->result_count);
     for (uint32_t i = 0; i < c->result_count; i++) {
-        LLVMValueRef v = recorded(f, gen_valtype(g, c->results[i]), f->local_count + f->depth + i);
+        LLVMValueRef v = recorded_operand(f, gen_valtype(g, c->results[i]), f->depth + i);
         if (i == 0)
             LLVMBuildStore(g->b, v, c->result);
         else
@@ -534,12 +436,12 @@ LLVMValueRef capture_call_end(struct fgen *f, struct call_site *c, LLVMValueRef 
     if (t)
         LLVMBuildStore(g->b, call, c->result);
     LLVMBuildBr(g->b, after);
-    resume_pending(f, c, s.off, after);
+    resume_pending(f, c, &s, after);
     fgen_position(f, after);
     s.result = t ? LLVMBuildLoad2(g->b, t, c->result, "") : NULL;
     test_words(f, &s, c);
     LLVMBuildBr(g->b, next);
-    resume_returned(f, c, s.off, next);
+    resume_returned(f, c, &s, next);
     fgen_position(f, next);
     f->epoch++;
     return t ? LLVMBuildLoad2(g->b, t, c->result, "") : NULL;
@@ -560,16 +462,57 @@ void capture_begin(struct fgen *f)
     f->resume_io = fgen_entry_alloca(f, g->t.v128, "io");
     f->resume_ctx = fgen_entry_alloca(f, g->t.ptr, "ctx");
     f->resume_start = fgen_block(f, "record");
-    LLVMBasicBlockRef unknown = fgen_block(f, "unknown");
     fgen_position(f, f->resume_start);
-    f->record = gen_call_op(g, f->ctx, offsetof(struct abi_ops, record), g->t.ptr, NULL, 0);
-    LLVMValueRef key = gen_load(g, g->t.i64, f->record, ALIAS_BLOCK);
-    f->entry_switch = LLVMBuildSwitch(g->b, key, unknown, 16);
+    if (!f->in_memory)
+        f->record = gen_call_op(g, f->ctx, offsetof(struct abi_ops, record), g->t.ptr, NULL, 0);
+    LLVMBasicBlockRef unknown = fgen_block(f, "unknown");
+    f->resume_enter = fgen_block(f, "enter");
+    fgen_position(f, f->resume_enter);
+    f->entry_switch = LLVMBuildSwitch(g->b, gen_i32(g, 0), unknown, 16);
     fgen_position(f, unknown);
-    fgen_trap(f, TRAP_RESUME);
+    LLVMBuildUnreachable(g->b);
+}
+
+static LLVMValueRef way_table(struct fgen *f)
+{
+    struct gen *g = f->g;
+    uint32_t n = 2 * f->way_count;
+    LLVMValueRef *fields = calloc((size_t)n + 1, sizeof *fields);
+    LLVMValueRef table = LLVMAddGlobal(g->mod, LLVMArrayType2(g->t.i32, n), "");
+    LLVMValueRef start = LLVMConstPtrToInt(table, g->t.i64);
+    f->nomem |= !fields;
+    for (uint32_t i = 0; fields && i < f->way_count; i++) {
+        LLVMValueRef site = LLVMConstPtrToInt(f->ways[i].site, g->t.i64);
+        fields[2 * i] = LLVMConstTrunc(LLVMConstSub(site, start), g->t.i32);
+        fields[2 * i + 1] = gen_i32(g, f->ways[i].kind);
+    }
+    if (fields)
+        LLVMSetInitializer(table, LLVMConstArray2(g->t.i32, fields, n));
+    LLVMSetLinkage(table, LLVMInternalLinkage);
+    LLVMSetGlobalConstant(table, 1);
+    LLVMSetAlignment(table, 4);
+    free(fields);
+    return table;
+}
+
+/* The host finds the way that the record goes, and fills variables in memory. */
+void capture_end(struct fgen *f)
+{
+    struct gen *g = f->g;
+    if (!f->twin)
+        return;
+    LLVMValueRef none = LLVMConstNull(g->t.ptr);
+    fgen_position(f, f->resume_start);
+    LLVMValueRef way = GEN_OP(g, f->ctx, enter, g->t.i32, way_table(f), gen_i32(g, f->way_count),
+                              f->in_memory ? f->local_area : none, gen_i32(g, f->local_stride),
+                              f->in_memory ? f->operand_area : none);
+    LLVMBuildStore(g->b, way, f->resume_at);
+    LLVMSetOperand(f->entry_switch, 0, way);
+    LLVMBuildBr(g->b, f->resume_enter);
 }
 
 void capture_done(struct fgen *f)
 {
     free(f->slots);
+    free(f->ways);
 }

@@ -55,7 +55,7 @@ struct gen {
     LLVMValueRef empty_node;
     unsigned md_tbaa, md_invariant, md_prof;
     LLVMAttributeRef attr_nounwind, attr_noreturn, attr_cold, attr_nomerge, attr_poll_memory,
-        attr_noalias, attr_nonnull, attr_context;
+        attr_noalias, attr_nonnull, attr_context, attr_naked;
     struct image_counts counts;
 };
 
@@ -148,10 +148,22 @@ struct fgen {
     const struct cursor *rest; /* the instructions behind the present one */
     const struct instr *at;    /* the present one */
     bool twin;                 /* the function is entered with a record of its frame */
+    bool in_memory; /* of a movable image: locals and operands have their places in these areas */
+    LLVMValueRef local_area, operand_area;
+    uint32_t local_stride, operand_room;
     struct live live;
     LLVMValueRef record, resume_at, resume_io, resume_ctx, entry_switch;
-    LLVMBasicBlockRef resume_start;
-    uint32_t site_number; /* last one given */
+    LLVMBasicBlockRef resume_start, resume_enter;
+    struct way *ways; /* into a twin, in the order of the table that the host searches */
+    uint32_t way_count, way_cap;
+    struct {
+        uint64_t off;
+        uint32_t stack;
+        LLVMValueRef constant;
+    } last_sites[4]; /* that were made */
+    uint32_t last_site;
+    LLVMBasicBlockRef save; /* with variables in memory: where all saves go */
+    LLVMValueRef save_site, save_kind;
     struct operand_slot **slots;
     uint32_t slot_count, slot_cap;
     bool unreachable;
@@ -194,6 +206,8 @@ void gen_return_call(struct gen *g, const struct functype *ft, LLVMValueRef call
 void gen_call_guest(struct gen *g, LLVMValueRef call, unsigned conv);
 /* The stub for the cold side of polls, which keeps all registers. */
 LLVMValueRef gen_poll_stub(struct gen *g);
+/* The stub that keeps all registers while the host reads the values of a frame from them. */
+LLVMValueRef gen_capture_stub(struct gen *g);
 /* Trampolines of all types and imports. */
 CHECKED status_t gen_trampolines(struct gen *g, struct error *err);
 /* One function. ST_NOMEM, ST_LIMIT. */
@@ -279,6 +293,7 @@ bool gen_table(struct fgen *f, const struct instr *in);
 
 /* capture.c: polls and tests, and how a frame is saved and entered again. */
 struct operand_slot;
+struct way;
 /* A place where a frame can stand. */
 struct site {
     uint64_t off;        /* of the instruction */
@@ -297,7 +312,23 @@ struct call_site {
 };
 /* Prepare a function; in a twin also the way in. */
 void capture_begin(struct fgen *f);
+/* Its end, when all ways in are known; the builder is moved. */
+void capture_end(struct fgen *f);
 void capture_done(struct fgen *f);
+/* frame.c: what a site's record holds. */
+/* The site among the image's constants. */
+LLVMValueRef frame_site(struct fgen *f, const struct site *s);
+/* Values behind the locals: operands, results of the call, exceptions of catch clauses. */
+uint32_t frame_operand_count(const struct fgen *f, const struct site *s);
+/* Save the frame and leave. kind: what ops->frame takes; the builder's block is ended. */
+void frame_save(struct fgen *f, const struct site *s, LLVMValueRef kind);
+/* The areas of a function with its variables in memory; the builder stands in its entry. */
+void frame_areas(struct fgen *f);
+/* Make room for so many values of the stack. */
+void frame_operand_room(struct fgen *f, uint32_t count);
+/* Place of value i of the stack there; the builder stands anywhere. */
+LLVMValueRef frame_operand_at(struct fgen *f, uint32_t i);
+
 /* In a twin: put the operands into variables, since code that follows is reached by several ways. */
 void capture_keep_operands(struct fgen *f);
 /* Around a call or operation that may come back unwinding. begin: its operands are popped, and no block is begun before

@@ -8,14 +8,20 @@ static void add_locals(struct fgen *f)
 {
     struct gen *g = f->g;
     uint32_t n = f->type->param_count;
+    for (uint32_t i = 0; i < f->local_count; i++)
+        f->local_types[i] = i < n ? f->type->params[i] : f->func->locals[i - n];
+    const struct image_options *o = &g->shared->opt->image;
+    f->in_memory = o->movable && (g->lean || o->opt_level == 0);
+    if (f->in_memory)
+        frame_areas(f);
     for (uint32_t i = 0; i < f->local_count; i++) {
-        valtype_t vt = i < n ? f->type->params[i] : f->func->locals[i - n];
-        LLVMTypeRef t = gen_valtype(g, vt);
-        f->local_types[i] = vt;
-        f->locals[i] = LLVMBuildAlloca(g->b, t, "");
+        LLVMTypeRef t = gen_valtype(g, f->local_types[i]);
+        f->locals[i] = f->in_memory ? gen_at(g, f->local_area, (int64_t)i * f->local_stride)
+                                    : LLVMBuildAlloca(g->b, t, "");
         bool is_given = i < n && !f->twin;
-        LLVMBuildStore(g->b, is_given ? LLVMGetParam(f->fn, i + 1) : LLVMConstNull(t),
-                       f->locals[i]);
+        if (!f->twin || !f->in_memory) /* there what is live comes from the record */
+            LLVMBuildStore(g->b, is_given ? LLVMGetParam(f->fn, i + 1) : LLVMConstNull(t),
+                           f->locals[i]);
         /* a parameter may carry any bits; a declared local starts as zero */
         f->local_raw[i] = i >= n && !f->local_mixed[i];
     }
@@ -124,6 +130,7 @@ static void finish_blocks(struct fgen *f)
         else
             LLVMBuildRetVoid(g->b);
     }
+    capture_end(f);
     fgen_position(f, f->entry);
     LLVMBuildBr(g->b, f->twin ? f->resume_start : f->body);
 }

@@ -71,6 +71,7 @@ static void init_attrs(struct gen *g)
     g->attr_nounwind = enum_attr(g, "nounwind", 0);
     g->attr_noreturn = enum_attr(g, "noreturn", 0);
     g->attr_cold = enum_attr(g, "cold", 0);
+    g->attr_naked = enum_attr(g, "naked", 0);
     g->attr_nomerge = enum_attr(g, "nomerge", 0);
     g->attr_noalias = enum_attr(g, "noalias", 0);
     g->attr_nonnull = enum_attr(g, "nonnull", 0);
@@ -377,6 +378,41 @@ static void define_poll_stub(struct gen *g)
     LLVMBuildRetVoid(g->b);
 }
 
+/* Its own code changes no register that LLVM takes for kept; the host's side saves them all. Those with numbers from 16
+ * on, which only v4 has, it does not: there values are put on the stack before the call. */
+LLVMValueRef gen_capture_stub(struct gen *g)
+{
+    LLVMValueRef fn = LLVMGetNamedFunction(g->mod, "capture");
+    if (fn)
+        return fn;
+    bool keeps = g->shared->opt->image.level != LEVEL_X86_64_V4;
+    fn = LLVMAddFunction(g->mod, "capture", LLVMFunctionType(g->t.void_, &g->t.ptr, 1, 0));
+    LLVMSetFunctionCallConv(fn, keeps ? GEN_KEEP_CC : GEN_C_CC);
+    gen_attrs_common(g, fn);
+    gen_add_attr(fn, 1, g->attr_context);
+    gen_add_attr(fn, GEN_AT_FUNCTION, g->attr_cold);
+    return fn;
+}
+
+static void define_capture_stub(struct gen *g)
+{
+    bool arm = image_level_arch(g->shared->opt->image.level) == ARCH_AARCH64;
+    LLVMValueRef fn = gen_capture_stub(g);
+    char text[128];
+    int len = snprintf(text, sizeof text,
+                       arm ? "ldur x16, [x20, #%d]\nldr x16, [x16, #%zu]\nbr x16"
+                           : "movq %d(%%r13), %%r11\njmpq *%zu(%%r11)",
+                       (int)gen_ctx_field(offsetof(struct abi_ctx, ops)),
+                       offsetof(struct abi_ops, capture));
+    LLVMTypeRef type = LLVMFunctionType(g->t.void_, NULL, 0, 0);
+    LLVMValueRef code = LLVMGetInlineAsm(type, text, (size_t)len, "", 0, 1, 0,
+                                         LLVMInlineAsmDialectATT, 0);
+    gen_add_attr(fn, GEN_AT_FUNCTION, g->attr_naked);
+    LLVMPositionBuilderAtEnd(g->b, LLVMAppendBasicBlockInContext(g->llvm, fn, ""));
+    LLVMBuildCall2(g->b, type, code, NULL, 0, "");
+    LLVMBuildUnreachable(g->b);
+}
+
 status_t gen_trampolines(struct gen *g, struct error *err)
 {
     for (uint32_t i = 0; i < g->m->type_count; i++)
@@ -384,5 +420,7 @@ status_t gen_trampolines(struct gen *g, struct error *err)
     for (uint32_t i = 0; i < g->m->func_import_count; i++)
         import_trampoline(g, i);
     define_poll_stub(g);
+    if (g->shared->opt->image.movable)
+        define_capture_stub(g);
     return gen_compact_define(g, err);
 }

@@ -47,6 +47,8 @@ static status_t classify(struct linker *l, struct link_section *s)
         s->kind = LINK_KIND_UNWIND;
     } else if (strcmp(s->name, ".debug_line") == 0) {
         s->kind = LINK_KIND_LINES;
+    } else if (strcmp(s->name, ".llvm_stackmaps") == 0) {
+        s->kind = LINK_KIND_MAPS;
     } else if (!(s->flags & SHF_ALLOC) || s->type == SHT_NOTE) {
         return ST_OK;
     } else if (s->flags & (SHF_WRITE | SHF_TLS) || s->type != SHT_PROGBITS) {
@@ -263,26 +265,44 @@ static status_t relocate_blob(struct linker *l)
     return ST_OK;
 }
 
+/* What the tables about code come to. */
+struct tables {
+    struct link_unwind_set unwinds;
+    struct link_line_set lines;
+    struct link_map_set maps;
+};
+
+static status_t read_table(struct linker *l, enum link_kind kind, const uint8_t *bytes, size_t len,
+                           struct tables *t)
+{
+    if (kind == LINK_KIND_UNWIND)
+        return link_unwind_add(&t->unwinds, l->arch, bytes, len, l->out->const_off, l->err);
+    if (kind == LINK_KIND_LINES)
+        return link_lines_add(&t->lines, bytes, len, l->out->const_off, l->err);
+    return link_maps_add(&t->maps, l->arch, bytes, len, l->out->const_off, l->err);
+}
+
+static bool is_table(const struct link_section *s)
+{
+    return s->kind == LINK_KIND_UNWIND || s->kind == LINK_KIND_LINES || s->kind == LINK_KIND_MAPS;
+}
+
 /* Read the tables about code: copies are relocated as if they stood at address 0. */
-static status_t read_tables(struct linker *l, struct link_unwind_set *unwinds,
-                            struct link_line_set *lines)
+static status_t read_tables(struct linker *l, struct tables *t)
 {
     for (uint32_t i = 0; i < l->object_count; i++) {
         const struct link_elf *elf = &l->objects[i];
         for (uint32_t k = 0; k < elf->section_count; k++) {
             const struct link_section *s = &elf->sections[k];
-            if ((s->kind != LINK_KIND_UNWIND && s->kind != LINK_KIND_LINES) || s->len == 0)
+            if (!is_table(s) || s->len == 0)
                 continue;
             uint8_t *copy = arena_alloc(&l->scratch, (size_t)s->len, 1);
             if (!copy)
                 return no_memory(l);
             memcpy(copy, s->bytes, (size_t)s->len);
             status_t st = relocate(l, elf, s, copy, 0);
-            if (st == ST_OK && s->kind == LINK_KIND_UNWIND)
-                st = link_unwind_add(unwinds, l->arch, copy, (size_t)s->len, l->out->const_off,
-                                     l->err);
-            else if (st == ST_OK)
-                st = link_lines_add(lines, copy, (size_t)s->len, l->out->const_off, l->err);
+            if (st == ST_OK)
+                st = read_table(l, s->kind, copy, (size_t)s->len, t);
             if (st != ST_OK)
                 return st;
         }
@@ -292,16 +312,18 @@ static status_t read_tables(struct linker *l, struct link_unwind_set *unwinds,
 
 static status_t make_tables(struct linker *l)
 {
-    struct link_unwind_set unwinds = {0};
-    struct link_line_set lines = {0};
+    struct tables t = {0};
     struct link_output *out = l->out;
-    status_t st = read_tables(l, &unwinds, &lines);
+    status_t st = read_tables(l, &t);
     if (st == ST_OK)
-        st = link_unwind_finish(&unwinds, &out->arena, &out->unwinds, &out->unwind_count, l->err);
+        st = link_unwind_finish(&t.unwinds, &out->arena, &out->unwinds, &out->unwind_count, l->err);
     if (st == ST_OK)
-        st = link_lines_finish(&lines, &out->arena, &out->sites, &out->site_count, l->err);
-    link_unwind_done(&unwinds);
-    link_lines_done(&lines);
+        st = link_lines_finish(&t.lines, &out->arena, &out->sites, &out->site_count, l->err);
+    if (st == ST_OK)
+        st = link_maps_finish(&t.maps, &out->arena, out, l->err);
+    link_unwind_done(&t.unwinds);
+    link_lines_done(&t.lines);
+    link_maps_done(&t.maps);
     return st;
 }
 

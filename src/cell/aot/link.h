@@ -28,6 +28,10 @@ struct link_output {
     uint32_t unwind_count;
     struct image_site *sites; /* from .debug_line: the line number is the wasm offset */
     uint32_t site_count;
+    struct image_map_row *maps; /* from .llvm_stackmaps, ascending code_off */
+    uint32_t map_count;
+    uint8_t *map_bytes;
+    size_t map_len;
     struct arena arena; /* owns the arrays */
 };
 

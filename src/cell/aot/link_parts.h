@@ -20,6 +20,7 @@ enum link_kind {
     LINK_KIND_CONST,
     LINK_KIND_UNWIND, /* .eh_frame */
     LINK_KIND_LINES,  /* .debug_line */
+    LINK_KIND_MAPS,   /* .llvm_stackmaps */
 };
 
 struct link_section {
@@ -119,5 +120,19 @@ CHECKED status_t link_lines_finish(struct link_line_set *set, struct arena *a,
                                    struct image_site **ret_sites, uint32_t *ret_count,
                                    struct error *err);
 void link_lines_done(struct link_line_set *set);
+
+/* The same for the values of frames. */
+struct link_map_set {
+    struct buf rows; /* struct image_map_row */
+    struct buf bytes;
+};
+
+/* Translate one relocated .llvm_stackmaps. ST_CORRUPT malformed; ST_LINK a place that a map cannot name; ST_NOMEM. */
+CHECKED status_t link_maps_add(struct link_map_set *set, uint32_t arch, const uint8_t *bytes,
+                               size_t len, uint64_t blob_len, struct error *err);
+/* Rows in ascending order. Memory belongs to *a. ST_CORRUPT two rows for a place; ST_LIMIT; ST_NOMEM. */
+CHECKED status_t link_maps_finish(struct link_map_set *set, struct arena *a,
+                                  struct link_output *out, struct error *err);
+void link_maps_done(struct link_map_set *set);
 
 #endif

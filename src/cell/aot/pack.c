@@ -212,6 +212,10 @@ status_t pack_image(const struct module *m, const struct aot_options *opt,
     img.unwind_count = linked->unwind_count;
     img.sites = linked->sites;
     img.site_count = linked->site_count;
+    img.maps = linked->maps;
+    img.map_count = linked->map_count;
+    img.map_bytes = linked->map_bytes;
+    img.map_len = linked->map_len;
     bool ok = place_functions(linked, &img) && initial_memory(m, &img) && debug_tables(m, &img);
     status_t st = ok ? image_head_make(m, img.datas_applied && !has_passive(m), &head) : ST_NOMEM;
     if (st == ST_OK) {

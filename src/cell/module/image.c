@@ -11,7 +11,7 @@ static const char *const section_names[SECTION_END] = {
     [SECTION_TWINS] = "twins",   [SECTION_TYPES] = "types",   [SECTION_RANGES] = "ranges",
     [SECTION_UNWIND] = "unwind", [SECTION_SITES] = "sites",   [SECTION_NAMES] = "names",
     [SECTION_FILES] = "files",   [SECTION_LINES] = "lines",   [SECTION_RUNS] = "runs",
-    [SECTION_CODE] = "code",     [SECTION_MEMORY] = "memory",
+    [SECTION_CODE] = "code",     [SECTION_MEMORY] = "memory", [SECTION_MAPS] = "maps",
 };
 
 const char *image_section_name(uint32_t id)
@@ -67,6 +67,19 @@ uint32_t image_wasm_off_find(const struct image *img, uint32_t code_off)
             high = mid;
     }
     return low == 0 || code_off >= img->const_off ? 0 : img->sites[low - 1].wasm_off;
+}
+
+const struct image_map_row *image_map_find(const struct image *img, uint32_t code_off)
+{
+    uint32_t low = 0, high = img->map_count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (img->maps[mid].code_off < code_off)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < img->map_count && img->maps[low].code_off == code_off ? &img->maps[low] : NULL;
 }
 
 const struct line_row *image_line_find(const struct image *img, uint32_t wasm_off)

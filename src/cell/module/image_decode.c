@@ -10,6 +10,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "rows are read in plac
 _Static_assert(sizeof(struct image_range) == IMAGE_RANGE_BYTES, "rows are read in place");
 _Static_assert(sizeof(struct image_unwind) == IMAGE_UNWIND_BYTES, "rows are read in place");
 _Static_assert(sizeof(struct image_site) == IMAGE_SITE_BYTES, "rows are read in place");
+_Static_assert(sizeof(struct image_map_row) == IMAGE_MAP_BYTES, "rows are read in place");
 _Static_assert(sizeof(struct line_row) == IMAGE_LINE_BYTES, "rows are read in place");
 
 struct section {
@@ -221,6 +222,21 @@ static status_t read_tables(struct decoder *d)
     return check_ranges(d);
 }
 
+/* Rows, then the bytes that they point into. */
+static status_t read_maps(struct decoder *d)
+{
+    struct image *img = d->img;
+    const struct section *s = &d->sections[SECTION_MAPS];
+    uint64_t rows_len = (uint64_t)s->rows * IMAGE_MAP_BYTES;
+    if (s->len < rows_len)
+        return corrupt(d, SECTION_MAPS, "wrong length");
+    img->maps = (const struct image_map_row *)(const void *)s->bytes;
+    img->map_count = s->rows;
+    img->map_bytes = s->bytes + rows_len;
+    img->map_len = (size_t)(s->len - rows_len);
+    return ST_OK;
+}
+
 /* Only the offsets' own bounds: look-ups check what they point at. */
 static status_t read_strings(struct decoder *d, uint32_t id, struct image_strings *ret_strings)
 {
@@ -300,6 +316,8 @@ static status_t decode(struct decoder *d)
         st = read_tables(d);
     if (st == ST_OK)
         st = read_names(d);
+    if (st == ST_OK)
+        st = read_maps(d);
     if (st == ST_OK)
         st = read_runs(d);
     return st;

@@ -145,6 +145,17 @@ static void put_lines(struct encoder *e)
     end(e, SECTION_LINES);
 }
 
+static void put_maps(struct encoder *e)
+{
+    begin(e, SECTION_MAPS, e->img->map_count);
+    for (uint32_t i = 0; i < e->img->map_count; i++) {
+        buf_le32(e->out, e->img->maps[i].code_off);
+        buf_le32(e->out, e->img->maps[i].at);
+    }
+    buf_bytes(e->out, e->img->map_bytes, e->img->map_len);
+    end(e, SECTION_MAPS);
+}
+
 static bool page_is_zero(const uint8_t *page)
 {
     return page[0] == 0 && memcmp(page, page + 1, WASM_PAGE_BYTES - 1) == 0;
@@ -311,6 +322,7 @@ status_t image_encode(const struct image *img, struct buf *out, struct error *er
     put_runs(&e);
     put_code_and_memory(&e);
     put_offsets(&e, SECTION_TWINS, img->func_twin, img->func_count);
+    put_maps(&e);
     if (e.pieces.failed || e.runs.failed || out->failed)
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     else if (!fits)

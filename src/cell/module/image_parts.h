@@ -5,7 +5,7 @@
 
 /* The numbers of docs/internals/image-format.md. */
 enum {
-    IMAGE_FORMAT_VERSION = 3,
+    IMAGE_FORMAT_VERSION = 4,
     IMAGE_MAGIC_BYTES = 8,
     IMAGE_HEADER_BYTES = 64,
     IMAGE_HEADER_SUM_OFF = 56,
@@ -16,6 +16,7 @@ enum {
     IMAGE_UNWIND_BYTES = 20,
     IMAGE_SITE_BYTES = 8,
     IMAGE_LINE_BYTES = 16,
+    IMAGE_MAP_BYTES = 8,
     IMAGE_RUN_BYTES = 32,
     IMAGE_ALIGN_BYTES = 16,
     IMAGE_MAP_ALIGN_BYTES = 65536,
@@ -37,6 +38,7 @@ enum image_section {
     SECTION_CODE,
     SECTION_MEMORY,
     SECTION_TWINS,
+    SECTION_MAPS,
     SECTION_END,
 };
 _Static_assert(SECTION_END == IMAGE_SECTION_COUNT + 1, "one id per section");

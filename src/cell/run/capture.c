@@ -1,11 +1,22 @@
 #include "capture.h"
 
+#include <string.h>
+
+#include "base/cursor.h"
 #include "ops.h"
+
+/* DWARF's number. */
+#if defined(__aarch64__)
+enum { FRAME_POINTER = 29 };
+#else
+enum { FRAME_POINTER = 6 };
+#endif
 
 static void expanded_free(struct cell *c)
 {
     free(c->record);
     c->record = NULL;
+    c->present = NULL;
     c->next_record = NULL;
 }
 
@@ -31,22 +42,127 @@ struct run_record *run_record_push(struct cell *c, struct instance *inst,
     return r;
 }
 
-union cell_value *run_op_frame_c(void *ctx, const struct abi_site *site, uint32_t kind)
+/* The innermost frame comes first. Inside a host function it is one that asked for its call to be made again. */
+static struct run_record *record_begin(void *ctx, const struct abi_site *site, uint32_t kind)
 {
     struct cell *c = cell_of_ctx(ctx);
     if (!c->capturing) {
         run_records_free(c); /* of a capture before, which was resumed */
         c->capturing = true;
-        if (kind ==
-            SITE_PENDING) /* in a host function, which asked for its call to be made again */
+        if (kind == SITE_PENDING)
             kind = SITE_AT;
     }
     struct run_record *r = run_record_push(c, instance_of_ctx(ctx), site, kind);
-    if (r)
-        return r->values;
-    cell_trap_text(c, "no memory to save the call stack");
-    return NULL;
+    if (!r)
+        cell_trap_text(c, "no memory to save the call stack");
+    return r;
 }
+
+/* Values of a site, one after the other: where they come from. */
+typedef void take_value(union cell_value *ret_v, valtype_t type, uint32_t i, void *arg);
+
+/* The values in the frame itself. Of a call's results only the first one is there; others are with the cell. Those of
+ * a call that has not returned are nothing yet: zero. */
+static void take_values(const struct cell *c, struct run_record *r, take_value *take, void *arg)
+{
+    const struct abi_site *s = r->site;
+    const uint8_t *types = abi_site_types(s);
+    uint32_t end = s->live + s->stack, result = end - s->exns - s->results;
+    for (uint32_t i = 0; i < end; i++) {
+        bool is_result = i >= result && i < result + s->results;
+        r->values[i] = (union cell_value){0};
+        if (!is_result || i == result)
+            take(&r->values[i], types[i], i, arg);
+        if (is_result && r->kind != SITE_RETURNED)
+            r->values[i] = (union cell_value){0};
+        else if (is_result && i > result)
+            r->values[i] = c->multi[i - result - 1];
+    }
+}
+
+static size_t value_bytes(valtype_t type)
+{
+    return type == VT_I32 || type == VT_F32 ? 4 : type == VT_V128 ? 16 : 8;
+}
+
+/* ---- values in registers ---- */
+
+struct places {
+    const struct abi_registers *regs;
+    struct cursor in; /* of the image's maps */
+};
+
+static void place_read(struct places *p, void *ret_value, size_t bytes)
+{
+    const struct abi_registers *regs = p->regs;
+    uint32_t place = cursor_u8(&p->in);
+    int64_t number = place >= IMAGE_AT_STACK ? cursor_leb_s64(&p->in) : 0;
+    const void *at = &number;
+    if (place < IMAGE_IN_VECTOR)
+        at = &regs->general[place - IMAGE_IN_GENERAL];
+    else if (place < IMAGE_AT_STACK)
+        at = regs->vector[place - IMAGE_IN_VECTOR];
+    else if (place == IMAGE_AT_STACK)
+        at = (const void *)(regs->sp + (uint64_t)number);
+    else if (place == IMAGE_AT_FRAME)
+        at = (const void *)(regs->general[FRAME_POINTER] + (uint64_t)number);
+    memcpy(ret_value, at, bytes);
+}
+
+static void take_place(union cell_value *ret_v, valtype_t type, uint32_t i, void *arg)
+{
+    place_read(arg, ret_v, value_bytes(type));
+    (void)i;
+}
+
+void run_op_capture_c(void *ctx, const struct abi_registers *regs)
+{
+    const struct program *p = instance_of_ctx(ctx)->prog;
+    const struct image_map_row *row = image_map_find(p->image,
+                                                     (uint32_t)(regs->pc - (uintptr_t)p->code));
+    struct places places = {.regs = regs};
+    const struct abi_site *site = NULL;
+    uint32_t kind = 0;
+    if (row && row->at < p->image->map_len) {
+        cursor_init(&places.in, p->image->map_bytes + row->at, p->image->map_len - row->at, 0);
+        place_read(&places, &site, sizeof site);
+        place_read(&places, &kind, sizeof kind);
+    }
+    struct run_record *r = site ? record_begin(ctx, site, kind) : NULL;
+    if (r)
+        take_values(cell_of_ctx(ctx), r, take_place, &places);
+    if (!site || places.in.failed)
+        cell_trap_text(cell_of_ctx(ctx), "the image does not say where the values of a frame are");
+}
+
+/* ---- variables in memory ---- */
+
+struct areas {
+    const struct abi_site *site;
+    const uint8_t *locals;
+    uint32_t stride;
+    const union cell_value *operands;
+};
+
+static void take_variable(union cell_value *ret_v, valtype_t type, uint32_t i, void *arg)
+{
+    const struct areas *a = arg;
+    const void *at = &a->operands[i - a->site->live];
+    if (i < a->site->live)
+        at = a->locals + (size_t)a->site->live_locals[i] * a->stride;
+    memcpy(ret_v, at, value_bytes(type));
+}
+
+void run_op_frame_c(void *ctx, const struct abi_site *site, uint32_t kind, const uint8_t *locals,
+                    uint32_t stride, const union cell_value *operands)
+{
+    struct areas areas = {site, locals, stride, operands};
+    struct run_record *r = record_begin(ctx, site, kind);
+    if (r)
+        take_values(cell_of_ctx(ctx), r, take_variable, &areas);
+}
+
+/* ---- entering again ---- */
 
 /* As the twin takes it: locals that are not live are zero. */
 static struct abi_record *expand(const struct run_record *r)
@@ -56,7 +172,6 @@ static struct abi_record *expand(const struct run_record *r)
     struct abi_record *a = calloc(1, sizeof(*a) + n * sizeof(union cell_value));
     if (!a)
         return NULL;
-    a->key = (uint64_t)s->off * 4 + r->kind;
     for (uint32_t i = 0; i < s->live; i++)
         a->values[s->live_locals[i]] = r->values[i];
     for (uint32_t i = 0; i < s->stack; i++)
@@ -75,6 +190,7 @@ static const void *take_record(struct cell *c, void **ret_ctx)
         return NULL;
     free(c->record);
     c->record = record;
+    c->present = r;
     c->next_record = r->inner;
     *ret_ctx = r->inst->base;
     return p->code + off;
@@ -83,6 +199,63 @@ static const void *take_record(struct cell *c, void **ret_ctx)
 const struct abi_record *run_op_record_c(void *ctx)
 {
     return cell_of_ctx(ctx)->record;
+}
+
+/* Where the record has a local of the site's; its own number of values when it has not. */
+static uint32_t find_local(const struct abi_site *have, uint32_t local, valtype_t type,
+                           uint32_t from)
+{
+    while (from < have->live && have->live_locals[from] < local)
+        from++;
+    bool is_it = from < have->live && have->live_locals[from] == local &&
+                 abi_site_types(have)[from] == type;
+    return is_it ? from : have->live;
+}
+
+/* A later compiler may know of fewer locals that are live. */
+static bool record_fits(const struct run_record *r, const struct abi_site *s)
+{
+    const struct abi_site *have = r->site;
+    const uint8_t *types = abi_site_types(s);
+    if (have->func != s->func || have->off != s->off || have->locals != s->locals ||
+        have->stack != s->stack || have->results != s->results ||
+        memcmp(abi_site_types(have) + have->live, types + s->live, s->stack) != 0)
+        return false;
+    for (uint32_t i = 0, at = 0; i < s->live; i++) {
+        at = find_local(have, s->live_locals[i], types[i], at);
+        if (at == have->live)
+            return false;
+    }
+    return true;
+}
+
+static void put_variables(const struct run_record *r, const struct abi_site *s, uint8_t *locals,
+                          uint32_t stride, union cell_value *operands)
+{
+    const uint8_t *types = abi_site_types(s);
+    for (uint32_t i = 0, at = 0; i < s->live; i++) {
+        at = find_local(r->site, s->live_locals[i], types[i], at);
+        memcpy(locals + (size_t)s->live_locals[i] * stride, &r->values[at], value_bytes(types[i]));
+    }
+    if (s->stack)
+        memcpy(operands, r->values + r->site->live, s->stack * sizeof *operands);
+}
+
+uint32_t run_op_enter_c(void *ctx, const struct abi_way *ways, uint32_t count, uint8_t *locals,
+                        uint32_t stride, union cell_value *operands)
+{
+    struct cell *c = cell_of_ctx(ctx);
+    const struct run_record *r = c->present;
+    for (uint32_t i = 0; r && i < count; i++) {
+        const struct abi_site *s = (const void *)((const char *)ways + ways[i].site);
+        if (ways[i].kind != r->kind || !record_fits(r, s))
+            continue;
+        if (locals)
+            put_variables(r, s, locals, stride, operands);
+        return i + 1;
+    }
+    c->trap = TRAP_RESUME;
+    return 0;
 }
 
 void *run_op_resume_c(void *ctx, union cell_value *io, void **ret_ctx)

@@ -68,10 +68,11 @@ struct cell {
     uint64_t wall_ns;
     uint64_t table_entries;
 
-    const struct abi_func *called;  /* what cell_call was asked for last */
-    struct run_record *records;     /* of the last capture, from the outermost inwards */
-    struct run_record *next_record; /* while they are rebuilt: the one that comes next */
-    struct abi_record *record;      /* and the one that its twin asks for */
+    const struct abi_func *called;    /* what cell_call was asked for last */
+    struct run_record *records;       /* of the last capture, from the outermost inwards */
+    struct run_record *next_record;   /* while they are rebuilt: the one that comes next */
+    const struct run_record *present; /* and the one whose twin was entered last, */
+    struct abi_record *record;        /* as it asks for it */
     bool capturing;
 
     uint32_t exit_code;
@@ -89,6 +90,10 @@ _Static_assert(offsetof(struct cell, host_sp) == 0 && offsetof(struct cell, op_s
 _Static_assert(TRAP_STACK == 9, "enter_*.S knows it");
 _Static_assert(offsetof(struct abi_ctx, host_stack_limit) == 24 &&
                    offsetof(struct abi_ctx, cell) == 40 && sizeof(struct abi_ctx) == 256,
+               "enter_*.S knows it");
+_Static_assert(offsetof(struct abi_registers, general) == 16 &&
+                   offsetof(struct abi_registers, vector) == 272 &&
+                   sizeof(struct abi_registers) == 784,
                "enter_*.S knows it");
 
 static inline struct cell *cell_of_ctx(void *ctx)

@@ -115,6 +115,49 @@ stack_exhausted:
 
 #include "enter_ops.inc"
 
+/* ops->capture: the context is in x20, and all registers but x16 and x17 are the guest's. They go into a struct
+ * abi_registers. The guest only leaves afterwards, so none is brought back. */
+    .set REGISTERS, 784
+    .set GENERAL, 16
+    .set VECTOR, 272
+
+    FUNC run_op_capture
+    ldur x17, [x20, #CTX_STACK_LIMIT]
+    cmp sp, x17
+    b.lo 1f
+    mov x17, sp
+    sub sp, sp, #REGISTERS
+    stp x30, x17, [sp]
+    .irp i, 0, 2, 4, 6, 8, 10, 12, 14, 18, 20, 22, 24, 26, 28
+    str x\i, [sp, #GENERAL + 8 * \i]
+    .endr
+    .irp i, 1, 3, 5, 7, 9, 11, 13, 15, 19, 21, 23, 25, 27, 29
+    str x\i, [sp, #GENERAL + 8 * \i]
+    .endr
+    .irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    str q\i, [sp, #VECTOR + 16 * \i]
+    .endr
+    ldur x19, [x20, #CTX_CELL]
+    str x17, [x19, #CELL_OP_SP]
+    str x29, [x19, #CELL_OP_FP]
+    str x30, [x19, #CELL_OP_PC]
+    mov x0, x20
+    mov x1, sp
+    bl run_op_capture_c
+    mov x16, x19
+    ldr x19, [sp, #GENERAL + 8 * 19]
+    ldr x30, [sp]
+    add sp, sp, #REGISTERS
+    ldr w9, [x16, #CELL_TRAP]
+    cbz w9, 2f
+    mov x0, x16
+    b run_leave
+1:  mov x0, x20
+    RECORD
+    b stack_exhausted
+2:  ret
+    .size run_op_capture, . - run_op_capture
+
     .section .note.GNU-stack, "", %progbits
 
 #endif

@@ -100,6 +100,56 @@ stack_exhausted:
 
 #include "enter_ops.inc"
 
+/* ops->capture: the context is in r13, and all registers but r11 are the guest's. They go into a struct abi_registers.
+ * The guest only leaves afterwards, so none is brought back. */
+    .set REGISTERS, 784
+    .set GENERAL, 16
+    .set VECTOR, 272
+
+    FUNC run_op_capture
+    mov r11, [r13 + CTX_STACK_LIMIT]
+    cmp rsp, r11
+    jb 1f
+    lea r11, [rsp + 8]
+    sub rsp, REGISTERS + 8
+    mov [rsp + 8], r11
+    mov [rsp + GENERAL + 8 * 0], rax
+    mov [rsp + GENERAL + 8 * 1], rdx
+    mov [rsp + GENERAL + 8 * 2], rcx
+    mov [rsp + GENERAL + 8 * 3], rbx
+    mov [rsp + GENERAL + 8 * 4], rsi
+    mov [rsp + GENERAL + 8 * 5], rdi
+    mov [rsp + GENERAL + 8 * 6], rbp
+    mov [rsp + GENERAL + 8 * 8], r8
+    mov [rsp + GENERAL + 8 * 9], r9
+    mov [rsp + GENERAL + 8 * 10], r10
+    mov [rsp + GENERAL + 8 * 12], r12
+    mov [rsp + GENERAL + 8 * 13], r13
+    mov [rsp + GENERAL + 8 * 14], r14
+    mov [rsp + GENERAL + 8 * 15], r15
+    .irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    movups [rsp + VECTOR + 16 * \i], xmm\i
+    .endr
+    mov rbx, [r13 + CTX_CELL]
+    mov [rbx + CELL_OP_SP], r11
+    mov [rbx + CELL_OP_FP], rbp
+    mov r11, [rsp + REGISTERS + 8]
+    mov [rbx + CELL_OP_PC], r11
+    mov [rsp], r11
+    mov rdi, r13
+    mov rsi, rsp
+    call run_op_capture_c
+    mov rdi, rbx
+    mov rbx, [rsp + GENERAL + 8 * 3]
+    add rsp, REGISTERS + 8
+    cmp dword ptr [rdi + CELL_TRAP], 0
+    jne run_leave
+    ret
+1:  mov rdi, r13
+    RECORD
+    jmp stack_exhausted
+    .size run_op_capture, . - run_op_capture
+
     .section .note.GNU-stack, "", @progbits
 
 #endif

@@ -25,8 +25,12 @@ uint32_t run_op_atomic_wait64(void *ctx, uint32_t mem, uint64_t addr, uint64_t e
 uint32_t run_op_atomic_notify(void *ctx, uint32_t mem, uint64_t addr, uint32_t count);
 void run_op_throw_exn(void *ctx, struct abi_exn *exn);
 void run_op_caught(void *ctx);
-union cell_value *run_op_frame(void *ctx, const struct abi_site *site, uint32_t kind);
+void run_op_capture(void);
+void run_op_frame(void *ctx, const struct abi_site *site, uint32_t kind, const uint8_t *locals,
+                  uint32_t stride, const union cell_value *operands);
 const struct abi_record *run_op_record(void *ctx);
+uint32_t run_op_enter(void *ctx, const struct abi_way *ways, uint32_t count, uint8_t *locals,
+                      uint32_t stride, union cell_value *operands);
 void *run_op_resume(void *ctx, union cell_value *io, void **ret_ctx);
 
 static const struct abi_ops ops = {
@@ -50,8 +54,10 @@ static const struct abi_ops ops = {
     .atomic_notify = run_op_atomic_notify,
     .throw_exn = run_op_throw_exn,
     .caught = run_op_caught,
+    .capture = run_op_capture,
     .frame = run_op_frame,
     .record = run_op_record,
+    .enter = run_op_enter,
     .resume = run_op_resume,
 };
 

@@ -307,7 +307,7 @@ static struct abi_site *load_site(struct loader *l, const struct frame_head *h)
         l->nomem = true;
         return NULL;
     }
-    *s = (struct abi_site){h->func, h->off, h->locals, h->live, h->stack, h->results};
+    *s = (struct abi_site){h->func, h->off, h->locals, h->live, h->stack, h->results, 0};
     for (uint32_t i = 0; i < h->live; i++) {
         s->live_locals[i] = cursor_le32(&l->in);
         if (s->live_locals[i] >= h->locals)

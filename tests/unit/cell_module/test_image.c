@@ -336,10 +336,10 @@ static void foreign_images_are_refused_with_a_reason(void)
     struct sample s;
     struct error err;
     sample_make(&s);
-    set_header(&s, 8, 4);
+    set_header(&s, 8, 5);
     CHECK_EQ(decode_status(&s, s.file.len, &err), ST_UNSUPPORTED);
-    CHECK_STR(err.text, "image format 4, this program reads 3");
-    set_header(&s, 8, 3);
+    CHECK_STR(err.text, "image format 5, this program reads 4");
+    set_header(&s, 8, 4);
     set_header(&s, 12, ABI_VERSION + 1);
     CHECK_EQ(decode_status(&s, s.file.len, &err), ST_UNSUPPORTED);
     CHECK(strstr(err.text, "ABI") != NULL);

@@ -17,7 +17,9 @@
  * memory 0 defined by the module and not shared
  * (abi_layout.mem0_inline) B also is the base of memory 0; else bases come from the block.
  * The context struct ends at B: field F stands at B - ABI_CTX_BYTES + offsetof(F). */
-enum { ABI_VERSION = 4, ABI_CTX_BYTES = 256 };
+enum { ABI_VERSION = 5, ABI_CTX_BYTES = 256 };
+/* More than an architecture has of a kind. */
+enum { ABI_GENERAL_COUNT = 32, ABI_VECTOR_COUNT = 32 };
 
 /* A value in a calling or result array. v128 is little-endian bytes. A null reference is NULL. */
 union cell_value {
@@ -129,11 +131,12 @@ enum abi_site_kind {
  * of the catch clauses around. */
 struct abi_site {
     uint32_t func;
-    uint32_t off;           /* of the instruction in the module */
-    uint32_t locals;        /* of the function, with parameters */
-    uint32_t live;          /* of them */
-    uint32_t stack;         /* values behind the locals */
-    uint32_t results;       /* of the call, among these */
+    uint32_t off;     /* of the instruction in the module */
+    uint32_t locals;  /* of the function, with parameters */
+    uint32_t live;    /* of them */
+    uint32_t stack;   /* values behind the locals */
+    uint32_t results; /* of the call, among these */
+    uint32_t exns;    /* of catch clauses, the last of these; 0 when it comes from a snapshot */
     uint32_t live_locals[]; /* their indexes; then valtype_t of each value, a byte each */
 };
 static inline const uint8_t *abi_site_types(const struct abi_site *s)
@@ -141,10 +144,24 @@ static inline const uint8_t *abi_site_types(const struct abi_site *s)
     return (const uint8_t *)(s->live_locals + s->live);
 }
 
+/* Registers of generated code that asks for a capture, as the host's stub keeps them. Numbers are DWARF's; those of
+ * vector registers count from their first. */
+struct abi_registers {
+    uint64_t pc; /* behind the call: the key of its row in the image's maps */
+    uint64_t sp; /* there */
+    uint64_t general[ABI_GENERAL_COUNT];
+    uint8_t vector[ABI_VECTOR_COUNT][16];
+};
+
+/* A way into a twin. */
+struct abi_way {
+    int32_t site;  /* distance from the first way to the struct abi_site */
+    uint32_t kind; /* enum abi_site_kind */
+};
+
 /* A frame as its twin takes it: value i is local i, value locals + i is value i of the stack. */
 struct abi_record {
-    uint64_t key; /* off * 4 + enum abi_site_kind */
-    uint64_t reserved;
+    uint64_t reserved[2];
     union cell_value values[];
 };
 
@@ -182,10 +199,19 @@ struct abi_ops {
      * caught clears unwind in them, once a handler has taken exn. */
     void (*throw_exn)(void *ctx, struct abi_exn *exn);
     void (*caught)(void *ctx);
-    /* While unwind is UNWIND_CAPTURE: save the frame of the caller, which then returns. Room for its values. */
-    union cell_value *(*frame)(void *ctx, const struct abi_site *site, uint32_t kind);
+    /* While unwind is UNWIND_CAPTURE: save the frame of the caller, which then returns. capture is called with ctx in
+     * the register of generated code, and keeps all registers; where the values are, the image's maps say. frame is
+     * for code that keeps its variables in memory: local i at locals + i * stride, values of the stack at operands. */
+    void (*capture)(void);
+    void (*frame)(void *ctx, const struct abi_site *site, uint32_t kind, const uint8_t *locals,
+                  uint32_t stride, const union cell_value *operands);
     /* The record that a resume twin was entered for. */
     const struct abi_record *(*record)(void *ctx);
+    /* Which of the twin's ways it goes, from 1 on. TRAP_RESUME when it was made at none of these sites: so a twin never
+     * takes a value for something that it is not. With variables in memory, see frame, its values are put there; else
+     * locals is NULL. */
+    uint32_t (*enter)(void *ctx, const struct abi_way *ways, uint32_t count, uint8_t *locals,
+                      uint32_t stride, union cell_value *operands);
     /* In a call that was pending: the twin of the next frame, to be called as `result twin(*ret_ctx)`; NULL when
      * an operation of the host was pending: it is done then, and io has its result. U */
     void *(*resume)(void *ctx, union cell_value *io, void **ret_ctx);
@@ -208,7 +234,8 @@ _Static_assert(sizeof(struct abi_ctx) == ABI_CTX_BYTES, "generated code knows th
 _Static_assert(sizeof(struct abi_func) == 32 && sizeof(struct abi_entry) == 32,
                "generated code knows it");
 _Static_assert(sizeof(struct abi_import) == 48 && sizeof(struct abi_exn) == 16 &&
-                   sizeof(struct abi_record) == 16 && sizeof(struct abi_site) == 24,
+                   sizeof(struct abi_record) == 16 && sizeof(struct abi_site) == 28 &&
+                   sizeof(struct abi_registers) == 16 + 256 + 512,
                "generated code knows it");
 
 /* The context struct of an instance. */

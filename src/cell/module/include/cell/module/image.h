@@ -71,6 +71,22 @@ struct image_site {
     uint32_t wasm_off;
 };
 
+/* The call in front of code_off asks for a capture: bytes of the maps from `at` on say where the values of the frame
+ * are, see image_map. */
+struct image_map_row {
+    uint32_t code_off;
+    uint32_t at;
+};
+
+/* Where a value is: a byte, with a signed LEB128 number behind it from IMAGE_AT_STACK on. */
+enum image_place {
+    IMAGE_IN_GENERAL = 0, /* + register */
+    IMAGE_IN_VECTOR = 32, /* + register */
+    IMAGE_AT_STACK = 64,  /* stack pointer + number */
+    IMAGE_AT_FRAME = 65,  /* frame pointer + number */
+    IMAGE_IS_NUMBER = 66, /* the number itself */
+};
+
 /* Initial content of a memory: page-aligned run of bytes at guest address guest_off. */
 struct image_memory_run {
     uint32_t mem;
@@ -130,6 +146,10 @@ struct image {
     uint32_t file_count;
     const struct line_row *lines;
     uint32_t line_count;
+    const struct image_map_row *maps; /* ascending code_off; of movable images */
+    uint32_t map_count;
+    const uint8_t *map_bytes; /* not checked beforehand */
+    size_t map_len;
     const struct image_memory_run *runs;
     uint32_t run_count;
     bool datas_applied; /* active data segments are in runs, and their bytes not in head */
@@ -164,6 +184,8 @@ CHECKED status_t module_decode_head(const void *data, size_t len, feature_set_t 
 const struct image_range *image_range_find(const struct image *img, uint32_t code_off);
 const struct image_unwind *image_unwind_find(const struct image *img, uint32_t code_off);
 uint32_t image_wasm_off_find(const struct image *img, uint32_t code_off); /* 0: unknown */
+/* The row for a return address. */
+const struct image_map_row *image_map_find(const struct image *img, uint32_t code_off);
 const struct line_row *image_line_find(const struct image *img,
                                        uint32_t wasm_off); /* file is in range */
 /* Bytes of text without the padding up to the constants. */
@@ -175,7 +197,7 @@ struct image_section_info {
     uint64_t len;
     uint32_t rows; /* 0: not a table */
 };
-enum { IMAGE_SECTION_COUNT = 14 };
+enum { IMAGE_SECTION_COUNT = 15 };
 /* Fill one entry per section of an image that image_decode accepts. */
 void image_section_list(const void *data,
                         struct image_section_info ret_sections[IMAGE_SECTION_COUNT]);
