@@ -126,4 +126,24 @@ exec 9>&-
 fact "it ends with its own exit code" exits 5 wait "$pid"
 fact "it slept as long as it wanted to, and read each line once" \
     cmp waits.out - <<<$'sleeping\nslept right\ngot one\ngot two\nend'
+
+# A write that a slow pipe has taken a part of goes on with the rest.
+cloudskin-cc -O1 "$E2E/guest/writes.c" -o writes.wasm || exit 1
+mkfifo slow
+cloudskin run --name writes writes.wasm >slow 2>writes.err &
+pid=$!
+exec 8<slow
+head -c 100000 <&8 >writes.out
+fact "a program that writes to a slow pipe is frozen" cloudskin freeze writes -o writes.snap
+fact "and ends with 75" exits 75 wait "$pid"
+cat <&8 >>writes.out
+exec 8<&-
+fact "some of the data has been taken" eval '[ "$(wc -c <writes.out)" -ge 100000 ] && [ "$(wc -c <writes.out)" -lt 1500000 ]'
+cloudskin thaw writes.snap >>writes.out 2>>writes.err || code=$?
+fact "the rest follows" [ "$code" -eq 6 ]
+fact "as one write" grep -q "wrote 1500000" writes.err
+alphabet() { # the first 1,500,000 letters
+    awk 'BEGIN { while (n++ < 57693) printf "abcdefghijklmnopqrstuvwxyz" }' | head -c 1500000
+}
+fact "nothing is lost or written twice" eval 'alphabet | cmp - writes.out'
 finish

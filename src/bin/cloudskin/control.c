@@ -15,6 +15,7 @@
 #include "sys/clock.h"
 
 enum { CLIENT_SECONDS_MAX = 10 }; /* that a client may let the cell wait */
+#define REFUSED_LOOK_NS 20000000  /* between looks whether the cell has dropped a request */
 
 /* A freeze on its way from the listening thread to the cell's and back. */
 enum request_state { REQUEST_NONE, REQUEST_WAITS, REQUEST_SERVED, REQUEST_DECIDED };
@@ -71,6 +72,27 @@ static void wait_beyond(struct control *k, enum request_state before)
     }
 }
 
+static uint64_t refusals(struct control *k)
+{
+    struct cell_stats stats;
+    cell_stats(k->cell, &stats);
+    return stats.captures_refused;
+}
+
+/* Wait until the cell has served the request, has ended, or (true) has dropped it for want of memory. Called with the
+ * lock held. */
+static bool wait_served(struct control *k, uint64_t refused_before)
+{
+    bool refused = false;
+    while (k->state <= REQUEST_WAITS && !k->ended && !refused) {
+        uint64_t at = clock_realtime_ns() + REFUSED_LOOK_NS;
+        struct timespec until = {(time_t)(at / 1000000000), (long)(at % 1000000000)};
+        pthread_cond_timedwait(&k->changed, &k->lock, &until);
+        refused = k->state <= REQUEST_WAITS && !k->ended && refusals(k) != refused_before;
+    }
+    return refused;
+}
+
 static void set_state(struct control *k, enum request_state state)
 {
     k->state = state;
@@ -101,15 +123,18 @@ static void serve_freeze(struct control *k, int fd, int out, bool keep)
     bool movable = k->movable;
     k->out = out;
     k->freezes = false;
+    bool refused = false;
     if (movable && !k->ended) {
+        uint64_t before = refusals(k);
         set_state(k, REQUEST_WAITS);
         cell_stop(k->cell, STOP_CAPTURE);
-        wait_beyond(k, REQUEST_WAITS);
+        refused = wait_served(k, before);
     }
     bool served = k->state == REQUEST_SERVED, good = served && k->code == ST_OK;
     char text[ERROR_TEXT_MAX];
     snprintf(text, sizeof text, "%s",
              served                ? k->text
+             : refused             ? "no memory to save the call stack"
              : movable || k->ended ? "the cell has ended"
                                    : "its image was made without --movable");
     if (!good) {

@@ -237,14 +237,16 @@ static bool write_to_fd(void *arg, const void *data, size_t len)
     return file_write_all(*(const int *)arg, data, len) == 0;
 }
 
-/* The innermost frame, as a reader knows it: "deep (app.wasm+0x1a2b)". */
+/* The innermost frame of the program itself, as a reader knows it: "deep (byte 0x1a2b)". */
 static void where_text(struct run *r, char *ret_text, size_t size)
 {
-    struct cell_frame f = {0};
-    if (cell_captured_frames(r->cell, &f, 1) == 0) {
+    struct cell_frame frames[2] = {0};
+    uint32_t count = cell_captured_frames(r->cell, frames, 2);
+    if (count == 0) {
         snprintf(ret_text, size, "before its first instruction");
         return;
     }
+    struct cell_frame f = frames[frames[0].wasm_off == 0 && count > 1]; /* 0: a host function */
     struct name name = image_func_name(program_image(r->program), f.func);
     if (name.len > 0) {
         snprintf(ret_text, size, "%.*s (byte 0x%x)", (int)(name.len < 200 ? name.len : 200),

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "cell/run/state.h"
 #include "cell/snapshot/snapshot.h"
 #include "sys/clock.h"
 #include "sys/files.h"
@@ -59,9 +60,12 @@ static void find_names(struct description *d)
         d->names = NULL;
 }
 
-static struct name name_of(const struct description *d, uint32_t func)
+static struct name name_of(const struct description *d, const struct snapshot_frame *f)
 {
-    return d->names && func < d->module->func_count ? d->names[func] : (struct name){0};
+    const char *operation = f->kind == SITE_OPERATION ? cell_operation_name(f->func) : NULL;
+    if (operation)
+        return (struct name){operation, (uint32_t)strlen(operation)};
+    return d->names && f->func < d->module->func_count ? d->names[f->func] : (struct name){0};
 }
 
 static void put_time(uint64_t ns, char *ret_text, size_t size)
@@ -75,7 +79,7 @@ static void put_time(uint64_t ns, char *ret_text, size_t size)
 
 static void put_text(const struct description *d, struct buf *out)
 {
-    static const char *const kinds[] = {"calls", "called", "at"};
+    static const char *const kinds[] = {"calls", "called", "at", "in"};
     const struct snapshot_info *i = d->info;
     const struct snapshot_sizes *s = &d->sum.sizes;
     char hex[SHA256_HEX_BYTES], when[64];
@@ -98,9 +102,9 @@ static void put_text(const struct description *d, struct buf *out)
     buf_printf(out, "call stack (%u frames)\n", d->sum.frame_count);
     for (uint32_t k = 0; k < d->sum.frame_count && k < FRAMES_SHOWN_MAX; k++) {
         const struct snapshot_frame *f = &d->sum.frames[k];
-        struct name n = name_of(d, f->func);
-        buf_printf(out, "  %3u  %-6s  byte 0x%x  ", k, f->kind < 3 ? kinds[f->kind] : "",
-                   f->wasm_off);
+        struct name n = name_of(d, f);
+        buf_printf(out, "  %3u  %-6s  byte 0x%x  ", k,
+                   f->kind <= SITE_OPERATION ? kinds[f->kind] : "", f->wasm_off);
         if (n.len)
             buf_printf(out, "%.*s\n", (int)n.len, n.bytes);
         else
@@ -135,7 +139,7 @@ static void put_json(const struct description *d, struct buf *out)
     json_open(&j, "frames", '[');
     for (uint32_t k = 0; k < d->sum.frame_count; k++) {
         const struct snapshot_frame *f = &d->sum.frames[k];
-        struct name n = name_of(d, f->func);
+        struct name n = name_of(d, f);
         json_open(&j, NULL, '{');
         json_u64(&j, "function", f->func);
         json_string(&j, "name", n.len ? n.bytes : "", n.len);

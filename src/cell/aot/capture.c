@@ -14,12 +14,6 @@
 
 /* ---- variables for operands ---- */
 
-/* A way into a twin: the site among the image's constants. */
-struct way {
-    LLVMValueRef site;
-    enum abi_site_kind kind;
-};
-
 struct operand_slot {
     struct operand_slot *next;
     LLVMTypeRef type;
@@ -115,25 +109,8 @@ static LLVMBasicBlockRef serve_request(struct fgen *f, LLVMBasicBlockRef next,
     return unwinds;
 }
 
-/* A host function that waits may have asked for its call to be made again: then the record has the arguments. What it
- * called may as well be another instance's, whose frames have records of their own; ops->frame knows. */
-static struct site inside_call(const struct site *s, uint32_t args)
-{
-    struct site inside = *s;
-    inside.below += args;
-    inside.result_count = 0;
-    return inside;
-}
-
-static void save_restart(struct fgen *f, const struct site *s, uint32_t args)
-{
-    struct site inside = inside_call(s, args);
-    frame_save(f, &inside, gen_i32(f->g, SITE_PENDING));
-}
-
 /* The cold side of a test behind a call: did the callee unwind for a capture already? */
-static void serve_after_call(struct fgen *f, const struct site *s, const struct call_site *c,
-                             LLVMBasicBlockRef next)
+static void serve_after_call(struct fgen *f, const struct site *s, LLVMBasicBlockRef next)
 {
     struct gen *g = f->g;
     if (!g->shared->opt->image.movable) {
@@ -142,19 +119,11 @@ static void serve_after_call(struct fgen *f, const struct site *s, const struct 
     }
     LLVMBasicBlockRef here = LLVMGetInsertBlock(g->b), ask = fgen_block(f, "ask"),
                       keep = fgen_block(f, "save");
-    LLVMBasicBlockRef inside = c->restarts ? fgen_block(f, "inside") : keep;
     LLVMValueRef is_capture = LLVMBuildICmp(g->b, LLVMIntEQ, unwind_word(f),
                                             gen_i32(g, UNWIND_CAPTURE), "");
-    LLVMBuildCondBr(g->b, is_capture, inside, ask);
+    LLVMBuildCondBr(g->b, is_capture, keep, ask);
     fgen_position(f, ask);
     LLVMBasicBlockRef from[] = {here, serve_request(f, next, keep)};
-    if (c->restarts) {
-        fgen_position(f, inside);
-        save_restart(f, s, c->args);
-        fgen_position(f, keep);
-        frame_save(f, s, gen_i32(g, SITE_RETURNED));
-        return;
-    }
     fgen_position(f, keep);
     LLVMValueRef kind = LLVMBuildPhi(g->b, g->t.i32, "");
     LLVMAddIncoming(kind, (LLVMValueRef[]){gen_i32(g, SITE_PENDING), gen_i32(g, SITE_RETURNED)},
@@ -164,7 +133,7 @@ static void serve_after_call(struct fgen *f, const struct site *s, const struct 
 
 /* The unwind word and the poll word are neighbours: one test of both makes each call a poll, so recursion
  * needs no other and loops with calls need none. */
-static void test_words(struct fgen *f, const struct site *s, const struct call_site *c)
+static void test_words(struct fgen *f, const struct site *s)
 {
     struct gen *g = f->g;
     if (g->shared->opt->image.no_polls && !f->g->m->tag_count)
@@ -175,7 +144,7 @@ static void test_words(struct fgen *f, const struct site *s, const struct call_s
     LLVMBasicBlockRef cold = fgen_cold_if(f, set, "request");
     LLVMBasicBlockRef next = LLVMGetInsertBlock(g->b);
     fgen_position(f, cold);
-    serve_after_call(f, s, c, next);
+    serve_after_call(f, s, next);
     fgen_position(f, next);
     g->counts.unwind_tests++;
 }
@@ -238,7 +207,7 @@ static uint32_t add_way(struct fgen *f, const struct site *s, enum abi_site_kind
 {
     if (f->way_count == f->way_cap) {
         uint32_t cap = f->way_cap ? f->way_cap * 2 : 64;
-        struct way *ways = realloc(f->ways, cap * sizeof *ways);
+        struct frame_way *ways = realloc(f->ways, cap * sizeof *ways);
         if (!ways) {
             f->nomem = true;
             return 0;
@@ -246,7 +215,7 @@ static uint32_t add_way(struct fgen *f, const struct site *s, enum abi_site_kind
         f->ways = ways;
         f->way_cap = cap;
     }
-    f->ways[f->way_count++] = (struct way){frame_site(f, s), kind};
+    f->ways[f->way_count++] = (struct frame_way){frame_site(f, s), kind};
     if (f->in_memory)
         frame_operand_room(f, frame_operand_count(f, s));
     return f->way_count;
@@ -374,9 +343,8 @@ static void resume_pending(struct fgen *f, const struct call_site *c, const stru
                            LLVMBasicBlockRef after)
 {
     struct gen *g = f->g;
-    struct site inside = c->restarts ? inside_call(s, c->args) : *s;
-    begin_resume(f, &inside, SITE_PENDING);
-    restore(f, s->off, c->restarts ? c->args : c->result_count);
+    begin_resume(f, s, SITE_PENDING);
+    restore(f, s->off, c->result_count);
     LLVMBasicBlockRef guest = fgen_block(f, "guest"), host = fgen_block(f, "host");
     LLVMValueRef code = GEN_OP(g, f->ctx, resume, g->t.ptr, f->resume_io, f->resume_ctx);
     LLVMBuildCondBr(g->b, LLVMBuildIsNull(g->b, code, ""), host, guest);
@@ -428,7 +396,7 @@ LLVMValueRef capture_call_end(struct fgen *f, struct call_site *c, LLVMValueRef 
                      .result = call,
                      .frames = f->frame_count};
     if (!f->twin || f->nomem) {
-        test_words(f, &s, c);
+        test_words(f, &s);
         return call;
     }
     LLVMTypeRef t = c->result_count ? gen_valtype(g, c->results[0]) : NULL;
@@ -439,7 +407,7 @@ LLVMValueRef capture_call_end(struct fgen *f, struct call_site *c, LLVMValueRef 
     resume_pending(f, c, &s, after);
     fgen_position(f, after);
     s.result = t ? LLVMBuildLoad2(g->b, t, c->result, "") : NULL;
-    test_words(f, &s, c);
+    test_words(f, &s);
     LLVMBuildBr(g->b, next);
     resume_returned(f, c, &s, next);
     fgen_position(f, next);
@@ -473,28 +441,6 @@ void capture_begin(struct fgen *f)
     LLVMBuildUnreachable(g->b);
 }
 
-static LLVMValueRef way_table(struct fgen *f)
-{
-    struct gen *g = f->g;
-    uint32_t n = 2 * f->way_count;
-    LLVMValueRef *fields = calloc((size_t)n + 1, sizeof *fields);
-    LLVMValueRef table = LLVMAddGlobal(g->mod, LLVMArrayType2(g->t.i32, n), "");
-    LLVMValueRef start = LLVMConstPtrToInt(table, g->t.i64);
-    f->nomem |= !fields;
-    for (uint32_t i = 0; fields && i < f->way_count; i++) {
-        LLVMValueRef site = LLVMConstPtrToInt(f->ways[i].site, g->t.i64);
-        fields[2 * i] = LLVMConstTrunc(LLVMConstSub(site, start), g->t.i32);
-        fields[2 * i + 1] = gen_i32(g, f->ways[i].kind);
-    }
-    if (fields)
-        LLVMSetInitializer(table, LLVMConstArray2(g->t.i32, fields, n));
-    LLVMSetLinkage(table, LLVMInternalLinkage);
-    LLVMSetGlobalConstant(table, 1);
-    LLVMSetAlignment(table, 4);
-    free(fields);
-    return table;
-}
-
 /* The host finds the way that the record goes, and fills variables in memory. */
 void capture_end(struct fgen *f)
 {
@@ -502,10 +448,14 @@ void capture_end(struct fgen *f)
     if (!f->twin)
         return;
     LLVMValueRef none = LLVMConstNull(g->t.ptr);
+    LLVMValueRef ways = frame_ways(g, f->fn, f->ways, f->way_count);
+    if (!ways) {
+        f->nomem = true;
+        return;
+    }
     fgen_position(f, f->resume_start);
-    LLVMValueRef way = GEN_OP(g, f->ctx, enter, g->t.i32, way_table(f), gen_i32(g, f->way_count),
-                              f->in_memory ? f->local_area : none, gen_i32(g, f->local_stride),
-                              f->in_memory ? f->operand_area : none);
+    LLVMValueRef way = GEN_OP(g, f->ctx, enter, g->t.i32, ways, f->in_memory ? f->local_area : none,
+                              gen_i32(g, f->local_stride), f->in_memory ? f->operand_area : none);
     LLVMBuildStore(g->b, way, f->resume_at);
     LLVMSetOperand(f->entry_switch, 0, way);
     LLVMBuildBr(g->b, f->resume_enter);

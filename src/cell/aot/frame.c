@@ -75,6 +75,33 @@ static void list_values(struct fgen *f, const struct site *s, uint32_t stack,
     }
 }
 
+static LLVMValueRef constant(struct gen *g, LLVMValueRef value)
+{
+    LLVMValueRef at = LLVMAddGlobal(g->mod, LLVMTypeOf(value), "");
+    LLVMSetLinkage(at, LLVMInternalLinkage);
+    LLVMSetGlobalConstant(at, 1);
+    LLVMSetAlignment(at, 4);
+    LLVMSetInitializer(at, value);
+    return at;
+}
+
+LLVMValueRef frame_site_constant(struct gen *g, const struct abi_site *head,
+                                 const LLVMValueRef *live, const valtype_t *types)
+{
+    LLVMValueRef fields[] = {
+        gen_i32(g, head->func),
+        gen_i32(g, head->off),
+        gen_i32(g, head->locals),
+        gen_i32(g, head->live),
+        gen_i32(g, head->stack),
+        gen_i32(g, head->results),
+        gen_i32(g, head->exns),
+        LLVMConstArray2(g->t.i32, (LLVMValueRef *)live, head->live),
+        LLVMConstStringInContext2(g->llvm, (const char *)types, head->live + head->stack, 1)};
+    return constant(g,
+                    LLVMConstStructInContext(g->llvm, fields, sizeof fields / sizeof *fields, 0));
+}
+
 static LLVMValueRef new_site(struct fgen *f, const struct site *s)
 {
     struct gen *g = f->g;
@@ -84,23 +111,14 @@ static LLVMValueRef new_site(struct fgen *f, const struct site *s)
     LLVMValueRef at = LLVMConstNull(g->t.ptr);
     if (l.live && l.types) {
         list_values(f, s, stack, &l);
-        LLVMValueRef fields[] = {
-            gen_i32(g, f->index),
-            gen_i32(g, (uint32_t)s->off),
-            gen_i32(g, f->local_count),
-            gen_i32(g, l.live_count),
-            gen_i32(g, stack),
-            gen_i32(g, s->result_count),
-            gen_i32(g, exn_count(f, s)),
-            LLVMConstArray2(g->t.i32, l.live, l.live_count),
-            LLVMConstStringInContext2(g->llvm, (const char *)l.types, l.live_count + stack, 1)};
-        LLVMValueRef init = LLVMConstStructInContext(g->llvm, fields,
-                                                     sizeof fields / sizeof *fields, 0);
-        at = LLVMAddGlobal(g->mod, LLVMTypeOf(init), "");
-        LLVMSetLinkage(at, LLVMInternalLinkage);
-        LLVMSetGlobalConstant(at, 1);
-        LLVMSetAlignment(at, 4);
-        LLVMSetInitializer(at, init);
+        const struct abi_site head = {.func = f->index,
+                                      .off = (uint32_t)s->off,
+                                      .locals = f->local_count,
+                                      .live = l.live_count,
+                                      .stack = stack,
+                                      .results = s->result_count,
+                                      .exns = exn_count(f, s)};
+        at = frame_site_constant(g, &head, l.live, l.types);
     } else {
         f->nomem = true;
     }
@@ -124,6 +142,28 @@ LLVMValueRef frame_site(struct fgen *f, const struct site *s)
     f->last_sites[at].stack = stack;
     f->last_sites[at].constant = constant;
     return constant;
+}
+
+LLVMValueRef frame_ways(struct gen *g, LLVMValueRef twin, const struct frame_way *ways,
+                        uint32_t count)
+{
+    unsigned n = 1 + 2 * count;
+    LLVMValueRef *fields = malloc(n * sizeof *fields);
+    LLVMTypeRef type = LLVMArrayType2(g->t.i32, n);
+    if (!fields)
+        return NULL;
+    LLVMValueRef table = constant(g, LLVMConstNull(type));
+    LLVMValueRef start = LLVMConstPtrToInt(table, g->t.i64);
+    fields[0] = gen_i32(g, count);
+    for (uint32_t i = 0; i < count; i++) {
+        LLVMValueRef site = LLVMConstPtrToInt(ways[i].site, g->t.i64);
+        fields[1 + 2 * i] = LLVMConstTrunc(LLVMConstSub(site, start), g->t.i32);
+        fields[2 + 2 * i] = gen_i32(g, ways[i].kind);
+    }
+    LLVMSetInitializer(table, LLVMConstArray2(g->t.i32, fields, n));
+    free(fields);
+    LLVMSetPrefixData(twin, LLVMConstSub(start, LLVMConstPtrToInt(twin, g->t.i64)));
+    return table;
 }
 
 /* ---- saving ---- */

@@ -154,7 +154,7 @@ struct fgen {
     struct live live;
     LLVMValueRef record, resume_at, resume_io, resume_ctx, entry_switch;
     LLVMBasicBlockRef resume_start, resume_enter;
-    struct way *ways; /* into a twin, in the order of the table that the host searches */
+    struct frame_way *ways; /* into a twin */
     uint32_t way_count, way_cap;
     struct {
         uint64_t off;
@@ -200,6 +200,14 @@ unsigned gen_call_conv(const struct gen *g, uint32_t index);
 unsigned gen_own_conv(const struct gen *g); /* of functions that are defined here */
 /* The C-convention form of a function in a module with tail calls. */
 void gen_wrapper(struct gen *g, uint32_t index);
+/* Parameters behind the context, the first result; the others go through the context's multi array. host: as host
+ * functions have it. */
+LLVMTypeRef gen_func_type(struct gen *g, const struct functype *ft, bool host);
+/* A word in front of what others call: the way to the function itself, for indirect tail calls; fn NULL: 0, for import
+ * trampolines. */
+void gen_prefix(struct gen *g, LLVMValueRef wrapper, LLVMValueRef fn);
+LLVMMetadataRef gen_md_string(struct gen *g, const char *s);
+LLVMValueRef gen_md_value(struct gen *g, LLVMMetadataRef *parts, size_t n);
 /* Return what a call of this type returned. */
 void gen_return_call(struct gen *g, const struct functype *ft, LLVMValueRef call);
 /* Make a call one in the guest convention: the first argument is the context. */
@@ -215,6 +223,9 @@ CHECKED status_t gen_function(struct gen *g, uint32_t index, struct error *err);
 
 /* The twin of a function, which is entered with a record of its frame. ST_NOMEM, ST_LIMIT. */
 CHECKED status_t gen_twin(struct gen *g, uint32_t index, struct error *err);
+
+/* gen_import.c: the trampoline of an import, and its twin in a movable image. False: no memory. */
+bool gen_import(struct gen *g, uint32_t index);
 
 /* gen_compact.c: constant arrays in the place of table 0, see tables.h. */
 /* Facts about the calls of an indirect call's type; NULL when its table is not known. */
@@ -293,7 +304,6 @@ bool gen_table(struct fgen *f, const struct instr *in);
 
 /* capture.c: polls and tests, and how a frame is saved and entered again. */
 struct operand_slot;
-struct way;
 /* A place where a frame can stand. */
 struct site {
     uint64_t off;        /* of the instruction */
@@ -307,8 +317,6 @@ struct call_site {
     const valtype_t *results;
     uint32_t result_count;
     LLVMValueRef result; /* in twins: a variable */
-    bool restarts;       /* the host may ask for the call to be made again, */
-    uint32_t args;       /* with so many operands, which still stand above the others */
 };
 /* Prepare a function; in a twin also the way in. */
 void capture_begin(struct fgen *f);
@@ -320,6 +328,17 @@ void capture_done(struct fgen *f);
 LLVMValueRef frame_site(struct fgen *f, const struct site *s);
 /* Values behind the locals: operands, results of the call, exceptions of catch clauses. */
 uint32_t frame_operand_count(const struct fgen *f, const struct site *s);
+/* A site among the image's constants. live: indexes, types: of all values, as head counts them. */
+LLVMValueRef frame_site_constant(struct gen *g, const struct abi_site *head,
+                                 const LLVMValueRef *live, const valtype_t *types);
+/* A way into a twin. */
+struct frame_way {
+    LLVMValueRef site; /* among the constants */
+    enum abi_site_kind kind;
+};
+/* The twin's struct abi_ways among the constants, and the word in front of it that leads there. NULL: no memory. */
+LLVMValueRef frame_ways(struct gen *g, LLVMValueRef twin, const struct frame_way *ways,
+                        uint32_t count);
 /* Save the frame and leave. kind: what ops->frame takes; the builder's block is ended. */
 void frame_save(struct fgen *f, const struct site *s, LLVMValueRef kind);
 /* The areas of a function with its variables in memory; the builder stands in its entry. */

@@ -118,7 +118,7 @@ static bool needs_test(const struct fgen *f, const struct functype *ft)
 static void after_call(struct fgen *f, const struct functype *ft, struct call_site *site,
                        LLVMValueRef call, bool may_unwind)
 {
-    if (may_unwind && (site->restarts || needs_test(f, ft))) {
+    if (may_unwind && needs_test(f, ft)) {
         call = capture_call_end(f, site, call);
         strip_note_poll(f);
     }
@@ -147,13 +147,8 @@ static void direct(struct fgen *f, const struct instr *in, bool tail)
     if (tail && g->shared->analysis->funcs[in->index].recursive)
         capture_poll_tail_call(f, in);
     struct call_site site;
-    bool restarts = callee->imported && g->shared->opt->image.movable;
-    if (restarts)
-        capture_site_at(f, in->off);
     pop_args(f, ft, args);
     capture_call_begin(f, ft->results, ft->result_count, &site);
-    site.restarts = restarts;
-    site.args = ft->param_count;
     args[0] = f->ctx;
     LLVMValueRef code;
     if (callee->imported) {
@@ -167,15 +162,11 @@ static void direct(struct fgen *f, const struct instr *in, bool tail)
     unsigned conv = gen_call_conv(g, in->index);
     LLVMValueRef call = emit_call(f, ft, type, code, args, conv,
                                   tail && conv == GEN_TAIL_CC && !f->twin);
-    if (tail && (!restarts || in_try(f))) {
+    if (tail) {
         return_call(f, call);
         return;
     }
     after_call(f, ft, &site, call, g->shared->analysis->funcs[in->index].may_unwind);
-    if (tail) { /* an import is called in the ordinary way anyhow */
-        gen_return(f);
-        f->unreachable = true;
-    }
 }
 
 static LLVMValueRef expected_sig(struct fgen *f, uint32_t type)

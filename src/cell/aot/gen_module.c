@@ -47,7 +47,7 @@ LLVMTypeRef gen_valtype(const struct gen *g, valtype_t t)
 }
 
 /* The context, the parameters; the first result, the others go through the context's multi array. */
-static LLVMTypeRef make_func_type(struct gen *g, const struct functype *ft, bool host)
+LLVMTypeRef gen_func_type(struct gen *g, const struct functype *ft, bool host)
 {
     LLVMTypeRef params[MODULE_PARAMS_MAX + 2];
     unsigned n = 0;
@@ -80,12 +80,12 @@ static void init_attrs(struct gen *g)
     g->attr_poll_memory = enum_attr(g, "memory", 1u | 3u << 2 | 1u << 4);
 }
 
-static LLVMValueRef md_value(struct gen *g, LLVMMetadataRef *parts, size_t n)
+LLVMValueRef gen_md_value(struct gen *g, LLVMMetadataRef *parts, size_t n)
 {
     return LLVMMetadataAsValue(g->llvm, LLVMMDNodeInContext2(g->llvm, parts, n));
 }
 
-static LLVMMetadataRef md_string(struct gen *g, const char *s)
+LLVMMetadataRef gen_md_string(struct gen *g, const char *s)
 {
     return LLVMMDStringInContext2(g->llvm, s, strlen(s));
 }
@@ -97,19 +97,20 @@ static void init_metadata(struct gen *g)
     g->md_invariant = LLVMGetMDKindIDInContext(g->llvm, "invariant.load", 14);
     g->md_prof = LLVMGetMDKindIDInContext(g->llvm, "prof", 4);
     LLVMMetadataRef zero = LLVMValueAsMetadata(gen_i64(g, 0));
-    LLVMMetadataRef root_parts[] = {md_string(g, "cell")};
+    LLVMMetadataRef root_parts[] = {gen_md_string(g, "cell")};
     LLVMMetadataRef root = LLVMMDNodeInContext2(g->llvm, root_parts, 1);
     static const char *const names[ALIAS_COUNT] = {"memory", "block"};
     for (int i = 0; i < ALIAS_COUNT; i++) {
-        LLVMMetadataRef type_parts[] = {md_string(g, names[i]), root, zero};
+        LLVMMetadataRef type_parts[] = {gen_md_string(g, names[i]), root, zero};
         LLVMMetadataRef type = LLVMMDNodeInContext2(g->llvm, type_parts, 3);
         LLVMMetadataRef tag[] = {type, type, zero};
-        g->alias[i] = md_value(g, tag, 3);
+        g->alias[i] = gen_md_value(g, tag, 3);
     }
-    LLVMMetadataRef weights[] = {md_string(g, "branch_weights"), LLVMValueAsMetadata(gen_i32(g, 1)),
+    LLVMMetadataRef weights[] = {gen_md_string(g, "branch_weights"),
+                                 LLVMValueAsMetadata(gen_i32(g, 1)),
                                  LLVMValueAsMetadata(gen_i32(g, 100000))};
-    g->unlikely = md_value(g, weights, 3);
-    g->empty_node = md_value(g, NULL, 0);
+    g->unlikely = gen_md_value(g, weights, 3);
+    g->empty_node = gen_md_value(g, NULL, 0);
 }
 
 static void add_flag(struct gen *g, LLVMModuleFlagBehavior behavior, const char *key, uint32_t v)
@@ -148,7 +149,7 @@ status_t gen_init(struct gen *g, const struct gen_shared *shared, const char *na
     if (!g->funcs || !g->func_types)
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for code generation");
     for (uint32_t i = 0; i < g->m->type_count; i++)
-        g->func_types[i] = make_func_type(g, &g->m->types[i], false);
+        g->func_types[i] = gen_func_type(g, &g->m->types[i], false);
     return ST_OK;
 }
 
@@ -229,7 +230,7 @@ void gen_return_call(struct gen *g, const struct functype *ft, LLVMValueRef call
 }
 
 /* Before a wrapper: the way to the function itself, for indirect tail calls; 0 before import trampolines. */
-static void set_prefix(struct gen *g, LLVMValueRef wrapper, LLVMValueRef fn)
+void gen_prefix(struct gen *g, LLVMValueRef wrapper, LLVMValueRef fn)
 {
     LLVMValueRef delta = gen_i64(g, 0);
     if (fn)
@@ -253,7 +254,7 @@ void gen_wrapper(struct gen *g, uint32_t index)
     LLVMValueRef call = LLVMBuildCall2(g->b, type, callee, args, ft->param_count + 1, "");
     gen_call_guest(g, call, GEN_TAIL_CC);
     gen_return_call(g, ft, call);
-    set_prefix(g, fn, callee);
+    gen_prefix(g, fn, callee);
 }
 
 static LLVMValueRef io_slot(struct gen *g, LLVMValueRef io, uint32_t i)
@@ -298,62 +299,6 @@ static void entry_trampoline(struct gen *g, uint32_t type)
     gen_call_guest(g, call, GEN_C_CC);
     store_results(g, ft, ctx, io, call);
     LLVMBuildRetVoid(g->b);
-}
-
-/* Trap when less native stack is left than host functions are promised. */
-static void check_host_stack(struct gen *g, LLVMValueRef fn, LLVMValueRef ctx)
-{
-    bool arm = image_level_arch(g->shared->opt->image.level) == ARCH_AARCH64;
-    LLVMMetadataRef name = md_string(g, arm ? "sp" : "rsp");
-    LLVMValueRef reg = md_value(g, &name, 1);
-    LLVMValueRef sp = gen_call_intrinsic(g, "llvm.read_register", &g->t.i64, 1, &reg, 1);
-    LLVMValueRef limit = gen_load(
-        g, g->t.i64, gen_at(g, ctx, gen_ctx_field(offsetof(struct abi_ctx, host_stack_limit))),
-        ALIAS_BLOCK);
-    LLVMValueRef low = LLVMBuildICmp(g->b, LLVMIntULT, sp, limit, "");
-    LLVMBasicBlockRef trap = LLVMAppendBasicBlockInContext(g->llvm, fn, "");
-    LLVMBasicBlockRef next = LLVMAppendBasicBlockInContext(g->llvm, fn, "");
-    LLVMValueRef br = LLVMBuildCondBr(g->b, low, trap, next);
-    LLVMSetMetadata(br, g->md_prof, g->unlikely);
-    LLVMPositionBuilderAtEnd(g->b, trap);
-    /* a jump as well, so that the trampoline has no frame: it does not return */
-    LLVMValueRef call = GEN_OP(g, ctx, trap, g->t.void_, gen_i32(g, TRAP_STACK));
-    LLVMSetTailCallKind(call, LLVMTailCallKindTail);
-    LLVMTypeRef ret = LLVMGetReturnType(LLVMGlobalGetValueType(fn));
-    if (ret == g->t.void_)
-        LLVMBuildRetVoid(g->b);
-    else
-        LLVMBuildRet(g->b, LLVMGetUndef(ret));
-    LLVMPositionBuilderAtEnd(g->b, next);
-}
-
-/* Guest convention in, the host's C function out. A type with several results has no host form: such an
- * import only links to another instance, whose function is called directly. */
-static void import_trampoline(struct gen *g, uint32_t index)
-{
-    const struct functype *ft = module_func_type(g->m, index);
-    LLVMValueRef fn = gen_func(g, index), ctx = LLVMGetParam(fn, 0);
-    int32_t off = g->shared->layout->func_off[index];
-    LLVMPositionBuilderAtEnd(g->b, LLVMAppendBasicBlockInContext(g->llvm, fn, ""));
-    if (g->tail_calls)
-        set_prefix(g, fn, NULL);
-    check_host_stack(g, fn, ctx);
-    LLVMValueRef args[MODULE_PARAMS_MAX + 2];
-    args[0] = ctx;
-    args[1] = gen_load(g, g->t.ptr,
-                       gen_at(g, ctx, off + (int64_t)offsetof(struct abi_import, host_env)),
-                       ALIAS_BLOCK);
-    for (uint32_t i = 0; i < ft->param_count; i++)
-        args[i + 2] = LLVMGetParam(fn, i + 1);
-    LLVMValueRef host = gen_load(
-        g, g->t.ptr, gen_at(g, ctx, off + (int64_t)offsetof(struct abi_import, host_fn)),
-        ALIAS_BLOCK);
-    LLVMTypeRef type = make_func_type(g, ft, true);
-    LLVMValueRef call = LLVMBuildCall2(g->b, type, host, args, ft->param_count + 2, "");
-    LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_nounwind);
-    LLVMSetTailCallKind(call,
-                        LLVMTailCallKindTail); /* a jump: the host returns to the guest itself */
-    gen_return_call(g, ft, call);
 }
 
 /* One in the image, called by cold code that does not want to lose registers to it. */
@@ -418,7 +363,8 @@ status_t gen_trampolines(struct gen *g, struct error *err)
     for (uint32_t i = 0; i < g->m->type_count; i++)
         entry_trampoline(g, i);
     for (uint32_t i = 0; i < g->m->func_import_count; i++)
-        import_trampoline(g, i);
+        if (!gen_import(g, i))
+            return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a trampoline");
     define_poll_stub(g);
     if (g->shared->opt->image.movable)
         define_capture_stub(g);

@@ -107,10 +107,10 @@ static bool put_constant(struct map_reader *r, const struct location *l)
 
 static status_t put_location(struct map_reader *r, const struct location *l)
 {
-    bool ok = l->kind == IN_REGISTER                          ? put_register(r, l->reg)
-              : l->kind == IN_MEMORY                          ? put_memory(r, l)
+    bool ok = l->kind == IN_REGISTER                         ? put_register(r, l->reg)
+              : l->kind == IN_MEMORY                         ? put_memory(r, l)
               : l->kind == IS_CONSTANT || l->kind == IN_POOL ? put_constant(r, l)
-                                                              : false;
+                                                             : false;
     return ok ? ST_OK
               : error_set(r->err, ST_LINK, ERROR_NO_OFFSET,
                           "a value of a frame at a place of kind %u, register %u", l->kind, l->reg);

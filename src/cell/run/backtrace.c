@@ -25,9 +25,8 @@ static uint32_t code_off(const struct walk *w)
 
 static bool load_word(const struct walk *w, uintptr_t at, uintptr_t *ret_word)
 {
-    const struct run_slot *s = w->cell->slot;
-    if (at % sizeof(uintptr_t) != 0 || at < (uintptr_t)s->stack_low ||
-        at >= (uintptr_t)s->stack_top)
+    const struct run_stack *s = &w->cell->stack;
+    if (at % sizeof(uintptr_t) != 0 || at < (uintptr_t)s->low || at >= (uintptr_t)s->top)
         return false;
     *ret_word = *(const uintptr_t *)at;
     return true;
@@ -126,7 +125,7 @@ static bool reaches_top(struct cell *c, struct walk w)
             return false;
         frames++;
     }
-    return frames > 0 && w.sp + 64 >= (uintptr_t)c->slot->stack_top;
+    return frames > 0 && w.sp + 64 >= (uintptr_t)c->stack.top;
 }
 
 __attribute__((no_sanitize("address"))) void run_backtrace_take_host(struct cell *c, uintptr_t sp)
@@ -135,9 +134,9 @@ __attribute__((no_sanitize("address"))) void run_backtrace_take_host(struct cell
         return;
     c->frames[c->frame_count++] = (struct frame){.program = NULL};
     c->frame_total++;
-    uintptr_t top = (uintptr_t)c->slot->stack_top;
-    for (uintptr_t at = sp & ~(sizeof(uintptr_t) - 1);
-         at >= (uintptr_t)c->slot->stack_low && at < top; at += sizeof(uintptr_t)) {
+    uintptr_t top = (uintptr_t)c->stack.top;
+    for (uintptr_t at = sp & ~(sizeof(uintptr_t) - 1); at >= (uintptr_t)c->stack.low && at < top;
+         at += sizeof(uintptr_t)) {
         struct walk w = {.cell = c, .pc = *(const uintptr_t *)at, .sp = at + sizeof(uintptr_t)};
         if (!find_program(&w) || !reaches_top(c, w))
             continue;

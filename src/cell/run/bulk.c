@@ -1,8 +1,11 @@
 #include "eval.h"
+#include "operation.h"
 #include "ops.h"
 
 /* Bulk operations on memories and tables: in pieces with a poll between, which ends them early when the
- * guest has to unwind. */
+ * guest has to unwind. What is left when it is captured is an operation on the rest of the ranges: from the front, the
+ * rest of both; from the end, the same starts with a smaller length. Bounds are checked again then, and hold, since
+ * nothing shrinks. */
 
 enum { PIECE_BYTES = 1 << 20, PIECE_ENTRIES = 1 << 16 };
 
@@ -32,16 +35,36 @@ static struct pieces pieces_of(uint64_t n, uint64_t step, bool backward)
     return (struct pieces){.left = n, .n = n, .step = step, .backward = backward};
 }
 
-/* False: done, or the guest has to unwind. ctx NULL: no polls. */
+/* False: done, or the guest has to unwind; then something is left. ctx NULL: no polls. */
 static bool pieces_next(struct pieces *p, void *ctx)
 {
-    if (p->left == 0 || (p->started && ctx && !host_poll(ctx)))
+    if (p->left == 0 || (p->started && ctx && !run_operation_poll(ctx)))
         return false;
     p->started = true;
     p->len = p->left < p->step ? p->left : p->step;
     p->at = p->backward ? p->left - p->len : p->n - p->left;
     p->left -= p->len;
     return true;
+}
+
+/* How far the starts of what is left have moved. */
+static uint32_t pieces_moved(const struct pieces *p)
+{
+    return p->backward ? 0 : (uint32_t)(p->n - p->left);
+}
+
+/* Save an operation whose last arguments are two starts and a length. */
+static void save_two(void *ctx, const struct pieces *p, enum run_operation op, uint32_t first,
+                     uint32_t second, uint32_t d, uint32_t s)
+{
+    uint32_t moved = pieces_moved(p);
+    const union cell_value left[] = {{.u32 = first},
+                                     {.u32 = second},
+                                     {.u32 = d + moved},
+                                     {.u32 = s + moved},
+                                     {.u32 = (uint32_t)p->left}};
+    if (p->left)
+        run_operation_save(ctx, op, left);
 }
 
 void run_op_memory_copy_c(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_t d, uint32_t s,
@@ -57,6 +80,7 @@ void run_op_memory_copy_c(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_
     struct pieces p = pieces_of(n, PIECE_BYTES, (uintptr_t)to > (uintptr_t)from);
     while (pieces_next(&p, ctx))
         memmove(to + p.at, from + p.at, p.len);
+    save_two(ctx, &p, OPERATION_MEMORY_COPY, dst_mem, src_mem, d, s);
 }
 
 void run_op_memory_fill_c(void *ctx, uint32_t mem, uint32_t d, uint32_t value, uint32_t n)
@@ -69,6 +93,12 @@ void run_op_memory_fill_c(void *ctx, uint32_t mem, uint32_t d, uint32_t value, u
     struct pieces p = pieces_of(n, PIECE_BYTES, false);
     while (pieces_next(&p, ctx))
         memset(inst->mems[mem]->abi.base + d + p.at, (int)(value & 0xff), p.len);
+    if (p.left)
+        run_operation_save(ctx, OPERATION_MEMORY_FILL,
+                           (union cell_value[]){{.u32 = mem},
+                                                {.u32 = d + pieces_moved(&p)},
+                                                {.u32 = value},
+                                                {.u32 = (uint32_t)p.left}});
 }
 
 bool run_memory_init(struct instance *inst, uint32_t mem, uint32_t data, uint32_t d, uint32_t s,
@@ -81,6 +111,7 @@ bool run_memory_init(struct instance *inst, uint32_t mem, uint32_t data, uint32_
     struct pieces p = pieces_of(n, PIECE_BYTES, false);
     while (pieces_next(&p, poll))
         memcpy(inst->mems[mem]->abi.base + d + p.at, seg->bytes + s + p.at, p.len);
+    save_two(poll, &p, OPERATION_MEMORY_INIT, mem, data, d, s);
     return true;
 }
 
@@ -90,16 +121,6 @@ void run_op_memory_init_c(void *ctx, uint32_t mem, uint32_t data, uint32_t d, ui
     struct instance *inst = instance_of_ctx(ctx);
     if (!run_memory_init(inst, mem, data, d, s, n, ctx))
         inst->cell->trap = TRAP_MEMORY_BOUNDS;
-}
-
-/* Entries [at, at + n) of a table become ref. */
-static void fill_entries(void *ctx, struct run_table *t, uint64_t at, uint64_t n, void *ref)
-{
-    struct pieces p = pieces_of(n, PIECE_ENTRIES, false);
-    while (pieces_next(&p, ctx)) {
-        for (uint64_t i = 0; i < p.len; i++)
-            run_table_set(t, at + p.at + i, ref);
-    }
 }
 
 /* New entries are null already; a grow is not cut short, since it cannot be half done. */
@@ -115,10 +136,21 @@ uint32_t run_op_table_grow_c(void *ctx, uint32_t table, void *init, uint32_t n)
 void run_op_table_fill_c(void *ctx, uint32_t table, uint32_t i, void *ref, uint32_t n)
 {
     const struct instance *inst = instance_of_ctx(ctx);
-    if (in_bounds(i, n, inst->tables[table]->abi.count))
-        fill_entries(ctx, inst->tables[table], i, n, ref);
-    else
+    if (!in_bounds(i, n, inst->tables[table]->abi.count)) {
         inst->cell->trap = TRAP_TABLE_BOUNDS;
+        return;
+    }
+    struct pieces p = pieces_of(n, PIECE_ENTRIES, false);
+    while (pieces_next(&p, ctx)) {
+        for (uint64_t k = 0; k < p.len; k++)
+            run_table_set(inst->tables[table], i + p.at + k, ref);
+    }
+    if (p.left)
+        run_operation_save(ctx, OPERATION_TABLE_FILL,
+                           (union cell_value[]){{.u32 = table},
+                                                {.u32 = i + pieces_moved(&p)},
+                                                {.ref = ref},
+                                                {.u32 = (uint32_t)p.left}});
 }
 
 void run_op_table_copy_c(void *ctx, uint32_t dst, uint32_t src, uint32_t d, uint32_t s, uint32_t n)
@@ -133,6 +165,7 @@ void run_op_table_copy_c(void *ctx, uint32_t dst, uint32_t src, uint32_t d, uint
                                 (uintptr_t)(to->entries + d) > (uintptr_t)(from->entries + s));
     while (pieces_next(&p, ctx))
         memmove(to->entries + d + p.at, from->entries + s + p.at, p.len * sizeof(struct abi_entry));
+    save_two(ctx, &p, OPERATION_TABLE_COPY, dst, src, d, s);
 }
 
 static void *elem_ref(const struct instance *inst, const struct module_elem *e, uint64_t i)
@@ -156,6 +189,7 @@ bool run_table_init_from(struct instance *inst, uint32_t table, uint32_t elem, u
         for (uint64_t i = 0; i < p.len; i++)
             run_table_set(t, d + p.at + i, elem_ref(inst, e, s + p.at + i));
     }
+    save_two(poll, &p, OPERATION_TABLE_INIT, table, elem, d, s);
     return true;
 }
 

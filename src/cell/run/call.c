@@ -81,7 +81,7 @@ static status_t enter_guest(struct cell *c, const struct entrance *e, union cell
                             struct error *err)
 {
     const struct instance *inst = instance_of_ctx(e->base);
-    if (run_enter(c, c->slot->stack_top, e->trampoline, e->base, e->code, io) != 0) {
+    if (run_enter(c, c->stack.top, e->trampoline, e->base, e->code, io) != 0) {
         run_backtrace_take(c);
         c->capturing = false;
         cell_unwind_set(c, UNWIND_NONE, NULL);
@@ -99,6 +99,7 @@ static status_t run_guest(struct cell *c, const struct entrance *e, union cell_v
 {
     struct run_thread *t;
     struct run_meter meter;
+    bool entered = false;
     status_t st = run_thread_setup(c->rt, &t, err);
     if (st != ST_OK)
         return st;
@@ -108,6 +109,7 @@ static status_t run_guest(struct cell *c, const struct entrance *e, union cell_v
     atomic_store(&c->tid, t->tid);
     st = run_meter_start(c, &meter, err);
     if (st == ST_OK) {
+        entered = true;
         unsigned stop = atomic_load(&c->stop);
         st = stop != STOP_NONE && stop != STOP_CAPTURE ? report_stop(c, err)
                                                        : enter_guest(c, e, io, err);
@@ -116,7 +118,7 @@ static status_t run_guest(struct cell *c, const struct entrance *e, union cell_v
     run_stop_resend_end(t);
     atomic_store(&c->tid, 0);
     t->cell = outer;
-    if (st != ST_CAPTURED)
+    if (entered && st != ST_CAPTURED)
         run_records_free(c);
     return st;
 }
@@ -149,8 +151,12 @@ status_t cell_resume(struct cell *c, union cell_value *io, struct error *err)
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
                          c->records ? "the cell is running" : "the cell was not captured");
     status_t st = run_resume_begin(c, &e.code, &e.base, err);
+    if (st == ST_OK)
+        st = run_stack_for_records(c, err);
     if (st != ST_OK)
         return st;
     e.trampoline = trampoline_of(c->called);
-    return run_guest(c, &e, io, err);
+    st = run_guest(c, &e, io, err);
+    run_stack_slot(c);
+    return st;
 }

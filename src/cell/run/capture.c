@@ -1,8 +1,10 @@
 #include "capture.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cursor.h"
+#include "operation.h"
 #include "ops.h"
 
 /* DWARF's number. */
@@ -12,46 +14,12 @@ enum { FRAME_POINTER = 29 };
 enum { FRAME_POINTER = 6 };
 #endif
 
-static void expanded_free(struct cell *c)
-{
-    free(c->record);
-    c->record = NULL;
-    c->present = NULL;
-    c->next_record = NULL;
-}
-
-void run_records_free(struct cell *c)
-{
-    while (c->records) {
-        struct run_record *r = c->records;
-        c->records = r->inner;
-        free(r);
-    }
-    expanded_free(c);
-}
-
-struct run_record *run_record_push(struct cell *c, struct instance *inst,
-                                   const struct abi_site *site, uint32_t kind)
-{
-    size_t n = (size_t)site->live + site->stack;
-    struct run_record *r = malloc(sizeof(*r) + n * sizeof(union cell_value));
-    if (!r)
-        return NULL;
-    *r = (struct run_record){.inner = c->records, .inst = inst, .site = site, .kind = kind};
-    c->records = r;
-    return r;
-}
-
-/* The innermost frame comes first. Inside a host function it is one that asked for its call to be made again. */
+/* The innermost frame comes first. */
 static struct run_record *record_begin(void *ctx, const struct abi_site *site, uint32_t kind)
 {
     struct cell *c = cell_of_ctx(ctx);
-    if (!c->capturing) {
-        run_records_free(c); /* of a capture before, which was resumed */
-        c->capturing = true;
-        if (kind == SITE_PENDING)
-            kind = SITE_AT;
-    }
+    if (!c->capturing)
+        run_capture_begin(c);
     struct run_record *r = run_record_push(c, instance_of_ctx(ctx), site, kind);
     if (!r)
         cell_trap_text(c, "no memory to save the call stack");
@@ -164,32 +132,31 @@ void run_op_frame_c(void *ctx, const struct abi_site *site, uint32_t kind, const
 
 /* ---- entering again ---- */
 
-/* As the twin takes it: locals that are not live are zero. */
-static struct abi_record *expand(const struct run_record *r)
+static size_t expanded_bytes(const struct abi_site *s)
+{
+    return sizeof(struct abi_record) + ((size_t)s->locals + s->stack) * sizeof(union cell_value);
+}
+
+/* As an optimised twin takes it, in the room that run_resume_begin made: locals that are not live are zero. */
+static void expand(const struct run_record *r, struct abi_record *a)
 {
     const struct abi_site *s = r->site;
-    size_t n = (size_t)s->locals + s->stack;
-    struct abi_record *a = calloc(1, sizeof(*a) + n * sizeof(union cell_value));
-    if (!a)
-        return NULL;
+    memset(a, 0, expanded_bytes(s));
     for (uint32_t i = 0; i < s->live; i++)
         a->values[s->live_locals[i]] = r->values[i];
     for (uint32_t i = 0; i < s->stack; i++)
         a->values[s->locals + i] = r->values[s->live + i];
-    return a;
 }
 
-/* The twin of the next frame, whose record is then the present one. NULL: it has none, or memory ran out. */
+/* The twin of the next frame, whose record is then the present one. NULL: it has none. */
 static const void *take_record(struct cell *c, void **ret_ctx)
 {
     const struct run_record *r = c->next_record;
-    const struct program *p = r ? r->inst->prog : NULL;
+    const struct program *p = r && r->kind != SITE_OPERATION ? r->inst->prog : NULL;
     uint32_t off = p ? p->image->func_twin[r->site->func] : 0;
-    struct abi_record *record = off ? expand(r) : NULL;
-    if (!record)
+    if (!off)
         return NULL;
-    free(c->record);
-    c->record = record;
+    expand(r, c->record);
     c->present = r;
     c->next_record = r->inner;
     *ret_ctx = r->inst->base;
@@ -201,68 +168,62 @@ const struct abi_record *run_op_record_c(void *ctx)
     return cell_of_ctx(ctx)->record;
 }
 
-/* Where the record has a local of the site's; its own number of values when it has not. */
-static uint32_t find_local(const struct abi_site *have, uint32_t local, valtype_t type,
-                           uint32_t from)
+const struct abi_ways *run_ways(const struct program *p, uint32_t func)
 {
-    while (from < have->live && have->live_locals[from] < local)
-        from++;
-    bool is_it = from < have->live && have->live_locals[from] == local &&
-                 abi_site_types(have)[from] == type;
-    return is_it ? from : have->live;
+    uint32_t twin = p->image->func_twin[func];
+    int64_t distance;
+    if (twin == 0)
+        return NULL;
+    memcpy(&distance, p->code + twin - sizeof distance, sizeof distance);
+    return (const void *)(p->code + twin + distance);
 }
 
-/* A later compiler may know of fewer locals that are live. */
-static bool record_fits(const struct run_record *r, const struct abi_site *s)
+const struct abi_site *run_way_site(const struct abi_ways *ways, uint32_t i)
 {
-    const struct abi_site *have = r->site;
-    const uint8_t *types = abi_site_types(s);
-    if (have->func != s->func || have->off != s->off || have->locals != s->locals ||
-        have->stack != s->stack || have->results != s->results ||
-        memcmp(abi_site_types(have) + have->live, types + s->live, s->stack) != 0)
-        return false;
-    for (uint32_t i = 0, at = 0; i < s->live; i++) {
-        at = find_local(have, s->live_locals[i], types[i], at);
-        if (at == have->live)
-            return false;
-    }
-    return true;
+    return (const void *)((const char *)ways + ways->ways[i].site);
 }
 
-static void put_variables(const struct run_record *r, const struct abi_site *s, uint8_t *locals,
-                          uint32_t stride, union cell_value *operands)
+static void put_variables(const struct run_record *r, uint8_t *locals, uint32_t stride,
+                          union cell_value *operands)
 {
+    const struct abi_site *s = r->site;
     const uint8_t *types = abi_site_types(s);
-    for (uint32_t i = 0, at = 0; i < s->live; i++) {
-        at = find_local(r->site, s->live_locals[i], types[i], at);
-        memcpy(locals + (size_t)s->live_locals[i] * stride, &r->values[at], value_bytes(types[i]));
-    }
+    for (uint32_t i = 0; i < s->live; i++)
+        memcpy(locals + (size_t)s->live_locals[i] * stride, &r->values[i], value_bytes(types[i]));
     if (s->stack)
-        memcpy(operands, r->values + r->site->live, s->stack * sizeof *operands);
+        memcpy(operands, r->values + s->live, s->stack * sizeof *operands);
 }
 
-uint32_t run_op_enter_c(void *ctx, const struct abi_way *ways, uint32_t count, uint8_t *locals,
-                        uint32_t stride, union cell_value *operands)
+/* Called from the twin's frame. A record has been made by this image, or was compared with its ways when it was loaded:
+ * place and kind tell which way it goes. */
+uint32_t run_op_enter_c(void *ctx, const struct abi_ways *ways, uint8_t *locals, uint32_t stride,
+                        union cell_value *operands)
 {
     struct cell *c = cell_of_ctx(ctx);
-    const struct run_record *r = c->present;
-    for (uint32_t i = 0; r && i < count; i++) {
-        const struct abi_site *s = (const void *)((const char *)ways + ways[i].site);
-        if (ways[i].kind != r->kind || !record_fits(r, s))
-            continue;
-        if (locals)
-            put_variables(r, s, locals, stride, operands);
-        return i + 1;
-    }
-    c->trap = TRAP_RESUME;
-    return 0;
+    const struct run_record *r = c->present, *next = c->next_record;
+    uint32_t i = 0;
+    while (i < ways->count &&
+           (ways->ways[i].kind != r->kind || run_way_site(ways, i)->off != r->site->off))
+        i++;
+    if (i == ways->count)
+        c->trap = TRAP_RESUME;
+    else if (!run_stack_entered(c, c->op_sp, !next || next->kind == SITE_OPERATION))
+        c->trap = TRAP_STACK;
+    else if (locals)
+        put_variables(r, locals, stride, operands);
+    return i + 1;
 }
 
 void *run_op_resume_c(void *ctx, union cell_value *io, void **ret_ctx)
 {
     struct cell *c = cell_of_ctx(ctx);
+    const struct run_record *r = c->next_record;
+    if (r && r->kind == SITE_OPERATION) {
+        c->next_record = r->inner;
+        run_operation_go_on(r, io);
+        return NULL;
+    }
     const void *code = take_record(c, ret_ctx);
-    (void)io; /* no operation of the host is left pending by a capture */
     if (!code)
         c->trap = TRAP_RESUME;
     return (void *)code;
@@ -270,12 +231,18 @@ void *run_op_resume_c(void *ctx, union cell_value *io, void **ret_ctx)
 
 status_t run_resume_begin(struct cell *c, const void **ret_code, void **ret_ctx, struct error *err)
 {
+    size_t bytes = sizeof(struct abi_record);
     for (const struct run_record *r = c->records; r; r = r->inner) {
-        if (r->inst->prog->image->func_twin[r->site->func] == 0)
+        if (r->kind != SITE_OPERATION && r->inst->prog->image->func_twin[r->site->func] == 0)
             return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
                              "the image has no way to enter function %u again", r->site->func);
+        bytes = expanded_bytes(r->site) > bytes ? expanded_bytes(r->site) : bytes;
     }
+    free(c->record);
+    c->record = malloc(bytes);
+    if (!c->record)
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a frame");
     c->next_record = c->records;
     *ret_code = take_record(c, ret_ctx);
-    return *ret_code ? ST_OK : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a frame");
+    return *ret_code ? ST_OK : error_set(err, ST_INVAL, ERROR_NO_OFFSET, "no frame to enter");
 }

@@ -53,7 +53,7 @@ void cell_free(struct cell *c)
         run_table_done(&t->table);
     for (struct cell_host_mem *m = c->host_mems; m; m = m->next)
         run_memory_leave(m->mem);
-    run_records_free(c);
+    run_capture_done(c);
     run_exns_done(&c->exns);
     arena_done(&c->arena);
     free(c->frames);
@@ -155,7 +155,8 @@ void cell_stats(const struct cell *c, struct cell_stats *ret_stats)
 {
     *ret_stats = (struct cell_stats){.memory_bytes = atomic_load(&c->memory_bytes),
                                      .cpu_ns = atomic_load(&c->cpu_ns),
-                                     .polls_taken = atomic_load(&c->polls_taken)};
+                                     .polls_taken = atomic_load(&c->polls_taken),
+                                     .captures_refused = atomic_load(&c->captures_refused)};
 }
 
 void cell_unwind_set(struct cell *c, enum abi_unwind why, struct abi_exn *exn)

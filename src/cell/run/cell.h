@@ -7,6 +7,7 @@
 #include "exn.h"
 #include "instance.h"
 #include "runtime.h"
+#include "stack.h"
 
 enum { CELL_TEXT_MAX = 200 };
 #define CELL_HOST_STACK_BYTES (256ull << 10) /* beyond the limit, for host functions */
@@ -49,7 +50,8 @@ struct cell {
     bool host_trap;     /* host_trap was called; the guest is unwinding */
     struct runtime *rt;
     struct cell_limits limits;
-    struct run_slot *slot; /* of the first instance: has the native stack; NULL before it */
+    struct run_slot *slot;  /* of the first instance: has the native stack; NULL before it */
+    struct run_stack stack; /* of the present call */
     struct instance *_Atomic instances;
     union cell_value *multi;
     struct arena arena;
@@ -69,11 +71,14 @@ struct cell {
     uint64_t table_entries;
 
     const struct abi_func *called;    /* what cell_call was asked for last */
+    struct run_room *rooms;           /* where records are */
+    struct run_room *spare_room;      /* reserved for the next capture */
     struct run_record *records;       /* of the last capture, from the outermost inwards */
     struct run_record *next_record;   /* while they are rebuilt: the one that comes next */
     const struct run_record *present; /* and the one whose twin was entered last, */
     struct abi_record *record;        /* as it asks for it */
     bool capturing;
+    _Atomic uint64_t captures_refused;
 
     uint32_t exit_code;
     enum abi_trap last_trap;

@@ -1,4 +1,5 @@
 #include "backtrace.h"
+#include "capture.h"
 #include "stop.h"
 
 void *host_range(void *ctx, uint32_t addr, uint64_t len)
@@ -40,6 +41,8 @@ static bool block_begin(struct cell *c, bool restarts)
     c->restarts = restarts;
     atomic_store(&c->blocking, true);
     unsigned stop = atomic_load(&c->stop);
+    if (stop == STOP_CAPTURE && restarts && !run_capture_reserve(c))
+        stop = atomic_load(&c->stop);
     if (stop == STOP_NONE || (stop == STOP_CAPTURE && !restarts))
         return true;
     atomic_store(&c->blocking, false);
@@ -57,11 +60,19 @@ bool host_wait_begin(void *ctx)
     return block_begin(cell_of_ctx(ctx), true);
 }
 
-void host_wait_again(void *ctx)
+bool host_wait_again(void *ctx)
 {
     struct cell *c = cell_of_ctx(ctx);
     if (atomic_load(&c->stop) == STOP_CAPTURE && abi_ctx_of(ctx)->unwind == UNWIND_NONE)
         run_stop_poll(c, true);
+    return abi_ctx_of(ctx)->unwind == UNWIND_CAPTURE;
+}
+
+bool host_wait_poll(void *ctx)
+{
+    struct cell *c = cell_of_ctx(ctx);
+    return host_poll(ctx) &&
+           (atomic_load(&c->stop) != STOP_CAPTURE || (!run_capture_reserve(c) && host_poll(ctx)));
 }
 
 void host_block_end(void *ctx)

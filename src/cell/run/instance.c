@@ -81,8 +81,10 @@ static status_t take_slot(struct instance *inst, struct error *err)
         return st;
     inst->base = inst->slot->base;
     inst->slot_owner = first;
-    if (first)
+    if (first) {
         c->slot = inst->slot;
+        run_stack_slot(c);
+    }
     return ST_OK;
 }
 
@@ -100,7 +102,7 @@ static void init_ctx(struct instance *inst)
         c->multi = multi_of(inst);
     ctx->ops = run_ops();
     ctx->multi = c->multi;
-    ctx->host_stack_limit = (uintptr_t)c->slot->stack_low + CELL_HOST_STACK_BYTES;
+    ctx->host_stack_limit = (uintptr_t)c->stack.low + CELL_HOST_STACK_BYTES;
     ctx->instance = inst;
     ctx->cell = c;
 }

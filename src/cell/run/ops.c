@@ -1,6 +1,9 @@
 #include "ops.h"
 
+#include "operation.h"
+#include "park.h"
 #include "stop.h"
+#include "sys/clock.h"
 
 static void trap(const struct instance *inst, enum abi_trap t)
 {
@@ -69,7 +72,7 @@ static void visit_instance(struct instance *inst, struct run_exns *x)
 static void visit_cell(void *arg, struct run_exns *x)
 {
     struct cell *c = arg;
-    run_exn_mark_words(x, __builtin_frame_address(0), c->slot->stack_top);
+    run_exn_mark_words(x, __builtin_frame_address(0), c->stack.top);
     run_exn_mark_words(x, c->multi, c->multi + MODULE_RESULTS_MAX);
     for (struct instance *i = cell_first_instance(c); i; i = i->next)
         visit_instance(i, x);
@@ -118,6 +121,24 @@ static void *atomic_addr(const struct instance *inst, uint32_t mem, uint64_t add
     return m->base + addr;
 }
 
+/* Captured while it waits: the wait is to be done again with the time that is left. One that has none left is over. */
+static uint32_t wait_interrupted(void *ctx, uint32_t mem, uint64_t addr, uint32_t width_bytes,
+                                 uint64_t expected, int64_t timeout_ns, uint64_t began_ns)
+{
+    int64_t left = timeout_ns;
+    if (timeout_ns >= 0) {
+        uint64_t waited = clock_monotonic_ns() - began_ns;
+        if (waited >= (uint64_t)timeout_ns)
+            return PARK_TIMED_OUT;
+        left = timeout_ns - (int64_t)waited;
+    }
+    host_wait_again(ctx);
+    run_operation_save(
+        ctx, width_bytes == 8 ? OPERATION_WAIT64 : OPERATION_WAIT32,
+        (union cell_value[]){{.u32 = mem}, {.u64 = addr}, {.u64 = expected}, {.i64 = left}});
+    return PARK_STOPPED;
+}
+
 static uint32_t atomic_wait(void *ctx, uint32_t mem, uint64_t addr, uint32_t width_bytes,
                             uint64_t expected, int64_t timeout_ns)
 {
@@ -129,9 +150,13 @@ static uint32_t atomic_wait(void *ctx, uint32_t mem, uint64_t addr, uint32_t wid
         trap(inst, TRAP_EXPECTED_SHARED);
         return 0;
     }
-    struct run_park_guard guard = {host_block_begin, host_block_end, ctx};
-    return (uint32_t)run_park_wait(&inst->cell->rt->park, at, width_bytes, expected, timeout_ns,
-                                   &guard);
+    struct run_park_guard guard = {host_wait_begin, host_block_end, ctx};
+    uint64_t began_ns = clock_monotonic_ns();
+    enum run_park_result result = run_park_wait(&inst->cell->rt->park, at, width_bytes, expected,
+                                                timeout_ns, &guard);
+    return result == PARK_STOPPED
+               ? wait_interrupted(ctx, mem, addr, width_bytes, expected, timeout_ns, began_ns)
+               : (uint32_t)result;
 }
 
 uint32_t run_op_atomic_wait32_c(void *ctx, uint32_t mem, uint64_t addr, uint32_t expected,

@@ -43,8 +43,8 @@ void run_op_capture_c(void *ctx, const struct abi_registers *regs);
 void run_op_frame_c(void *ctx, const struct abi_site *site, uint32_t kind, const uint8_t *locals,
                     uint32_t stride, const union cell_value *operands);
 const struct abi_record *run_op_record_c(void *ctx);
-uint32_t run_op_enter_c(void *ctx, const struct abi_way *ways, uint32_t count, uint8_t *locals,
-                        uint32_t stride, union cell_value *operands);
+uint32_t run_op_enter_c(void *ctx, const struct abi_ways *ways, uint8_t *locals, uint32_t stride,
+                        union cell_value *operands);
 void *run_op_resume_c(void *ctx, union cell_value *io, void **ret_ctx);
 
 /* The initialisations themselves. false: out of bounds, nothing was written. poll: context to poll between pieces,

@@ -29,8 +29,8 @@ void run_op_capture(void);
 void run_op_frame(void *ctx, const struct abi_site *site, uint32_t kind, const uint8_t *locals,
                   uint32_t stride, const union cell_value *operands);
 const struct abi_record *run_op_record(void *ctx);
-uint32_t run_op_enter(void *ctx, const struct abi_way *ways, uint32_t count, uint8_t *locals,
-                      uint32_t stride, union cell_value *operands);
+uint32_t run_op_enter(void *ctx, const struct abi_ways *ways, uint8_t *locals, uint32_t stride,
+                      union cell_value *operands);
 void *run_op_resume(void *ctx, union cell_value *io, void **ret_ctx);
 
 static const struct abi_ops ops = {

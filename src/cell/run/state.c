@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
-#include "capture.h"
+#include "operation.h"
 
 enum { STATE_VERSION = 1 };
 
@@ -121,8 +121,10 @@ static void save_memories(struct saver *s)
     const struct module *m = s->inst->module;
     buf_le32(s->out, m->mem_count);
     for (uint32_t i = 0; i < m->mem_count; i++) {
-        if (m->mems[i].imported || m->mems[i].limits.shared)
-            s->cannot = "an imported or shared memory";
+        if (m->mems[i].imported)
+            s->cannot = "an imported memory";
+        else if (atomic_load(&s->inst->mems[i]->refs) > 1)
+            s->cannot = "a memory that other cells share";
         buf_le64(s->out, run_memory_bytes(&s->inst->mems[i]->abi));
     }
 }
@@ -293,8 +295,8 @@ static bool head_is_sound(const struct loader *l, const struct frame_head *h)
 {
     const struct module *m = l->inst->module;
     uint64_t values = (uint64_t)h->live + h->stack;
-    return h->func >= m->func_import_count && h->func < m->func_count && h->kind <= SITE_AT &&
-           h->locals <= MODULE_LOCALS_MAX + MODULE_PARAMS_MAX && h->live <= h->locals &&
+    bool exists = h->kind == SITE_OPERATION || (h->kind <= SITE_AT && h->func < m->func_count);
+    return exists && h->locals <= MODULE_LOCALS_MAX + MODULE_PARAMS_MAX && h->live <= h->locals &&
            h->results <= h->stack && values <= cursor_left(&l->in);
 }
 
@@ -339,6 +341,16 @@ static void load_frame(struct loader *l)
     }
     for (uint32_t i = 0; i < h.live + h.stack; i++)
         load_value(l, abi_site_types(s)[i], &r->values[i]);
+    if (h.kind == SITE_OPERATION && !l->in.failed && !run_operation_is_sound(r))
+        bad(l, "operation of the host");
+}
+
+/* Nothing is inside an operation, and it is inside a call that waits for it. */
+static void check_operations(struct loader *l)
+{
+    for (const struct run_record *r = l->c->records, *outer = NULL; r; outer = r, r = r->inner)
+        if (r->kind == SITE_OPERATION && (r->inner || !outer || outer->kind != SITE_PENDING))
+            bad(l, "operation of the host");
 }
 
 /* They come outermost first, and are pushed in that order: the list is turned round. */
@@ -362,6 +374,7 @@ static void load_frames(struct loader *l)
         outer = r;
     }
     l->c->records = outer;
+    check_operations(l);
 }
 
 static bool count_fits(struct loader *l, uint32_t expected, const char *what)
@@ -544,8 +557,8 @@ uint32_t cell_captured_frames(const struct cell *c, struct cell_frame *ret_frame
 {
     uint32_t n = 0, at = 0;
     for (const struct run_record *r = c->records; r; r = r->inner)
-        n++;
-    for (const struct run_record *r = c->records; r; r = r->inner) {
+        n += r->kind != SITE_OPERATION;
+    for (const struct run_record *r = c->records; r && at < n; r = r->inner) {
         uint32_t from_inside = n - 1 - at++;
         if (from_inside < max)
             ret_frames[from_inside] = (struct cell_frame){r->site->func, r->site->off};

@@ -1,5 +1,7 @@
 #include "stop.h"
 
+#include "capture.h"
+
 #include <errno.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -72,6 +74,8 @@ void run_stop_poll(struct cell *c, bool may_capture)
     for (struct instance *i = cell_first_instance(c); i; i = i->next)
         __atomic_store_n(&instance_ctx(i)->poll, 0, __ATOMIC_SEQ_CST);
     unsigned stop = atomic_load(&c->stop);
+    if (stop == STOP_CAPTURE && !run_capture_reserve(c))
+        stop = atomic_load(&c->stop); /* one to end may have come meanwhile */
     if (stop != STOP_NONE)
         cell_unwind_set(c, stop == STOP_CAPTURE ? UNWIND_CAPTURE : UNWIND_STOP, NULL);
 }

@@ -111,7 +111,7 @@ static bool in_memory(const struct instance *inst, uintptr_t addr)
 /* Which trap a fault of guest code at addr is; TRAP_NONE: none that the guest can cause. */
 static enum abi_trap classify(struct cell *c, uintptr_t addr)
 {
-    uintptr_t stack_low = (uintptr_t)c->slot->stack_low;
+    uintptr_t stack_low = (uintptr_t)c->stack.low;
     if (stack_low - addr - 1 < SLOT_LOW_GUARD_BYTES)
         return TRAP_STACK;
     for (struct instance *i = cell_first_instance(c); i; i = i->next) {

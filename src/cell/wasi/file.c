@@ -28,7 +28,7 @@ static int32_t fd_transfer(void *ctx, struct wasi *w, uint32_t fd, uint32_t iovs
     if (e != WASI_OK) {
         return (int32_t)e;
     }
-    e = write ? io_write(ctx, w, &u, &g, &req, &done) : io_read(ctx, &u, &g, &req, &done);
+    e = write ? io_write(ctx, w, &u, &g, &req, &done) : io_read(ctx, w, &u, &g, &req, &done);
     file_put(&w->files, &u);
     if (e == WASI_OK) {
         put_le32(out, done);

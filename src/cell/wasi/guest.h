@@ -65,8 +65,9 @@ struct io_request {
 };
 
 /* Read into or write from the vectors in pieces. *ret_bytes is what was moved before an error or a request;
- * an error is given only when nothing was moved. */
-enum wasi_errno io_read(void *ctx, const struct file_use *u, struct guest_iovs *g,
+ * an error is given only when nothing was moved. WASI_INTR as well when the cell is captured meanwhile: w then knows
+ * how much was moved, and the call goes on behind that when it is made again. */
+enum wasi_errno io_read(void *ctx, struct wasi *w, const struct file_use *u, struct guest_iovs *g,
                         struct io_request *req, uint32_t *ret_bytes);
 enum wasi_errno io_write(void *ctx, struct wasi *w, const struct file_use *u, struct guest_iovs *g,
                          struct io_request *req, uint32_t *ret_bytes);
@@ -75,7 +76,7 @@ enum wasi_errno io_write(void *ctx, struct wasi *w, const struct file_use *u, st
 static inline enum wasi_errno guest_waited(void *ctx, enum wasi_errno e)
 {
     if (e == WASI_INTR) {
-        host_wait_again(ctx);
+        (void)host_wait_again(ctx);
     }
     return e;
 }

@@ -172,17 +172,41 @@ static bool io_offset_ok(const struct io_request *req, const struct guest_iovs *
     return req->offset == IO_AT_OFFSET || req->offset <= (uint64_t)INT64_MAX - g->left;
 }
 
-enum wasi_errno io_read(void *ctx, const struct file_use *u, struct guest_iovs *g,
+/* Behind what was moved before a capture, when the call is made again; the number of bytes. */
+static uint32_t io_begin(struct wasi *w, struct guest_iovs *g, struct io_request *req)
+{
+    uint64_t moved = w->progress < g->left ? w->progress : g->left;
+    w->progress = 0;
+    guest_iovs_advance(g, (size_t)moved);
+    if (req->offset != IO_AT_OFFSET) {
+        req->offset += moved;
+    }
+    return (uint32_t)moved;
+}
+
+/* stopped: by a request, with something left. */
+static enum wasi_errno io_end(void *ctx, struct wasi *w, bool stopped, uint32_t total,
+                              enum wasi_errno e)
+{
+    if (stopped && host_wait_again(ctx)) {
+        w->progress = total;
+        return WASI_INTR;
+    }
+    return total > 0 ? WASI_OK : e;
+}
+
+enum wasi_errno io_read(void *ctx, struct wasi *w, const struct file_use *u, struct guest_iovs *g,
                         struct io_request *req, uint32_t *ret_bytes)
 {
     /* A look at what is there (MSG_PEEK) would see the same bytes again. */
     bool whole = u->file->kind == FILE_PLAIN ||
                  (req->recv_flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL;
     enum wasi_errno e = WASI_OK;
-    uint32_t total = 0;
+    bool stopped = false;
     if (!io_offset_ok(req, g)) {
         return WASI_INVAL;
     }
+    uint32_t total = io_begin(w, g, req);
     do {
         struct piece p;
         size_t n = 0;
@@ -201,9 +225,10 @@ enum wasi_errno io_read(void *ctx, const struct file_use *u, struct guest_iovs *
         if (n < p.bytes) {
             break;
         }
-    } while (whole && g->left > 0 && host_poll(ctx));
+        stopped = whole && g->left > 0 && !host_wait_poll(ctx);
+    } while (whole && g->left > 0 && !stopped);
     *ret_bytes = total;
-    return total > 0 ? WASI_OK : guest_waited(ctx, e);
+    return io_end(ctx, w, stopped || e == WASI_INTR, total, e);
 }
 
 /* How much of bytes may still be written to the outputs; it counts as written until given back. */
@@ -257,10 +282,11 @@ enum wasi_errno io_write(void *ctx, struct wasi *w, const struct file_use *u, st
                          struct io_request *req, uint32_t *ret_bytes)
 {
     enum wasi_errno e = WASI_OK;
-    uint32_t total = 0;
+    bool stopped = false;
     if (!io_offset_ok(req, g)) {
         return WASI_INVAL;
     }
+    uint32_t total = io_begin(w, g, req);
     do {
         size_t n, asked;
         e = write_next(ctx, w, u, g, req, &n, &asked);
@@ -275,7 +301,8 @@ enum wasi_errno io_write(void *ctx, struct wasi *w, const struct file_use *u, st
         if (n == 0 || (n < asked && u->file->kind == FILE_PLAIN)) {
             break;
         }
-    } while (g->left > 0 && host_poll(ctx));
+        stopped = g->left > 0 && !host_wait_poll(ctx);
+    } while (g->left > 0 && !stopped);
     *ret_bytes = total;
-    return total > 0 ? WASI_OK : guest_waited(ctx, e);
+    return io_end(ctx, w, stopped || e == WASI_INTR, total, e);
 }

@@ -49,7 +49,7 @@ static void take_clock(const struct wasi *w, struct waiter *s, const uint8_t *su
         return;
     }
     s->clock_id = CLOCK_MONOTONIC;
-    timeout -= timeout < w->waited_ns ? timeout : w->waited_ns;
+    timeout -= timeout < w->progress ? timeout : w->progress;
     uint64_t now = clock_now_ns(CLOCK_MONOTONIC);
     s->deadline_ns = timeout > NEVER - now ? NEVER : now + timeout;
 }
@@ -257,7 +257,7 @@ static int32_t poll_set_run(void *ctx, struct wasi *w, struct poll_set *set, uin
     if (e == WASI_OK) {
         put_le32(ret_count, n);
     }
-    w->waited_ns = e == WASI_INTR ? w->waited_ns + clock_now_ns(CLOCK_MONOTONIC) - began : 0;
+    w->progress = e == WASI_INTR ? w->progress + clock_now_ns(CLOCK_MONOTONIC) - began : 0;
     return (int32_t)guest_waited(ctx, e);
 }
 

@@ -63,12 +63,15 @@ int32_t wasi_environ_sizes_get(void *ctx, void *env, uint32_t ret_count, uint32_
 
 int32_t wasi_random_get(void *ctx, void *env, uint32_t buf, uint32_t buf_len)
 {
+    struct wasi *w = env;
     uint8_t *out = host_range(ctx, buf, buf_len);
-    (void)env;
     if (out == NULL) {
         return WASI_FAULT;
     }
-    size_t left = buf_len;
+    size_t done = w->progress < buf_len ? (size_t)w->progress : buf_len;
+    size_t left = buf_len - done;
+    w->progress = 0;
+    out += done;
     while (left > 0) {
         size_t want = left < WASI_PIECE_BYTES_MAX ? left : WASI_PIECE_BYTES_MAX;
         ssize_t n = getrandom(out, want, 0);
@@ -79,7 +82,8 @@ int32_t wasi_random_get(void *ctx, void *env, uint32_t buf, uint32_t buf_len)
             out += n;
             left -= (size_t)n;
         }
-        if (left > 0 && !host_poll(ctx)) {
+        if (left > 0 && !host_wait_poll(ctx)) {
+            w->progress = host_wait_again(ctx) ? buf_len - left : 0;
             return WASI_INTR;
         }
     }

@@ -111,7 +111,7 @@ static status_t take_head(struct restore *r)
     uint64_t monotonic = take_i63(&r->c, "monotonic time too large");
     uint64_t cpu = take_i63(&r->c, "CPU time too large");
     atomic_store(&r->w->output_bytes, cursor_le64(&r->c));
-    r->w->waited_ns = take_i63(&r->c, "time waited too large");
+    r->w->progress = take_i63(&r->c, "progress too large");
     if (r->c.failed) {
         return corrupt(r);
     }

@@ -265,7 +265,7 @@ status_t wasi_save(struct wasi *w, struct buf *out, struct error *err)
     buf_le64(out, clock_guest_ns(w));
     buf_le64(out, atomic_load(&w->cpu_seen_ns));
     buf_le64(out, atomic_load(&w->output_bytes));
-    buf_le64(out, w->waited_ns);
+    buf_le64(out, w->progress);
     put_strings(out, &w->args);
     put_strings(out, &w->env);
     buf_le32(out, w->grant_count);

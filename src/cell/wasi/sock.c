@@ -127,7 +127,7 @@ int32_t wasi_sock_recv(void *ctx, void *env, uint32_t fd, uint32_t iovs, uint32_
     }
     req.recv_flags = ((flags & RIFLAG_PEEK) ? MSG_PEEK : 0) |
                      ((flags & RIFLAG_WAITALL) ? MSG_WAITALL : 0);
-    e = io_read(ctx, &u, &g, &req, &done);
+    e = io_read(ctx, w, &u, &g, &req, &done);
     file_put(&w->files, &u);
     if (e == WASI_OK) {
         put_le32(out_len, done);

@@ -31,8 +31,10 @@ struct wasi {
     uint32_t grant_count;
     enum path_method path_method;
     struct fdtable files;
-    uint64_t waited_ns;        /* by a poll_oneoff that is to be made again; of the cell's thread */
-    uint64_t output_bytes_max; /* 0: none */
+    /* Of a call that is to be made again: nanoseconds that a poll_oneoff has waited, bytes that another has
+     * moved. Of the cell's thread. */
+    uint64_t progress;
+    uint64_t output_bytes_max;     /* 0: none */
     _Atomic uint64_t output_bytes; /* written or about to be */
     uint64_t monotonic_shift_ns;   /* guest's minus host's monotonic time, modulo 2^64 */
     uint64_t cpu_shift_ns;         /* CPU time used before a restore */

@@ -2,6 +2,7 @@
 #include "disturb.h"
 #include "many_locals.h"
 #include "modules.h"
+#include "modules_host.h"
 #include "modules_more.h"
 
 /* Calls that are captured and resumed at each poll end as calls that are not. */
@@ -53,6 +54,11 @@ static void vectorised_loops_go_on_at_their_strips(void)
 static void waits_are_not_repeated(void)
 {
     SAME_DISTURBED(wait_wasm);
+}
+
+static void waiting_imports_are_called_again(void)
+{
+    SAME_DISTURBED(host_waits_wasm);
 }
 
 static void start_functions_are_captured(void)
@@ -213,6 +219,7 @@ static void a_captured_cell_can_be_freed(void)
 int main(void)
 {
     rt = guest_runtime();
+    RUN(waiting_imports_are_called_again);
     RUN(kept_exceptions_outlive_collections);
     RUN(frames_of_two_instances_are_rebuilt);
     RUN(thousands_of_frames_are_rebuilt);

@@ -70,8 +70,8 @@ static void places_of_all_kinds_are_translated(void)
 {
     const struct location values[] = {{1, 3, 0},   {1, 18, 0}, {3, 7, 8},
                                       {3, 6, -80}, {4, 0, -1}, {5, 0, 0}};
-    const uint8_t expected[] = {3,  32 + 1, 64, 8,    65,   0xb0, 0x7f, 66,   0x7f, 66,
-                                0xf0, 0xbd, 0xf3, 0xd5, 0x89, 0xcf, 0x95, 0x9a, 0x12};
+    const uint8_t expected[] = {3,    32 + 1, 64,   8,    65,   0xb0, 0x7f, 66,   0x7f, 66,
+                                0xf0, 0xbd,   0xf3, 0xd5, 0x89, 0xcf, 0x95, 0x9a, 0x12};
     struct buf in = {0};
     struct link_map_set set = {0};
     struct link_output out = {0};

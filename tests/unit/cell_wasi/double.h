@@ -39,9 +39,15 @@ void host_exit(void *ctx, uint32_t code)
     double_exit_code = code;
 }
 
-void host_wait_again(void *ctx)
+bool host_wait_again(void *ctx)
 {
     (void)ctx;
+    return atomic_load(&double_stop) == STOP_CAPTURE;
+}
+
+bool host_wait_poll(void *ctx)
+{
+    return host_poll(ctx);
 }
 
 bool host_wait_begin(void *ctx)

@@ -517,6 +517,78 @@ static void a_hosts_nonblocking_pipe_blocks_for_a_blocking_guest(void)
     close(pipes[1]);
 }
 
+enum { LONG_BYTES = 3 * WASI_PIECE_BYTES_MAX / 2 };
+
+static void a_captured_transfer_goes_on_behind_what_it_has_moved(void)
+{
+    begin();
+    uint32_t fd = open_file("f", OFLAG_CREAT, 0);
+    uint32_t out = g_alloc(4), data = g_alloc(LONG_BYTES), iov = g_iov(data, LONG_BYTES);
+    for (uint32_t i = 0; i < LONG_BYTES; i += 4) {
+        put_le32(double_mem + data + i, i);
+    }
+    atomic_store(&double_stop, STOP_CAPTURE);
+    CHECK_EQ(wasi_fd_write(NULL, w, fd, iov, 1, out), WASI_INTR);
+    atomic_store(&double_stop, STOP_NONE);
+    CHECK_EQ(wasi_fd_write(NULL, w, fd, iov, 1, out), WASI_OK);
+    CHECK_EQ(g_u32(out), LONG_BYTES);
+    memset(double_mem + data, 0, LONG_BYTES);
+    atomic_store(&double_stop, STOP_CAPTURE);
+    CHECK_EQ(wasi_fd_pread(NULL, w, fd, iov, 1, 4, out), WASI_INTR);
+    atomic_store(&double_stop, STOP_NONE);
+    CHECK_EQ(wasi_fd_pread(NULL, w, fd, iov, 1, 4, out), WASI_OK);
+    CHECK_EQ(g_u32(out), LONG_BYTES - 4);
+    uint32_t wrong = 0;
+    for (uint32_t i = 0; i < LONG_BYTES - 4; i += 4) {
+        wrong += g_u32(data + i) != i + 4;
+    }
+    CHECK_EQ(wrong, 0);
+    /* what was remembered is used up */
+    CHECK_EQ(wasi_fd_pread(NULL, w, fd, g_iov(data, 8), 1, 0, out), WASI_OK);
+    CHECK_EQ(g_u32(data + 4), 4);
+    end();
+}
+
+static void what_was_moved_is_part_of_a_saved_state(void)
+{
+    begin();
+    uint32_t fd = open_file("f", OFLAG_CREAT, 0);
+    uint32_t out = g_alloc(4), iov = g_iov(g_alloc(LONG_BYTES), LONG_BYTES);
+    struct buf state = {0};
+    struct error err = {0};
+    struct wasi *other = NULL;
+    struct stat st = {0};
+    struct wasi_grant grant = {in_scratch("grant"), "/data", false};
+    struct wasi_config config = {.grants = &grant, .grant_count = 1, .stdio = {0, 1, 2}};
+    atomic_store(&double_stop, STOP_CAPTURE);
+    CHECK_EQ(wasi_fd_write(NULL, w, fd, iov, 1, out), WASI_INTR);
+    atomic_store(&double_stop, STOP_NONE);
+    CHECK_EQ(wasi_save(w, &state, &err), ST_OK);
+    CHECK_EQ(wasi_restore(&config, state.data, state.len, false, &other, &err), ST_OK);
+    CHECK_EQ(wasi_fd_write(NULL, other, fd, iov, 1, out), WASI_OK);
+    CHECK_EQ(g_u32(out), LONG_BYTES);
+    CHECK_EQ(stat(in_scratch("grant/f"), &st), 0);
+    CHECK_EQ(st.st_size, LONG_BYTES);
+    buf_done(&state);
+    wasi_free(other);
+    end();
+}
+
+static void random_bytes_are_captured_between_pieces(void)
+{
+    begin();
+    uint32_t data = g_alloc(LONG_BYTES), zeros = 0;
+    atomic_store(&double_stop, STOP_CAPTURE);
+    CHECK_EQ(wasi_random_get(NULL, w, data, LONG_BYTES), WASI_INTR);
+    atomic_store(&double_stop, STOP_NONE);
+    CHECK_EQ(wasi_random_get(NULL, w, data, LONG_BYTES), WASI_OK);
+    for (uint32_t i = 0; i < LONG_BYTES; i += 8) {
+        zeros += g_u64(data + i) == 0;
+    }
+    CHECK(zeros < 3);
+    end();
+}
+
 static void a_stopped_cell_does_not_block(void)
 {
     int pipes[2];
@@ -610,6 +682,9 @@ int main(void)
     RUN(a_pipe_gives_what_is_there_and_does_not_wait_for_more);
     RUN(nonblocking_is_the_guests_own_flag);
     RUN(a_hosts_nonblocking_pipe_blocks_for_a_blocking_guest);
+    RUN(a_captured_transfer_goes_on_behind_what_it_has_moved);
+    RUN(random_bytes_are_captured_between_pieces);
+    RUN(what_was_moved_is_part_of_a_saved_state);
     RUN(a_stopped_cell_does_not_block);
     RUN(output_stops_the_cell_at_its_limit);
     RUN(output_across_the_limit_is_cut_there);

@@ -124,6 +124,8 @@ enum abi_site_kind {
     SITE_PENDING = 0,  /* inside the call (or operation) that has not returned */
     SITE_RETURNED = 1, /* behind it; its results are the top of the operand stack */
     SITE_AT = 2,       /* in front of the instruction */
+    SITE_OPERATION =
+        3, /* no frame, but what is left of an operation of the host: run's own, innermost */
 };
 
 /* What a saved frame says of its place; stands among the image's constants. A frame's values are the locals that are
@@ -153,10 +155,15 @@ struct abi_registers {
     uint8_t vector[ABI_VECTOR_COUNT][16];
 };
 
-/* A way into a twin. */
+/* The ways into a twin: no record of another site may be given to it. The signed word in front of a twin's code is the
+ * distance from that code to them. */
 struct abi_way {
-    int32_t site;  /* distance from the first way to the struct abi_site */
+    int32_t site;  /* distance from the struct abi_ways to the struct abi_site */
     uint32_t kind; /* enum abi_site_kind */
+};
+struct abi_ways {
+    uint32_t count;
+    struct abi_way ways[];
 };
 
 /* A frame as its twin takes it: value i is local i, value locals + i is value i of the stack. */
@@ -207,11 +214,10 @@ struct abi_ops {
                   uint32_t stride, const union cell_value *operands);
     /* The record that a resume twin was entered for. */
     const struct abi_record *(*record)(void *ctx);
-    /* Which of the twin's ways it goes, from 1 on. TRAP_RESUME when it was made at none of these sites: so a twin never
-     * takes a value for something that it is not. With variables in memory, see frame, its values are put there; else
+    /* Which of the twin's ways it goes, from 1 on. With variables in memory, see frame, its values are put there; else
      * locals is NULL. */
-    uint32_t (*enter)(void *ctx, const struct abi_way *ways, uint32_t count, uint8_t *locals,
-                      uint32_t stride, union cell_value *operands);
+    uint32_t (*enter)(void *ctx, const struct abi_ways *ways, uint8_t *locals, uint32_t stride,
+                      union cell_value *operands);
     /* In a call that was pending: the twin of the next frame, to be called as `result twin(*ret_ctx)`; NULL when
      * an operation of the host was pending: it is done then, and io has its result. U */
     void *(*resume)(void *ctx, union cell_value *io, void **ret_ctx);

@@ -146,7 +146,8 @@ enum stop_reason {
     STOP_WALL_LIMIT,
     STOP_OUTPUT_LIMIT,
     STOP_INTERRUPT,
-    STOP_CAPTURE /* not to end: cell_resume goes on; without effect unless all images are movable */
+    STOP_CAPTURE /* not to end: cell_resume goes on; without effect unless all images are movable, and when no memory is
+                  * left for the call stack: the cell runs on, cell_stats counts it */
 };
 
 /* Ask a running cell to leave at its next poll; interrupts a blocking host call. Any thread; async-signal-safe.
@@ -155,7 +156,8 @@ void cell_stop(struct cell *c, enum stop_reason reason);
 
 /* Go on with a call that ended with ST_CAPTURED, after cell_stop(c, STOP_CAPTURE): its frames were saved, and are
  * rebuilt. io: the call's. Results as cell_call; what was saved ends with any other call, and is forgotten when this
- * one ends. ST_INVAL when nothing was captured. ST_UNSUPPORTED for an image without polls. */
+ * one ends. ST_INVAL when nothing was captured. ST_UNSUPPORTED for an image without polls. ST_NOMEM: nothing has run,
+ * and it can be resumed later. */
 CHECKED status_t cell_resume(struct cell *c, union cell_value *io, struct error *err);
 
 /* How the last call ended: each is 0 when it did not end that way. */
@@ -179,6 +181,8 @@ struct cell_stats {
     uint64_t memory_bytes; /* present size of all memories */
     uint64_t cpu_ns;
     uint64_t polls_taken;
+    uint64_t
+        captures_refused; /* requests that were dropped since memory ran out; the cell went on */
 };
 /* Any thread, also while the cell runs. */
 void cell_stats(const struct cell *c, struct cell_stats *ret_stats);
@@ -199,10 +203,13 @@ void host_trap(void *ctx, const char *text);
 bool host_block_begin(void *ctx);
 void host_block_end(void *ctx);
 /* The same in a function whose call can be made again from its start: false as well when the cell is to be captured.
- * When nothing was done yet, the function then calls host_wait_again and returns, whatever its result; it is called
- * again with the same arguments when the cell goes on, perhaps in another process. */
+ * When nothing was done yet, or what was done is remembered, the function then calls host_wait_again. True: it is to
+ * return, whatever its result, and is called again with the same arguments when the cell goes on, perhaps in another
+ * process. */
 bool host_wait_begin(void *ctx);
-void host_wait_again(void *ctx);
+bool host_wait_again(void *ctx);
+/* host_poll in such a function: false as well when the cell is to be captured. */
+bool host_wait_poll(void *ctx);
 /* Between pieces of long work: handles requests; false when the guest has to unwind. */
 bool host_poll(void *ctx);
 

@@ -9,7 +9,8 @@
  * the cell. */
 
 /* Append everything but memories' contents. The cell is not changed. ST_UNSUPPORTED names what cannot travel: several
- * instances, imported or shared memories, imported tables and globals, references of the host. ST_NOMEM. */
+ * instances, memories that are imported or that other cells share, imported tables and globals, references of the
+ * host. ST_NOMEM. */
 CHECKED status_t cell_state_save(struct cell *c, struct buf *out, struct error *err);
 
 /* Bring a new instance, whose start function was not called, to a saved state; cell_resume then goes on. Memories get
@@ -35,6 +36,9 @@ CHECKED status_t cell_memory(struct cell *c, uint32_t index, struct cell_memory 
 /* The initial content at guest address at, len bytes that do not cross a multiple of 64 KiB; NULL: zeros. Only where
  * complete. */
 const uint8_t *cell_memory_initial(struct cell *c, uint32_t index, uint64_t at);
+
+/* The name of an operation of the host by its number in a saved state: "memory.copy"; NULL: there is none. */
+const char *cell_operation_name(uint32_t number);
 
 /* The captured call stack from the innermost frame. ret_count of them; borrowed until the cell goes on. */
 struct cell_frame {
