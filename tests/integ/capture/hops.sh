@@ -6,7 +6,7 @@
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../../..
-driver=$1 bin=$2 images=$3
+driver=$(realpath "$1") bin=$(realpath "$2") images=$3
 shift 3
 only=" $* "
 hops=${HOPS:-12}
@@ -33,7 +33,11 @@ image() { # image WASM LEVEL: the path of its image
     echo "$path"
 }
 
-# hop NAME WASM INPUT ARGUMENT...: natively undisturbed means as one cell here
+said() { # standard error without what differs from run to run
+    grep -v -e '^hops: ' -e '^time_ns ' "$1"
+}
+
+# hop NAME WASM INPUT ARGUMENT...
 hop() {
     local name=$1 wasm=$2 input=$3 one two calm=0 code=0 began ms
     shift 3
@@ -53,7 +57,7 @@ hop() {
     local n
     n=$(sed -n 's/^hops: //p' "$folder/hopped.err")
     if [ "$code" -eq "$calm" ] && cmp "$folder/calm.out" "$folder/hopped.out" &&
-        diff <(grep -v '^hops: ' "$folder/calm.err") <(grep -v '^hops: ' "$folder/hopped.err") &&
+        diff <(said "$folder/calm.err") <(said "$folder/hopped.err") &&
         diff -r "$folder/calm" "$folder/hopped"; then
         echo "ok   $name: $n hops, $ms ms undisturbed"
         passed=$((passed + 1))
