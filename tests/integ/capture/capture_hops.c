@@ -1,4 +1,5 @@
-/* Run a command's images in turn, in a fresh process each time, with a snapshot from one to the next at a random moment:
+/* Run a command's images in turn, in a fresh process each time, with a snapshot from one to the next at a random
+ * moment:
  *
  *     capture_hops IMAGE IMAGE HOPS MEAN_US SEED WORK ARGUMENT...
  *
