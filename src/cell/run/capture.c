@@ -200,14 +200,14 @@ uint32_t run_op_enter_c(void *ctx, const struct abi_ways *ways, uint8_t *locals,
                         union cell_value *operands)
 {
     struct cell *c = cell_of_ctx(ctx);
-    const struct run_record *r = c->present, *next = c->next_record;
+    const struct run_record *r = c->present;
     uint32_t i = 0;
     while (i < ways->count &&
            (ways->ways[i].kind != r->kind || run_way_site(ways, i)->off != r->site->off))
         i++;
     if (i == ways->count)
         c->trap = TRAP_RESUME;
-    else if (!run_stack_entered(c, c->op_sp, !next || next->kind == SITE_OPERATION))
+    else if (!run_stack_entered(c, c->op_sp, c->next_record))
         c->trap = TRAP_STACK;
     else if (locals)
         put_variables(r, locals, stride, operands);

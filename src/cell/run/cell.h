@@ -50,8 +50,9 @@ struct cell {
     bool host_trap;     /* host_trap was called; the guest is unwinding */
     struct runtime *rt;
     struct cell_limits limits;
-    struct run_slot *slot;  /* of the first instance: has the native stack; NULL before it */
-    struct run_stack stack; /* of the present call */
+    struct run_slot *slot;       /* of the first instance: has the native stack; NULL before it */
+    struct run_stack stack;      /* of the present call */
+    struct run_stack kept_stack; /* of an earlier call that went on */
     struct instance *_Atomic instances;
     union cell_value *multi;
     struct arena arena;

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include "capture.h"
+#include "stack.h"
 
 /* Memory of the records of a capture. */
 
@@ -15,10 +16,9 @@ struct run_room {
 
 /* A record takes this much for each byte of native stack at most, but for frames that hardly hold anything else than
  * constants; for those another room is added on the way. Pages that are not written cost nothing. */
-enum { RECORD_BYTES_PER_STACK_BYTE = 16, ROOM_ALIGN = 16 };
-#define ROOM_HEAD_BYTES sizeof(union cell_value[2])
+enum { RECORD_BYTES_PER_STACK_BYTE = 16, ROOM_ALIGN = 16, ROOM_HEAD_BYTES = 32 };
 #define ROOM_BYTES_MIN (1ull << 20)
-#define ROOM_BYTES_KEPT_MAX (16ull << 20)
+#define ROOM_KEPT_BYTES_MAX (4ull << 20) /* of one that waits for the next capture */
 
 static struct run_room *room_new(size_t bytes)
 {
@@ -69,7 +69,7 @@ void run_records_free(struct cell *c)
         c->rooms = room->next;
         room->next = NULL;
         room->used = ROOM_HEAD_BYTES;
-        if (!c->spare_room && room->bytes <= ROOM_BYTES_KEPT_MAX)
+        if (!c->spare_room && room->bytes <= ROOM_KEPT_BYTES_MAX)
             c->spare_room = room;
         else
             room_free(room);
@@ -83,12 +83,14 @@ void run_capture_done(struct cell *c)
     run_records_free(c);
     room_free(c->spare_room);
     c->spare_room = NULL;
+    run_stack_done(c);
 }
 
 bool run_capture_reserve(struct cell *c)
 {
     size_t used = (size_t)(c->stack.top - (uint8_t *)__builtin_frame_address(0));
     size_t bytes = used * RECORD_BYTES_PER_STACK_BYTE + ROOM_BYTES_MIN;
+    run_records_free(c); /* of a capture before, whose frames have all been rebuilt */
     if (c->spare_room && c->spare_room->bytes >= bytes)
         return true;
     room_free(c->spare_room);
@@ -137,9 +139,7 @@ struct run_record *run_record_push_operation(struct cell *c, struct instance *in
 
 void run_capture_begin(struct cell *c)
 {
-    struct run_room *room = c->spare_room;
+    c->rooms = c->spare_room;
     c->spare_room = NULL;
-    run_records_free(c); /* of a capture before, which was resumed */
-    c->rooms = room;
     c->capturing = true;
 }

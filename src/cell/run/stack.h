@@ -8,6 +8,7 @@
 #include "base/status.h"
 
 struct cell;
+struct run_record;
 
 /* The native stack that a call runs on: that of the cell's slot, or, while a captured call goes on, one of its own that
  * has room for the rebuilt frames and below them as much as the cell's limit allows. How large a rebuilt frame is
@@ -22,12 +23,14 @@ struct run_stack {
     size_t map_bytes;
 };
 
-/* Take the slot's. */
+/* Take the slot's; another one is kept, unless it is large. */
 void run_stack_slot(struct cell *c);
 /* Take one for the cell's records. ST_NOMEM: the slot's stays. */
 CHECKED status_t run_stack_for_records(struct cell *c, struct error *err);
-/* A frame has been entered, with the stack pointer sp: room for the next one. last: none follows. False: the
+/* A frame has been entered, with the stack pointer sp: room for the next one. NULL: none follows. False: the
  * reservation is used up. */
-bool run_stack_entered(struct cell *c, uintptr_t sp, bool last);
+bool run_stack_entered(struct cell *c, uintptr_t sp, const struct run_record *next);
+/* Unmap what is kept for the next call that goes on. */
+void run_stack_done(struct cell *c);
 
 #endif
