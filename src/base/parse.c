@@ -145,9 +145,9 @@ static uint64_t time_unit_ns(const char *suffix)
 
 status_t parse_duration(const char *s, uint64_t max_ns, uint64_t *ret_ns)
 {
-    wide_t whole;
+    wide_t whole = 0;
     uint64_t fraction = 0, scale = 1;
-    if (!take_digits(&s, &whole)) {
+    if (*s != '.' && !take_digits(&s, &whole)) {
         return ST_INVAL;
     }
     if (*s == '.') {

@@ -53,6 +53,8 @@ status_t error_set(struct error *err, status_t code, uint64_t offset, const char
     return code;
 }
 
+#define CUT "..."
+
 status_t error_set_errno(struct error *err, int errnum, const char *fmt, ...)
 {
     status_t code = status_from_errno(errnum);
@@ -63,7 +65,11 @@ status_t error_set_errno(struct error *err, int errnum, const char *fmt, ...)
         va_end(args);
         char text[128];
         const char *reason = strerror_r(errnum, text, sizeof text);
-        size_t len = strlen(err->text);
+        size_t len = strlen(err->text), room = sizeof err->text - 1 - strlen(": ") - strlen(reason);
+        if (len > room) { /* a long path must not push out what is wrong with it */
+            len = room;
+            memcpy(err->text + len - strlen(CUT), CUT, strlen(CUT) + 1);
+        }
         snprintf(err->text + len, sizeof err->text - len, "%s%s", len > 0 ? ": " : "", reason);
     }
     return code;

@@ -177,9 +177,9 @@ static int sync_folder_of(const char *path)
     return result;
 }
 
-/* Create a new file beside path. Not mkostemp, since its files ignore mode and umask. */
-static status_t open_temporary(const char *path, unsigned mode, char ret_name[PATH_MAX],
-                               int *ret_fd, struct error *err)
+/* Not mkostemp, since its files ignore mode and umask. */
+status_t file_open_temporary(const char *path, unsigned mode, char ret_name[PATH_MAX], int *ret_fd,
+                             struct error *err)
 {
     const char *slash = strrchr(path, '/');
     int folder_len = slash == NULL ? 0 : (int)(slash - path) + 1;
@@ -209,7 +209,7 @@ status_t file_write_atomic(const char *path, const void *data, size_t len, unsig
 {
     char temporary[PATH_MAX];
     int fd = -1;
-    status_t code = open_temporary(path, mode, temporary, &fd, err);
+    status_t code = file_open_temporary(path, mode, temporary, &fd, err);
     if (code != ST_OK) {
         return code;
     }

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 enum { BACKGROUND_NICE = 10 };
@@ -79,6 +80,16 @@ status_t process_find(const char *name, char ret_path[PATH_MAX], struct error *e
     }
     return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
                      "%s: no such program beside cloudskin or in PATH", name);
+}
+
+void process_open_stdio(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        int wrong_way = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", wrong_way) != fd) {
+            _exit(EX_OSERR);
+        }
+    }
 }
 
 static int spawn_attributes(posix_spawnattr_t *attr, bool background)

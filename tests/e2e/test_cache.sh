@@ -60,6 +60,16 @@ fact "and the image is there" has O3
 fact "trim to a size" exits 0 cloudskin cache trim 1K
 fact "nothing is left" prints 0 images
 fact "an unknown command is bad usage" exits 64 cloudskin cache frob
+for suffix in cell part lock; do
+    cloudskin cache clear >/dev/null
+    run -O1 >/dev/null
+    image=$(compgen -G "$CLOUDSKIN_CACHE/*.O1.*.cell")
+    rm "$image"
+    mkdir -p "${image%.cell}.$suffix/full"
+    fact "a folder with the name of a file of the cache ($suffix) is no obstacle" prints 42 run -O1
+    fact "it stays" test -d "${image%.cell}.$suffix/full"
+    rm -r "${image%.cell}.$suffix"
+done
 fact "dir names the folder" prints "$CLOUDSKIN_CACHE" cloudskin cache dir
 # A compiler of our own in PATH, beside a runner that has none.
 mkdir -p elsewhere/bin elsewhere/libexec/cloudskin fake
@@ -82,6 +92,15 @@ fact "and is found" prints 42 elsewhere
 fact "clear again" exits 0 cloudskin cache clear
 fake "echo '1 2' >&3; read -r -t 1.3 <> <(:); exec '$bin/cloudskin-aot' \"\$@\""
 fact "a compile of more than a second is reported" says "compiling small.wasm" elsewhere -O2
+mkfifo endless.wasm
+fake "echo \$\$ >compiler; exec '$bin/cloudskin-aot' endless.wasm -o endless.cell --progress-fd 3"
+PATH="$PWD/fake:/usr/bin:/bin" elsewhere/bin/cloudskin run -O3 small.wasm &
+runner=$!
+eventually test -s compiler
+compiler=$(cat compiler)
+fact "while it compiles there is a compiler" kill -0 "$compiler"
+kill -9 "$runner"
+fact "a compiler whose runner is killed ends as well" eventually eval "! kill -0 $compiler"
 fake 'kill -9 $$'
 fact "a compiler that crashes is reported" says "failed with exit code 137" elsewhere -O1
 fact "and is no refusal of the module" exits 71 elsewhere -O1

@@ -6,6 +6,7 @@
 #include "options.h"
 #include "progress.h"
 #include "sys/files.h"
+#include "sys/process.h"
 
 /* cloudskin-aot: module in, image out. */
 
@@ -57,10 +58,11 @@ static int describe(const struct options *o, const struct buf *image, double sec
     json_u64(&j, "constant_bytes", img->code_len - img->const_off);
     json_number(&j, "seconds", seconds);
     json_close(&j, '}');
-    bool ok = !out.failed && fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0;
+    fwrite(out.data, 1, out.len, stdout);
+    int code = out.failed ? EXIT_SYSTEM : exit_after_output("cloudskin-aot");
     buf_done(&out);
     image_free(img);
-    return ok ? 0 : EXIT_SYSTEM;
+    return code;
 }
 
 static int compile(struct options *o, const struct buf *wasm, struct buf *image)
@@ -83,13 +85,16 @@ static int compile(struct options *o, const struct buf *wasm, struct buf *image)
 
 int main(int argc, char **argv)
 {
+    process_open_stdio();
     struct options o;
     struct buf wasm = {0}, image = {0};
     struct error err = {0};
     int code = 0;
     if (!options_parse(argc, argv, &o, &code))
         return code;
-    signal(SIGPIPE, SIG_IGN); /* a reader of --progress-fd may leave */
+    signal(SIGPIPE,
+           SIG_IGN); /* progress_watch sees to it that a reader who left is noticed at once */
+    progress_watch(&o);
     if (file_read(o.input, MODULE_BYTES_MAX, &wasm, &err) != ST_OK)
         code = fail(&err);
     else

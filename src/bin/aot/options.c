@@ -24,7 +24,9 @@ static const char help_text[] =
     "      --threads N     compile with N threads; default: one per CPU\n"
     "      --json          describe the image on standard output as JSON\n"
     "      --progress      report progress even if standard error is no terminal\n"
-    "      --progress-fd N write a line \"DONE TOTAL\" to descriptor N after each part\n"
+    "      --progress-fd N write a line \"DONE TOTAL\" to descriptor N after each part; when N is "
+    "a\n"
+    "                      pipe whose reader goes away, stop with exit code 71\n"
     "      --movable       cells can be frozen and go on elsewhere (cloudskin freeze); the image "
     "is\n"
     "                  several times as large, and takes as much longer to make\n"
@@ -183,7 +185,7 @@ bool options_parse(int argc, char **argv, struct options *ret_options, int *ret_
     while ((id = getopt_long(argc, argv, "o:O:h", long_options, NULL)) != -1) {
         if (id == 'h' || id == OPTION_VERSION) {
             printf("%s%s", id == 'h' ? help_text : aot_version(), id == 'h' ? "" : "\n");
-            *ret_exit = fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
+            *ret_exit = exit_after_output("cloudskin-aot");
             return false;
         }
         if (!parse_option(id, &o, &output)) {

@@ -1,8 +1,13 @@
 #include "progress.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "exitcode/exit_code.h"
 #include "sys/clock.h"
 
 #define QUIET_NS 1000000000ull   /* shorter compiles say nothing */
@@ -38,7 +43,6 @@ static void tell(const struct progress *p, uint32_t done, uint32_t total)
         return;
     char line[32];
     int len = snprintf(line, sizeof line, "%u %u\n", done, total);
-    /* Whoever listens may have left: that is no reason to stop compiling. */
     ssize_t ignored = write(p->options->progress_fd, line, (size_t)len);
     (void)ignored;
 }
@@ -53,6 +57,28 @@ void progress_report(void *arg, uint32_t done, uint32_t total)
         tell(p, done, total);
     }
     pthread_mutex_unlock(&p->lock);
+}
+
+/* Whoever waited for the image by reading its progress has gone or was killed: nobody will take it. */
+static void *watch_reader(void *arg)
+{
+    struct pollfd reader = {.fd = *(const int *)arg};
+    while (poll(&reader, 1, -1) < 0 && errno == EINTR) {
+    }
+    if (reader.revents & POLLERR)
+        _exit(EXIT_SYSTEM);
+    return NULL;
+}
+
+void progress_watch(const struct options *o)
+{
+    struct stat st;
+    pthread_t thread;
+    if (o->progress_fd < 0 || fstat(o->progress_fd, &st) != 0 ||
+        !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+        return;
+    if (pthread_create(&thread, NULL, watch_reader, (void *)(uintptr_t)&o->progress_fd) == 0)
+        pthread_detach(thread);
 }
 
 double progress_done(struct progress *p)

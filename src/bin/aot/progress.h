@@ -17,6 +17,9 @@ struct progress {
 };
 
 void progress_init(struct progress *p, const struct options *o);
+/* From now on the process ends with exit code 71 when o->progress_fd is a pipe and its reader goes away.
+ * o: borrowed for the life of the process. */
+void progress_watch(const struct options *o);
 /* For aot_options.progress; arg: the struct progress. Any thread. */
 void progress_report(void *arg, uint32_t done, uint32_t total);
 /* Take the line for people away again. Returns the seconds since progress_init. */

@@ -66,7 +66,7 @@ static int usage(const char *text, const char *value)
 
 static int flushed(void)
 {
-    return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
+    return exit_after_output("cloudskin cache");
 }
 
 /* ---- ls ---- */

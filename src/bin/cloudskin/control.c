@@ -8,17 +8,32 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "controlpath/control.h"
+#include "exitcode/exit_code.h"
 #include "sys/clock.h"
+#include "sys/files.h"
 
-enum { CLIENT_SECONDS_MAX = 10 }; /* that a client may let the cell wait */
-#define REFUSED_LOOK_NS 20000000  /* between looks whether the cell has dropped a request */
+enum {
+    CLIENT_SECONDS_MAX = 10, /* that a client may let the cell wait */
+    CLIENTS_MAX = 16,        /* at the same time */
+};
+#define REFUSED_LOOK_NS 20000000 /* between looks whether the cell has dropped a request */
 
 /* A freeze on its way from the listening thread to the cell's and back. */
 enum request_state { REQUEST_NONE, REQUEST_WAITS, REQUEST_SERVED, REQUEST_DECIDED };
+
+/* A connection and the thread that serves it, so that one which waits for the cell does not keep the others waiting. */
+struct client {
+    struct control *control;
+    pthread_t thread;
+    int fd;       /* -1: the thread is done with it */
+    bool started; /* and not yet joined */
+};
 
 struct control {
     const char *program;
@@ -38,6 +53,7 @@ struct control {
     int out;
     status_t code;
     char text[ERROR_TEXT_MAX];
+    struct client clients[CLIENTS_MAX];
 };
 
 static void answer(int fd, const char *verdict, const char *text)
@@ -99,51 +115,93 @@ static void set_state(struct control *k, enum request_state state)
     pthread_cond_broadcast(&k->changed);
 }
 
-/* The cell goes on unless the client says that the snapshot is in its place. */
-static void decide(struct control *k, int fd, bool keep)
+/* Give the snapshot its name. Done here and not by the client, so that whoever is killed at whatever moment, there is
+ * never both a snapshot with its name and a cell that goes on. names: PART/NAME, in the folder. */
+static status_t place(int out, int folder, char *names, struct error *err)
 {
-    char line[CONTROL_LINE_MAX];
-    struct error err = {.offset = ERROR_NO_OFFSET};
-    bool commits = control_receive(fd, line, NULL, &err) == ST_OK && strcmp(line, "commit") == 0;
-    pthread_mutex_lock(&k->lock);
-    k->freezes = commits && !keep;
-    set_state(k, REQUEST_DECIDED);
-    pthread_mutex_unlock(&k->lock);
-    if (commits) {
-        answer(fd, "done", "");
+    char *name = strchr(names, '/');
+    if (name == NULL || name[1] == '\0' || strchr(name + 1, '/') != NULL || folder < 0) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "no name for the snapshot");
     }
+    *name++ = '\0';
+    if (fsync(out) != 0 || renameat(folder, names, folder, name) != 0) {
+        return error_set_errno(err, errno, "%s", name);
+    }
+    fsync(folder); /* not every file system can; the name stands */
+    return ST_OK;
 }
 
-static void serve_freeze(struct control *k, int fd, int out, bool keep)
+/* The client has what it needs, or not: the cell goes on unless the snapshot is in its place. */
+static void decide(struct control *k, int fd, int out, bool keep)
 {
+    static const char place_verb[] = "place ";
+    char line[CONTROL_LINE_MAX];
+    int folder = -1;
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    status_t code = control_receive(fd, line, &folder, &err);
+    if (code == ST_OK && strncmp(line, place_verb, sizeof place_verb - 1) == 0) {
+        code = place(out, folder, line + sizeof place_verb - 1, &err);
+    } else if (code == ST_OK && strcmp(line, "commit") != 0) {
+        code = error_set(&err, ST_INVAL, ERROR_NO_OFFSET, "unknown request");
+    }
+    if (folder >= 0) {
+        close(folder);
+    }
     pthread_mutex_lock(&k->lock);
-    while (k->cell == NULL && !k->ended) {
+    k->freezes = code == ST_OK && !keep;
+    set_state(k, REQUEST_DECIDED);
+    pthread_mutex_unlock(&k->lock);
+    answer(fd, code == ST_OK ? "done" : "error", err.text);
+}
+
+/* Make the request when no other one is on its way, and wait until the cell has served it. Called with the lock held.
+ * Verdict and text are what the client is told. */
+static const char *request(struct control *k, int out, char ret_text[ERROR_TEXT_MAX])
+{
+    while ((k->cell == NULL || k->state != REQUEST_NONE) && !k->ended) {
         pthread_cond_wait(&k->changed, &k->lock);
     }
-    bool movable = k->movable;
-    k->out = out;
-    k->freezes = false;
+    ret_text[0] = '\0';
+    if (!k->ended && !k->movable) {
+        snprintf(ret_text, ERROR_TEXT_MAX,
+                 "it cannot be frozen: its image was made without --movable (cloudskin-aot "
+                 "--movable; `cloudskin run --name` of the .wasm does it by itself)");
+        return "refused";
+    }
     bool refused = false;
-    if (movable && !k->ended) {
+    if (!k->ended) {
         uint64_t before = refusals(k);
+        k->out = out;
+        k->freezes = false;
         set_state(k, REQUEST_WAITS);
         cell_stop(k->cell, STOP_CAPTURE);
         refused = wait_served(k, before);
     }
-    bool served = k->state == REQUEST_SERVED, good = served && k->code == ST_OK;
-    char text[ERROR_TEXT_MAX];
-    snprintf(text, sizeof text, "%s",
-             served                ? k->text
-             : refused             ? "no memory to save the call stack"
-             : movable || k->ended ? "the cell has ended"
-                                   : "its image was made without --movable");
-    if (!good) {
-        set_state(k, served ? REQUEST_DECIDED : REQUEST_NONE);
+    if (k->state != REQUEST_SERVED) {
+        if (!refused) {
+            return "ended";
+        }
+        set_state(k, REQUEST_NONE);
+        snprintf(ret_text, ERROR_TEXT_MAX, "no memory to save the call stack");
+        return "error";
     }
+    snprintf(ret_text, ERROR_TEXT_MAX, "%s", k->text);
+    if (k->code == ST_OK) {
+        return "ok";
+    }
+    set_state(k, REQUEST_DECIDED);
+    return exit_code_of(k->code) == EXIT_REFUSED ? "refused" : "error";
+}
+
+static void serve_freeze(struct control *k, int fd, int out, bool keep)
+{
+    char text[ERROR_TEXT_MAX];
+    pthread_mutex_lock(&k->lock);
+    const char *verdict = request(k, out, text);
     pthread_mutex_unlock(&k->lock);
-    answer(fd, good ? "ok" : "error", text);
-    if (good) {
-        decide(k, fd, keep);
+    answer(fd, verdict, text);
+    if (strcmp(verdict, "ok") == 0) {
+        decide(k, fd, out, keep);
     }
 }
 
@@ -170,6 +228,50 @@ static void serve(struct control *k, int fd)
     }
 }
 
+static void *client_thread(void *arg)
+{
+    struct client *c = arg;
+    serve(c->control, c->fd);
+    pthread_mutex_lock(&c->control->lock);
+    close(c->fd);
+    c->fd = -1;
+    pthread_mutex_unlock(&c->control->lock);
+    return NULL;
+}
+
+/* A place for one more, whose thread has ended; NULL: there are too many. Called with the lock held. */
+static struct client *free_client(struct control *k)
+{
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        struct client *c = &k->clients[i];
+        if (c->started && c->fd < 0) {
+            pthread_join(c->thread, NULL); /* it has let go of the lock, and does nothing else */
+            c->started = false;
+        }
+        if (!c->started) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+static void admit(struct control *k, int fd)
+{
+    pthread_mutex_lock(&k->lock);
+    struct client *c = free_client(k);
+    if (c != NULL) {
+        c->control = k;
+        c->fd = fd;
+        c->started = pthread_create(&c->thread, NULL, client_thread, c) == 0;
+    }
+    bool admitted = c != NULL && c->started;
+    pthread_mutex_unlock(&k->lock);
+    if (!admitted) {
+        answer(fd, "error", "too many requests at the same time");
+        close(fd);
+    }
+}
+
 static void *listen_thread(void *arg)
 {
     struct control *k = arg;
@@ -184,40 +286,76 @@ static void *listen_thread(void *arg)
         }
         int fd = both[1].revents != 0 ? accept4(k->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
         if (fd >= 0) {
-            serve(k, fd);
-            close(fd);
+            admit(k, fd);
         }
     }
 }
 
-/* Bind to the name. A socket that nobody listens on any more is a left-over. */
+/* Called once the listening thread has ended. A client that has not said what it wants gets no longer waited for; what
+ * is under way is answered. */
+static void end_clients(struct control *k)
+{
+    pthread_mutex_lock(&k->lock);
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        if (k->clients[i].started && k->clients[i].fd >= 0) {
+            shutdown(k->clients[i].fd, SHUT_RD);
+        }
+    }
+    pthread_mutex_unlock(&k->lock);
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        if (k->clients[i].started) {
+            pthread_join(k->clients[i].thread, NULL);
+        }
+    }
+}
+
+/* Called with the lock of the folder held. A socket that nobody listens on any more is a left-over. */
+static status_t bind_locked(struct control *k, const char *name, const struct sockaddr_un *at,
+                            struct error *err)
+{
+    int other;
+    status_t code = control_connect(name, &other, err);
+    if (code == ST_OK) {
+        close(other);
+        return error_set(err, ST_EXIST, ERROR_NO_OFFSET,
+                         "a cell named '%s' is running (cloudskin ps lists them)", name);
+    }
+    if (code != ST_NOTFOUND) {
+        return code;
+    }
+    unlink(at->sun_path);
+    k->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (k->listener < 0 || bind(k->listener, (const struct sockaddr *)at, sizeof *at) != 0 ||
+        listen(k->listener, CLIENTS_MAX) != 0) {
+        return error_set_errno(err, errno, "%s", at->sun_path);
+    }
+    memcpy(k->path, at->sun_path, sizeof k->path);
+    *err = (struct error){.offset = ERROR_NO_OFFSET};
+    return ST_OK;
+}
+
+/* The lock keeps two cells that start at once from taking each other's socket for a left-over. */
 static status_t bind_name(struct control *k, const char *name, struct error *err)
 {
-    char folder[PATH_MAX];
+    char folder[PATH_MAX], lock_path[PATH_MAX];
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    int other;
+    int lock;
     status_t code = control_name_check(name, err);
     code = code != ST_OK ? code : control_folder(true, folder, err);
     if (code != ST_OK) {
         return code;
     }
     int len = snprintf(at.sun_path, sizeof at.sun_path, "%s/%s.sock", folder, name);
-    if (len < 0 || (size_t)len >= sizeof at.sun_path) {
+    int lock_len = snprintf(lock_path, sizeof lock_path, "%s/.lock", folder);
+    if (len < 0 || (size_t)len >= sizeof at.sun_path || lock_len < 0 || lock_len >= PATH_MAX) {
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "path of the control socket is too long");
     }
-    if (control_connect(name, &other, err) == ST_OK) {
-        close(other);
-        return error_set(err, ST_EXIST, ERROR_NO_OFFSET, "a cell named '%s' is running", name);
+    code = file_lock(lock_path, true, &lock, err);
+    if (code == ST_OK) {
+        code = bind_locked(k, name, &at, err);
+        file_lock_release(lock, NULL);
     }
-    unlink(at.sun_path);
-    k->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (k->listener < 0 || bind(k->listener, (const struct sockaddr *)&at, sizeof at) != 0 ||
-        listen(k->listener, 16) != 0) {
-        return error_set_errno(err, errno, "%s", at.sun_path);
-    }
-    memcpy(k->path, at.sun_path, sizeof k->path);
-    *err = (struct error){.offset = ERROR_NO_OFFSET};
-    return ST_OK;
+    return code;
 }
 
 /* Signals are for the thread that runs the cell. */
@@ -272,6 +410,25 @@ void control_attach(struct control *k, struct cell *c, bool movable)
     pthread_mutex_unlock(&k->lock);
 }
 
+/* A pipe whose reader has gone away is an error of the request: it must not end the cell by SIGPIPE. */
+static status_t save_quietly(int out, status_t (*save)(void *arg, int fd, struct error *err),
+                             void *arg, struct error *err)
+{
+    const struct timespec at_once = {0};
+    sigset_t pipe_signal, before, pending;
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
+    status_t code = save(arg, out, err);
+    if (!sigismember(&pending, SIGPIPE)) {
+        while (sigtimedwait(&pipe_signal, NULL, &at_once) < 0 && errno == EINTR) {
+        }
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code;
+}
+
 status_t control_captured(struct control *k, status_t (*save)(void *arg, int fd, struct error *err),
                           void *arg)
 {
@@ -282,7 +439,10 @@ status_t control_captured(struct control *k, status_t (*save)(void *arg, int fd,
     status_t code = ST_OK;
     if (k->state == REQUEST_WAITS) {
         struct error err = {.offset = ERROR_NO_OFFSET};
-        k->code = save(arg, k->out, &err);
+        pthread_mutex_unlock(&k->lock); /* in this state nobody else changes anything */
+        status_t saved = save_quietly(k->out, save, arg, &err);
+        pthread_mutex_lock(&k->lock);
+        k->code = saved;
         snprintf(k->text, sizeof k->text, "%s", err.text);
         set_state(k, REQUEST_SERVED);
         wait_beyond(k, REQUEST_SERVED);
@@ -305,6 +465,7 @@ void control_end(struct control *k)
     unlink(k->path);
     close(k->wake[1]);
     pthread_join(k->thread, NULL);
+    end_clients(k);
     close(k->wake[0]);
     close(k->listener);
     free(k);

@@ -43,7 +43,6 @@ static const char run_usage[] =
     "                           OMP_* are always passed on, nothing else is\n"
     "  --listen ADDR:PORT       hand in a listening TCP socket (may be repeated; port 0: any)\n"
     "\n"
-    "\n"
     "What runs:\n"
     "  --name NAME              a name for ps and freeze; the program is compiled to be movable\n"
     "  --movable                the same without a name\n"
@@ -57,8 +56,7 @@ static const char run_usage[] =
     "                           cache, else -O1 now and -O3 in the background)\n"
     "\n"
     "Limits (sizes take K, M, G; times take ms, s, m, h; seconds without a unit):\n"
-    "  --memory SIZE            all memories together (default: 4G each; growth ends 64K\n"
-    "                           below)\n"
+    "  --memory SIZE            all memories together (default: 4G each, less 64K)\n"
     "  --stack SIZE             native call stack (default: 8M)\n"
     "  --threads N              threads (default: 1024); without effect so far: no program can\n"
     "                           start any\n"
@@ -117,5 +115,5 @@ int help_print(const char *verb, FILE *out)
                        : strcmp(verb, "thaw") == 0 ? thaw_usage
                                                    : overview;
     fputs(text, out);
-    return fflush(out) == 0 ? 0 : EXIT_SYSTEM;
+    return out == stdout ? exit_after_output("cloudskin") : 0;
 }

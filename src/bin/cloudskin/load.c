@@ -31,6 +31,7 @@ static status_t open_cached(struct load *l, uint32_t opt_level, struct program *
                             struct error *err)
 {
     char path[PATH_MAX];
+    struct stat st;
     l->key.options.opt_level = opt_level;
     status_t code = l->compiler_code == ST_OK
                         ? image_cache_path(&l->cache, &l->key, ".cell", path, err)
@@ -39,6 +40,9 @@ static status_t open_cached(struct load *l, uint32_t opt_level, struct program *
         return code;
     }
     struct program *program = NULL;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        return ST_NOTFOUND; /* a folder with that name stays: compile_uncached does without the cache */
+    }
     code = program_open(l->rt, path, &program, err);
     if (code == ST_OK && memcmp(program_image(program)->module_hash, l->key.module_hash,
                                 sizeof l->key.module_hash) != 0) {
@@ -86,7 +90,8 @@ static status_t compile_and_open(struct load *l, uint32_t opt_level, struct prog
     if (code == ST_OK) {
         code = open_cached(l, opt_level, ret_program, err);
     }
-    if (code == ST_PERM || code == ST_LIMIT || code == ST_EXIST || code == ST_NOTFOUND) {
+    if (code == ST_PERM || code == ST_LIMIT || code == ST_EXIST || code == ST_NOTFOUND ||
+        code == ST_INVAL) {
         code = compile_uncached(l, ret_program, err);
     }
     return code;
@@ -179,16 +184,18 @@ static bool has_hash(const char *path, const uint8_t hash[SHA256_BYTES])
     return memcmp(digest, hash, SHA256_BYTES) == 0;
 }
 
-/* Is the file an image of that module that frames can be entered in? */
-static bool open_own_image(struct runtime *rt, const char *path, const uint8_t hash[SHA256_BYTES],
+/* Is the file an image of that module that frames can be entered in? level: its CPU level, 0: any that runs here. */
+static bool open_own_image(struct load *l, const char *path, uint32_t level,
                            struct program **ret_program)
 {
     struct program *program = NULL;
-    if (program_open(rt, path, &program, NULL) != ST_OK) {
+    if (program_open(l->rt, path, &program, NULL) != ST_OK) {
         return false;
     }
     const struct image *image = program_image(program);
-    if (memcmp(image->module_hash, hash, SHA256_BYTES) != 0 || !image->options.movable) {
+    if (memcmp(image->module_hash, l->key.module_hash, SHA256_BYTES) != 0 ||
+        !image->options.movable || image->options.nan != l->key.options.nan ||
+        (level != 0 && image->options.level != level)) {
         program_unref(program);
         return false;
     }
@@ -204,7 +211,8 @@ status_t load_program_by_hash(struct runtime *rt, const struct run_options *o,
     char hex[SHA256_HEX_BYTES];
     memcpy(l.key.module_hash, module_hash, SHA256_BYTES);
     sha256_hex(module_hash, hex);
-    if (o->module != NULL && open_own_image(rt, o->module, module_hash, ret_program)) {
+    if (o->module != NULL ? open_own_image(&l, o->module, 0, ret_program)
+                          : open_own_image(&l, guess, o->image.level, ret_program)) {
         return ST_OK;
     }
     status_t code = open_cache(&l, err);
@@ -224,7 +232,8 @@ status_t load_program_by_hash(struct runtime *rt, const struct run_options *o,
     }
     return o->module != NULL
                ? error_set(err, ST_INVALID, ERROR_NO_OFFSET,
-                           "%s is not the program of the snapshot, whose module has SHA-256 %s",
+                           "%s is not the program of the snapshot, whose module has SHA-256 %s "
+                           "(nor a movable image of it for this CPU)",
                            o->module, hex)
                : error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
                            "no image for %s of the module with SHA-256 %s: name it by --module",

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -73,19 +72,9 @@ static int help_main(const char *verb)
     return exec_verb(verb, argv);
 }
 
-/* A descriptor 0, 1 or 2 that the caller closed would become some file of ours, and the guest's standard output. */
-static void open_standard_files(void)
-{
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) {
-            _exit(EXIT_SYSTEM);
-        }
-    }
-}
-
 int main(int argc, char **argv)
 {
-    open_standard_files();
+    process_open_stdio();
     if (argc < 2) {
         help_print(NULL, stderr);
         return EXIT_USAGE;
@@ -102,7 +91,7 @@ int main(int argc, char **argv)
     }
     if (strcmp(verb, "--version") == 0 || strcmp(verb, "version") == 0) {
         printf("cloudskin %s\n", CLOUDSKIN_VERSION);
-        return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
+        return exit_after_output("cloudskin");
     }
     return exec_verb(verb, argv + 1);
 }

@@ -332,7 +332,8 @@ static status_t read_options(struct run_options *o, int argc, char **argv, bool 
     }
     if (thaws && argc - optind > 1) {
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
-                         "'%s': the program goes on with the arguments that it had",
+                         "'%s': options come before the snapshot, and the program goes on with "
+                         "the arguments that it had",
                          argv[optind + 1]);
     }
     o->image.movable |= thaws;

@@ -256,6 +256,18 @@ static void where_text(struct run *r, char *ret_text, size_t size)
     }
 }
 
+/* Where the program is, for a thaw in another folder. */
+static void note_program(const struct run *r, char ret_path[SNAPSHOT_TEXT_MAX])
+{
+    char path[PATH_MAX];
+    bool first = r->program_path[0] == '\0';
+    const char *known = first ? r->options.module_path : r->program_path;
+    if (first && realpath(known, path) != NULL && strlen(path) < SNAPSHOT_TEXT_MAX) {
+        known = path;
+    }
+    snprintf(ret_path, SNAPSHOT_TEXT_MAX, "%s", known);
+}
+
 /* The state to a descriptor that a client sent. err becomes what the client is told. */
 static status_t save_cell(void *arg, int fd, struct error *err)
 {
@@ -265,8 +277,7 @@ static status_t save_cell(void *arg, int fd, struct error *err)
     struct buf state = {0};
     char where[256];
     const struct snapshot_sink sink = {write_to_fd, &fd};
-    snprintf(info.program, sizeof info.program, "%s",
-             r->program_path[0] != '\0' ? r->program_path : r->options.module_path);
+    note_program(r, info.program);
     snprintf(info.version, sizeof info.version, "cloudskin %s", CLOUDSKIN_VERSION);
     gethostname(info.host, sizeof info.host - 1);
     status_t code = wasi_save(r->wasi, &state, err);
@@ -358,7 +369,14 @@ static status_t start_control(struct run *r, struct error *err)
 
 static void attach_control(struct run *r)
 {
-    control_attach(r->control, r->cell, program_image(r->program)->options.movable);
+    bool movable = program_image(r->program)->options.movable != 0;
+    if (r->options.image.movable && !movable) {
+        fprintf(stderr,
+                "cloudskin: %s: cannot be frozen, as this image was made without --movable "
+                "(cloudskin-aot --movable)\n",
+                r->options.module_path);
+    }
+    control_attach(r->control, r->cell, movable);
 }
 
 static const struct runtime_config one_cell = {.slots_kept = 0};

@@ -11,6 +11,8 @@
 
 #include "base/parse.h"
 
+enum { CONNECT_SECONDS_MAX = 2 };
+
 static status_t check_folder(const char *path, struct error *err)
 {
     struct stat st;
@@ -71,9 +73,16 @@ status_t control_connect(const char *name, int *ret_fd, struct error *err)
     if (fd < 0) {
         return error_set_errno(err, errno, "control socket");
     }
+    /* the queue of a stopped process may be full */
+    const struct timeval patience = {.tv_sec = CONNECT_SECONDS_MAX};
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (connect(fd, (const struct sockaddr *)&to, sizeof to) != 0) {
         int saved = errno;
         close(fd);
+        if (saved == EAGAIN) {
+            return error_set(err, ST_AGAIN, ERROR_NO_OFFSET,
+                             "the cell '%s' does not answer; is its process stopped?", name);
+        }
         if (saved == ENOENT || saved == ECONNREFUSED) {
             return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no running cell '%s'", name);
         }
@@ -132,6 +141,7 @@ status_t control_receive(int fd, char ret_line[CONTROL_LINE_MAX], int *ret_passe
                          struct error *err)
 {
     int passed = -1;
+    bool late = false;
     for (size_t len = 0; len < CONTROL_LINE_MAX;) {
         char byte;
         union {
@@ -146,6 +156,9 @@ status_t control_receive(int fd, char ret_line[CONTROL_LINE_MAX], int *ret_passe
         ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
         if (n < 0 && errno == EINTR) {
             continue;
+        }
+        if (n < 0 && errno == EAGAIN) {
+            late = true;
         }
         if (n <= 0) {
             break;
@@ -171,7 +184,9 @@ status_t control_receive(int fd, char ret_line[CONTROL_LINE_MAX], int *ret_passe
     if (passed >= 0) {
         close(passed);
     }
-    return error_set(err, ST_IO, ERROR_NO_OFFSET, "the other side of the control socket is gone");
+    return late ? error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "no answer")
+                : error_set(err, ST_IO, ERROR_NO_OFFSET,
+                            "the other side of the control socket is gone");
 }
 
 uint64_t control_number(const char **line)

@@ -1,5 +1,10 @@
 #include "exitcode/exit_code.h"
 
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
 int exit_code_of(status_t code)
 {
     switch (code) {
@@ -28,5 +33,17 @@ int exit_code_of(status_t code)
     case ST_COUNT:
         break;
     }
+    return EXIT_SYSTEM;
+}
+
+int exit_after_output(const char *program)
+{
+    bool failed = ferror(stdout) != 0;
+    int flushed = fflush(stdout);
+    if (flushed == 0 && !failed) {
+        return 0;
+    }
+    fprintf(stderr, "%s: standard output: %s\n", program,
+            flushed != 0 ? strerror(errno) : "not everything could be written");
     return EXIT_SYSTEM;
 }

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "controlpath/control.h"
 #include "exitcode/exit_code.h"
+#include "sys/files.h"
 
 /* `cloudskin freeze`: a running cell becomes a file. */
 
@@ -22,7 +24,7 @@ static const char help_text[] =
     "`cloudskin thaw SNAPSHOT` goes on with it. The file appears only when it is whole; if\n"
     "anything fails the cell runs on.\n"
     "\n"
-    "  -o, --output FILE   the snapshot; '-' writes it to standard output\n"
+    "  -o, --output FILE   the snapshot; '-' is standard output; a pipe or device is written into\n"
     "      --keep          let the cell run on afterwards\n"
     "      --json          say what was written as JSON on standard output\n"
     "  -h, --help          this text\n"
@@ -33,7 +35,7 @@ static const char help_text[] =
     "  cloudskin thaw sim.snap\n"
     "\n"
     "Exit codes: 0 done, 64 wrong usage, 65 the cell cannot travel, 71 the system refused (disk),\n"
-    "127 no such cell.\n";
+    "127 no such cell, or it ended before.\n";
 
 static const struct option long_options[] = {
     {"output", required_argument, NULL, 'o'},
@@ -43,19 +45,23 @@ static const struct option long_options[] = {
     {0},
 };
 
-enum { PATIENCE_MS = 1000 };
+enum { PATIENCE_MS = 1000, SNAPSHOT_MODE = 0600 };
 
 struct request {
     const char *name;
     const char *output;
     bool keep;
     bool json;
-    char part[PATH_MAX]; /* the file while it is written; "": standard output */
+    /* A file gets its name only when it is whole, from the process that it is the state of. */
+    int folder;            /* -1: the output is a pipe or a device, written into as it comes */
+    char part[PATH_MAX];   /* path of the file while it is written; "": there is none */
+    char target[PATH_MAX]; /* path of the file that it becomes */
 };
 
-static int usage(const char *what)
+static int usage(const char *what, const char *argument)
 {
-    fprintf(stderr, "cloudskin freeze: %s\nTry 'cloudskin freeze --help'.\n", what);
+    fprintf(stderr, "cloudskin freeze: %s%s%s\nTry 'cloudskin freeze --help'.\n", what,
+            argument != NULL ? ": " : "", argument != NULL ? argument : "");
     return EXIT_USAGE;
 }
 
@@ -66,20 +72,60 @@ static int fail(const struct error *err, int exit_code)
     return exit_code;
 }
 
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* The file that the output stands for: where a symbolic link leads. */
+static status_t find_target(struct request *q, struct error *err)
+{
+    if (realpath(q->output, q->target) == NULL) {
+        int len = snprintf(q->target, sizeof q->target, "%s", q->output);
+        if (len < 0 || (size_t)len >= sizeof q->target) {
+            return error_set_errno(err, ENAMETOOLONG, "%s", q->output);
+        }
+    }
+    const char *base = base_name(q->target);
+    if (base[0] == '\0' || strchr(base, '\n') != NULL) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "%s: no name for a file", q->output);
+    }
+    return ST_OK;
+}
+
+static int open_part(struct request *q, struct error *err)
+{
+    char folder[PATH_MAX];
+    int fd;
+    if (find_target(q, err) != ST_OK) {
+        return -1;
+    }
+    int folder_len = (int)(base_name(q->target) - q->target);
+    snprintf(folder, sizeof folder, "%.*s", folder_len, q->target);
+    q->folder = open(folder_len > 0 ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (q->folder < 0) {
+        error_set_errno(err, errno, "%s", q->output);
+        return -1;
+    }
+    if (file_open_temporary(q->target, SNAPSHOT_MODE, q->part, &fd, err) != ST_OK) {
+        q->part[0] = '\0';
+        return -1;
+    }
+    return fd;
+}
+
 static int open_output(struct request *q, struct error *err)
 {
+    struct stat st;
     if (strcmp(q->output, "-") == 0) {
         return STDOUT_FILENO;
     }
-    int len = snprintf(q->part, sizeof q->part, "%s.part.XXXXXX", q->output);
-    if (len < 0 || (size_t)len >= sizeof q->part) {
-        q->part[0] = '\0';
-        error_set(err, ST_INVAL, ERROR_NO_OFFSET, "the path of the snapshot is too long");
-        return -1;
+    if (stat(q->output, &st) != 0 || S_ISREG(st.st_mode)) {
+        return open_part(q, err);
     }
-    int fd = mkostemp(q->part, O_CLOEXEC);
+    int fd = open(q->output, O_WRONLY | O_NOCTTY | O_CLOEXEC);
     if (fd < 0) {
-        q->part[0] = '\0';
         error_set_errno(err, errno, "%s", q->output);
     }
     return fd;
@@ -91,22 +137,31 @@ static void wait_for_answer(const char *name, int fd)
     struct pollfd one = {.fd = fd, .events = POLLIN};
     if (poll(&one, 1, PATIENCE_MS) == 0) {
         fprintf(stderr,
-                "cloudskin freeze: waiting for '%s': it is being compiled, or in long work of the "
-                "host\n",
+                "cloudskin freeze: waiting for '%s': it is being compiled, in long work of the "
+                "host, or its process is stopped\n",
                 name);
     }
 }
 
-/* The snapshot is whole: give it its name, then let the cell go. */
-static status_t finish(struct request *q, int out, int control, struct error *err)
+/* The snapshot is whole: have it named, and the cell let go. */
+static status_t finish(struct request *q, int control, struct error *err)
 {
     char line[CONTROL_LINE_MAX];
-    if (q->part[0] != '\0' && (fsync(out) != 0 || rename(q->part, q->output) != 0)) {
-        return error_set_errno(err, errno, "%s", q->output);
+    int len = q->part[0] != '\0' ? snprintf(line, sizeof line, "place %s/%s\n", base_name(q->part),
+                                            base_name(q->target))
+                                 : snprintf(line, sizeof line, "commit\n");
+    if (len < 0 || (size_t)len >= sizeof line) {
+        return error_set_errno(err, ENAMETOOLONG, "%s", q->output);
     }
-    q->part[0] = '\0';
-    status_t code = control_send(control, "commit\n", -1, err);
-    return code == ST_OK ? control_receive(control, line, NULL, err) : code;
+    status_t code = control_send(control, line, q->part[0] != '\0' ? q->folder : -1, err);
+    code = code != ST_OK ? code : control_receive(control, line, NULL, err);
+    if (code == ST_OK && strncmp(line, "error ", 6) == 0) {
+        return error_set(err, ST_IO, ERROR_NO_OFFSET, "%s: %s", q->output, line + 6);
+    }
+    if (code != ST_OK && q->part[0] != '\0' && access(q->part, F_OK) != 0 && errno == ENOENT) {
+        return ST_OK; /* the cell was killed, after it had named its snapshot */
+    }
+    return code;
 }
 
 static void report(const struct request *q, const char *answer)
@@ -130,45 +185,48 @@ static int exchange(struct request *q, int out, int control)
         wait_for_answer(q->name, control);
         code = control_receive(control, line, NULL, &err);
     }
-    if (code != ST_OK) {
-        return fail(&err, EXIT_SYSTEM);
+    if (code != ST_OK || strncmp(line, "ended", 5) == 0) {
+        error_set(&err, ST_NOTFOUND, ERROR_NO_OFFSET, "no running cell '%s': it has just ended",
+                  q->name);
+        return fail(&err, EXIT_MISSING);
     }
     if (strncmp(line, "ok ", 3) != 0) {
-        fprintf(stderr, "cloudskin freeze: %s: %s\n", q->name,
-                strncmp(line, "error ", 6) == 0 ? line + 6 : line);
-        return EXIT_REFUSED;
+        const char *text = strchr(line, ' ');
+        fprintf(stderr, "cloudskin freeze: %s: %s\n", q->name, text != NULL ? text + 1 : line);
+        return strncmp(line, "refused ", 8) == 0 ? EXIT_REFUSED : EXIT_SYSTEM;
     }
-    code = finish(q, out, control, &err);
+    code = finish(q, control, &err);
     if (code != ST_OK) {
         return fail(&err, EXIT_SYSTEM);
     }
     report(q, line + 3);
-    return 0;
+    return exit_after_output("cloudskin freeze");
 }
 
+/* The output comes first: opening a pipe waits for its reader, and that is not to stop the cell. */
 static int freeze(struct request *q)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
-    int control;
-    status_t code = control_connect(q->name, &control, &err);
-    if (code != ST_OK) {
-        return fail(&err, code == ST_INVAL ? EXIT_USAGE : exit_code_of(code));
+    int exit_code, control, out = open_output(q, &err);
+    if (out < 0) {
+        return fail(&err, EXIT_SYSTEM);
     }
-    int out = open_output(q, &err);
-    int exit_code = out >= 0 ? exchange(q, out, control) : fail(&err, EXIT_SYSTEM);
+    status_t code = control_connect(q->name, &control, &err);
+    if (code == ST_OK) {
+        exit_code = exchange(q, out, control);
+        close(control);
+    } else {
+        exit_code = fail(&err, code == ST_INVAL ? EXIT_USAGE : exit_code_of(code));
+    }
     if (q->part[0] != '\0') {
         unlink(q->part);
     }
-    if (out > STDERR_FILENO) {
-        close(out);
-    }
-    close(control);
     return exit_code;
 }
 
 int main(int argc, char **argv)
 {
-    struct request q = {0};
+    struct request q = {.folder = -1};
     opterr = 0;
     for (int id; (id = getopt_long(argc, argv, ":o:h", long_options, NULL)) != -1;) {
         switch (id) {
@@ -182,17 +240,19 @@ int main(int argc, char **argv)
             q.json = true;
             break;
         case 'h':
-            return fputs(help_text, stdout) < 0 || fflush(stdout) != 0 ? EXIT_SYSTEM : 0;
+            fputs(help_text, stdout);
+            return exit_after_output("cloudskin freeze");
         default:
-            return usage(id == ':' ? "an option needs a value" : "no such option");
+            return usage(id == ':' ? "an option needs a value" : "no such option",
+                         argv[optind - 1]);
         }
     }
     if (optind + 1 != argc) {
-        return usage(optind == argc ? "which cell?" : "one cell at a time");
+        return usage(optind == argc ? "the NAME of a cell is missing" : "one cell at a time", NULL);
     }
     q.name = argv[optind];
     if (q.output == NULL || q.output[0] == '\0') {
-        return usage("where to? Say -o FILE");
+        return usage("where to? -o FILE is missing", NULL);
     }
     return freeze(&q);
 }

@@ -108,11 +108,22 @@ static status_t key_paths(const struct image_cache *c, const char *key, struct k
     return code != ST_OK ? code : join(c, key, ".failed", ret_paths->failed, err);
 }
 
+/* A folder, say, with the name of a file of the cache. It may be somebody's, and stays. */
+static bool in_the_way(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode);
+}
+
 /* Called with the lock of the key held. */
 static status_t fill_locked(const struct key_paths *paths,
                             status_t (*make)(void *arg, const char *part_path, struct error *err),
                             void *arg, struct error *err)
 {
+    if (in_the_way(paths->cell) || in_the_way(paths->part)) {
+        return error_set(err, ST_EXIST, ERROR_NO_OFFSET, "%s: in the way of an image, and no file",
+                         in_the_way(paths->cell) ? paths->cell : paths->part);
+    }
     if (access(paths->cell, F_OK) == 0) {
         return ST_OK;
     }

@@ -11,12 +11,10 @@ static const char help_text[] =
     "Usage: cloudskin inspect [--json] FILE\n"
     "\n"
     "Describe a snapshot (program, age, call stack, sizes), a cell image or a WebAssembly module:\n"
-    "what it is compiled for and how, which module "
-    "it\n"
-    "comes from and which features that uses, its functions, memories and tables, what it imports\n"
-    "(and so what it can ask of the host) and exports, the places where it can be "
-    "stopped\n"
-    "(control points), and the sections of the file. The file is checked on the way.\n"
+    "what it is compiled for and how, which module it comes from and which features that uses,\n"
+    "its functions, memories and tables, what it imports (and so what it can ask of the host) and\n"
+    "exports, where it can be stopped (control points), and the sections of the file. The file is\n"
+    "checked on the way.\n"
     "\n"
     "      --json   the same as JSON on standard output\n"
     "  -h, --help   this text\n"
@@ -69,8 +67,8 @@ static int inspect(const char *path, bool json)
     } else {
         if (!is_snapshot)
             (json ? subject_put_json : subject_put_text)(&s, &out);
-        if (out.failed || fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0)
-            code = EXIT_SYSTEM;
+        fwrite(out.data, 1, out.len, stdout);
+        code = out.failed ? EXIT_SYSTEM : exit_after_output("cloudskin inspect");
     }
     buf_done(&out);
     subject_close(&s);
@@ -84,7 +82,7 @@ int main(int argc, char **argv)
     while ((id = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
         if (id == 'h') {
             fputs(help_text, stdout);
-            return fflush(stdout) == 0 ? 0 : EXIT_SYSTEM;
+            return exit_after_output("cloudskin inspect");
         }
         if (id != 'j')
             return usage("unknown option");

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "cell/run/state.h"
 #include "cell/snapshot/snapshot.h"
+#include "subject.h"
 #include "sys/clock.h"
 #include "sys/files.h"
 
@@ -25,6 +26,7 @@ struct description {
     struct module *module; /* NULL: not found */
     struct buf module_bytes;
     struct name *names;
+    struct image *image; /* of the module, when that is what was run */
     struct arena arena;
 };
 
@@ -60,11 +62,26 @@ static void find_names(struct description *d)
         d->names = NULL;
 }
 
+/* A program that was run as an image: that has the names as well. */
+static void find_image(struct description *d)
+{
+    if (d->module || d->module_bytes.len == 0 ||
+        image_decode(d->module_bytes.data, d->module_bytes.len, &d->image, NULL) != ST_OK)
+        return;
+    if (memcmp(d->image->module_hash, d->info->module_hash, SHA256_BYTES) != 0) {
+        image_free(d->image);
+        d->image = NULL;
+    }
+}
+
 static struct name name_of(const struct description *d, const struct snapshot_frame *f)
 {
     const char *operation = f->kind == SITE_OPERATION ? cell_operation_name(f->func) : NULL;
     if (operation)
         return (struct name){operation, (uint32_t)strlen(operation)};
+    if (d->image)
+        return f->func < d->image->func_count ? image_func_name(d->image, f->func)
+                                              : (struct name){0};
     return d->names && f->func < d->module->func_count ? d->names[f->func] : (struct name){0};
 }
 
@@ -99,19 +116,33 @@ static void put_text(const struct description *d, struct buf *out)
     buf_printf(out, "  file        %llu bytes: pages %llu, call stack and tables %llu, host %llu\n",
                (unsigned long long)s->total_bytes, (unsigned long long)s->page_bytes,
                (unsigned long long)s->state_bytes, (unsigned long long)s->host_bytes);
-    buf_printf(out, "call stack (%u frames)\n", d->sum.frame_count);
+    buf_printf(out, "call stack (%u frames%s%s)\n", d->sum.frame_count,
+               d->module || d->image ? "" : "; no names, as the program is not at ",
+               d->module || d->image ? "" : i->program);
     for (uint32_t k = 0; k < d->sum.frame_count && k < FRAMES_SHOWN_MAX; k++) {
         const struct snapshot_frame *f = &d->sum.frames[k];
         struct name n = name_of(d, f);
         buf_printf(out, "  %3u  %-6s  byte 0x%x  ", k,
                    f->kind <= SITE_OPERATION ? kinds[f->kind] : "", f->wasm_off);
         if (n.len)
-            buf_printf(out, "%.*s\n", (int)n.len, n.bytes);
+            subject_put_name(out, n);
         else
-            buf_printf(out, "function %u\n", f->func);
+            buf_printf(out, "function %u", f->func);
+        buf_u8(out, '\n');
     }
     if (d->sum.frame_count > FRAMES_SHOWN_MAX)
         buf_printf(out, "  ... %u more\n", d->sum.frame_count - FRAMES_SHOWN_MAX);
+}
+
+/* Texts of the snapshot itself, which anybody may have written. */
+static void disarm(struct buf *out)
+{
+    for (size_t i = 0; i < out->len; i++) {
+        uint8_t c = out->data[i];
+        bool c1 = i > 0 && out->data[i - 1] == 0xc2 && c >= 0x80 && c < 0xa0;
+        if ((c < ' ' && c != '\n') || c == 0x7f || c1)
+            out->data[i] = '?';
+    }
 }
 
 static void put_json(const struct description *d, struct buf *out)
@@ -163,10 +194,14 @@ static status_t describe(int fd, bool json, struct buf *out, struct error *err)
     }
     if (st == ST_OK) {
         find_names(&d);
+        find_image(&d);
         (json ? put_json : put_text)(&d, out);
+        if (!json)
+            disarm(out);
     }
     free(d.sum.frames);
     module_free(d.module);
+    image_free(d.image);
     buf_done(&d.module_bytes);
     arena_done(&d.arena);
     snapshot_close(r);

@@ -36,6 +36,9 @@ void subject_put_type(const struct subject *s, enum extern_kind kind, uint32_t i
                       struct buf *out);
 const char *subject_kind_name(enum extern_kind kind);
 
+/* A name that strangers gave: what a terminal could take for a command is shown as a number. */
+void subject_put_name(struct buf *out, struct name n);
+
 /* The whole description. */
 void subject_put_text(const struct subject *s, struct buf *out);
 void subject_put_json(const struct subject *s, struct buf *out);

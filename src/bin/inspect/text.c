@@ -4,8 +4,7 @@
 
 /* The description for people. */
 
-/* Names come from strangers: what a terminal could take for a command is shown as a number. */
-static void put_name(struct buf *out, struct name n)
+void subject_put_name(struct buf *out, struct name n)
 {
     for (uint32_t i = 0; i < n.len; i++) {
         uint8_t c = (uint8_t)n.bytes[i];
@@ -95,9 +94,9 @@ static void put_imports(const struct subject *s, struct buf *out)
     for (uint32_t i = 0; i < m->import_count; i++) {
         const struct module_import *im = &m->imports[i];
         buf_printf(out, "  %-7s", subject_kind_name(im->kind));
-        put_name(out, im->module);
+        subject_put_name(out, im->module);
         buf_u8(out, '.');
-        put_name(out, im->field);
+        subject_put_name(out, im->field);
         buf_u8(out, ' ');
         subject_put_type(s, im->kind, im->index, out);
         buf_u8(out, '\n');
@@ -111,7 +110,7 @@ static void put_exports(const struct subject *s, struct buf *out)
     for (uint32_t i = 0; i < m->export_count; i++) {
         const struct module_export *ex = &m->exports[i];
         buf_printf(out, "  %-7s", subject_kind_name(ex->kind));
-        put_name(out, ex->field);
+        subject_put_name(out, ex->field);
         buf_u8(out, ' ');
         subject_put_type(s, ex->kind, ex->index, out);
         buf_u8(out, '\n');
@@ -124,7 +123,7 @@ static void put_sections(const struct subject *s, struct buf *out)
     for (uint32_t i = 0; i < s->section_count; i++) {
         buf_printf(out, "  0x%08llx %12llu bytes  ", (unsigned long long)s->sections[i].off,
                    (unsigned long long)s->sections[i].len);
-        put_name(out, s->sections[i].name);
+        subject_put_name(out, s->sections[i].name);
         buf_u8(out, '\n');
     }
 }

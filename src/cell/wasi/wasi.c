@@ -219,6 +219,96 @@ static status_t add_files(struct wasi *w, const struct wasi_config *config, stru
     return st;
 }
 
+/* ---- the working directory ---- */
+
+/* Without empty, "." and ".." parts and slashes at the ends; false: too long. */
+static bool plain_path(const char *path, char ret_plain[WASI_PATH_BYTES_MAX + 1])
+{
+    size_t n = 0;
+    ret_plain[0] = '\0';
+    while (*path != '\0') {
+        size_t len = strcspn(path, "/");
+        if (len == 2 && memcmp(path, "..", 2) == 0) {
+            char *slash = strrchr(ret_plain, '/');
+            n = slash != NULL ? (size_t)(slash - ret_plain) : 0;
+        } else if (len > 1 || (len == 1 && path[0] != '.')) {
+            if (n + 1 + len > WASI_PATH_BYTES_MAX) {
+                return false;
+            }
+            if (n > 0) {
+                ret_plain[n++] = '/';
+            }
+            memcpy(ret_plain + n, path, len);
+            n += len;
+        }
+        ret_plain[n] = '\0';
+        path += len + (path[len] == '/');
+    }
+    return true;
+}
+
+/* The rest of path beneath folder, "" for itself; NULL: it is elsewhere. */
+static const char *beneath(const char *path, const char *folder)
+{
+    size_t len = strlen(folder);
+    if (len == 0) {
+        return path;
+    }
+    bool inside = strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/');
+    return !inside ? NULL : path[len] == '/' ? path + len + 1 : path + len;
+}
+
+static status_t open_cwd(struct wasi *w, uint32_t grant, const char *rest, const char *cwd,
+                         struct error *err)
+{
+    int fd = -1, folder = open(w->grants[grant].host_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) {
+        return error_set_errno(err, errno, "folder to grant, %s", w->grants[grant].host_path);
+    }
+    enum wasi_errno e = path_open_beneath(w->path_method, folder, rest, O_PATH | O_DIRECTORY, 0,
+                                          &fd);
+    close(folder);
+    if (e != WASI_OK) {
+        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
+                         "working directory '%s': no such folder in '%s', which is granted as '%s'",
+                         cwd, w->grants[grant].host_path, w->grants[grant].guest_path);
+    }
+    close(fd);
+    return ST_OK;
+}
+
+/* A program that starts where nothing is would only find that no file exists. The folder is in the grant with the
+ * longest name, as the C library looks for it, or above a grant. */
+static status_t check_cwd(struct wasi *w, const char *cwd, struct error *err)
+{
+    char plain[WASI_PATH_BYTES_MAX + 1], folder[WASI_PATH_BYTES_MAX + 1];
+    const char *best = NULL;
+    uint32_t grant = 0;
+    bool above = false;
+    if (!plain_path(cwd, plain)) {
+        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "working directory: path is too long");
+    }
+    above = plain[0] == '\0';
+    for (uint32_t i = 0; i < w->grant_count; i++) {
+        const char *rest = NULL;
+        if (plain_path(w->grants[i].guest_path, folder)) {
+            rest = beneath(plain, folder);
+            above = above || beneath(folder, plain) != NULL;
+        }
+        if (rest != NULL && (best == NULL || strlen(rest) < strlen(best))) {
+            best = rest;
+            grant = i;
+        }
+    }
+    if (best == NULL || best[0] == '\0') {
+        return best != NULL || above
+                   ? ST_OK
+                   : error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                               "working directory '%s': in no granted folder (--dir)", cwd);
+    }
+    return open_cwd(w, grant, best, cwd, err);
+}
+
 /* ---- life ---- */
 
 static status_t copy_grant(struct wasi *w, const struct wasi_grant *g, struct wasi_grant *copy,
@@ -300,6 +390,9 @@ status_t wasi_new(const struct wasi_config *config, struct wasi **ret_w, struct 
     }
     if (st == ST_OK) {
         st = add_files(w, config, err);
+    }
+    if (st == ST_OK && config->cwd != NULL) {
+        st = check_cwd(w, config->cwd, err);
     }
     if (st != ST_OK) {
         wasi_free(w);

@@ -50,4 +50,38 @@ fact "an image says the same as its module" bash -c \
     'cloudskin-aot -O1 debug.wasm -o debug.cell && cloudskin run debug.cell end trap 2>image.txt
      cloudskin run -O1 debug.wasm end trap 2>module.txt
      diff <(sed s/debug.cell/debug.wasm/ image.txt) module.txt'
+
+# Descriptors that the caller has closed, and a full disk: as other tools, with a message
+cloudskin-aot -O1 named.wasm -o named.cell
+for verb in "--version" "--help" "run --help" "ps" "ps --json" "inspect named.wasm" "inspect named.cell" \
+    "inspect --json named.wasm" "inspect --help" "cache ls" "cache dir" "cache --help" "freeze --help" "help thaw"; do
+    fact "output that is closed is named: $verb" says 'standard output: ' eval "cloudskin $verb 3>&- >&-"
+    fact "with exit code 71: $verb" exits 71 eval "cloudskin $verb >&-"
+    fact "so does a full disk: $verb" exits 71 eval "cloudskin $verb >/dev/full"
+done
+for options in "--help" "--version" "--json named.wasm -O0 -o x.cell"; do
+    fact "cloudskin-aot $options" exits 71 eval "cloudskin-aot $options >&-"
+done
+fact "nothing that it opens becomes its standard output" eval 'cloudskin-aot -O0 named.wasm -o closed.cell <&- >&- 2>&-'
+fact "and the image is whole" cloudskin inspect closed.cell
+cat >echo.c <<'END'
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(void)
+{
+    char c;
+    int got = (int)read(0, &c, 1), in = errno;
+    int put = (int)write(1, "x", 1), out = errno;
+    fprintf(stderr, "read %d %d, write %d %d\n", got, got < 0 && in == EBADF, put, put < 0 && out == EBADF);
+    return put == 1 ? 0 : 3;
+}
+END
+cloudskin-cc echo.c -o echo.wasm
+fact "a guest gets the error of its own output" exits 3 eval 'cloudskin run -O1 echo.wasm <&- >&-'
+closed_twice() {
+    cloudskin run -O1 echo.wasm 2>said <&- >&-
+    grep "read -1 1, write -1 1" said
+}
+fact "as a native program does" closed_twice
 finish

@@ -39,6 +39,10 @@ fact "but can be read" prints "file: text" show --dir data:ro -- read file
 fact "a file is no folder to grant" bash -c '! cloudskin run -O1 --dir show.wasm show.wasm'
 fact "and is named as one" says "folder to grant, show.wasm: Not a directory" cloudskin run -O1 --dir show.wasm show.wasm
 fact "an empty working directory is bad usage" exits 64 show --dir data --cwd "" -- cwd
+fact "one that is in no grant is as well" exits 64 show --dir data:/d --cwd /nope -- cwd
+fact "and is named" says "working directory '/nope': in no granted folder" show --dir data:/d --cwd /nope -- cwd
+fact "one that is not there is missing" exits 127 show --dir data:/d --cwd /d/nope -- cwd
+fact "a file is none" exits 127 show --dir data:/d --cwd /d/file -- cwd
 fact "an empty grant is bad usage" exits 64 show --dir "" -- cwd
 fact "an unknown mode is bad usage" exits 64 show --dir data:/d:rx -- cwd
 fact "the working directory is the first grant" prints /b show --dir other:/b --dir data:/a -- cwd

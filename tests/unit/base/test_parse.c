@@ -106,6 +106,8 @@ static void durations_have_fractions_and_units(void)
     CHECK_EQ(v, 1500000);
     CHECK_EQ(parse_duration("1.5m", UINT64_MAX, &v), ST_OK);
     CHECK_EQ(v, 90000000000);
+    CHECK_EQ(parse_duration(".2", UINT64_MAX, &v), ST_OK);
+    CHECK_EQ(v, 200000000);
     CHECK_EQ(parse_duration("2h", UINT64_MAX, &v), ST_OK);
     CHECK_EQ(v, 7200000000000);
     CHECK_EQ(parse_duration("0.0000000010000000000000000001", UINT64_MAX, &v), ST_OK);
@@ -115,8 +117,7 @@ static void durations_have_fractions_and_units(void)
 static void other_durations_are_refused(void)
 {
     uint64_t v = 7;
-    static const char *const bad[] = {"",    "s",   "1.", ".5",    "1.s",
-                                      "1us", "1 s", "-1", "1.5.5", "1S"};
+    static const char *const bad[] = {"", "s", "1.", ".", "1.s", "1us", "1 s", "-1", "1.5.5", "1S"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         CHECK_EQ(parse_duration(bad[i], UINT64_MAX, &v), ST_INVAL);
     }

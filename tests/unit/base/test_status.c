@@ -43,6 +43,19 @@ static void an_errno_adds_its_text(void)
     CHECK_EQ(error_set_errno(NULL, EACCES, "open"), ST_PERM);
 }
 
+static void a_long_path_leaves_room_for_the_reason(void)
+{
+    static const char end[] = "...: No such file or directory";
+    struct error err = {0};
+    for (int len = ERROR_TEXT_MAX - 40; len < ERROR_TEXT_MAX + 10; len++) {
+        CHECK_EQ(error_set_errno(&err, ENOENT, "%0*d", len, 1), ST_NOTFOUND);
+        size_t got = strlen(err.text), tail = strlen(end) - 3;
+        CHECK(got >= tail && strcmp(err.text + got - tail, end + 3) == 0);
+        CHECK(got < ERROR_TEXT_MAX - 1 || strcmp(err.text + got - strlen(end), end) == 0 ||
+              got == (size_t)len + tail);
+    }
+}
+
 static void errno_values_map_to_decisions(void)
 {
     CHECK_EQ(status_from_errno(EEXIST), ST_EXIST);
@@ -61,6 +74,7 @@ int main(void)
     RUN(error_set_returns_its_code_and_fills_the_error);
     RUN(long_text_is_cut);
     RUN(an_errno_adds_its_text);
+    RUN(a_long_path_leaves_room_for_the_reason);
     RUN(errno_values_map_to_decisions);
     return CHECK_DONE();
 }

@@ -89,10 +89,40 @@ static void check_pwd(const char *cwd, bool with_grant, const char *want)
 
 static void pwd_is_where_the_guest_starts(void)
 {
-    check_pwd("/work", true, "/work");
+    check_pwd("/guest/dev", true, "/guest/dev");
+    check_pwd("guest/./dev/", true, "guest/./dev/");
+    check_pwd("/guest/nowhere/../dev", true, "/guest/nowhere/../dev");
+    check_pwd("/", true, "/");
     check_pwd(NULL, true, "/guest");
     check_pwd(NULL, false, "/host");
-    check_pwd("/x", false, "/x");
+    check_pwd("/", false, "/");
+}
+
+static void a_guest_starts_where_something_is(void)
+{
+    struct wasi_grant grants[] = {{"/dev", "/a/b/", true}, {"/", "/a/b/top", true}};
+    static const struct {
+        const char *cwd;
+        status_t code;
+    } cases[] = {{"/a/b", ST_OK},
+                 {"/a", ST_OK},
+                 {"/a/b/top/dev", ST_OK},
+                 {"/a/b/top/null", ST_NOTFOUND},
+                 {"/a/c", ST_INVAL},
+                 {"/a/bc", ST_INVAL},
+                 {"/a/b/null", ST_NOTFOUND},
+                 {"/a/b/../c", ST_INVAL},
+                 {"nope", ST_INVAL},
+                 {"/a/b/nope", ST_NOTFOUND}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct wasi_config config = {
+            .grants = grants, .grant_count = 2, .cwd = cases[i].cwd, .stdio = {0, 1, 2}};
+        struct error err = {.offset = ERROR_NO_OFFSET};
+        struct wasi *w = NULL;
+        CHECK_EQ(wasi_new(&config, &w, &err), cases[i].code);
+        CHECK(cases[i].code == ST_OK || strstr(err.text, cases[i].cwd) != NULL);
+        wasi_free(w);
+    }
 }
 
 static void clocks_are_those_of_the_host(void)
@@ -199,6 +229,7 @@ int main(void)
     RUN(the_tables_hold_every_function_once_with_its_signature);
     RUN(arguments_arrive_with_their_sizes);
     RUN(pwd_is_where_the_guest_starts);
+    RUN(a_guest_starts_where_something_is);
     RUN(clocks_are_those_of_the_host);
     RUN(random_bytes_fill_the_buffer);
     RUN(exiting_and_fatal_signals_end_the_program);

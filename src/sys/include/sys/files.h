@@ -1,6 +1,7 @@
 #ifndef SYS_FILES_H
 #define SYS_FILES_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "base/buf.h"
@@ -30,6 +31,11 @@ enum file_sync { FILE_NO_SYNC, FILE_SYNC };
  * umask is applied. FILE_SYNC: on return the content and the name survive a crash of the machine. */
 CHECKED status_t file_write_atomic(const char *path, const void *data, size_t len, unsigned mode,
                                    enum file_sync sync, struct error *err);
+
+/* Create the file `.NAME.<12 hex digits>` in the folder of path, open for writing: what becomes path by a rename.
+ * ret_name: its path. */
+CHECKED status_t file_open_temporary(const char *path, unsigned mode, char ret_name[PATH_MAX],
+                                     int *ret_fd, struct error *err);
 
 /* Write all of data to fd, which blocks, however many calls and signals that takes.
  * 0, or -1 with errno set; a part may have been written then. */

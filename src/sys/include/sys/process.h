@@ -17,6 +17,11 @@ CHECKED status_t process_sibling(const char *relative, char ret_path[PATH_MAX], 
  * libexec folder belongs to, else in the folders of PATH. ST_NOTFOUND names it. */
 CHECKED status_t process_find(const char *name, char ret_path[PATH_MAX], struct error *err);
 
+/* A descriptor 0, 1 or 2 that the caller of the program closed would become some file of ours. It is opened so that its
+ * use still fails with EBADF: nothing can be read from standard input, or written to the others. To be called first
+ * in main; ends the process with exit code 71 where even that fails. */
+void process_open_stdio(void);
+
 struct process_options {
     /* The child gets the write end of a pipe as this descriptor; 0: no pipe. */
     int report_fd;

@@ -52,6 +52,34 @@ static void conversions(void)
     printf("%.9g\n", (double)strtof("3.4028235e38", NULL));
 }
 
+/* errno behind each: too large only if it is so after rounding. */
+static void ranges(void)
+{
+    static const char *const doubles[] = {"0x1p1023",        "0x1p1024",
+                                          "-0x1p1070",       "0x1.fffffffffffffp1023",
+                                          "0x1p1075",        "0x1.fffffffffffff7fp1023",
+                                          "0x1p99999",       "0x1.fffffffffffff8p1023",
+                                          "0x0.00001p1043",  "0x0.00001p1044",
+                                          "0x1p-1074",       "0x1p-1080",
+                                          "0x0p99999",       "1e308",
+                                          "1.8e308",         "0x100000000000p1000"};
+    static const char *const floats[] = {"0x1p127", "0x1p128", "0x1.fffffep127", "0x1.ffffffp127", "-0x1p1000"};
+
+    for (size_t i = 0; i < sizeof doubles / sizeof doubles[0]; i++) {
+        errno = 0;
+        double d = strtod(doubles[i], NULL);
+        printf("%s: %.17g %d\n", doubles[i], d, errno == ERANGE);
+    }
+    for (size_t i = 0; i < sizeof floats / sizeof floats[0]; i++) {
+        errno = 0;
+        double d = strtof(floats[i], NULL);
+        printf("%s: %.17g %d\n", floats[i], d, errno == ERANGE);
+    }
+    errno = 0;
+    printf("%d %d\n", strtold("0x1p16383", NULL) > 0, errno == ERANGE);
+    printf("%d %d\n", strtold("0x1p16384", NULL) > 0, errno == ERANGE);
+}
+
 static void plain(void)
 {
     char buf[64] = "a,b;;c", *save, *p, path[] = "/usr/lib/x.c";
@@ -110,6 +138,7 @@ int main(void)
 {
     sorting();
     conversions();
+    ranges();
     plain();
     wide();
     patterns();

@@ -11,11 +11,15 @@
  *
  *     info\n                  -> ok PID STARTED_NS CPU_NS MEMORY_BYTES PROGRAM\n
  *     freeze\n  keep\n        with a descriptor for the snapshot
- *                             -> ok FRAMES BYTES\n; then the client sends commit\n once the snapshot has its name
+ *                             -> ok FRAMES BYTES WHERE\n; the client sends one of
+ *         place PART/NAME\n   with the descriptor of the folder: the file PART becomes durable and gets its NAME
+ *         commit\n            what went into the descriptor, a pipe or device, is in place
  *                             -> done\n
- *     anything that fails     -> error TEXT\n
+ *     the cell cannot travel  -> refused TEXT\n
+ *     anything else fails     -> error TEXT\n
+ *     the cell has ended      -> ended\n
  *
- * A client that goes away before `commit` has frozen nothing: the cell goes on. */
+ * A client that goes away before `place` or `commit` has frozen nothing: the cell goes on. */
 
 enum { CONTROL_NAME_MAX = 64, CONTROL_LINE_MAX = 1024 };
 
@@ -24,12 +28,12 @@ enum { CONTROL_NAME_MAX = 64, CONTROL_LINE_MAX = 1024 };
 CHECKED status_t control_folder(bool make, char ret_path[PATH_MAX], struct error *err);
 /* 1 to CONTROL_NAME_MAX letters, digits, '.', '_', '-', not beginning with '.' or '-'. ST_INVAL. */
 CHECKED status_t control_name_check(const char *name, struct error *err);
-/* A connected socket of a running cell. ST_NOTFOUND. */
+/* A connected socket of a running cell. ST_NOTFOUND; ST_AGAIN: its process takes no requests. */
 CHECKED status_t control_connect(const char *name, int *ret_fd, struct error *err);
 /* Send a line, with descriptor pass unless -1. ST_IO. */
 CHECKED status_t control_send(int fd, const char *line, int pass, struct error *err);
 /* Receive a line without its newline; *ret_passed (may be NULL) gets a descriptor that came with it, or -1.
- * ST_IO: closed, or too long. */
+ * ST_IO: closed, or too long. ST_AGAIN: not within the SO_RCVTIMEO of the socket. */
 CHECKED status_t control_receive(int fd, char ret_line[CONTROL_LINE_MAX], int *ret_passed,
                                  struct error *err);
 

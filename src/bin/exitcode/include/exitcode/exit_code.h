@@ -21,4 +21,8 @@ enum exit_code {
  * EXIT_SYSTEM; 0 for ST_OK. */
 int exit_code_of(status_t code);
 
+/* Flush standard output at the end of what a program prints. 0, or EXIT_SYSTEM after a line on standard error that
+ * says why something did not get there. program: its name. */
+int exit_after_output(const char *program);
+
 #endif

@@ -44,8 +44,9 @@ void image_cache_touch(const char *path);
 
 /* Make the image of key unless it is there: take its lock (waiting for another process that is making it), let
  * make write the file at part_path, rename, trim. make is not called when the image appeared meanwhile.
- * A failure of make is remembered for compile_in_background. Errors of make, or ST_PERM, ST_IO,
- * ST_LIMIT of the folder. wait false: ST_AGAIN when another process is making it. */
+ * A failure of make is remembered for compile_in_background. Errors of make, or ST_PERM, ST_IO, ST_LIMIT of the
+ * folder, ST_EXIST or ST_INVAL when a folder or the like has the name of one of its files. wait false: ST_AGAIN
+ * when another process is making it. */
 CHECKED status_t image_cache_fill(const struct image_cache *c, const struct image_key *key,
                                   bool wait,
                                   status_t (*make)(void *arg, const char *part_path,

@@ -31,8 +31,9 @@ struct wasi_config {
     uint64_t output_bytes_max; /* to standard output and error together; 0: none */
 };
 
-/* Copies the configuration and opens the grants. ST_NOTFOUND, ST_PERM, ST_IO name the grant. ST_LIMIT: too many or too
- * long arguments, grants, guest paths or open files; ST_NOMEM. */
+/* Copies the configuration and opens the grants. ST_NOTFOUND, ST_PERM, ST_IO name the grant; ST_NOTFOUND also a cwd
+ * that is not there, ST_INVAL one that is neither in a grant nor above one. ST_LIMIT: too many or too long arguments,
+ * grants, guest paths or open files; ST_NOMEM. */
 CHECKED status_t wasi_new(const struct wasi_config *config, struct wasi **ret_w, struct error *err);
 /* The cell must be gone or never run again. Closes the guest's descriptors, not borrowed ones. NULL is fine. */
 void wasi_free(struct wasi *w);
