@@ -1,16 +1,21 @@
 #include "pages.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 /* From linux/fs.h of 6.7; Debian's headers are older than many kernels they are used with. */
 enum {
+    PAGE_WRITTEN = 1u << 1,
     PAGE_FILE = 1u << 2,
     PAGE_PRESENT = 1u << 3,
     PAGE_SWAPPED = 1u << 4,
     PAGE_ZERO = 1u << 5,
     REGIONS_MAX = 16,
+    VISIT_REGIONS = 256,
+    SCAN_PROTECTS = 1u << 0,
+    SCAN_CHECKS = 1u << 1, /* fail where protection would fault */
 };
 struct page_region {
     uint64_t start, end, categories;
@@ -81,4 +86,33 @@ bool run_pages_written(struct run_pages *p, uint8_t *low, uint8_t *end, uint8_t 
     }
     *ret_count = count;
     return true;
+}
+
+status_t run_pages_visit(struct run_pages *p, uint8_t *low, uint8_t *end, bool arm,
+                         const struct run_pages_visitor *v)
+{
+    struct page_region regions[VISIT_REGIONS];
+    struct scan scan = {.size = sizeof scan,
+                        .flags = arm ? SCAN_PROTECTS | SCAN_CHECKS : 0,
+                        .start = (uintptr_t)low,
+                        .end = (uintptr_t)end,
+                        .vec = (uintptr_t)regions,
+                        .vec_len = VISIT_REGIONS,
+                        .category_inverted = PAGE_FILE | PAGE_ZERO,
+                        .category_mask = PAGE_FILE | PAGE_ZERO | (arm ? PAGE_WRITTEN : 0),
+                        .category_anyof_mask = PAGE_PRESENT | PAGE_SWAPPED,
+                        .return_mask = PAGE_PRESENT | PAGE_SWAPPED};
+    int fd = map_fd(p);
+    status_t st = fd < 0 || sysconf(_SC_PAGESIZE) != RUN_PAGE_BYTES ? ST_UNSUPPORTED : ST_OK;
+    while (st == ST_OK && scan.start < scan.end) {
+        int found = ioctl(fd, SCAN_REQUEST, &scan);
+        if (found < 0 && errno != EINTR)
+            st = errno == ENOTTY || errno == EINVAL ? ST_UNSUPPORTED : ST_IO;
+        for (int i = 0; i < found && st == ST_OK; i++)
+            st = v->run(v->arg, low + (regions[i].start - (uintptr_t)low),
+                        low + (regions[i].end - (uintptr_t)low));
+        if (found >= 0)
+            scan.start = scan.walk_end;
+    }
+    return st;
 }

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/status.h"
+
 /* Which pages of this process were written: the kernel's map of them (Linux 6.7; older ones cannot tell). */
 enum { RUN_PAGE_BYTES = 4096 };
 
@@ -21,5 +23,16 @@ void run_pages_done(struct run_pages *p);
  * False: the kernel cannot tell, or there are more; outputs are then undefined. Any thread. */
 bool run_pages_written(struct run_pages *p, uint8_t *low, uint8_t *end, uint8_t **ret_pages,
                        uint32_t max, uint32_t *ret_count);
+
+/* What to do with the runs of pages that are found. */
+struct run_pages_visitor {
+    status_t (*run)(void *arg, uint8_t *from, uint8_t *to);
+    void *arg;
+};
+/* Visit all runs of private pages in [low, end) that hold content of their own. arm: only those that are not
+ * write-protected, and protect them in the same step; the range is registered for protection without faults.
+ * Any thread, also while others write there. ST_UNSUPPORTED: the kernel cannot tell; ST_IO; the visitor's errors. */
+CHECKED status_t run_pages_visit(struct run_pages *p, uint8_t *low, uint8_t *end, bool arm,
+                                 const struct run_pages_visitor *v);
 
 #endif

@@ -15,7 +15,19 @@ enum {
 /* Of the parts that are held in memory while they are read. */
 #define PART_BYTES_MAX ((uint64_t)1 << 30)
 
-enum snapshot_part { PART_INFO = 1, PART_HOST, PART_STATE, PART_PAGES, PART_END, PART_COUNT };
+/* Numbers 6 to 9 belong to increments and streams, 10 to 15 to what a snapshot may carry besides. What is behind
+ * PART_END needs format version 2. */
+enum snapshot_part {
+    PART_INFO = 1,
+    PART_HOST,
+    PART_STATE,
+    PART_PAGES,
+    PART_END,
+    PART_IDENTITY, /* behind INFO */
+    PART_ROUND,    /* before the PAGES that are sent while the cell runs, in front of HOST */
+    PART_OWED,     /* behind STATE: pages that follow when the cell goes on already */
+    PART_COUNT
+};
 
 extern const uint8_t snapshot_magic[SNAPSHOT_MAGIC_BYTES];
 /* Lower-case name for messages; "unknown". */

@@ -8,11 +8,18 @@
 struct snapshot_reader {
     struct snapshot_source source;
     struct snapshot_info info;
+    uint32_t version;
     struct buf host;
     struct snapshot_sizes sizes;
     uint64_t parts;
     uint64_t sum_of_sums;
 };
+
+void snapshot_id_text(const uint8_t id[SNAPSHOT_ID_BYTES], char ret_text[SNAPSHOT_ID_TEXT_BYTES])
+{
+    for (size_t i = 0; i < SNAPSHOT_ID_BYTES; i++)
+        snprintf(ret_text + 2 * i, 3, "%02x", id[i]);
+}
 
 /* The head of a part. */
 struct part {
@@ -38,6 +45,12 @@ static status_t get(struct snapshot_reader *r, void *data, size_t len, struct er
     return ST_OK;
 }
 
+/* Parts that a former version does not have. */
+static bool is_known(const struct snapshot_reader *r, uint32_t id)
+{
+    return id != 0 && id < PART_COUNT && (id <= PART_END || r->version > 1);
+}
+
 static status_t get_part(struct snapshot_reader *r, struct part *ret_part, struct error *err)
 {
     uint8_t bytes[PART_HEAD_BYTES];
@@ -50,7 +63,7 @@ static status_t get_part(struct snapshot_reader *r, struct part *ret_part, struc
     p.summed = cursor_le32(&c);
     p.len = cursor_le64(&c);
     p.sum = cursor_le64(&c);
-    if (p.id == 0 || p.id >= PART_COUNT)
+    if (!is_known(r, p.id))
         return corrupt(p.id, "no such part", err);
     if (p.summed > p.len || (p.id != PART_PAGES && p.summed != p.len))
         return corrupt(p.id, "wrong length", err);
@@ -128,6 +141,30 @@ static status_t read_info(struct snapshot_reader *r, struct error *err)
     return st;
 }
 
+static status_t read_identity(struct snapshot_reader *r, struct error *err)
+{
+    struct buf b = {0};
+    struct cursor c;
+    status_t st = expect(r, PART_IDENTITY, &b, err);
+    if (st == ST_OK) {
+        struct snapshot_info *i = &r->info;
+        cursor_init(&c, b.data, b.len, 0);
+        const uint8_t *id = cursor_bytes(&c, sizeof(i->id));
+        uint32_t increment = cursor_le32(&c);
+        const uint8_t *base = cursor_bytes(&c, sizeof(i->base_id));
+        if (base) {
+            memcpy(i->id, id, sizeof(i->id));
+            memcpy(i->base_id, base, sizeof(i->base_id));
+        }
+        i->increment = increment != 0;
+        read_text(&c, i->base_name);
+        if (c.failed || cursor_left(&c) || increment > 1)
+            st = corrupt(PART_IDENTITY, "malformed", err);
+    }
+    buf_done(&b);
+    return st;
+}
+
 static status_t read_head(struct snapshot_reader *r, struct error *err)
 {
     uint8_t head[SNAPSHOT_HEAD_BYTES];
@@ -138,10 +175,10 @@ static status_t read_head(struct snapshot_reader *r, struct error *err)
     if (memcmp(head, snapshot_magic, sizeof(snapshot_magic)) != 0)
         return error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "not a snapshot");
     cursor_init(&c, head + SNAPSHOT_MAGIC_BYTES, sizeof(head) - SNAPSHOT_MAGIC_BYTES, 0);
-    uint32_t version = cursor_le32(&c);
-    if (version != SNAPSHOT_FORMAT_VERSION)
+    r->version = cursor_le32(&c);
+    if (r->version == 0 || r->version > SNAPSHOT_FORMAT_VERSION)
         return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "snapshot of format version %u",
-                         version);
+                         r->version);
     return cursor_le32(&c) ? error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "snapshot: malformed head")
                            : ST_OK;
 }
@@ -156,6 +193,8 @@ status_t snapshot_open(const struct snapshot_source *source, struct snapshot_rea
     status_t st = read_head(r, err);
     if (st == ST_OK)
         st = read_info(r, err);
+    if (st == ST_OK && r->version > 1)
+        st = read_identity(r, err);
     if (st == ST_OK)
         st = expect(r, PART_HOST, &r->host, err);
     r->sizes.host_bytes = r->host.len;
@@ -260,24 +299,96 @@ static status_t read_end(struct snapshot_reader *r, const struct part *p, struct
     return st;
 }
 
-status_t snapshot_read(struct snapshot_reader *r, struct cell *c, struct snapshot_sizes *ret_sizes,
-                       struct error *err)
+static status_t check_program(const struct snapshot_reader *r, struct cell *c, struct error *err)
 {
     const struct image *img = program_image(cell_program(c));
-    struct part p;
     if (memcmp(img->module_hash, r->info.module_hash, sizeof(r->info.module_hash)) != 0)
         return error_set(err, ST_INVALID, ERROR_NO_OFFSET, "the snapshot is of another program");
     if (img->options.nan != r->info.nan)
         return error_set(err, ST_INVALID, ERROR_NO_OFFSET, "the snapshot is of the other NaN mode");
-    status_t st = read_state(r, c, err);
-    while (st == ST_OK && (st = get_part(r, &p, err)) == ST_OK && p.id == PART_PAGES)
+    return ST_OK;
+}
+
+/* What stands behind STATE. */
+static status_t read_memories(struct snapshot_reader *r, struct cell *c, struct error *err)
+{
+    struct part p;
+    status_t st;
+    while ((st = get_part(r, &p, err)) == ST_OK && p.id == PART_PAGES) {
         st = read_pages(r, c, &p, err);
+        if (st != ST_OK)
+            return st;
+    }
+    if (st != ST_OK)
+        return st;
+    return p.id == PART_END ? read_end(r, &p, err) : corrupt(p.id, "not where it belongs", err);
+}
+
+/* Does each stand on the one before it? */
+static status_t check_chain(struct snapshot_reader *const *readers, uint32_t count,
+                            struct error *err)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct snapshot_info *info = &readers[i]->info;
+        char id[SNAPSHOT_ID_TEXT_BYTES], base[SNAPSHOT_ID_TEXT_BYTES];
+        snapshot_id_text(info->id, id);
+        snapshot_id_text(info->base_id, base);
+        if (i == 0 && info->increment)
+            return error_set(err, ST_INVALID, ERROR_NO_OFFSET,
+                             "snapshot %.8s is an increment on %.8s (%s), which is missing", id,
+                             base, info->base_name[0] ? info->base_name : "unnamed");
+        if (i > 0 && !info->increment)
+            return error_set(err, ST_INVALID, ERROR_NO_OFFSET,
+                             "snapshot %.8s stands on its own, not on another", id);
+        if (i > 0 && memcmp(info->base_id, readers[i - 1]->info.id, SNAPSHOT_ID_BYTES) != 0)
+            return error_set(err, ST_INVALID, ERROR_NO_OFFSET,
+                             "snapshot %.8s is an increment on %.8s (%s), not on the one before it",
+                             id, base, info->base_name[0] ? info->base_name : "unnamed");
+    }
+    return ST_OK;
+}
+
+/* Only the last state counts. Its memories are the largest, since memories only grow. */
+static status_t read_states(struct snapshot_reader *const *readers, uint32_t count, struct cell *c,
+                            struct error *err)
+{
+    status_t st = ST_OK;
+    for (uint32_t i = 0; i + 1 < count && st == ST_OK; i++) {
+        struct buf state = {0};
+        st = expect(readers[i], PART_STATE, &state, err);
+        buf_done(&state);
+    }
+    return st == ST_OK ? read_state(readers[count - 1], c, err) : st;
+}
+
+status_t snapshot_read_chain(struct snapshot_reader *const *readers, uint32_t count, struct cell *c,
+                             struct snapshot_sizes *ret_sizes, struct error *err)
+{
+    if (count == 0 || count > SNAPSHOT_CHAIN_MAX)
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "%u snapshots are no chain", count);
+    status_t st = check_chain(readers, count, err);
+    for (uint32_t i = 0; i < count && st == ST_OK; i++)
+        st = check_program(readers[i], c, err);
     if (st == ST_OK)
-        st = p.id == PART_END ? read_end(r, &p, err) : corrupt(p.id, "not where it belongs", err);
-    r->sizes.frames = cell_captured_frames(c, NULL, 0);
-    if (st == ST_OK)
-        *ret_sizes = r->sizes;
-    return st;
+        st = read_states(readers, count, c, err);
+    for (uint32_t i = 0; i < count && st == ST_OK; i++)
+        st = read_memories(readers[i], c, err);
+    if (st != ST_OK)
+        return st;
+    struct snapshot_sizes sizes = readers[count - 1]->sizes;
+    for (uint32_t i = 0; i + 1 < count; i++) {
+        sizes.page_bytes += readers[i]->sizes.page_bytes;
+        sizes.total_bytes += readers[i]->sizes.total_bytes;
+    }
+    sizes.frames = cell_captured_frames(c, NULL, 0);
+    *ret_sizes = sizes;
+    return ST_OK;
+}
+
+status_t snapshot_read(struct snapshot_reader *r, struct cell *c, struct snapshot_sizes *ret_sizes,
+                       struct error *err)
+{
+    return snapshot_read_chain(&r, 1, c, ret_sizes, err);
 }
 
 /* ---- for tools ---- */

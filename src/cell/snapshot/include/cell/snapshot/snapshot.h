@@ -3,11 +3,18 @@
 
 #include "base/hash.h"
 #include "cell/run/state.h"
+#include "cell/run/track.h"
 
 /* A cell as a stream of bytes: docs/internals/snapshot-format.md. It names the program by the hash of its module, so it
  * goes on with any image of it, on any machine. Written and read front to back, never holding more than a piece. */
 
-enum { SNAPSHOT_TEXT_MAX = 256, SNAPSHOT_FORMAT_VERSION = 1 };
+enum {
+    SNAPSHOT_TEXT_MAX = 256,
+    SNAPSHOT_FORMAT_VERSION = 2, /* written; older ones are read as well */
+    SNAPSHOT_ID_BYTES = 16,
+    SNAPSHOT_ID_TEXT_BYTES = 33,
+    SNAPSHOT_CHAIN_MAX = 4096
+};
 
 /* What the head of a snapshot says. */
 struct snapshot_info {
@@ -20,7 +27,15 @@ struct snapshot_info {
     char program[SNAPSHOT_TEXT_MAX]; /* as it was called */
     char host[SNAPSHOT_TEXT_MAX];
     char version[SNAPSHOT_TEXT_MAX];
+    uint8_t id[SNAPSHOT_ID_BYTES]; /* random; zeros in format version 1, which no increment names */
+    bool increment;                /* holds only pages that changed since the snapshot base_id */
+    uint8_t base_id[SNAPSHOT_ID_BYTES];
+    char base_name
+        [SNAPSHOT_TEXT_MAX]; /* where the writer had it, for messages and for who looks for it */
 };
+
+/* An id as lower-case hexadecimal with a final NUL. */
+void snapshot_id_text(const uint8_t id[SNAPSHOT_ID_BYTES], char ret_text[SNAPSHOT_ID_TEXT_BYTES]);
 
 /* Where bytes go; false ends the work: errno says why. */
 struct snapshot_sink {
@@ -49,9 +64,25 @@ CHECKED status_t snapshot_write(struct cell *c, struct snapshot_info *info, cons
                                 size_t host_len, const struct snapshot_sink *sink,
                                 struct snapshot_sizes *ret_sizes, struct error *err);
 
+/* Zeros: as snapshot_write. All borrowed. */
+struct snapshot_options {
+    /* A snapshot of the same run that was written (or read) before, by the id in its info: only `pages` are written,
+     * and the result can only be read behind it (snapshot_read_chain). NULL: a full snapshot. */
+    const uint8_t *base_id;
+    const char *base_name; /* goes into the info; may be NULL */
+    /* With base_id: all pages that were written since the base was. Without: all that may differ from a new instance
+     * of the program (track_written, or the first track_harvest); NULL: find out. */
+    const struct page_set *pages;
+};
+/* The same; info also gets the id of the new snapshot. ST_INVAL: base_id without pages. */
+CHECKED status_t snapshot_write_with(struct cell *c, struct snapshot_info *info,
+                                     const struct snapshot_options *options, const void *host_state,
+                                     size_t host_len, const struct snapshot_sink *sink,
+                                     struct snapshot_sizes *ret_sizes, struct error *err);
+
 /* Reading goes in steps, since the embedder needs the first ones to make the cell for the last. */
 struct snapshot_reader;
-/* Read the head. ST_FORMAT: no snapshot; ST_UNSUPPORTED: another version; ST_CORRUPT names the part; ST_IO;
+/* Read the head. ST_FORMAT: no snapshot; ST_UNSUPPORTED: a newer version; ST_CORRUPT names the part; ST_IO;
  * ST_NOMEM. */
 CHECKED status_t snapshot_open(const struct snapshot_source *source, struct snapshot_reader **ret_r,
                                struct error *err);
@@ -60,9 +91,15 @@ const struct snapshot_info *snapshot_reader_info(const struct snapshot_reader *r
 const void *snapshot_host_state(const struct snapshot_reader *r, size_t *ret_len);
 /* The rest goes into c, a new cell with one instance of the program; cell_resume then goes on. Nothing has run when it
  * fails, but c is only good for cell_free. Errors of snapshot_open and cell_state_load; ST_INVALID: another
- * program. */
+ * program, or an increment, whose base is missing. */
 CHECKED status_t snapshot_read(struct snapshot_reader *r, struct cell *c,
                                struct snapshot_sizes *ret_sizes, struct error *err);
+/* The same for increments: a full snapshot, then the increments on it, each opened by snapshot_open, in order. The
+ * state, and that of the embedder, is the last one's. ret_sizes: frames and state of the last, bytes of all. As
+ * snapshot_read; ST_INVALID names the increment and the base that is missing. */
+CHECKED status_t snapshot_read_chain(struct snapshot_reader *const *readers, uint32_t count,
+                                     struct cell *c, struct snapshot_sizes *ret_sizes,
+                                     struct error *err);
 /* For tools: the rest without a cell, checked as far as it can be. */
 struct snapshot_frame {
     uint32_t func;

@@ -1,0 +1,147 @@
+#include "writer.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "cell/module/image.h"
+
+const uint8_t snapshot_magic[SNAPSHOT_MAGIC_BYTES] = {0, 's', 'n', 'a', 'p', 'c', 's', 'k'};
+
+const char *snapshot_part_name(uint32_t part)
+{
+    static const char *const names[PART_COUNT] = {
+        [PART_INFO] = "info",         [PART_HOST] = "host",   [PART_STATE] = "state",
+        [PART_PAGES] = "pages",       [PART_END] = "end",     [PART_IDENTITY] = "identity",
+        [PART_ROUND] = "round",       [PART_OWED] = "owed"};
+    return part < PART_COUNT && names[part] ? names[part] : "unknown";
+}
+
+static void put(struct writer *w, const void *data, size_t len)
+{
+    if (w->failed || len == 0)
+        return;
+    if (!w->sink->write(w->sink->arg, data, len)) {
+        w->failed = true;
+        w->saved_errno = errno;
+        return;
+    }
+    w->sizes.total_bytes += len;
+}
+
+void writer_part(struct writer *w, enum snapshot_part id, const void *summed, size_t summed_len,
+                 const void *rest, size_t rest_len)
+{
+    uint64_t sum = hash_xxh3(summed, summed_len);
+    struct buf head = {0};
+    buf_le32(&head, id);
+    buf_le32(&head, (uint32_t)summed_len);
+    buf_le64(&head, (uint64_t)summed_len + rest_len);
+    buf_le64(&head, sum);
+    if (summed_len <= PAGES_HEAD_BYTES)
+        buf_bytes(&head, summed, summed_len); /* one call for what is small */
+    w->failed |= head.failed;
+    put(w, head.data, head.len);
+    if (summed_len > PAGES_HEAD_BYTES)
+        put(w, summed, summed_len);
+    put(w, rest, rest_len);
+    buf_done(&head);
+    w->parts++;
+    w->sum_of_sums += sum;
+}
+
+void writer_part_buf(struct writer *w, enum snapshot_part id, struct buf *b)
+{
+    w->failed |= b->failed;
+    writer_part(w, id, b->data, b->len, NULL, 0);
+    buf_done(b);
+}
+
+void writer_head(struct writer *w)
+{
+    uint8_t head[SNAPSHOT_HEAD_BYTES] = {0};
+    memcpy(head, snapshot_magic, sizeof(snapshot_magic));
+    head[SNAPSHOT_MAGIC_BYTES] = SNAPSHOT_FORMAT_VERSION;
+    put(w, head, sizeof(head));
+}
+
+static void put_text(struct buf *b, const char *text)
+{
+    size_t len = strnlen(text, SNAPSHOT_TEXT_MAX - 1);
+    buf_le32(b, (uint32_t)len);
+    buf_bytes(b, text, len);
+}
+
+void writer_info(struct writer *w, const struct snapshot_info *info)
+{
+    struct buf b = {0};
+    buf_bytes(&b, info->module_hash, sizeof(info->module_hash));
+    buf_le64(&b, info->module_len);
+    buf_le32(&b, info->features);
+    buf_le32(&b, info->nan);
+    buf_le32(&b, info->level);
+    buf_le64(&b, info->time_ns);
+    put_text(&b, info->program);
+    put_text(&b, info->host);
+    put_text(&b, info->version);
+    writer_part_buf(w, PART_INFO, &b);
+    buf_bytes(&b, info->id, sizeof(info->id));
+    buf_le32(&b, info->increment);
+    buf_bytes(&b, info->base_id, sizeof(info->base_id));
+    put_text(&b, info->base_name);
+    writer_part_buf(w, PART_IDENTITY, &b);
+}
+
+void writer_pages(struct writer *w, const struct page_run *run, const uint8_t *data, uint64_t sum)
+{
+    size_t rest = data ? (size_t)run->len : 0;
+    struct buf b = {0};
+    buf_le32(&b, run->mem);
+    buf_le32(&b, data == NULL);
+    buf_le64(&b, run->at);
+    buf_le64(&b, run->len);
+    buf_le64(&b, data ? sum : 0);
+    buf_fill(&b, 0, PAGES_HEAD_BYTES - b.len);
+    w->failed |= b.failed;
+    writer_part(w, PART_PAGES, b.data, b.len, data, rest);
+    w->sizes.page_bytes += rest;
+    buf_done(&b);
+}
+
+void writer_end(struct writer *w)
+{
+    struct buf b = {0};
+    buf_le64(&b, w->parts);
+    buf_le64(&b, w->sum_of_sums);
+    writer_part_buf(w, PART_END, &b);
+}
+
+status_t writer_status(const struct writer *w, struct error *err)
+{
+    if (!w->failed)
+        return ST_OK;
+    return w->saved_errno
+               ? error_set_errno(err, w->saved_errno, "writing a snapshot")
+               : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a snapshot");
+}
+
+status_t writer_fill_info(struct cell *c, struct snapshot_info *info, struct error *err)
+{
+    struct program *prog = cell_program(c);
+    struct timespec now;
+    if (!prog)
+        return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                         "a cell without a program cannot travel");
+    const struct image *img = program_image(prog);
+    clock_gettime(CLOCK_REALTIME, &now);
+    memcpy(info->module_hash, img->module_hash, sizeof(info->module_hash));
+    info->module_len = img->module_len;
+    info->features = img->features;
+    info->nan = img->options.nan;
+    info->level = img->options.level;
+    info->time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    if (getrandom(info->id, sizeof(info->id), 0) != (ssize_t)sizeof(info->id))
+        return error_set_errno(err, errno, "an id for a snapshot");
+    return ST_OK;
+}

@@ -1,0 +1,39 @@
+#ifndef CELL_SNAPSHOT_WRITER_H
+#define CELL_SNAPSHOT_WRITER_H
+
+#include "format.h"
+
+/* Parts on their way into a sink. After the first failure nothing more is written. One thread. */
+struct writer {
+    const struct snapshot_sink *sink;
+    struct snapshot_sizes sizes;
+    uint64_t parts;
+    uint64_t sum_of_sums;
+    bool failed;
+    int saved_errno; /* 0: memory ran out */
+};
+
+void writer_head(struct writer *w);
+/* summed bytes are checked by the part's head, the rest by what stands in them. */
+void writer_part(struct writer *w, enum snapshot_part id, const void *summed, size_t summed_len,
+                 const void *rest, size_t rest_len);
+/* A part from a buffer, which is emptied. */
+void writer_part_buf(struct writer *w, enum snapshot_part id, struct buf *b);
+void writer_info(struct writer *w, const struct snapshot_info *info);
+/* A run of pages of memory mem; data NULL: zeros. sum: XXH3 of the data. */
+void writer_pages(struct writer *w, const struct page_run *run, const uint8_t *data, uint64_t sum);
+void writer_end(struct writer *w);
+/* What became of it. */
+CHECKED status_t writer_status(const struct writer *w, struct error *err);
+
+/* Fill in what the cell's program says, the time, a new id. ST_IO. */
+CHECKED status_t writer_fill_info(struct cell *c, struct snapshot_info *info, struct error *err);
+
+/* ---- memories ---- */
+
+/* Write the pages in set of a cell that does not run. initial: pages that are as in a new instance are left out. */
+void writer_memories(struct writer *w, struct cell *c, const struct page_set *set, bool initial);
+
+bool snapshot_page_is_zero(const uint8_t *page);
+
+#endif
