@@ -7,7 +7,7 @@
 /* The kernel's userfaultfd, for user-mode faults only, which needs no privilege. */
 enum run_faults_mode {
     RUN_FAULTS_PROTECT, /* writes to protected pages go on by themselves, and the page counts as written (Linux 6.7) */
-    RUN_FAULTS_MISSING  /* accesses to pages that are not there wait for run_faults_copy */
+    RUN_FAULTS_MISSING /* accesses to pages that are not there wait for run_faults_copy */
 };
 /* A descriptor, or -1 with errno set: the kernel has no such thing, or does not allow it. */
 int run_faults_open(enum run_faults_mode mode);

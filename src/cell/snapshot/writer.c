@@ -12,9 +12,9 @@ const uint8_t snapshot_magic[SNAPSHOT_MAGIC_BYTES] = {0, 's', 'n', 'a', 'p', 'c'
 const char *snapshot_part_name(uint32_t part)
 {
     static const char *const names[PART_COUNT] = {
-        [PART_INFO] = "info",         [PART_HOST] = "host",   [PART_STATE] = "state",
-        [PART_PAGES] = "pages",       [PART_END] = "end",     [PART_IDENTITY] = "identity",
-        [PART_ROUND] = "round",       [PART_OWED] = "owed"};
+        [PART_INFO] = "info",   [PART_HOST] = "host", [PART_STATE] = "state",
+        [PART_PAGES] = "pages", [PART_END] = "end",   [PART_IDENTITY] = "identity",
+        [PART_ROUND] = "round", [PART_OWED] = "owed"};
     return part < PART_COUNT && names[part] ? names[part] : "unknown";
 }
 
@@ -121,9 +121,8 @@ status_t writer_status(const struct writer *w, struct error *err)
 {
     if (!w->failed)
         return ST_OK;
-    return w->saved_errno
-               ? error_set_errno(err, w->saved_errno, "writing a snapshot")
-               : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a snapshot");
+    return w->saved_errno ? error_set_errno(err, w->saved_errno, "writing a snapshot")
+                          : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a snapshot");
 }
 
 status_t writer_fill_info(struct cell *c, struct snapshot_info *info, struct error *err)

@@ -1,0 +1,272 @@
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "dirty.h"
+
+/* Snapshots on snapshots, and the tracking of writes that they stand on. */
+
+enum { STEPS = 5 };
+
+static const struct dirty_work grows = {.rounds = 40, .writes = 200, .span = 1 << 21, .grow = 7};
+
+/* A run that was written down at each capture: the first whole, the others on the one before. */
+struct chain {
+    struct dirty_stream files[STEPS];
+    struct snapshot_info infos[STEPS];
+    struct snapshot_sizes sizes[STEPS];
+    uint32_t count;
+    uint64_t expected;
+};
+
+static void write_step(struct chain *ch, struct cell *c, struct track *t)
+{
+    struct error err = {0};
+    struct page_set pages = {.count = 0};
+    uint32_t i = ch->count++;
+    struct snapshot_sink sink = dirty_sink(&ch->files[i]);
+    struct snapshot_options o = {.pages = &pages};
+    if (i > 0) {
+        o.base_id = ch->infos[i - 1].id;
+        o.base_name = "step";
+    }
+    guest_need(track_harvest(t, &pages, &err), "harvest", &err);
+    guest_need(snapshot_write_with(c, &ch->infos[i], &o, "host", 4, &sink, &ch->sizes[i], &err),
+               "write", &err);
+    page_set_done(&pages);
+}
+
+static void chain_make(struct chain *ch, const struct dirty_work *w)
+{
+    struct dirty_host h = {.every = w->rounds / STEPS};
+    struct guest g;
+    struct track *t = NULL;
+    union cell_value io[4];
+    *ch = (struct chain){.expected = dirty_expected(w)};
+    dirty_start(&g, &h);
+    guest_need(track_start(g.cell, &t, &g.err), "track", &g.err);
+    dirty_arguments(w, io);
+    status_t st = guest_call(&g, "work", io);
+    while (st == ST_CAPTURED && ch->count < STEPS) {
+        write_step(ch, g.cell, t);
+        st = cell_resume(g.cell, io, &g.err);
+    }
+    CHECK_EQ(dirty_go_on(&g, io, st), ch->expected);
+    track_stop(t);
+    cell_free(g.cell);
+}
+
+static void chain_done(struct chain *ch)
+{
+    for (uint32_t i = 0; i < STEPS; i++)
+        buf_done(&ch->files[i].bytes);
+}
+
+/* Read the files with the numbers in `steps` as a chain and run to the end. */
+static status_t chain_read(struct chain *ch, const uint32_t *steps, uint32_t count,
+                           uint64_t *ret_result, struct error *err)
+{
+    struct snapshot_reader *readers[STEPS] = {NULL};
+    struct dirty_host h = {.every = 0};
+    struct guest g;
+    union cell_value io[4] = {{0}};
+    struct snapshot_sizes sizes;
+    dirty_start(&g, &h);
+    for (uint32_t i = 0; i < count; i++) {
+        struct snapshot_source source = dirty_source(&ch->files[steps[i]]);
+        guest_need(snapshot_open(&source, &readers[i], err), "open", err);
+    }
+    status_t st = snapshot_read_chain(readers, count, g.cell, &sizes, err);
+    if (st == ST_OK)
+        *ret_result = dirty_go_on(&g, io, cell_resume(g.cell, io, &g.err));
+    for (uint32_t i = 0; i < count; i++)
+        snapshot_close(readers[i]);
+    cell_free(g.cell);
+    return st;
+}
+
+static void each_prefix_of_a_chain_goes_on_to_the_same_end(void)
+{
+    static const uint32_t steps[STEPS] = {0, 1, 2, 3, 4};
+    struct chain ch;
+    chain_make(&ch, &grows);
+    CHECK_EQ(ch.count, STEPS);
+    for (uint32_t n = 1; n <= ch.count; n++) {
+        struct error err = {0};
+        uint64_t result = 0;
+        CHECK_EQ(chain_read(&ch, steps, n, &result, &err), ST_OK);
+        CHECK(result == ch.expected);
+    }
+    chain_done(&ch);
+}
+
+static void an_increment_holds_what_changed_only(void)
+{
+    const struct dirty_work few = {.rounds = 5, .writes = 4, .span = 64 << 10};
+    struct chain ch;
+    chain_make(&ch, &few);
+    for (uint32_t i = 1; i < ch.count; i++)
+        CHECK(ch.sizes[i].page_bytes > 0 && ch.sizes[i].page_bytes <= 10 * 4096);
+    chain_done(&ch);
+}
+
+static void a_wrong_or_missing_base_is_named(void)
+{
+    static const uint32_t gap[] = {0, 2}, alone[] = {1}, whole[] = {0, 0}, turned[] = {0, 1, 3, 2};
+    struct chain ch;
+    uint64_t result = 0;
+    char id[SNAPSHOT_ID_TEXT_BYTES];
+    chain_make(&ch, &grows);
+    struct error err = {0};
+    CHECK_EQ(chain_read(&ch, gap, 2, &result, &err), ST_INVALID);
+    snapshot_id_text(ch.infos[1].id, id);
+    id[8] = '\0';
+    CHECK(strstr(err.text, id) && strstr(err.text, "step"));
+    CHECK_EQ(chain_read(&ch, alone, 1, &result, &err), ST_INVALID);
+    snapshot_id_text(ch.infos[0].id, id);
+    id[8] = '\0';
+    CHECK(strstr(err.text, id) && strstr(err.text, "missing"));
+    CHECK_EQ(chain_read(&ch, whole, 2, &result, &err), ST_INVALID);
+    CHECK_EQ(chain_read(&ch, turned, 4, &result, &err), ST_INVALID);
+    CHECK_EQ(result, 0);
+    chain_done(&ch);
+}
+
+static void a_damaged_base_is_refused(void)
+{
+    static const uint32_t steps[] = {0, 1};
+    struct chain ch;
+    uint64_t result = 0;
+    struct error err = {0};
+    chain_make(&ch, &grows);
+    ch.files[0].bytes.data[ch.files[0].bytes.len / 2] ^= 1;
+    CHECK_EQ(chain_read(&ch, steps, 2, &result, &err), ST_CORRUPT);
+    CHECK(strstr(err.text, "pages"));
+    ch.files[0].bytes.data[ch.files[0].bytes.len / 2] ^= 1;
+    ch.files[1].bytes.len -= 10;
+    CHECK_EQ(chain_read(&ch, steps, 2, &result, &err), ST_CORRUPT);
+    chain_done(&ch);
+}
+
+static void an_increment_needs_its_pages(void)
+{
+    struct dirty_host h = {.every = 0};
+    struct guest g;
+    struct dirty_stream s = {.at = 0};
+    struct snapshot_sink sink = dirty_sink(&s);
+    struct snapshot_info info = {.nan = 0};
+    struct snapshot_sizes sizes = {.frames = 7};
+    struct snapshot_options o = {.base_id = info.base_id};
+    dirty_start(&g, &h);
+    CHECK_EQ(snapshot_write_with(g.cell, &info, &o, NULL, 0, &sink, &sizes, &g.err), ST_INVAL);
+    CHECK_EQ(sizes.frames, 7);
+    CHECK_EQ(s.bytes.len, 0);
+    cell_free(g.cell);
+}
+
+/* ---- tracking while the cell runs ---- */
+
+struct follower {
+    struct cell *cell;
+    struct track *track;
+    uint8_t *copy;
+    uint64_t copy_bytes;
+    uint64_t harvested;
+    atomic_bool ended;
+    status_t st;
+};
+
+static void copy_pages(struct follower *f, const struct page_set *set)
+{
+    struct cell_memory m;
+    struct page_run run = {0};
+    guest_need(cell_memory(f->cell, 0, &m), "memory", &(struct error){0});
+    for (; page_set_next(set, UINT64_MAX, &run); run.at += run.len)
+        memcpy(f->copy + run.at, m.base + run.at, run.len);
+    f->harvested += set->count;
+}
+
+static void follow_once(struct follower *f)
+{
+    struct page_set set = {.count = 0};
+    struct error err = {0};
+    f->st = track_harvest(f->track, &set, &err);
+    if (f->st == ST_OK)
+        copy_pages(f, &set);
+    page_set_done(&set);
+}
+
+/* The copies race with the guest by design: what is torn is in the next harvest. */
+static void *follow(void *arg)
+{
+    struct follower *f = arg;
+    while (!atomic_load(&f->ended) && f->st == ST_OK)
+        follow_once(f);
+    return NULL;
+}
+
+static void no_write_of_a_running_cell_is_missed(void)
+{
+    const struct dirty_work busy = {.rounds = 300, .writes = 2000, .span = 1 << 22, .grow = 5};
+    struct dirty_host h = {.every = 0};
+    struct follower f = {.copy_bytes = 64 << 20};
+    struct guest g;
+    union cell_value io[4];
+    struct cell_memory m, initial;
+    pthread_t thread;
+    dirty_start(&g, &h);
+    guest_need(track_start(g.cell, &f.track, &g.err), "track", &g.err);
+    guest_need(cell_memory(g.cell, 0, &initial), "memory", &g.err);
+    f.copy = calloc(1, f.copy_bytes);
+    f.cell = g.cell;
+    for (uint64_t at = 0; f.copy && at < initial.bytes; at += 65536) {
+        const uint8_t *p = cell_memory_initial(g.cell, 0, at);
+        if (p)
+            memcpy(f.copy + at, p, 65536);
+    }
+    CHECK(f.copy && pthread_create(&thread, NULL, follow, &f) == 0);
+    dirty_arguments(&busy, io);
+    CHECK_EQ(guest_call(&g, "work", io), ST_OK);
+    atomic_store(&f.ended, true);
+    pthread_join(thread, NULL);
+    follow_once(&f);
+    CHECK_EQ(f.st, ST_OK);
+    guest_need(cell_memory(g.cell, 0, &m), "memory", &g.err);
+    CHECK(m.bytes > initial.bytes && m.bytes <= f.copy_bytes);
+    CHECK(memcmp(f.copy, m.base, m.bytes) == 0);
+    f.harvested = 0;
+    follow_once(&f);
+    CHECK_EQ(f.harvested, 0);
+    track_stop(f.track);
+    free(f.copy);
+    cell_free(g.cell);
+}
+
+static void one_cell_is_followed_once_at_a_time(void)
+{
+    struct dirty_host h = {.every = 0};
+    struct guest g;
+    struct track *first = NULL, *second = NULL;
+    dirty_start(&g, &h);
+    guest_need(track_start(g.cell, &first, &g.err), "track", &g.err);
+    CHECK(track_start(g.cell, &second, &g.err) != ST_OK);
+    CHECK(second == NULL);
+    track_stop(first);
+    CHECK_EQ(track_start(g.cell, &second, &g.err), ST_OK);
+    track_stop(second);
+    track_stop(NULL);
+    cell_free(g.cell);
+}
+
+int main(int argc, char **argv)
+{
+    dirty_open(argc, argv);
+    RUN(each_prefix_of_a_chain_goes_on_to_the_same_end);
+    RUN(an_increment_holds_what_changed_only);
+    RUN(a_wrong_or_missing_base_is_named);
+    RUN(a_damaged_base_is_refused);
+    RUN(an_increment_needs_its_pages);
+    RUN(no_write_of_a_running_cell_is_missed);
+    RUN(one_cell_is_followed_once_at_a_time);
+    dirty_close();
+    return CHECK_DONE();
+}
