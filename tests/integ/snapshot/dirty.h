@@ -98,8 +98,8 @@ static inline uint64_t dirty_go_on(struct guest *g, union cell_value *io, status
 
 struct dirty_stream {
     struct buf bytes;
-    size_t at;          /* read so far */
-    uint64_t fails_at;  /* the write, counted from 1, that fails; 0: none */
+    size_t at;         /* read so far */
+    uint64_t fails_at; /* the write, counted from 1, that fails; 0: none */
     uint64_t writes;
 };
 

@@ -38,24 +38,24 @@ bool page_set_next(const struct page_set *s, uint64_t max_bytes, struct page_run
 /* ---- what was written ---- */
 
 /* Add to *set all pages that hold content of their own, which are those that may differ from a new instance of the
- * program: nothing is armed, it only looks. The cell must not run. ST_UNSUPPORTED: this kernel cannot tell (PAGEMAP_SCAN,
- * Linux 6.7); set may then have grown. ST_NOMEM. */
+ * program: nothing is armed, it only looks. The cell must not run. ST_UNSUPPORTED: this kernel cannot tell
+ * (PAGEMAP_SCAN, Linux 6.7); set may then have grown. ST_NOMEM. */
 CHECKED status_t track_written(struct cell *c, struct page_set *set, struct error *err);
 
 /* ---- what was written since ---- */
 
 struct track;
-/* Follow what is written to all memories of a cell with one instance. While they are followed, the first write to a page
- * after each harvest costs a fault in the kernel (no signal, no other thread). Any thread, also while the cell
+/* Follow what is written to all memories of a cell with one instance. While they are followed, the first write to a
+ * page after each harvest costs a fault in the kernel (no signal, no other thread). Any thread, also while the cell
  * runs. Not while another one follows the same cell. The cell must live until track_stop.
- * ST_UNSUPPORTED says why this kernel cannot (write-protection without faults, Linux 6.7): the callers then take all pages.
- * ST_NOMEM; ST_IO. */
+ * ST_UNSUPPORTED says why this kernel cannot (write-protection without faults, Linux 6.7): callers then take all
+ * pages. ST_NOMEM; ST_IO. */
 CHECKED status_t track_start(struct cell *c, struct track **ret_track, struct error *err);
-/* Add to *set the pages that were written since the last harvest; at the first one, all that track_written gives. From
- * now on they count as clean: each page is tested and armed in one step, so a write by the running cell is in this set or
- * in a later one. A page that is in the set may still be written: its content is to be read afterwards. Memory that was
- * grown is included. One thread at a time. After an error the set is not complete, and all pages have to be taken.
- * ST_NOMEM, ST_IO. */
+/* Add to *set the pages that were written since the last harvest; at the first one, all that track_written gives.
+ * From now on they count as clean: each page is tested and armed in one step, so a write by the running cell is in this
+ * set or in a later one. A page that is in the set may still be written: its content is to be read afterwards. Memory
+ * that was grown is included. One thread at a time. After an error the set is not complete, and all pages have to be
+ * taken. ST_NOMEM, ST_IO. */
 CHECKED status_t track_harvest(struct track *t, struct page_set *set, struct error *err);
 /* Memories are as before. NULL is fine. */
 void track_stop(struct track *t);
