@@ -28,24 +28,28 @@ def begin(cloudskin, cell, mib, env):
 
 
 def one_round(cloudskin, cell, mib, folder, env):
-    """Nanoseconds from the last line that the program wrote before it was frozen to the first one after it was thawed,
-    of which the freeze, and bytes."""
+    """Nanoseconds from the last line that the program wrote before it was frozen until the first one after it was
+    thawed is read, of which the freeze, and bytes. The thawed program may say a time that it read before it was frozen, so the
+    end is measured here. Both sides use the machine's real-time clock."""
     snap = os.path.join(folder, "bench.snap")
     p = begin(cloudskin, cell, mib, env)
     started = time.monotonic_ns()
     done = subprocess.run([cloudskin, "freeze", "bench", "-o", snap], capture_output=True, env=env, check=False)
     frozen = time.monotonic_ns()
-    rest = p.stdout.read()
-    if done.returncode != 0 or p.wait() != 75:
+    if done.returncode != 0:
         raise BenchError(f"freeze failed: {done.stderr.decode()}")
     thaw = subprocess.Popen([cloudskin, "thaw", "--module", cell, snap], stdout=subprocess.PIPE, env=env)
     try:
-        first = int(wait_for(thaw.stdout, lambda line: line.strip().isdigit()))
+        wait_for(thaw.stdout, lambda line: line.strip().isdigit())
+        first = time.time_ns()
     finally:
         thaw.terminate()
         thaw.wait()
         thaw.stdout.close()
-        p.stdout.close()
+    rest = p.stdout.read()
+    p.stdout.close()
+    if p.wait() != 75:
+        raise BenchError("the frozen program did not end")
     lines = [int(line) for line in rest.split() if line.isdigit()]
     last = lines[-1] if lines else None
     return {"pause_ns": first - last if last else None, "freeze_ns": frozen - started, "bytes": os.path.getsize(snap)}

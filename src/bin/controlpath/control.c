@@ -137,29 +137,40 @@ static int passed_descriptor(struct msghdr *m)
     return fd;
 }
 
+/* As much of the line as is there, so that nothing behind it is taken; negative: the other side is gone. */
+static ssize_t peek_line(int fd, char *ret_bytes, size_t max)
+{
+    ssize_t n;
+    do {
+        n = recv(fd, ret_bytes, max, MSG_PEEK);
+    } while (n < 0 && errno == EINTR);
+    const char *end = n > 0 ? memchr(ret_bytes, '\n', (size_t)n) : NULL;
+    return n <= 0 ? -1 : end != NULL ? end - ret_bytes + 1 : n;
+}
+
 status_t control_receive(int fd, char ret_line[CONTROL_LINE_MAX], int *ret_passed,
                          struct error *err)
 {
     int passed = -1;
     bool late = false;
     for (size_t len = 0; len < CONTROL_LINE_MAX;) {
-        char byte;
         union {
             char bytes[CMSG_SPACE(sizeof(int))];
             struct cmsghdr align;
         } room;
-        struct iovec part = {.iov_base = &byte, .iov_len = 1};
+        ssize_t n = peek_line(fd, ret_line + len, CONTROL_LINE_MAX - len);
+        if (n < 0) {
+            break;
+        }
+        struct iovec part = {.iov_base = ret_line + len, .iov_len = (size_t)n};
         struct msghdr m = {.msg_iov = &part,
                            .msg_iovlen = 1,
                            .msg_control = room.bytes,
                            .msg_controllen = sizeof room.bytes};
-        ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0 && errno == EAGAIN) {
-            late = true;
-        }
+        do {
+            n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+        } while (n < 0 && errno == EINTR);
+        late |= n < 0 && errno == EAGAIN;
         if (n <= 0) {
             break;
         }
@@ -170,8 +181,9 @@ status_t control_receive(int fd, char ret_line[CONTROL_LINE_MAX], int *ret_passe
             }
             passed = got;
         }
-        if (byte == '\n') {
-            ret_line[len] = '\0';
+        len += (size_t)n;
+        if (ret_line[len - 1] == '\n') {
+            ret_line[len - 1] = '\0';
             if (ret_passed != NULL) {
                 *ret_passed = passed;
             } else if (passed >= 0) {
@@ -179,7 +191,6 @@ status_t control_receive(int fd, char ret_line[CONTROL_LINE_MAX], int *ret_passe
             }
             return ST_OK;
         }
-        ret_line[len++] = byte;
     }
     if (passed >= 0) {
         close(passed);

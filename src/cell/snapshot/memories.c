@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "sums.h"
 #include "writer.h"
 
 enum page_kind { PAGE_INITIAL, PAGE_ZERO, PAGE_DATA };
@@ -12,6 +13,12 @@ struct memory_walk {
     bool initial; /* leave out what is as in a new instance; else all is written */
     enum page_kind kind;
     struct page_run run;
+    struct sums sums;
+    struct {
+        struct page_run run;
+        const uint8_t *data;
+    } waits[SUMS_DEPTH]; /* for their sums, oldest first */
+    uint32_t wait_count;
 };
 
 bool snapshot_page_is_zero(const uint8_t *page)
@@ -33,11 +40,26 @@ static enum page_kind page_kind(const struct memory_walk *m, uint64_t at)
     return known && !initial ? PAGE_INITIAL : PAGE_ZERO;
 }
 
+static void write_oldest(struct memory_walk *m)
+{
+    uint64_t sum = sums_take(&m->sums);
+    writer_pages(m->w, &m->waits[0].run, m->waits[0].data, sum);
+    m->wait_count--;
+    memmove(m->waits, m->waits + 1, m->wait_count * sizeof(m->waits[0]));
+}
+
+/* A run is written when the next one has gone to be summed. */
 static void put_run(struct memory_walk *m)
 {
-    const uint8_t *data = m->kind == PAGE_DATA ? m->mem.base + m->run.at : NULL;
-    if (m->run.len > 0 && m->kind != PAGE_INITIAL)
-        writer_pages(m->w, &m->run, data, data ? hash_xxh3(data, m->run.len) : 0);
+    if (m->run.len > 0 && m->kind == PAGE_ZERO)
+        writer_pages(m->w, &m->run, NULL, 0);
+    if (m->run.len > 0 && m->kind == PAGE_DATA) {
+        m->waits[m->wait_count].run = m->run;
+        m->waits[m->wait_count++].data = m->mem.base + m->run.at;
+        sums_put(&m->sums, m->mem.base + m->run.at, (size_t)m->run.len);
+        if (m->wait_count > 1)
+            write_oldest(m);
+    }
     m->run.len = 0;
 }
 
@@ -70,4 +92,7 @@ void writer_memories(struct writer *w, struct cell *c, const struct page_set *se
         if (found.mem == i)
             found = (struct page_run){.mem = i + 1};
     }
+    while (m.wait_count > 0)
+        write_oldest(&m);
+    sums_done(&m.sums);
 }

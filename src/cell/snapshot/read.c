@@ -4,6 +4,7 @@
 #include "base/cursor.h"
 #include "cell/module/image.h"
 #include "format.h"
+#include "sums.h"
 
 struct snapshot_reader {
     struct snapshot_source source;
@@ -13,6 +14,8 @@ struct snapshot_reader {
     struct snapshot_sizes sizes;
     uint64_t parts;
     uint64_t sum_of_sums;
+    struct sums sums;              /* of pages that stand in their memory already */
+    uint64_t expected[SUMS_DEPTH]; /* oldest first */
 };
 
 void snapshot_id_text(const uint8_t id[SNAPSHOT_ID_BYTES], char ret_text[SNAPSHOT_ID_TEXT_BYTES])
@@ -241,6 +244,23 @@ struct run {
     uint64_t at, len, sum;
 };
 
+static status_t check_oldest(struct snapshot_reader *r, struct error *err)
+{
+    bool fits = sums_take(&r->sums) == r->expected[0];
+    memmove(r->expected, r->expected + 1, sizeof(r->expected) - sizeof(r->expected[0]));
+    return fits ? ST_OK : corrupt(PART_PAGES, "wrong checksum", err);
+}
+
+/* No page of the cell is looked at afterwards. */
+static status_t check_sums(struct snapshot_reader *r, status_t st, struct error *err)
+{
+    while (r->sums.count > 0) {
+        status_t fits = check_oldest(r, st == ST_OK ? err : NULL);
+        st = st == ST_OK ? fits : st;
+    }
+    return st;
+}
+
 static status_t read_run(struct snapshot_reader *r, struct cell *c, const struct part *p,
                          const struct run *run, struct error *err)
 {
@@ -256,8 +276,12 @@ static status_t read_run(struct snapshot_reader *r, struct cell *c, const struct
         return ST_OK;
     }
     status_t st = get(r, m.base + run->at, run->len, err);
-    if (st == ST_OK && hash_xxh3(m.base + run->at, run->len) != run->sum)
-        st = corrupt(PART_PAGES, "wrong checksum", err);
+    if (st == ST_OK && sums_full(&r->sums))
+        st = check_oldest(r, err);
+    if (st == ST_OK) {
+        r->expected[r->sums.count] = run->sum;
+        sums_put(&r->sums, m.base + run->at, run->len);
+    }
     r->sizes.page_bytes += run->len;
     return st;
 }
@@ -309,16 +333,24 @@ static status_t check_program(const struct snapshot_reader *r, struct cell *c, s
     return ST_OK;
 }
 
+/* PAGES, and the head of what follows them. */
+static status_t read_all_pages(struct snapshot_reader *r, struct cell *c, struct part *ret_next,
+                               struct error *err)
+{
+    status_t st;
+    while ((st = get_part(r, ret_next, err)) == ST_OK && ret_next->id == PART_PAGES) {
+        st = read_pages(r, c, ret_next, err);
+        if (st != ST_OK)
+            break;
+    }
+    return check_sums(r, st, err);
+}
+
 /* What stands behind STATE. */
 static status_t read_memories(struct snapshot_reader *r, struct cell *c, struct error *err)
 {
     struct part p;
-    status_t st;
-    while ((st = get_part(r, &p, err)) == ST_OK && p.id == PART_PAGES) {
-        st = read_pages(r, c, &p, err);
-        if (st != ST_OK)
-            return st;
-    }
+    status_t st = read_all_pages(r, c, &p, err);
     if (st != ST_OK)
         return st;
     return p.id == PART_END ? read_end(r, &p, err) : corrupt(p.id, "not where it belongs", err);
@@ -491,6 +523,7 @@ void snapshot_close(struct snapshot_reader *r)
 {
     if (!r)
         return;
+    sums_done(&r->sums);
     buf_done(&r->host);
     free(r);
 }

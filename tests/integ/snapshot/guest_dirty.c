@@ -1,4 +1,4 @@
-/* Dirties memory for a number of rounds and says what all of it holds at the end. Built for wasm32 without a library. */
+/* Dirties memory for a number of rounds and says what all of it holds at the end. For wasm32, without a library. */
 typedef unsigned long long u64;
 typedef unsigned int u32;
 
