@@ -303,6 +303,44 @@ static status_t resolve_imports(const struct run_import_source *src, const struc
     return ST_OK;
 }
 
+/* The imported function that the import is, with a host function behind it; NULL. */
+static struct abi_import *host_import(const struct instance *inst, const struct module_import *mi)
+{
+    struct abi_import *slot = mi->kind == EXTERN_FUNC
+                                  ? instance_at(inst, inst->prog->layout.func_off[mi->index])
+                                  : NULL;
+    return slot && slot->host_fn ? slot : NULL;
+}
+
+static status_t instance_rebind(struct instance *inst, const struct run_import_source *src,
+                                bool change, struct error *err)
+{
+    const struct module *m = inst->module;
+    for (uint32_t i = 0; i < m->import_count; i++) {
+        struct abi_import *slot = host_import(inst, &m->imports[i]);
+        struct run_import found;
+        status_t st = slot ? run_import_find(src, m, &m->imports[i], &found, err) : ST_OK;
+        if (st != ST_OK)
+            return st;
+        if (slot && change) {
+            slot->host_fn = found.host_fn;
+            slot->host_env = found.host_env;
+        }
+    }
+    return ST_OK;
+}
+
+status_t cell_rebind(struct cell *c, const struct host_module *hosts, uint32_t host_count,
+                     struct error *err)
+{
+    const struct run_import_source src = {.cell = c, .hosts = hosts, .host_count = host_count};
+    status_t st = ST_OK;
+    for (int change = 0; change < 2 && st == ST_OK; change++)
+        for (struct instance *i = cell_first_instance(c); i && st == ST_OK; i = i->next)
+            st = instance_rebind(i, &src, change, err);
+    return st;
+}
+
 static status_t instance_make(struct cell *c, struct program *prog,
                               const struct run_import *imports, struct instance **ret_inst,
                               struct error *err)

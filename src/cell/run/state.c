@@ -542,6 +542,21 @@ status_t cell_memory(struct cell *c, uint32_t index, struct cell_memory *ret_mem
     return ST_OK;
 }
 
+status_t cell_memory_extend(struct cell *c, uint32_t index, uint64_t bytes)
+{
+    const struct instance *inst = cell_first_instance(c);
+    if (!inst || index >= inst->module->mem_count)
+        return ST_NOTFOUND;
+    struct run_memory *m = inst->mems[index];
+    uint64_t now = run_memory_bytes(&m->abi);
+    if (bytes <= now)
+        return ST_OK;
+    if (bytes % WASM_PAGE_BYTES || bytes > m->abi.max_bytes)
+        return ST_LIMIT;
+    uint32_t pages = (uint32_t)((bytes - now) / WASM_PAGE_BYTES);
+    return run_memory_grow(m, pages) == UINT32_MAX ? ST_NOMEM : ST_OK;
+}
+
 const uint8_t *cell_memory_initial(struct cell *c, uint32_t index, uint64_t at)
 {
     const struct image *img = cell_first_instance(c)->prog->image;

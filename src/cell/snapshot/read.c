@@ -6,24 +6,6 @@
 #include "format.h"
 #include "sums.h"
 
-struct snapshot_reader {
-    struct snapshot_source source;
-    struct snapshot_info info;
-    uint32_t version;
-    struct buf host;
-    struct snapshot_sizes sizes;
-    uint64_t parts;
-    uint64_t sum_of_sums;
-    struct sums sums;              /* of pages that stand in their memory already */
-    uint64_t expected[SUMS_DEPTH]; /* oldest first */
-};
-
-void snapshot_id_text(const uint8_t id[SNAPSHOT_ID_BYTES], char ret_text[SNAPSHOT_ID_TEXT_BYTES])
-{
-    for (size_t i = 0; i < SNAPSHOT_ID_BYTES; i++)
-        snprintf(ret_text + 2 * i, 3, "%02x", id[i]);
-}
-
 /* The head of a part. */
 struct part {
     uint32_t id;
@@ -31,6 +13,26 @@ struct part {
     uint64_t len;
     uint64_t sum;
 };
+
+struct snapshot_reader {
+    struct snapshot_source source;
+    struct snapshot_info info;
+    uint32_t version;
+    bool live; /* the rounds have not been read */
+    struct buf host;
+    struct snapshot_sizes sizes;
+    uint64_t parts;
+    uint64_t sum_of_sums;
+    struct sums sums;              /* of pages that stand in their memory already */
+    uint64_t expected[SUMS_DEPTH]; /* oldest first */
+    struct part next;              /* while live: the head of the first round */
+};
+
+void snapshot_id_text(const uint8_t id[SNAPSHOT_ID_BYTES], char ret_text[SNAPSHOT_ID_TEXT_BYTES])
+{
+    for (size_t i = 0; i < SNAPSHOT_ID_BYTES; i++)
+        snprintf(ret_text + 2 * i, 3, "%02x", id[i]);
+}
 
 static status_t corrupt(uint32_t part, const char *why, struct error *err)
 {
@@ -186,6 +188,20 @@ static status_t read_head(struct snapshot_reader *r, struct error *err)
                            : ST_OK;
 }
 
+static status_t read_host(struct snapshot_reader *r, const struct part *p, struct error *err)
+{
+    if (p->id != PART_HOST)
+        return corrupt(p->id, "not where it belongs", err);
+    status_t st = get_summed(r, p, &r->host, err);
+    r->sizes.host_bytes = r->host.len;
+    return st;
+}
+
+bool snapshot_reader_is_live(const struct snapshot_reader *r)
+{
+    return r->live;
+}
+
 status_t snapshot_open(const struct snapshot_source *source, struct snapshot_reader **ret_r,
                        struct error *err)
 {
@@ -199,8 +215,11 @@ status_t snapshot_open(const struct snapshot_source *source, struct snapshot_rea
     if (st == ST_OK && r->version > 1)
         st = read_identity(r, err);
     if (st == ST_OK)
-        st = expect(r, PART_HOST, &r->host, err);
-    r->sizes.host_bytes = r->host.len;
+        st = get_part(r, &r->next, err);
+    if (st == ST_OK && r->next.id == PART_ROUND)
+        r->live = true;
+    else if (st == ST_OK)
+        st = read_host(r, &r->next, err);
     if (st == ST_OK)
         *ret_r = r;
     else
@@ -356,6 +375,53 @@ static status_t read_memories(struct snapshot_reader *r, struct cell *c, struct 
     return p.id == PART_END ? read_end(r, &p, err) : corrupt(p.id, "not where it belongs", err);
 }
 
+/* The number of the round, and the sizes that memories have by now. */
+static status_t read_round(struct snapshot_reader *r, struct cell *c, const struct part *p,
+                           uint32_t *ret_round, struct error *err)
+{
+    struct buf b = {0};
+    struct cursor in;
+    status_t st = get_summed(r, p, &b, err);
+    if (st == ST_OK) {
+        cursor_init(&in, b.data, b.len, 0);
+        uint32_t round = cursor_le32(&in), memories = cursor_le32(&in);
+        for (uint32_t i = 0; c && i < memories && !in.failed && st == ST_OK; i++) {
+            uint64_t bytes = cursor_le64(&in);
+            st = in.failed ? ST_OK : cell_memory_extend(c, i, bytes);
+        }
+        if (st == ST_NOTFOUND || (c && (in.failed || cursor_left(&in))))
+            st = corrupt(PART_ROUND, "malformed", err);
+        else if (st != ST_OK)
+            st = error_set(err, st, ERROR_NO_OFFSET, "no room for the memory of the cell");
+        *ret_round = round;
+    }
+    buf_done(&b);
+    return st;
+}
+
+status_t snapshot_receive(struct snapshot_reader *r, struct cell *c,
+                          bool (*progress)(void *arg, uint32_t round,
+                                           const struct snapshot_sizes *so_far),
+                          void *arg, struct error *err)
+{
+    uint32_t round = 0;
+    if (!r->live)
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "a snapshot without rounds");
+    status_t st = check_program(r, c, err);
+    struct part p = r->next;
+    while (st == ST_OK && p.id == PART_ROUND) {
+        st = read_round(r, c, &p, &round, err);
+        if (st == ST_OK)
+            st = read_all_pages(r, c, &p, err);
+        if (st == ST_OK && progress && !progress(arg, round, &r->sizes))
+            st = error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "receiving a cell was cancelled");
+    }
+    if (st == ST_OK)
+        st = read_host(r, &p, err);
+    r->live = st != ST_OK;
+    return st;
+}
+
 /* Does each stand on the one before it? */
 static status_t check_chain(struct snapshot_reader *const *readers, uint32_t count,
                             struct error *err)
@@ -365,6 +431,9 @@ static status_t check_chain(struct snapshot_reader *const *readers, uint32_t cou
         char id[SNAPSHOT_ID_TEXT_BYTES], base[SNAPSHOT_ID_TEXT_BYTES];
         snapshot_id_text(info->id, id);
         snapshot_id_text(info->base_id, base);
+        if (readers[i]->live)
+            return error_set(err, ST_INVALID, ERROR_NO_OFFSET,
+                             "snapshot %.8s is a stream of a running cell, not a file", id);
         if (i == 0 && info->increment)
             return error_set(err, ST_INVALID, ERROR_NO_OFFSET,
                              "snapshot %.8s is an increment on %.8s (%s), which is missing", id,
@@ -501,12 +570,30 @@ static status_t skip_part(struct snapshot_reader *r, const struct part *p, struc
     return st;
 }
 
+static status_t skip_rounds(struct snapshot_reader *r, struct error *err)
+{
+    status_t st = ST_OK;
+    uint32_t round;
+    struct part p = r->next;
+    while (st == ST_OK && (p.id == PART_ROUND || p.id == PART_PAGES)) {
+        st = p.id == PART_ROUND ? read_round(r, NULL, &p, &round, err) : skip_part(r, &p, err);
+        if (st == ST_OK)
+            st = get_part(r, &p, err);
+    }
+    if (st == ST_OK)
+        st = read_host(r, &p, err);
+    r->live = st != ST_OK;
+    return st;
+}
+
 status_t snapshot_describe(struct snapshot_reader *r, struct snapshot_summary *ret_summary,
                            struct error *err)
 {
     struct snapshot_summary sum = {0};
     struct part p = {0};
-    status_t st = describe_state(r, &sum, err);
+    status_t st = r->live ? skip_rounds(r, err) : ST_OK;
+    if (st == ST_OK)
+        st = describe_state(r, &sum, err);
     while (st == ST_OK && (st = get_part(r, &p, err)) == ST_OK && p.id == PART_PAGES)
         st = skip_part(r, &p, err);
     if (st == ST_OK)

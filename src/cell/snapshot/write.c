@@ -13,7 +13,7 @@ static status_t all_pages(struct cell *c, struct page_set *set)
     return st;
 }
 
-static status_t pages_to_write(struct cell *c, struct page_set *set, struct error *err)
+status_t writer_pages_of(struct cell *c, struct page_set *set, struct error *err)
 {
     status_t st = track_written(c, set, err);
     if (st == ST_UNSUPPORTED || st == ST_IO)
@@ -62,7 +62,7 @@ status_t snapshot_write_with(struct cell *c, struct snapshot_info *info,
     if (st == ST_OK)
         st = writer_fill_info(c, info, err);
     if (st == ST_OK && !options->pages)
-        st = pages_to_write(c, &found, err);
+        st = writer_pages_of(c, &found, err);
     if (st == ST_OK) {
         set_base(info, options);
         write_all(&w, c, info, &state, host_state, host_len,

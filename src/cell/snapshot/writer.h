@@ -34,6 +34,9 @@ CHECKED status_t writer_fill_info(struct cell *c, struct snapshot_info *info, st
 /* Write the pages in set of a cell that does not run. initial: pages that are as in a new instance are left out. */
 void writer_memories(struct writer *w, struct cell *c, const struct page_set *set, bool initial);
 
+/* All pages that may differ from a new instance; all there are where the kernel cannot tell. ST_NOMEM. */
+CHECKED status_t writer_pages_of(struct cell *c, struct page_set *set, struct error *err);
+
 bool snapshot_page_is_zero(const uint8_t *page);
 
 #endif

@@ -106,6 +106,11 @@ CHECKED status_t cell_instantiate(struct cell *c, struct program *prog,
                                   const struct host_module *hosts, uint32_t host_count,
                                   const struct import_resolver *resolver,
                                   struct instance **ret_inst, struct error *err);
+/* Look the imported functions that host modules provide up again, in others, which are borrowed from now on instead of
+ * the former: for a cell that was made before the state of its host was known. Between calls. ST_LINK: one is missing
+ * or has another type; none is changed then. ST_NOMEM. */
+CHECKED status_t cell_rebind(struct cell *c, const struct host_module *hosts, uint32_t host_count,
+                             struct error *err);
 /* Call the module's start function if it has one. As cell_call. */
 CHECKED status_t instance_start(struct instance *inst, struct error *err);
 

@@ -33,6 +33,9 @@ struct cell_memory {
 };
 /* Memory `index` of a cell with one instance. ST_NOTFOUND: there is none. */
 CHECKED status_t cell_memory(struct cell *c, uint32_t index, struct cell_memory *ret_memory);
+/* Make a memory larger, to bytes, a multiple of 64 KiB; what is not smaller stays. Between calls. ST_NOTFOUND;
+ * ST_LIMIT: beyond what the module allows; ST_NOMEM: or beyond the cell's limits. */
+CHECKED status_t cell_memory_extend(struct cell *c, uint32_t index, uint64_t bytes);
 /* The initial content at guest address at, len bytes that do not cross a multiple of 64 KiB; NULL: zeros. Only where
  * complete. */
 const uint8_t *cell_memory_initial(struct cell *c, uint32_t index, uint64_t at);

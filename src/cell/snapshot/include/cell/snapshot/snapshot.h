@@ -89,9 +89,19 @@ CHECKED status_t snapshot_open(const struct snapshot_source *source, struct snap
 /* Borrowed from r, like host_state. */
 const struct snapshot_info *snapshot_reader_info(const struct snapshot_reader *r);
 const void *snapshot_host_state(const struct snapshot_reader *r, size_t *ret_len);
-/* The rest goes into c, a new cell with one instance of the program; cell_resume then goes on. Nothing has run when it
- * fails, but c is only good for cell_free. Errors of snapshot_open and cell_state_load; ST_INVALID: another
- * program, or an increment, whose base is missing. */
+/* Does the stream begin with rounds of pages that were sent while the cell ran (precopy.h)? Then the embedder's state
+ * comes behind them: the cell has to be made first, takes the rounds, and gets its host afterwards (cell_rebind). */
+bool snapshot_reader_is_live(const struct snapshot_reader *r);
+/* Take all rounds into c, a new cell with one instance of the program; the last version of a page wins. progress (may
+ * be NULL) is called for each round with what was read so far; false ends it with ST_STOPPED. Afterwards
+ * snapshot_host_state is known. Errors of snapshot_read; c is only good for cell_free then. */
+CHECKED status_t snapshot_receive(struct snapshot_reader *r, struct cell *c,
+                                  bool (*progress)(void *arg, uint32_t round,
+                                                   const struct snapshot_sizes *so_far),
+                                  void *arg, struct error *err);
+/* The rest goes into c, a new cell with one instance of the program (or the one that took the rounds); cell_resume then
+ * goes on. Nothing has run when it fails, but c is only good for cell_free. Errors of snapshot_open and
+ * cell_state_load; ST_INVALID: another program, or an increment, whose base is missing. */
 CHECKED status_t snapshot_read(struct snapshot_reader *r, struct cell *c,
                                struct snapshot_sizes *ret_sizes, struct error *err);
 /* The same for increments: a full snapshot, then the increments on it, each opened by snapshot_open, in order. The
