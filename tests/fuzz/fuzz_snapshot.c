@@ -1,15 +1,23 @@
 /* A snapshot from anywhere. Checksums would stop nearly all random changes, so beside plain files (first byte 0) inputs
- * are a list of parts that is made into a file with the right ones: first byte 1, then for each part its number u8,
- * summed bytes u16, further bytes u16, and the former; the latter are zeros. */
+ * are a list of parts that is made into a file with the right ones: first byte the format version, then for each part
+ * its number u8, summed bytes u16, further bytes u16, and the former; the latter are zeros. All are described, and read
+ * into a cell of a module with one memory. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../unit/cell_run/program_make.h"
 #include "base/cursor.h"
 #include "cell/snapshot/snapshot.h"
 #include "fuzz.h"
 
-enum { END_ID = 5, PARTS_MAX = 64 };
+enum { PAGES_ID = 4, END_ID = 5, PARTS_MAX = 64, PAGES_HEAD = 40, PAGES_SUM_AT = 24 };
+
+/* (module (memory 1 4)) */
+static const uint8_t one_memory[] = {0, 'a', 's', 'm', 1, 0, 0, 0, 5, 4, 1, 1, 1, 4};
+
+static struct runtime *rt;
+static struct program *prog;
 
 struct reading {
     const uint8_t *at;
@@ -31,6 +39,14 @@ static bool read_bytes(void *arg, void *data, size_t len)
 static uint64_t put_part(struct buf *file, uint32_t id, const void *summed, size_t len,
                          size_t zeros)
 {
+    static const uint8_t nothing[UINT16_MAX];
+    uint8_t head[PAGES_HEAD];
+    if (id == PAGES_ID && len == PAGES_HEAD && zeros) {
+        uint64_t of_zeros = hash_xxh3(nothing, zeros);
+        memcpy(head, summed, len);
+        memcpy(head + PAGES_SUM_AT, &of_zeros, sizeof of_zeros);
+        summed = head;
+    }
     uint64_t sum = hash_xxh3(summed, len);
     buf_le32(file, id);
     buf_le32(file, (uint32_t)len);
@@ -41,9 +57,9 @@ static uint64_t put_part(struct buf *file, uint32_t id, const void *summed, size
     return sum;
 }
 
-static void make_file(const uint8_t *data, size_t len, struct buf *file)
+static void make_file(uint8_t version, const uint8_t *data, size_t len, struct buf *file)
 {
-    static const uint8_t head[16] = {0, 's', 'n', 'a', 'p', 'c', 's', 'k', 1};
+    const uint8_t head[16] = {0, 's', 'n', 'a', 'p', 'c', 's', 'k', version};
     struct cursor c;
     uint64_t sums = 0, parts = 0, end[2];
     cursor_init(&c, data, len, 0);
@@ -84,6 +100,38 @@ static void describe(const uint8_t *data, size_t len)
     snapshot_close(r);
 }
 
+static void read_into_cell(const uint8_t *data, size_t len)
+{
+    struct reading reading = {data, len};
+    struct snapshot_source source = {read_bytes, &reading};
+    struct snapshot_reader *r = NULL;
+    struct snapshot_sizes sizes;
+    struct error err = {0};
+    struct cell *c = NULL;
+    struct instance *inst = NULL;
+    status_t st = snapshot_open(&source, &r, &err);
+    if (st != ST_OK)
+        return;
+    FUZZ_CHECK(cell_new(rt, NULL, &c, &err) == ST_OK);
+    FUZZ_CHECK(cell_instantiate(c, prog, NULL, 0, NULL, &inst, &err) == ST_OK);
+    if (snapshot_reader_is_live(r))
+        st = snapshot_receive(r, c, NULL, NULL, &err);
+    if (st == ST_OK)
+        st = snapshot_read(r, c, &sizes, &err);
+    FUZZ_CHECK(st == ST_OK || (err.code == st && err.text[0] != '\0'));
+    snapshot_close(r);
+    cell_free(c);
+}
+
+static void prepare(void)
+{
+    struct error err = {0};
+    if (rt)
+        return;
+    FUZZ_CHECK(runtime_new(NULL, &rt, &err) == ST_OK);
+    prog = program_make_bare(rt, one_memory, sizeof one_memory);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct buf file = {0};
@@ -92,9 +140,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (data[0] == 0)
         buf_bytes(&file, data + 1, len - 1);
     else
-        make_file(data + 1, len - 1, &file);
-    if (!file.failed)
+        make_file(data[0], data + 1, len - 1, &file);
+    prepare();
+    if (!file.failed) {
         describe(file.data, file.len);
+        read_into_cell(file.data, file.len);
+    }
     buf_done(&file);
     return 0;
 }

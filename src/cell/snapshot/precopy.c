@@ -165,8 +165,7 @@ status_t precopy_rounds(struct precopy *p, struct error *err)
     status_t st = goes_on(p) ? ST_OK : cancelled(err);
     while (st == ST_OK && p->track) {
         st = track_harvest(p->track, &p->pages, err);
-        if (st == ST_OK &&
-            (p->rounds >= max || p->pages.count * SNAPSHOT_PAGE_BYTES <= stop))
+        if (st == ST_OK && (p->rounds >= max || p->pages.count * SNAPSHOT_PAGE_BYTES <= stop))
             break;
         if (st == ST_OK)
             st = send_round(p, err);

@@ -1,8 +1,10 @@
 #ifndef UNIT_CELL_RUN_PROGRAM_MAKE_H
 #define UNIT_CELL_RUN_PROGRAM_MAKE_H
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "cell/run/run.h"
-#include "check.h"
 
 /* A program whose tables and segments are real, but whose code is zeros: for what runs no guest code. */
 static inline struct program *program_make_bare(struct runtime *rt, const uint8_t *wasm, size_t len)

@@ -1,3 +1,4 @@
+#include "check.h"
 #include "instance.h"
 #include "modules.h"
 #include "program_make.h"
