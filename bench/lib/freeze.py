@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 
-from . import stats, tools
+from . import micro, stats, tools
 from .tools import BenchError
 
 SIZES_MIB = (1, 64, 1024)
@@ -29,8 +29,8 @@ def begin(cloudskin, cell, mib, env):
 
 def one_round(cloudskin, cell, mib, folder, env):
     """Nanoseconds from the last line that the program wrote before it was frozen until the first one after it was
-    thawed is read, of which the freeze, and bytes. The thawed program may say a time that it read before it was frozen, so the
-    end is measured here. Both sides use the machine's real-time clock."""
+    thawed is read, of which the freeze, and bytes. The thawed program may say a time that it read before it was frozen,
+    so the end is measured here. Both sides use the machine's real-time clock."""
     snap = os.path.join(folder, "bench.snap")
     p = begin(cloudskin, cell, mib, env)
     started = time.monotonic_ns()
@@ -79,3 +79,65 @@ def row_freeze(args):
     return {"title": "Freeze and thaw", "level": level, "pairs": args.pairs, "rows": rows,
             "bars": [stats.bar(f"pause with {r['mib']} MiB touched <= {BARS_MS[r['mib']]} ms",
                                f"{r['pause_ns'] / 1e6:.1f} ms", r["pause_ns"] <= BARS_MS[r["mib"]] * 1e6) for r in rows]}
+
+
+PRECOPY_BARS_MS = {64: 3, 1024: 10}
+DIRTY_SHARE = 0.05  # a second
+INCREMENT_MIB, INCREMENT_SHARE, INCREMENT_BAR = 1024, 0.01, 1 / 20
+PAGE_BYTES = 4096
+
+
+def pages_of(mib, share):
+    return int((mib << 20) / PAGE_BYTES * share)
+
+
+def dirtied_cell(level):
+    source = tools.BENCH / "guest" / "dirtied.c"
+    wasm, cell = tools.OUT / "dirtied.wasm", tools.OUT / "dirtied.cell"
+    tools.make(wasm, [tools.program("cloudskin-cc"), "-O2", "-o", wasm, source], [source])
+    return tools.make(cell, [tools.program("cloudskin-aot"), wasm, "-o", cell, "--cpu", level, "--movable"], [wasm])
+
+
+def one_line(output, key):
+    return micro.numbers(output, key)[0]
+
+
+def row_precopy(args):
+    """A cell that writes to 5 % of its memory a second is sent to another process while it runs."""
+    level = args.cpu or tools.cpu_level()
+    cell, program, rows = dirtied_cell(level), micro.embedder("snapshot"), []
+    for mib in PRECOPY_BARS_MS:
+        command = [program, cell, "precopy", mib, pages_of(mib, DIRTY_SHARE)]
+        tools.run(command)
+        got = [tools.run(command).stdout for _ in range(args.pairs)]
+        rows.append({"mib": mib, **{key: [one_line(output, key) for output in got]
+                                    for key in ("pause_ns", "rounds", "bytes", "plain_pause_ns")}})
+    medians = [{"mib": r["mib"], **{k: stats.median(v) for k, v in r.items() if k != "mib"}} for r in rows]
+    print(stats.table(["MiB touched", "pause ms", "without rounds ms", "rounds", "MiB sent"],
+                      [[m["mib"], f"{m['pause_ns'] / 1e6:.1f}", f"{m['plain_pause_ns'] / 1e6:.1f}", f"{m['rounds']:.0f}",
+                        f"{m['bytes'] / 2**20:.1f}"] for m in medians]))
+    return {"title": "Pause with pre-copy", "level": level, "pairs": args.pairs, "rows": rows, "medians": medians,
+            "bars": [stats.bar(f"pause with {m['mib']} MiB touched <= {PRECOPY_BARS_MS[m['mib']]} ms",
+                               f"{m['pause_ns'] / 1e6:.1f} ms", m["pause_ns"] <= PRECOPY_BARS_MS[m["mib"]] * 1e6)
+                     for m in medians]}
+
+
+def row_incremental(args):
+    """1 GiB is written whole; then 1 % of its pages, which were written to meanwhile."""
+    level = args.cpu or tools.cpu_level()
+    cell, program = dirtied_cell(level), micro.embedder("snapshot")
+    keys = ("full_ns", "full_bytes", "increment_ns", "increment_bytes")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        command = [program, cell, "incremental", INCREMENT_MIB, pages_of(INCREMENT_MIB, INCREMENT_SHARE), folder]
+        tools.run(command)
+        got = [tools.run(command).stdout for _ in range(args.pairs)]
+    rounds = [{key: one_line(output, key) for key in keys} for output in got]
+    m = {key: stats.median([r[key] for r in rounds]) for key in keys}
+    times = stats.median([r["increment_ns"] / r["full_ns"] for r in rounds])
+    sizes = stats.median([r["increment_bytes"] / r["full_bytes"] for r in rounds])
+    print(stats.table(["", "ms", "MiB"], [[name, f"{m[name + '_ns'] / 1e6:.1f}", f"{m[name + '_bytes'] / 2**20:.1f}"]
+                                          for name in ("full", "increment")]))
+    return {"title": "Incremental checkpoint", "level": level, "pairs": args.pairs, "mib": INCREMENT_MIB, "rounds": rounds,
+            "medians": m, "time_ratio": times, "size_ratio": sizes,
+            "bars": [stats.bar("bytes <= 1/20 of a full one", f"1/{1 / sizes:.0f}", sizes <= INCREMENT_BAR),
+                     stats.bar("time <= 1/20 of a full one", f"1/{1 / times:.0f}", times <= INCREMENT_BAR)]}

@@ -131,6 +131,21 @@ def freeze(r):
             markdown(["MiB touched", "pause, ms", "`freeze`, ms", "MiB in the file"], rows))
 
 
+def precopy(r):
+    rows = [[m["mib"], f"{m['pause_ns'] / 1e6:.1f}", f"{m['plain_pause_ns'] / 1e6:.1f}", f"{m['rounds']:.0f}",
+             f"{m['bytes'] / 2**20:.1f}"] for m in r["medians"]]
+    return (f"{r['pairs']} rounds; a cell that writes to 5 % of its pages a second is sent to another process through a "
+            "local socket. The pause is from the request to stop until the other process goes on.\n\n" +
+            markdown(["MiB touched", "pause, ms", "without rounds, ms", "rounds", "MiB sent"], rows))
+
+
+def incremental(r):
+    m = r["medians"]
+    rows = [[name, f"{m[name + '_ns'] / 1e6:.1f}", f"{m[name + '_bytes'] / 2**20:.1f}"] for name in ("full", "increment")]
+    return (f"{r['pairs']} rounds; {r['mib']} MiB are written whole, then the 1 % of the pages that were written to "
+            "meanwhile, into files in memory.\n\n" + markdown(["snapshot", "ms", "MiB"], rows))
+
+
 def start(r):
     rows = [[name, f"{v['p50_ns'] / 1e3:.1f}", f"{v['p99_ns'] / 1e3:.1f}"] for name, v in r["result"].items()]
     return (f"{r['starts']} starts in each of {r['pairs']} rounds. A start ends when the first exported function has "
@@ -169,7 +184,8 @@ def compile_time(r):
 
 
 SECTIONS = {"kernels": kernels, "polls": polls, "movable": movable, "start": start, "process": process, "idle": idle,
-            "hostcall": hostcall, "freeze": freeze, "compile": compile_time}
+            "hostcall": hostcall, "freeze": freeze, "precopy": precopy, "incremental": incremental,
+            "compile": compile_time}
 
 
 def describe(r):
