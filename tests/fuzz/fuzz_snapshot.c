@@ -11,7 +11,7 @@
 #include "cell/snapshot/snapshot.h"
 #include "fuzz.h"
 
-enum { PAGES_ID = 4, END_ID = 5, PARTS_MAX = 64, PAGES_HEAD = 40, PAGES_SUM_AT = 24 };
+enum { PAGES_ID = 4, END_ID = 5, PARTS_MAX = 64, PAGES_SUM_AT = 24, SCATTER_ID = 9 };
 
 /* (module (memory 1 4)) */
 static const uint8_t one_memory[] = {0, 'a', 's', 'm', 1, 0, 0, 0, 5, 4, 1, 1, 1, 4};
@@ -40,11 +40,12 @@ static uint64_t put_part(struct buf *file, uint32_t id, const void *summed, size
                          size_t zeros)
 {
     static const uint8_t nothing[UINT16_MAX];
-    uint8_t head[PAGES_HEAD];
-    if (id == PAGES_ID && len == PAGES_HEAD && zeros) {
-        uint64_t of_zeros = hash_xxh3(nothing, zeros);
+    const uint64_t of_zeros = hash_xxh3(nothing, zeros);
+    uint8_t head[UINT16_MAX];
+    const size_t sum_at = id == PAGES_ID ? PAGES_SUM_AT : 0;
+    if ((id == PAGES_ID || id == SCATTER_ID) && len >= sum_at + sizeof of_zeros && zeros) {
         memcpy(head, summed, len);
-        memcpy(head + PAGES_SUM_AT, &of_zeros, sizeof of_zeros);
+        memcpy(head + sum_at, &of_zeros, sizeof of_zeros);
         summed = head;
     }
     uint64_t sum = hash_xxh3(summed, len);

@@ -11,6 +11,10 @@ enum {
     PAGES_HEAD_BYTES = 40,
     SNAPSHOT_PAGE_BYTES = 4096,
     SNAPSHOT_RUN_BYTES_MAX = 1 << 20,
+    SCATTER_HEAD_BYTES = 16,
+    SCATTER_RUN_HEAD_BYTES = 16,
+    SCATTER_RUN_BYTES_MAX = 64 << 10, /* longer ones have a part of their own */
+    SCATTER_RUNS_MAX = SNAPSHOT_RUN_BYTES_MAX / SNAPSHOT_PAGE_BYTES,
 };
 /* Of the parts that are held in memory while they are read. */
 #define PART_BYTES_MAX ((uint64_t)1 << 30)
@@ -26,6 +30,7 @@ enum snapshot_part {
     PART_IDENTITY, /* behind INFO */
     PART_ROUND,    /* before the PAGES that are sent while the cell runs, in front of HOST */
     PART_OWED,     /* behind STATE: pages that follow when the cell goes on already */
+    PART_SCATTER,  /* wherever PAGES may stand: many short runs */
     PART_COUNT
 };
 

@@ -53,7 +53,9 @@ static void put_run(struct memory_walk *m)
 {
     if (m->run.len > 0 && m->kind == PAGE_ZERO)
         writer_pages(m->w, &m->run, NULL, 0);
-    if (m->run.len > 0 && m->kind == PAGE_DATA) {
+    if (m->run.len > 0 && m->kind == PAGE_DATA && writer_is_scattered(m->run.len)) {
+        writer_scattered(m->w, &m->run, m->mem.base + m->run.at);
+    } else if (m->run.len > 0 && m->kind == PAGE_DATA) {
         m->waits[m->wait_count].run = m->run;
         m->waits[m->wait_count++].data = m->mem.base + m->run.at;
         sums_put(&m->sums, m->mem.base + m->run.at, (size_t)m->run.len);
@@ -95,4 +97,5 @@ void writer_memories(struct writer *w, struct cell *c, const struct page_set *se
     while (m.wait_count > 0)
         write_oldest(&m);
     sums_done(&m.sums);
+    writer_scattered_flush(w);
 }

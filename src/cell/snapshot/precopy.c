@@ -100,6 +100,10 @@ static void send_same(struct precopy *p, const struct page_run *run, uint64_t fr
 {
     const struct page_run part = {run->mem, run->at + from, len};
     const uint8_t *data = p->piece + from;
+    if (!zeros && writer_is_scattered(len)) {
+        writer_scattered(&p->w, &part, data);
+        return;
+    }
     writer_pages(&p->w, &part, zeros ? NULL : data, zeros ? 0 : hash_xxh3(data, (size_t)len));
 }
 
@@ -148,6 +152,10 @@ static status_t send_round(struct precopy *p, struct error *err)
     for (; st == ST_OK && page_set_next(&p->pages, SNAPSHOT_RUN_BYTES_MAX, &run);
          run.at += run.len) {
         st = throttle(p) ? send_piece(p, &run, err) : cancelled(err);
+    }
+    if (st == ST_OK) {
+        writer_scattered_flush(&p->w);
+        st = writer_status(&p->w, err);
     }
     if (st == ST_OK) {
         page_set_clear(&p->pages);
@@ -212,6 +220,7 @@ void precopy_free(struct precopy *p)
         return;
     track_stop(p->track);
     page_set_done(&p->pages);
+    writer_done(&p->w);
     free(p->piece);
     free(p);
 }

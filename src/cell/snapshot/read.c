@@ -26,12 +26,18 @@ struct snapshot_reader {
     struct sums sums;              /* of pages that stand in their memory already */
     uint64_t expected[SUMS_DEPTH]; /* oldest first */
     struct part next;              /* while live: the head of the first round */
+    uint8_t *scattered; /* where short runs are read to, before they go to their places */
 };
 
 void snapshot_id_text(const uint8_t id[SNAPSHOT_ID_BYTES], char ret_text[SNAPSHOT_ID_TEXT_BYTES])
 {
     for (size_t i = 0; i < SNAPSHOT_ID_BYTES; i++)
         snprintf(ret_text + 2 * i, 3, "%02x", id[i]);
+}
+
+static bool has_pages(const struct part *p)
+{
+    return p->id == PART_PAGES || p->id == PART_SCATTER;
 }
 
 static status_t corrupt(uint32_t part, const char *why, struct error *err)
@@ -70,7 +76,7 @@ static status_t get_part(struct snapshot_reader *r, struct part *ret_part, struc
     p.sum = cursor_le64(&c);
     if (!is_known(r, p.id))
         return corrupt(p.id, "no such part", err);
-    if (p.summed > p.len || (p.id != PART_PAGES && p.summed != p.len))
+    if (p.summed > p.len || (!has_pages(&p) && p.summed != p.len))
         return corrupt(p.id, "wrong length", err);
     r->parts++;
     r->sum_of_sums += p.sum;
@@ -326,6 +332,78 @@ static status_t read_pages(struct snapshot_reader *r, struct cell *c, const stru
     return st;
 }
 
+/* Memory `run->mem` at run->at, checked; NULL. */
+static uint8_t *place_of(struct cell *c, const struct run *run)
+{
+    struct cell_memory m;
+    if (cell_memory(c, run->mem, &m) != ST_OK || (run->at | run->len) % SNAPSHOT_PAGE_BYTES ||
+        run->at > m.bytes || run->len > m.bytes - run->at)
+        return NULL;
+    return m.base + run->at;
+}
+
+static struct run scatter_run(struct cursor *in)
+{
+    struct run run = {.mem = cursor_le32(in)};
+    run.len = cursor_le32(in);
+    run.at = cursor_le64(in);
+    return run;
+}
+
+/* What the head of a part says: runs whose places are there, and whose lengths make up the rest. */
+static bool scatter_is_sound(struct cell *c, struct cursor in, uint32_t runs, uint64_t bytes)
+{
+    uint64_t sum = 0;
+    bool good = runs <= SCATTER_RUNS_MAX && cursor_left(&in) == runs * SCATTER_RUN_HEAD_BYTES;
+    for (uint32_t i = 0; i < runs && good; i++) {
+        struct run run = scatter_run(&in);
+        good = place_of(c, &run) != NULL;
+        sum += run.len;
+    }
+    return good && sum == bytes && bytes <= SNAPSHOT_RUN_BYTES_MAX;
+}
+
+static status_t read_scattered_data(struct snapshot_reader *r, uint64_t bytes, uint64_t sum,
+                                    struct error *err)
+{
+    if (!r->scattered && !(r->scattered = malloc(SNAPSHOT_RUN_BYTES_MAX)))
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to read a snapshot");
+    status_t st = get(r, r->scattered, (size_t)bytes, err);
+    r->sizes.page_bytes += bytes;
+    if (st == ST_OK && hash_xxh3(r->scattered, (size_t)bytes) != sum)
+        st = corrupt(PART_SCATTER, "wrong checksum", err);
+    return st;
+}
+
+static status_t read_scatter(struct snapshot_reader *r, struct cell *c, const struct part *p,
+                             struct error *err)
+{
+    struct buf b = {0};
+    struct cursor in;
+    const uint64_t bytes = p->len - p->summed;
+    if (p->summed > SCATTER_HEAD_BYTES + SCATTER_RUNS_MAX * SCATTER_RUN_HEAD_BYTES)
+        return corrupt(PART_SCATTER, "too long", err);
+    status_t st = get_summed(r, p, &b, err);
+    if (st == ST_OK) {
+        cursor_init(&in, b.data, b.len, 0);
+        uint64_t sum = cursor_le64(&in);
+        uint32_t runs = cursor_le32(&in);
+        cursor_le32(&in);
+        if (in.failed || !scatter_is_sound(c, in, runs, bytes))
+            st = corrupt(PART_SCATTER, "outside its memory", err);
+        if (st == ST_OK)
+            st = read_scattered_data(r, bytes, sum, err);
+        const uint8_t *from = r->scattered;
+        for (uint32_t i = 0; i < runs && st == ST_OK; i++) {
+            struct run run = scatter_run(&in);
+            memcpy(place_of(c, &run), from, (size_t)run.len);
+            from += run.len;
+        }
+    }
+    buf_done(&b);
+    return st;
+}
+
 static status_t read_end(struct snapshot_reader *r, const struct part *p, struct error *err)
 {
     uint64_t parts = r->parts - 1, sums = r->sum_of_sums - p->sum;
@@ -357,8 +435,9 @@ static status_t read_all_pages(struct snapshot_reader *r, struct cell *c, struct
                                struct error *err)
 {
     status_t st;
-    while ((st = get_part(r, ret_next, err)) == ST_OK && ret_next->id == PART_PAGES) {
-        st = read_pages(r, c, ret_next, err);
+    while ((st = get_part(r, ret_next, err)) == ST_OK && has_pages(ret_next)) {
+        st = ret_next->id == PART_PAGES ? read_pages(r, c, ret_next, err)
+                                        : read_scatter(r, c, ret_next, err);
         if (st != ST_OK)
             break;
     }
@@ -575,7 +654,7 @@ static status_t skip_rounds(struct snapshot_reader *r, struct error *err)
     status_t st = ST_OK;
     uint32_t round;
     struct part p = r->next;
-    while (st == ST_OK && (p.id == PART_ROUND || p.id == PART_PAGES)) {
+    while (st == ST_OK && (p.id == PART_ROUND || has_pages(&p))) {
         st = p.id == PART_ROUND ? read_round(r, NULL, &p, &round, err) : skip_part(r, &p, err);
         if (st == ST_OK)
             st = get_part(r, &p, err);
@@ -594,7 +673,7 @@ status_t snapshot_describe(struct snapshot_reader *r, struct snapshot_summary *r
     status_t st = r->live ? skip_rounds(r, err) : ST_OK;
     if (st == ST_OK)
         st = describe_state(r, &sum, err);
-    while (st == ST_OK && (st = get_part(r, &p, err)) == ST_OK && p.id == PART_PAGES)
+    while (st == ST_OK && (st = get_part(r, &p, err)) == ST_OK && has_pages(&p))
         st = skip_part(r, &p, err);
     if (st == ST_OK)
         st = p.id == PART_END ? read_end(r, &p, err) : corrupt(p.id, "not where it belongs", err);
@@ -611,6 +690,7 @@ void snapshot_close(struct snapshot_reader *r)
     if (!r)
         return;
     sums_done(&r->sums);
+    free(r->scattered);
     buf_done(&r->host);
     free(r);
 }

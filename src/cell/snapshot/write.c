@@ -69,6 +69,7 @@ status_t snapshot_write_with(struct cell *c, struct snapshot_info *info,
                   options->pages ? options->pages : &found);
         st = writer_status(&w, err);
     }
+    writer_done(&w);
     page_set_done(&found);
     buf_done(&state);
     if (st == ST_OK)

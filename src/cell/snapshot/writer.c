@@ -14,7 +14,7 @@ const char *snapshot_part_name(uint32_t part)
     static const char *const names[PART_COUNT] = {
         [PART_INFO] = "info",   [PART_HOST] = "host", [PART_STATE] = "state",
         [PART_PAGES] = "pages", [PART_END] = "end",   [PART_IDENTITY] = "identity",
-        [PART_ROUND] = "round", [PART_OWED] = "owed"};
+        [PART_ROUND] = "round", [PART_OWED] = "owed", [PART_SCATTER] = "scattered pages"};
     return part < PART_COUNT && names[part] ? names[part] : "unknown";
 }
 

@@ -10,8 +10,14 @@ struct writer {
     uint64_t parts;
     uint64_t sum_of_sums;
     bool failed;
-    int saved_errno; /* 0: memory ran out */
+    int saved_errno;    /* 0: memory ran out */
+    uint8_t *scattered; /* short runs that wait for a part of their own, and their heads */
+    size_t scattered_bytes;
+    struct buf scattered_runs;
 };
+
+/* Frees what it holds; nothing is written. */
+void writer_done(struct writer *w);
 
 void writer_head(struct writer *w);
 /* summed bytes are checked by the part's head, the rest by what stands in them. */
@@ -22,6 +28,11 @@ void writer_part_buf(struct writer *w, enum snapshot_part id, struct buf *b);
 void writer_info(struct writer *w, const struct snapshot_info *info);
 /* A run of pages of memory mem; data NULL: zeros. sum: XXH3 of the data. */
 void writer_pages(struct writer *w, const struct page_run *run, const uint8_t *data, uint64_t sum);
+/* A run of so many bytes had better go to writer_scattered, which copies it, and writes it later: flush before what has
+ * to stand behind it. */
+bool writer_is_scattered(uint64_t len);
+void writer_scattered(struct writer *w, const struct page_run *run, const uint8_t *data);
+void writer_scattered_flush(struct writer *w);
 void writer_end(struct writer *w);
 /* What became of it. */
 CHECKED status_t writer_status(const struct writer *w, struct error *err);
