@@ -10,7 +10,10 @@ void *host_range(void *ctx, uint32_t addr, uint64_t len)
     uint64_t bytes = run_memory_bytes(inst->mem0);
     if (addr > bytes || len > bytes - addr)
         return NULL;
-    return inst->mem0->base + addr;
+    uint8_t *at = inst->mem0->base + addr;
+    const struct run_pager *pager = atomic_load_explicit(&run_memory_of(inst->mem0)->pager,
+                                                         memory_order_acquire);
+    return !pager || pager->need(pager->arg, at, len) ? at : NULL;
 }
 
 struct cell *host_cell(void *ctx)

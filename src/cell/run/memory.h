@@ -6,6 +6,13 @@
 
 #include "slot.h"
 
+/* Where pages of a memory come from that are not there yet. need: make [at, at + len) of it present, which may take
+ * long; false: they will not come. */
+struct run_pager {
+    bool (*need)(void *arg, const uint8_t *at, uint64_t len);
+    void *arg;
+};
+
 /* A linear memory behind an abi_mem. An unshared one belongs to the thread of its cell; of a shared one
  * bytes is atomic and growth is guarded by lock. Counted, since cells on other threads may import a shared one. */
 struct run_memory {
@@ -18,6 +25,7 @@ struct run_memory {
     struct run_slot *slot;
     struct limits declared; /* in pages */
     pthread_mutex_t lock;
+    const struct run_pager *_Atomic pager; /* NULL: all pages are there */
 };
 
 /* A memory with its own reservation and l.min pages. used_bytes: borrowed while the cell lives. ST_NOMEM, ST_LIMIT. */

@@ -125,6 +125,8 @@ static void save_memories(struct saver *s)
             s->cannot = "an imported memory";
         else if (atomic_load(&s->inst->mems[i]->refs) > 1)
             s->cannot = "a memory that other cells share";
+        else if (atomic_load(&s->inst->mems[i]->pager))
+            s->cannot = "a memory whose pages are still on their way";
         buf_le64(s->out, run_memory_bytes(&s->inst->mems[i]->abi));
     }
 }

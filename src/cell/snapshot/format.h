@@ -16,6 +16,8 @@ enum {
     SCATTER_RUN_BYTES_MAX = 64 << 10, /* longer ones have a part of their own */
     SCATTER_RUNS_MAX = SNAPSHOT_RUN_BYTES_MAX / SNAPSHOT_PAGE_BYTES,
 };
+/* Requests for pages, see docs/internals/precopy.md. */
+enum { REQUEST_BYTES = 16, REQUEST_PAGE = 0, REQUEST_DONE = 1, OWED_RUN_BYTES = 24 };
 /* Of the parts that are held in memory while they are read. */
 #define PART_BYTES_MAX ((uint64_t)1 << 30)
 

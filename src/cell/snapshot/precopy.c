@@ -1,24 +1,9 @@
-#include "cell/snapshot/precopy.h"
-
 #include <string.h>
 #include <time.h>
 
-#include "writer.h"
+#include "precopy_state.h"
 
 enum { NAP_NS = 20000000 };
-
-struct precopy {
-    struct cell *cell;
-    struct precopy_options options;
-    struct snapshot_sink sink; /* what the writer has */
-    struct writer w;
-    struct track *track;   /* NULL: this kernel cannot */
-    struct page_set pages; /* to be sent: harvested already */
-    uint8_t *piece;        /* a copy that does not change while it is summed and sent */
-    uint32_t rounds;       /* sent */
-    uint64_t start_ns;
-    struct precopy_progress progress;
-};
 
 static uint64_t now_ns(void)
 {
@@ -189,8 +174,26 @@ static status_t last_pages(struct precopy *p, struct error *err)
     return writer_pages_of(p->cell, &p->pages, err);
 }
 
-status_t precopy_finish(struct precopy *p, const void *host_state, size_t host_len,
-                        struct snapshot_sizes *ret_sizes, struct error *err)
+/* What is left is named only. */
+static void write_owed(struct precopy *p)
+{
+    struct buf b = {0};
+    uint64_t runs = 0;
+    buf_le64(&b, 0);
+    for (struct page_run run = {0}; page_set_next(&p->pages, UINT64_MAX, &run); run.at += run.len) {
+        buf_le32(&b, run.mem);
+        buf_le32(&b, 0);
+        buf_le64(&b, run.at);
+        buf_le64(&b, run.len);
+        runs++;
+    }
+    if (!b.failed)
+        buf_patch_le64(&b, 0, runs);
+    writer_part_buf(&p->w, PART_OWED, &b);
+}
+
+static status_t write_rest(struct precopy *p, bool owing, const void *host_state, size_t host_len,
+                           struct snapshot_sizes *ret_sizes, struct error *err)
 {
     struct buf state = {0};
     status_t st = cell_state_save(p->cell, &state, err);
@@ -201,7 +204,10 @@ status_t precopy_finish(struct precopy *p, const void *host_state, size_t host_l
     if (st == ST_OK) {
         writer_part(&p->w, PART_HOST, host_state, host_len, NULL, 0);
         writer_part(&p->w, PART_STATE, state.data, state.len, NULL, 0);
-        writer_memories(&p->w, p->cell, &p->pages, p->rounds == 0);
+        if (owing)
+            write_owed(p);
+        else
+            writer_memories(&p->w, p->cell, &p->pages, p->rounds == 0);
         writer_end(&p->w);
         p->w.sizes.frames = cell_captured_frames(p->cell, NULL, 0);
         p->w.sizes.state_bytes = state.len;
@@ -212,6 +218,18 @@ status_t precopy_finish(struct precopy *p, const void *host_state, size_t host_l
     if (st == ST_OK)
         *ret_sizes = p->w.sizes;
     return st;
+}
+
+status_t precopy_finish(struct precopy *p, const void *host_state, size_t host_len,
+                        struct snapshot_sizes *ret_sizes, struct error *err)
+{
+    return write_rest(p, false, host_state, host_len, ret_sizes, err);
+}
+
+status_t precopy_offer(struct precopy *p, const void *host_state, size_t host_len,
+                       struct snapshot_sizes *ret_sizes, struct error *err)
+{
+    return write_rest(p, true, host_state, host_len, ret_sizes, err);
 }
 
 void precopy_free(struct precopy *p)

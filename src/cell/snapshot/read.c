@@ -3,31 +3,7 @@
 
 #include "base/cursor.h"
 #include "cell/module/image.h"
-#include "format.h"
-#include "sums.h"
-
-/* The head of a part. */
-struct part {
-    uint32_t id;
-    uint32_t summed;
-    uint64_t len;
-    uint64_t sum;
-};
-
-struct snapshot_reader {
-    struct snapshot_source source;
-    struct snapshot_info info;
-    uint32_t version;
-    bool live; /* the rounds have not been read */
-    struct buf host;
-    struct snapshot_sizes sizes;
-    uint64_t parts;
-    uint64_t sum_of_sums;
-    struct sums sums;              /* of pages that stand in their memory already */
-    uint64_t expected[SUMS_DEPTH]; /* oldest first */
-    struct part next;              /* while live: the head of the first round */
-    uint8_t *scattered; /* where short runs are read to, before they go to their places */
-};
+#include "reader.h"
 
 void snapshot_id_text(const uint8_t id[SNAPSHOT_ID_BYTES], char ret_text[SNAPSHOT_ID_TEXT_BYTES])
 {
@@ -40,7 +16,7 @@ static bool has_pages(const struct part *p)
     return p->id == PART_PAGES || p->id == PART_SCATTER;
 }
 
-static status_t corrupt(uint32_t part, const char *why, struct error *err)
+status_t reader_corrupt(uint32_t part, const char *why, struct error *err)
 {
     return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "snapshot: part '%s': %s",
                      snapshot_part_name(part), why);
@@ -62,7 +38,7 @@ static bool is_known(const struct snapshot_reader *r, uint32_t id)
     return id != 0 && id < PART_COUNT && (id <= PART_END || r->version > 1);
 }
 
-static status_t get_part(struct snapshot_reader *r, struct part *ret_part, struct error *err)
+status_t reader_part(struct snapshot_reader *r, struct part *ret_part, struct error *err)
 {
     uint8_t bytes[PART_HEAD_BYTES];
     status_t st = get(r, bytes, sizeof(bytes), err);
@@ -75,21 +51,20 @@ static status_t get_part(struct snapshot_reader *r, struct part *ret_part, struc
     p.len = cursor_le64(&c);
     p.sum = cursor_le64(&c);
     if (!is_known(r, p.id))
-        return corrupt(p.id, "no such part", err);
+        return reader_corrupt(p.id, "no such part", err);
     if (p.summed > p.len || (!has_pages(&p) && p.summed != p.len))
-        return corrupt(p.id, "wrong length", err);
+        return reader_corrupt(p.id, "wrong length", err);
     r->parts++;
     r->sum_of_sums += p.sum;
     *ret_part = p;
     return ST_OK;
 }
 
-/* The bytes that the head sums, which are few or bounded. */
-static status_t get_summed(struct snapshot_reader *r, const struct part *p, struct buf *ret_bytes,
-                           struct error *err)
+status_t reader_summed(struct snapshot_reader *r, const struct part *p, struct buf *ret_bytes,
+                       struct error *err)
 {
     if (p->summed > PART_BYTES_MAX)
-        return corrupt(p->id, "too long", err);
+        return reader_corrupt(p->id, "too long", err);
     uint8_t piece[16384];
     status_t st = ST_OK;
     for (uint64_t left = p->summed; left && st == ST_OK;) {
@@ -102,7 +77,7 @@ static status_t get_summed(struct snapshot_reader *r, const struct part *p, stru
     if (st == ST_OK && ret_bytes->failed)
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to read a snapshot");
     if (st == ST_OK && hash_xxh3(ret_bytes->data, ret_bytes->len) != p->sum)
-        st = corrupt(p->id, "wrong checksum", err);
+        st = reader_corrupt(p->id, "wrong checksum", err);
     return st;
 }
 
@@ -110,10 +85,10 @@ static status_t expect(struct snapshot_reader *r, enum snapshot_part id, struct 
                        struct error *err)
 {
     struct part p;
-    status_t st = get_part(r, &p, err);
+    status_t st = reader_part(r, &p, err);
     if (st == ST_OK && p.id != (uint32_t)id)
-        st = corrupt(p.id, "not where it belongs", err);
-    return st == ST_OK ? get_summed(r, &p, ret_bytes, err) : st;
+        st = reader_corrupt(p.id, "not where it belongs", err);
+    return st == ST_OK ? reader_summed(r, &p, ret_bytes, err) : st;
 }
 
 static void read_text(struct cursor *c, char ret_text[SNAPSHOT_TEXT_MAX])
@@ -146,7 +121,7 @@ static status_t read_info(struct snapshot_reader *r, struct error *err)
         read_text(&c, i->host);
         read_text(&c, i->version);
         if (c.failed || cursor_left(&c) || i->nan > NAN_CANONICAL)
-            st = corrupt(PART_INFO, "malformed", err);
+            st = reader_corrupt(PART_INFO, "malformed", err);
     }
     buf_done(&b);
     return st;
@@ -170,7 +145,7 @@ static status_t read_identity(struct snapshot_reader *r, struct error *err)
         i->increment = increment != 0;
         read_text(&c, i->base_name);
         if (c.failed || cursor_left(&c) || increment > 1)
-            st = corrupt(PART_IDENTITY, "malformed", err);
+            st = reader_corrupt(PART_IDENTITY, "malformed", err);
     }
     buf_done(&b);
     return st;
@@ -197,8 +172,8 @@ static status_t read_head(struct snapshot_reader *r, struct error *err)
 static status_t read_host(struct snapshot_reader *r, const struct part *p, struct error *err)
 {
     if (p->id != PART_HOST)
-        return corrupt(p->id, "not where it belongs", err);
-    status_t st = get_summed(r, p, &r->host, err);
+        return reader_corrupt(p->id, "not where it belongs", err);
+    status_t st = reader_summed(r, p, &r->host, err);
     r->sizes.host_bytes = r->host.len;
     return st;
 }
@@ -221,7 +196,7 @@ status_t snapshot_open(const struct snapshot_source *source, struct snapshot_rea
     if (st == ST_OK && r->version > 1)
         st = read_identity(r, err);
     if (st == ST_OK)
-        st = get_part(r, &r->next, err);
+        st = reader_part(r, &r->next, err);
     if (st == ST_OK && r->next.id == PART_ROUND)
         r->live = true;
     else if (st == ST_OK)
@@ -246,7 +221,7 @@ const void *snapshot_host_state(const struct snapshot_reader *r, size_t *ret_len
 
 /* ---- the rest, into a cell ---- */
 
-static status_t read_state(struct snapshot_reader *r, struct cell *c, struct error *err)
+status_t reader_state(struct snapshot_reader *r, struct cell *c, struct error *err)
 {
     struct buf state = {0};
     status_t st = expect(r, PART_STATE, &state, err);
@@ -255,7 +230,7 @@ static status_t read_state(struct snapshot_reader *r, struct cell *c, struct err
     if (st == ST_CORRUPT && err && strncmp(err->text, "snapshot", 8) != 0) {
         char why[ERROR_TEXT_MAX];
         snprintf(why, sizeof(why), "%s", err->text);
-        st = corrupt(PART_STATE, why, err);
+        st = reader_corrupt(PART_STATE, why, err);
     }
     r->sizes.state_bytes = state.len;
     buf_done(&state);
@@ -273,7 +248,7 @@ static status_t check_oldest(struct snapshot_reader *r, struct error *err)
 {
     bool fits = sums_take(&r->sums) == r->expected[0];
     memmove(r->expected, r->expected + 1, sizeof(r->expected) - sizeof(r->expected[0]));
-    return fits ? ST_OK : corrupt(PART_PAGES, "wrong checksum", err);
+    return fits ? ST_OK : reader_corrupt(PART_PAGES, "wrong checksum", err);
 }
 
 /* No page of the cell is looked at afterwards. */
@@ -291,11 +266,11 @@ static status_t read_run(struct snapshot_reader *r, struct cell *c, const struct
 {
     struct cell_memory m;
     if (cell_memory(c, run->mem, &m) != ST_OK)
-        return corrupt(PART_PAGES, "no such memory", err);
+        return reader_corrupt(PART_PAGES, "no such memory", err);
     if ((run->at | run->len) % SNAPSHOT_PAGE_BYTES || run->at > m.bytes ||
         run->len > m.bytes - run->at || run->zeros > 1 ||
         p->len - p->summed != (run->zeros ? 0 : run->len))
-        return corrupt(PART_PAGES, "outside its memory", err);
+        return reader_corrupt(PART_PAGES, "outside its memory", err);
     if (run->zeros) {
         memset(m.base + run->at, 0, run->len);
         return ST_OK;
@@ -317,8 +292,8 @@ static status_t read_pages(struct snapshot_reader *r, struct cell *c, const stru
     struct buf b = {0};
     struct cursor in;
     if (p->summed != PAGES_HEAD_BYTES)
-        return corrupt(PART_PAGES, "wrong length", err);
-    status_t st = get_summed(r, p, &b, err);
+        return reader_corrupt(PART_PAGES, "wrong length", err);
+    status_t st = reader_summed(r, p, &b, err);
     if (st == ST_OK) {
         cursor_init(&in, b.data, b.len, 0);
         struct run run = {.mem = cursor_le32(&in)};
@@ -333,7 +308,7 @@ static status_t read_pages(struct snapshot_reader *r, struct cell *c, const stru
 }
 
 /* Memory `run->mem` at run->at, checked; NULL. */
-static uint8_t *place_of(struct cell *c, const struct run *run)
+static uint8_t *place_of(struct cell *c, const struct page_run *run)
 {
     struct cell_memory m;
     if (cell_memory(c, run->mem, &m) != ST_OK || (run->at | run->len) % SNAPSHOT_PAGE_BYTES ||
@@ -342,9 +317,9 @@ static uint8_t *place_of(struct cell *c, const struct run *run)
     return m.base + run->at;
 }
 
-static struct run scatter_run(struct cursor *in)
+static struct page_run scatter_run(struct cursor *in)
 {
-    struct run run = {.mem = cursor_le32(in)};
+    struct page_run run = {.mem = cursor_le32(in)};
     run.len = cursor_le32(in);
     run.at = cursor_le64(in);
     return run;
@@ -356,7 +331,7 @@ static bool scatter_is_sound(struct cell *c, struct cursor in, uint32_t runs, ui
     uint64_t sum = 0;
     bool good = runs <= SCATTER_RUNS_MAX && cursor_left(&in) == runs * SCATTER_RUN_HEAD_BYTES;
     for (uint32_t i = 0; i < runs && good; i++) {
-        struct run run = scatter_run(&in);
+        struct page_run run = scatter_run(&in);
         good = place_of(c, &run) != NULL;
         sum += run.len;
     }
@@ -371,32 +346,32 @@ static status_t read_scattered_data(struct snapshot_reader *r, uint64_t bytes, u
     status_t st = get(r, r->scattered, (size_t)bytes, err);
     r->sizes.page_bytes += bytes;
     if (st == ST_OK && hash_xxh3(r->scattered, (size_t)bytes) != sum)
-        st = corrupt(PART_SCATTER, "wrong checksum", err);
+        st = reader_corrupt(PART_SCATTER, "wrong checksum", err);
     return st;
 }
 
-static status_t read_scatter(struct snapshot_reader *r, struct cell *c, const struct part *p,
-                             struct error *err)
+status_t reader_scatter(struct snapshot_reader *r, struct cell *c, const struct part *p,
+                        const struct reader_place *place, struct error *err)
 {
     struct buf b = {0};
     struct cursor in;
     const uint64_t bytes = p->len - p->summed;
     if (p->summed > SCATTER_HEAD_BYTES + SCATTER_RUNS_MAX * SCATTER_RUN_HEAD_BYTES)
-        return corrupt(PART_SCATTER, "too long", err);
-    status_t st = get_summed(r, p, &b, err);
+        return reader_corrupt(PART_SCATTER, "too long", err);
+    status_t st = reader_summed(r, p, &b, err);
     if (st == ST_OK) {
         cursor_init(&in, b.data, b.len, 0);
         uint64_t sum = cursor_le64(&in);
         uint32_t runs = cursor_le32(&in);
         cursor_le32(&in);
         if (in.failed || !scatter_is_sound(c, in, runs, bytes))
-            st = corrupt(PART_SCATTER, "outside its memory", err);
+            st = reader_corrupt(PART_SCATTER, "outside its memory", err);
         if (st == ST_OK)
             st = read_scattered_data(r, bytes, sum, err);
         const uint8_t *from = r->scattered;
         for (uint32_t i = 0; i < runs && st == ST_OK; i++) {
-            struct run run = scatter_run(&in);
-            memcpy(place_of(c, &run), from, (size_t)run.len);
+            struct page_run run = scatter_run(&in);
+            st = place->put(place->arg, &run, from, err);
             from += run.len;
         }
     }
@@ -404,23 +379,32 @@ static status_t read_scatter(struct snapshot_reader *r, struct cell *c, const st
     return st;
 }
 
-static status_t read_end(struct snapshot_reader *r, const struct part *p, struct error *err)
+/* Into the memory of a cell that does not run. */
+static status_t put_in_place(void *arg, const struct page_run *run, const uint8_t *data,
+                             struct error *err)
+{
+    (void)err;
+    memcpy(place_of(arg, run), data, (size_t)run->len);
+    return ST_OK;
+}
+
+status_t reader_end(struct snapshot_reader *r, const struct part *p, struct error *err)
 {
     uint64_t parts = r->parts - 1, sums = r->sum_of_sums - p->sum;
     struct buf b = {0};
     struct cursor in;
-    status_t st = get_summed(r, p, &b, err);
+    status_t st = reader_summed(r, p, &b, err);
     if (st == ST_OK) {
         cursor_init(&in, b.data, b.len, 0);
         uint64_t said = cursor_le64(&in), said_sums = cursor_le64(&in);
         if (in.failed || cursor_left(&in) || said != parts || said_sums != sums)
-            st = corrupt(PART_END, "a part is missing or was there twice", err);
+            st = reader_corrupt(PART_END, "a part is missing or was there twice", err);
     }
     buf_done(&b);
     return st;
 }
 
-static status_t check_program(const struct snapshot_reader *r, struct cell *c, struct error *err)
+status_t reader_check_program(const struct snapshot_reader *r, struct cell *c, struct error *err)
 {
     const struct image *img = program_image(cell_program(c));
     if (memcmp(img->module_hash, r->info.module_hash, sizeof(r->info.module_hash)) != 0)
@@ -430,14 +414,14 @@ static status_t check_program(const struct snapshot_reader *r, struct cell *c, s
     return ST_OK;
 }
 
-/* PAGES, and the head of what follows them. */
-static status_t read_all_pages(struct snapshot_reader *r, struct cell *c, struct part *ret_next,
-                               struct error *err)
+status_t reader_all_pages(struct snapshot_reader *r, struct cell *c, struct part *ret_next,
+                          struct error *err)
 {
+    const struct reader_place in_place = {put_in_place, c};
     status_t st;
-    while ((st = get_part(r, ret_next, err)) == ST_OK && has_pages(ret_next)) {
+    while ((st = reader_part(r, ret_next, err)) == ST_OK && has_pages(ret_next)) {
         st = ret_next->id == PART_PAGES ? read_pages(r, c, ret_next, err)
-                                        : read_scatter(r, c, ret_next, err);
+                                        : reader_scatter(r, c, ret_next, &in_place, err);
         if (st != ST_OK)
             break;
     }
@@ -448,10 +432,11 @@ static status_t read_all_pages(struct snapshot_reader *r, struct cell *c, struct
 static status_t read_memories(struct snapshot_reader *r, struct cell *c, struct error *err)
 {
     struct part p;
-    status_t st = read_all_pages(r, c, &p, err);
+    status_t st = reader_all_pages(r, c, &p, err);
     if (st != ST_OK)
         return st;
-    return p.id == PART_END ? read_end(r, &p, err) : corrupt(p.id, "not where it belongs", err);
+    return p.id == PART_END ? reader_end(r, &p, err)
+                            : reader_corrupt(p.id, "not where it belongs", err);
 }
 
 /* The number of the round, and the sizes that memories have by now. */
@@ -460,7 +445,7 @@ static status_t read_round(struct snapshot_reader *r, struct cell *c, const stru
 {
     struct buf b = {0};
     struct cursor in;
-    status_t st = get_summed(r, p, &b, err);
+    status_t st = reader_summed(r, p, &b, err);
     if (st == ST_OK) {
         cursor_init(&in, b.data, b.len, 0);
         uint32_t round = cursor_le32(&in), memories = cursor_le32(&in);
@@ -469,7 +454,7 @@ static status_t read_round(struct snapshot_reader *r, struct cell *c, const stru
             st = in.failed ? ST_OK : cell_memory_extend(c, i, bytes);
         }
         if (st == ST_NOTFOUND || (c && (in.failed || cursor_left(&in))))
-            st = corrupt(PART_ROUND, "malformed", err);
+            st = reader_corrupt(PART_ROUND, "malformed", err);
         else if (st != ST_OK)
             st = error_set(err, st, ERROR_NO_OFFSET, "no room for the memory of the cell");
         *ret_round = round;
@@ -486,12 +471,12 @@ status_t snapshot_receive(struct snapshot_reader *r, struct cell *c,
     uint32_t round = 0;
     if (!r->live)
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "a snapshot without rounds");
-    status_t st = check_program(r, c, err);
+    status_t st = reader_check_program(r, c, err);
     struct part p = r->next;
     while (st == ST_OK && p.id == PART_ROUND) {
         st = read_round(r, c, &p, &round, err);
         if (st == ST_OK)
-            st = read_all_pages(r, c, &p, err);
+            st = reader_all_pages(r, c, &p, err);
         if (st == ST_OK && progress && !progress(arg, round, &r->sizes))
             st = error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "receiving a cell was cancelled");
     }
@@ -538,7 +523,7 @@ static status_t read_states(struct snapshot_reader *const *readers, uint32_t cou
         st = expect(readers[i], PART_STATE, &state, err);
         buf_done(&state);
     }
-    return st == ST_OK ? read_state(readers[count - 1], c, err) : st;
+    return st == ST_OK ? reader_state(readers[count - 1], c, err) : st;
 }
 
 status_t snapshot_read_chain(struct snapshot_reader *const *readers, uint32_t count, struct cell *c,
@@ -548,7 +533,7 @@ status_t snapshot_read_chain(struct snapshot_reader *const *readers, uint32_t co
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "%u snapshots are no chain", count);
     status_t st = check_chain(readers, count, err);
     for (uint32_t i = 0; i < count && st == ST_OK; i++)
-        st = check_program(readers[i], c, err);
+        st = reader_check_program(readers[i], c, err);
     if (st == ST_OK)
         st = read_states(readers, count, c, err);
     for (uint32_t i = 0; i < count && st == ST_OK; i++)
@@ -619,7 +604,7 @@ static status_t describe_state(struct snapshot_reader *r, struct snapshot_summar
     cursor_le32(&c); /* the function called */
     uint32_t n = cursor_le32(&c);
     if (st == ST_OK && (c.failed || n > cursor_left(&c)))
-        st = corrupt(PART_STATE, "number of frames", err);
+        st = reader_corrupt(PART_STATE, "number of frames", err);
     if (st == ST_OK && !(sum->frames = calloc((size_t)n + 1, sizeof(*sum->frames))))
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for %u frames", n);
     for (uint32_t i = 0; st == ST_OK && i < n && !c.failed; i++)
@@ -628,7 +613,7 @@ static status_t describe_state(struct snapshot_reader *r, struct snapshot_summar
     for (uint32_t i = 0; i < memories && !c.failed; i++)
         sum->memory_bytes += cursor_le64(&c);
     if (st == ST_OK && c.failed)
-        st = corrupt(PART_STATE, c.reason, err);
+        st = reader_corrupt(PART_STATE, c.reason, err);
     sum->frame_count = n;
     r->sizes.state_bytes = state.len;
     r->sizes.frames = n;
@@ -657,7 +642,7 @@ static status_t skip_rounds(struct snapshot_reader *r, struct error *err)
     while (st == ST_OK && (p.id == PART_ROUND || has_pages(&p))) {
         st = p.id == PART_ROUND ? read_round(r, NULL, &p, &round, err) : skip_part(r, &p, err);
         if (st == ST_OK)
-            st = get_part(r, &p, err);
+            st = reader_part(r, &p, err);
     }
     if (st == ST_OK)
         st = read_host(r, &p, err);
@@ -673,10 +658,11 @@ status_t snapshot_describe(struct snapshot_reader *r, struct snapshot_summary *r
     status_t st = r->live ? skip_rounds(r, err) : ST_OK;
     if (st == ST_OK)
         st = describe_state(r, &sum, err);
-    while (st == ST_OK && (st = get_part(r, &p, err)) == ST_OK && has_pages(&p))
+    while (st == ST_OK && (st = reader_part(r, &p, err)) == ST_OK && has_pages(&p))
         st = skip_part(r, &p, err);
     if (st == ST_OK)
-        st = p.id == PART_END ? read_end(r, &p, err) : corrupt(p.id, "not where it belongs", err);
+        st = p.id == PART_END ? reader_end(r, &p, err)
+                              : reader_corrupt(p.id, "not where it belongs", err);
     sum.sizes = r->sizes;
     if (st == ST_OK)
         *ret_summary = sum;
