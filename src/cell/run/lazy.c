@@ -15,7 +15,8 @@ struct lazy {
     int faults;
     int ended; /* an eventfd */
     struct run_pager pager;
-    uint64_t bytes[PAGE_SET_MEMORIES]; /* of memories, when it began: what was grown is not registered */
+    uint64_t
+        bytes[PAGE_SET_MEMORIES]; /* of memories, when it began: what was grown is not registered */
     pthread_mutex_t lock;
     struct page_set owed; /* guarded by lock; a page leaves it when it is there */
     atomic_bool lost;
@@ -30,7 +31,7 @@ static bool need(void *arg, const uint8_t *at, uint64_t len)
     return !atomic_load(&l->lost);
 }
 
-/* The kernel cannot say that a page of the image's file is missing: such a run becomes anonymous, with what it holds. */
+/* The kernel cannot say that a page of the image's file is missing: such a run becomes anonymous, with its content. */
 static status_t make_anonymous(uint8_t *at, uint64_t len)
 {
     uint8_t *copy = malloc(len);

@@ -3,9 +3,9 @@
 
 #include "cell/run/track.h"
 
-/* Memory whose pages come while the cell runs already: docs/internals/precopy.md. An access to a page that is owed waits for
- * it. Host functions find them through host_range, which waits as well. Such a cell cannot be captured into a
- * snapshot until all pages are there. */
+/* Memory whose pages come while the cell runs already: docs/internals/precopy.md. An access to a page that is owed
+ * waits for it. Host functions find them through host_range, which waits as well. Such a cell cannot be saved until all
+ * pages are there. */
 
 struct lazy;
 /* From now on the pages in owed, of a cell with one instance that does not run, are not there; whatever they hold is
@@ -25,8 +25,8 @@ uint64_t lazy_owed(struct lazy *l);
 void lazy_fail(struct lazy *l);
 /* lazy_next_need gives false. Any thread. */
 void lazy_end(struct lazy *l);
-/* No page is owed, or all were given up, and lazy_next_need has given false: memory is ordinary again. Also while the cell
- * runs. */
+/* No page is owed, or all were given up, and lazy_next_need has given false: memory is ordinary again. Also while the
+ * cell runs. */
 void lazy_release(struct lazy *l);
 /* When the cell does not run, and no thread uses l. NULL is fine. */
 void lazy_free(struct lazy *l);

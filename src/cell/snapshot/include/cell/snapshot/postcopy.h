@@ -3,8 +3,8 @@
 
 #include "cell/snapshot/precopy.h"
 
-/* A cell that goes on at once, and whose pages come afterwards: docs/internals/precopy.md. The sender begins as precopy.h
- * has it, with rounds or without, then
+/* A cell that goes on at once, and whose pages come afterwards: docs/internals/precopy.md. The sender begins as
+ * precopy.h has it, with rounds or without, then
  *
  *     precopy_offer    state, and which pages are left     the cell does not run here any more
  *     precopy_serve    these pages: what is asked for first, the rest meanwhile
@@ -38,8 +38,8 @@ CHECKED status_t precopy_serve(struct precopy *p, const struct postcopy_link *li
 
 struct postcopy;
 /* Take the state into c, a new cell of the program or the one that took the rounds. link: for answers and requests, its
- * source must be the one that r reads; borrowed, like r and c, until postcopy_end. Where the kernel has no userfaultfd all
- * pages are taken before it returns. Errors of snapshot_read; c is only good for cell_free then. */
+ * source must be the one that r reads; borrowed, like r and c, until postcopy_end. Where the kernel has no userfaultfd
+ * all pages are taken before it returns. Errors of snapshot_read; c is only good for cell_free then. */
 CHECKED status_t postcopy_begin(struct snapshot_reader *r, struct cell *c,
                                 const struct postcopy_link *link, struct postcopy **ret_p,
                                 struct error *err);
