@@ -1,8 +1,8 @@
 /* A snapshot from anywhere. Checksums would stop nearly all random changes, so beside plain files (first byte 0) inputs
  * are a list of parts that is made into a file with the right ones: first byte the format version, then for each part
- * its number u8, summed bytes u16, further bytes u16, and the former; the latter are zeros. An END of no bytes gets those
- * it should have. All are described, and read into a cell of a module with one memory; with first byte 3 as version 2,
- * and as a cell whose pages come later. */
+ * its number u8, summed bytes u16, further bytes u16, and the former; the latter are zeros. An END of no bytes gets
+ * those it should have. All are described, and read into a cell of a module with one memory; with first byte 3 as
+ * version 2, and as a cell whose pages come later. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -10,8 +10,8 @@
 #include "cell/run/lazy.h"
 #include "reader.h"
 
-/* The receiver's side of pages on demand: one thread takes pages from the stream, the other asks for those that the cell
- * waits for. */
+/* The receiver's side of pages on demand: one thread takes pages from the stream, the other asks for those that the
+ * cell waits for. */
 
 struct postcopy {
     struct snapshot_reader *r;
