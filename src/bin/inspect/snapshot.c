@@ -100,6 +100,7 @@ static void put_text(const struct description *d, struct buf *out)
     const struct snapshot_info *i = d->info;
     const struct snapshot_sizes *s = &d->sum.sizes;
     char hex[SHA256_HEX_BYTES], when[64];
+    char id[SNAPSHOT_ID_TEXT_BYTES], base[SNAPSHOT_ID_TEXT_BYTES];
     uint64_t now = clock_realtime_ns();
     sha256_hex(i->module_hash, hex);
     put_time(i->time_ns, when, sizeof when);
@@ -110,6 +111,12 @@ static void put_text(const struct description *d, struct buf *out)
     buf_printf(out, "  taken       %s, %.1f s ago, on %s (%s) by %s\n", when,
                now > i->time_ns ? (double)(now - i->time_ns) / 1e9 : 0.0, i->host,
                level ? level : "unknown CPU", i->version);
+    snapshot_id_text(i->id, id);
+    snapshot_id_text(i->base_id, base);
+    buf_printf(out, "  id          %s\n", id);
+    if (i->increment)
+        buf_printf(out, "  increment   on %s (%s)\n", base,
+                   i->base_name[0] ? i->base_name : "unnamed");
     buf_printf(out, "  NaNs        %s\n", i->nan == NAN_CANONICAL ? "canonical" : "native");
     buf_printf(out, "  memory      %.1f MiB, of which %.1f MiB stand in the file\n",
                (double)d->sum.memory_bytes / 1048576, (double)s->page_bytes / 1048576);
@@ -150,8 +157,10 @@ static void put_json(const struct description *d, struct buf *out)
     const struct snapshot_info *i = d->info;
     const struct snapshot_sizes *s = &d->sum.sizes;
     struct json j = {.out = out};
-    char hex[SHA256_HEX_BYTES];
+    char hex[SHA256_HEX_BYTES], id[SNAPSHOT_ID_TEXT_BYTES], base[SNAPSHOT_ID_TEXT_BYTES];
     sha256_hex(i->module_hash, hex);
+    snapshot_id_text(i->id, id);
+    snapshot_id_text(i->base_id, base);
     json_open(&j, NULL, '{');
     json_text(&j, "kind", "snapshot");
     json_text(&j, "program", i->program);
@@ -161,6 +170,8 @@ static void put_json(const struct description *d, struct buf *out)
     json_text(&j, "host", i->host);
     json_text(&j, "cpu", image_level_name(i->level) ? image_level_name(i->level) : "");
     json_text(&j, "version", i->version);
+    json_text(&j, "id", id);
+    json_text(&j, "base", i->increment ? base : "");
     json_text(&j, "nan", i->nan == NAN_CANONICAL ? "canonical" : "native");
     json_u64(&j, "memory_bytes", d->sum.memory_bytes);
     json_u64(&j, "file_bytes", s->total_bytes);
