@@ -234,9 +234,11 @@ void lazy_release(struct lazy *l)
 {
     if (!atomic_load(&l->lost))
         set_pagers(l, NULL);
+    pthread_mutex_lock(&l->lock);
     if (l->faults >= 0)
         close(l->faults);
     l->faults = -1;
+    pthread_mutex_unlock(&l->lock);
 }
 
 void lazy_free(struct lazy *l)
