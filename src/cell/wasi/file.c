@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "before.h"
 #include "stat.h"
 
 /* The functions on one descriptor: data, offsets, sizes, times, flags, rights and numbers. */
@@ -198,6 +199,19 @@ static int run_set_size(int host_fd, uint64_t size, uint64_t b, uint32_t c)
     return ftruncate(host_fd, (off_t)size) == 0 ? 0 : errno;
 }
 
+/* The before-image of a file that is about to get another size, or be at least size long. */
+static enum wasi_errno keep_size(void *ctx, struct wasi *w, uint32_t fd, uint64_t right,
+                                 uint64_t size)
+{
+    struct file_use u;
+    enum wasi_errno e = WASI_OK;
+    if (before_is_on(w) && fdtable_use(&w->files, fd, right, &u) == WASI_OK) {
+        e = before_resize(ctx, w, u.file, size);
+        file_put(&w->files, &u);
+    }
+    return guest_waited(ctx, e);
+}
+
 int32_t wasi_fd_sync(void *ctx, void *env, uint32_t fd)
 {
     static const struct fd_call call = {RIGHT_FD_SYNC, run_sync};
@@ -216,7 +230,8 @@ int32_t wasi_fd_allocate(void *ctx, void *env, uint32_t fd, uint64_t offset, uin
     if (offset > INT64_MAX || len > INT64_MAX - offset) {
         return WASI_FBIG;
     }
-    return fd_run(ctx, env, fd, &call, offset, len, 0);
+    enum wasi_errno e = keep_size(ctx, env, fd, RIGHT_FD_ALLOCATE, offset + len);
+    return e == WASI_OK ? fd_run(ctx, env, fd, &call, offset, len, 0) : (int32_t)e;
 }
 
 int32_t wasi_fd_advise(void *ctx, void *env, uint32_t fd, uint64_t offset, uint64_t len,
@@ -239,7 +254,8 @@ int32_t wasi_fd_filestat_set_size(void *ctx, void *env, uint32_t fd, uint64_t si
     if (size > INT64_MAX) {
         return WASI_INVAL;
     }
-    return fd_run(ctx, env, fd, &call, size, 0, 0);
+    enum wasi_errno e = keep_size(ctx, env, fd, RIGHT_FD_FILESTAT_SET_SIZE, size);
+    return e == WASI_OK ? fd_run(ctx, env, fd, &call, size, 0, 0) : (int32_t)e;
 }
 
 /* ---- attributes ---- */
@@ -290,6 +306,9 @@ int32_t wasi_fd_filestat_set_times(void *ctx, void *env, uint32_t fd, uint64_t a
     }
     if (e != WASI_OK) {
         return (int32_t)e;
+    }
+    if (before_is_on(w)) {
+        before_touch(w, u.file->grant, u.file->host_fd);
     }
     e = futimens(u.file->host_fd, times) != 0 ? wasi_errno_from_host(errno) : WASI_OK;
     file_put(&w->files, &u);

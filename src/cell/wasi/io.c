@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "before.h"
+
 /* Moving bytes between descriptors and guest memory. The flags APPEND, DSYNC, RSYNC, SYNC and NONBLOCK are the
  * guest's own: they are applied to each call and never set on the host's open file, which others may share. */
 
@@ -272,6 +274,9 @@ static enum wasi_errno write_next(void *ctx, struct wasi *w, const struct file_u
     enum wasi_errno e = guest_iovs_piece(ctx, g, bytes_max, &p);
     if (e == WASI_OK) {
         *ret_asked = p.bytes;
+        if (before_is_on(w) && u->file->kind == FILE_PLAIN) {
+            before_write(w, u, req->offset, p.bytes);
+        }
         e = write_piece(ctx, u, &p, req, ret_n);
     }
     output_give_back(w, u, bytes_max - *ret_n);

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -384,4 +386,32 @@ void path_parent_close(struct path_parent *p)
         close(p->fd);
     }
     p->owned = false;
+}
+
+static bool host_path(int fd, char path[PATH_MAX])
+{
+    char link[64];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, PATH_MAX - 1);
+    if (n <= 0 || path[0] != '/') {
+        return false;
+    }
+    path[n] = '\0';
+    return true;
+}
+
+bool path_of_fd_beneath(int dir_fd, int fd, char ret_path[WASI_PATH_BYTES_MAX + 1])
+{
+    char dir[PATH_MAX], file[PATH_MAX];
+    if (!host_path(dir_fd, dir) || !host_path(fd, file)) {
+        return false;
+    }
+    size_t len = strlen(dir);
+    len -= dir[len - 1] == '/'; /* the root */
+    if (strncmp(dir, file, len) != 0 || (file[len] != '/' && file[len] != '\0')) {
+        return false;
+    }
+    const char *rest = file + len + (file[len] == '/');
+    memcpy(ret_path, rest, strlen(rest) + 1);
+    return true;
 }

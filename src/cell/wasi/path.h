@@ -41,4 +41,8 @@ enum wasi_errno path_parent_open_follow(int dir_fd, const char *path,
                                         struct path_parent *ret_parent);
 void path_parent_close(struct path_parent *p);
 
+/* Where the file of fd is beneath dir_fd, as far as the host knows: "" for dir_fd itself. False when it is not beneath
+ * it, or nobody knows. What it says of a file without a name leads nowhere, or to another file. */
+bool path_of_fd_beneath(int dir_fd, int fd, char ret_path[WASI_PATH_BYTES_MAX + 1]);
+
 #endif

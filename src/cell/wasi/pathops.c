@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "before.h"
 #include "stat.h"
 
 /* The functions on paths. Those that look at a file open it with O_PATH beneath the directory and act on that
@@ -84,6 +85,60 @@ static enum wasi_errno open_blocking(void *ctx, struct wasi *w, int dir_fd, cons
     return e == WASI_MFILE ? WASI_NFILE : e; /* the process's limit, not the guest's */
 }
 
+/* The name that an open with these flags would make: the last one of a chain of links, unless they are not followed. */
+static enum wasi_errno open_parent(struct wasi *w, int dir_fd, const char *path, int flags,
+                                   struct path_parent *ret_parent)
+{
+    char copy[WASI_PATH_BYTES_MAX + 1];
+    if (!(flags & (O_NOFOLLOW | O_EXCL))) {
+        return path_parent_open_follow(dir_fd, path, ret_parent);
+    }
+    memcpy(copy, path, strlen(path) + 1);
+    return path_parent_open(w->path_method, dir_fd, copy, ret_parent);
+}
+
+static enum wasi_errno create_kept(void *ctx, struct wasi *w, const struct file_use *dir,
+                                   const char *path, int flags, int *ret_fd)
+{
+    struct path_parent p;
+    int dir_fd = dir->file->host_fd;
+    enum wasi_errno e = open_parent(w, dir_fd, path, flags, &p);
+    bool named = e == WASI_OK;
+    if (named) {
+        before_create(w, dir->file->grant, p.fd, p.name, false);
+    }
+    e = open_blocking(ctx, w, dir_fd, path, flags & ~O_TRUNC, ret_fd);
+    if (named) {
+        if (e == WASI_OK) {
+            before_created(w, p.fd, p.name);
+        }
+        path_parent_close(&p);
+    }
+    return e;
+}
+
+/* An open that may make or cut a file, with before-images of both. */
+static enum wasi_errno open_kept(void *ctx, struct wasi *w, const struct file_use *dir,
+                                 const char *path, int flags, int *ret_fd)
+{
+    struct stat st;
+    int dir_fd = dir->file->host_fd;
+    if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL)) {
+        return create_kept(ctx, w, dir, path, flags, ret_fd);
+    }
+    enum wasi_errno e = open_blocking(ctx, w, dir_fd, path, flags & ~(O_CREAT | O_TRUNC), ret_fd);
+    if (e == WASI_NOENT && (flags & O_CREAT)) {
+        return create_kept(ctx, w, dir, path, flags, ret_fd);
+    }
+    if (e != WASI_OK || !(flags & O_TRUNC) || fstat(*ret_fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        return e;
+    }
+    e = before_resize_fd(ctx, w, dir->file->grant, *ret_fd, 0);
+    close(*ret_fd);
+    return e == WASI_OK ? open_blocking(ctx, w, dir_fd, path, flags & ~O_CREAT, ret_fd)
+                        : guest_waited(ctx, e);
+}
+
 /* O_CREAT on a read-only grant opens what is there, as on a read-only file system. */
 static enum wasi_errno open_read_only_create(void *ctx, struct wasi *w, int dir_fd,
                                              const char *path, int flags, int *ret_fd)
@@ -144,6 +199,8 @@ static enum wasi_errno open_in(void *ctx, struct wasi *w, const struct file_use 
     int flags = open_request_host_flags(r);
     if (dir->file->read_only && (flags & O_CREAT)) {
         e = open_read_only_create(ctx, w, dir->file->host_fd, path, flags, &host_fd);
+    } else if (before_is_on(w) && (flags & (O_CREAT | O_TRUNC))) {
+        e = open_kept(ctx, w, dir, path, flags, &host_fd);
     } else {
         e = open_blocking(ctx, w, dir->file->host_fd, path, flags, &host_fd);
     }
@@ -233,6 +290,15 @@ int32_t wasi_unstable_path_filestat_get(void *ctx, void *env, uint32_t fd, uint3
     return path_stat(ctx, env, fd, lookup, path, path_len, true, ret_stat);
 }
 
+static void keep_times(struct wasi *w, uint32_t dir_fd, int host_fd)
+{
+    struct file_use dir;
+    if (before_is_on(w) && fdtable_use(&w->files, dir_fd, 0, &dir) == WASI_OK) {
+        before_touch(w, dir.file->grant, host_fd);
+        file_put(&w->files, &dir);
+    }
+}
+
 int32_t wasi_path_filestat_set_times(void *ctx, void *env, uint32_t fd, uint32_t lookup,
                                      uint32_t path_addr, uint32_t path_len, uint64_t atim,
                                      uint64_t mtim, uint32_t flags)
@@ -250,6 +316,7 @@ int32_t wasi_path_filestat_set_times(void *ctx, void *env, uint32_t fd, uint32_t
     if (e != WASI_OK) {
         return (int32_t)e;
     }
+    keep_times(env, fd, host_fd);
     e = host_result(utimensat(host_fd, "", times, AT_EMPTY_PATH));
     close(host_fd);
     return (int32_t)e;
@@ -327,10 +394,21 @@ static void name_at_close(struct wasi *w, struct name_at *at)
     file_put(&w->files, &at->dir);
 }
 
+enum name_change { NAME_MADE, NAME_REMOVED };
+
 struct name_call {
     uint64_t rights;
     int (*run)(int dir_fd, const char *name);
+    enum name_change change;
 };
+
+/* A directory when directory, else a link. */
+static void keep_no_name(struct wasi *w, const struct name_at *at, bool directory)
+{
+    if (before_is_on(w)) {
+        before_create(w, at->dir.file->grant, at->parent.fd, at->parent.name, directory);
+    }
+}
 
 static int32_t run_on_name(void *ctx, struct wasi *w, uint32_t fd, uint32_t path_addr,
                            uint32_t path_len, const struct name_call *call)
@@ -343,6 +421,11 @@ static int32_t run_on_name(void *ctx, struct wasi *w, uint32_t fd, uint32_t path
     }
     if (e != WASI_OK) {
         return (int32_t)e;
+    }
+    if (call->change == NAME_MADE) {
+        keep_no_name(w, &at, true);
+    } else if (before_is_on(w)) {
+        before_remove(w, at.dir.file->grant, at.parent.fd, at.parent.name);
     }
     e = host_result(call->run(at.parent.fd, at.parent.name));
     name_at_close(w, &at);
@@ -367,20 +450,20 @@ static int run_unlink(int dir_fd, const char *name)
 int32_t wasi_path_create_directory(void *ctx, void *env, uint32_t fd, uint32_t path,
                                    uint32_t path_len)
 {
-    static const struct name_call call = {RIGHT_PATH_CREATE_DIRECTORY, run_mkdir};
+    static const struct name_call call = {RIGHT_PATH_CREATE_DIRECTORY, run_mkdir, NAME_MADE};
     return run_on_name(ctx, env, fd, path, path_len, &call);
 }
 
 int32_t wasi_path_remove_directory(void *ctx, void *env, uint32_t fd, uint32_t path,
                                    uint32_t path_len)
 {
-    static const struct name_call call = {RIGHT_PATH_REMOVE_DIRECTORY, run_rmdir};
+    static const struct name_call call = {RIGHT_PATH_REMOVE_DIRECTORY, run_rmdir, NAME_REMOVED};
     return run_on_name(ctx, env, fd, path, path_len, &call);
 }
 
 int32_t wasi_path_unlink_file(void *ctx, void *env, uint32_t fd, uint32_t path, uint32_t path_len)
 {
-    static const struct name_call call = {RIGHT_PATH_UNLINK_FILE, run_unlink};
+    static const struct name_call call = {RIGHT_PATH_UNLINK_FILE, run_unlink, NAME_REMOVED};
     return run_on_name(ctx, env, fd, path, path_len, &call);
 }
 
@@ -404,6 +487,7 @@ int32_t wasi_path_symlink(void *ctx, void *env, uint32_t target_addr, uint32_t t
     if (e != WASI_OK) {
         return (int32_t)e;
     }
+    keep_no_name(w, &at, false);
     e = host_result(symlinkat(target, at.parent.fd, at.parent.name));
     name_at_close(w, &at);
     return (int32_t)e;
@@ -428,6 +512,10 @@ int32_t wasi_path_rename(void *ctx, void *env, uint32_t old_fd, uint32_t old_add
     }
     e = name_at_open(w, new_fd, RIGHT_PATH_RENAME_TARGET, new_path, &to);
     if (e == WASI_OK) {
+        if (before_is_on(w)) {
+            before_rename(w, from.dir.file->grant, from.parent.fd, from.parent.name,
+                          to.dir.file->grant, to.parent.fd, to.parent.name);
+        }
         e = host_result(renameat(from.parent.fd, from.parent.name, to.parent.fd, to.parent.name));
         name_at_close(w, &to);
     }
@@ -493,6 +581,7 @@ int32_t wasi_path_link(void *ctx, void *env, uint32_t old_fd, uint32_t lookup, u
     }
     e = name_at_open(w, new_fd, RIGHT_PATH_LINK_TARGET, new_path, &to);
     if (e == WASI_OK) {
+        keep_no_name(w, &to, false);
         e = host_result(linkat(from.parent.fd, from.parent.name, to.parent.fd, to.parent.name, 0));
         name_at_close(w, &to);
     }

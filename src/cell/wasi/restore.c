@@ -24,6 +24,8 @@ struct restore {
     uint32_t grant_count;
     int stdin_fd; /* to be moved to stdin_offset, or -1 */
     uint64_t stdin_offset;
+    int output_fd; /* to be cut to output_size, or -1 */
+    uint64_t output_offset, output_size;
 };
 
 /* One descriptor of the state. */
@@ -482,6 +484,26 @@ static status_t add_at(struct restore *r, const struct saved *s, struct file *f)
     return corrupt(r);
 }
 
+static status_t take_output(struct restore *r, const struct saved *s, int host_fd)
+{
+    struct stat st;
+    if (fstat(host_fd, &st) != 0) {
+        return error_set_errno(r->err, errno, "standard output");
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return ST_OK;
+    }
+    if (s->kind == FILE_PLAIN && (uint64_t)st.st_size < s->size) {
+        return error_set(r->err, ST_NOTFOUND, ERROR_NO_OFFSET,
+                         "standard output has %llu bytes, and had %llu when it was saved",
+                         (unsigned long long)st.st_size, (unsigned long long)s->size);
+    }
+    r->output_fd = host_fd;
+    r->output_offset = s->offset;
+    r->output_size = s->size;
+    return ST_OK;
+}
+
 static status_t restore_file(struct restore *r, struct saved *s)
 {
     struct file *f = NULL;
@@ -498,6 +520,13 @@ static status_t restore_file(struct restore *r, struct saved *s)
         return corrupt(r);
     }
     limit_file(s, f);
+    if (s->origin == SAVED_ORIGIN_STDIO && s->index == 1 && r->config->output_named) {
+        st = take_output(r, s, f->host_fd);
+    }
+    if (st != ST_OK) {
+        file_free(f);
+        return st;
+    }
     st = add_at(r, s, f);
     if (st == ST_OK && s->origin == SAVED_ORIGIN_STDIO && s->index == 0 && s->kind == FILE_PLAIN &&
         f->kind == FILE_PLAIN) {
@@ -538,9 +567,14 @@ static status_t restore_all(struct restore *r)
         cursor_fail(&r->c, "more bytes than expected");
         st = corrupt(r);
     }
-    /* The embedder's descriptor: moved when nothing can fail any more. */
+    /* The embedder's descriptors: moved when nothing can fail any more. */
     if (st == ST_OK && r->stdin_fd >= 0) {
         (void)lseek(r->stdin_fd, (off_t)r->stdin_offset, SEEK_SET);
+    }
+    if (st == ST_OK && r->output_fd >= 0 &&
+        (ftruncate(r->output_fd, (off_t)r->output_size) != 0 ||
+         lseek(r->output_fd, (off_t)r->output_offset, SEEK_SET) < 0)) {
+        st = error_set_errno(r->err, errno, "standard output");
     }
     return st;
 }
@@ -548,7 +582,8 @@ static status_t restore_all(struct restore *r)
 status_t wasi_restore(const struct wasi_config *config, const void *data, size_t len,
                       bool stale_files, struct wasi **ret_w, struct error *err)
 {
-    struct restore r = {.config = config, .stale_files = stale_files, .err = err, .stdin_fd = -1};
+    struct restore r = {
+        .config = config, .stale_files = stale_files, .err = err, .stdin_fd = -1, .output_fd = -1};
     status_t st = wasi_begin(config, &r.w, err);
     if (st != ST_OK) {
         return st;

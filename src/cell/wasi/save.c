@@ -55,37 +55,10 @@ static bool leads_to(const struct item *it, int dir_fd, const char *path)
     return same;
 }
 
-/* The host's path of a descriptor. */
-static bool host_path(int fd, char path[PATH_MAX])
-{
-    char link[64];
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    ssize_t n = readlink(link, path, PATH_MAX - 1);
-    if (n <= 0 || path[0] != '/') {
-        return false;
-    }
-    path[n] = '\0';
-    return true;
-}
-
 /* The path beneath dir_fd of a file that was renamed, as far as the host knows it. */
 static bool current_path(struct item *it, int dir_fd)
 {
-    char dir[PATH_MAX], file[PATH_MAX];
-    if (!host_path(dir_fd, dir) || !host_path(it->file->host_fd, file)) {
-        return false;
-    }
-    size_t len = strlen(dir);
-    len -= dir[len - 1] == '/'; /* the root */
-    if (strncmp(dir, file, len) != 0 || file[len] != '/') {
-        return false;
-    }
-    size_t rest = strlen(file + len + 1);
-    if (rest > WASI_PATH_BYTES_MAX) {
-        return false;
-    }
-    memcpy(it->path, file + len + 1, rest + 1);
-    return true;
+    return path_of_fd_beneath(dir_fd, it->file->host_fd, it->path);
 }
 
 static bool find_path(struct item *it, int dir_fd)

@@ -23,6 +23,8 @@ struct scratch {
     max_align_t data[];
 };
 
+struct before;
+
 struct wasi {
     struct arena arena;
     struct strings args;
@@ -41,6 +43,7 @@ struct wasi {
     _Atomic uint64_t cpu_seen_ns;  /* the latest CPU time that the guest was given */
     pthread_mutex_t scratch_lock;
     struct scratch *scratches; /* guarded by scratch_lock */
+    struct before *before;     /* before-images for the present checkpoint; NULL: none */
     struct host_module modules[2];
 };
 

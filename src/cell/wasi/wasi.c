@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "before.h"
 #include "state.h"
 
 /* ---- scratch ---- */
@@ -411,6 +412,7 @@ void wasi_free(struct wasi *w)
         wasi_scratch_free(w, w->scratches->data);
     }
     fdtable_done(&w->files);
+    before_free(w->before);
     pthread_mutex_destroy(&w->scratch_lock);
     arena_done(&w->arena);
     free(w);

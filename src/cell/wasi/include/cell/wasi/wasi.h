@@ -22,8 +22,9 @@ struct wasi_config {
     uint32_t env_count;
     const struct wasi_grant *grants;
     uint32_t grant_count;
-    const char *cwd; /* guest path, or NULL: the first grant; handed to the C library as PWD */
-    int stdio[3];    /* host descriptors, borrowed */
+    const char *cwd;   /* guest path, or NULL: the first grant; handed to the C library as PWD */
+    int stdio[3];      /* host descriptors, borrowed */
+    bool output_named; /* stdio[1] is a file of this program alone that may be cut: wasi_restore */
     const int *
         listen; /* listening sockets, borrowed: guest descriptors behind the grants, in order. They stop blocking. */
     uint32_t listen_count;
@@ -49,13 +50,14 @@ CHECKED status_t wasi_save(struct wasi *w, struct buf *out, struct error *err);
  * cwd. Files are opened again beneath config's grants with the same guest path, never created or cut; descriptors have
  * the numbers, offsets, flags and at most the rights they had; half-read directories go on with the entries they had.
  * Standard descriptors and listening sockets are config's; standard input goes on at its old offset when it was a
- * plain file and is one again. Monotonic and CPU time go on from the saved ones.
+ * plain file and is one again; with output_named so does standard output, and what stands behind its old end is cut off
+ * (all of it, when it was no file before). Monotonic and CPU time go on from the saved ones.
  * stale_files: take files as they are now; one that is missing becomes a descriptor without any right.
  * Borrows data for the call.
  * ST_NOTFOUND names a grant or file that is missing, or a file that changed: open for reading, its size or time of
- * change differs; open for writing only, it is shorter. ST_PERM names a file that may not be opened as it was;
- * ST_CORRUPT says what is wrong; ST_UNSUPPORTED: a newer version, or a listening socket that is not there; ST_LIMIT,
- * ST_NOMEM, ST_IO. */
+ * change differs; open for writing only, or standard output, it is shorter. ST_PERM names a file that may not
+ * be opened as it was; ST_CORRUPT says what is wrong; ST_UNSUPPORTED: a newer version, or a listening socket that is
+ * not there; ST_LIMIT, ST_NOMEM, ST_IO. */
 CHECKED status_t wasi_restore(const struct wasi_config *config, const void *data, size_t len,
                               bool stale_files, struct wasi **ret_w, struct error *err);
 

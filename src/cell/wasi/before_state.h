@@ -1,0 +1,53 @@
+#ifndef CELL_WASI_BEFORE_STATE_H
+#define CELL_WASI_BEFORE_STATE_H
+
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include "before.h"
+#include "journal.h"
+
+/* What before.c and before_names.c share. */
+
+enum { BEFORE_BUCKETS = 1024, BEFORE_GRANULE_BYTES = 1 << 16 };
+
+/* A file that was changed or made since the checkpoint. */
+struct before_file {
+    dev_t dev;
+    ino_t ino;
+    bool made;          /* since the checkpoint: it has no former state */
+    bool recorded;      /* its size is in the journal */
+    uint64_t size;      /* when recorded; bytes behind it need no image */
+    uint8_t *saved;     /* a bit for each granule of it */
+    uint32_t kept;      /* number of the hard link that keeps it, or 0 */
+    struct before_file *next;
+};
+
+struct before {
+    pthread_mutex_t lock;
+    int folder_fd; /* locked */
+    int journal_fd; /* -1: given up */
+    uint32_t number;
+    uint32_t kept_count;
+    uint64_t end; /* of what is in the journal */
+    bool unsynced;
+    struct before_file *files[BEFORE_BUCKETS];
+    char lost[JOURNAL_LOST_MAX];
+};
+
+/* All with the lock held. */
+
+struct before_file *before_find(struct before *b, const struct stat *st);
+/* NULL: no memory, and given up. */
+struct before_file *before_add(struct before *b, const struct stat *st);
+/* Append; false when it was given up. before_sync has to follow before anything is changed. */
+bool before_put(struct before *b, const struct journal_record *r);
+bool before_sync(struct before *b);
+/* what: "the guest's name of a file" and why. errnum 0: none. */
+void before_lose(struct before *b, int errnum, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A name beneath a grant, as it is now: text has WASI_PATH_BYTES_MAX + 1 bytes. False: given up. */
+bool before_name(struct before *b, const struct wasi *w, uint32_t grant, int parent_fd,
+                 const char *name, char *text, struct journal_place *ret_place);
+
+#endif

@@ -1,0 +1,50 @@
+#ifndef CELL_WASI_UNDO_H
+#define CELL_WASI_UNDO_H
+
+#include "cell/wasi/wasi.h"
+
+/* Before-images: what a program changes in files after a checkpoint can be undone, so that the checkpoint can be gone
+ * back to. docs/internals/checkpoint.md explains journals and the names of files in a folder of checkpoints. */
+
+enum { UNDO_NUMBER_MAX = 999999 };
+
+/* From here on keep before-images for checkpoint `number` in the folder, in place of those for the one before: the
+ * state that was just saved is what they lead back to. The folder is locked against other programs until w is
+ * freed. number: 1..UNDO_NUMBER_MAX, not yet used there. folder_fd is borrowed. No thread may be inside a call of w.
+ * ST_EXIST: another program keeps its before-images there, or the number is taken; ST_IO, ST_LIMIT (no space),
+ * ST_NOMEM. After an error those for the checkpoint before go on. */
+CHECKED status_t wasi_undo_begin(struct wasi *w, int folder_fd, uint32_t number,
+                                 struct error *err);
+/* The same behind a wasi_undo_restore of `number` with a lock that it took: its journal begins anew. Takes over
+ * folder_fd, also on failure. */
+CHECKED status_t wasi_undo_resume(struct wasi *w, int folder_fd, uint32_t number,
+                                  struct error *err);
+/* Why the before-images of the present checkpoint are of no use, or NULL: none were asked for, or they are good. */
+const char *wasi_undo_lost(const struct wasi *w);
+/* Keep none from here on, and have the checkpoints up to now refused with this reason (a line of text). */
+void wasi_undo_give_up(struct wasi *w, const char *why);
+
+/* Open a folder and lock it: close the descriptor to let go. ST_AGAIN: a running program keeps its checkpoints there;
+ * ST_NOTFOUND; ST_IO. */
+CHECKED status_t wasi_undo_lock(const char *path, int *ret_fd, struct error *err);
+
+struct wasi_undo_report {
+    uint32_t journals; /* undone */
+    uint64_t records;
+    uint64_t bytes; /* written back */
+    uint32_t removed; /* later snapshots, which are of no use then */
+};
+/* Bring all files beneath config's grants (and standard output, if it is output_named) back to what they were at
+ * checkpoint `number`. All journals are checked before anything is changed. When it ends midway, for whatever reason,
+ * the same call again goes on with it, and later checkpoints are refused; when it succeeds they are gone.
+ * folder_fd: from wasi_undo_lock; borrowed.
+ * ST_NOTFOUND: a file, a folder or a journal that is needed is not there; ST_PERM: a folder is read-only here;
+ * ST_INVALID: before-images of a file are missing, or the checkpoint is of an earlier run; ST_CORRUPT names the
+ * journal; ST_IO, ST_LIMIT, ST_NOMEM. */
+CHECKED status_t wasi_undo_restore(const struct wasi_config *config, int folder_fd,
+                                   uint32_t number, struct wasi_undo_report *ret_report,
+                                   struct error *err);
+/* Go on without bringing files back: have all checkpoints in the folder refused from here on with this reason. */
+CHECKED status_t wasi_undo_disown(int folder_fd, const char *why, struct error *err);
+
+#endif

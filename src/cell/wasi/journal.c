@@ -1,0 +1,283 @@
+#include "journal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cursor.h"
+#include "base/hash.h"
+
+static const uint8_t magic[8] = {0, 'u', 'n', 'd', 'o', 'c', 's', 'k'};
+
+enum { HEAD_SUMMED_BYTES = 24 };
+
+void journal_name(uint32_t number, const char *suffix, char ret_name[JOURNAL_NAME_BYTES])
+{
+    snprintf(ret_name, JOURNAL_NAME_BYTES, "%06u.%s", number, suffix);
+}
+
+void journal_kept_name(uint32_t number, uint32_t kept, char ret_name[JOURNAL_NAME_BYTES])
+{
+    snprintf(ret_name, JOURNAL_NAME_BYTES, "%06u.%u.kept", number, kept);
+}
+
+/* ---- head ---- */
+
+void journal_put_head(struct buf *out, const struct journal_head *h)
+{
+    size_t begin = out->len;
+    buf_bytes(out, magic, sizeof magic);
+    buf_le32(out, JOURNAL_VERSION);
+    buf_le32(out, h->number);
+    buf_le32(out, h->follows);
+    buf_le32(out, 0);
+    if (!out->failed) {
+        buf_le64(out, hash_xxh3(out->data + begin, HEAD_SUMMED_BYTES));
+    }
+    buf_fill(out, 0, JOURNAL_HEAD_BYTES - (HEAD_SUMMED_BYTES + 8));
+}
+
+status_t journal_get_head(const uint8_t *data, struct journal_head *ret_head, struct error *err)
+{
+    struct cursor c;
+    if (memcmp(data, magic, sizeof magic) != 0) {
+        return error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "not a journal of before-images");
+    }
+    cursor_init(&c, data + sizeof magic, HEAD_SUMMED_BYTES + 8 - sizeof magic, sizeof magic);
+    uint32_t version = cursor_le32(&c);
+    struct journal_head h = {.number = cursor_le32(&c)};
+    h.follows = cursor_le32(&c);
+    (void)cursor_le32(&c);
+    if (cursor_le64(&c) != hash_xxh3(data, HEAD_SUMMED_BYTES)) {
+        return error_set(err, ST_CORRUPT, 0, "its head has a wrong checksum");
+    }
+    if (version != JOURNAL_VERSION) {
+        return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "journal of format version %u",
+                         version);
+    }
+    memcpy(h.lost, data + JOURNAL_LOST_OFF, JOURNAL_LOST_MAX);
+    *ret_head = h;
+    return ST_OK;
+}
+
+/* ---- writing ---- */
+
+static void put_text(struct buf *out, const char *text, size_t len)
+{
+    buf_le32(out, (uint32_t)len);
+    buf_bytes(out, text, len);
+}
+
+static void put_place(struct buf *out, const struct journal_place *p)
+{
+    buf_u8(out, (uint8_t)p->origin);
+    buf_le32(out, p->index);
+    put_text(out, p->path, p->path_len);
+}
+
+static void put_entry(struct buf *out, const struct journal_entry *e)
+{
+    buf_u8(out, (uint8_t)e->was);
+    buf_le32(out, e->value);
+    put_text(out, e->link, e->link_len);
+}
+
+static void put_payload(struct buf *out, const struct journal_record *r,
+                        const char *const *guest_paths)
+{
+    if (r->type == JOURNAL_GRANTS) {
+        buf_le32(out, r->grant_count);
+        for (uint32_t i = 0; i < r->grant_count; i++) {
+            put_text(out, guest_paths[i], strlen(guest_paths[i]));
+        }
+        return;
+    }
+    put_place(out, &r->place);
+    if (r->type == JOURNAL_FILE) {
+        buf_le64(out, r->size);
+        buf_le64(out, r->mtime_ns);
+    } else if (r->type == JOURNAL_DATA) {
+        buf_le64(out, r->offset);
+        buf_bytes(out, r->data, r->data_len);
+    } else if (r->type == JOURNAL_CREATE) {
+        buf_u8(out, r->directory);
+    } else if (r->type == JOURNAL_REMOVE) {
+        put_entry(out, &r->before);
+    } else {
+        put_place(out, &r->to);
+        put_entry(out, &r->before);
+        buf_u8(out, r->may_be_gone);
+    }
+}
+
+void journal_put(struct buf *out, const struct journal_record *r, const char *const *guest_paths)
+{
+    size_t begin = out->len;
+    buf_le32(out, (uint32_t)r->type);
+    buf_le32(out, 0);
+    buf_le32(out, 0);
+    put_payload(out, r, guest_paths);
+    if (!out->failed) {
+        buf_patch_le32(out, begin + 4, (uint32_t)(out->len - begin - JOURNAL_BEGIN_BYTES));
+        buf_patch_le32(out, begin + 8, (uint32_t)hash_xxh3(out->data + begin, 8));
+        buf_le64(out, hash_xxh3(out->data + begin, out->len - begin));
+    }
+}
+
+/* ---- reading ---- */
+
+static const char *take_text(struct cursor *c, size_t *ret_len)
+{
+    uint32_t len = cursor_le32(c);
+    if (len > JOURNAL_PATH_MAX) {
+        cursor_fail(c, "too long a path");
+    }
+    const uint8_t *text = cursor_bytes(c, len);
+    if (text != NULL && memchr(text, 0, len) != NULL) {
+        cursor_fail(c, "a path with a NUL inside");
+    }
+    *ret_len = c->failed ? 0 : len;
+    return c->failed ? "" : (const char *)text;
+}
+
+static void take_place(struct cursor *c, struct journal_place *p)
+{
+    uint8_t origin = cursor_u8(c);
+    p->index = cursor_le32(c);
+    p->path = take_text(c, &p->path_len);
+    if (origin >= JOURNAL_ORIGIN_COUNT) {
+        cursor_fail(c, "an unknown place");
+    } else if (origin == JOURNAL_AT_OUTPUT ? p->index != 1 && p->index != 2
+                                           : origin == JOURNAL_AT_GRANT &&
+                                                 p->index >= JOURNAL_GRANTS_MAX) {
+        cursor_fail(c, "a place beneath an unknown grant or descriptor");
+    } else if ((origin == JOURNAL_AT_GRANT) != (p->path_len > 0)) {
+        cursor_fail(c, "a place without a path, or with one too many");
+    }
+    p->origin = c->failed ? JOURNAL_AT_GRANT : (enum journal_origin)origin;
+}
+
+/* A name in a directory, which only grants have. */
+static void take_name(struct cursor *c, struct journal_place *p)
+{
+    take_place(c, p);
+    if (p->origin != JOURNAL_AT_GRANT) {
+        cursor_fail(c, "a name that is none");
+    }
+}
+
+static void take_entry(struct cursor *c, struct journal_entry *e)
+{
+    uint8_t was = cursor_u8(c);
+    e->value = cursor_le32(c);
+    e->link = take_text(c, &e->link_len);
+    if (was >= JOURNAL_WAS_COUNT || (was == JOURNAL_WAS_LINK) != (e->link_len > 0)) {
+        cursor_fail(c, "an unknown kind of name");
+    }
+    e->was = c->failed ? JOURNAL_WAS_NOTHING : (enum journal_was)was;
+}
+
+static bool take_bool(struct cursor *c)
+{
+    uint8_t v = cursor_u8(c);
+    if (v > 1) {
+        cursor_fail(c, "neither yes nor no");
+    }
+    return v == 1;
+}
+
+static uint64_t take_i63(struct cursor *c)
+{
+    uint64_t v = cursor_le64(c);
+    if (v > INT64_MAX) {
+        cursor_fail(c, "a size or offset too large");
+    }
+    return c->failed ? 0 : v;
+}
+
+static void take_grants(struct cursor *c, struct journal_record *r,
+                        struct journal_place *guest_paths)
+{
+    r->grant_count = cursor_le32(c);
+    if (r->grant_count > JOURNAL_GRANTS_MAX) {
+        cursor_fail(c, "too many grants");
+    }
+    for (uint32_t i = 0; !c->failed && i < r->grant_count; i++) {
+        struct journal_place p = {.index = i};
+        p.path = take_text(c, &p.path_len);
+        if (guest_paths != NULL) {
+            guest_paths[i] = p;
+        }
+    }
+}
+
+static void take_payload(struct cursor *c, struct journal_record *r,
+                         struct journal_place *guest_paths)
+{
+    switch (r->type) {
+    case JOURNAL_GRANTS:
+        take_grants(c, r, guest_paths);
+        break;
+    case JOURNAL_FILE:
+        take_place(c, &r->place);
+        r->size = take_i63(c);
+        r->mtime_ns = cursor_le64(c);
+        break;
+    case JOURNAL_DATA:
+        take_place(c, &r->place);
+        r->offset = take_i63(c);
+        r->data_len = cursor_left(c);
+        r->data = cursor_bytes(c, r->data_len);
+        if (r->data_len > JOURNAL_DATA_MAX || r->offset > (uint64_t)INT64_MAX - r->data_len) {
+            cursor_fail(c, "bytes at an impossible place");
+        }
+        break;
+    case JOURNAL_CREATE:
+        take_name(c, &r->place);
+        r->directory = take_bool(c);
+        break;
+    case JOURNAL_REMOVE:
+        take_name(c, &r->place);
+        take_entry(c, &r->before);
+        break;
+    case JOURNAL_RENAME:
+        take_name(c, &r->place);
+        take_name(c, &r->to);
+        take_entry(c, &r->before);
+        r->may_be_gone = take_bool(c);
+        break;
+    case JOURNAL_TYPE_COUNT:
+        break;
+    }
+}
+
+bool journal_get_begin(const uint8_t *data, uint32_t *ret_type, uint32_t *ret_len)
+{
+    struct cursor c;
+    cursor_init(&c, data, JOURNAL_BEGIN_BYTES, 0);
+    *ret_type = cursor_le32(&c);
+    *ret_len = cursor_le32(&c);
+    uint32_t sum = cursor_le32(&c);
+    return (*ret_type == 0 && *ret_len == 0 && sum == 0) ||
+           (sum == (uint32_t)hash_xxh3(data, 8) && *ret_len <= JOURNAL_PAYLOAD_MAX);
+}
+
+status_t journal_get(uint32_t type, const void *payload, size_t len, uint64_t off,
+                     struct journal_record *ret_record, struct journal_place *guest_paths,
+                     struct error *err)
+{
+    struct cursor c;
+    if (type == 0 || type >= JOURNAL_TYPE_COUNT || len > JOURNAL_PAYLOAD_MAX) {
+        return error_set(err, ST_CORRUPT, off, "an unknown record");
+    }
+    struct journal_record r = {.type = (enum journal_type)type};
+    cursor_init(&c, payload, len, off);
+    take_payload(&c, &r, guest_paths);
+    if (!c.failed && cursor_left(&c) > 0) {
+        cursor_fail(&c, "more bytes than expected");
+    }
+    if (c.failed) {
+        return error_set(err, ST_CORRUPT, c.fail_off, "%s", c.reason);
+    }
+    *ret_record = r;
+    return ST_OK;
+}

@@ -1,0 +1,456 @@
+#include "undo_apply.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sys/files.h"
+
+#define NO_TARGET UINT32_MAX
+
+status_t undo_init(struct undo *u, const struct wasi_config *config, int folder_fd,
+                   struct error *err)
+{
+    *u = (struct undo){.config = config, .folder_fd = folder_fd, .file_fd = -1};
+    u->method = path_method_probe();
+    u->data = malloc(JOURNAL_PAYLOAD_MAX + JOURNAL_FRAME_BYTES);
+    u->guests = calloc(JOURNAL_GRANTS_MAX, sizeof *u->guests);
+    u->targets = calloc(JOURNAL_GRANTS_MAX, sizeof *u->targets);
+    if (u->data == NULL || u->guests == NULL || u->targets == NULL) {
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to read a journal");
+    }
+    return ST_OK;
+}
+
+void undo_done(struct undo *u)
+{
+    if (u->file_fd >= 0) {
+        close(u->file_fd);
+    }
+    free(u->data);
+    free(u->guests);
+    free(u->targets);
+}
+
+/* The grant with the same guest path; the one with the same index where several have it. */
+static uint32_t find_target(const struct wasi_config *config, const struct journal_place *guest)
+{
+    uint32_t found = NO_TARGET;
+    for (uint32_t i = 0; i < config->grant_count; i++) {
+        const char *path = config->grants[i].guest_path;
+        if (strlen(path) == guest->path_len && memcmp(path, guest->path, guest->path_len) == 0 &&
+            (found == NO_TARGET || i == guest->index)) {
+            found = i;
+        }
+    }
+    return found;
+}
+
+status_t undo_take_grants(struct undo *u, uint32_t grant_count, struct error *err)
+{
+    (void)err;
+    u->grant_count = grant_count;
+    for (uint32_t i = 0; i < grant_count; i++) {
+        u->targets[i] = find_target(u->config, &u->guests[i]);
+    }
+    return ST_OK;
+}
+
+/* ---- messages ---- */
+
+static status_t refuse(uint32_t number, const struct journal_place *p, status_t code,
+                       const char *what, struct error *err)
+{
+    return error_set(err, code, ERROR_NO_OFFSET, "checkpoint %u: %.*s %s", number,
+                     (int)(p->path_len < 120 ? p->path_len : 120), p->path, what);
+}
+
+static status_t refuse_errno(uint32_t number, const struct journal_place *p, struct error *err)
+{
+    return error_set_errno(err, errno, "checkpoint %u: %.*s cannot be brought back", number,
+                           (int)(p->path_len < 120 ? p->path_len : 120), p->path);
+}
+
+/* ---- checks ---- */
+
+static status_t check_place(const struct undo *u, uint32_t number, const struct journal_place *p,
+                            struct error *err)
+{
+    if (p->origin == JOURNAL_AT_OUTPUT) {
+        return ST_OK;
+    }
+    if (p->origin == JOURNAL_AT_KEPT) {
+        return ST_OK; /* named by a removal before it, which looks for it */
+    }
+    if (p->index >= u->grant_count) {
+        return refuse(number, p, ST_CORRUPT, "is beneath an unknown folder", err);
+    }
+    uint32_t target = u->targets[p->index];
+    if (target == NO_TARGET) {
+        return refuse(number, p, ST_NOTFOUND, "changed since, and its folder is not granted", err);
+    }
+    return u->config->grants[target].read_only
+               ? refuse(number, p, ST_PERM, "changed since, and its folder is read-only here", err)
+               : ST_OK;
+}
+
+static status_t check_entry(const struct undo *u, uint32_t number, const struct journal_place *p,
+                            const struct journal_entry *e, struct error *err)
+{
+    char kept[JOURNAL_NAME_BYTES];
+    journal_kept_name(number, e->value, kept);
+    if (e->was == JOURNAL_WAS_KEPT && faccessat(u->folder_fd, kept, F_OK, AT_SYMLINK_NOFOLLOW)) {
+        return refuse(number, p, ST_NOTFOUND, "was removed since, and what was kept is gone", err);
+    }
+    return ST_OK;
+}
+
+status_t undo_check(const struct undo *u, uint32_t number, const struct journal_record *r,
+                    struct error *err)
+{
+    if (r->type == JOURNAL_GRANTS) {
+        return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET,
+                         "checkpoint %u: journal: it names its folders twice", number);
+    }
+    status_t st = check_place(u, number, &r->place, err);
+    if (st == ST_OK && r->type == JOURNAL_RENAME) {
+        st = check_place(u, number, &r->to, err);
+        st = st == ST_OK ? check_entry(u, number, &r->to, &r->before, err) : st;
+    }
+    if (st == ST_OK && r->type == JOURNAL_REMOVE) {
+        st = check_entry(u, number, &r->place, &r->before, err);
+    }
+    return st;
+}
+
+/* ---- bytes ---- */
+
+static status_t open_grant(const struct undo *u, uint32_t number, const struct journal_place *p,
+                           int *ret_fd, struct error *err)
+{
+    const char *path = u->config->grants[u->targets[p->index]].host_path;
+    *ret_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return *ret_fd >= 0 ? ST_OK : refuse_errno(number, p, err);
+}
+
+static status_t open_beneath(const struct undo *u, uint32_t number, const struct journal_place *p,
+                             int *ret_fd, struct error *err)
+{
+    int dir_fd;
+    status_t st = open_grant(u, number, p, &dir_fd, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    enum wasi_errno e = path_open_beneath(u->method, dir_fd, u->file_path,
+                                          O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0, ret_fd);
+    int errnum = errno;
+    close(dir_fd);
+    errno = errnum;
+    if (e == WASI_NOENT) {
+        return refuse(number, p, ST_NOTFOUND, "is not there any more", err);
+    }
+    return e == WASI_OK ? ST_OK
+                        : refuse(number, p, ST_PERM, "may not be written, or is no file", err);
+}
+
+static bool is_open(const struct undo *u, const struct journal_place *p)
+{
+    const struct journal_place *o = &u->file_place;
+    return u->file_fd >= 0 && o->origin == p->origin && o->index == p->index &&
+           o->path_len == p->path_len && memcmp(u->file_path, p->path, p->path_len) == 0;
+}
+
+/* The file of a place in u->file_fd; -1: standard output that is none of ours to change. */
+static status_t open_file(struct undo *u, uint32_t number, const struct journal_place *p,
+                          struct error *err)
+{
+    char kept[JOURNAL_NAME_BYTES];
+    int fd = -1;
+    if (is_open(u, p)) {
+        return ST_OK;
+    }
+    status_t st = undo_settle(u, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    memcpy(u->file_path, p->path, p->path_len);
+    u->file_path[p->path_len] = '\0';
+    u->file_place = *p;
+    if (p->origin == JOURNAL_AT_GRANT) {
+        st = open_beneath(u, number, p, &fd, err);
+    } else if (p->origin == JOURNAL_AT_KEPT) {
+        journal_kept_name(number, p->index, kept);
+        fd = openat(u->folder_fd, kept, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+        st = fd >= 0 ? ST_OK : error_set_errno(err, errno, "%s", kept);
+    } else if (u->config->output_named && p->index == 1) {
+        fd = fcntl(u->config->stdio[1], F_DUPFD_CLOEXEC, 3);
+        st = fd >= 0 ? ST_OK : error_set_errno(err, errno, "standard output");
+    }
+    u->file_fd = fd;
+    return st;
+}
+
+static bool write_at(int fd, const uint8_t *data, size_t len, uint64_t at)
+{
+    while (len > 0) {
+        ssize_t n = pwrite(fd, data, len, (off_t)at);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return false;
+        }
+        data += n;
+        at += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+static status_t undo_bytes(struct undo *u, uint32_t number, const struct journal_record *r,
+                           struct error *err)
+{
+    struct stat st;
+    status_t code = open_file(u, number, &r->place, err);
+    if (code != ST_OK || u->file_fd < 0) {
+        return code;
+    }
+    if (fstat(u->file_fd, &st) != 0) {
+        return refuse_errno(number, &r->place, err);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return refuse(number, &r->place, ST_NOTFOUND, "is no file any more", err);
+    }
+    if (r->type == JOURNAL_DATA) {
+        u->report.bytes += r->data_len;
+        return write_at(u->file_fd, r->data, r->data_len, r->offset)
+                   ? ST_OK
+                   : refuse_errno(number, &r->place, err);
+    }
+    const struct timespec times[2] = {
+        {.tv_nsec = UTIME_OMIT},
+        {.tv_sec = (time_t)(r->mtime_ns / 1000000000u),
+         .tv_nsec = (long)(r->mtime_ns % 1000000000u)},
+    };
+    return ftruncate(u->file_fd, (off_t)r->size) == 0 && futimens(u->file_fd, times) == 0
+               ? ST_OK
+               : refuse_errno(number, &r->place, err);
+}
+
+status_t undo_settle(struct undo *u, struct error *err)
+{
+    if (u->file_fd < 0) {
+        return ST_OK;
+    }
+    int result = fsync(u->file_fd);
+    int errnum = errno;
+    close(u->file_fd);
+    u->file_fd = -1;
+    return result == 0 ? ST_OK : error_set_errno(err, errnum, "%.150s", u->file_path);
+}
+
+/* ---- names ---- */
+
+struct undo_name {
+    const struct journal_place *place;
+    int dir_fd;
+    struct path_parent parent;
+};
+
+/* False in *ret_found: its folder is not there. */
+static status_t open_name(const struct undo *u, uint32_t number, const struct journal_place *p,
+                          struct undo_name *ret_name, bool *ret_found, struct error *err)
+{
+    char path[JOURNAL_PATH_MAX + 1];
+    *ret_name = (struct undo_name){.place = p, .dir_fd = -1};
+    *ret_found = false;
+    status_t st = open_grant(u, number, p, &ret_name->dir_fd, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    memcpy(path, p->path, p->path_len);
+    path[p->path_len] = '\0';
+    enum wasi_errno e = path_parent_open(u->method, ret_name->dir_fd, path, &ret_name->parent);
+    const char *name = ret_name->parent.name;
+    if (e == WASI_OK && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+        strchr(name, '/') == NULL) {
+        *ret_found = true;
+        return ST_OK;
+    }
+    if (e == WASI_OK) {
+        path_parent_close(&ret_name->parent);
+    }
+    close(ret_name->dir_fd);
+    return e == WASI_NOENT ? ST_OK : refuse(number, p, ST_PERM, "cannot be reached", err);
+}
+
+static status_t close_name(struct undo_name *n, uint32_t number, struct error *err)
+{
+    /* O_PATH descriptors cannot be synced. */
+    int fd = openat(n->parent.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = fd >= 0 && fsync(fd) == 0;
+    status_t st = good ? ST_OK : refuse_errno(number, n->place, err);
+    if (fd >= 0) {
+        close(fd);
+    }
+    path_parent_close(&n->parent);
+    close(n->dir_fd);
+    return st;
+}
+
+static bool is_there(const struct undo_name *n)
+{
+    struct stat st;
+    return fstatat(n->parent.fd, n->parent.name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static status_t undo_create(const struct undo *u, uint32_t number, const struct journal_record *r,
+                            struct error *err)
+{
+    struct undo_name n;
+    bool found;
+    status_t st = open_name(u, number, &r->place, &n, &found, err);
+    if (st != ST_OK || !found) {
+        return st;
+    }
+    int result = unlinkat(n.parent.fd, n.parent.name, r->directory ? AT_REMOVEDIR : 0);
+    if (result != 0 && errno == ENOTEMPTY) {
+        st = refuse(number, &r->place, ST_INVAL,
+                    "was made since, and something else put files there", err);
+    } else if (result != 0 && errno != ENOENT) {
+        st = refuse_errno(number, &r->place, err);
+    }
+    status_t closed = close_name(&n, number, st == ST_OK ? err : NULL);
+    return st == ST_OK ? closed : st;
+}
+
+/* The kept file beside its old name, then there: it has to stay kept until the journal is gone. */
+static bool copy_kept(const struct undo *u, const struct undo_name *n, const char *kept)
+{
+    static const char part[] = ".cloudskin.undo.part";
+    uint8_t piece[1 << 14];
+    struct stat st;
+    ssize_t got = 0;
+    int from = openat(u->folder_fd, kept, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int to = openat(n->parent.fd, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+                    0600);
+    bool good = from >= 0 && to >= 0 && fstat(from, &st) == 0;
+    while (good && (got = read(from, piece, sizeof piece)) > 0) {
+        good = file_write_all(to, piece, (size_t)got) == 0;
+    }
+    good = good && got == 0 && fchmod(to, st.st_mode & 07777) == 0 && fsync(to) == 0 &&
+           renameat(n->parent.fd, part, n->parent.fd, n->parent.name) == 0;
+    int errnum = errno;
+    if (from >= 0) {
+        close(from);
+    }
+    if (to >= 0) {
+        close(to);
+    }
+    errno = errnum;
+    return good;
+}
+
+static bool bring_back(const struct undo *u, uint32_t number, const struct undo_name *n,
+                       const struct journal_entry *e)
+{
+    char kept[JOURNAL_NAME_BYTES];
+    char link[JOURNAL_PATH_MAX + 1];
+    switch (e->was) {
+    case JOURNAL_WAS_KEPT:
+        journal_kept_name(number, e->value, kept);
+        return linkat(u->folder_fd, kept, n->parent.fd, n->parent.name, 0) == 0 ||
+               copy_kept(u, n, kept);
+    case JOURNAL_WAS_DIRECTORY:
+        return mkdirat(n->parent.fd, n->parent.name, 0700) == 0 &&
+               fchmodat(n->parent.fd, n->parent.name, e->value & 07777, 0) == 0;
+    case JOURNAL_WAS_LINK:
+        memcpy(link, e->link, e->link_len);
+        link[e->link_len] = '\0';
+        return symlinkat(link, n->parent.fd, n->parent.name) == 0;
+    case JOURNAL_WAS_NOTHING:
+    case JOURNAL_WAS_COUNT:
+        break;
+    }
+    return true;
+}
+
+static status_t undo_remove(const struct undo *u, uint32_t number, const struct journal_place *p,
+                            const struct journal_entry *e, struct error *err)
+{
+    struct undo_name n;
+    bool found;
+    status_t st = open_name(u, number, p, &n, &found, err);
+    if (st != ST_OK || !found) {
+        return st == ST_OK ? refuse(number, p, ST_NOTFOUND, "has no folder any more", err) : st;
+    }
+    if (!is_there(&n) && !bring_back(u, number, &n, e)) {
+        st = refuse_errno(number, p, err);
+    }
+    status_t closed = close_name(&n, number, st == ST_OK ? err : NULL);
+    return st == ST_OK ? closed : st;
+}
+
+/* Before it was renamed the old name was there, behind it is not: that tells what has been done. */
+static status_t move_back(uint32_t number, const struct journal_record *r, const struct undo_name *from,
+                          const struct undo_name *to, struct error *err)
+{
+    if (is_there(from)) {
+        return ST_OK;
+    }
+    if (!is_there(to)) {
+        return r->may_be_gone ? ST_OK
+                              : refuse(number, &r->to, ST_NOTFOUND, "is not there any more", err);
+    }
+    return renameat(to->parent.fd, to->parent.name, from->parent.fd, from->parent.name) == 0
+               ? ST_OK
+               : refuse_errno(number, &r->to, err);
+}
+
+static status_t undo_rename(const struct undo *u, uint32_t number, const struct journal_record *r,
+                            struct error *err)
+{
+    struct undo_name from, to;
+    bool from_found, to_found = false;
+    status_t st = open_name(u, number, &r->place, &from, &from_found, err);
+    if (st != ST_OK || !from_found) {
+        return st == ST_OK ? refuse(number, &r->place, ST_NOTFOUND, "has no folder any more", err)
+                           : st;
+    }
+    st = open_name(u, number, &r->to, &to, &to_found, err);
+    if (st == ST_OK && to_found) {
+        st = move_back(number, r, &from, &to, err);
+        status_t closed = close_name(&to, number, st == ST_OK ? err : NULL);
+        st = st == ST_OK ? closed : st;
+    } else if (st == ST_OK) {
+        st = refuse(number, &r->to, ST_NOTFOUND, "has no folder any more", err);
+    }
+    status_t closed = close_name(&from, number, st == ST_OK ? err : NULL);
+    st = st == ST_OK ? closed : st;
+    return st == ST_OK && r->before.was != JOURNAL_WAS_NOTHING
+               ? undo_remove(u, number, &r->to, &r->before, err)
+               : st;
+}
+
+status_t undo_apply(struct undo *u, uint32_t number, const struct journal_record *r,
+                    struct error *err)
+{
+    switch (r->type) {
+    case JOURNAL_FILE:
+    case JOURNAL_DATA:
+        return undo_bytes(u, number, r, err);
+    case JOURNAL_CREATE:
+        return undo_create(u, number, r, err);
+    case JOURNAL_REMOVE:
+        return undo_remove(u, number, &r->place, &r->before, err);
+    case JOURNAL_RENAME:
+        return undo_rename(u, number, r, err);
+    case JOURNAL_GRANTS:
+    case JOURNAL_TYPE_COUNT:
+        break;
+    }
+    return ST_OK;
+}
