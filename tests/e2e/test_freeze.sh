@@ -128,7 +128,7 @@ fact "it slept as long as it wanted to, and read each line once" \
     cmp waits.out - <<<$'sleeping\nslept right\ngot one\ngot two\nend'
 
 # A write that a slow pipe has taken a part of goes on with the rest.
-cloudskin-cc -O1 "$E2E/guest/writes.c" -o writes.wasm || exit 1
+cloudskin-cc -O1 "$E2E/guest/long_write.c" -o writes.wasm || exit 1
 mkfifo slow
 cloudskin run --name writes writes.wasm >slow 2>writes.err &
 pid=$!

@@ -2,7 +2,7 @@
 
 _cloudskin_run() {
     local options='--dir --cwd --env --listen --invoke --cpu --nan -O0 -O1 -O2 -O3 --memory --stack --threads
-        --open-files --cpu-seconds --timeout --output-bytes --name --movable --help'
+        --open-files --cpu-seconds --timeout --output-bytes --output --name --movable --help'
     case $prev in
     --cpu)
         mapfile -t COMPREPLY < <(compgen -W 'x86-64-v2 x86-64-v3 x86-64-v4 aarch64' -- "$cur")
@@ -54,7 +54,7 @@ _cloudskin_cache() {
 
 _cloudskin() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='run ps freeze thaw inspect cache help --version'
+    local verbs='run ps freeze thaw checkpoint inspect cache help --version'
     shopt -q extglob || { shopt -s extglob && local restore=1; }
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -65,17 +65,21 @@ _cloudskin() {
         cache) _cloudskin_cache ;;
         thaw)
             mapfile -t COMPREPLY < <(compgen -W '--dir --listen --module --cpu --stale-files --name --memory --stack
-                --threads --open-files --cpu-seconds --timeout --output-bytes' -- "$cur"; compgen -f -- "$cur")
+                --threads --open-files --cpu-seconds --timeout --output-bytes --output --at' -- "$cur"; compgen -f -- "$cur")
             ;;
         freeze)
             mapfile -t COMPREPLY < <(compgen -W "-o --keep --json $(cloudskin ps 2>/dev/null |
                 awk 'NR > 1 { print $1 }')" -- "$cur"; compgen -f -- "$cur")
             ;;
+        checkpoint)
+            mapfile -t COMPREPLY < <(compgen -W "--every --keep -o --json $(cloudskin ps 2>/dev/null |
+                awk 'NR > 1 { print $1 }')" -- "$cur"; compgen -d -- "$cur")
+            ;;
         inspect)
             mapfile -t COMPREPLY < <(compgen -W '--json' -- "$cur"; compgen -f -X '!*.@(wasm|cell|snap)' -- "$cur"
                 compgen -d -- "$cur")
             ;;
-        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw inspect cache' -- "$cur") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache' -- "$cur") ;;
         esac
     fi
     [ -z "${restore:-}" ] || shopt -u extglob

@@ -50,7 +50,7 @@ struct control {
     enum request_state state;
     bool ended;
     bool freezes; /* the cell does not go on, once the client has the snapshot in place */
-    int out;
+    struct control_request request;
     status_t code;
     char text[ERROR_TEXT_MAX];
     struct client clients[CLIENTS_MAX];
@@ -156,7 +156,8 @@ static void decide(struct control *k, int fd, int out, bool keep)
 
 /* Make the request when no other one is on its way, and wait until the cell has served it. Called with the lock held.
  * Verdict and text are what the client is told. */
-static const char *request(struct control *k, int out, char ret_text[ERROR_TEXT_MAX])
+static const char *request(struct control *k, const struct control_request *q,
+                           char ret_text[ERROR_TEXT_MAX])
 {
     while ((k->cell == NULL || k->state != REQUEST_NONE) && !k->ended) {
         pthread_cond_wait(&k->changed, &k->lock);
@@ -171,7 +172,7 @@ static const char *request(struct control *k, int out, char ret_text[ERROR_TEXT_
     bool refused = false;
     if (!k->ended) {
         uint64_t before = refusals(k);
-        k->out = out;
+        k->request = *q;
         k->freezes = false;
         set_state(k, REQUEST_WAITS);
         cell_stop(k->cell, STOP_CAPTURE);
@@ -186,23 +187,46 @@ static const char *request(struct control *k, int out, char ret_text[ERROR_TEXT_
         return "error";
     }
     snprintf(ret_text, ERROR_TEXT_MAX, "%s", k->text);
-    if (k->code == ST_OK) {
+    bool good = k->code == ST_OK;
+    if (!good || q->checkpoint) { /* nothing is left to decide */
+        set_state(k, q->checkpoint ? REQUEST_NONE : REQUEST_DECIDED);
+    }
+    if (good) {
         return "ok";
     }
-    set_state(k, REQUEST_DECIDED);
     return exit_code_of(k->code) == EXIT_REFUSED ? "refused" : "error";
+}
+
+/* Let the cell stop and save itself. What to answer. */
+static const char *serve_capture(struct control *k, const struct control_request *q,
+                                 char ret_text[ERROR_TEXT_MAX])
+{
+    pthread_mutex_lock(&k->lock);
+    const char *verdict = request(k, q, ret_text);
+    pthread_mutex_unlock(&k->lock);
+    return verdict;
 }
 
 static void serve_freeze(struct control *k, int fd, int out, bool keep)
 {
+    const struct control_request q = {.fd = out};
     char text[ERROR_TEXT_MAX];
-    pthread_mutex_lock(&k->lock);
-    const char *verdict = request(k, out, text);
-    pthread_mutex_unlock(&k->lock);
+    const char *verdict = serve_capture(k, &q, text);
     answer(fd, verdict, text);
     if (strcmp(verdict, "ok") == 0) {
         decide(k, fd, out, keep);
     }
+}
+
+/* The cell goes on at once: a checkpoint that does not get its name is nothing but a file. */
+static void serve_checkpoint(struct control *k, int fd, int folder, const char *numbers)
+{
+    struct control_request q = {.checkpoint = true, .fd = folder};
+    char text[ERROR_TEXT_MAX];
+    q.number = (uint32_t)control_number(&numbers);
+    q.base = (uint32_t)control_number(&numbers);
+    const char *verdict = serve_capture(k, &q, text);
+    answer(fd, verdict, text);
 }
 
 static void serve(struct control *k, int fd)
@@ -220,6 +244,8 @@ static void serve(struct control *k, int fd)
         serve_info(k, fd);
     } else if ((keep || strcmp(line, "freeze") == 0) && out >= 0) {
         serve_freeze(k, fd, out, keep);
+    } else if (strncmp(line, "checkpoint ", 11) == 0 && out >= 0) {
+        serve_checkpoint(k, fd, out, line + 11);
     } else {
         answer(fd, "error", "unknown request");
     }
@@ -411,7 +437,9 @@ void control_attach(struct control *k, struct cell *c, bool movable)
 }
 
 /* A pipe whose reader has gone away is an error of the request: it must not end the cell by SIGPIPE. */
-static status_t save_quietly(int out, status_t (*save)(void *arg, int fd, struct error *err),
+static status_t save_quietly(const struct control_request *q,
+                             status_t (*save)(void *arg, const struct control_request *q,
+                                              struct error *err),
                              void *arg, struct error *err)
 {
     const struct timespec at_once = {0};
@@ -420,7 +448,7 @@ static status_t save_quietly(int out, status_t (*save)(void *arg, int fd, struct
     sigaddset(&pipe_signal, SIGPIPE);
     sigpending(&pending);
     pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-    status_t code = save(arg, out, err);
+    status_t code = save(arg, q, err);
     if (!sigismember(&pending, SIGPIPE)) {
         while (sigtimedwait(&pipe_signal, NULL, &at_once) < 0 && errno == EINTR) {
         }
@@ -429,7 +457,9 @@ static status_t save_quietly(int out, status_t (*save)(void *arg, int fd, struct
     return code;
 }
 
-status_t control_captured(struct control *k, status_t (*save)(void *arg, int fd, struct error *err),
+status_t control_captured(struct control *k,
+                          status_t (*save)(void *arg, const struct control_request *q,
+                                           struct error *err),
                           void *arg)
 {
     if (k == NULL) {
@@ -439,15 +469,18 @@ status_t control_captured(struct control *k, status_t (*save)(void *arg, int fd,
     status_t code = ST_OK;
     if (k->state == REQUEST_WAITS) {
         struct error err = {.offset = ERROR_NO_OFFSET};
+        bool checkpoint = k->request.checkpoint;
         pthread_mutex_unlock(&k->lock); /* in this state nobody else changes anything */
-        status_t saved = save_quietly(k->out, save, arg, &err);
+        status_t saved = save_quietly(&k->request, save, arg, &err);
         pthread_mutex_lock(&k->lock);
         k->code = saved;
         snprintf(k->text, sizeof k->text, "%s", err.text);
         set_state(k, REQUEST_SERVED);
-        wait_beyond(k, REQUEST_SERVED);
-        code = k->freezes ? ST_CAPTURED : ST_OK;
-        set_state(k, REQUEST_NONE);
+        if (!checkpoint) {
+            wait_beyond(k, REQUEST_SERVED);
+            code = k->freezes ? ST_CAPTURED : ST_OK;
+            set_state(k, REQUEST_NONE);
+        }
     }
     pthread_mutex_unlock(&k->lock);
     return code;

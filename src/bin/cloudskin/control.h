@@ -16,10 +16,18 @@ CHECKED status_t control_start(const char *name, const char *program, struct con
                                struct error *err);
 /* The cell is there, and its thread is about to run it. movable: it can be captured. NULL is fine. */
 void control_attach(struct control *k, struct cell *c, bool movable);
-/* The cell was captured, and its thread is here: serve the request that asked for it. save writes the state to fd;
- * ST_CAPTURED: it was frozen, and must not go on; ST_OK: it goes on. */
+/* What a client wants of a captured cell. */
+struct control_request {
+    bool checkpoint;
+    int fd;          /* for the snapshot; with checkpoint its folder */
+    uint32_t number; /* of a checkpoint */
+    uint32_t base;   /* the one that it may be an increment on, 0: none */
+};
+/* The cell was captured, and its thread is here: serve the request that asked for it by save, whose err is what the
+ * client is told. ST_CAPTURED: it was frozen, and must not go on; ST_OK: it goes on. */
 CHECKED status_t control_captured(struct control *k,
-                                  status_t (*save)(void *arg, int fd, struct error *err),
+                                  status_t (*save)(void *arg, const struct control_request *q,
+                                                   struct error *err),
                                   void *arg);
 /* The cell has ended: refuse what waits, remove the socket. NULL is fine. */
 void control_end(struct control *k);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/parse.h"
+#include "cell/wasi/undo.h"
 #include "controlpath/control.h"
 
 enum {
@@ -35,6 +36,8 @@ enum option_id {
     O_MOVABLE,
     O_MODULE,
     O_STALE_FILES,
+    O_OUTPUT,
+    O_AT,
     O_HELP,
 };
 
@@ -55,6 +58,7 @@ static const struct option long_options[] = {
     {"timeout", required_argument, NULL, O_TIMEOUT},
     {"name", required_argument, NULL, O_NAME},
     {"movable", no_argument, NULL, O_MOVABLE},
+    {"output", required_argument, NULL, O_OUTPUT},
     {"help", no_argument, NULL, O_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -74,6 +78,8 @@ static const struct option thaw_options[] = {
     {"name", required_argument, NULL, O_NAME},
     {"module", required_argument, NULL, O_MODULE},
     {"stale-files", no_argument, NULL, O_STALE_FILES},
+    {"output", required_argument, NULL, O_OUTPUT},
+    {"at", required_argument, NULL, O_AT},
     {"help", no_argument, NULL, O_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -278,6 +284,14 @@ static status_t set_option(struct run_options *o, int id, const char *value,
     case O_MODULE:
         o->module = value;
         return ST_OK;
+    case O_OUTPUT:
+        if (value[0] == '\0') {
+            return bad(err, "--output", value, "a file");
+        }
+        o->output = value;
+        return ST_OK;
+    case O_AT:
+        return set_count(&o->at, UNDO_NUMBER_MAX, "--at", value, err);
     case O_STALE_FILES:
         o->stale_files = true;
         return ST_OK;
@@ -326,9 +340,15 @@ static status_t read_options(struct run_options *o, int argc, char **argv, bool 
             return code;
         }
     }
+    if (thaws && optind >= argc && o->name != NULL) { /* the checkpoints of that name */
+        o->image.movable = 1;
+        o->image.level = o->image.level != 0 ? o->image.level : image_level_host();
+        return ST_OK;
+    }
     if (optind >= argc) {
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
-                         thaws ? "thaw needs a snapshot" : "run needs a program");
+                         thaws ? "thaw needs a snapshot, or --name NAME for checkpoints"
+                               : "run needs a program");
     }
     if (thaws && argc - optind > 1) {
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET,

@@ -9,7 +9,7 @@ enum { OPT_LEVEL_AUTO = 4 };
 
 /* The command line of `cloudskin run`. Strings belong to the command line, the environment or the arena. */
 struct run_options {
-    const char *module_path;
+    const char *module_path; /* thaw: NULL when the checkpoints of `name` are meant */
     const char *const *args; /* args[0]: module_path */
     uint32_t arg_count;
     const char *invoke; /* NULL: run the program's _start */
@@ -22,6 +22,8 @@ struct run_options {
     const char *cwd;
     const char *name;           /* NULL: no control socket */
     const char *module;         /* thaw: where the program is; NULL: not said */
+    const char *output;         /* NULL: standard output is the caller's */
+    uint32_t at;                /* thaw: number of a checkpoint; 0: the newest */
     bool stale_files;           /* thaw: files may have changed */
     struct image_options image; /* opt_level: 0..3 or OPT_LEVEL_AUTO */
     struct cell_limits limits;

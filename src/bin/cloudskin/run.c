@@ -7,10 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cell/snapshot/snapshot.h"
+#include "cell/wasi/undo.h"
 #include "cell/wasi/wasi.h"
+#include "chain.h"
+#include "checkpoint.h"
+#include "checkpoints/folder.h"
 #include "control.h"
 #include "exitcode/exit_code.h"
 #include "help.h"
@@ -18,6 +23,7 @@
 #include "listen.h"
 #include "load.h"
 #include "options.h"
+#include "sys/clock.h"
 #include "sys/files.h"
 #include "trace.h"
 
@@ -32,6 +38,8 @@ struct run {
     int *listen_fds;
     uint32_t listen_count;
     struct control *control; /* NULL: the cell has no name */
+    struct checkpointer checkpoints;
+    bool output_named; /* standard output is a file that was there before: --output of thaw */
     bool frozen;
     char program_path[SNAPSHOT_TEXT_MAX]; /* where the program was when it was first run */
 };
@@ -136,11 +144,30 @@ static struct wasi_config wasi_config_of(const struct run *r)
         .grant_count = o->grant_count,
         .cwd = o->cwd,
         .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
+        .output_named = r->output_named,
         .listen = r->listen_fds,
         .listen_count = r->listen_count,
         .open_files_max = o->open_files,
         .output_bytes_max = o->output_bytes,
     };
+}
+
+/* The file of --output in place of standard output. What it holds goes when a program starts; a program that goes on
+ * may want a part of it, and cuts it when that is known. */
+static status_t open_output(struct run *r, bool thaws, struct error *err)
+{
+    const char *path = r->options.output;
+    struct stat st;
+    if (path == NULL) {
+        return ST_OK;
+    }
+    r->output_named = thaws && stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+    int fd = open(path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC | (thaws ? 0 : O_TRUNC), 0666);
+    if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0) {
+        return error_set_errno(err, errno, "--output %s", path);
+    }
+    close(fd);
+    return ST_OK;
 }
 
 static status_t make_wasi(struct run *r, struct error *err)
@@ -268,18 +295,50 @@ static void note_program(const struct run *r, char ret_path[SNAPSHOT_TEXT_MAX])
     snprintf(ret_path, SNAPSHOT_TEXT_MAX, "%s", known);
 }
 
-/* The state to a descriptor that a client sent. err becomes what the client is told. */
-static status_t save_cell(void *arg, int fd, struct error *err)
+static struct snapshot_info info_of(const struct run *r)
 {
-    struct run *r = arg;
     struct snapshot_info info = {0};
-    struct snapshot_sizes sizes;
-    struct buf state = {0};
-    char where[256];
-    const struct snapshot_sink sink = {write_to_fd, &fd};
     note_program(r, info.program);
     snprintf(info.version, sizeof info.version, "cloudskin %s", CLOUDSKIN_VERSION);
     gethostname(info.host, sizeof info.host - 1);
+    return info;
+}
+
+static status_t save_checkpoint(struct run *r, const struct control_request *q, struct error *err)
+{
+    uint64_t begun_ns = clock_monotonic_ns();
+    struct snapshot_info info = info_of(r);
+    struct checkpoint_made made;
+    char where[256], lost[ERROR_TEXT_MAX / 2] = "";
+    const char *why = wasi_undo_lost(r->wasi);
+    if (why != NULL) {
+        snprintf(lost, sizeof lost, "%s", why);
+    }
+    status_t code = checkpoint_write(&r->checkpoints, r->cell, r->wasi, &info, q->fd, q->number,
+                                     q->base, &made, err);
+    if (code == ST_OK) {
+        where_text(r, where, sizeof where);
+        error_set(err, ST_OK, ERROR_NO_OFFSET, "%llu %llu %llu %u %d %s",
+                  (unsigned long long)made.sizes.frames, (unsigned long long)made.sizes.total_bytes,
+                  (unsigned long long)(clock_monotonic_ns() - begun_ns), made.base, why != NULL,
+                  why != NULL ? lost : where);
+    }
+    return code;
+}
+
+/* What a client asked for. err becomes what it is told. */
+static status_t save_cell(void *arg, const struct control_request *q, struct error *err)
+{
+    struct run *r = arg;
+    struct snapshot_info info = info_of(r);
+    struct snapshot_sizes sizes;
+    struct buf state = {0};
+    char where[256];
+    int fd = q->fd;
+    const struct snapshot_sink sink = {write_to_fd, &fd};
+    if (q->checkpoint) {
+        return save_checkpoint(r, q, err);
+    }
     status_t code = wasi_save(r->wasi, &state, err);
     if (code == ST_OK) {
         code = snapshot_write(r->cell, &info, state.data, state.len, &sink, &sizes, err);
@@ -301,6 +360,7 @@ static status_t go_on(struct run *r, status_t code, union cell_value *io, struct
         if (control_captured(r->control, save_cell, r) == ST_CAPTURED) {
             where_text(r, where, sizeof where);
             fprintf(stderr, "cloudskin: %s: frozen in %s\n", r->options.module_path, where);
+            wasi_undo_give_up(r->wasi, "the program was frozen after it: thaw that snapshot");
             r->frozen = true;
             return code;
         }
@@ -396,7 +456,8 @@ static int run_program(struct run *r)
     if (code != ST_OK) {
         return fail(r->options.module_path, &err, exit_code_of(code));
     }
-    code = open_listeners(r, &err);
+    code = open_output(r, false, &err);
+    code = code != ST_OK ? code : open_listeners(r, &err);
     code = code != ST_OK ? code : make_wasi(r, &err);
     if (code != ST_OK) {
         return fail(NULL, &err,
@@ -415,50 +476,156 @@ static int run_program(struct run *r)
 
 /* ---- thawing ---- */
 
-static bool read_from_fd(void *arg, void *data, size_t len)
+/* What is thawed: a snapshot, or a checkpoint in its folder. */
+struct thawing {
+    const char *name; /* of the snapshot, for messages */
+    bool checkpoint;
+    struct checkpoint_place place;
+    char file[PATH_MAX];
+};
+
+static status_t open_chain(const struct thawing *t, struct snapshot_chain *ret_chain,
+                           struct error *err)
 {
-    return file_read_all(*(const int *)arg, data, len) == 0;
+    int fd = open(t->file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return error_set_errno(err, errno, "%s", t->file);
+    }
+    return snapshot_chain_open(fd, t->name, t->checkpoint ? t->place.folder_fd : -1, ret_chain,
+                               err);
+}
+
+static status_t load_snapshot_program(struct run *r, const struct snapshot_info *info,
+                                      struct error *err)
+{
+    r->options.image.nan = info->nan;
+    memcpy(r->program_path, info->program, sizeof r->program_path);
+    return load_program_by_hash(r->rt, &r->options, info->module_hash, info->program, &r->program,
+                                err);
 }
 
 /* Everything up to the point where the program goes on. */
-static status_t thaw_cell(struct run *r, struct snapshot_reader *s, struct error *err)
+static status_t thaw_cell(struct run *r, const struct snapshot_chain *chain, struct error *err)
 {
-    struct run_options *o = &r->options;
-    const struct snapshot_info *info = snapshot_reader_info(s);
+    struct snapshot_reader *last = snapshot_chain_last(chain);
     struct wasi_config config = wasi_config_of(r);
     struct snapshot_sizes sizes;
     size_t len;
-    o->image.nan = info->nan;
-    memcpy(r->program_path, info->program, sizeof r->program_path);
-    status_t code = load_program_by_hash(r->rt, o, info->module_hash, info->program, &r->program,
-                                         err);
-    if (code == ST_OK) {
-        const void *state = snapshot_host_state(s, &len);
-        code = wasi_restore(&config, state, len, o->stale_files, &r->wasi, err);
-    }
+    const void *state = snapshot_host_state(last, &len);
+    status_t code = wasi_restore(&config, state, len, r->options.stale_files, &r->wasi, err);
     code = code != ST_OK ? code : make_cell(r, err);
-    code = code != ST_OK ? code : snapshot_read(s, r->cell, &sizes, err);
+    return code != ST_OK ? code
+                         : snapshot_read_chain(chain->readers, chain->count, r->cell, &sizes, err);
+}
+
+/* Read all of it into a cell that is thrown away: nothing of a checkpoint may turn out to be damaged when files have
+ * been changed for it. */
+static status_t prove_chain(struct run *r, const struct snapshot_chain *chain, struct error *err)
+{
+    const struct wasi_config nothing = {.stdio = {-1, -1, -1}};
+    struct snapshot_sizes sizes;
+    status_t code = wasi_new(&nothing, &r->wasi, err);
+    code = code != ST_OK ? code : make_cell(r, err);
+    code = code != ST_OK ? code
+                         : snapshot_read_chain(chain->readers, chain->count, r->cell, &sizes, err);
+    remove_signals();
+    cell_free(r->cell);
+    wasi_free(r->wasi);
+    r->cell = NULL;
+    r->wasi = NULL;
+    return code;
+}
+
+/* Which one it is, before anything is changed. */
+static void say_checkpoint(const struct thawing *t, const struct snapshot_info *info)
+{
+    uint64_t now = clock_realtime_ns();
+    double age = now > info->time_ns ? (double)(now - info->time_ns) / 1e9 : 0;
+    fprintf(stderr, "cloudskin: checkpoint %u of %s, %.1f seconds old%s\n", t->place.number,
+            info->program, age, t->place.number == t->place.newest ? "" : ", not the newest one");
+}
+
+static void say_done(const struct run *r, const struct wasi_undo_report *report)
+{
+    fprintf(stderr,
+            "cloudskin: files are as they were then: %llu changes undone, %llu bytes written back",
+            (unsigned long long)report->records, (unsigned long long)report->bytes);
+    if (report->removed > 0) {
+        fprintf(stderr, "; %u later checkpoint%s removed", report->removed,
+                report->removed == 1 ? "" : "s");
+    }
+    fputc('\n', stderr);
+    if (r->options.output == NULL) {
+        fprintf(stderr, "cloudskin: what it wrote to standard output since will come again (not "
+                        "with --output FILE)\n");
+    }
+}
+
+/* Files as they were at the checkpoint. */
+static status_t bring_files_back(struct run *r, const struct thawing *t, struct error *err)
+{
+    struct wasi_config config = wasi_config_of(r);
+    struct wasi_undo_report report;
+    if (r->options.stale_files) {
+        return wasi_undo_disown(t->place.folder_fd,
+                                "a checkpoint was thawed with --stale-files since", err);
+    }
+    status_t code = wasi_undo_restore(&config, t->place.folder_fd, t->place.number, &report, err);
     if (code == ST_OK) {
-        attach_control(r);
+        say_done(r, &report);
     }
     return code;
 }
 
-static int thaw_program(struct run *r, int fd)
+static status_t thaw_checkpoint(struct run *r, struct thawing *t, struct snapshot_chain *chain,
+                                struct error *err)
+{
+    say_checkpoint(t, snapshot_reader_info(snapshot_chain_last(chain)));
+    status_t code = prove_chain(r, chain, err);
+    code = code != ST_OK ? code : bring_files_back(r, t, err);
+    snapshot_chain_close(chain);
+    code = code != ST_OK ? code : open_chain(t, chain, err);
+    code = code != ST_OK ? code : thaw_cell(r, chain, err);
+    if (code == ST_OK && !r->options.stale_files) {
+        int fd = t->place.folder_fd;
+        t->place.folder_fd = -1;
+        code = wasi_undo_resume(r->wasi, fd, t->place.number, err);
+    }
+    return code;
+}
+
+static int fail_thaw(const struct run *r, const struct thawing *t, const struct error *err)
+{
+    int exit_code = fail(r->options.module_path, err, exit_code_of(err->code));
+    bool damaged = err->code == ST_CORRUPT || err->code == ST_FORMAT || err->code == ST_INVALID;
+    if (t->checkpoint && damaged && t->place.before != 0) {
+        fprintf(stderr, "cloudskin: nothing was changed; --at %u takes the checkpoint before it\n",
+                t->place.before);
+    }
+    return exit_code;
+}
+
+static int thaw_program(struct run *r, struct thawing *t)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
-    struct snapshot_reader *s = NULL;
+    struct snapshot_chain chain = {0};
     union cell_value io[MODULE_RESULTS_MAX] = {0};
-    const struct snapshot_source source = {read_from_fd, &fd};
     status_t code = runtime_new(&one_cell, &r->rt, &err);
     code = code != ST_OK ? code : start_control(r, &err);
+    code = code != ST_OK ? code : open_output(r, true, &err);
     code = code != ST_OK ? code : open_listeners(r, &err);
-    code = code != ST_OK ? code : snapshot_open(&source, &s, &err);
-    code = code != ST_OK ? code : thaw_cell(r, s, &err);
-    snapshot_close(s);
-    if (code != ST_OK) {
-        return fail(r->options.module_path, &err, exit_code_of(code));
+    code = code != ST_OK ? code : open_chain(t, &chain, &err);
+    if (code == ST_OK) {
+        code = load_snapshot_program(r, snapshot_reader_info(snapshot_chain_last(&chain)), &err);
     }
+    if (code == ST_OK) {
+        code = t->checkpoint ? thaw_checkpoint(r, t, &chain, &err) : thaw_cell(r, &chain, &err);
+    }
+    snapshot_chain_close(&chain);
+    if (code != ST_OK) {
+        return fail_thaw(r, t, &err);
+    }
+    attach_control(r);
     if (!cell_is_captured(r->cell)) {
         return start_program(r); /* it was frozen before its first instruction */
     }
@@ -466,10 +633,40 @@ static int thaw_program(struct run *r, int fd)
     return r->frozen ? EXIT_FROZEN : ended(r, code, &err);
 }
 
+static int find_and_thaw(struct run *r)
+{
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    struct run_options *o = &r->options;
+    struct thawing t = {.name = o->module_path, .place = {.folder_fd = -1}};
+    char name[CHECKPOINT_FILE_BYTES];
+    status_t code = checkpoint_find(o->module_path, o->name, o->at, &t.checkpoint, &t.place, &err);
+    if (code != ST_OK) {
+        return fail(o->module_path, &err, code == ST_INVAL ? EXIT_USAGE : exit_code_of(code));
+    }
+    if (t.checkpoint) {
+        checkpoints_file(t.place.number, "snap", name);
+        t.name = name;
+        o->module_path = t.file;
+    }
+    int len = t.checkpoint ? snprintf(t.file, sizeof t.file, "%s/%s", t.place.folder, name)
+                           : snprintf(t.file, sizeof t.file, "%s", o->module_path);
+    int exit_code = EXIT_USAGE;
+    if (len < 0 || (size_t)len >= sizeof t.file) {
+        fprintf(stderr, "cloudskin: the path of the snapshot is too long\n");
+    } else {
+        exit_code = thaw_program(r, &t);
+    }
+    if (t.place.folder_fd >= 0) {
+        close(t.place.folder_fd);
+    }
+    return exit_code;
+}
+
 static void run_done(struct run *r)
 {
     remove_signals();
     control_end(r->control);
+    checkpointer_done(&r->checkpoints);
     cell_free(r->cell);
     wasi_free(r->wasi);
     program_unref(r->program);
@@ -501,17 +698,13 @@ int thaw_main(int argc, char **argv)
 {
     struct run r = {.rt = NULL};
     struct error err = {.offset = ERROR_NO_OFFSET};
-    int exit_code, fd;
+    int exit_code;
     if (run_options_parse(argc, argv, true, environ, &r.options, &err) != ST_OK) {
         exit_code = usage("thaw", &err);
     } else if (r.options.help) {
         exit_code = help_print("thaw", stdout);
-    } else if ((fd = open(r.options.module_path, O_RDONLY | O_CLOEXEC)) < 0) {
-        fprintf(stderr, "cloudskin: %s: %s\n", r.options.module_path, strerror(errno));
-        exit_code = errno == ENOENT ? EXIT_MISSING : EXIT_SYSTEM;
     } else {
-        exit_code = thaw_program(&r, fd);
-        close(fd);
+        exit_code = find_and_thaw(&r);
     }
     run_done(&r);
     return exit_code;

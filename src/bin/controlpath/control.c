@@ -137,7 +137,7 @@ static int passed_descriptor(struct msghdr *m)
     return fd;
 }
 
-/* As much of the line as is there, so that nothing behind it is taken; negative: the other side is gone. */
+/* As much of the line as is there, so that nothing behind it is taken; negative: EAGAIN, or the other side is gone. */
 static ssize_t peek_line(int fd, char *ret_bytes, size_t max)
 {
     ssize_t n;
@@ -145,6 +145,9 @@ static ssize_t peek_line(int fd, char *ret_bytes, size_t max)
         n = recv(fd, ret_bytes, max, MSG_PEEK);
     } while (n < 0 && errno == EINTR);
     const char *end = n > 0 ? memchr(ret_bytes, '\n', (size_t)n) : NULL;
+    if (n == 0) {
+        errno = 0;
+    }
     return n <= 0 ? -1 : end != NULL ? end - ret_bytes + 1 : n;
 }
 
@@ -160,6 +163,7 @@ status_t control_receive(int fd, char ret_line[CONTROL_LINE_MAX], int *ret_passe
         } room;
         ssize_t n = peek_line(fd, ret_line + len, CONTROL_LINE_MAX - len);
         if (n < 0) {
+            late = errno == EAGAIN;
             break;
         }
         struct iovec part = {.iov_base = ret_line + len, .iov_len = (size_t)n};
@@ -170,7 +174,6 @@ status_t control_receive(int fd, char ret_line[CONTROL_LINE_MAX], int *ret_passe
         do {
             n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
         } while (n < 0 && errno == EINTR);
-        late |= n < 0 && errno == EAGAIN;
         if (n <= 0) {
             break;
         }

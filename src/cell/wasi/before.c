@@ -286,11 +286,8 @@ static bool save_run(struct target *t, int read_fd, uint8_t *data, uint64_t firs
         before_lose(t->b, errno, "%.*s", (int)t->place.path_len, t->place.path);
         return false;
     }
-    struct journal_record r = {.type = JOURNAL_DATA,
-                               .place = t->place,
-                               .offset = at,
-                               .data = data,
-                               .data_len = (size_t)n};
+    struct journal_record r = {
+        .type = JOURNAL_DATA, .place = t->place, .offset = at, .data = data, .data_len = (size_t)n};
     if (n > 0 && !before_put(t->b, &r)) {
         return false;
     }

@@ -30,8 +30,7 @@ void before_touch(struct wasi *w, uint32_t grant, int host_fd);
 
 /* Names in directories: parent_fd and name as in struct path_parent. */
 /* Something is about to be made there; without effect when something has the name. */
-void before_create(struct wasi *w, uint32_t grant, int parent_fd, const char *name,
-                   bool directory);
+void before_create(struct wasi *w, uint32_t grant, int parent_fd, const char *name, bool directory);
 /* A new file or directory was made there. */
 void before_created(struct wasi *w, int parent_fd, const char *name);
 void before_remove(struct wasi *w, uint32_t grant, int parent_fd, const char *name);

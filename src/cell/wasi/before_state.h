@@ -15,17 +15,17 @@ enum { BEFORE_BUCKETS = 1024, BEFORE_GRANULE_BYTES = 1 << 16 };
 struct before_file {
     dev_t dev;
     ino_t ino;
-    bool made;          /* since the checkpoint: it has no former state */
-    bool recorded;      /* its size is in the journal */
-    uint64_t size;      /* when recorded; bytes behind it need no image */
-    uint8_t *saved;     /* a bit for each granule of it */
-    uint32_t kept;      /* number of the hard link that keeps it, or 0 */
+    bool made;      /* since the checkpoint: it has no former state */
+    bool recorded;  /* its size is in the journal */
+    uint64_t size;  /* when recorded; bytes behind it need no image */
+    uint8_t *saved; /* a bit for each granule of it */
+    uint32_t kept;  /* number of the hard link that keeps it, or 0 */
     struct before_file *next;
 };
 
 struct before {
     pthread_mutex_t lock;
-    int folder_fd; /* locked */
+    int folder_fd;  /* locked */
     int journal_fd; /* -1: given up */
     uint32_t number;
     uint32_t kept_count;

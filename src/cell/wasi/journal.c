@@ -146,9 +146,9 @@ static void take_place(struct cursor *c, struct journal_place *p)
     p->path = take_text(c, &p->path_len);
     if (origin >= JOURNAL_ORIGIN_COUNT) {
         cursor_fail(c, "an unknown place");
-    } else if (origin == JOURNAL_AT_OUTPUT ? p->index != 1 && p->index != 2
-                                           : origin == JOURNAL_AT_GRANT &&
-                                                 p->index >= JOURNAL_GRANTS_MAX) {
+    } else if (origin == JOURNAL_AT_OUTPUT
+                   ? p->index != 1 && p->index != 2
+                   : origin == JOURNAL_AT_GRANT && p->index >= JOURNAL_GRANTS_MAX) {
         cursor_fail(c, "a place beneath an unknown grant or descriptor");
     } else if ((origin == JOURNAL_AT_GRANT) != (p->path_len > 0)) {
         cursor_fail(c, "a place without a path, or with one too many");

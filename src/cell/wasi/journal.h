@@ -48,7 +48,13 @@ struct journal_place {
 };
 
 /* What stood behind a name. */
-enum journal_was { JOURNAL_WAS_NOTHING, JOURNAL_WAS_KEPT, JOURNAL_WAS_DIRECTORY, JOURNAL_WAS_LINK, JOURNAL_WAS_COUNT };
+enum journal_was {
+    JOURNAL_WAS_NOTHING,
+    JOURNAL_WAS_KEPT,
+    JOURNAL_WAS_DIRECTORY,
+    JOURNAL_WAS_LINK,
+    JOURNAL_WAS_COUNT
+};
 
 struct journal_entry {
     enum journal_was was;
@@ -88,7 +94,8 @@ void journal_put_head(struct buf *out, const struct journal_head *h);
 CHECKED status_t journal_get_head(const uint8_t *data, struct journal_head *ret_head,
                                   struct error *err);
 
-/* Append a record in its frame: type u32, length u32, low 32 bits of XXH3 of both, payload, XXH3 u64 of all that. guest_paths: of GRANTS. */
+/* Append a record in its frame: type u32, length u32, low 32 bits of XXH3 of both, payload, XXH3 u64 of all that.
+ * guest_paths: of GRANTS. */
 void journal_put(struct buf *out, const struct journal_record *r, const char *const *guest_paths);
 
 /* The frame's beginning: JOURNAL_BEGIN_BYTES. False: damaged. *ret_len 0 and type 0: nothing was ever written there. */

@@ -314,8 +314,8 @@ static status_t remove_one(void *arg, const char *name, uint32_t number, const c
     return ST_OK;
 }
 
-static status_t remove_above(int folder_fd, uint32_t above, const char *suffix,
-                             uint32_t *ret_count, struct error *err)
+static status_t remove_above(int folder_fd, uint32_t above, const char *suffix, uint32_t *ret_count,
+                             struct error *err)
 {
     struct removal r = {folder_fd, above, suffix, 0};
     status_t st = each_file(folder_fd, remove_one, &r, err);
@@ -327,7 +327,7 @@ static status_t remove_above(int folder_fd, uint32_t above, const char *suffix,
 
 static const char intent_name[] = "restoring", intent_part[] = ".restoring.part";
 
-static status_t read_intent(int folder_fd, uint32_t *ret_number, struct error *err)
+status_t wasi_undo_begun(int folder_fd, uint32_t *ret_number, struct error *err)
 {
     char text[16] = "";
     uint64_t number = 0;
@@ -421,7 +421,7 @@ static status_t restore(struct undo *u, int folder_fd, uint32_t number, struct e
 {
     uint32_t newest = 0, begun = 0, kept;
     status_t st = each_file(folder_fd, find_newest, &newest, err);
-    st = st == ST_OK ? read_intent(folder_fd, &begun, err) : st;
+    st = st == ST_OK ? wasi_undo_begun(folder_fd, &begun, err) : st;
     if (st == ST_OK && begun != 0 && number > begun) {
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
                          "files were on their way back to checkpoint %u: take that one, or an "
@@ -463,8 +463,8 @@ status_t wasi_undo_disown(int folder_fd, const char *why, struct error *err)
     }
     st = open_journal(folder_fd, newest, &r, err);
     size_t len = strnlen(why, JOURNAL_LOST_MAX);
-    if (st == ST_OK && (pwrite(r.fd, why, len, JOURNAL_LOST_OFF) != (ssize_t)len ||
-                        fdatasync(r.fd) != 0)) {
+    if (st == ST_OK &&
+        (pwrite(r.fd, why, len, JOURNAL_LOST_OFF) != (ssize_t)len || fdatasync(r.fd) != 0)) {
         st = error_set_errno(err, errno, "journal of checkpoint %u", newest);
     }
     close_journal(&r);

@@ -395,8 +395,9 @@ static status_t undo_remove(const struct undo *u, uint32_t number, const struct 
 }
 
 /* Before it was renamed the old name was there, behind it is not: that tells what has been done. */
-static status_t move_back(uint32_t number, const struct journal_record *r, const struct undo_name *from,
-                          const struct undo_name *to, struct error *err)
+static status_t move_back(uint32_t number, const struct journal_record *r,
+                          const struct undo_name *from, const struct undo_name *to,
+                          struct error *err)
 {
     if (is_there(from)) {
         return ST_OK;

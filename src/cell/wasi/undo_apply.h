@@ -11,9 +11,10 @@ struct undo {
     const struct wasi_config *config;
     int folder_fd;
     enum path_method method;
-    uint8_t *data;                /* room for one record */
-    struct journal_place *guests; /* JOURNAL_GRANTS_MAX; texts are only good until the next record is read */
-    uint32_t *targets;            /* for each grant of the journal the one of config, or UINT32_MAX */
+    uint8_t *data; /* room for one record */
+    struct journal_place
+        *guests;       /* JOURNAL_GRANTS_MAX; texts are only good until the next record is read */
+    uint32_t *targets; /* for each grant of the journal the one of config, or UINT32_MAX */
     uint32_t grant_count;
     /* The file that bytes were last written to: -1, or open until undo_settle. */
     int file_fd;

@@ -1,15 +1,96 @@
-/* Writes a megabyte and a half at once, and says how much was taken. */
+/* Changes files in every way for some seconds, and says so: the same files and output whenever it runs undisturbed.
+ * writes STEPS. */
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-static char bytes[1500000];
+enum { TABLE_BYTES = 1 << 20, MEMORY_WORDS = 1 << 20 };
 
-int main(void)
+static unsigned seed = 1;
+static unsigned memory[MEMORY_WORDS];
+
+static unsigned any(unsigned below)
 {
-    for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (char)('a' + i % 26);
-    ssize_t n = write(1, bytes, sizeof bytes);
-    fprintf(stderr, "wrote %zd\n", n);
-    return n == (ssize_t)sizeof bytes ? 6 : 1;
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 8) % below;
+}
+
+static void must(int good, const char *what)
+{
+    if (!good) {
+        perror(what);
+        exit(1);
+    }
+}
+
+/* As programs replace files. */
+static void replace(int step)
+{
+    FILE *f = fopen("state.new", "w");
+    must(f != NULL, "state.new");
+    fprintf(f, "%d %u\n", step, seed);
+    must(fclose(f) == 0 && rename("state.new", "state") == 0, "state");
+}
+
+static void names(int step)
+{
+    char name[32], other[32];
+    snprintf(name, sizeof name, "dir/%u", any(8));
+    snprintf(other, sizeof other, "dir/%u", any(8));
+    FILE *f = fopen(name, step % 3 ? "a" : "w");
+    must(f != NULL, name);
+    fprintf(f, "step %d\n", step);
+    must(fclose(f) == 0, name);
+    if (step % 5 == 0) {
+        unlink(other);
+    } else if (step % 5 == 1) {
+        rename(other, name);
+    } else if (step % 7 == 2) {
+        rmdir("empty");
+    } else if (step % 7 == 3) {
+        mkdir("empty", 0755);
+    }
+}
+
+static void work(void)
+{
+    for (int i = 0; i < 4000000; i++) {
+        memory[any(4096)] += seed;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    char block[3000];
+    int steps = argc > 1 ? atoi(argv[1]) : 100;
+    int table = open("table", O_RDWR | O_CREAT, 0644);
+    int log = open("log", O_WRONLY | O_CREAT | O_APPEND, 0644);
+    must(table >= 0 && log >= 0, "table");
+    must(mkdir("dir", 0755) == 0, "dir");
+    must(ftruncate(table, TABLE_BYTES) == 0, "table");
+    for (int i = 0; i < MEMORY_WORDS; i++) {
+        memory[i] = any(1u << 20);
+    }
+    for (int step = 0; step < steps; step++) {
+        memset(block, 'a' + step % 26, sizeof block);
+        must(pwrite(table, block, sizeof block, any(TABLE_BYTES)) == sizeof block, "table");
+        must(dprintf(log, "step %d %u\n", step, seed) > 0, "log");
+        if (step % 10 == 9) {
+            must(ftruncate(table, TABLE_BYTES / 2 + any(TABLE_BYTES)) == 0, "table");
+        }
+        replace(step);
+        names(step);
+        work();
+        printf("step %d %x\n", step, memory[any(4096)]);
+        fflush(stdout);
+    }
+    unsigned sum = 0;
+    for (int i = 0; i < MEMORY_WORDS; i++) {
+        sum = sum * 31 + memory[i];
+    }
+    printf("end %x\n", sum);
+    return 9;
 }

@@ -167,8 +167,8 @@ static uint32_t any(uint32_t below)
 
 static const char *any_name(void)
 {
-    static const char *const names[] = {"a",   "b",   "c",   "d",     "d/a",  "d/b", "e",
-                                        "e/a", "e/f", "e/f/a", "link", "d/../a", "b/", "e/f/../b"};
+    static const char *const names[] = {"a",   "b",   "c",     "d",    "d/a",    "d/b", "e",
+                                        "e/a", "e/f", "e/f/a", "link", "d/../a", "b/",  "e/f/../b"};
     return names[any(sizeof names / sizeof names[0])];
 }
 
@@ -250,7 +250,9 @@ static void any_change(void)
         break;
     }
     default:
-        if (g_open(w, 3, any(2), name, (uint16_t)(any(2) * OFLAG_CREAT | any(3) / 2 * OFLAG_TRUNC | any(5) / 4 * OFLAG_EXCL),
+        if (g_open(w, 3, any(2), name,
+                   (uint16_t)(any(2) * OFLAG_CREAT | any(3) / 2 * OFLAG_TRUNC |
+                              any(5) / 4 * OFLAG_EXCL),
                    any(2) ? FILE_RW : FILE_RW & ~RIGHT_FD_READ, (uint16_t)(any(2) * FDFLAG_APPEND),
                    &fd) == WASI_OK) {
             any_file_change(fd);
@@ -308,7 +310,8 @@ static void whatever_a_guest_does_is_undone_to_any_checkpoint(void)
         uint32_t first = 1 + any(3);
         check_back(first);
         check_same(was[first]);
-        if (first > 1) { /* further back from there, and the checkpoint gone back to is good again */
+        if (first >
+            1) { /* further back from there, and the checkpoint gone back to is good again */
             w = wasi_make(&config);
             CHECK_EQ(wasi_undo_resume(w, dup(points_fd), first, &err), ST_OK);
             any_changes(20);

@@ -15,6 +15,10 @@
  *         place PART/NAME\n   with the descriptor of the folder: the file PART becomes durable and gets its NAME
  *         commit\n            what went into the descriptor, a pipe or device, is in place
  *                             -> done\n
+ *     checkpoint NUMBER BASE\n
+ *                             with a descriptor of the folder; BASE: 0, or the one that it may be an increment on
+ *                             -> ok FRAMES BYTES PAUSE_NS BASE LOST TEXT\n: NUMBER.part is written, and the cell goes
+ *                             on; LOST 1: the one before cannot be gone back to, TEXT says why; else where it was
  *     the cell cannot travel  -> refused TEXT\n
  *     anything else fails     -> error TEXT\n
  *     the cell has ended      -> ended\n

@@ -13,8 +13,7 @@ enum { UNDO_NUMBER_MAX = 999999 };
  * freed. number: 1..UNDO_NUMBER_MAX, not yet used there. folder_fd is borrowed. No thread may be inside a call of w.
  * ST_EXIST: another program keeps its before-images there, or the number is taken; ST_IO, ST_LIMIT (no space),
  * ST_NOMEM. After an error those for the checkpoint before go on. */
-CHECKED status_t wasi_undo_begin(struct wasi *w, int folder_fd, uint32_t number,
-                                 struct error *err);
+CHECKED status_t wasi_undo_begin(struct wasi *w, int folder_fd, uint32_t number, struct error *err);
 /* The same behind a wasi_undo_restore of `number` with a lock that it took: its journal begins anew. Takes over
  * folder_fd, also on failure. */
 CHECKED status_t wasi_undo_resume(struct wasi *w, int folder_fd, uint32_t number,
@@ -31,7 +30,7 @@ CHECKED status_t wasi_undo_lock(const char *path, int *ret_fd, struct error *err
 struct wasi_undo_report {
     uint32_t journals; /* undone */
     uint64_t records;
-    uint64_t bytes; /* written back */
+    uint64_t bytes;   /* written back */
     uint32_t removed; /* later snapshots, which are of no use then */
 };
 /* Bring all files beneath config's grants (and standard output, if it is output_named) back to what they were at
@@ -41,9 +40,10 @@ struct wasi_undo_report {
  * ST_NOTFOUND: a file, a folder or a journal that is needed is not there; ST_PERM: a folder is read-only here;
  * ST_INVALID: before-images of a file are missing, or the checkpoint is of an earlier run; ST_CORRUPT names the
  * journal; ST_IO, ST_LIMIT, ST_NOMEM. */
-CHECKED status_t wasi_undo_restore(const struct wasi_config *config, int folder_fd,
-                                   uint32_t number, struct wasi_undo_report *ret_report,
-                                   struct error *err);
+CHECKED status_t wasi_undo_restore(const struct wasi_config *config, int folder_fd, uint32_t number,
+                                   struct wasi_undo_report *ret_report, struct error *err);
+/* The checkpoint that an interrupted wasi_undo_restore was on the way to, 0: none. ST_CORRUPT; ST_IO. */
+CHECKED status_t wasi_undo_begun(int folder_fd, uint32_t *ret_number, struct error *err);
 /* Go on without bringing files back: have all checkpoints in the folder refused from here on with this reason. */
 CHECKED status_t wasi_undo_disown(int folder_fd, const char *why, struct error *err);
 

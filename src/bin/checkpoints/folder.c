@@ -1,0 +1,125 @@
+#include "checkpoints/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+#include "controlpath/control.h"
+
+status_t checkpoints_folder(const char *name, char ret_path[PATH_MAX], struct error *err)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    status_t st = control_name_check(name, err);
+    bool has_state = state != NULL && state[0] == '/';
+    if (st != ST_OK) {
+        return st;
+    }
+    if (!has_state && (home == NULL || home[0] != '/')) {
+        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
+                         "no folder for checkpoints: neither XDG_STATE_HOME nor HOME is set");
+    }
+    int len = snprintf(ret_path, PATH_MAX, "%s/%scloudskin/checkpoints/%s",
+                       has_state ? state : home, has_state ? "" : ".local/state/", name);
+    return len > 0 && len < PATH_MAX ? ST_OK
+                                     : error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                                                 "path of the folder of checkpoints is too long");
+}
+
+void checkpoints_file(uint32_t number, const char *suffix, char ret_name[CHECKPOINT_FILE_BYTES])
+{
+    snprintf(ret_name, CHECKPOINT_FILE_BYTES, "%06u.%s", number, suffix);
+}
+
+bool checkpoints_parse(const char *name, uint32_t *ret_number, const char **ret_suffix)
+{
+    char digits[7];
+    uint64_t number;
+    size_t len = strspn(name, "0123456789");
+    if (len != sizeof digits - 1 || name[len] != '.') {
+        return false;
+    }
+    memcpy(digits, name, len);
+    digits[len] = '\0';
+    if (parse_u64(digits, CHECKPOINT_NUMBER_MAX, &number) != ST_OK || number == 0) {
+        return false;
+    }
+    *ret_number = (uint32_t)number;
+    *ret_suffix = strrchr(name, '.') + 1;
+    return true;
+}
+
+status_t checkpoints_each(int folder_fd,
+                          status_t (*f)(void *arg, const char *name, uint32_t number,
+                                        const char *suffix, struct error *err),
+                          void *arg, struct error *err)
+{
+    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    status_t st = ST_OK;
+    if (dir == NULL) {
+        st = error_set_errno(err, errno, "folder of checkpoints");
+        if (fd >= 0) {
+            close(fd);
+        }
+        return st;
+    }
+    for (struct dirent *e; st == ST_OK && (e = readdir(dir)) != NULL;) {
+        uint32_t number;
+        const char *suffix;
+        if (checkpoints_parse(e->d_name, &number, &suffix)) {
+            st = f(arg, e->d_name, number, suffix, err);
+        }
+    }
+    closedir(dir);
+    return st;
+}
+
+static status_t add(void *arg, const char *name, uint32_t number, const char *suffix,
+                    struct error *err)
+{
+    struct checkpoint_list *l = arg;
+    (void)name;
+    l->highest = number > l->highest ? number : l->highest;
+    if (strcmp(suffix, "snap") != 0) {
+        return ST_OK;
+    }
+    uint32_t *numbers = realloc(l->numbers, (l->count + 1) * sizeof *numbers);
+    if (numbers == NULL) {
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a list of checkpoints");
+    }
+    l->numbers = numbers;
+    l->numbers[l->count++] = number;
+    return ST_OK;
+}
+
+static int rising(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+status_t checkpoints_list(int folder_fd, struct checkpoint_list *ret_list, struct error *err)
+{
+    struct checkpoint_list l = {0};
+    status_t st = checkpoints_each(folder_fd, add, &l, err);
+    if (st != ST_OK) {
+        checkpoints_list_done(&l);
+        return st;
+    }
+    if (l.count > 0) {
+        qsort(l.numbers, l.count, sizeof *l.numbers, rising);
+    }
+    *ret_list = l;
+    return ST_OK;
+}
+
+void checkpoints_list_done(struct checkpoint_list *l)
+{
+    free(l->numbers);
+    *l = (struct checkpoint_list){0};
+}

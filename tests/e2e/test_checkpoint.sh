@@ -1,0 +1,191 @@
+#!/usr/bin/env bash
+# `cloudskin checkpoint` and thaw of checkpoints: whatever the program and the tool are killed at, going back gives the
+# files and the output of an undisturbed run. KILLS: rounds of each kind of kill.
+. "$E2E/lib.sh"
+XDG_RUNTIME_DIR=$PWD/runtime XDG_STATE_HOME=$PWD/state
+export XDG_RUNTIME_DIR XDG_STATE_HOME
+mkdir -m 700 runtime
+kills=${KILLS:-6}
+points=state/cloudskin/checkpoints/sim
+
+cloudskin-cc -O2 "$E2E/guest/writes.c" -o writes.wasm || exit 1
+mkdir whole
+cloudskin run -O1 --movable --output whole.out --dir whole:. writes.wasm 120
+fact "the program itself ends with 9" [ $? -eq 9 ]
+
+begin() { # begin ARGUMENT...: the program in the background, in a fresh folder
+    rm -rf data data.out state
+    mkdir data
+    cloudskin run -O1 --name sim --output data.out --dir data:. writes.wasm "${1:-120}" 2>run.err &
+    pid=$!
+    eventually has_lines data.out 2
+}
+has_lines() {
+    [ "$(wc -l <"$1")" -ge "$2" ]
+}
+more_lines() { # it has written on
+    local now
+    now=$(wc -l <data.out)
+    eventually has_lines data.out $((now + 3))
+}
+end_it() {
+    kill -9 "$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
+}
+keep_copy() {
+    rm -rf kept
+    mkdir kept
+    cp -a data data.out state kept/
+}
+take_copy() {
+    rm -rf data data.out state
+    cp -a kept/. .
+}
+goes_back() { # goes_back OPTIONS...: and ends as if nothing had happened
+    exits 9 timeout 120 cloudskin thaw --name sim "$@" --output data.out --dir data:. &&
+        cmp data.out whole.out && diff -r data whole
+}
+
+begin
+fact "one checkpoint" eval 'cloudskin checkpoint sim >one.out'
+fact "says its number, bytes and pause" grep -Eq '^1: [0-9]+ bytes, [0-9.]+ ms$' one.out
+more_lines
+fact "the next is another full one for another command" eval 'cloudskin checkpoint --json sim | python3 -c "
+import json, sys
+c = json.load(sys.stdin)
+assert c[\"number\"] == 2 and c[\"pause_ms\"] > 0"'
+more_lines
+fact "a second program does not get the folder of a running one" \
+    says "a running program keeps its checkpoints" cloudskin thaw --name sim --dir data:.
+end_it
+keep_copy
+fact "a killed program goes on from the newest" goes_back
+take_copy
+fact "and from an earlier one" goes_back --at 1
+take_copy
+fact "by its file" eval 'exits 9 cloudskin thaw --output data.out --dir data:. "$points/000001.snap" && diff -r data whole'
+take_copy
+fact "or its folder" eval 'exits 9 cloudskin thaw --output data.out --dir data:. "$points" && diff -r data whole'
+take_copy
+fact "it says which one, and how old it is" says "checkpoint 2 of writes.wasm, " \
+    timeout 120 cloudskin thaw --name sim --output data.out --dir data:.
+take_copy
+fact "and what happens to later ones" says "1 later checkpoint removed" \
+    timeout 120 cloudskin thaw --name sim --at 1 --output data.out --dir data:.
+take_copy
+fact "without a file for the output it says that some comes again" says "will come again" \
+    timeout 120 cloudskin thaw --name sim --dir data:.
+take_copy
+fact "one that is not there" exits 127 cloudskin thaw --name sim --at 7 --dir data:.
+fact "without its folder it is refused by name" says "its folder is not granted" cloudskin thaw --name sim
+fact "and nothing was changed" diff -r data kept/data
+fact "a read-only folder as well" says "is read-only here" cloudskin thaw --name sim --dir data:.:ro
+printf x | dd of="$points/000002.snap" bs=1 seek=3000 conv=notrunc status=none
+fact "a damaged one is refused, and the one before is named" says "--at 1 takes the checkpoint before" \
+    cloudskin thaw --name sim --output data.out --dir data:.
+fact "nothing was changed then either" diff -r data kept/data
+fact "and that one can be taken" goes_back --at 1
+
+begin
+timeout -s INT 1.5 cloudskin checkpoint sim --every 100ms --keep 2 >every.out
+fact "--every goes on until Ctrl-C" [ $? -eq 124 ]
+fact "with increments" grep -q ' on [0-9]*, ' every.out
+fact "and --keep 2 of them have before-images" eval '[ "$(ls $points/*.undo | wc -l)" -eq 2 ]'
+more_lines
+end_it
+number=$(tail -n 1 every.out)
+keep_copy
+fact "an increment is gone back to" goes_back
+take_copy
+fact "the one before too" goes_back --at $((${number%%:*} - 1))
+
+begin
+cloudskin checkpoint sim --every 200ms >every.out &
+tool=$!
+exits 9 wait "$pid" >/dev/null
+fact "with --every it ends with the cell" wait "$tool"
+fact "which was not disturbed" eval 'cmp data.out whole.out && diff -r data whole'
+
+# A second crash behind a first one: what was thawed is good to go back to without a new checkpoint.
+begin
+cloudskin checkpoint sim >/dev/null
+more_lines
+end_it
+cloudskin thaw --name sim --output data.out --dir data:. 2>thaw.err &
+pid=$!
+more_lines
+end_it
+fact "a thawed program that is killed goes back to the same checkpoint" goes_back
+
+begin
+cloudskin checkpoint sim >/dev/null
+more_lines
+cloudskin freeze sim -o frozen.snap 2>/dev/null
+wait "$pid"
+fact "a checkpoint before a freeze is refused" says "was frozen after it" cloudskin thaw --name sim --dir data:.
+fact "the frozen one goes on" eval 'exits 9 cloudskin thaw --output data.out --dir data:. frozen.snap && diff -r data whole && cmp data.out whole.out'
+
+fact "no such cell" exits 127 cloudskin checkpoint nobody
+fact "no cell at all" exits 64 cloudskin checkpoint
+fact "a bad time" says "--every: expected a time" cloudskin checkpoint sim --every 0
+fact "a bad number" exits 64 cloudskin checkpoint sim --keep 0
+fact "--at without checkpoints" exits 64 cloudskin thaw --at 1 --dir . frozen.snap
+
+# Killed at any change of a file: the program while it is checkpointed and runs on, the tool, and thaw.
+killed_program() { # killed_program N
+    begin
+    cloudskin checkpoint sim >/dev/null || return 1
+    more_lines
+    killat kill "$1" -p "$pid" >kill.out &
+    local killer=$!
+    eventually grep -q watching kill.out
+    cloudskin checkpoint sim >/dev/null 2>&1
+    wait "$killer"
+    end_it
+    goes_back
+}
+killed_tool() {
+    begin
+    cloudskin checkpoint sim >/dev/null || return 1
+    more_lines
+    killat kill "$1" cloudskin checkpoint sim >kill.out 2>&1
+    more_lines
+    end_it
+    goes_back
+}
+killed_thaw() {
+    take_copy
+    killat kill "$1" cloudskin thaw --name sim --at 1 --output data.out --dir data:. >kill.out 2>&1
+    goes_back --at 1
+}
+full_disk() { # the program cannot write any more: it ends in its own way, but what there was is good
+    begin
+    cloudskin checkpoint sim >/dev/null || return 1
+    more_lines
+    killat fail "$1" -p "$pid" >kill.out &
+    local killer=$!
+    eventually grep -q watching kill.out
+    cloudskin checkpoint sim >/dev/null 2>full.err
+    end_it
+    wait "$killer"
+    goes_back --at 1 || grep -q "No space left" back.err
+}
+if command -v killat >/dev/null && [ "${SANITIZED:-}" = "" ]; then
+    for ((n = 1; n <= kills * 4; n += 4)); do
+        fact "the program is killed at its change $n" killed_program "$n"
+    done
+    for ((n = 1; n <= kills; n++)); do
+        fact "the tool is killed at its change $((n * 2 - 1))" killed_tool "$((n * 2 - 1))"
+    done
+    begin
+    cloudskin checkpoint sim >/dev/null
+    more_lines
+    cloudskin checkpoint sim >/dev/null
+    more_lines
+    end_it
+    keep_copy
+    for ((n = 1; n <= kills * 12; n += 12)); do
+        fact "thaw is killed at its change $n" killed_thaw "$n"
+    done
+fi
+finish
