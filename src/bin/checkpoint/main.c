@@ -37,7 +37,6 @@ static const char help_text[] =
     "  cloudskin run --name sim --dir . sim.wasm &\n"
     "  cloudskin checkpoint sim --every 10s --keep 3 &\n"
     "  cloudskin thaw --name sim --dir .        # after a crash: the newest one\n"
-    "  cloudskin thaw --name sim --dir . --at 7\n"
     "\n"
     "Exit codes: 0 done (with --every: the cell has ended), 64 wrong usage, 65 the cell cannot\n"
     "travel, 71 the system refused (disk), 127 no such cell, 130 Ctrl-C.\n";

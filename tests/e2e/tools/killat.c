@@ -3,7 +3,7 @@
  *     killat kill|fail N -p PID        a running process with all its threads, until it ends
  *     killat kill|fail N COMMAND...    a new one
  *
- * fail: from the Nth on, calls that write fail with ENOSPC. Prints how many calls it saw. Exit code 0: the Nth came; 3:
+ * fail: the Nth and later calls of write(2), which is how a runner writes snapshots, fail with ENOSPC. Prints how many calls it saw. Exit code 0: the Nth came; 3:
  * the process ended before. */
 #include <dirent.h>
 #include <errno.h>
@@ -23,18 +23,14 @@
 enum { THREADS_MAX = 64 };
 #define OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE)
 
-static bool writes(long call)
-{
-    return call == SYS_write || call == SYS_writev || call == SYS_pwrite64 ||
-           call == SYS_pwritev2 || call == SYS_ftruncate;
-}
-
 static bool changes(long call)
 {
-    static const long calls[] = {SYS_fsync,    SYS_fdatasync, SYS_openat,    SYS_rename,
-                                 SYS_renameat, SYS_renameat2, SYS_unlink,    SYS_unlinkat,
-                                 SYS_linkat,   SYS_mkdirat,   SYS_symlinkat, SYS_utimensat};
-    bool found = writes(call);
+    static const long calls[] = {
+        SYS_write,  SYS_writev,   SYS_pwrite64,  SYS_pwritev2, SYS_ftruncate, SYS_fsync,
+        SYS_rename, SYS_renameat, SYS_renameat2, SYS_unlink,   SYS_unlinkat,  SYS_fdatasync,
+        SYS_linkat, SYS_mkdirat,  SYS_symlinkat, SYS_openat,   SYS_utimensat,
+    };
+    bool found = false;
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         found = found || call == calls[i];
     }
@@ -63,12 +59,13 @@ static bool enters(struct watched *w, pid_t tid, struct user_regs_struct *regs)
 {
     long call = (long)regs->orig_rax;
     /* what tells how it goes is no file */
-    bool counts = changes(call) && !(call == SYS_write && (regs->rdi == 1 || regs->rdi == 2));
+    bool counts = (w->fails ? call == SYS_write : changes(call)) &&
+                  !(call == SYS_write && (regs->rdi == 1 || regs->rdi == 2));
     w->seen += counts;
     if (!counts || w->seen < w->at) {
         return false;
     }
-    pid_t *free_slot = w->fails && writes(call) ? find(w, 0) : NULL;
+    pid_t *free_slot = w->fails ? find(w, 0) : NULL;
     if (free_slot != NULL) {
         *free_slot = tid;
         regs->orig_rax = (unsigned long long)-1;
