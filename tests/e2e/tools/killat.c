@@ -3,8 +3,8 @@
  *     killat kill|fail N -p PID        a running process with all its threads, until it ends
  *     killat kill|fail N COMMAND...    a new one
  *
- * fail: the Nth and later calls of write(2), which is how a runner writes snapshots, fail with ENOSPC. Prints how many calls it saw. Exit code 0: the Nth came; 3:
- * the process ended before. */
+ * fail: the Nth and later calls of write(2), which is how a runner writes snapshots, fail with ENOSPC. Prints how many
+ * calls it saw. Exit code 0: the Nth came; 3: the process ended before. */
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
