@@ -39,11 +39,15 @@ static const struct level_target targets[] = {
     {LEVEL_AARCH64, "aarch64-unknown-linux-gnu", "generic", "+neon,-outline-atomics"},
 };
 
-/* A cmov that reads memory would become a branch around the load, which then no longer traps. Values that a capture
+/* A cmov that reads memory would become a branch around the load, and on aarch64 a select: then it no longer traps.
+ * Nor does the last byte of what is read, changed and written when only some of its bytes are. Values that a capture
  * reads stay where they are. */
 static void init_options(void)
 {
     const char *const options[] = {"cloudskin-aot", "-x86-cmov-converter-force-mem-operand=0",
+                                   "-aarch64-select-opt=0",
+                                   "-combiner-reduce-load-op-store-width=0",
+                                   "-combiner-shrink-load-replace-store-with-store=0",
                                    "-use-registers-for-deopt-values"};
     LLVMParseCommandLineOptions(sizeof options / sizeof *options, options, "");
 }
@@ -129,10 +133,13 @@ struct pipeline {
 };
 static const struct pipeline pipelines[4] = {
     {"function(mem2reg)", ""},
-    {"function(sroa,early-cse,simplifycfg," CLEAN ")", "function(early-cse)"},
-    {"function(sroa,early-cse,sccp," CLEAN ",loop(loop-rotate))",
+    {"function(sroa,early-cse,proven-loads,early-cse,simplifycfg," CLEAN ")",
+     "function(early-cse)"},
+    {"function(sroa,early-cse,proven-loads,early-cse<memssa>,sccp," CLEAN
+     ",dse,loop(loop-rotate),proven-loads)",
      "function(early-cse<memssa>,loop-mssa(loop-rotate,licm),gvn," CLEAN ",dse,adce,simplifycfg)"},
-    {"function(sroa,early-cse,sccp,simplifycfg," CLEAN ",loop(loop-rotate),early-cse," CLEAN ")",
+    {"function(sroa,early-cse,proven-loads,early-cse<memssa>,sccp,simplifycfg," CLEAN
+     ",dse,loop(loop-rotate),early-cse," CLEAN ",proven-loads)",
      "function(early-cse<memssa>,"
      "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-"
      "nontrivial;trivial>),"
@@ -223,6 +230,7 @@ static status_t run_passes(struct backend *be, struct gen *g, struct error *err)
         st = keep_loads_release(g, err);
     if (st == ST_OK)
         st = run_pipeline(be, g, p->then, err);
+    keep_loads_finish(g);
     fold_polls(g);
     return st;
 }

@@ -1,4 +1,5 @@
 #include "keep_loads.h"
+#include "demand.h"
 
 #include <stdlib.h>
 
@@ -9,8 +10,8 @@
 
 enum { FOLLOWING_MAX = 16 }; /* blocks; more are not looked at */
 
-/* What is known about a value; blocks have their position in the function. */
-enum { LIVE = 1, ANCHORED = 2 };
+/* Instructions that are anchored, and blocks with their position in the function. */
+enum { ANCHORED = 1 };
 struct fact {
     LLVMValueRef key;
     uint32_t value;
@@ -18,8 +19,7 @@ struct fact {
 struct facts {
     struct fact *slots; /* open addressing */
     uint32_t cap, count;
-    LLVMValueRef *work; /* live instructions whose operands were not looked at */
-    uint32_t work_cap, work_count;
+    struct demand *demand;
     bool nomem;
 };
 
@@ -69,74 +69,13 @@ static bool is_pinned(LLVMValueRef i)
     return LLVMIsALoadInst(i) && LLVMGetVolatile(i);
 }
 
-/* LLVM neither deletes nor moves it to another block. */
-static bool has_effect(LLVMValueRef i)
-{
-    if (LLVMIsATerminatorInst(i))
-        return true;
-    switch ((unsigned)LLVMGetInstructionOpcode(i)) {
-    case LLVMStore:
-    case LLVMFence:
-    case LLVMAtomicRMW:
-    case LLVMAtomicCmpXchg:
-        return true;
-    case LLVMLoad:
-        return LLVMGetOrdering(i) != LLVMAtomicOrderingNotAtomic;
-    case LLVMCall: {
-        LLVMValueRef callee = LLVMGetCalledValue(i);
-        bool is_pure = LLVMIsAInlineAsm(callee) ||
-                       (LLVMIsAFunction(callee) && LLVMGetIntrinsicID(callee));
-        return !is_pure || LLVMGetTypeKind(LLVMTypeOf(i)) == LLVMVoidTypeKind;
-    }
-    default:
-        return false;
-    }
-}
-
-/* ---- which instructions are live ---- */
-
-static void mark_live(struct facts *f, LLVMValueRef i)
-{
-    if (!LLVMIsAInstruction(i) || get(f, i) & LIVE)
-        return;
-    if (f->work_count == f->work_cap) {
-        uint32_t cap = f->work_cap ? f->work_cap * 2 : 1024;
-        LLVMValueRef *work = realloc(f->work, cap * sizeof *work);
-        if (!work) {
-            f->nomem = true;
-            return;
-        }
-        f->work = work;
-        f->work_cap = cap;
-    }
-    set(f, i, LIVE);
-    f->work[f->work_count++] = i;
-}
-
-static void mark_operands(struct facts *f, LLVMValueRef i)
-{
-    int n = LLVMGetNumOperands(i);
-    for (int k = 0; k < n; k++)
-        mark_live(f, LLVMGetOperand(i, (unsigned)k));
-}
-
-static void find_live(struct facts *f, LLVMValueRef fn)
-{
-    for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
-        for (LLVMValueRef i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i))
-            if (has_effect(i))
-                mark_live(f, i);
-    while (f->work_count && !f->nomem)
-        mark_operands(f, f->work[--f->work_count]);
-}
-
 /* ---- which loads are anchored ---- */
 
 /* Does the phi take i over an edge from bb that anchors? */
 static bool phi_anchors(const struct facts *f, LLVMValueRef phi, LLVMValueRef i,
                         LLVMBasicBlockRef bb)
 {
-    if (!(get(f, phi) & LIVE))
+    if (!demand_any(f->demand, phi))
         return false;
     uint32_t from = get(f, LLVMBasicBlockAsValue(bb));
     uint32_t to = get(f, LLVMBasicBlockAsValue(LLVMGetInstructionParent(phi)));
@@ -154,7 +93,7 @@ static bool used_in(const struct facts *f, LLVMValueRef i, LLVMBasicBlockRef bb)
     for (LLVMUseRef u = LLVMGetFirstUse(i); u; u = LLVMGetNextUse(u)) {
         LLVMValueRef user = LLVMGetUser(u);
         if (LLVMGetInstructionParent(user) == bb && !LLVMIsAPHINode(user) &&
-            get(f, user) & ANCHORED)
+            get(f, user) & ANCHORED && demand_use(f->demand, u))
             return true;
     }
     return false;
@@ -177,7 +116,7 @@ static bool used_on_all_ways(const struct facts *f, LLVMValueRef i, LLVMBasicBlo
 static bool is_anchored(const struct facts *f, LLVMValueRef i, LLVMBasicBlockRef bb)
 {
     bool outside = false;
-    if (has_effect(i) || used_in(f, i, bb))
+    if (demand_has_effect(i) || used_in(f, i, bb))
         return true;
     for (LLVMUseRef u = LLVMGetFirstUse(i); u; u = LLVMGetNextUse(u)) {
         LLVMValueRef user = LLVMGetUser(u);
@@ -189,12 +128,19 @@ static bool is_anchored(const struct facts *f, LLVMValueRef i, LLVMBasicBlockRef
     return outside && used_on_all_ways(f, i, bb, &budget);
 }
 
+/* The passes take a vector apart when few of its lanes are used. */
+static bool may_shrink(const struct facts *f, LLVMValueRef load)
+{
+    return LLVMGetTypeKind(LLVMTypeOf(load)) == LLVMVectorTypeKind &&
+           !demand_last_byte(f->demand, load);
+}
+
 /* From its end, so that users come before what they use. */
 static void release_block(struct facts *f, LLVMBasicBlockRef bb)
 {
     for (LLVMValueRef i = LLVMGetLastInstruction(bb); i; i = LLVMGetPreviousInstruction(i)) {
         bool pinned = is_pinned(i), anchored = is_anchored(f, i, bb);
-        if (pinned && anchored)
+        if (pinned && anchored && !may_shrink(f, i))
             LLVMSetVolatile(i, 0);
         if (pinned || anchored) /* either way it stays, and anchors what its address is made of */
             set(f, i, get(f, i) | ANCHORED);
@@ -218,13 +164,13 @@ static bool release(LLVMValueRef fn)
         return true;
     for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
         set(&f, LLVMBasicBlockAsValue(bb), ++position);
-    find_live(&f, fn);
+    f.demand = demand_new(fn);
     /* likewise from the last block */
     for (LLVMBasicBlockRef bb = LLVMGetLastBasicBlock(fn); bb && !f.nomem;
          bb = LLVMGetPreviousBasicBlock(bb))
         release_block(&f, bb);
     free(f.slots);
-    free(f.work);
+    demand_free(f.demand);
     return !f.nomem;
 }
 
@@ -245,4 +191,41 @@ status_t keep_loads_release(struct gen *g, struct error *err)
         if (!release(fn))
             return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to find dead loads");
     return ST_OK;
+}
+
+/* Its metadata can be gone when passes made one load of another. */
+static bool may_be_guest_load(const struct gen *g, LLVMValueRef i)
+{
+    return LLVMIsALoadInst(i) && LLVMGetOrdering(i) == LLVMAtomicOrderingNotAtomic &&
+           LLVMGetMetadata(i, g->md_tbaa) != g->alias[ALIAS_BLOCK];
+}
+
+/* Selection folds vector loads, also volatile ones, into instructions that read only the lanes they need; but not
+ * through a freeze, which becomes a copy. */
+static void pin_again(struct gen *g, LLVMValueRef load)
+{
+    LLVMSetVolatile(load, 1);
+    if (LLVMGetTypeKind(LLVMTypeOf(load)) != LLVMVectorTypeKind || !LLVMGetFirstUse(load))
+        return;
+    LLVMPositionBuilderBefore(g->b, LLVMGetNextInstruction(load));
+    LLVMValueRef frozen = LLVMBuildFreeze(g->b, load, "");
+    LLVMReplaceAllUsesWith(load, frozen);
+    LLVMSetOperand(frozen, 0, load);
+}
+
+static void finish(struct gen *g, LLVMValueRef fn)
+{
+    struct demand *demand = demand_new(fn);
+    for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
+        for (LLVMValueRef i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i))
+            if (may_be_guest_load(g, i) && !demand_last_byte(demand, i))
+                pin_again(g, i);
+    demand_free(demand);
+}
+
+void keep_loads_finish(struct gen *g)
+{
+    for (LLVMValueRef fn = LLVMGetFirstFunction(g->mod); fn; fn = LLVMGetNextFunction(fn))
+        if (!LLVMIsDeclaration(fn))
+            finish(g, fn);
 }

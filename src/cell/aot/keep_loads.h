@@ -14,4 +14,8 @@ void keep_loads_pin(struct gen *g);
 /* After the first passes. ST_NOMEM: all stay pinned. */
 CHECKED status_t keep_loads_release(struct gen *g, struct error *err);
 
+/* After the last passes: selection must not make a load shorter, since it can reach out of memory with its last byte
+ * alone. What could become shorter is pinned again. */
+void keep_loads_finish(struct gen *g);
+
 #endif

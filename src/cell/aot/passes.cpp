@@ -1,5 +1,6 @@
 // The one C++ file: LLVM's passes and code generation by our choice. See passes.h.
 #include "passes.h"
+#include "proven.h"
 #include "wide.h"
 
 #include <cstring>
@@ -34,7 +35,9 @@ char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipelin
         [=](StringRef name, FunctionPassManager &into, ArrayRef<PassBuilder::PipelineElement>) {
             if (name == "wide-addresses" && wide_addresses)
                 into.addPass(WideAddresses());
-            return name == "wide-addresses";
+            if (name == "proven-loads")
+                into.addPass(ProvenLoads());
+            return name == "wide-addresses" || name == "proven-loads";
         });
     AAManager aliases;
     if (Error e = builder.parseAAPipeline(aliases, "basic-aa,scoped-noalias-aa,tbaa,scev-aa"))

@@ -8,6 +8,7 @@
 //   loop  Where each iteration accesses p = {s, +, c} with 0 < c < 64 KiB, zext(p) = {zext(s), +, c}.
 // Both are equalities of values, so that nothing about traps changes.
 #include "wide.h"
+#include "proven.h"
 
 #include <map>
 #include <vector>
@@ -83,19 +84,9 @@ class Widener
     void handle(const Access &a);
 };
 
-bool isGuestAccess(const Instruction &i)
-{
-    const MDNode *tag = i.getMetadata(LLVMContext::MD_tbaa);
-    if (!tag || tag->getNumOperands() < 1)
-        return false;
-    const auto *type = dyn_cast<MDNode>(tag->getOperand(0));
-    const auto *name = type ? dyn_cast<MDString>(type->getOperand(0)) : nullptr;
-    return name && name->getString() == "memory";
-}
-
 bool Widener::match(Instruction &i, Access &a)
 {
-    if (!(isa<LoadInst>(i) || isa<StoreInst>(i)) || !isGuestAccess(i))
+    if (!(isa<LoadInst>(i) || isa<StoreInst>(i)) || !is_guest_access(i))
         return false;
     a.at = &i;
     a.operand = isa<LoadInst>(i) ? LoadInst::getPointerOperandIndex()

@@ -1,0 +1,426 @@
+// Bytes of values that matter: see demand.h.
+//
+// From what has an effect, backwards through the operands, until nothing is added. A value has a mask of its bytes;
+// elements that are no whole bytes count as if they were. Where an instruction is not known here, all bytes of its
+// operands matter if any of its result does.
+#include "demand.h"
+
+#include <vector>
+
+#include <llvm/ADT/DenseMap.h>
+#include <llvm/Analysis/LoopInfo.h>
+#include <llvm/Analysis/ValueTracking.h>
+#include <llvm/Analysis/VectorUtils.h>
+#include <llvm/IR/Constants.h>
+#include <llvm/IR/DataLayout.h>
+#include <llvm/IR/Dominators.h>
+#include <llvm/IR/InstIterator.h>
+#include <llvm/IR/Instructions.h>
+#include <llvm/IR/IntrinsicInst.h>
+#include <llvm/IR/Operator.h>
+#include <llvm/Support/CBindingWrapping.h>
+#include <llvm/Support/KnownBits.h>
+
+using namespace llvm;
+
+namespace
+{
+
+const unsigned LOOK_AHEAD_MAX = 64; // instructions, for a store to the same place
+const unsigned LOOP_MAX = 256;      // loads of a loop, one of which may read it
+
+// A type as elements of so many bytes.
+struct Layout {
+    unsigned count, size;
+    bool whole; // elements are whole bytes
+
+    unsigned bytes() const
+    {
+        return count * size;
+    }
+};
+
+Layout layoutOf(const Type *t)
+{
+    unsigned count = 1;
+    if (const auto *v = dyn_cast<FixedVectorType>(t)) {
+        count = v->getNumElements();
+        t = v->getElementType();
+    }
+    unsigned bits = t->isPointerTy() ? 64 : t->getPrimitiveSizeInBits().getFixedValue();
+    return bits ? Layout{count, (bits + 7) / 8, bits % 8 == 0} : Layout{1, 1, false};
+}
+
+APInt all(const Value *v)
+{
+    return APInt::getAllOnes(layoutOf(v->getType()).bytes());
+}
+
+APInt none(const Value *v)
+{
+    return APInt::getZero(layoutOf(v->getType()).bytes());
+}
+
+struct Place {
+    const Value *base;
+    int64_t off;
+};
+
+Place placeOf(const Value *pointer, const DataLayout &dl)
+{
+    APInt off(64, 0);
+    const Value *base = pointer->stripAndAccumulateConstantOffsets(dl, off, true);
+    return {base, off.getSExtValue()};
+}
+
+} // namespace
+
+struct demand {
+    Function &fn;
+    const DataLayout &dl;
+    DominatorTree dom;
+    LoopInfo loops;
+    DenseMap<const Instruction *, APInt> needed;
+    std::vector<const Instruction *> work;
+
+    explicit demand(Function &f) : fn(f), dl(f.getDataLayout()), dom(f), loops(dom)
+    {
+        run();
+    }
+
+    APInt of(const Instruction *i) const
+    {
+        auto found = needed.find(i);
+        return found == needed.end() ? none(i) : found->second;
+    }
+    APInt ofUse(const Instruction *user, unsigned k) const;
+
+  private:
+    void run();
+    void need(const Value *v, const APInt &bytes);
+    void visit(const Instruction *i);
+    bool storesBack(const StoreInst &s) const;
+    bool isOverwritten(const StoreInst &s) const;
+    bool isPerLoop(const StoreInst &s) const;
+    APInt ofOperand(const Instruction *i, unsigned k, const APInt &n) const;
+    APInt ofArithmetic(const BinaryOperator *i, unsigned k, const APInt &n) const;
+    APInt ofShift(const BinaryOperator *i, const APInt &n) const;
+    APInt ofCast(const CastInst *i, const APInt &n) const;
+    APInt ofShuffle(const ShuffleVectorInst *i, unsigned k, const APInt &n) const;
+    APInt ofElement(const Instruction *i, unsigned k, const APInt &n) const;
+    APInt ofLanes(const Instruction *i, unsigned k, const APInt &n) const;
+};
+
+// ---- stores that may be dropped ----
+
+// The value is what is there already.
+bool demand::storesBack(const StoreInst &s) const
+{
+    const Value *v = s.getValueOperand();
+    while (isa<TruncInst>(v) || isa<BitCastInst>(v))
+        v = cast<Instruction>(v)->getOperand(0);
+    const auto *l = dyn_cast<LoadInst>(v);
+    if (!l)
+        return false;
+    Place a = placeOf(l->getPointerOperand(), dl), b = placeOf(s.getPointerOperand(), dl);
+    return a.base == b.base && a.off == b.off;
+}
+
+// A store behind it in the block covers it.
+bool demand::isOverwritten(const StoreInst &s) const
+{
+    Place a = placeOf(s.getPointerOperand(), dl);
+    int64_t end = a.off + (int64_t)dl.getTypeStoreSize(s.getValueOperand()->getType());
+    unsigned budget = LOOK_AHEAD_MAX;
+    for (const Instruction *i = s.getNextNode(); i && budget--; i = i->getNextNode()) {
+        const auto *t = dyn_cast<StoreInst>(i);
+        if (!t)
+            continue;
+        Place b = placeOf(t->getPointerOperand(), dl);
+        int64_t size = (int64_t)dl.getTypeStoreSize(t->getValueOperand()->getType());
+        if (a.base == b.base && b.off <= a.off && b.off + size >= end)
+            return true;
+    }
+    return false;
+}
+
+// Each iteration of a loop stores to the same place, and none reads it: only the last may be left, behind the loop.
+bool demand::isPerLoop(const StoreInst &s) const
+{
+    const Loop *loop = loops.getLoopFor(s.getParent());
+    if (!loop || !loop->isLoopInvariant(s.getPointerOperand()))
+        return false;
+    Place a = placeOf(s.getPointerOperand(), dl);
+    unsigned budget = LOOP_MAX;
+    for (const BasicBlock *bb : loop->blocks())
+        for (const Instruction &i : *bb) {
+            if (isa<CallBase>(i) && demand_has_effect(wrap(&i)))
+                return false; // may look at the memory
+            const auto *l = dyn_cast<LoadInst>(&i);
+            if (!l)
+                continue;
+            Place b = placeOf(l->getPointerOperand(), dl);
+            if ((a.base == b.base && a.off == b.off) || !budget--)
+                return false;
+        }
+    return true;
+}
+
+// ---- from the bytes of a result to those of an operand ----
+
+APInt demand::ofShift(const BinaryOperator *i, const APInt &n) const
+{
+    const auto *c = dyn_cast<ConstantInt>(i->getOperand(1));
+    unsigned bits = i->getType()->getScalarSizeInBits();
+    if (!c || i->getType()->isVectorTy() || bits % 8 || c->getValue().uge(bits))
+        return all(i);
+    unsigned by = (unsigned)c->getZExtValue(), size = bits / 8;
+    APInt wide(bits, 0);
+    for (unsigned b = 0; b < size; b++)
+        if (n[b])
+            wide.setBits(b * 8, b * 8 + 8);
+    if (i->getOpcode() == Instruction::AShr && wide.getActiveBits() + by > bits)
+        wide.setSignBit();
+    bool sign = i->getOpcode() == Instruction::AShr && wide.isSignBitSet();
+    wide = i->getOpcode() == Instruction::Shl ? wide.lshr(by) : wide.shl(by);
+    if (sign)
+        wide.setSignBit();
+    APInt r = none(i);
+    for (unsigned b = 0; b < size; b++)
+        r.setBitVal(b, !wide.extractBits(8, b * 8).isZero());
+    return r;
+}
+
+// Integers, each element by itself: where another operand decides bytes of the result, or those below do.
+APInt demand::ofArithmetic(const BinaryOperator *i, unsigned k, const APInt &n) const
+{
+    Layout l = layoutOf(i->getType());
+    const Value *other = i->getOperand(1 - k);
+    APInt r = n;
+    if (i->getOpcode() == Instruction::Xor)
+        return r;
+    unsigned zeros = 0;
+    if (i->getOpcode() == Instruction::Mul)
+        zeros = computeKnownBits(other, dl).countMinTrailingZeros() / 8;
+    if (i->getOpcode() == Instruction::And || i->getOpcode() == Instruction::Or) {
+        for (unsigned e = 0; e < l.count; e++) {
+            APInt one = APInt::getOneBitSet(l.count, e);
+            bool lanes = isa<FixedVectorType>(i->getType());
+            KnownBits known =
+                lanes ? computeKnownBits(other, one, dl) : computeKnownBits(other, dl);
+            const APInt &decided = i->getOpcode() == Instruction::And ? known.Zero : known.One;
+            for (unsigned b = 0; b < l.size; b++) {
+                unsigned width = std::min(8u, decided.getBitWidth() - b * 8);
+                if (decided.extractBits(width, b * 8).isAllOnes())
+                    r.clearBit(e * l.size + b);
+            }
+        }
+        return r;
+    }
+    for (unsigned e = 0; e < l.count; e++) {
+        unsigned highest = n.extractBits(l.size, e * l.size).getActiveBits();
+        for (unsigned b = 0; b < l.size; b++)
+            r.setBitVal(e * l.size + b, b + zeros < highest);
+    }
+    return r;
+}
+
+APInt demand::ofCast(const CastInst *i, const APInt &n) const
+{
+    const Value *v = i->getOperand(0);
+    Layout to = layoutOf(i->getType()), from = layoutOf(v->getType());
+    APInt r = none(v);
+    if (isa<BitCastInst>(i))
+        return to.whole && from.whole && to.bytes() == from.bytes() ? n : all(v);
+    for (unsigned e = 0; e < to.count; e++) {
+        APInt lane = n.extractBits(to.size, e * to.size);
+        if (lane.isZero())
+            continue;
+        bool same = isa<TruncInst>(i) || isa<ZExtInst>(i) || isa<SExtInst>(i);
+        for (unsigned b = 0; b < from.size; b++)
+            r.setBitVal(e * from.size + b, !same || (b < to.size && lane[b]));
+        if (isa<SExtInst>(i) && lane.getActiveBits() > from.size)
+            r.setBit(e * from.size + from.size - 1);
+    }
+    return r;
+}
+
+APInt demand::ofShuffle(const ShuffleVectorInst *i, unsigned k, const APInt &n) const
+{
+    const Value *v = i->getOperand(k);
+    Layout from = layoutOf(v->getType());
+    APInt r = none(v);
+    ArrayRef<int> mask = i->getShuffleMask();
+    for (unsigned e = 0; e < mask.size(); e++) {
+        unsigned lane = (unsigned)mask[e] - k * from.count;
+        if (mask[e] >= 0 && lane < from.count)
+            r.insertBits(r.extractBits(from.size, lane * from.size) |
+                             n.extractBits(from.size, e * from.size),
+                         lane * from.size);
+    }
+    return r;
+}
+
+// extractelement and insertelement
+APInt demand::ofElement(const Instruction *i, unsigned k, const APInt &n) const
+{
+    const Value *v = i->getOperand(k);
+    bool insert = isa<InsertElementInst>(i);
+    const auto *c = dyn_cast<ConstantInt>(i->getOperand(insert ? 2 : 1));
+    Layout l = layoutOf(i->getOperand(0)->getType());
+    if (!c || c->getValue().uge(l.count) || k == (insert ? 2u : 1u))
+        return all(v);
+    unsigned at = (unsigned)c->getZExtValue() * l.size;
+    APInt r = none(v);
+    if (!insert) {
+        r.insertBits(n, at);
+    } else if (k == 1) {
+        r = n.extractBits(l.size, at);
+    } else {
+        r = n;
+        r.insertBits(APInt::getZero(l.size), at);
+    }
+    return r;
+}
+
+// Each lane of the result comes from the same lane of the operands.
+APInt demand::ofLanes(const Instruction *i, unsigned k, const APInt &n) const
+{
+    const Value *v = i->getOperand(k);
+    Layout to = layoutOf(i->getType()), from = layoutOf(v->getType());
+    if (!v->getType()->isVectorTy() || from.count != to.count)
+        return all(v);
+    APInt r = none(v);
+    for (unsigned e = 0; e < to.count; e++)
+        if (!n.extractBits(to.size, e * to.size).isZero())
+            r.setBits(e * from.size, (e + 1) * from.size);
+    return r;
+}
+
+// n: of the result of i, not zero
+APInt demand::ofOperand(const Instruction *i, unsigned k, const APInt &n) const
+{
+    const Value *v = i->getOperand(k);
+    switch (i->getOpcode()) {
+    case Instruction::And:
+    case Instruction::Or:
+    case Instruction::Xor:
+    case Instruction::Add:
+    case Instruction::Sub:
+    case Instruction::Mul:
+        return ofArithmetic(cast<BinaryOperator>(i), k, n);
+    case Instruction::Shl:
+    case Instruction::LShr:
+    case Instruction::AShr:
+        return i->getType()->isVectorTy() ? ofLanes(i, k, n)
+               : k == 0                   ? ofShift(cast<BinaryOperator>(i), n)
+                                          : all(v);
+    case Instruction::PHI:
+    case Instruction::Freeze:
+        return n;
+    case Instruction::Select:
+        return k > 0 ? n : ofLanes(i, k, n);
+    case Instruction::ShuffleVector:
+        return ofShuffle(cast<ShuffleVectorInst>(i), k, n);
+    case Instruction::ExtractElement:
+    case Instruction::InsertElement:
+        return ofElement(i, k, n);
+    case Instruction::Call: {
+        const auto *c = dyn_cast<IntrinsicInst>(i);
+        return c && isTriviallyVectorizable(c->getIntrinsicID()) ? ofLanes(i, k, n) : all(v);
+    }
+    default:
+        if (const auto *c = dyn_cast<CastInst>(i))
+            return ofCast(c, n);
+        return isa<BinaryOperator>(i) || isa<UnaryOperator>(i) || isa<CmpInst>(i) ? ofLanes(i, k, n)
+                                                                                   : all(v);
+    }
+}
+
+APInt demand::ofUse(const Instruction *user, unsigned k) const
+{
+    const Value *v = user->getOperand(k);
+    if (const auto *s = dyn_cast<StoreInst>(user))
+        return k == 0 && s->isSimple() && (storesBack(*s) || isOverwritten(*s) || isPerLoop(*s))
+                   ? none(v)
+                   : all(v);
+    const auto *l = dyn_cast<LoadInst>(user);
+    if (demand_has_effect(wrap(user)) || (l && l->isVolatile()))
+        return all(v);
+    APInt n = of(user);
+    return n.isZero() ? none(v) : ofOperand(user, k, n);
+}
+
+// ---- all of them ----
+
+void demand::need(const Value *v, const APInt &bytes)
+{
+    const auto *i = dyn_cast<Instruction>(v);
+    if (!i || bytes.isZero())
+        return;
+    auto [at, is_new] = needed.try_emplace(i, bytes);
+    if (!is_new && bytes.isSubsetOf(at->second))
+        return;
+    at->second |= bytes;
+    work.push_back(i);
+}
+
+void demand::visit(const Instruction *i)
+{
+    for (unsigned k = 0; k < i->getNumOperands(); k++)
+        if (isa<Instruction>(i->getOperand(k)))
+            need(i->getOperand(k), ofUse(i, k));
+}
+
+void demand::run()
+{
+    for (const Instruction &i : instructions(fn)) {
+        const auto *l = dyn_cast<LoadInst>(&i);
+        if (demand_has_effect(wrap(&i)) || (l && l->isVolatile()))
+            visit(&i);
+    }
+    while (!work.empty()) {
+        const Instruction *i = work.back();
+        work.pop_back();
+        visit(i);
+    }
+}
+
+struct demand *demand_new(LLVMValueRef fn)
+{
+    return new demand(*unwrap<Function>(fn));
+}
+
+void demand_free(struct demand *d)
+{
+    delete d;
+}
+
+bool demand_has_effect(LLVMValueRef instruction)
+{
+    const auto *i = unwrap<Instruction>(instruction);
+    if (i->isTerminator())
+        return true;
+    if (isa<StoreInst>(i) || isa<FenceInst>(i) || isa<AtomicRMWInst>(i) || isa<AtomicCmpXchgInst>(i))
+        return true;
+    if (const auto *l = dyn_cast<LoadInst>(i))
+        return l->isAtomic();
+    const auto *c = dyn_cast<CallBase>(i);
+    return c && (!(c->isInlineAsm() || isa<IntrinsicInst>(c)) || c->getType()->isVoidTy());
+}
+
+bool demand_any(const struct demand *d, LLVMValueRef instruction)
+{
+    return !d->of(unwrap<Instruction>(instruction)).isZero();
+}
+
+bool demand_use(const struct demand *d, LLVMUseRef use)
+{
+    const Use *u = unwrap(use);
+    return !d->ofUse(cast<Instruction>(u->getUser()), u->getOperandNo()).isZero();
+}
+
+bool demand_last_byte(const struct demand *d, LLVMValueRef load)
+{
+    return d->of(unwrap<Instruction>(load)).isSignBitSet();
+}

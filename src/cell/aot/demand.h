@@ -1,0 +1,34 @@
+#ifndef CELL_AOT_DEMAND_H
+#define CELL_AOT_DEMAND_H
+
+#include <stdbool.h>
+
+#include <llvm-c/Types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Which bytes of the values of a function can change what it does. LLVM finds the same out in many places, and then
+ * drops what computes the others, or loads only what is left: this answers beforehand. See
+ * docs/internals/traps.md. */
+struct demand;
+
+/* Of the function as it is; answers hold until it is changed, but for which loads are volatile. Never NULL. */
+struct demand *demand_new(LLVMValueRef fn);
+void demand_free(struct demand *d);
+
+/* LLVM neither deletes the instruction nor moves it to another block. Volatile loads are not among them. */
+bool demand_has_effect(LLVMValueRef instruction);
+/* Does any byte of the value matter? */
+bool demand_any(const struct demand *d, LLVMValueRef instruction);
+/* Does any byte of the operand matter to this one user? */
+bool demand_use(const struct demand *d, LLVMUseRef use);
+/* Does the byte of a load matter that has the highest address? If it does not, the load can become a shorter one. */
+bool demand_last_byte(const struct demand *d, LLVMValueRef load);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

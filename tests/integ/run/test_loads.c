@@ -1,0 +1,78 @@
+#include "guest.h"
+#include "modules_loads.h"
+
+/* Loads whose value does not matter, or of which some bytes do not: they trap all the same, at every level. */
+
+enum { PAGE = 65536 };
+
+static struct runtime *rt;
+
+static struct program *compile(uint32_t cpu, uint32_t opt_level)
+{
+    struct aot_options opt = {.image = {.level = cpu, .opt_level = opt_level},
+                              .features = FEATURE_ALL,
+                              .threads = 1};
+    struct buf file = {0};
+    struct error err = {0};
+    struct program *prog = NULL;
+    guest_need(aot_compile(loads, sizeof loads, &opt, &file, &err), "compile", &err);
+    guest_need(program_load(rt, file.data, file.len, &prog, &err), "load", &err);
+    buf_done(&file);
+    return prog;
+}
+
+/* From where it reads the last bytes of memory, and from each address behind that. */
+static void check_function(struct guest *g, const char *name, uint32_t bytes, uint32_t opt_level)
+{
+    uint32_t lost = 0;
+    union cell_value io[2] = {{.u64 = PAGE - bytes}};
+    CHECK_EQ(guest_call(g, name, io), ST_OK);
+    for (uint32_t at = PAGE - bytes + 1; at < PAGE; at++) {
+        io[0] = (union cell_value){.u64 = at};
+        io[1] = (union cell_value){.u64 = 0};
+        if (guest_call(g, name, io) != ST_TRAP || cell_trap(g->cell) != TRAP_MEMORY_BOUNDS)
+            lost++;
+    }
+    if (lost)
+        fprintf(stderr, "%s at -O%u: %u addresses of %u do not trap\n", name, opt_level, lost,
+                bytes - 1);
+    CHECK_EQ(lost, 0);
+}
+
+static void check_level(uint32_t cpu, uint32_t opt_level)
+{
+    struct guest g;
+    struct program *prog = compile(cpu, opt_level);
+    guest_start(&g, rt, prog, NULL, NULL);
+    for (size_t i = 0; i < sizeof load_funcs / sizeof *load_funcs; i++)
+        check_function(&g, load_funcs[i].name, load_funcs[i].bytes, opt_level);
+    cell_free(g.cell);
+    program_unref(prog);
+}
+
+static void check_cpu(uint32_t cpu)
+{
+    for (uint32_t opt_level = 0; image_level_runs(cpu) && opt_level <= 3; opt_level++)
+        check_level(cpu, opt_level);
+}
+
+static void loads_at_the_end_of_memory_trap_on_x86_64(void)
+{
+    check_cpu(LEVEL_X86_64_V2);
+    check_cpu(LEVEL_X86_64_V3);
+    check_cpu(LEVEL_X86_64_V4);
+}
+
+static void loads_at_the_end_of_memory_trap_on_aarch64(void)
+{
+    check_cpu(LEVEL_AARCH64);
+}
+
+int main(void)
+{
+    rt = guest_runtime();
+    RUN(loads_at_the_end_of_memory_trap_on_x86_64);
+    RUN(loads_at_the_end_of_memory_trap_on_aarch64);
+    runtime_free(rt);
+    return CHECK_DONE();
+}
