@@ -130,16 +130,17 @@ void backend_target(struct backend *be, LLVMModuleRef mod)
 struct pipeline {
     const char *first; /* while loads are pinned, see keep_loads.h */
     const char *then;
+    bool moves_stores; /* out of loops */
 };
 static const struct pipeline pipelines[4] = {
-    {"function(mem2reg)", ""},
-    {"function(sroa,early-cse,proven-loads,early-cse,simplifycfg," CLEAN ")",
-     "function(early-cse)"},
-    {"function(sroa,early-cse,proven-loads,early-cse<memssa>,sccp," CLEAN
-     ",dse,loop(loop-rotate),proven-loads)",
-     "function(early-cse<memssa>,loop-mssa(loop-rotate,licm),gvn," CLEAN ",dse,adce,simplifycfg)"},
-    {"function(sroa,early-cse,proven-loads,early-cse<memssa>,sccp,simplifycfg," CLEAN
-     ",dse,loop(loop-rotate),early-cse," CLEAN ",proven-loads)",
+    {"function(mem2reg,instsimplify)", "", false},
+    {"function(sroa,early-cse,proven-loads,early-cse,simplifycfg," CLEAN ")", "function(early-cse)",
+     false},
+    {"function(sroa,early-cse,proven-loads,gvn,sccp," CLEAN ",loop(loop-rotate),proven-loads)",
+     "function(early-cse<memssa>,loop-mssa(loop-rotate,licm),gvn," CLEAN ",dse,adce,simplifycfg)",
+     true},
+    {"function(sroa,early-cse,proven-loads,gvn,sccp,simplifycfg," CLEAN
+     ",loop(loop-rotate),early-cse," CLEAN ",proven-loads)",
      "function(early-cse<memssa>,"
      "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-"
      "nontrivial;trivial>),"
@@ -149,7 +150,8 @@ static const struct pipeline pipelines[4] = {
      "float2int,loop(loop-rotate,loop-deletion),loop-distribute,loop-vectorize,infer-alignment,"
      "loop-load-elim," CLEAN ",slp-vectorizer,vector-combine," CLEAN
      ",loop-unroll<O3>,sroa,infer-alignment," CLEAN
-     ",loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,simplifycfg)"},
+     ",loop-mssa(licm),loop-sink,instsimplify,div-rem-pairs,simplifycfg)",
+     true},
 };
 
 /* May addresses be computed in 64 bits? */
@@ -213,7 +215,7 @@ static void keep_twins_variables(struct gen *g)
 
 static status_t run_passes(struct backend *be, struct gen *g, struct error *err)
 {
-    static const struct pipeline lean = {"function(simplifycfg)", ""};
+    static const struct pipeline lean = {"function(simplifycfg,instsimplify)", "", false};
     const struct pipeline *p =
         g->lean ? &lean : &pipelines[be->opt->image.opt_level > 3 ? 3 : be->opt->image.opt_level];
     status_t st = ST_OK;
@@ -227,7 +229,7 @@ static status_t run_passes(struct backend *be, struct gen *g, struct error *err)
     if (st == ST_OK)
         st = run_pipeline(be, g, p->first, err);
     if (st == ST_OK)
-        st = keep_loads_release(g, err);
+        st = keep_loads_release(g, p->moves_stores, err);
     if (st == ST_OK)
         st = run_pipeline(be, g, p->then, err);
     keep_loads_finish(g);

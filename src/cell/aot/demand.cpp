@@ -5,6 +5,7 @@
 // operands matter if any of its result does.
 #include "demand.h"
 
+#include <optional>
 #include <vector>
 
 #include <llvm/ADT/DenseMap.h>
@@ -26,8 +27,10 @@ using namespace llvm;
 namespace
 {
 
-const unsigned LOOK_AHEAD_MAX = 64; // instructions, for a store to the same place
-const unsigned LOOP_MAX = 256;      // loads of a loop, one of which may read it
+const unsigned AHEAD_MAX = 64;       // instructions, for a store to the same place
+const unsigned AHEAD_BLOCKS_MAX = 8; // that they are in
+const unsigned LOOP_MAX = 256;       // loads of a loop, one of which may read it
+const unsigned ADDRESS_DEPTH = 4;    // operations that an address is made by
 
 // A type as elements of so many bytes.
 struct Layout {
@@ -63,14 +66,26 @@ APInt none(const Value *v)
 
 struct Place {
     const Value *base;
-    int64_t off;
+    int64_t off, end;
+
+    bool isWithin(const Place &p) const
+    {
+        return base == p.base && off >= p.off && end <= p.end;
+    }
+
+    bool meets(const Place &p) const
+    {
+        return base == p.base && off < p.end && p.off < end;
+    }
 };
 
-Place placeOf(const Value *pointer, const DataLayout &dl)
+// type: of what is there, or NULL
+Place placeOf(const Value *pointer, Type *type, const DataLayout &dl)
 {
     APInt off(64, 0);
     const Value *base = pointer->stripAndAccumulateConstantOffsets(dl, off, true);
-    return {base, off.getSExtValue()};
+    int64_t at = off.getSExtValue();
+    return {base, at, at + (type ? (int64_t)dl.getTypeStoreSize(type) : 0)};
 }
 
 } // namespace
@@ -78,13 +93,17 @@ Place placeOf(const Value *pointer, const DataLayout &dl)
 struct demand {
     Function &fn;
     const DataLayout &dl;
-    DominatorTree dom;
-    LoopInfo loops;
+    std::optional<LoopInfo> loops; // when stores may leave them
+    DenseMap<const BasicBlock *, unsigned> position;
     DenseMap<const Instruction *, APInt> needed;
     std::vector<const Instruction *> work;
 
-    explicit demand(Function &f) : fn(f), dl(f.getDataLayout()), dom(f), loops(dom)
+    demand(Function &f, bool move_stores) : fn(f), dl(f.getDataLayout())
     {
+        if (move_stores)
+            loops.emplace(DominatorTree(f));
+        for (const BasicBlock &bb : f)
+            position.try_emplace(&bb, position.size());
         run();
     }
 
@@ -100,6 +119,7 @@ struct demand {
     void need(const Value *v, const APInt &bytes);
     void visit(const Instruction *i);
     bool storesBack(const StoreInst &s) const;
+    bool overwrites(const Instruction &i, const Place &a) const;
     bool isOverwritten(const StoreInst &s) const;
     bool isPerLoop(const StoreInst &s) const;
     APInt ofOperand(const Instruction *i, unsigned k, const APInt &n) const;
@@ -113,54 +133,79 @@ struct demand {
 
 // ---- stores that may be dropped ----
 
-// The value is what is there already.
+// The value is what is there already, as far as can be seen here.
 bool demand::storesBack(const StoreInst &s) const
 {
     const Value *v = s.getValueOperand();
-    while (isa<TruncInst>(v) || isa<BitCastInst>(v))
+    while (isa<CastInst>(v) || isa<FreezeInst>(v) || isa<ExtractElementInst>(v) ||
+           (isa<BinaryOperator>(v) && isa<Constant>(cast<BinaryOperator>(v)->getOperand(1))))
         v = cast<Instruction>(v)->getOperand(0);
     const auto *l = dyn_cast<LoadInst>(v);
     if (!l)
         return false;
-    Place a = placeOf(l->getPointerOperand(), dl), b = placeOf(s.getPointerOperand(), dl);
-    return a.base == b.base && a.off == b.off;
+    Place a = placeOf(l->getPointerOperand(), l->getType(), dl);
+    return placeOf(s.getPointerOperand(), s.getValueOperand()->getType(), dl).isWithin(a);
 }
 
-// A store behind it in the block covers it.
+// Does it write some of the place? Others may write the rest.
+bool demand::overwrites(const Instruction &i, const Place &a) const
+{
+    if (const auto *t = dyn_cast<StoreInst>(&i))
+        return a.meets(placeOf(t->getPointerOperand(), t->getValueOperand()->getType(), dl));
+    const auto *m = dyn_cast<MemIntrinsic>(&i);
+    const auto *n = m ? dyn_cast<ConstantInt>(m->getLength()) : nullptr;
+    if (!n)
+        return false;
+    Place b = placeOf(m->getRawDest(), nullptr, dl);
+    b.end += n->getSExtValue();
+    return a.meets(b);
+}
+
+// Something a little further on writes there, though it may be on one way only.
 bool demand::isOverwritten(const StoreInst &s) const
 {
-    Place a = placeOf(s.getPointerOperand(), dl);
-    int64_t end = a.off + (int64_t)dl.getTypeStoreSize(s.getValueOperand()->getType());
-    unsigned budget = LOOK_AHEAD_MAX;
-    for (const Instruction *i = s.getNextNode(); i && budget--; i = i->getNextNode()) {
-        const auto *t = dyn_cast<StoreInst>(i);
-        if (!t)
-            continue;
-        Place b = placeOf(t->getPointerOperand(), dl);
-        int64_t size = (int64_t)dl.getTypeStoreSize(t->getValueOperand()->getType());
-        if (a.base == b.base && b.off <= a.off && b.off + size >= end)
-            return true;
+    Place a = placeOf(s.getPointerOperand(), s.getValueOperand()->getType(), dl);
+    SmallVector<const BasicBlock *, AHEAD_BLOCKS_MAX> ahead{s.getParent()};
+    const Instruction *first = s.getNextNode();
+    unsigned budget = AHEAD_MAX;
+    for (unsigned k = 0; k < ahead.size(); k++) {
+        for (const Instruction *i = first; i && budget; i = i->getNextNode(), budget--)
+            if (overwrites(*i, a))
+                return true;
+        for (const BasicBlock *next : successors(ahead[k]))
+            if (ahead.size() < AHEAD_BLOCKS_MAX && !is_contained(ahead, next) &&
+                position.lookup(next) > position.lookup(ahead[k])) // not round a loop
+                ahead.push_back(next);
+        first = k + 1 < ahead.size() ? &ahead[k + 1]->front() : nullptr;
     }
     return false;
+}
+
+// The same in each iteration, or could be computed before the loop.
+bool isInvariant(const Loop &loop, const Value *v, unsigned depth)
+{
+    if (loop.isLoopInvariant(v))
+        return true;
+    const auto *i = dyn_cast<Instruction>(v);
+    return i && depth > 0 &&
+           (isa<GetElementPtrInst>(i) || isa<CastInst>(i) || isa<BinaryOperator>(i)) &&
+           all_of(i->operands(), [&](const Use &u) { return isInvariant(loop, u, depth - 1); });
 }
 
 // Each iteration of a loop stores to the same place, and none reads it: only the last may be left, behind the loop.
 bool demand::isPerLoop(const StoreInst &s) const
 {
-    const Loop *loop = loops.getLoopFor(s.getParent());
-    if (!loop || !loop->isLoopInvariant(s.getPointerOperand()))
+    const Loop *loop = loops ? loops->getLoopFor(s.getParent()) : nullptr;
+    if (!loop || !isInvariant(*loop, s.getPointerOperand(), ADDRESS_DEPTH))
         return false;
-    Place a = placeOf(s.getPointerOperand(), dl);
+    Place a = placeOf(s.getPointerOperand(), s.getValueOperand()->getType(), dl);
     unsigned budget = LOOP_MAX;
     for (const BasicBlock *bb : loop->blocks())
         for (const Instruction &i : *bb) {
             if (isa<CallBase>(i) && demand_has_effect(wrap(&i)))
                 return false; // may look at the memory
             const auto *l = dyn_cast<LoadInst>(&i);
-            if (!l)
-                continue;
-            Place b = placeOf(l->getPointerOperand(), dl);
-            if ((a.base == b.base && a.off == b.off) || !budget--)
+            if (l && budget-- && a.isWithin(placeOf(l->getPointerOperand(), l->getType(), dl)))
                 return false;
         }
     return true;
@@ -206,8 +251,8 @@ APInt demand::ofArithmetic(const BinaryOperator *i, unsigned k, const APInt &n) 
         for (unsigned e = 0; e < l.count; e++) {
             APInt one = APInt::getOneBitSet(l.count, e);
             bool lanes = isa<FixedVectorType>(i->getType());
-            KnownBits known =
-                lanes ? computeKnownBits(other, one, dl) : computeKnownBits(other, dl);
+            KnownBits known = lanes ? computeKnownBits(other, one, dl)
+                                    : computeKnownBits(other, dl);
             const APInt &decided = i->getOpcode() == Instruction::And ? known.Zero : known.One;
             for (unsigned b = 0; b < l.size; b++) {
                 unsigned width = std::min(8u, decided.getBitWidth() - b * 8);
@@ -333,7 +378,7 @@ APInt demand::ofOperand(const Instruction *i, unsigned k, const APInt &n) const
         if (const auto *c = dyn_cast<CastInst>(i))
             return ofCast(c, n);
         return isa<BinaryOperator>(i) || isa<UnaryOperator>(i) || isa<CmpInst>(i) ? ofLanes(i, k, n)
-                                                                                   : all(v);
+                                                                                  : all(v);
     }
 }
 
@@ -386,9 +431,9 @@ void demand::run()
     }
 }
 
-struct demand *demand_new(LLVMValueRef fn)
+struct demand *demand_new(LLVMValueRef fn, bool move_stores)
 {
-    return new demand(*unwrap<Function>(fn));
+    return new demand(*unwrap<Function>(fn), move_stores);
 }
 
 void demand_free(struct demand *d)
@@ -401,7 +446,8 @@ bool demand_has_effect(LLVMValueRef instruction)
     const auto *i = unwrap<Instruction>(instruction);
     if (i->isTerminator())
         return true;
-    if (isa<StoreInst>(i) || isa<FenceInst>(i) || isa<AtomicRMWInst>(i) || isa<AtomicCmpXchgInst>(i))
+    if (isa<StoreInst>(i) || isa<FenceInst>(i) || isa<AtomicRMWInst>(i) ||
+        isa<AtomicCmpXchgInst>(i))
         return true;
     if (const auto *l = dyn_cast<LoadInst>(i))
         return l->isAtomic();

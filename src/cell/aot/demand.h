@@ -14,8 +14,9 @@ extern "C" {
  * docs/internals/traps.md. */
 struct demand;
 
-/* Of the function as it is; answers hold until it is changed, but for which loads are volatile. Never NULL. */
-struct demand *demand_new(LLVMValueRef fn);
+/* Of the function as it is; answers hold until it is changed, but for which loads are volatile. Never NULL.
+ * move_stores: passes are still to come that leave only the last of the stores of a loop to one place. */
+struct demand *demand_new(LLVMValueRef fn, bool move_stores);
 void demand_free(struct demand *d);
 
 /* LLVM neither deletes the instruction nor moves it to another block. Volatile loads are not among them. */

@@ -156,7 +156,7 @@ static bool any_pinned(LLVMValueRef fn)
     return false;
 }
 
-static bool release(LLVMValueRef fn)
+static bool release(LLVMValueRef fn, bool move_stores)
 {
     struct facts f = {0};
     uint32_t position = 0;
@@ -164,7 +164,7 @@ static bool release(LLVMValueRef fn)
         return true;
     for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
         set(&f, LLVMBasicBlockAsValue(bb), ++position);
-    f.demand = demand_new(fn);
+    f.demand = demand_new(fn, move_stores);
     /* likewise from the last block */
     for (LLVMBasicBlockRef bb = LLVMGetLastBasicBlock(fn); bb && !f.nomem;
          bb = LLVMGetPreviousBasicBlock(bb))
@@ -185,10 +185,10 @@ void keep_loads_pin(struct gen *g)
                     LLVMSetVolatile(i, 1);
 }
 
-status_t keep_loads_release(struct gen *g, struct error *err)
+status_t keep_loads_release(struct gen *g, bool move_stores, struct error *err)
 {
     for (LLVMValueRef fn = LLVMGetFirstFunction(g->mod); fn; fn = LLVMGetNextFunction(fn))
-        if (!release(fn))
+        if (!release(fn, move_stores))
             return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to find dead loads");
     return ST_OK;
 }
@@ -215,7 +215,7 @@ static void pin_again(struct gen *g, LLVMValueRef load)
 
 static void finish(struct gen *g, LLVMValueRef fn)
 {
-    struct demand *demand = demand_new(fn);
+    struct demand *demand = demand_new(fn, false);
     for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
         for (LLVMValueRef i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i))
             if (may_be_guest_load(g, i) && !demand_last_byte(demand, i))

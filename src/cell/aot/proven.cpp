@@ -45,8 +45,7 @@ PreservedAnalyses ProvenLoads::run(Function &fn, FunctionAnalysisManager &analys
                 continue;
             APInt off(64, 0);
             const Value *base = pointer->stripAndAccumulateConstantOffsets(dl, off, true);
-            int64_t end =
-                off.getSExtValue() + (int64_t)dl.getTypeStoreSize(getLoadStoreType(&i));
+            int64_t end = off.getSExtValue() + (int64_t)dl.getTypeStoreSize(getLoadStoreType(&i));
             std::vector<Reach> &from = reached[base];
             unsigned budget = LOOK_BACK_MAX;
             bool proven = false;
