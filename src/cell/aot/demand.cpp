@@ -137,9 +137,10 @@ struct demand {
 bool demand::storesBack(const StoreInst &s) const
 {
     const Value *v = s.getValueOperand();
-    while (isa<CastInst>(v) || isa<FreezeInst>(v) || isa<ExtractElementInst>(v) ||
-           (isa<BinaryOperator>(v) && isa<Constant>(cast<BinaryOperator>(v)->getOperand(1))))
-        v = cast<Instruction>(v)->getOperand(0);
+    while (isa<TruncInst>(v) || isa<BitCastInst>(v) || isa<FreezeInst>(v) ||
+           isa<ExtractElementInst>(v) || isa<ShlOperator>(v) || isa<LShrOperator>(v) ||
+           isa<AShrOperator>(v))
+        v = cast<User>(v)->getOperand(0);
     const auto *l = dyn_cast<LoadInst>(v);
     if (!l)
         return false;

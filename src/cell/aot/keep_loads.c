@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
-/* A load is anchored when its value reaches, in its own block or on every way on from there, something that has an
- * effect: a store, a call, a branch. What feeds the effect is executed before it, so the load is executed whenever
- * its block is. A phi anchors as well, if it is live itself, when the edge to it is taken whenever the block ends, or
- * goes back to a loop's header: nothing is moved onto a back edge. */
+/* A load is anchored when bytes of its value that matter (demand.h) reach something that has an effect, in its own
+ * block or on every way on from there: a store, a call, a branch. What feeds the effect is executed before it, so the
+ * load is executed whenever its block is. A phi anchors as well, if it matters itself, when the edge to it is taken
+ * whenever the block ends, or goes back to a loop's header: nothing is moved onto a back edge. */
 
 enum { FOLLOWING_MAX = 16 }; /* blocks; more are not looked at */
 

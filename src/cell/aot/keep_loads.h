@@ -7,7 +7,7 @@
  * others to where it is: past other traps, or into a branch that is not taken. Only volatile loads stay, and those
  * it neither combines nor vectorises. So all loads of guest memory are volatile while a first set of passes finds
  * out what is dead; then those stay volatile which LLVM might delete or move, few in code from an optimising
- * compiler, and the others are freed for the passes that follow. See docs/internals/aot.md. */
+ * compiler, and the others are freed for the passes that follow. See docs/internals/traps.md. */
 
 /* Before any pass: make the loads of guest memory volatile. */
 void keep_loads_pin(struct gen *g);

@@ -1,4 +1,4 @@
-// The one C++ file: LLVM's passes and code generation by our choice. See passes.h.
+// LLVM's passes and code generation by our choice. See passes.h.
 #include "passes.h"
 #include "proven.h"
 #include "wide.h"
