@@ -136,7 +136,8 @@ static const struct pipeline pipelines[4] = {
     {"function(mem2reg,instsimplify)", "", false},
     {"function(sroa,early-cse,proven-loads,early-cse,simplifycfg," CLEAN ")", "function(early-cse)",
      false},
-    {"function(sroa,early-cse,proven-loads,gvn,sccp," CLEAN ",loop(loop-rotate),proven-loads)",
+    {"function(sroa,early-cse,proven-loads,gvn,sccp," CLEAN ",loop(loop-rotate),early-cse," CLEAN
+     ",proven-loads)",
      "function(early-cse<memssa>,loop-mssa(loop-rotate,licm),gvn," CLEAN ",dse,adce,simplifycfg)",
      true},
     {"function(sroa,early-cse,proven-loads,gvn,sccp,simplifycfg," CLEAN
