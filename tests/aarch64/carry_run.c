@@ -1,8 +1,8 @@
 /* Run a command's image for a number of polls, capturing it at each, and write the snapshot of the last:
- * where a run stops depends on nothing but the number. Arguments: image, snapshot to go on from or '-' (start), snapshot
- * to write or '-' (go on to the end), number of captures, the command's own arguments.
- * The exit code is the command's, or 75 when the snapshot was written. The number of captures goes to standard
- * error. */
+ * where a run stops depends on nothing but the number. Arguments: image, snapshot to go on from or '-'
+ * (start), snapshot to write or '-' (go on to the end), number of captures, the command's own arguments.
+ * The exit code is the command's, or 75 when the snapshot was written. The number of captures goes to
+ * standard error. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
