@@ -44,7 +44,8 @@ static const struct level_target targets[] = {
  * reads stay where they are. */
 static void init_options(void)
 {
-    const char *const options[] = {"cloudskin-aot", "-x86-cmov-converter-force-mem-operand=0",
+    const char *const options[] = {"cloudskin-aot",
+                                   "-x86-cmov-converter-force-mem-operand=0",
                                    "-aarch64-select-opt=0",
                                    "-combiner-reduce-load-op-store-width=0",
                                    "-combiner-shrink-load-replace-store-with-store=0",

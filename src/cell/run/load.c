@@ -128,7 +128,7 @@ static void skip_value(struct loader *l, valtype_t type)
         load_value(l, type, &ignored);
 }
 
-/* Locals stand in order, those that the image wants among them: an earlier compiler may have found more of them live. */
+/* Locals stand in order, those that the image wants among them: another compiler may find more of them live. */
 static void load_locals(struct loader *l, const struct abi_site *s, const struct frame_head *h,
                         struct cursor *indexes, const uint8_t *types, union cell_value *values)
 {
@@ -175,8 +175,9 @@ static void load_operation(struct loader *l, const struct frame_head *h)
     const uint8_t *given = cursor_bytes(&l->in, h->stack);
     if (given)
         memcpy(types, given, h->stack);
-    struct run_record *r = given ? run_record_push_operation(l->c, l->inst, h->func, h->stack, types)
-                                 : NULL;
+    struct run_record *r = given
+                               ? run_record_push_operation(l->c, l->inst, h->func, h->stack, types)
+                               : NULL;
     if (!r) {
         l->nomem |= !l->in.failed;
         return;
@@ -234,8 +235,8 @@ static void check_chain(struct loader *l)
 {
     const struct run_record *r = l->c->records;
     const struct functype *ft = r ? module_func_type(l->inst->module, l->c->called->index) : NULL;
-    if (r && (r->kind == SITE_OPERATION ||
-              !returns(l, r->site->func, ft->results, ft->result_count)))
+    if (r &&
+        (r->kind == SITE_OPERATION || !returns(l, r->site->func, ft->results, ft->result_count)))
         bad(l, "frame of another call");
     for (; r && !l->in.failed; r = r->inner) {
         if ((r->kind == SITE_PENDING) != (r->inner != NULL))
