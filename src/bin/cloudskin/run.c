@@ -292,7 +292,7 @@ static void note_program(const struct run *r, char ret_path[SNAPSHOT_TEXT_MAX])
     if (first && realpath(known, path) != NULL && strlen(path) < SNAPSHOT_TEXT_MAX) {
         known = path;
     }
-    snprintf(ret_path, SNAPSHOT_TEXT_MAX, "%s", known);
+    snprintf(ret_path, SNAPSHOT_TEXT_MAX, "%.*s", SNAPSHOT_TEXT_MAX - 1, known);
 }
 
 static struct snapshot_info info_of(const struct run *r)
