@@ -129,6 +129,7 @@ struct demand {
     APInt ofShuffle(const ShuffleVectorInst *i, unsigned k, const APInt &n) const;
     APInt ofElement(const Instruction *i, unsigned k, const APInt &n) const;
     APInt ofLanes(const Instruction *i, unsigned k, const APInt &n) const;
+    APInt ofCompare(const ICmpInst *i, unsigned k, const APInt &n) const;
 };
 
 // ---- stores that may be dropped ----
@@ -237,6 +238,46 @@ APInt demand::ofShift(const BinaryOperator *i, const APInt &n) const
     return r;
 }
 
+// Is the comparison the same whatever the other bits are?
+bool isDecided(CmpInst::Predicate p, const KnownBits &a, const KnownBits &b)
+{
+    switch (p) {
+    case CmpInst::ICMP_EQ:
+    case CmpInst::ICMP_NE:
+        return KnownBits::eq(a, b).has_value();
+    case CmpInst::ICMP_ULT:
+    case CmpInst::ICMP_UGE:
+        return KnownBits::ult(a, b).has_value();
+    case CmpInst::ICMP_UGT:
+    case CmpInst::ICMP_ULE:
+        return KnownBits::ugt(a, b).has_value();
+    case CmpInst::ICMP_SLT:
+    case CmpInst::ICMP_SGE:
+        return KnownBits::slt(a, b).has_value();
+    default:
+        return KnownBits::sgt(a, b).has_value();
+    }
+}
+
+// Of one element; a vector may be seen as one of smaller elements.
+KnownBits knownLane(const Value *v, unsigned lane, const DataLayout &dl)
+{
+    const auto *t = dyn_cast<FixedVectorType>(v->getType());
+    if (!t)
+        return computeKnownBits(v, dl);
+    if (const auto *c = dyn_cast<BitCastInst>(v)) {
+        const Value *of = c->getOperand(0);
+        Layout small = layoutOf(t), large = layoutOf(of->getType());
+        if (of->getType()->isIntOrIntVectorTy() && small.whole && large.whole &&
+            large.size > small.size && large.size % small.size == 0) {
+            unsigned ratio = large.size / small.size;
+            return knownLane(of, lane / ratio, dl)
+                .extractBits(small.size * 8, lane % ratio * small.size * 8);
+        }
+    }
+    return computeKnownBits(v, APInt::getOneBitSet(t->getNumElements(), lane), dl);
+}
+
 // Integers, each element by itself: where another operand decides bytes of the result, or those below do.
 APInt demand::ofArithmetic(const BinaryOperator *i, unsigned k, const APInt &n) const
 {
@@ -250,10 +291,7 @@ APInt demand::ofArithmetic(const BinaryOperator *i, unsigned k, const APInt &n) 
         zeros = computeKnownBits(other, dl).countMinTrailingZeros() / 8;
     if (i->getOpcode() == Instruction::And || i->getOpcode() == Instruction::Or) {
         for (unsigned e = 0; e < l.count; e++) {
-            APInt one = APInt::getOneBitSet(l.count, e);
-            bool lanes = isa<FixedVectorType>(i->getType());
-            KnownBits known = lanes ? computeKnownBits(other, one, dl)
-                                    : computeKnownBits(other, dl);
+            KnownBits known = knownLane(other, e, dl);
             const APInt &decided = i->getOpcode() == Instruction::And ? known.Zero : known.One;
             for (unsigned b = 0; b < l.size; b++) {
                 unsigned width = std::min(8u, decided.getBitWidth() - b * 8);
@@ -343,6 +381,29 @@ APInt demand::ofLanes(const Instruction *i, unsigned k, const APInt &n) const
     return r;
 }
 
+// As ofLanes, but for lanes where the bits that are known decide, and comparisons that are of the sign.
+APInt demand::ofCompare(const ICmpInst *i, unsigned k, const APInt &n) const
+{
+    const Value *a = i->getOperand(0), *b = i->getOperand(1);
+    const auto *c = dyn_cast<Constant>(b);
+    APInt open = n;
+    if (!a->getType()->isIntOrIntVectorTy())
+        return all(a);
+    if (a->getType()->isVectorTy())
+        for (unsigned e = 0; e < n.getBitWidth(); e++)
+            if (n[e] && isDecided(i->getPredicate(), knownLane(a, e, dl), knownLane(b, e, dl)))
+                open.clearBit(e);
+    bool sign = c && k == 0 &&
+                ((i->getPredicate() == CmpInst::ICMP_SLT && c->isNullValue()) ||
+                 (i->getPredicate() == CmpInst::ICMP_SGT && c->isAllOnesValue()));
+    unsigned size = layoutOf(a->getType()).size;
+    APInt r = none(a);
+    for (unsigned e = 0; e < n.getBitWidth(); e++)
+        if (open[e])
+            r.setBits(sign ? (e + 1) * size - 1 : e * size, (e + 1) * size);
+    return r;
+}
+
 // n: of the result of i, not zero
 APInt demand::ofOperand(const Instruction *i, unsigned k, const APInt &n) const
 {
@@ -375,6 +436,8 @@ APInt demand::ofOperand(const Instruction *i, unsigned k, const APInt &n) const
         const auto *c = dyn_cast<IntrinsicInst>(i);
         return c && isTriviallyVectorizable(c->getIntrinsicID()) ? ofLanes(i, k, n) : all(v);
     }
+    case Instruction::ICmp:
+        return ofCompare(cast<ICmpInst>(i), k, n);
     default:
         if (const auto *c = dyn_cast<CastInst>(i))
             return ofCast(c, n);
