@@ -106,14 +106,21 @@ static int spawn_attributes(posix_spawnattr_t *attr, bool background)
     return errnum != 0 ? errnum : posix_spawnattr_setsigdefault(attr, &all);
 }
 
-static int spawn_files(posix_spawn_file_actions_t *files, bool background, int report, int child_fd)
+static int spawn_files(posix_spawn_file_actions_t *files, const struct process_options *o,
+                       int report)
 {
     int errnum = 0;
-    for (int fd = 0; background && fd < 3 && errnum == 0; fd++) {
+    for (int fd = 0; o->background && fd < 3 && errnum == 0; fd++) {
         errnum = posix_spawn_file_actions_addopen(files, fd, "/dev/null", O_RDWR, 0);
     }
+    if (errnum == 0 && o->input_fd > 0) {
+        errnum = posix_spawn_file_actions_adddup2(files, o->input_fd, STDIN_FILENO);
+    }
+    if (errnum == 0 && o->output_fd > 0) {
+        errnum = posix_spawn_file_actions_adddup2(files, o->output_fd, STDOUT_FILENO);
+    }
     if (errnum == 0 && report >= 0) {
-        errnum = posix_spawn_file_actions_adddup2(files, report, child_fd);
+        errnum = posix_spawn_file_actions_adddup2(files, report, o->report_fd);
     }
     return errnum;
 }
@@ -130,8 +137,7 @@ static int spawn(const char *path, char *const argv[], const struct process_opti
     errnum = posix_spawn_file_actions_init(&files);
     if (errnum == 0) {
         errnum = spawn_attributes(&attr, options->background);
-        errnum = errnum != 0 ? errnum
-                             : spawn_files(&files, options->background, report, options->report_fd);
+        errnum = errnum != 0 ? errnum : spawn_files(&files, options, report);
         errnum = errnum != 0 ? errnum : posix_spawn(ret_pid, path, &files, &attr, argv, environ);
         posix_spawn_file_actions_destroy(&files);
     }

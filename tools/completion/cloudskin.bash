@@ -68,7 +68,7 @@ _cloudskin() {
                 --threads --open-files --cpu-seconds --timeout --output-bytes --output --at' -- "$cur"; compgen -f -- "$cur")
             ;;
         freeze)
-            mapfile -t COMPREPLY < <(compgen -W "-o --keep --json $(cloudskin ps 2>/dev/null |
+            mapfile -t COMPREPLY < <(compgen -W "-o --keep --embed --compress --json $(cloudskin ps 2>/dev/null |
                 awk 'NR > 1 { print $1 }')" -- "$cur"; compgen -f -- "$cur")
             ;;
         checkpoint)

@@ -10,30 +10,35 @@
 #include "checkpoints/folder.h"
 #include "sys/files.h"
 
-static bool read_from_fd(void *arg, void *data, size_t len)
-{
-    return file_read_all(*(const int *)arg, data, len) == 0;
-}
-
 static bool make_room(struct snapshot_chain *c)
 {
     struct snapshot_reader **readers = realloc(c->readers, (c->count + 1) * sizeof *readers);
-    if (readers != NULL) {
-        c->readers = readers;
+    if (readers == NULL) {
+        return false;
     }
-    int **fds = readers != NULL ? realloc(c->fds, (c->count + 1) * sizeof *fds) : NULL;
-    if (fds != NULL) {
-        c->fds = fds;
+    c->readers = readers;
+    struct snapshot_file **files = realloc(c->files,
+                                           (c->count + 1) * sizeof(struct snapshot_file *));
+    if (files == NULL) {
+        return false;
     }
-    return fds != NULL;
+    c->files = files;
+    return true;
 }
 
-static status_t open_reader(int *fd, const char *name, struct snapshot_reader **ret_r,
-                            struct error *err)
+/* Takes over fd. */
+static status_t open_reader(int fd, struct snapshot_file *file, const char *name,
+                            struct snapshot_reader **ret_r, struct error *err)
 {
-    const struct snapshot_source source = {read_from_fd, fd};
     struct error why = {.offset = ERROR_NO_OFFSET};
-    status_t st = snapshot_open(&source, ret_r, &why);
+    status_t st = snapshot_file_begin(fd, file, &why);
+    if (st == ST_OK) {
+        const struct snapshot_source source = snapshot_file_source(file);
+        st = snapshot_open(&source, ret_r, &why);
+    }
+    if (st != ST_OK) {
+        snapshot_file_close(file);
+    }
     return st == ST_OK ? ST_OK : error_set(err, st, why.offset, "%s: %s", name, why.text);
 }
 
@@ -41,25 +46,23 @@ static status_t open_reader(int *fd, const char *name, struct snapshot_reader **
 static status_t push(struct snapshot_chain *c, int fd, const char *name, struct error *err)
 {
     struct snapshot_reader *r = NULL;
-    int *own = malloc(sizeof *own);
-    status_t st = own != NULL && make_room(c)
-                      ? ST_OK
-                      : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to read %s", name);
-    if (st == ST_OK) {
-        *own = fd;
-        st = open_reader(own, name, &r, err);
-    }
-    if (st != ST_OK) {
-        free(own);
+    struct snapshot_file *file = calloc(1, sizeof *file);
+    if (file == NULL || !make_room(c)) {
+        free(file);
         close(fd);
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to read %s", name);
+    }
+    status_t st = open_reader(fd, file, name, &r, err);
+    if (st != ST_OK) {
+        free(file);
         return st;
     }
     for (uint32_t i = c->count++; i > 0; i--) {
         c->readers[i] = c->readers[i - 1];
-        c->fds[i] = c->fds[i - 1];
+        c->files[i] = c->files[i - 1];
     }
     c->readers[0] = r;
-    c->fds[0] = own;
+    c->files[0] = file;
     return ST_OK;
 }
 
@@ -104,14 +107,36 @@ struct snapshot_reader *snapshot_chain_last(const struct snapshot_chain *c)
     return c->readers[c->count - 1];
 }
 
+const struct snapshot_info *snapshot_chain_embeds(const struct snapshot_chain *c)
+{
+    const struct snapshot_info *last = snapshot_reader_info(snapshot_chain_last(c));
+    for (uint32_t i = c->count; i-- > 0;) {
+        const struct snapshot_info *info = snapshot_reader_info(c->readers[i]);
+        if (info->module != NULL &&
+            memcmp(info->module_hash, last->module_hash, sizeof info->module_hash) == 0) {
+            return info;
+        }
+    }
+    return NULL;
+}
+
+status_t snapshot_chain_end(const struct snapshot_chain *c, struct error *err)
+{
+    status_t st = ST_OK;
+    for (uint32_t i = 0; i < c->count && st == ST_OK; i++) {
+        st = snapshot_file_end(c->files[i], err);
+    }
+    return st;
+}
+
 void snapshot_chain_close(struct snapshot_chain *c)
 {
     for (uint32_t i = 0; i < c->count; i++) {
         snapshot_close(c->readers[i]);
-        close(*c->fds[i]);
-        free(c->fds[i]);
+        snapshot_file_close(c->files[i]);
+        free(c->files[i]);
     }
     free(c->readers);
-    free(c->fds);
+    free(c->files);
     *c = (struct snapshot_chain){0};
 }

@@ -115,8 +115,20 @@ static void set_state(struct control *k, enum request_state state)
     pthread_cond_broadcast(&k->changed);
 }
 
+/* Who reads a pipe waits for its end, and a client that has one in front of its file cannot ask for a name before. A
+ * file stays open: what becomes of its bytes is told to who wrote them. */
+static void close_stream(int *out)
+{
+    struct stat st;
+    if (fstat(*out, &st) != 0 || !S_ISREG(st.st_mode)) {
+        close(*out);
+        *out = -1;
+    }
+}
+
 /* Give the snapshot its name. Done here and not by the client, so that whoever is killed at whatever moment, there is
- * never both a snapshot with its name and a cell that goes on. names: PART/NAME, in the folder. */
+ * never both a snapshot with its name and a cell that goes on. out: PART, or -1 when the client has written it from a
+ * pipe, and has made it durable. names: PART/NAME, in the folder. */
 static status_t place(int out, int folder, char *names, struct error *err)
 {
     char *name = strchr(names, '/');
@@ -124,7 +136,7 @@ static status_t place(int out, int folder, char *names, struct error *err)
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "no name for the snapshot");
     }
     *name++ = '\0';
-    if (fsync(out) != 0 || renameat(folder, names, folder, name) != 0) {
+    if ((out >= 0 && fsync(out) != 0) || renameat(folder, names, folder, name) != 0) {
         return error_set_errno(err, errno, "%s", name);
     }
     fsync(folder); /* not every file system can; the name stands */
@@ -207,14 +219,15 @@ static const char *serve_capture(struct control *k, const struct control_request
     return verdict;
 }
 
-static void serve_freeze(struct control *k, int fd, int out, bool keep)
+static void serve_freeze(struct control *k, int fd, int *out, bool keep, bool embed)
 {
-    const struct control_request q = {.fd = out};
+    const struct control_request q = {.fd = *out, .embed = embed};
     char text[ERROR_TEXT_MAX];
     const char *verdict = serve_capture(k, &q, text);
+    close_stream(out);
     answer(fd, verdict, text);
     if (strcmp(verdict, "ok") == 0) {
-        decide(k, fd, out, keep);
+        decide(k, fd, *out, keep);
     }
 }
 
@@ -229,6 +242,19 @@ static void serve_checkpoint(struct control *k, int fd, int folder, const char *
     answer(fd, verdict, text);
 }
 
+/* "freeze" or "keep", with " embed" or without. */
+static bool is_freeze(const char *line, bool *ret_keep, bool *ret_embed)
+{
+    static const char freeze[] = "freeze", keep[] = "keep";
+    *ret_keep = strncmp(line, keep, sizeof keep - 1) == 0;
+    if (!*ret_keep && strncmp(line, freeze, sizeof freeze - 1) != 0) {
+        return false;
+    }
+    const char *rest = line + (*ret_keep ? sizeof keep : sizeof freeze) - 1;
+    *ret_embed = strcmp(rest, " embed") == 0;
+    return *ret_embed || *rest == '\0';
+}
+
 static void serve(struct control *k, int fd)
 {
     const struct timeval patience = {.tv_sec = CLIENT_SECONDS_MAX};
@@ -239,11 +265,11 @@ static void serve(struct control *k, int fd)
     if (control_receive(fd, line, &out, &err) != ST_OK) {
         return;
     }
-    bool keep = strcmp(line, "keep") == 0;
+    bool keep, embed;
     if (strcmp(line, "info") == 0) {
         serve_info(k, fd);
-    } else if ((keep || strcmp(line, "freeze") == 0) && out >= 0) {
-        serve_freeze(k, fd, out, keep);
+    } else if (is_freeze(line, &keep, &embed) && out >= 0) {
+        serve_freeze(k, fd, &out, keep, embed);
     } else if (strncmp(line, "checkpoint ", 11) == 0 && out >= 0) {
         serve_checkpoint(k, fd, out, line + 11);
     } else {

@@ -19,6 +19,7 @@ void control_attach(struct control *k, struct cell *c, bool movable);
 /* What a client wants of a captured cell. */
 struct control_request {
     bool checkpoint;
+    bool embed;      /* with the module; not of a checkpoint */
     int fd;          /* for the snapshot; with checkpoint its folder */
     uint32_t number; /* of a checkpoint */
     uint32_t base;   /* the one that it may be an increment on, 0: none */

@@ -101,7 +101,7 @@ static const char thaw_usage[] =
     "  --dir HOST[:GUEST][:ro]  a folder for each that the program had, under the same GUEST name\n"
     "  --listen ADDR:PORT       a listening socket for each that it had\n"
     "  --module FILE            the program's .wasm, when no compiled image of it is in the cache\n"
-    "                           (default: where it was when it was frozen)\n"
+    "                           (default: the one in the snapshot, else where it was)\n"
     "  --cpu LEVEL              go on with code for x86-64-v2, x86-64-v3, x86-64-v4 or aarch64\n"
     "                           (default: the best that this machine has)\n"
     "  --stale-files            go on although files that it had open have changed or are gone;\n"

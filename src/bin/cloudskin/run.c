@@ -17,6 +17,7 @@
 #include "checkpoint.h"
 #include "checkpoints/folder.h"
 #include "control.h"
+#include "embedded.h"
 #include "exitcode/exit_code.h"
 #include "help.h"
 #include "invoke.h"
@@ -42,6 +43,8 @@ struct run {
     bool output_named; /* standard output is a file that was there before: --output of thaw */
     bool frozen;
     char program_path[SNAPSHOT_TEXT_MAX]; /* where the program was when it was first run */
+    int embedded_fd;                      /* the module that the snapshot had; 0: none */
+    char embedded_path[EMBEDDED_PATH_BYTES];
 };
 
 /* ---- signals ---- */
@@ -326,24 +329,46 @@ static status_t save_checkpoint(struct run *r, const struct control_request *q, 
     return code;
 }
 
+static status_t find_module(const struct run *r, const char *program, struct file_map *ret_map,
+                            struct error *err)
+{
+    const char *const paths[] = {r->embedded_fd > 0 ? r->embedded_path : NULL, r->options.module,
+                                 program};
+    return embedded_find(paths, sizeof paths / sizeof *paths,
+                         program_image(r->program)->module_hash, ret_map, err);
+}
+
+static status_t write_snapshot(struct run *r, struct snapshot_info *info, int fd,
+                               struct snapshot_sizes *ret_sizes, struct error *err)
+{
+    struct buf state = {0};
+    const struct snapshot_sink sink = {write_to_fd, &fd};
+    status_t code = wasi_save(r->wasi, &state, err);
+    if (code == ST_OK) {
+        code = snapshot_write(r->cell, info, state.data, state.len, &sink, ret_sizes, err);
+    }
+    buf_done(&state);
+    return code;
+}
+
 /* What a client asked for. err becomes what it is told. */
 static status_t save_cell(void *arg, const struct control_request *q, struct error *err)
 {
     struct run *r = arg;
     struct snapshot_info info = info_of(r);
     struct snapshot_sizes sizes;
-    struct buf state = {0};
+    struct file_map module = {0};
     char where[256];
-    int fd = q->fd;
-    const struct snapshot_sink sink = {write_to_fd, &fd};
     if (q->checkpoint) {
         return save_checkpoint(r, q, err);
     }
-    status_t code = wasi_save(r->wasi, &state, err);
+    status_t code = q->embed ? find_module(r, info.program, &module, err) : ST_OK;
     if (code == ST_OK) {
-        code = snapshot_write(r->cell, &info, state.data, state.len, &sink, &sizes, err);
+        info.module = module.data;
+        info.module_len = module.len;
+        code = write_snapshot(r, &info, q->fd, &sizes, err);
     }
-    buf_done(&state);
+    file_unmap(&module);
     if (code == ST_OK) {
         where_text(r, where, sizeof where);
         error_set(err, ST_OK, ERROR_NO_OFFSET, "%llu %llu %s", (unsigned long long)sizes.frames,
@@ -495,13 +520,31 @@ static status_t open_chain(const struct thawing *t, struct snapshot_chain *ret_c
                                err);
 }
 
-static status_t load_snapshot_program(struct run *r, const struct snapshot_info *info,
+/* All of it into the new cell, to the end of its files. */
+static status_t read_chain(struct run *r, const struct snapshot_chain *chain, struct error *err)
+{
+    struct snapshot_sizes sizes;
+    status_t code = snapshot_read_chain(chain->readers, chain->count, r->cell, &sizes, err);
+    return code != ST_OK ? code : snapshot_chain_end(chain, err);
+}
+
+static status_t load_snapshot_program(struct run *r, const struct snapshot_chain *chain,
                                       struct error *err)
 {
+    const struct snapshot_info *info = snapshot_reader_info(snapshot_chain_last(chain));
+    const struct snapshot_info *embeds = snapshot_chain_embeds(chain);
+    const char *guess = info->program;
     r->options.image.nan = info->nan;
     memcpy(r->program_path, info->program, sizeof r->program_path);
-    return load_program_by_hash(r->rt, &r->options, info->module_hash, info->program, &r->program,
-                                err);
+    if (embeds != NULL) {
+        status_t code = embedded_open(embeds->module, embeds->module_len, &r->embedded_fd,
+                                      r->embedded_path, err);
+        if (code != ST_OK) {
+            return code;
+        }
+        guess = r->embedded_path;
+    }
+    return load_program_by_hash(r->rt, &r->options, info->module_hash, guess, &r->program, err);
 }
 
 /* Everything up to the point where the program goes on. */
@@ -509,13 +552,11 @@ static status_t thaw_cell(struct run *r, const struct snapshot_chain *chain, str
 {
     struct snapshot_reader *last = snapshot_chain_last(chain);
     struct wasi_config config = wasi_config_of(r);
-    struct snapshot_sizes sizes;
     size_t len;
     const void *state = snapshot_host_state(last, &len);
     status_t code = wasi_restore(&config, state, len, r->options.stale_files, &r->wasi, err);
     code = code != ST_OK ? code : make_cell(r, err);
-    return code != ST_OK ? code
-                         : snapshot_read_chain(chain->readers, chain->count, r->cell, &sizes, err);
+    return code != ST_OK ? code : read_chain(r, chain, err);
 }
 
 /* Read all of it into a cell that is thrown away: nothing of a checkpoint may turn out to be damaged when files have
@@ -523,11 +564,9 @@ static status_t thaw_cell(struct run *r, const struct snapshot_chain *chain, str
 static status_t prove_chain(struct run *r, const struct snapshot_chain *chain, struct error *err)
 {
     const struct wasi_config nothing = {.stdio = {-1, -1, -1}};
-    struct snapshot_sizes sizes;
     status_t code = wasi_new(&nothing, &r->wasi, err);
     code = code != ST_OK ? code : make_cell(r, err);
-    code = code != ST_OK ? code
-                         : snapshot_read_chain(chain->readers, chain->count, r->cell, &sizes, err);
+    code = code != ST_OK ? code : read_chain(r, chain, err);
     remove_signals();
     cell_free(r->cell);
     wasi_free(r->wasi);
@@ -616,7 +655,7 @@ static int thaw_program(struct run *r, struct thawing *t)
     code = code != ST_OK ? code : open_listeners(r, &err);
     code = code != ST_OK ? code : open_chain(t, &chain, &err);
     if (code == ST_OK) {
-        code = load_snapshot_program(r, snapshot_reader_info(snapshot_chain_last(&chain)), &err);
+        code = load_snapshot_program(r, &chain, &err);
     }
     if (code == ST_OK) {
         code = t->checkpoint ? thaw_checkpoint(r, t, &chain, &err) : thaw_cell(r, &chain, &err);
@@ -675,6 +714,9 @@ static void run_done(struct run *r)
         close(r->listen_fds[i]);
     }
     free(r->listen_fds);
+    if (r->embedded_fd > 0) {
+        close(r->embedded_fd);
+    }
     run_options_done(&r->options);
 }
 

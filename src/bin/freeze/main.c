@@ -9,14 +9,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/parse.h"
 #include "controlpath/control.h"
 #include "exitcode/exit_code.h"
+#include "snapfile/file.h"
 #include "sys/files.h"
 
 /* `cloudskin freeze`: a running cell becomes a file. */
 
 static const char help_text[] =
-    "Usage: cloudskin freeze [--keep] NAME -o SNAPSHOT\n"
+    "Usage: cloudskin freeze [OPTIONS] NAME -o SNAPSHOT\n"
     "\n"
     "Stop the cell that was started as `cloudskin run --name NAME` wherever it is, and write its\n"
     "state to SNAPSHOT: memory, call stack, open files. Its `run` then ends with exit code 75, "
@@ -26,6 +28,8 @@ static const char help_text[] =
     "\n"
     "  -o, --output FILE   the snapshot; '-' is standard output; a pipe or device is written into\n"
     "      --keep          let the cell run on afterwards\n"
+    "      --compress[=N]  with zstd at level N, 1 to 19 (default 3)\n"
+    "      --embed         with the program's module, so that thaw needs no other file\n"
     "      --json          say what was written as JSON on standard output\n"
     "  -h, --help          this text\n"
     "\n"
@@ -34,12 +38,14 @@ static const char help_text[] =
     "  cloudskin freeze sim -o sim.snap\n"
     "  cloudskin thaw sim.snap\n"
     "\n"
-    "Exit codes: 0 done, 64 wrong usage, 65 the cell cannot travel, 71 the system refused (disk),\n"
-    "127 no such cell, or it ended before.\n";
+    "Exit codes: 0 done, 64 wrong usage, 65 the cell cannot travel or its module is not there to\n"
+    "be embedded, 71 the system refused (disk), 127 no such cell, or it ended before.\n";
 
 static const struct option long_options[] = {
     {"output", required_argument, NULL, 'o'},
     {"keep", no_argument, NULL, 'k'},
+    {"embed", no_argument, NULL, 'e'},
+    {"compress", optional_argument, NULL, 'c'},
     {"json", no_argument, NULL, 'j'},
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -51,6 +57,8 @@ struct request {
     const char *name;
     const char *output;
     bool keep;
+    bool embed;
+    unsigned level; /* of compression; 0: none */
     bool json;
     /* A file gets its name only when it is whole, from the process that it is the state of. */
     int folder;            /* -1: the output is a pipe or a device, written into as it comes */
@@ -70,6 +78,16 @@ static int fail(const struct error *err, int exit_code)
     fprintf(stderr, "cloudskin freeze: %s\n",
             err->text[0] != '\0' ? err->text : status_name(err->code));
     return exit_code;
+}
+
+static bool parse_level(const char *text, unsigned *ret_level)
+{
+    uint64_t level = SNAPSHOT_LEVEL_DEFAULT;
+    if (text != NULL && (parse_u64(text, SNAPSHOT_LEVEL_MAX, &level) != ST_OK || level == 0)) {
+        return false;
+    }
+    *ret_level = (unsigned)level;
+    return true;
 }
 
 static const char *base_name(const char *path)
@@ -176,16 +194,55 @@ static void report(const struct request *q, const char *answer)
     }
 }
 
+/* Ask for the snapshot, and wait until the cell has written it to out. The answer is the cell's. */
+static void ask(const struct request *q, int out, int control, char ret_line[CONTROL_LINE_MAX])
+{
+    snprintf(ret_line, CONTROL_LINE_MAX, "%s%s\n", q->keep ? "keep" : "freeze",
+             q->embed ? " embed" : "");
+    status_t code = control_send(control, ret_line, out, NULL);
+    if (code == ST_OK) {
+        wait_for_answer(q->name, control);
+        code = control_receive(control, ret_line, NULL, NULL);
+    }
+    if (code != ST_OK) { /* nobody else closes the connection before an answer */
+        snprintf(ret_line, CONTROL_LINE_MAX, "ended");
+    }
+}
+
+/* The same through a process that compresses. When it has ended all is written, and made durable where it becomes a
+ * file; its failure is one of the snapshot, whatever the cell says. */
+static status_t ask_compressed(const struct request *q, int out, int control,
+                               char ret_line[CONTROL_LINE_MAX], struct error *err)
+{
+    struct process compressor;
+    int plain;
+    status_t code = snapshot_compress_start(out, q->level, &compressor, &plain, err);
+    if (code != ST_OK) {
+        return code;
+    }
+    ask(q, plain, control, ret_line);
+    close(plain);
+    code = snapshot_compress_end(&compressor, err);
+    if (code == ST_OK && q->part[0] != '\0' && fsync(out) != 0) {
+        code = error_set_errno(err, errno, "%s", q->output);
+    }
+    return code;
+}
+
 static int exchange(struct request *q, int out, int control)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
     char line[CONTROL_LINE_MAX];
-    status_t code = control_send(control, q->keep ? "keep\n" : "freeze\n", out, &err);
-    if (code == ST_OK) {
-        wait_for_answer(q->name, control);
-        code = control_receive(control, line, NULL, &err);
+    status_t code = ST_OK;
+    if (q->level != 0) {
+        code = ask_compressed(q, out, control, line, &err);
+    } else {
+        ask(q, out, control, line);
     }
-    if (code != ST_OK || strncmp(line, "ended", 5) == 0) {
+    if (code != ST_OK) {
+        return fail(&err, EXIT_SYSTEM);
+    }
+    if (strncmp(line, "ended", 5) == 0) {
         error_set(&err, ST_NOTFOUND, ERROR_NO_OFFSET, "no running cell '%s': it has just ended",
                   q->name);
         return fail(&err, EXIT_MISSING);
@@ -235,6 +292,14 @@ int main(int argc, char **argv)
             break;
         case 'k':
             q.keep = true;
+            break;
+        case 'e':
+            q.embed = true;
+            break;
+        case 'c':
+            if (!parse_level(optarg, &q.level)) {
+                return usage("--compress: expected a level from 1 to 19", NULL);
+            }
             break;
         case 'j':
             q.json = true;

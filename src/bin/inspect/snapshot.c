@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "cell/run/state.h"
 #include "cell/snapshot/snapshot.h"
+#include "snapfile/file.h"
 #include "subject.h"
 #include "sys/clock.h"
 #include "sys/files.h"
@@ -19,9 +20,11 @@
 enum { FRAMES_SHOWN_MAX = 40 };
 
 static const uint8_t magic[] = {0, 's', 'n', 'a', 'p', 'c', 's', 'k'};
+static const uint8_t compressed_magic[] = {0x28, 0xb5, 0x2f, 0xfd};
 
 struct description {
     const struct snapshot_info *info;
+    const struct snapshot_file *file;
     struct snapshot_summary sum;
     struct module *module; /* NULL: not found */
     struct buf module_bytes;
@@ -30,17 +33,13 @@ struct description {
     struct arena arena;
 };
 
-static bool read_fd(void *arg, void *data, size_t len)
-{
-    return file_read_all(*(const int *)arg, data, len) == 0;
-}
-
 bool snapshot_is_one(const char *path)
 {
     uint8_t head[sizeof magic];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool is_one = fd >= 0 && read_fd(&fd, head, sizeof head) &&
-                  memcmp(head, magic, sizeof magic) == 0;
+    bool is_one = fd >= 0 && file_read_all(fd, head, sizeof head) == 0 &&
+                  (memcmp(head, magic, sizeof magic) == 0 ||
+                   memcmp(head, compressed_magic, sizeof compressed_magic) == 0);
     if (fd >= 0)
         close(fd);
     return is_one;
@@ -51,7 +50,9 @@ static void find_names(struct description *d)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
     uint8_t hash[SHA256_BYTES];
-    if (file_read(d->info->program, PROGRAM_BYTES_MAX, &d->module_bytes, &err) != ST_OK)
+    if (d->info->module)
+        buf_bytes(&d->module_bytes, d->info->module, (size_t)d->info->module_len);
+    else if (file_read(d->info->program, PROGRAM_BYTES_MAX, &d->module_bytes, &err) != ST_OK)
         return;
     sha256_bytes(d->module_bytes.data, d->module_bytes.len, hash);
     if (memcmp(hash, d->info->module_hash, sizeof hash) != 0 ||
@@ -94,38 +95,12 @@ static void put_time(uint64_t ns, char *ret_text, size_t size)
         ret_text[0] = '\0';
 }
 
-static void put_text(const struct description *d, struct buf *out)
+static void put_frames(const struct description *d, struct buf *out)
 {
     static const char *const kinds[] = {"calls", "called", "at", "in"};
-    const struct snapshot_info *i = d->info;
-    const struct snapshot_sizes *s = &d->sum.sizes;
-    char hex[SHA256_HEX_BYTES], when[64];
-    char id[SNAPSHOT_ID_TEXT_BYTES], base[SNAPSHOT_ID_TEXT_BYTES];
-    uint64_t now = clock_realtime_ns();
-    sha256_hex(i->module_hash, hex);
-    put_time(i->time_ns, when, sizeof when);
-    const char *level = image_level_name(i->level);
-    buf_printf(out, "snapshot of %s\n", i->program);
-    buf_printf(out, "  module      sha256 %s, %llu bytes\n", hex,
-               (unsigned long long)i->module_len);
-    buf_printf(out, "  taken       %s, %.1f s ago, on %s (%s) by %s\n", when,
-               now > i->time_ns ? (double)(now - i->time_ns) / 1e9 : 0.0, i->host,
-               level ? level : "unknown CPU", i->version);
-    snapshot_id_text(i->id, id);
-    snapshot_id_text(i->base_id, base);
-    buf_printf(out, "  id          %s\n", id);
-    if (i->increment)
-        buf_printf(out, "  increment   on %s (%s)\n", base,
-                   i->base_name[0] ? i->base_name : "unnamed");
-    buf_printf(out, "  NaNs        %s\n", i->nan == NAN_CANONICAL ? "canonical" : "native");
-    buf_printf(out, "  memory      %.1f MiB, of which %.1f MiB stand in the file\n",
-               (double)d->sum.memory_bytes / 1048576, (double)s->page_bytes / 1048576);
-    buf_printf(out, "  file        %llu bytes: pages %llu, call stack and tables %llu, host %llu\n",
-               (unsigned long long)s->total_bytes, (unsigned long long)s->page_bytes,
-               (unsigned long long)s->state_bytes, (unsigned long long)s->host_bytes);
     buf_printf(out, "call stack (%u frames%s%s)\n", d->sum.frame_count,
                d->module || d->image ? "" : "; no names, as the program is not at ",
-               d->module || d->image ? "" : i->program);
+               d->module || d->image ? "" : d->info->program);
     for (uint32_t k = 0; k < d->sum.frame_count && k < FRAMES_SHOWN_MAX; k++) {
         const struct snapshot_frame *f = &d->sum.frames[k];
         struct name n = name_of(d, f);
@@ -139,6 +114,45 @@ static void put_text(const struct description *d, struct buf *out)
     }
     if (d->sum.frame_count > FRAMES_SHOWN_MAX)
         buf_printf(out, "  ... %u more\n", d->sum.frame_count - FRAMES_SHOWN_MAX);
+}
+
+static void put_text(const struct description *d, struct buf *out)
+{
+    const struct snapshot_info *i = d->info;
+    const struct snapshot_sizes *s = &d->sum.sizes;
+    char hex[SHA256_HEX_BYTES], when[64];
+    char id[SNAPSHOT_ID_TEXT_BYTES], base[SNAPSHOT_ID_TEXT_BYTES];
+    uint64_t now = clock_realtime_ns();
+    sha256_hex(i->module_hash, hex);
+    put_time(i->time_ns, when, sizeof when);
+    const char *level = image_level_name(i->level);
+    buf_printf(out, "snapshot of %s\n", i->program);
+    buf_printf(out, "  module      sha256 %s, %llu bytes\n", hex,
+               (unsigned long long)i->module_len);
+    if (s->module_bytes)
+        buf_printf(out, "              embedded: thaw needs no other file\n");
+    buf_printf(out, "  taken       %s, %.1f s ago, on %s (%s) by %s\n", when,
+               now > i->time_ns ? (double)(now - i->time_ns) / 1e9 : 0.0, i->host,
+               level ? level : "unknown CPU", i->version);
+    snapshot_id_text(i->id, id);
+    snapshot_id_text(i->base_id, base);
+    buf_printf(out, "  id          %s\n", id);
+    if (i->increment)
+        buf_printf(out, "  increment   on %s (%s)\n", base,
+                   i->base_name[0] ? i->base_name : "unnamed");
+    buf_printf(out, "  NaNs        %s\n", i->nan == NAN_CANONICAL ? "canonical" : "native");
+    buf_printf(out, "  memory      %.1f MiB, of which %.1f MiB stand in the file\n",
+               (double)d->sum.memory_bytes / 1048576, (double)s->page_bytes / 1048576);
+    buf_printf(out,
+               "  file        %llu bytes: pages %llu, call stack and tables %llu, host %llu, "
+               "module %llu\n",
+               (unsigned long long)s->total_bytes, (unsigned long long)s->page_bytes,
+               (unsigned long long)s->state_bytes, (unsigned long long)s->host_bytes,
+               (unsigned long long)s->module_bytes);
+    if (d->file->compressed)
+        buf_printf(out, "              compressed to %llu bytes\n",
+                   (unsigned long long)d->file->file_bytes);
+    put_frames(d, out);
 }
 
 /* Texts of the snapshot itself, which anybody may have written. */
@@ -166,6 +180,7 @@ static void put_json(const struct description *d, struct buf *out)
     json_text(&j, "program", i->program);
     json_text(&j, "module_sha256", hex);
     json_u64(&j, "module_bytes", i->module_len);
+    json_bool(&j, "module_embedded", s->module_bytes != 0);
     json_u64(&j, "time_ns", i->time_ns);
     json_text(&j, "host", i->host);
     json_text(&j, "cpu", image_level_name(i->level) ? image_level_name(i->level) : "");
@@ -175,6 +190,8 @@ static void put_json(const struct description *d, struct buf *out)
     json_text(&j, "nan", i->nan == NAN_CANONICAL ? "canonical" : "native");
     json_u64(&j, "memory_bytes", d->sum.memory_bytes);
     json_u64(&j, "file_bytes", s->total_bytes);
+    if (d->file->compressed)
+        json_u64(&j, "compressed_bytes", d->file->file_bytes);
     json_u64(&j, "page_bytes", s->page_bytes);
     json_u64(&j, "state_bytes", s->state_bytes);
     json_u64(&j, "host_bytes", s->host_bytes);
@@ -193,11 +210,11 @@ static void put_json(const struct description *d, struct buf *out)
     json_close(&j, '}');
 }
 
-static status_t describe(int fd, bool json, struct buf *out, struct error *err)
+static status_t describe(struct snapshot_file *file, bool json, struct buf *out, struct error *err)
 {
-    struct description d = {0};
+    struct description d = {.file = file};
     struct snapshot_reader *r = NULL;
-    const struct snapshot_source source = {read_fd, &fd};
+    const struct snapshot_source source = snapshot_file_source(file);
     status_t st = snapshot_open(&source, &r, err);
     if (st == ST_OK) {
         d.info = snapshot_reader_info(r);
@@ -209,6 +226,7 @@ static status_t describe(int fd, bool json, struct buf *out, struct error *err)
         (json ? put_json : put_text)(&d, out);
         if (!json)
             disarm(out);
+        st = snapshot_file_end(file, err);
     }
     free(d.sum.frames);
     module_free(d.module);
@@ -221,10 +239,10 @@ static status_t describe(int fd, bool json, struct buf *out, struct error *err)
 
 status_t snapshot_put(const char *path, bool json, struct buf *out, struct error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return error_set_errno(err, errno, "%s", path);
-    status_t st = describe(fd, json, out, err);
-    close(fd);
+    struct snapshot_file file = {0};
+    status_t st = snapshot_file_open(path, &file, err);
+    if (st == ST_OK)
+        st = describe(&file, json, out, err);
+    snapshot_file_close(&file);
     return st;
 }

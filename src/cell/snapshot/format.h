@@ -21,8 +21,8 @@ enum { REQUEST_BYTES = 16, REQUEST_PAGE = 0, REQUEST_DONE = 1, OWED_RUN_BYTES = 
 /* Of the parts that are held in memory while they are read. */
 #define PART_BYTES_MAX ((uint64_t)1 << 30)
 
-/* Numbers 6 to 9 belong to increments and streams, 10 to 15 to what a snapshot may carry besides. What is behind
- * PART_END needs format version 2. */
+/* Numbers 6 to 9 belong to increments and streams, and need format version 2; 10 to 15 to what a snapshot may carry
+ * besides. */
 enum snapshot_part {
     PART_INFO = 1,
     PART_HOST,
@@ -33,6 +33,7 @@ enum snapshot_part {
     PART_ROUND,    /* before the PAGES that are sent while the cell runs, in front of HOST */
     PART_OWED,     /* behind STATE: pages that follow when the cell goes on already */
     PART_SCATTER,  /* wherever PAGES may stand: many short runs */
+    PART_MODULE,   /* behind INFO and IDENTITY: the module itself */
     PART_COUNT
 };
 

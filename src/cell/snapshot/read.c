@@ -35,7 +35,7 @@ static status_t get(struct snapshot_reader *r, void *data, size_t len, struct er
 /* Parts that a former version does not have. */
 static bool is_known(const struct snapshot_reader *r, uint32_t id)
 {
-    return id != 0 && id < PART_COUNT && (id <= PART_END || r->version > 1);
+    return id != 0 && id < PART_COUNT && (id <= PART_END || id == PART_MODULE || r->version > 1);
 }
 
 status_t reader_part(struct snapshot_reader *r, struct part *ret_part, struct error *err)
@@ -151,6 +151,21 @@ static status_t read_identity(struct snapshot_reader *r, struct error *err)
     return st;
 }
 
+/* Of r->next, which becomes the part behind it. Whoever changes the module finds that its hash is another. */
+static status_t read_module(struct snapshot_reader *r, struct error *err)
+{
+    uint8_t hash[SHA256_BYTES];
+    status_t st = reader_summed(r, &r->next, &r->module, err);
+    if (st != ST_OK)
+        return st;
+    sha256_bytes(r->module.data, r->module.len, hash);
+    if (r->module.len != r->info.module_len || memcmp(hash, r->info.module_hash, sizeof(hash)) != 0)
+        return reader_corrupt(PART_MODULE, "not the module that the snapshot is of", err);
+    r->info.module = r->module.data;
+    r->sizes.module_bytes = r->module.len;
+    return reader_part(r, &r->next, err);
+}
+
 static status_t read_head(struct snapshot_reader *r, struct error *err)
 {
     uint8_t head[SNAPSHOT_HEAD_BYTES];
@@ -197,6 +212,8 @@ status_t snapshot_open(const struct snapshot_source *source, struct snapshot_rea
         st = read_identity(r, err);
     if (st == ST_OK)
         st = reader_part(r, &r->next, err);
+    if (st == ST_OK && r->next.id == PART_MODULE)
+        st = read_module(r, err);
     if (st == ST_OK && r->next.id == PART_ROUND)
         r->live = true;
     else if (st == ST_OK)
@@ -678,5 +695,6 @@ void snapshot_close(struct snapshot_reader *r)
     sums_done(&r->sums);
     free(r->scattered);
     buf_done(&r->host);
+    buf_done(&r->module);
     free(r);
 }

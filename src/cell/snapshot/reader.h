@@ -20,6 +20,7 @@ struct snapshot_reader {
     uint32_t version;
     bool live; /* the rounds have not been read */
     struct buf host;
+    struct buf module; /* empty: not embedded */
     struct snapshot_sizes sizes;
     uint64_t parts;
     uint64_t sum_of_sums;

@@ -12,9 +12,10 @@ const uint8_t snapshot_magic[SNAPSHOT_MAGIC_BYTES] = {0, 's', 'n', 'a', 'p', 'c'
 const char *snapshot_part_name(uint32_t part)
 {
     static const char *const names[PART_COUNT] = {
-        [PART_INFO] = "info",   [PART_HOST] = "host", [PART_STATE] = "state",
-        [PART_PAGES] = "pages", [PART_END] = "end",   [PART_IDENTITY] = "identity",
-        [PART_ROUND] = "round", [PART_OWED] = "owed", [PART_SCATTER] = "scattered pages"};
+        [PART_INFO] = "info",    [PART_HOST] = "host", [PART_STATE] = "state",
+        [PART_PAGES] = "pages",  [PART_END] = "end",   [PART_IDENTITY] = "identity",
+        [PART_ROUND] = "round",  [PART_OWED] = "owed", [PART_SCATTER] = "scattered pages",
+        [PART_MODULE] = "module"};
     return part < PART_COUNT && names[part] ? names[part] : "unknown";
 }
 
@@ -91,6 +92,10 @@ void writer_info(struct writer *w, const struct snapshot_info *info)
     buf_bytes(&b, info->base_id, sizeof(info->base_id));
     put_text(&b, info->base_name);
     writer_part_buf(w, PART_IDENTITY, &b);
+    if (info->module) {
+        writer_part(w, PART_MODULE, info->module, (size_t)info->module_len, NULL, 0);
+        w->sizes.module_bytes = info->module_len;
+    }
 }
 
 void writer_pages(struct writer *w, const struct page_run *run, const uint8_t *data, uint64_t sum)
@@ -125,6 +130,22 @@ status_t writer_status(const struct writer *w, struct error *err)
                           : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a snapshot");
 }
 
+/* Only the very module that the cell runs is embedded. */
+static status_t check_module(const struct image *img, const struct snapshot_info *info,
+                             struct error *err)
+{
+    uint8_t hash[SHA256_BYTES];
+    if (!info->module)
+        return ST_OK;
+    bool same = info->module_len == img->module_len && info->module_len <= PART_BYTES_MAX;
+    if (same) {
+        sha256_bytes(info->module, (size_t)info->module_len, hash);
+        same = memcmp(hash, img->module_hash, sizeof(hash)) == 0;
+    }
+    return same ? ST_OK
+                : error_set(err, ST_INVALID, ERROR_NO_OFFSET, "not the module that the cell runs");
+}
+
 status_t writer_fill_info(struct cell *c, struct snapshot_info *info, struct error *err)
 {
     struct program *prog = cell_program(c);
@@ -133,6 +154,9 @@ status_t writer_fill_info(struct cell *c, struct snapshot_info *info, struct err
         return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
                          "a cell without a program cannot travel");
     const struct image *img = program_image(prog);
+    status_t st = check_module(img, info, err);
+    if (st != ST_OK)
+        return st;
     clock_gettime(CLOCK_REALTIME, &now);
     memcpy(info->module_hash, img->module_hash, sizeof(info->module_hash));
     info->module_len = img->module_len;

@@ -25,6 +25,7 @@ void writer_part(struct writer *w, enum snapshot_part id, const void *summed, si
                  const void *rest, size_t rest_len);
 /* A part from a buffer, which is emptied. */
 void writer_part_buf(struct writer *w, enum snapshot_part id, struct buf *b);
+/* INFO, IDENTITY, and MODULE where info has one. */
 void writer_info(struct writer *w, const struct snapshot_info *info);
 /* A run of pages of memory mem; data NULL: zeros. sum: XXH3 of the data. */
 void writer_pages(struct writer *w, const struct page_run *run, const uint8_t *data, uint64_t sum);
@@ -37,7 +38,8 @@ void writer_end(struct writer *w);
 /* What became of it. */
 CHECKED status_t writer_status(const struct writer *w, struct error *err);
 
-/* Fill in what the cell's program says, the time, a new id. ST_IO. */
+/* Fill in what the cell's program says, the time, a new id. ST_INVALID: the module of info is another one than the
+ * cell's; ST_UNSUPPORTED; ST_IO. */
 CHECKED status_t writer_fill_info(struct cell *c, struct snapshot_info *info, struct error *err);
 
 /* ---- memories ---- */

@@ -14,6 +14,7 @@ enum { DIRTY_FILE_MAX = 1 << 20 };
 
 static struct runtime *dirty_rt;
 static struct program *dirty_program;
+static struct buf dirty_module; /* its bytes */
 
 /* What the guest's calls of ask do: stop the cell when `every` rounds have passed. Each cell has its own. */
 struct dirty_host {
@@ -33,22 +34,21 @@ static const struct host_func dirty_funcs[] = {{"ask", "i:", (void *)dirty_ask},
 
 static inline void dirty_open(int argc, char **argv)
 {
-    struct buf wasm = {0};
     struct error err = {0};
     if (argc != 2) {
         fprintf(stderr, "usage: %s guest_dirty.wasm\n", argv[0]);
         exit(64);
     }
-    guest_need(file_read(argv[1], DIRTY_FILE_MAX, &wasm, &err), "guest", &err);
+    guest_need(file_read(argv[1], DIRTY_FILE_MAX, &dirty_module, &err), "guest", &err);
     dirty_rt = guest_runtime();
-    dirty_program = guest_program(dirty_rt, wasm.data, wasm.len);
-    buf_done(&wasm);
+    dirty_program = guest_program(dirty_rt, dirty_module.data, dirty_module.len);
 }
 
 static inline void dirty_close(void)
 {
     program_unref(dirty_program);
     runtime_free(dirty_rt);
+    buf_done(&dirty_module);
 }
 
 static inline void dirty_start(struct guest *g, struct dirty_host *h)

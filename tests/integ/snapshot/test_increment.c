@@ -5,7 +5,7 @@
 
 /* Snapshots on snapshots, and the tracking of writes that they stand on. */
 
-enum { STEPS = 5 };
+enum { STEPS = 5, EMBEDS = 1 /* the step whose snapshot holds the module */ };
 
 static const struct dirty_work grows = {.rounds = 40, .writes = 200, .span = 1 << 21, .grow = 7};
 
@@ -28,6 +28,10 @@ static void write_step(struct chain *ch, struct cell *c, struct track *t)
     if (i > 0) {
         o.base_id = ch->infos[i - 1].id;
         o.base_name = "step";
+    }
+    if (i == EMBEDS) {
+        ch->infos[i].module = dirty_module.data;
+        ch->infos[i].module_len = dirty_module.len;
     }
     guest_need(track_harvest(t, &pages, &err), "harvest", &err);
     guest_need(snapshot_write_with(c, &ch->infos[i], &o, "host", 4, &sink, &ch->sizes[i], &err),
@@ -107,6 +111,52 @@ static void an_increment_holds_what_changed_only(void)
     for (uint32_t i = 1; i < ch.count; i++)
         CHECK(ch.sizes[i].page_bytes > 0 && ch.sizes[i].page_bytes <= 10 * 4096);
     chain_done(&ch);
+}
+
+static void any_snapshot_may_hold_the_module(void)
+{
+    struct chain ch;
+    chain_make(&ch, &grows);
+    for (uint32_t i = 0; i < ch.count; i++) {
+        struct snapshot_source source = dirty_source(&ch.files[i]);
+        struct snapshot_reader *r = NULL;
+        struct snapshot_summary sum = {0};
+        struct error err = {0};
+        guest_need(snapshot_open(&source, &r, &err), "open", &err);
+        const struct snapshot_info *info = snapshot_reader_info(r);
+        CHECK_EQ(info->module != NULL, i == EMBEDS);
+        CHECK(!info->module || memcmp(info->module, dirty_module.data, dirty_module.len) == 0);
+        CHECK_EQ(ch.sizes[i].module_bytes, i == EMBEDS ? dirty_module.len : 0);
+        CHECK_EQ(snapshot_describe(r, &sum, &err), ST_OK);
+        CHECK_EQ(sum.sizes.module_bytes, ch.sizes[i].module_bytes);
+        CHECK_EQ(sum.sizes.total_bytes, ch.sizes[i].total_bytes);
+        free(sum.frames);
+        snapshot_close(r);
+    }
+    chain_done(&ch);
+}
+
+static void another_module_is_not_written(void)
+{
+    struct dirty_host h = {.every = 1};
+    struct guest g;
+    union cell_value io[4];
+    struct buf other = {0};
+    struct snapshot_sizes sizes;
+    struct dirty_stream file = {.bytes = {0}};
+    struct snapshot_sink sink = dirty_sink(&file);
+    buf_bytes(&other, dirty_module.data, dirty_module.len);
+    other.data[other.len - 1] ^= 1;
+    dirty_start(&g, &h);
+    dirty_arguments(&grows, io);
+    CHECK_EQ(guest_call(&g, "work", io), ST_CAPTURED);
+    for (size_t less = 0; less < 2; less++) {
+        struct snapshot_info info = {.module = other.data, .module_len = other.len - less};
+        CHECK_EQ(snapshot_write(g.cell, &info, "host", 4, &sink, &sizes, &g.err), ST_INVALID);
+        CHECK_EQ(file.bytes.len, 0);
+    }
+    buf_done(&other);
+    cell_free(g.cell);
 }
 
 static void a_wrong_or_missing_base_is_named(void)
@@ -262,6 +312,8 @@ int main(int argc, char **argv)
     dirty_open(argc, argv);
     RUN(each_prefix_of_a_chain_goes_on_to_the_same_end);
     RUN(an_increment_holds_what_changed_only);
+    RUN(any_snapshot_may_hold_the_module);
+    RUN(another_module_is_not_written);
     RUN(a_wrong_or_missing_base_is_named);
     RUN(a_damaged_base_is_refused);
     RUN(an_increment_needs_its_pages);

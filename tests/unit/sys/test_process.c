@@ -1,5 +1,6 @@
 #include "sys/process.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -42,6 +43,26 @@ static void the_report_pipe_reaches_the_parent(void)
         CHECK_EQ(read(p.report, text, sizeof text), 6);
         CHECK_STR(text, "hello\n");
         CHECK_EQ(read(p.report, text, sizeof text), 0);
+        CHECK_EQ(wait_for(&p), 0);
+    }
+}
+
+static void its_input_and_output_can_be_given(void)
+{
+    struct process p;
+    int in[2], out[2];
+    char text[16] = "";
+    CHECK_EQ(pipe2(in, O_CLOEXEC) | pipe2(out, O_CLOEXEC), 0);
+    struct process_options options = {.input_fd = in[0], .output_fd = out[1]};
+    if (run("read x; echo got $x", &options, &p)) {
+        close(in[0]);
+        close(out[1]);
+        CHECK_EQ(write(in[1], "this\n", 5), 5);
+        close(in[1]);
+        CHECK_EQ(read(out[0], text, sizeof text), 9);
+        CHECK_STR(text, "got this\n");
+        CHECK_EQ(read(out[0], text, sizeof text), 0);
+        close(out[0]);
         CHECK_EQ(wait_for(&p), 0);
     }
 }
@@ -115,6 +136,7 @@ int main(void)
 {
     RUN(the_exit_code_comes_back);
     RUN(the_report_pipe_reaches_the_parent);
+    RUN(its_input_and_output_can_be_given);
     RUN(a_background_program_has_its_own_session_and_no_output);
     RUN(blocked_and_ignored_signals_are_not_inherited);
     RUN(a_missing_program_is_named);

@@ -25,6 +25,9 @@ void process_open_stdio(void);
 struct process_options {
     /* The child gets the write end of a pipe as this descriptor; 0: no pipe. */
     int report_fd;
+    /* Its standard input and output; 0: the caller's. */
+    int input_fd;
+    int output_fd;
     /* In a session of its own, with /dev/null as standard input, output and error, and at low
      * priority: it outlives its parent and disturbs nobody. */
     bool background;

@@ -10,9 +10,12 @@
 /* Control sockets of named cells: NAME.sock in a private folder. A client sends one line and gets lines back:
  *
  *     info\n                  -> ok PID STARTED_NS CPU_NS MEMORY_BYTES PROGRAM\n
- *     freeze\n  keep\n        with a descriptor for the snapshot
+ *     freeze\n  keep\n  freeze embed\n  keep embed\n
+ *                             with a descriptor for the snapshot, which gets the module as well with embed; one that is
+ *                             no file has been closed when the answer comes
  *                             -> ok FRAMES BYTES WHERE\n; the client sends one of
- *         place PART/NAME\n   with the descriptor of the folder: the file PART becomes durable and gets its NAME
+ *         place PART/NAME\n   with the descriptor of the folder: the file PART becomes durable and gets its NAME; when
+ *                             PART was not the descriptor, but is what the client made of a pipe, it is durable already
  *         commit\n            what went into the descriptor, a pipe or device, is in place
  *                             -> done\n
  *     checkpoint NUMBER BASE\n

@@ -27,6 +27,7 @@ struct snapshot_info {
     char program[SNAPSHOT_TEXT_MAX]; /* as it was called */
     char host[SNAPSHOT_TEXT_MAX];
     char version[SNAPSHOT_TEXT_MAX];
+    const void *module; /* the module itself, module_len bytes, borrowed; NULL: not embedded */
     uint8_t id[SNAPSHOT_ID_BYTES]; /* random; zeros in format version 1, which no increment names */
     bool increment;                /* holds only pages that changed since the snapshot base_id */
     uint8_t base_id[SNAPSHOT_ID_BYTES];
@@ -53,13 +54,15 @@ struct snapshot_sizes {
     uint64_t frames;
     uint64_t state_bytes;
     uint64_t host_bytes;
+    uint64_t module_bytes; /* embedded */
     uint64_t page_bytes;
     uint64_t total_bytes;
 };
 
-/* Write the state of a captured cell. info: program, host and version from the caller, the rest is filled in.
+/* Write the state of a captured cell. info: program, host and version from the caller, and module with module_len where
+ * it is to be embedded; the rest is filled in.
  * host_state: bytes of the embedder's that come back with snapshot_read (WASI's). The cell is not changed.
- * ST_UNSUPPORTED names what cannot travel; ST_IO; ST_NOMEM. */
+ * ST_UNSUPPORTED names what cannot travel; ST_INVALID: another module than the cell's; ST_IO; ST_NOMEM. */
 CHECKED status_t snapshot_write(struct cell *c, struct snapshot_info *info, const void *host_state,
                                 size_t host_len, const struct snapshot_sink *sink,
                                 struct snapshot_sizes *ret_sizes, struct error *err);
