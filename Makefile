@@ -33,6 +33,7 @@ aarch64:
 
 fuzz:
 	@tools/deps packages
+	@tools/build release
 	@tools/build fuzz
 	@tools/fuzz
 
