@@ -19,20 +19,26 @@ def wait_for(stream, what):
     raise BenchError("the program ended too early")
 
 
+# A line may have been made before the freeze and written after it: the pause is the longest step among some lines.
+LINES_AFTER = 3
+
+
+def longest_step(numbers):
+    return max(b - a for a, b in zip(numbers, numbers[1:]))
+
+
 def begin(cloudskin, cell, mib, env):
     p = subprocess.Popen([cloudskin, "run", "--name", "bench", cell, str(mib)], stdout=subprocess.PIPE,
                          stderr=subprocess.DEVNULL, env=env)
     wait_for(p.stdout, lambda line: line == b"touched\n")
-    wait_for(p.stdout, lambda line: line.strip().isdigit())
-    return p
+    return p, int(wait_for(p.stdout, lambda line: line.strip().isdigit()))
 
 
 def one_round(cloudskin, cell, mib, folder, env):
-    """Nanoseconds from the last line that the program wrote before it was frozen until the first one after it was
-    thawed is read, of which the freeze, and bytes. The thawed program may say a time that it read before it was frozen,
-    so the end is measured here. Both sides use the machine's real-time clock."""
+    """Nanoseconds between the lines that the program made around the freeze, of which the freeze, and bytes. Both sides
+    use the machine's real-time clock."""
     snap = os.path.join(folder, "bench.snap")
-    p = begin(cloudskin, cell, mib, env)
+    p, line = begin(cloudskin, cell, mib, env)
     started = time.monotonic_ns()
     done = subprocess.run([cloudskin, "freeze", "bench", "-o", snap], capture_output=True, env=env, check=False)
     frozen = time.monotonic_ns()
@@ -40,8 +46,7 @@ def one_round(cloudskin, cell, mib, folder, env):
         raise BenchError(f"freeze failed: {done.stderr.decode()}")
     thaw = subprocess.Popen([cloudskin, "thaw", "--module", cell, snap], stdout=subprocess.PIPE, env=env)
     try:
-        wait_for(thaw.stdout, lambda line: line.strip().isdigit())
-        first = time.time_ns()
+        after = [int(wait_for(thaw.stdout, lambda line: line.strip().isdigit())) for _ in range(LINES_AFTER)]
     finally:
         thaw.terminate()
         thaw.wait()
@@ -50,9 +55,8 @@ def one_round(cloudskin, cell, mib, folder, env):
     p.stdout.close()
     if p.wait() != 75:
         raise BenchError("the frozen program did not end")
-    lines = [int(line) for line in rest.split() if line.isdigit()]
-    last = lines[-1] if lines else None
-    return {"pause_ns": first - last if last else None, "freeze_ns": frozen - started, "bytes": os.path.getsize(snap)}
+    last = [line, *(int(word) for word in rest.split() if word.isdigit())][-1]
+    return {"pause_ns": longest_step([last, *after]), "freeze_ns": frozen - started, "bytes": os.path.getsize(snap)}
 
 
 def row_freeze(args):
@@ -68,10 +72,7 @@ def row_freeze(args):
         for mib in SIZES_MIB:
             one_round(cloudskin, cell, mib, folder, env)
             got = [one_round(cloudskin, cell, mib, folder, env) for _ in range(args.pairs)]
-            pauses = [g["pause_ns"] for g in got if g["pause_ns"]]
-            if not pauses:
-                raise BenchError("no line was written between the start of the freeze and its end")
-            rows.append({"mib": mib, "rounds": got, "pause_ns": stats.median(pauses),
+            rows.append({"mib": mib, "rounds": got, "pause_ns": stats.median([g["pause_ns"] for g in got]),
                          "freeze_ns": stats.median([g["freeze_ns"] for g in got]), "bytes": got[-1]["bytes"]})
     print(stats.table(["MiB touched", "pause ms", "of it freeze ms", "MiB in the file"],
                       [[r["mib"], f"{r['pause_ns'] / 1e6:.1f}", f"{r['freeze_ns'] / 1e6:.1f}", f"{r['bytes'] / 2**20:.1f}"]

@@ -69,6 +69,37 @@ def crun():
     return tools.host_program("crun")
 
 
+# Debian's 3.17 cannot dump on kernels of today, so its source is cloned and built; the commit is that of the tag.
+CRIU_VERSION, CRIU_COMMIT = "4.2", "3c7d4fa013297b431da48eff821db7f2e8b90c27"
+CRIU_SOURCE = "https://github.com/checkpoint-restore/criu"
+CRIU_NEEDS = ("libprotobuf-dev", "libprotobuf-c-dev", "protobuf-c-compiler", "protobuf-compiler", "libcap-dev",
+              "libnl-3-dev", "libnet1-dev", "uuid-dev", "pkg-config")
+
+
+def criu():
+    """Path of CRIU: what CRIU names, else built once into the cache from CRIU_GIT, a repository (default: its own)."""
+    given = os.environ.get("CRIU")
+    if given:
+        return given
+    if os.geteuid() != 0:
+        raise BenchError("CRIU runs as root only")
+    folder = FOLDER / f"criu-{CRIU_VERSION}"
+    program = folder / "criu" / "criu"
+    if program.exists():
+        return str(program)
+    tools.run(["bash", "-c", '. "$1" && deps_packages "${@:2}"', "bash", tools.ROOT / "tools" / "deps.d" / "lib.sh",
+               *CRIU_NEEDS])
+    shutil.rmtree(folder, ignore_errors=True)
+    tools.run([tools.host_program("git"), "clone", "--quiet", "--depth", "1", "--branch", f"v{CRIU_VERSION}",
+               os.environ.get("CRIU_GIT", CRIU_SOURCE), folder])
+    commit = tools.run(["git", "-C", folder, "rev-parse", "HEAD"]).stdout.strip()
+    if commit != CRIU_COMMIT:
+        shutil.rmtree(folder)
+        raise BenchError(f"CRIU's source is not the pinned commit but {commit}")
+    tools.run(["make", "-C", folder, f"-j{os.cpu_count()}", "criu", "NO_GNUTLS=1"])
+    return str(program)
+
+
 def wamr():
     """Paths of WAMR's compiler and of its runner: there is no package of them, so the environment names them."""
     found = []
@@ -124,7 +155,7 @@ def main():
     """Install all, and print what there is."""
     install()
     report = {"versions": pinned(), "paths": paths()}
-    for name, find in (("wasm_opt", wasm_opt), ("crun", crun), ("wamr", wamr)):
+    for name, find in (("wasm_opt", wasm_opt), ("crun", crun), ("wamr", wamr), ("criu", criu)):
         try:
             report["paths"][name] = find()
         except BenchError as e:
