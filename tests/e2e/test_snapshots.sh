@@ -93,7 +93,32 @@ P
 }
 fact "a module that was changed is refused" other_module
 
+checkpoint_compressed() { # a file of a folder of checkpoints may be compressed as well
+    local points=$PWD/state/cloudskin/checkpoints/four libexec
+    libexec=$(dirname "$(command -v cloudskin)")/../libexec/cloudskin
+    cloudskin run -O1 --name four --output four.txt --dir . deep.wasm lines &
+    pid=$!
+    eventually has_lines four.txt 2 && cloudskin checkpoint four || return 1
+    kill -9 "$pid"
+    wait "$pid"
+    "$libexec/zstd.helper" compress 3 <"$points/000001.snap" >compressed.snap || return 1
+    mv compressed.snap "$points/000001.snap"
+    exits 7 cloudskin thaw --name four --output four.txt --dir . && cmp four.txt whole
+}
+XDG_STATE_HOME=$PWD/state fact "a checkpoint that was compressed is gone back to" checkpoint_compressed
+
 begin three run -O1 --dir . deep.wasm lines
+incomplete() { # an installation without the helper
+    local bin
+    bin=$(dirname "$(command -v cloudskin)")
+    mkdir -p part/bin part/libexec/cloudskin
+    cp "$bin/cloudskin" part/bin/
+    cp "$bin"/../libexec/cloudskin/{freeze,inspect} part/libexec/cloudskin/
+}
+incomplete
+for verb in "thaw again.snap" "inspect again.snap" "freeze --compress three -o x.snap"; do
+    fact "${verb%% *} says that the helper is missing" eval "says 'is not installed' part/bin/cloudskin $verb"
+done
 fact "levels are from 1 to 19" exits 64 cloudskin freeze --compress=20 three -o x.snap
 fact "a full disk loses nothing" exits 71 cloudskin freeze --compress three -o /dev/full/x
 echo before >placed.snap
