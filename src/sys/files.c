@@ -1,5 +1,6 @@
 #include "sys/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -292,4 +293,25 @@ status_t file_make_dirs(const char *path, unsigned mode, struct error *err)
         part[i] = path[i];
     }
     return ST_OK;
+}
+
+status_t folder_each(int folder_fd, const char *what,
+                     status_t (*f)(void *arg, const char *name, struct error *err), void *arg,
+                     struct error *err)
+{
+    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    status_t st = ST_OK;
+    if (dir == NULL) {
+        st = error_set_errno(err, errno, "%s", what);
+        if (fd >= 0) {
+            close(fd);
+        }
+        return st;
+    }
+    for (struct dirent *e; st == ST_OK && (e = readdir(dir)) != NULL;) {
+        st = f(arg, e->d_name, err);
+    }
+    closedir(dir);
+    return st;
 }

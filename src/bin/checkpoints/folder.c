@@ -1,15 +1,12 @@
 #include "checkpoints/folder.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/parse.h"
 #include "controlpath/control.h"
+#include "sys/files.h"
 
 status_t checkpoints_folder(const char *name, char ret_path[PATH_MAX], struct error *err)
 {
@@ -53,30 +50,29 @@ bool checkpoints_parse(const char *name, uint32_t *ret_number, const char **ret_
     return true;
 }
 
+/* Of a checkpoint's files only. */
+struct each {
+    status_t (*f)(void *arg, const char *name, uint32_t number, const char *suffix,
+                  struct error *err);
+    void *arg;
+};
+
+static status_t each_name(void *arg, const char *name, struct error *err)
+{
+    const struct each *e = arg;
+    uint32_t number;
+    const char *suffix;
+    return checkpoints_parse(name, &number, &suffix) ? e->f(e->arg, name, number, suffix, err)
+                                                     : ST_OK;
+}
+
 status_t checkpoints_each(int folder_fd,
                           status_t (*f)(void *arg, const char *name, uint32_t number,
                                         const char *suffix, struct error *err),
                           void *arg, struct error *err)
 {
-    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    status_t st = ST_OK;
-    if (dir == NULL) {
-        st = error_set_errno(err, errno, "folder of checkpoints");
-        if (fd >= 0) {
-            close(fd);
-        }
-        return st;
-    }
-    for (struct dirent *e; st == ST_OK && (e = readdir(dir)) != NULL;) {
-        uint32_t number;
-        const char *suffix;
-        if (checkpoints_parse(e->d_name, &number, &suffix)) {
-            st = f(arg, e->d_name, number, suffix, err);
-        }
-    }
-    closedir(dir);
-    return st;
+    struct each e = {f, arg};
+    return folder_each(folder_fd, "folder of checkpoints", each_name, &e, err);
 }
 
 static status_t add(void *arg, const char *name, uint32_t number, const char *suffix,

@@ -1,6 +1,5 @@
 #include "cell/wasi/undo.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -254,31 +253,29 @@ static bool parse_name(const char *name, uint32_t *ret_number, const char **ret_
     return true;
 }
 
+/* Of a checkpoint's files only. */
+struct each {
+    status_t (*f)(void *arg, const char *name, uint32_t number, const char *suffix,
+                  struct error *err);
+    void *arg;
+};
+
+static status_t each_name(void *arg, const char *name, struct error *err)
+{
+    const struct each *e = arg;
+    uint32_t number;
+    const char *suffix;
+    return parse_name(name, &number, &suffix) ? e->f(e->arg, name, number, suffix, err) : ST_OK;
+}
+
 /* Call f for each file of a checkpoint. */
 static status_t each_file(int folder_fd,
                           status_t (*f)(void *arg, const char *name, uint32_t number,
                                         const char *suffix, struct error *err),
                           void *arg, struct error *err)
 {
-    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    status_t st = ST_OK;
-    if (dir == NULL) {
-        st = error_set_errno(err, errno, "folder of checkpoints");
-        if (fd >= 0) {
-            close(fd);
-        }
-        return st;
-    }
-    for (struct dirent *e; st == ST_OK && (e = readdir(dir)) != NULL;) {
-        uint32_t number;
-        const char *suffix;
-        if (parse_name(e->d_name, &number, &suffix)) {
-            st = f(arg, e->d_name, number, suffix, err);
-        }
-    }
-    closedir(dir);
-    return st;
+    struct each e = {f, arg};
+    return folder_each(folder_fd, "folder of checkpoints", each_name, &e, err);
 }
 
 static status_t find_newest(void *arg, const char *name, uint32_t number, const char *suffix,

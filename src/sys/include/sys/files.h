@@ -60,4 +60,10 @@ CHECKED status_t file_lock(const char *path, bool wait, int *ret_fd, struct erro
 /* Also removes the file at path unless path is NULL. */
 void file_lock_release(int fd, const char *path);
 
+/* Call f with the name of each entry of a folder until it fails; its status is returned. what: names the folder in
+ * errors. folder_fd: borrowed. ST_IO, ST_NOMEM. */
+CHECKED status_t folder_each(int folder_fd, const char *what,
+                             status_t (*f)(void *arg, const char *name, struct error *err),
+                             void *arg, struct error *err);
+
 #endif
