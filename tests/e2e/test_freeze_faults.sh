@@ -22,6 +22,9 @@ goes_on() { # the program of $pid ends as ever
     exec 9>&-
     exits 5 wait "$pid"
 }
+tell_more() { # to a program that may have been frozen, which leaves the pipe without a reader
+    (trap '' PIPE && echo more >&9) 2>/dev/null
+}
 next_line() { # it reads one more line
     local lines
     lines=$(wc -l <one.out)
@@ -177,7 +180,7 @@ kill_client() {
         pause
         kill -9 "$client" 2>/dev/null
         wait "$client" 2>/dev/null
-        echo more >&9
+        tell_more
         exec 9>&-
         code=0
         wait "$pid" || code=$?
