@@ -23,6 +23,7 @@ struct load {
     struct compiler compiler;
     status_t compiler_code; /* not ST_OK: there is no compiler here, and why */
     struct error compiler_err;
+    char *better; /* PATH_MAX bytes: see load_program */
 };
 
 /* Open the cached image with this optimisation. One that does not open any more (truncated by a full disk, of
@@ -113,6 +114,10 @@ static status_t open_best(struct load *l, struct program **ret_program, struct e
         S_ISREG(st.st_mode)) {
         l->key.options.opt_level = BEST_OPT;
         compile_in_background(&l->cache, &l->key, l->path);
+        if (!program_image(*ret_program)->options.movable ||
+            image_cache_path(&l->cache, &l->key, ".cell", l->better, NULL) != ST_OK) {
+            l->better[0] = '\0';
+        }
     }
     return code;
 }
@@ -148,10 +153,12 @@ static status_t load_module(struct load *l, uint32_t opt_level, struct program *
 }
 
 status_t load_program(struct runtime *rt, const struct run_options *o, struct program **ret_program,
-                      struct error *err)
+                      char ret_better[PATH_MAX], struct error *err)
 {
     static const uint8_t wasm_magic[4] = {0, 'a', 's', 'm'};
-    struct load l = {.rt = rt, .path = o->module_path, .key.options = o->image};
+    struct load l = {
+        .rt = rt, .path = o->module_path, .key.options = o->image, .better = ret_better};
+    ret_better[0] = '\0';
     struct file_map map;
     status_t code = file_map(l.path, PROGRAM_FILE_BYTES_MAX, &map, err);
     if (code == ST_LIMIT) {
@@ -205,9 +212,11 @@ static bool open_own_image(struct load *l, const char *path, uint32_t level,
 
 status_t load_program_by_hash(struct runtime *rt, const struct run_options *o,
                               const uint8_t module_hash[SHA256_BYTES], const char *guess,
-                              struct program **ret_program, struct error *err)
+                              struct program **ret_program, char ret_better[PATH_MAX],
+                              struct error *err)
 {
-    struct load l = {.rt = rt, .key.options = o->image};
+    struct load l = {.rt = rt, .key.options = o->image, .better = ret_better};
+    ret_better[0] = '\0';
     char hex[SHA256_HEX_BYTES];
     memcpy(l.key.module_hash, module_hash, SHA256_BYTES);
     sha256_hex(module_hash, hex);
@@ -220,15 +229,16 @@ status_t load_program_by_hash(struct runtime *rt, const struct run_options *o,
         return code;
     }
     code = open_cached(&l, BEST_OPT, ret_program, err);
-    if (code == ST_NOTFOUND) {
-        code = open_cached(&l, FIRST_OPT, ret_program, err);
-    }
     if (code != ST_NOTFOUND) {
         return code;
     }
     l.path = o->module != NULL ? o->module : guess;
     if (has_hash(l.path, module_hash)) {
         return open_best(&l, ret_program, err);
+    }
+    code = open_cached(&l, FIRST_OPT, ret_program, err);
+    if (code != ST_NOTFOUND) {
+        return code;
     }
     return o->module != NULL
                ? error_set(err, ST_INVALID, ERROR_NO_OFFSET,

@@ -27,6 +27,7 @@
 #include "sys/clock.h"
 #include "sys/files.h"
 #include "trace.h"
+#include "upgrade.h"
 
 /* All that one run holds; ended by run_done, however far it got. */
 struct run {
@@ -39,6 +40,8 @@ struct run {
     int *listen_fds;
     uint32_t listen_count;
     struct control *control; /* NULL: the cell has no name */
+    char better[PATH_MAX];   /* the image that is being made; "": none */
+    struct upgrade *upgrade; /* NULL: the program stays in its image */
     struct checkpointer checkpoints;
     bool output_named; /* standard output is a file that was there before: --output of thaw */
     bool frozen;
@@ -377,11 +380,27 @@ static status_t save_cell(void *arg, const struct control_request *q, struct err
     return code;
 }
 
+/* Into the better image, when it is there. */
+static void go_over(struct run *r)
+{
+    struct program *better = upgrade_take(r->upgrade);
+    if (better == NULL) {
+        return;
+    }
+    if (cell_change_program(r->cell, better, NULL) == ST_OK) {
+        program_unref(r->program);
+        r->program = better;
+    } else {
+        program_unref(better);
+    }
+}
+
 /* As long as calls end by a capture: serve who asked for it, then go on. */
 static status_t go_on(struct run *r, status_t code, union cell_value *io, struct error *err)
 {
     char where[256];
     while (code == ST_CAPTURED) {
+        go_over(r);
         if (control_captured(r->control, save_cell, r) == ST_CAPTURED) {
             where_text(r, where, sizeof where);
             fprintf(stderr, "cloudskin: %s: frozen in %s\n", r->options.module_path, where);
@@ -452,7 +471,8 @@ static status_t start_control(struct run *r, struct error *err)
     return o->name != NULL ? control_start(o->name, o->module_path, &r->control, err) : ST_OK;
 }
 
-static void attach_control(struct run *r)
+/* The cell is made: whoever knows its name can reach it, and a better image may come. */
+static void attach(struct run *r)
 {
     bool movable = program_image(r->program)->options.movable != 0;
     if (r->options.image.movable && !movable) {
@@ -462,6 +482,9 @@ static void attach_control(struct run *r)
                 r->options.module_path);
     }
     control_attach(r->control, r->cell, movable);
+    if (r->better[0] != '\0') {
+        r->upgrade = upgrade_start(r->rt, r->better, r->cell);
+    }
 }
 
 static const struct runtime_config one_cell = {.slots_kept = 0};
@@ -477,7 +500,7 @@ static int run_program(struct run *r)
     if (code != ST_OK) {
         return fail(NULL, &err, code == ST_INVAL ? EXIT_USAGE : EXIT_SYSTEM);
     }
-    code = load_program(r->rt, &r->options, &r->program, &err);
+    code = load_program(r->rt, &r->options, &r->program, r->better, &err);
     if (code != ST_OK) {
         return fail(r->options.module_path, &err, exit_code_of(code));
     }
@@ -495,7 +518,7 @@ static int run_program(struct run *r)
     if (code != ST_OK) {
         return fail(r->options.module_path, &err, exit_code_of(code));
     }
-    attach_control(r);
+    attach(r);
     return start_program(r);
 }
 
@@ -544,7 +567,8 @@ static status_t load_snapshot_program(struct run *r, const struct snapshot_chain
         }
         guess = r->embedded_path;
     }
-    return load_program_by_hash(r->rt, &r->options, info->module_hash, guess, &r->program, err);
+    return load_program_by_hash(r->rt, &r->options, info->module_hash, guess, &r->program,
+                                r->better, err);
 }
 
 /* Everything up to the point where the program goes on. */
@@ -664,7 +688,7 @@ static int thaw_program(struct run *r, struct thawing *t)
     if (code != ST_OK) {
         return fail_thaw(r, t, &err);
     }
-    attach_control(r);
+    attach(r);
     if (!cell_is_captured(r->cell)) {
         return start_program(r); /* it was frozen before its first instruction */
     }
@@ -706,6 +730,7 @@ static void run_done(struct run *r)
     remove_signals();
     control_end(r->control);
     checkpointer_done(&r->checkpoints);
+    upgrade_end(r->upgrade);
     cell_free(r->cell);
     wasi_free(r->wasi);
     program_unref(r->program);

@@ -16,11 +16,12 @@
 /* A part is a run of functions that is compiled on its own. Where parts are cut depends on the module
  * alone, so the number of threads changes nothing in the image. */
 enum { PART_BYTES = 24 * 1024, THREADS_MAX = 64 };
-/* A twin runs until the frame that was entered again returns. Where that may be long, in a loop without calls, it is
- * compiled like the function itself, unless that takes too long: it has a way in for each site. All others
- * are lean: values stay in memory, and what counts is how long they take to compile. */
+/* A twin runs until the frame that was entered again returns. In a loop that may be as long as the program, so values
+ * are in registers there; where the time is spent in the loop itself, without calls, the twin is compiled like the
+ * function, unless that takes too long: it has a way in for each site. All others are lean: values stay in memory, and
+ * what counts is how long they take to compile. So are all of an image that is to be ready soon. */
 enum { TWIN_BODY_BYTES_MAX = 4096 };
-enum part_kind { PART_CODE, PART_TWINS, PART_LEAN_TWINS };
+enum part_kind { PART_CODE, PART_TWINS, PART_LOOP_TWINS, PART_LEAN_TWINS };
 /* Code generation recurses on deep expressions: room beyond the default. */
 #define THREAD_STACK_BYTES (256ull << 20)
 
@@ -36,8 +37,8 @@ struct part {
 
 struct job {
     struct gen_shared shared;
-    struct gen_shared lean_shared; /* the same without optimisation */
-    struct aot_options lean_opt;
+    struct gen_shared fast_shared; /* the same with less optimisation, for most twins */
+    struct aot_options fast_opt;
     struct part
         *parts;      /* functions, their twins, and the last two: trampolines, library routines */
     uint32_t *order; /* of work: large parts first, so that all threads end together */
@@ -72,8 +73,9 @@ static uint32_t cut_parts(const struct gen_shared *s, struct part *parts)
 {
     uint32_t n = cut_functions(s->m, PART_CODE, parts);
     if (s->opt->image.movable) {
-        n += cut_functions(s->m, PART_TWINS, parts ? parts + n : NULL);
-        n += cut_functions(s->m, PART_LEAN_TWINS, parts ? parts + n : NULL);
+        enum part_kind kind = s->opt->image.opt_level < 2 ? PART_LEAN_TWINS : PART_TWINS;
+        for (; kind <= PART_LEAN_TWINS; kind++)
+            n += cut_functions(s->m, kind, parts ? parts + n : NULL);
     }
     return n + 2;
 }
@@ -101,24 +103,32 @@ static status_t make_parts(struct job *job, struct error *err)
 }
 
 /* Which kind of part has the twin of a function that anything can enter. */
-static enum part_kind twin_kind(const struct gen *g, uint32_t index)
+static enum part_kind twin_kind(const struct job *job, const struct gen *g, uint32_t index)
 {
     const struct func_facts *f = &g->shared->analysis->funcs[index];
+    if (job->shared.opt->image.opt_level < 2)
+        return PART_LEAN_TWINS;
     for (uint32_t i = 0; i < f->loop_count; i++)
         if (!f->loops[i].has_call && !f->loops[i].has_loop &&
             g->m->funcs[index].body_len <= TWIN_BODY_BYTES_MAX)
             return PART_TWINS;
-    return PART_LEAN_TWINS;
+    return f->loop_count > 0 ? PART_LOOP_TWINS : PART_LEAN_TWINS;
 }
 
-static status_t gen_part(struct gen *g, struct part *p)
+/* Is it compiled with less optimisation? */
+static bool is_fast(const struct part *p)
+{
+    return p->kind == PART_LOOP_TWINS || p->kind == PART_LEAN_TWINS;
+}
+
+static status_t gen_part(const struct job *job, struct gen *g, struct part *p)
 {
     bool twins = p->kind != PART_CODE;
     status_t st = ST_OK;
     for (uint32_t i = p->first; st == ST_OK && i < p->end; i++) {
         if (!twins)
             st = gen_function(g, i, &p->err);
-        else if (g->shared->analysis->funcs[i].may_unwind && twin_kind(g, i) == p->kind)
+        else if (g->shared->analysis->funcs[i].may_unwind && twin_kind(job, g, i) == p->kind)
             st = gen_twin(g, i, &p->err);
     }
     for (uint32_t i = p->first; st == ST_OK && g->tail_calls && !twins && i < p->end; i++) {
@@ -137,15 +147,14 @@ static status_t emit_part(struct job *job, struct backend *be, uint32_t index)
     if (index == job->part_count - 1)
         return backend_emit_routines(be, &p->object, &p->err);
     snprintf(name, sizeof name, "part%" PRIu32, index);
-    status_t st = gen_init(&g, p->kind == PART_LEAN_TWINS ? &job->lean_shared : &job->shared, name,
-                           &p->err);
+    status_t st = gen_init(&g, is_fast(p) ? &job->fast_shared : &job->shared, name, &p->err);
     if (st == ST_OK)
         backend_target(be, g.mod);
     g.lean = p->kind == PART_LEAN_TWINS;
     if (st == ST_OK && index == job->part_count - 2)
         st = gen_trampolines(&g, &p->err);
     if (st == ST_OK)
-        st = gen_part(&g, p);
+        st = gen_part(job, &g, p);
     if (p->kind == PART_CODE)
         p->counts = g.counts;
     if (st == ST_OK)
@@ -167,13 +176,12 @@ static void report(struct job *job)
 static void *work(void *arg)
 {
     struct job *job = arg;
-    struct backend *backends[2] = {NULL, NULL}; /* for lean twins: the second */
+    struct backend *backends[2] = {NULL, NULL}; /* for less optimisation: the second */
     uint32_t i;
     while ((i = atomic_fetch_add(&job->next, 1)) < job->part_count && !atomic_load(&job->failed)) {
         struct part *p = &job->parts[job->order[i]];
-        bool lean = p->kind == PART_LEAN_TWINS;
-        struct backend **be = &backends[lean];
-        const struct aot_options *opt = lean ? &job->lean_opt : job->shared.opt;
+        struct backend **be = &backends[is_fast(p)];
+        const struct aot_options *opt = is_fast(p) ? &job->fast_opt : job->shared.opt;
         p->st = *be ? ST_OK : backend_new(opt, be, &p->err);
         if (p->st == ST_OK)
             p->st = emit_part(job, *be, job->order[i]);
@@ -270,10 +278,10 @@ static status_t compile_module(struct module *m, const struct aot_options *opt, 
         st = abi_layout_make(m, &arena, &layout, err);
     if (st != ST_OK)
         goto out;
-    job.lean_opt = *opt;
-    job.lean_opt.image.opt_level = opt->image.opt_level ? 1 : 0;
-    job.lean_shared = job.shared;
-    job.lean_shared.opt = &job.lean_opt;
+    job.fast_opt = *opt;
+    job.fast_opt.image.opt_level = opt->image.opt_level ? 1 : 0;
+    job.fast_shared = job.shared;
+    job.fast_shared.opt = &job.fast_opt;
     st = make_parts(&job, err);
     if (st == ST_OK)
         st = build(&job, out, err);

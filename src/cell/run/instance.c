@@ -46,6 +46,7 @@ static struct instance *instance_alloc(struct cell *c, struct program *prog)
     inst->cell = c;
     inst->prog = program_ref(prog);
     inst->module = m;
+    inst->movable = prog->image->options.movable != 0;
     return inst;
 }
 
@@ -66,6 +67,8 @@ void instance_free(struct instance *inst)
     if (inst->slot_owner)
         inst->cell->slot = NULL;
     program_unref(inst->prog);
+    for (struct former_program *f = inst->former; f; f = f->next)
+        program_unref(f->prog);
     free(inst);
 }
 

@@ -5,12 +5,20 @@
 #include "program.h"
 #include "table.h"
 
+/* A program whose code the instance has left, kept for what refers to it. In the cell's arena. */
+struct former_program {
+    struct former_program *next;
+    struct program *prog;
+};
+
 /* One instance of a program. Lives as long as its cell, whose thread owns it. */
 struct instance {
     struct instance *next; /* set before it is in the cell's list */
     struct cell *cell;
     struct program *prog;
+    struct former_program *former;
     const struct module *module;
+    bool movable;  /* as the program's image, and every former one's */
     uint8_t *base; /* B */
     struct run_slot *slot;
     bool slot_owner;              /* its slot has the cell's native stack */

@@ -14,7 +14,7 @@ static const long resend_ns = 1000000;
 static bool is_movable(struct cell *c)
 {
     for (struct instance *i = cell_first_instance(c); i; i = i->next) {
-        if (!i->prog->image->options.movable)
+        if (!i->movable)
             return false;
     }
     return true;

@@ -16,7 +16,8 @@ enum disturb_mode {
     DISTURB_ALWAYS, /* a request waits from the start: each poll captures */
     DISTURB_ASKED,  /* where the guest calls ask */
     DISTURB_MODES,
-    DISTURB_TRAVELS = DISTURB_MODES /* at each poll, and goes on in a new cell of another image */
+    DISTURB_TRAVELS = DISTURB_MODES, /* at each poll, and goes on in a new cell of another image */
+    DISTURB_CHANGES                  /* at each poll, and goes over to another image in place */
 };
 enum { DISTURB_TRAVELS_MAX = 200, DISTURB_IMAGES_MAX = 6 };
 
@@ -32,6 +33,7 @@ struct disturbed {
     unsigned long captures;
     const struct disturb_images *images; /* to travel between */
     unsigned long travels;
+    unsigned long changes;
 };
 
 static bool disturb_ask_captures;
@@ -89,12 +91,19 @@ static const struct host_func disturb_funcs[] = {{"ask", ":", (void *)disturb_ho
                                                  {NULL, NULL, NULL}};
 static const struct host_module disturb_host = {.name = "h", .funcs = disturb_funcs};
 
+static inline bool disturb_change(struct disturbed *d, struct program *to)
+{
+    status_t st = cell_change_program(d->g.cell, to, &d->g.err);
+    CHECK(st == ST_OK ? cell_program(d->g.cell) == to : st == ST_UNSUPPORTED);
+    return st == ST_OK;
+}
+
 /* Begin by start (NULL: the start function), and resume until the end. */
 static inline status_t disturb_run(struct disturbed *d, const struct abi_func *f,
                                    union cell_value *io)
 {
     disturb_ask_captures = d->mode == DISTURB_ASKED;
-    bool at_each_poll = d->mode == DISTURB_ALWAYS || d->mode == DISTURB_TRAVELS;
+    bool at_each_poll = d->mode != DISTURB_NEVER && d->mode != DISTURB_ASKED;
     if (at_each_poll)
         cell_stop(d->g.cell, STOP_CAPTURE);
     status_t st = f ? cell_call(d->g.cell, f, io, &d->g.err) : instance_start(d->g.inst, &d->g.err);
@@ -103,6 +112,8 @@ static inline status_t disturb_run(struct disturbed *d, const struct abi_func *f
         if (d->mode == DISTURB_TRAVELS && n < DISTURB_TRAVELS_MAX)
             d->travels += travel(&d->g, d->images->programs[d->captures % d->images->count],
                                  &disturb_host);
+        if (d->mode == DISTURB_CHANGES)
+            d->changes += disturb_change(d, d->images->programs[d->captures % d->images->count]);
         if (at_each_poll)
             cell_stop(d->g.cell, STOP_CAPTURE);
         st = cell_resume(d->g.cell, io, &d->g.err);
@@ -171,6 +182,8 @@ static inline void disturb_program(struct runtime *rt, struct program *prog, con
         CHECK(d.captures > 0);
     if (mode == DISTURB_TRAVELS)
         CHECK(d.travels > 0);
+    if (mode == DISTURB_CHANGES)
+        CHECK(d.changes > 0);
     cell_free(calm.g.cell);
     cell_free(d.g.cell);
 }
@@ -187,7 +200,7 @@ static inline struct program *disturb_compiled(struct runtime *rt, const uint8_t
     return prog;
 }
 
-/* In place in each image, then on the way from each to the next. */
+/* In place in each image, then on the way from each to the next, in new cells and in one. */
 static inline void disturb_images(struct runtime *rt, const struct disturb_images *images,
                                   const struct module *m)
 {
@@ -196,8 +209,8 @@ static inline void disturb_images(struct runtime *rt, const struct disturb_image
         int failures = check_failures;
         for (enum disturb_mode mode = DISTURB_ALWAYS; mode < DISTURB_MODES; mode++)
             disturb_program(rt, images->programs[i], m, mode, NULL);
-        if (i == 0)
-            disturb_program(rt, images->programs[i], m, DISTURB_TRAVELS, images);
+        for (enum disturb_mode mode = DISTURB_TRAVELS; i == 0 && mode <= DISTURB_CHANGES; mode++)
+            disturb_program(rt, images->programs[i], m, mode, images);
         if (check_failures != failures)
             fprintf(stderr, "  at -O%u, level %u, NaNs %u\n", o->opt_level, o->level, o->nan);
     }

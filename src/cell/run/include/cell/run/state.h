@@ -24,6 +24,12 @@ struct program *cell_program(const struct cell *c);
 /* Is there a call to go on with? */
 bool cell_is_captured(const struct cell *c);
 
+/* Go over to another image of the same module, with another optimisation or CPU level: a cell with one instance that
+ * imports nothing but host functions, captured or between calls. Both images are movable and by the same compiler. What
+ * was borrowed from the former program stays valid as long as the cell. ST_INVAL: c runs, or has not one instance;
+ * ST_INVALID: another module; ST_UNSUPPORTED, ST_NOMEM. After an error c is as before. The thread that has c. */
+CHECKED status_t cell_change_program(struct cell *c, struct program *prog, struct error *err);
+
 /* A memory of the instance. initial: pages of its initial content, as the image has them; complete: all of it stands
  * there, so that a page that is not in them was zero. */
 struct cell_memory {

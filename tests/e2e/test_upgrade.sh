@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# A program that started in the image that was compiled first goes over to the better one while it runs.
+. "$E2E/lib.sh"
+XDG_RUNTIME_DIR=$PWD/runtime CLOUDSKIN_CACHE=$PWD/cache
+export XDG_RUNTIME_DIR CLOUDSKIN_CACHE
+mkdir -m 700 runtime
+mkfifo input
+
+cloudskin-cc -O2 "$E2E/guest/lines.c" -o lines.wasm || exit 1
+cloudskin-cc -O2 "$E2E/guest/deep.c" -o deep.wasm || exit 1
+cloudskin-aot lines.wasm -o plain.cell || exit 1
+seq 1 9 | cloudskin run plain.cell 16 >lines.whole
+cloudskin-aot deep.wasm -o plain.cell || exit 1
+cloudskin run plain.cell none 100 >deep.whole
+
+in_image() { # in_image PID LEVEL: is code of this image mapped?
+    grep -q " r-xp .*-movable.$2\..*\.cell" "/proc/$1/maps"
+}
+no_thread_waits() { # of PID: but for the main one and that of its name
+    [ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 | wc -l)" -eq 2 ]
+}
+
+cloudskin run --name up lines.wasm 16 <input >up.out &
+pid=$!
+exec 9>input
+seq 1 3 >&9
+eventually [ "$(wc -l <up.out)" -ge 4 ]
+fact "it starts in the image that is compiled fast" in_image "$pid" O1
+fact "while it waits for input it goes over" eventually in_image "$pid" O3
+fact "and nothing goes on waiting for that" eventually no_thread_waits "$pid"
+seq 4 6 >&9
+eventually eval '[ "$(wc -l <up.out)" -ge 7 ]'
+fact "it can be frozen" cloudskin freeze up -o up.snap
+fact "by an exit with 75" exits 75 wait "$pid"
+exec 9>&-
+fact "and goes on" eval 'seq 7 9 | exits 5 cloudskin thaw up.snap >up.rest'
+fact "the output is that of an undisturbed run" eval 'cat up.out up.rest | cmp - lines.whole'
+
+cloudskin run --name busy deep.wasm none 100 >busy.out &
+pid=$!
+fact "a program that computes goes over as well" eventually in_image "$pid" O3
+fact "with all its frames" exits 7 wait "$pid"
+fact "and the same output" cmp busy.out deep.whole
+
+rm -rf cache
+cloudskin run --name up lines.wasm 16 <input >up.out &
+pid=$!
+exec 9>input
+eventually cloudskin freeze --keep up -o up.snap
+exec 9>&-
+fact "a program that ends before does not wait for it" exits 5 wait "$pid"
+cache=$(mktemp -d "$PWD/other.XXXX")
+fact "a thawed one goes over too" eval '
+    CLOUDSKIN_CACHE=$cache cloudskin thaw --name up up.snap <input >up.rest &
+    pid=$!
+    exec 9>input
+    eventually in_image "$pid" O3
+    in_image "$pid" O3 && exec 9>&- && exits 5 wait "$pid"'
+finish
