@@ -54,7 +54,7 @@ static void sample_make(struct sample *s)
     run->len = (uint64_t)RUN_PAGES * WASM_PAGE_BYTES;
     run->bytes = s->memory;
     s->img = (struct image){
-        .options = {LEVEL_X86_64_V3, NAN_CANONICAL, 2, 1},
+        .options = {LEVEL_X86_64_V3, NAN_CANONICAL, .opt_level = 2, .no_polls = 1},
         .module_hash = {1, 2, 3},
         .module_len = sizeof wasm,
         .compiler = "test 1.0",
