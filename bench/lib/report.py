@@ -122,6 +122,14 @@ def movable(r):
             "rounds: time, and size of the image.\n\n" + markdown(["kernel", "time", "image"], rows))
 
 
+def stop(r):
+    rows = [[row["name"], *[f"{row[key] / 1e3:.0f}" for key in ("p50_ns", "p99_ns", "max_ns")]] for row in r["rows"]]
+    return (f"{r['stops']} stops of each kernel at random moments (seed {r['seed']}), from the request of another thread until "
+            "the call has returned with all frames saved; the program then goes on from there. `loop` is a loop without a call, "
+            "`deep` is 10,000 calls deep.\n\n" +
+            markdown(["kernel", "p50, us", "p99, us", "longest, us"], rows))
+
+
 def freeze(r):
     rows = [[row["mib"], f"{row['pause_ns'] / 1e6:.1f}", f"{row['freeze_ns'] / 1e6:.1f}", f"{row['bytes'] / 2**20:.1f}"]
             for row in r["rows"]]
@@ -192,7 +200,7 @@ def compile_time(r):
 
 
 SECTIONS = {"kernels": kernels, "polls": polls, "movable": movable, "start": start, "process": process, "idle": idle,
-            "hostcall": hostcall, "freeze": freeze, "criu": criu, "precopy": precopy, "incremental": incremental,
+            "hostcall": hostcall, "stop": stop, "freeze": freeze, "criu": criu, "precopy": precopy, "incremental": incremental,
             "compile": compile_time}
 
 
@@ -217,7 +225,7 @@ def section(name):
         lines += ["Peers: " + ", ".join(f"{k} {v}" for k, v in r["peer_versions"].items()) + "."]
     if r.get("pairs", stats.PAIRS_MIN) < stats.PAIRS_MIN:
         lines += [f"**Provisional**: rounds: {r['pairs']}; {stats.PAIRS_MIN} are needed."]
-    if r.get("partial") and name in ("kernels", "polls", "movable"):
+    if r.get("partial") and name in ("kernels", "polls", "movable", "stop"):
         lines += ["**Partial**: not all kernels at their full size."]
     lines += ["", SECTIONS[name](r), "", bars(r), ""]
     reason = why(name, r)
