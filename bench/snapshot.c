@@ -1,12 +1,19 @@
 /* Snapshots of a running cell: snapshot DIRTIED.cell precopy MIB PAGES_PER_SECOND
  *                             snapshot DIRTIED.cell incremental MIB DIRTY_PAGES FOLDER
+ *                             snapshot TOUCHED.cell handover MIB ROUNDS FILE
  * precopy: the cell is sent to a child process through a socket while it runs; prints "pause_ns N" (from the request to
  * stop until the child goes on with it), "rounds N", "bytes N", and "plain_pause_ns N" of the same cell sent without
- * rounds. incremental: prints "full_ns N", "full_bytes N", "increment_ns N", "increment_bytes N" of files in FOLDER. */
+ * rounds. incremental: prints "full_ns N", "full_bytes N", "increment_ns N", "increment_bytes N" of files in FOLDER.
+ * handover: the cell goes through FILE, which is created and removed, to a process that is up and has an instance ready.
+ * Prints per round "pause_ns N" (from the request to stop until the guest's first host call there) and its parts
+ * "stop_ns N", "write_ns N", "read_ns N", "call_ns N"; "file_bytes N"; and "memcpy_ns N" of as many bytes into memory
+ * that was not touched before. A round before the first is not printed: it makes the file's pages. */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,7 +23,7 @@
 #include "embed.h"
 #include "sys/files.h"
 
-enum { TEXT_MAX = 32, NAP_US = 300000 };
+enum { TEXT_MAX = 32, NAP_US = 300000, SHORT_NAP_US = 20000, ROUNDS_MAX = 1000 };
 
 /* A cell on its own thread, with pipes for its input and output. */
 struct guest {
@@ -185,9 +192,8 @@ static struct sent send_cell(struct guest *g, const char *image, bool rounds)
     }
     close(both[1]);
     const struct snapshot_sink sink = {put, &both[0]};
-    const struct precopy_options options = {.stop_bytes = rounds ? 0 : UINT64_MAX,
-                                            .progress = count_rounds,
-                                            .arg = &sent.rounds};
+    const struct precopy_options options = {
+        .stop_bytes = rounds ? 0 : UINT64_MAX, .progress = count_rounds, .arg = &sent.rounds};
     embed_check(precopy_start(g->cell, &info, &options, &sink, &p, &err), "start", &err);
     embed_check(precopy_rounds(p, &err), "rounds", &err);
     uint64_t asked = now_ns(), went_on;
@@ -252,9 +258,9 @@ static struct written write_file(struct guest *g, struct track *t, const char *f
     const struct snapshot_options options = {.base_id = base ? base->id : NULL, .pages = &pages};
     embed_check(track_harvest(t, &pages, &err), "harvest", &err);
     embed_check(wasi_save(g->wasi, &state, &err), "wasi", &err);
-    embed_check(snapshot_write_with(g->cell, &w.info, &options, state.data, state.len, &sink,
-                                    &sizes, &err),
-                path, &err);
+    embed_check(
+        snapshot_write_with(g->cell, &w.info, &options, state.data, state.len, &sink, &sizes, &err),
+        path, &err);
     need(fsync(fd) == 0 && close(fd) == 0, path);
     w.ns = now_ns() - start;
     w.bytes = sizes.total_bytes;
@@ -293,6 +299,228 @@ static int incremental(const char *image, const char *mib, const char *dirty, co
     return 0;
 }
 
+/* ---- handover ---- */
+
+/* When the guest first asked for the time, since this was 0; what the call is passed on to. */
+static atomic_ullong first_call_ns;
+static uint32_t (*clock_time_get)(void *ctx, void *env, uint32_t id, uint64_t precision,
+                                  uint32_t at);
+
+static uint32_t timed_clock(void *ctx, void *env, uint32_t id, uint64_t precision, uint32_t at)
+{
+    if (atomic_load_explicit(&first_call_ns, memory_order_relaxed) == 0) {
+        atomic_store(&first_call_ns, now_ns());
+    }
+    return clock_time_get(ctx, env, id, precision, at);
+}
+
+enum { HOST_FUNCS_MAX = 128, HOST_MODULES_MAX = 4 };
+
+/* The modules of WASI with timed_clock for its clock. */
+struct timed_host {
+    struct host_module modules[HOST_MODULES_MAX];
+    struct host_func funcs[HOST_MODULES_MAX][HOST_FUNCS_MAX];
+};
+
+static void timed_host_make(struct timed_host *t, const struct host_module *host, uint32_t count)
+{
+    need(count <= HOST_MODULES_MAX, "WASI has too many modules");
+    for (uint32_t m = 0; m < count; m++) {
+        t->modules[m] = host[m];
+        t->modules[m].funcs = t->funcs[m];
+        for (uint32_t i = 0; host[m].funcs[i].name != NULL; i++) {
+            need(i + 1 < HOST_FUNCS_MAX, "WASI has too many functions");
+            t->funcs[m][i] = host[m].funcs[i];
+            if (strcmp(host[m].funcs[i].name, "clock_time_get") == 0) {
+                memcpy(&clock_time_get, &host[m].funcs[i].fn, sizeof clock_time_get);
+                uint32_t (*mine)(void *, void *, uint32_t, uint64_t, uint32_t) = timed_clock;
+                memcpy(&t->funcs[m][i].fn, &mine, sizeof mine);
+            }
+        }
+    }
+}
+
+struct taken {
+    uint64_t read_ns, first_call_ns;
+};
+
+/* One cell out of the file, once the other side says that it is there. */
+static struct taken take_cell(struct guest *g, int file, int fd)
+{
+    char ready = 1;
+    struct error err = {0};
+    struct snapshot_reader *r;
+    struct snapshot_sizes sizes;
+    struct wasi *restored;
+    struct timed_host timed = {0};
+    struct taken taken = {0};
+    size_t len;
+    uint32_t hosts;
+    need(put(&fd, &ready, 1) && get(&fd, &ready, 1), "the other side");
+    need(lseek(file, 0, SEEK_SET) == 0, "seek");
+    const struct snapshot_source source = {.read = get, .arg = &file};
+    embed_check(snapshot_open(&source, &r, &err), "open", &err);
+    const struct wasi_config config = {.stdio = {g->in[0], g->out[1], 2}};
+    const void *state = snapshot_host_state(r, &len);
+    embed_check(wasi_restore(&config, state, len, false, &restored, &err), "wasi", &err);
+    const struct host_module *host = wasi_host_modules(restored, &hosts);
+    timed_host_make(&timed, host, hosts);
+    embed_check(cell_rebind(g->cell, timed.modules, hosts, &err), "rebind", &err);
+    embed_check(snapshot_read(r, g->cell, &sizes, &err), "read", &err);
+    taken.read_ns = now_ns();
+    atomic_store(&first_call_ns, 0);
+    guest_go(g, true);
+    while ((taken.first_call_ns = atomic_load(&first_call_ns)) == 0) {
+        usleep(100);
+    }
+    guest_capture(g);
+    snapshot_close(r);
+    guest_done(g);
+    wasi_free(restored);
+    return taken;
+}
+
+/* The child: has an instance ready before each round. */
+static int take_cells(const char *image, const char *path, int fd, uint64_t rounds)
+{
+    struct runtime *rt;
+    struct error err = {0};
+    embed_check(runtime_new(NULL, &rt, &err), "runtime", &err);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    need(file >= 0, path);
+    for (uint64_t i = 0; i <= rounds; i++) {
+        struct guest g = {0};
+        guest_make(&g, rt, image, "1", NULL);
+        struct taken taken = take_cell(&g, file, fd);
+        need(put(&fd, &taken, sizeof taken), "answer");
+    }
+    close(file);
+    runtime_free(rt);
+    return 0;
+}
+
+static pid_t start_taker(const char *image, const char *path, const char *rounds, int *ret_fd)
+{
+    int both[2];
+    char fd[TEXT_MAX];
+    need(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, both) == 0, "socketpair");
+    snprintf(fd, sizeof fd, "%d", both[1]);
+    pid_t child = fork();
+    need(child >= 0, "fork");
+    if (child == 0) {
+        fcntl(both[1], F_SETFD, 0);
+        execl("/proc/self/exe", "snapshot", image, "take", path, fd, rounds, (char *)NULL);
+        _exit(127);
+    }
+    close(both[1]);
+    *ret_fd = both[0];
+    return child;
+}
+
+/* Memory with pages as those that a cell has at that size; bytes is a multiple of huge pages above huge_from. */
+static uint8_t *like_cell_memory(size_t bytes)
+{
+    static const size_t huge_from = (size_t)16 << 20, huge = (size_t)2 << 20;
+    uint8_t *p = mmap(NULL, bytes + huge, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    need(p != MAP_FAILED, "mmap");
+    uint8_t *at = (uint8_t *)(((uintptr_t)p + huge - 1) / huge * huge);
+    need(at == p || munmap(p, (size_t)(at - p)) == 0, "munmap");
+    need(munmap(at + bytes, huge - (size_t)(at - p)) == 0, "munmap");
+    (void)!madvise(at, bytes, bytes >= huge_from ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    return at;
+}
+
+static uint64_t memcpy_ns(const uint8_t *from, size_t bytes)
+{
+    uint8_t *to = like_cell_memory(bytes);
+    uint64_t start = now_ns();
+    memcpy(to, from, bytes);
+    uint64_t end = now_ns();
+    need(memcmp(to + bytes - TEXT_MAX, from + bytes - TEXT_MAX, TEXT_MAX) == 0, "memcpy");
+    need(munmap(to, bytes) == 0, "munmap");
+    return end - start;
+}
+
+/* What the guest wrote so far, so that it does not wait for a reader. */
+static void drain(struct guest *g)
+{
+    char text[4096];
+    while (read(g->out[0], text, sizeof text) > 0) {
+    }
+}
+
+/* Stop the cell, and let the other side go on with it; here it goes on afterwards, too. */
+static void hand_over(struct guest *g, int file, int fd, const uint8_t *copied, size_t bytes,
+                      bool prints)
+{
+    char ready;
+    struct error err = {0};
+    struct snapshot_info info = {.program = "touched"};
+    struct snapshot_sizes sizes;
+    struct buf state = {0};
+    struct taken taken;
+    const struct snapshot_sink sink = {put, &file};
+    uint64_t copy_ns = memcpy_ns(copied, bytes);
+    need(get(&fd, &ready, 1), "the other side");
+    need(lseek(file, 0, SEEK_SET) == 0, "seek");
+    usleep(SHORT_NAP_US);
+    uint64_t asked = now_ns();
+    guest_capture(g);
+    uint64_t stopped = now_ns();
+    embed_check(wasi_save(g->wasi, &state, &err), "wasi", &err);
+    embed_check(snapshot_write(g->cell, &info, state.data, state.len, &sink, &sizes, &err), "write",
+                &err);
+    uint64_t written = now_ns();
+    need(put(&fd, &ready, 1) && get(&fd, &taken, sizeof taken), "the other side");
+    buf_done(&state);
+    drain(g);
+    guest_go(g, true);
+    if (prints) {
+        printf("pause_ns %llu\nstop_ns %llu\nwrite_ns %llu\nread_ns %llu\ncall_ns %llu\n"
+               "file_bytes %llu\nmemcpy_ns %llu\n",
+               (unsigned long long)(taken.first_call_ns - asked),
+               (unsigned long long)(stopped - asked), (unsigned long long)(written - stopped),
+               (unsigned long long)(taken.read_ns - written),
+               (unsigned long long)(taken.first_call_ns - taken.read_ns),
+               (unsigned long long)sizes.total_bytes, (unsigned long long)copy_ns);
+    }
+}
+
+static int handover(const char *image, const char *mib, const char *count, const char *path)
+{
+    struct runtime *rt;
+    struct guest g = {0};
+    struct error err = {0};
+    uint64_t rounds, size;
+    int fd, status;
+    embed_check(parse_u64(count, ROUNDS_MAX, &rounds), count, &err);
+    embed_check(parse_u64(mib, 2048, &size), mib, &err);
+    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    need(file >= 0, path);
+    pid_t child = start_taker(image, path, count, &fd);
+    embed_check(runtime_new(NULL, &rt, &err), "runtime", &err);
+    size_t bytes = (size_t)size << 20;
+    uint8_t *copied = like_cell_memory(bytes);
+    memset(copied, 0x5a, bytes);
+    guest_make(&g, rt, image, mib, NULL);
+    guest_go(&g, false);
+    guest_says(&g, "touched\n");
+    need(fcntl(g.out[0], F_SETFL, O_NONBLOCK) == 0, "fcntl");
+    for (uint64_t i = 0; i <= rounds; i++) {
+        hand_over(&g, file, fd, copied, bytes, i > 0);
+    }
+    need(waitpid(child, &status, 0) == child && status == 0, "the other side failed");
+    guest_capture(&g);
+    guest_done(&g);
+    munmap(copied, bytes);
+    close(file);
+    close(fd);
+    need(unlink(path) == 0, path);
+    runtime_free(rt);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     uint64_t fd;
@@ -305,7 +533,16 @@ int main(int argc, char **argv)
     if (argc == 4 && strcmp(argv[2], "receive") == 0 && parse_u64(argv[3], 1024, &fd) == ST_OK) {
         return receive(argv[1], (int)fd);
     }
+    if (argc == 6 && strcmp(argv[2], "handover") == 0) {
+        return handover(argv[1], argv[3], argv[4], argv[5]);
+    }
+    uint64_t rounds;
+    if (argc == 6 && strcmp(argv[2], "take") == 0 && parse_u64(argv[4], 1024, &fd) == ST_OK &&
+        parse_u64(argv[5], ROUNDS_MAX, &rounds) == ST_OK) {
+        return take_cells(argv[1], argv[3], (int)fd, rounds);
+    }
     fprintf(stderr, "usage: snapshot DIRTIED.cell precopy MIB PAGES_PER_SECOND\n"
-                    "       snapshot DIRTIED.cell incremental MIB DIRTY_PAGES FOLDER\n");
+                    "       snapshot DIRTIED.cell incremental MIB DIRTY_PAGES FOLDER\n"
+                    "       snapshot TOUCHED.cell handover MIB ROUNDS FILE\n");
     return 64;
 }

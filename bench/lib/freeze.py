@@ -59,27 +59,66 @@ def one_round(cloudskin, cell, mib, folder, env):
     return {"pause_ns": longest_step([last, *after]), "freeze_ns": frozen - started, "bytes": os.path.getsize(snap)}
 
 
+def by_commands(cloudskin, cell, pairs, folder):
+    """The program is frozen and thawed by the two commands."""
+    env, rows = dict(os.environ, XDG_RUNTIME_DIR=folder), []
+    for mib in SIZES_MIB:
+        one_round(cloudskin, cell, mib, folder, env)
+        got = [one_round(cloudskin, cell, mib, folder, env) for _ in range(pairs)]
+        rows.append({"mib": mib, "rounds": got, "pause_ns": stats.median([g["pause_ns"] for g in got]),
+                     "freeze_ns": stats.median([g["freeze_ns"] for g in got]), "bytes": got[-1]["bytes"]})
+    return rows
+
+
+HANDOVER_PARTS = ("stop_ns", "write_ns", "read_ns", "call_ns")
+HANDOVER_KEYS = ("pause_ns", *HANDOVER_PARTS, "memcpy_ns")
+MEMCPY_SHARE = 0.6
+
+
+def between_processes(cell, pairs, folder):
+    """The cell goes from one process that embeds it to another one, which is up and has an instance ready."""
+    program, rows = micro.embedder("snapshot"), []
+    for mib in SIZES_MIB:
+        output = tools.run([program, cell, "handover", mib, pairs, os.path.join(folder, "handover.snap")]).stdout
+        rounds = {key: micro.numbers(output, key) for key in (*HANDOVER_KEYS, "file_bytes")}
+        if any(len(values) != pairs for values in rounds.values()):
+            raise BenchError("the program printed another number of rounds")
+        shares = stats.pairs(rounds["memcpy_ns"], rounds["pause_ns"])
+        rows.append({"mib": mib, "rounds": rounds, "share": stats.median(shares),
+                     **{key: stats.median(values) for key, values in rounds.items()}})
+    return rows
+
+
+def handover_bars(rows):
+    bars = []
+    for r in rows:
+        most = BARS_MS[r["mib"]]
+        bars.append(stats.bar(f"pause with {r['mib']} MiB touched <= {most} ms", f"{r['pause_ns'] / 1e6:.2f} ms",
+                              r["pause_ns"] <= most * 1e6))
+        bars.append(stats.bar(f"{r['mib']} MiB / pause >= {MEMCPY_SHARE:.0%} of a memcpy's speed", f"{r['share']:.0%}",
+                              r["share"] >= MEMCPY_SHARE))
+    return bars
+
+
 def row_freeze(args):
-    """A running cell of some size is frozen to memory and thawed by another process."""
+    """A running cell of some size is frozen to memory and goes on in another process."""
     level = args.cpu or tools.cpu_level()
     source = tools.BENCH / "guest" / "touched.c"
     wasm, cell = tools.OUT / "touched.wasm", tools.OUT / "touched.cell"
     tools.make(wasm, [tools.program("cloudskin-cc"), "-O2", "-o", wasm, source], [source])
     tools.make(cell, [tools.program("cloudskin-aot"), wasm, "-o", cell, "--cpu", level, "--movable"], [wasm])
-    cloudskin, rows = tools.program("cloudskin"), []
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        env = dict(os.environ, XDG_RUNTIME_DIR=folder)
-        for mib in SIZES_MIB:
-            one_round(cloudskin, cell, mib, folder, env)
-            got = [one_round(cloudskin, cell, mib, folder, env) for _ in range(args.pairs)]
-            rows.append({"mib": mib, "rounds": got, "pause_ns": stats.median([g["pause_ns"] for g in got]),
-                         "freeze_ns": stats.median([g["freeze_ns"] for g in got]), "bytes": got[-1]["bytes"]})
-    print(stats.table(["MiB touched", "pause ms", "of it freeze ms", "MiB in the file"],
+        processes = between_processes(cell, args.pairs, folder)
+        commands = by_commands(tools.program("cloudskin"), cell, args.pairs, folder)
+    print(stats.table(["between processes, MiB", "pause ms", "stop", "write", "read", "first call", "memcpy ms", "share"],
+                      [[r["mib"], *[f"{r[key] / 1e6:.2f}" for key in HANDOVER_KEYS], f"{r['share']:.0%}"]
+                       for r in processes]))
+    print()
+    print(stats.table(["by commands, MiB", "pause ms", "of it freeze ms", "MiB in the file"],
                       [[r["mib"], f"{r['pause_ns'] / 1e6:.1f}", f"{r['freeze_ns'] / 1e6:.1f}", f"{r['bytes'] / 2**20:.1f}"]
-                       for r in rows]))
-    return {"title": "Freeze and thaw", "level": level, "pairs": args.pairs, "rows": rows,
-            "bars": [stats.bar(f"pause with {r['mib']} MiB touched <= {BARS_MS[r['mib']]} ms",
-                               f"{r['pause_ns'] / 1e6:.1f} ms", r["pause_ns"] <= BARS_MS[r["mib"]] * 1e6) for r in rows]}
+                       for r in commands]))
+    return {"title": "Freeze and thaw", "level": level, "pairs": args.pairs, "rows": processes, "commands": commands,
+            "bars": handover_bars(processes)}
 
 
 PRECOPY_BARS_MS = {64: 3, 1024: 10}

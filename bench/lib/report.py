@@ -4,6 +4,7 @@ import json
 import re
 
 from . import stats, tools
+from .freeze import HANDOVER_KEYS as FREEZE_KEYS
 from .kernels import BAR_WORST
 from .tools import BenchError
 
@@ -131,12 +132,18 @@ def stop(r):
 
 
 def freeze(r):
-    rows = [[row["mib"], f"{row['pause_ns'] / 1e6:.1f}", f"{row['freeze_ns'] / 1e6:.1f}", f"{row['bytes'] / 2**20:.1f}"]
-            for row in r["rows"]]
-    return (f"{r['pairs']} rounds, the snapshot in a file in memory. The pause is from the last line that the program "
-            "wrote before it was frozen, a line a millisecond, to the first one after it was thawed: both commands and the "
-            "start of both processes are in it.\n\n" +
-            markdown(["MiB touched", "pause, ms", "`freeze`, ms", "MiB in the file"], rows))
+    rows = [[row["mib"], *[f"{row[key] / 1e6:.2f}" for key in FREEZE_KEYS], f"{row['share']:.0%}"] for row in r["rows"]]
+    commands = [[row["mib"], f"{row['pause_ns'] / 1e6:.1f}", f"{row['freeze_ns'] / 1e6:.1f}", f"{row['bytes'] / 2**20:.1f}"]
+                for row in r["commands"]]
+    return (f"{r['pairs']} rounds, the snapshot in a file in memory whose pages were used before. One process has the running "
+            "cell, the other one has the program and an instance ready. The pause is from the request to stop until the "
+            "program's first host call in the other process. Each round also copies as many bytes into untouched memory with "
+            "pages of the same size; the share is the time of that to the pause.\n\n" +
+            markdown(["MiB touched", "pause, ms", "stop", "write", "read", "first call", "memcpy, ms", "share"], rows) +
+            "\n\nThe same program frozen and thawed by the commands. The pause is from the last line that it wrote before it "
+            "was frozen, a line a millisecond, to the first one after it was thawed: both commands, the start of both processes "
+            "and a new file are in it. There are no bars for this.\n\n" +
+            markdown(["MiB touched", "pause, ms", "`freeze`, ms", "MiB in the file"], commands))
 
 
 def criu(r):
