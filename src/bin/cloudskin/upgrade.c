@@ -1,13 +1,15 @@
 #include "upgrade.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "sys/thread.h"
 
 enum { LOOK_EVERY_MS = 200, LOOKS_MAX = 5 * 3600 }; /* an hour */
 
@@ -38,17 +40,6 @@ static void *wait_for_image(void *arg)
     return NULL;
 }
 
-/* Signals are for the thread that runs the cell. */
-static int start_thread(struct upgrade *u)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int code = pthread_create(&u->thread, NULL, wait_for_image, u);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code;
-}
-
 struct upgrade *upgrade_start(struct runtime *rt, const char *path, struct cell *c)
 {
     struct upgrade *u = calloc(1, sizeof *u);
@@ -57,11 +48,11 @@ struct upgrade *upgrade_start(struct runtime *rt, const char *path, struct cell 
     }
     *u = (struct upgrade){.rt = rt, .cell = c};
     int len = snprintf(u->path, sizeof u->path, "%s", path);
-    if (len < 0 || (size_t)len >= sizeof u->path || pipe(u->wake) != 0) {
+    if (len < 0 || (size_t)len >= sizeof u->path || pipe2(u->wake, O_CLOEXEC) != 0) {
         free(u);
         return NULL;
     }
-    if (start_thread(u) != 0) {
+    if (thread_start(&u->thread, wait_for_image, u) != 0) {
         close(u->wake[0]);
         close(u->wake[1]);
         free(u);

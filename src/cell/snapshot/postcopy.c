@@ -2,13 +2,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "base/cursor.h"
 #include "cell/run/lazy.h"
 #include "reader.h"
+#include "sys/thread.h"
 
 /* The receiver's side of pages on demand: one thread takes pages from the stream, the other asks for those that the
  * cell waits for. */
@@ -177,18 +177,13 @@ static void *ask_for_pages(void *arg)
     return NULL;
 }
 
-/* Signals are for the thread that runs the cell. */
 static status_t start_threads(struct postcopy *p, struct error *err)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int code = pthread_create(&p->asker, NULL, ask_for_pages, p);
-    if (code == 0 && (code = pthread_create(&p->taker, NULL, take, p)) != 0) {
+    int code = thread_start(&p->asker, ask_for_pages, p);
+    if (code == 0 && (code = thread_start(&p->taker, take, p)) != 0) {
         lazy_end(p->lazy);
         pthread_join(p->asker, NULL);
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return code ? error_set_errno(err, code, "threads that wait for pages") : ST_OK;
 }
 

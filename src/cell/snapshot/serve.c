@@ -1,11 +1,11 @@
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 
 #include "base/cursor.h"
 #include "cell/snapshot/postcopy.h"
 #include "precopy_state.h"
+#include "sys/thread.h"
 
 /* The sender's side of pages on demand. A page that is wanted goes first, with its neighbours; otherwise what is left
  * goes in order, in pieces so small that a request does not wait long behind one. */
@@ -130,22 +130,12 @@ static status_t send_all(struct server *s, struct error *err)
     return st;
 }
 
-static int start_thread(struct server *s)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int code = pthread_create(&s->thread, NULL, take_requests, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code;
-}
-
 status_t precopy_serve(struct precopy *p, const struct postcopy_link *link, struct error *err)
 {
     struct server s = {.p = p, .link = link, .lock = PTHREAD_MUTEX_INITIALIZER};
     p->sink = link->sink;
     p->w.parts = p->w.sum_of_sums = 0;
-    if ((errno = start_thread(&s)) != 0) {
+    if ((errno = thread_start(&s.thread, take_requests, &s)) != 0) {
         link->shut(link->arg);
         return error_set_errno(err, errno, "a thread for requests");
     }

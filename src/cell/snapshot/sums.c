@@ -1,8 +1,7 @@
 #include "sums.h"
 
-#include <signal.h>
-
 #include "base/hash.h"
+#include "sys/thread.h"
 
 /* Less does not pay for a thread. */
 #define THREAD_FROM_BYTES ((uint64_t)8 << 20)
@@ -41,17 +40,13 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* Without a thread it goes on in this one. Signals are for those that run cells. */
+/* Without a thread it goes on in this one. */
 static void start_thread(struct sums *s)
 {
-    sigset_t all, before;
     s->tried = true;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    s->threaded = pthread_create(&s->thread, NULL, work, s) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    s->threaded = thread_start(&s->thread, work, s) == 0;
 }
 
 void sums_put(struct sums *s, const void *data, size_t len)
