@@ -1,6 +1,7 @@
 #include "control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,19 +14,24 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "checkpoints/folder.h"
 #include "controlpath/control.h"
 #include "exitcode/exit_code.h"
 #include "sys/clock.h"
 #include "sys/files.h"
+#include "sys/thread.h"
 
 enum {
     CLIENT_SECONDS_MAX = 10, /* that a client may let the cell wait */
     CLIENTS_MAX = 16,        /* at the same time */
 };
 #define REFUSED_LOOK_NS 20000000 /* between looks whether the cell has dropped a request */
+enum {
+    NO_ROOM_NAP_MS = 50
+}; /* before the next look at a connection that there are no descriptors for */
 
-/* A freeze on its way from the listening thread to the cell's and back. */
-enum request_state { REQUEST_NONE, REQUEST_WAITS, REQUEST_SERVED, REQUEST_DECIDED };
+/* A request on its way from its client's thread to the cell's and back. Only one that waits can be dropped. */
+enum request_state { REQUEST_NONE, REQUEST_WAITS, REQUEST_TAKEN, REQUEST_SERVED, REQUEST_DECIDED };
 
 /* A connection and the thread that serves it, so that one which waits for the cell does not keep the others waiting. */
 struct client {
@@ -100,11 +106,11 @@ static uint64_t refusals(struct control *k)
 static bool wait_served(struct control *k, uint64_t refused_before)
 {
     bool refused = false;
-    while (k->state <= REQUEST_WAITS && !k->ended && !refused) {
+    while (k->state <= REQUEST_TAKEN && !k->ended && !refused) {
         uint64_t at = clock_realtime_ns() + REFUSED_LOOK_NS;
         struct timespec until = {(time_t)(at / 1000000000), (long)(at % 1000000000)};
         pthread_cond_timedwait(&k->changed, &k->lock, &until);
-        refused = k->state <= REQUEST_WAITS && !k->ended && refusals(k) != refused_before;
+        refused = k->state == REQUEST_WAITS && !k->ended && refusals(k) != refused_before;
     }
     return refused;
 }
@@ -234,10 +240,14 @@ static void serve_freeze(struct control *k, int fd, int *out, bool keep, bool em
 /* The cell goes on at once: a checkpoint that does not get its name is nothing but a file. */
 static void serve_checkpoint(struct control *k, int fd, int folder, const char *numbers)
 {
-    struct control_request q = {.checkpoint = true, .fd = folder};
     char text[ERROR_TEXT_MAX];
-    q.number = (uint32_t)control_number(&numbers);
-    q.base = (uint32_t)control_number(&numbers);
+    uint64_t number = control_number(&numbers), base = control_number(&numbers);
+    if (number == 0 || number > CHECKPOINT_NUMBER_MAX || base >= number || *numbers != '\0') {
+        answer(fd, "error", "no number for a checkpoint");
+        return;
+    }
+    const struct control_request q = {
+        .checkpoint = true, .fd = folder, .number = (uint32_t)number, .base = (uint32_t)base};
     const char *verdict = serve_capture(k, &q, text);
     answer(fd, verdict, text);
 }
@@ -314,7 +324,7 @@ static void admit(struct control *k, int fd)
     if (c != NULL) {
         c->control = k;
         c->fd = fd;
-        c->started = pthread_create(&c->thread, NULL, client_thread, c) == 0;
+        c->started = thread_start(&c->thread, client_thread, c) == 0;
     }
     bool admitted = c != NULL && c->started;
     pthread_mutex_unlock(&k->lock);
@@ -339,6 +349,8 @@ static void *listen_thread(void *arg)
         int fd = both[1].revents != 0 ? accept4(k->listener, NULL, NULL, SOCK_CLOEXEC) : -1;
         if (fd >= 0) {
             admit(k, fd);
+        } else if (both[1].revents != 0) {
+            poll(both, 1, NO_ROOM_NAP_MS); /* the program has all descriptors, for now */
         }
     }
 }
@@ -410,17 +422,6 @@ static status_t bind_name(struct control *k, const char *name, struct error *err
     return code;
 }
 
-/* Signals are for the thread that runs the cell. */
-static int start_thread(struct control *k)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    int code = pthread_create(&k->thread, NULL, listen_thread, k);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code;
-}
-
 status_t control_start(const char *name, const char *program, struct control **ret_control,
                        struct error *err)
 {
@@ -435,7 +436,9 @@ status_t control_start(const char *name, const char *program, struct control **r
                           .lock = PTHREAD_MUTEX_INITIALIZER,
                           .changed = PTHREAD_COND_INITIALIZER};
     status_t code = bind_name(k, name, err);
-    if (code == ST_OK && (pipe(k->wake) != 0 || (errno = start_thread(k)) != 0)) {
+    /* A compiler that goes on in the background must not keep the other end open. */
+    if (code == ST_OK && (pipe2(k->wake, O_CLOEXEC) != 0 ||
+                          (errno = thread_start(&k->thread, listen_thread, k)) != 0)) {
         code = error_set_errno(err, errno, "control socket");
         unlink(k->path);
     }
@@ -443,8 +446,11 @@ status_t control_start(const char *name, const char *program, struct control **r
         *ret_control = k;
         return ST_OK;
     }
-    if (k->listener >= 0) {
-        close(k->listener);
+    const int fds[] = {k->listener, k->wake[0], k->wake[1]};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
+        }
     }
     free(k);
     return code;
@@ -496,6 +502,7 @@ status_t control_captured(struct control *k,
     if (k->state == REQUEST_WAITS) {
         struct error err = {.offset = ERROR_NO_OFFSET};
         bool checkpoint = k->request.checkpoint;
+        set_state(k, REQUEST_TAKEN);
         pthread_mutex_unlock(&k->lock); /* in this state nobody else changes anything */
         status_t saved = save_quietly(&k->request, save, arg, &err);
         pthread_mutex_lock(&k->lock);

@@ -10,6 +10,11 @@ bool cell_is_captured(const struct cell *c)
     return c->records != NULL;
 }
 
+uint32_t cell_called(const struct cell *c)
+{
+    return c->called ? c->called->index : UINT32_MAX;
+}
+
 struct program *cell_program(const struct cell *c)
 {
     const struct instance *inst = atomic_load(&c->instances);
@@ -108,7 +113,7 @@ static void save_frames(struct saver *s)
     uint32_t n = 0;
     for (const struct run_record *r = s->c->records; r; r = r->inner)
         n++;
-    buf_le32(s->out, s->c->called ? s->c->called->index : UINT32_MAX);
+    buf_le32(s->out, cell_called(s->c));
     buf_le32(s->out, n);
     for (const struct run_record *r = s->c->records; r; r = r->inner)
         save_frame(s, r);

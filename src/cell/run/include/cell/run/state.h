@@ -23,6 +23,8 @@ struct program *cell_program(const struct cell *c);
 
 /* Is there a call to go on with? */
 bool cell_is_captured(const struct cell *c);
+/* The index of the function that the last call was of, also after it ended; UINT32_MAX: there was none. */
+uint32_t cell_called(const struct cell *c);
 
 /* Go over to another image of the same module, with another optimisation or CPU level: a cell with one instance that
  * imports nothing but host functions, captured or between calls. Both images are movable and by the same compiler. What
@@ -30,31 +32,30 @@ bool cell_is_captured(const struct cell *c);
  * ST_INVALID: another module; ST_UNSUPPORTED, ST_NOMEM. After an error c is as before. The thread that has c. */
 CHECKED status_t cell_change_program(struct cell *c, struct program *prog, struct error *err);
 
-/* A memory of the instance. initial: pages of its initial content, as the image has them; complete: all of it stands
- * there, so that a page that is not in them was zero. */
+/* A memory of the instance. */
 struct cell_memory {
     uint8_t *base;
     uint64_t bytes; /* multiple of 64 KiB */
-    bool complete;
+    bool complete; /* the image has all of its initial content: a page that is not there was zero */
 };
 /* Memory `index` of a cell with one instance. ST_NOTFOUND: there is none. */
 CHECKED status_t cell_memory(struct cell *c, uint32_t index, struct cell_memory *ret_memory);
 /* Make a memory larger, to bytes, a multiple of 64 KiB; what is not smaller stays. Between calls. ST_NOTFOUND;
  * ST_LIMIT: beyond what the module allows; ST_NOMEM: or beyond the cell's limits. */
 CHECKED status_t cell_memory_extend(struct cell *c, uint32_t index, uint64_t bytes);
-/* The initial content at guest address at, len bytes that do not cross a multiple of 64 KiB; NULL: zeros. Only where
+/* The initial content at guest address `at`, up to the next multiple of 64 KiB, of the image; NULL: zeros. Only where
  * complete. */
 const uint8_t *cell_memory_initial(struct cell *c, uint32_t index, uint64_t at);
 
 /* The name of an operation of the host by its number in a saved state: "memory.copy"; NULL: there is none. */
 const char *cell_operation_name(uint32_t number);
 
-/* The captured call stack from the innermost frame. ret_count of them; borrowed until the cell goes on. */
+/* A frame of the captured call stack. */
 struct cell_frame {
     uint32_t func;
     uint32_t wasm_off;
 };
-/* Fill up to max; the number that there are. */
+/* The frames from the innermost one, up to max of them; the number that there are. */
 uint32_t cell_captured_frames(const struct cell *c, struct cell_frame *ret_frames, uint32_t max);
 
 #endif

@@ -1,0 +1,251 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cell/run/state.h"
+#include "cell/wasi/undo.h"
+#include "chain.h"
+#include "checkpoints/folder.h"
+#include "exitcode/exit_code.h"
+#include "help.h"
+#include "load.h"
+#include "run.h"
+#include "run_parts.h"
+#include "sys/clock.h"
+
+/* What is thawed: a snapshot, or a checkpoint in its folder. */
+struct thawing {
+    const char *name; /* of the snapshot, for messages */
+    bool checkpoint;
+    bool changed; /* files have been brought back */
+    struct checkpoint_place place;
+    char file[PATH_MAX];
+};
+
+static status_t open_chain(const struct thawing *t, struct snapshot_chain *ret_chain,
+                           struct error *err)
+{
+    int fd = open(t->file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return error_set_errno(err, errno, "%s", t->file);
+    }
+    return snapshot_chain_open(fd, t->name, t->checkpoint ? t->place.folder_fd : -1, ret_chain,
+                               err);
+}
+
+/* All of it into the new cell, to the end of its files. */
+static status_t read_chain(struct run *r, const struct snapshot_chain *chain, struct error *err)
+{
+    struct snapshot_sizes sizes;
+    status_t code = snapshot_read_chain(chain->readers, chain->count, r->cell, &sizes, err);
+    return code != ST_OK ? code : snapshot_chain_end(chain, err);
+}
+
+static status_t load_snapshot_program(struct run *r, const struct snapshot_chain *chain,
+                                      struct error *err)
+{
+    const struct snapshot_info *info = snapshot_reader_info(snapshot_chain_last(chain));
+    const struct snapshot_info *embeds = snapshot_chain_embeds(chain);
+    const char *guess = info->program;
+    r->options.image.nan = info->nan;
+    memcpy(r->program_path, info->program, sizeof r->program_path);
+    if (embeds != NULL) {
+        status_t code = embedded_open(embeds->module, embeds->module_len, &r->embedded_fd,
+                                      r->embedded_path, err);
+        if (code != ST_OK) {
+            return code;
+        }
+        guess = r->embedded_path;
+    }
+    return load_program_by_hash(r->rt, &r->options, info->module_hash, guess, &r->program,
+                                r->better, err);
+}
+
+/* Everything up to the point where the program goes on. */
+static status_t thaw_cell(struct run *r, const struct snapshot_chain *chain, struct error *err)
+{
+    struct snapshot_reader *last = snapshot_chain_last(chain);
+    struct wasi_config config = run_wasi_config(r);
+    size_t len;
+    const void *state = snapshot_host_state(last, &len);
+    status_t code = wasi_restore(&config, state, len, r->options.stale_files, &r->wasi, err);
+    code = code != ST_OK ? code : run_make_cell(r, err);
+    return code != ST_OK ? code : read_chain(r, chain, err);
+}
+
+/* Read all of it into a cell that is thrown away: nothing of a checkpoint may turn out to be damaged when files have
+ * been changed for it. */
+static status_t prove_chain(struct run *r, const struct snapshot_chain *chain, struct error *err)
+{
+    const struct wasi_config nothing = {.stdio = {-1, -1, -1}};
+    status_t code = wasi_new(&nothing, &r->wasi, err);
+    code = code != ST_OK ? code : run_make_cell(r, err);
+    code = code != ST_OK ? code : read_chain(r, chain, err);
+    run_remove_signals();
+    cell_free(r->cell);
+    wasi_free(r->wasi);
+    r->cell = NULL;
+    r->wasi = NULL;
+    return code;
+}
+
+/* Which one it is, before anything is changed. */
+static void say_checkpoint(const struct thawing *t, const struct snapshot_info *info)
+{
+    uint64_t now = clock_realtime_ns();
+    double age = now > info->time_ns ? (double)(now - info->time_ns) / 1e9 : 0;
+    fprintf(stderr, "cloudskin: checkpoint %u of %s, %.1f seconds old%s\n", t->place.number,
+            info->program, age, t->place.number == t->place.newest ? "" : ", not the newest one");
+}
+
+static void say_done(const struct run *r, const struct wasi_undo_report *report)
+{
+    fprintf(stderr,
+            "cloudskin: files are as they were then: %llu changes undone, %llu bytes written back",
+            (unsigned long long)report->records, (unsigned long long)report->bytes);
+    if (report->removed > 0) {
+        fprintf(stderr, "; %u later checkpoint%s removed", report->removed,
+                report->removed == 1 ? "" : "s");
+    }
+    fputc('\n', stderr);
+    if (r->options.output == NULL) {
+        fprintf(stderr, "cloudskin: what it wrote to standard output since will come again (not "
+                        "with --output FILE)\n");
+    }
+}
+
+/* Files as they were at the checkpoint. */
+static status_t bring_files_back(struct run *r, const struct thawing *t, struct error *err)
+{
+    struct wasi_config config = run_wasi_config(r);
+    struct wasi_undo_report report;
+    if (r->options.stale_files) {
+        return wasi_undo_disown(t->place.folder_fd,
+                                "a checkpoint was thawed with --stale-files since", err);
+    }
+    status_t code = wasi_undo_restore(&config, t->place.folder_fd, t->place.number, &report, err);
+    if (code == ST_OK) {
+        say_done(r, &report);
+    }
+    return code;
+}
+
+static status_t thaw_checkpoint(struct run *r, struct thawing *t, struct snapshot_chain *chain,
+                                struct error *err)
+{
+    say_checkpoint(t, snapshot_reader_info(snapshot_chain_last(chain)));
+    status_t code = prove_chain(r, chain, err);
+    code = code != ST_OK ? code : bring_files_back(r, t, err);
+    t->changed = code == ST_OK;
+    snapshot_chain_close(chain);
+    code = code != ST_OK ? code : open_chain(t, chain, err);
+    code = code != ST_OK ? code : thaw_cell(r, chain, err);
+    if (code == ST_OK && !r->options.stale_files) {
+        int fd = t->place.folder_fd;
+        t->place.folder_fd = -1;
+        code = wasi_undo_resume(r->wasi, fd, t->place.number, err);
+    }
+    return code;
+}
+
+static int fail_thaw(const struct run *r, const struct thawing *t, const struct error *err)
+{
+    int exit_code = run_fail(r->options.module_path, err, exit_code_of(err->code));
+    bool damaged = err->code == ST_CORRUPT || err->code == ST_FORMAT || err->code == ST_INVALID;
+    if (t->checkpoint && damaged && !t->changed && t->place.before != 0) {
+        fprintf(stderr, "cloudskin: nothing was changed; --at %u takes the checkpoint before it\n",
+                t->place.before);
+    }
+    return exit_code;
+}
+
+/* Its end is that of the program, unless it is the module's start function, which comes before that. */
+static int go_on(struct run *r)
+{
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    union cell_value io[MODULE_RESULTS_MAX] = {0};
+    status_t code = run_go_on(r, cell_resume(r->cell, io, &err), io, &err);
+    const struct module *m = program_image(r->program)->module;
+    uint32_t called = cell_called(r->cell);
+    if (code == ST_OK && m->has_start && called == m->start) {
+        return run_call_program(r);
+    }
+    return code == ST_OK ? run_print_results(module_func_type(m, called), io)
+                         : run_ended(r, code, &err);
+}
+
+static status_t load_all(struct run *r, struct thawing *t, struct error *err)
+{
+    struct snapshot_chain chain = {0};
+    status_t code = open_chain(t, &chain, err);
+    code = code != ST_OK ? code : load_snapshot_program(r, &chain, err);
+    if (code == ST_OK) {
+        code = t->checkpoint ? thaw_checkpoint(r, t, &chain, err) : thaw_cell(r, &chain, err);
+    }
+    snapshot_chain_close(&chain);
+    return code;
+}
+
+static int thaw_program(struct run *r, struct thawing *t)
+{
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    status_t code = run_runtime(r, &err);
+    code = code != ST_OK ? code : run_start_control(r, &err);
+    code = code != ST_OK ? code : run_open_outside(r, true, &err);
+    if (code != ST_OK) {
+        return run_fail(NULL, &err, code == ST_INVAL ? EXIT_USAGE : exit_code_of(code));
+    }
+    if (load_all(r, t, &err) != ST_OK) {
+        return fail_thaw(r, t, &err);
+    }
+    run_attach(r);
+    /* it may have been frozen before its first instruction */
+    return cell_is_captured(r->cell) ? go_on(r) : run_start_program(r);
+}
+
+static int find_and_thaw(struct run *r)
+{
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    struct run_options *o = &r->options;
+    struct thawing t = {.name = o->module_path, .place = {.folder_fd = -1}};
+    char name[CHECKPOINT_FILE_BYTES];
+    status_t code = checkpoint_find(o->module_path, o->name, o->at, &t.checkpoint, &t.place, &err);
+    if (code != ST_OK) {
+        return run_fail(o->module_path, &err, code == ST_INVAL ? EXIT_USAGE : exit_code_of(code));
+    }
+    if (t.checkpoint) {
+        checkpoints_file(t.place.number, "snap", name);
+        t.name = name;
+        o->module_path = t.file;
+    }
+    int len = t.checkpoint ? snprintf(t.file, sizeof t.file, "%s/%s", t.place.folder, name)
+                           : snprintf(t.file, sizeof t.file, "%s", o->module_path);
+    int exit_code = EXIT_USAGE;
+    if (len < 0 || (size_t)len >= sizeof t.file) {
+        fprintf(stderr, "cloudskin: the path of the snapshot is too long\n");
+    } else {
+        exit_code = thaw_program(r, &t);
+    }
+    if (t.place.folder_fd >= 0) {
+        close(t.place.folder_fd);
+    }
+    return exit_code;
+}
+
+int thaw_main(int argc, char **argv)
+{
+    struct run r = {.rt = NULL};
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    int exit_code;
+    if (run_options_parse(argc, argv, true, environ, &r.options, &err) != ST_OK) {
+        exit_code = run_usage("thaw", &err);
+    } else if (r.options.help) {
+        exit_code = help_print("thaw", stdout);
+    } else {
+        exit_code = find_and_thaw(&r);
+    }
+    run_done(&r);
+    return exit_code;
+}
