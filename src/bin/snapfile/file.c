@@ -95,16 +95,19 @@ status_t snapshot_file_end(struct snapshot_file *f, struct error *err)
 {
     char more;
     int exit_code = 0;
-    if (!f->compressed) {
-        return ST_OK;
-    }
     ssize_t got;
     do {
         got = read(f->fd, &more, sizeof more);
     } while (got < 0 && errno == EINTR);
-    status_t code = process_wait(&f->expander, &exit_code, err);
-    f->fd = 0;
-    f->compressed = false;
+    if (got < 0) {
+        return error_set_errno(err, errno, "snapshot");
+    }
+    status_t code = ST_OK;
+    if (f->compressed) {
+        code = process_wait(&f->expander, &exit_code, err);
+        f->fd = 0;
+        f->compressed = false;
+    }
     if (code == ST_OK && (got != 0 || exit_code != 0)) {
         code = error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "snapshot: %s",
                          got == 0 ? "its compressed form is damaged"

@@ -27,8 +27,8 @@ CHECKED status_t snapshot_file_open(const char *path, struct snapshot_file *ret_
 CHECKED status_t snapshot_file_begin(int fd, struct snapshot_file *ret_file, struct error *err);
 /* For snapshot_open; borrows f. */
 struct snapshot_source snapshot_file_source(struct snapshot_file *f);
-/* The snapshot was read: was the compressed form whole? The helper has said on standard error what is wrong.
- * ST_CORRUPT. */
+/* The snapshot was read: was that all, and the compressed form whole? Of a pipe, its end is waited for. The helper has
+ * said on standard error what is wrong with a compressed form. ST_CORRUPT; ST_IO: it cannot be read. */
 CHECKED status_t snapshot_file_end(struct snapshot_file *f, struct error *err);
 /* NULL is fine. */
 void snapshot_file_close(struct snapshot_file *f);
