@@ -13,7 +13,6 @@
 /* What run.c (a program from its start), captured.c (what a captured one is asked for) and thaw.c (one that goes on)
  * share. All of the cell's thread. Errors that are printed become the exit code of the process. */
 
-
 /* All that one run holds; ended by run_done, however far it got. */
 struct run {
     struct run_options options;

@@ -31,6 +31,7 @@ const unsigned AHEAD_MAX = 64;       // instructions, for a store to the same pl
 const unsigned AHEAD_BLOCKS_MAX = 8; // that they are in
 const unsigned LOOP_MAX = 256;       // loads of a loop, one of which may read it
 const unsigned ADDRESS_DEPTH = 4;    // operations that an address is made by
+const unsigned LANE_DEPTH = 6;       // operations that a lane is made by
 
 // A type as elements of so many bytes.
 struct Layout {
@@ -215,26 +216,39 @@ bool demand::isPerLoop(const StoreInst &s) const
 
 // ---- from the bytes of a result to those of an operand ----
 
-APInt demand::ofShift(const BinaryOperator *i, const APInt &n) const
+// Of one element of so many bits, by how much is known.
+APInt shiftedBytes(unsigned opcode, const APInt &n, unsigned bits, unsigned by)
 {
-    const auto *c = dyn_cast<ConstantInt>(i->getOperand(1));
-    unsigned bits = i->getType()->getScalarSizeInBits();
-    if (!c || i->getType()->isVectorTy() || bits % 8 || c->getValue().uge(bits))
-        return all(i);
-    unsigned by = (unsigned)c->getZExtValue(), size = bits / 8;
-    APInt wide(bits, 0);
-    for (unsigned b = 0; b < size; b++)
+    APInt wide(bits, 0), r(bits / 8, 0);
+    for (unsigned b = 0; b < bits / 8; b++)
         if (n[b])
             wide.setBits(b * 8, b * 8 + 8);
-    if (i->getOpcode() == Instruction::AShr && wide.getActiveBits() + by > bits)
-        wide.setSignBit();
-    bool sign = i->getOpcode() == Instruction::AShr && wide.isSignBitSet();
-    wide = i->getOpcode() == Instruction::Shl ? wide.lshr(by) : wide.shl(by);
+    bool sign = opcode == Instruction::AShr && wide.getActiveBits() + by > bits;
+    wide = opcode == Instruction::Shl ? wide.lshr(by) : wide.shl(by);
     if (sign)
         wide.setSignBit();
-    APInt r = none(i);
-    for (unsigned b = 0; b < size; b++)
+    for (unsigned b = 0; b < bits / 8; b++)
         r.setBitVal(b, !wide.extractBits(8, b * 8).isZero());
+    return r;
+}
+
+APInt demand::ofShift(const BinaryOperator *i, const APInt &n) const
+{
+    const auto *c = dyn_cast<Constant>(i->getOperand(1));
+    Layout l = layoutOf(i->getType());
+    if (!c || !l.whole)
+        return ofLanes(i, 0, n);
+    APInt r = none(i);
+    for (unsigned e = 0; e < l.count; e++) {
+        const Constant *of = i->getType()->isVectorTy() ? c->getAggregateElement(e) : c;
+        const auto *by = dyn_cast_or_null<ConstantInt>(of);
+        APInt lane = n.extractBits(l.size, e * l.size);
+        if (by && by->getValue().ult(l.size * 8))
+            lane = shiftedBytes(i->getOpcode(), lane, l.size * 8, (unsigned)by->getZExtValue());
+        else if (!lane.isZero())
+            lane.setAllBits();
+        r.insertBits(lane, e * l.size);
+    }
     return r;
 }
 
@@ -259,23 +273,71 @@ bool isDecided(CmpInst::Predicate p, const KnownBits &a, const KnownBits &b)
     }
 }
 
-// Of one element; a vector may be seen as one of smaller elements.
-KnownBits knownLane(const Value *v, unsigned lane, const DataLayout &dl)
+KnownBits knownLane(const Value *v, unsigned lane, const DataLayout &dl, unsigned depth);
+
+// A vector seen as one of smaller elements.
+std::optional<KnownBits> knownPart(const BitCastInst *c, unsigned lane, const DataLayout &dl,
+                                   unsigned depth)
+{
+    const Value *of = c->getOperand(0);
+    Layout small = layoutOf(c->getType()), large = layoutOf(of->getType());
+    if (!of->getType()->isIntOrIntVectorTy() || !small.whole || !large.whole ||
+        large.size <= small.size || large.size % small.size != 0)
+        return std::nullopt;
+    unsigned ratio = large.size / small.size;
+    return knownLane(of, lane / ratio, dl, depth)
+        .extractBits(small.size * 8, lane % ratio * small.size * 8);
+}
+
+// Through what selection sees lane by lane, and LLVM's own analysis of vectors does not.
+std::optional<KnownBits> knownThrough(const Instruction *i, unsigned lane, const DataLayout &dl,
+                                      unsigned depth)
+{
+    auto operand = [&](unsigned k) { return knownLane(i->getOperand(k), lane, dl, depth); };
+    unsigned bits = i->getType()->getScalarSizeInBits();
+    switch (i->getOpcode()) {
+    case Instruction::BitCast:
+        return knownPart(cast<BitCastInst>(i), lane, dl, depth);
+    case Instruction::SExt:
+        return operand(0).sext(bits);
+    case Instruction::ZExt:
+        return operand(0).zext(bits);
+    case Instruction::Mul:
+        return KnownBits::mul(operand(0), operand(1));
+    case Instruction::ShuffleVector: {
+        const auto *s = cast<ShuffleVectorInst>(i);
+        unsigned count = layoutOf(s->getOperand(0)->getType()).count;
+        int from = s->getMaskValue(lane);
+        if (from < 0)
+            return std::nullopt;
+        return knownLane(s->getOperand((unsigned)from >= count), (unsigned)from % count, dl, depth);
+    }
+    default:
+        return std::nullopt;
+    }
+}
+
+// What is known of one element.
+KnownBits knownLane(const Value *v, unsigned lane, const DataLayout &dl,
+                    unsigned depth = LANE_DEPTH)
 {
     const auto *t = dyn_cast<FixedVectorType>(v->getType());
     if (!t)
         return computeKnownBits(v, dl);
-    if (const auto *c = dyn_cast<BitCastInst>(v)) {
-        const Value *of = c->getOperand(0);
-        Layout small = layoutOf(t), large = layoutOf(of->getType());
-        if (of->getType()->isIntOrIntVectorTy() && small.whole && large.whole &&
-            large.size > small.size && large.size % small.size == 0) {
-            unsigned ratio = large.size / small.size;
-            return knownLane(of, lane / ratio, dl)
-                .extractBits(small.size * 8, lane % ratio * small.size * 8);
-        }
-    }
+    const auto *i = dyn_cast<Instruction>(v);
+    if (i && depth > 0)
+        if (std::optional<KnownBits> known = knownThrough(i, lane, dl, depth - 1))
+            return *known;
     return computeKnownBits(v, APInt::getOneBitSet(t->getNumElements(), lane), dl);
+}
+
+// Are signs of floats looked at, seen as integers, that are known, as of roots and of converted unsigned integers?
+bool isSignKnown(const Value *v, const DataLayout &dl)
+{
+    const auto *c = dyn_cast<BitCastInst>(v);
+    if (!c || !c->getOperand(0)->getType()->isFPOrFPVectorTy())
+        return false;
+    return computeKnownFPClass(c->getOperand(0), dl).SignBit.has_value();
 }
 
 // Integers, each element by itself: where another operand decides bytes of the result, or those below do.
@@ -286,9 +348,6 @@ APInt demand::ofArithmetic(const BinaryOperator *i, unsigned k, const APInt &n) 
     APInt r = n;
     if (i->getOpcode() == Instruction::Xor)
         return r;
-    unsigned zeros = 0;
-    if (i->getOpcode() == Instruction::Mul)
-        zeros = computeKnownBits(other, dl).countMinTrailingZeros() / 8;
     if (i->getOpcode() == Instruction::And || i->getOpcode() == Instruction::Or) {
         for (unsigned e = 0; e < l.count; e++) {
             KnownBits known = knownLane(other, e, dl);
@@ -303,6 +362,9 @@ APInt demand::ofArithmetic(const BinaryOperator *i, unsigned k, const APInt &n) 
     }
     for (unsigned e = 0; e < l.count; e++) {
         unsigned highest = n.extractBits(l.size, e * l.size).getActiveBits();
+        unsigned zeros = highest > 0 && i->getOpcode() == Instruction::Mul
+                             ? knownLane(other, e, dl).countMinTrailingZeros() / 8
+                             : 0;
         for (unsigned b = 0; b < l.size; b++)
             r.setBitVal(e * l.size + b, b + zeros < highest);
     }
@@ -398,6 +460,8 @@ APInt demand::ofCompare(const ICmpInst *i, unsigned k, const APInt &n) const
                  (i->getPredicate() == CmpInst::ICMP_SGT && c->isAllOnesValue()));
     unsigned size = layoutOf(a->getType()).size;
     APInt r = none(a);
+    if (sign && isSignKnown(a, dl))
+        return r;
     for (unsigned e = 0; e < n.getBitWidth(); e++)
         if (open[e])
             r.setBits(sign ? (e + 1) * size - 1 : e * size, (e + 1) * size);
@@ -419,9 +483,7 @@ APInt demand::ofOperand(const Instruction *i, unsigned k, const APInt &n) const
     case Instruction::Shl:
     case Instruction::LShr:
     case Instruction::AShr:
-        return i->getType()->isVectorTy() ? ofLanes(i, k, n)
-               : k == 0                   ? ofShift(cast<BinaryOperator>(i), n)
-                                          : all(v);
+        return k == 0 ? ofShift(cast<BinaryOperator>(i), n) : ofLanes(i, k, n);
     case Instruction::PHI:
     case Instruction::Freeze:
         return n;
