@@ -14,10 +14,10 @@
 
 enum { READ_PIECE_BYTES = 1 << 16 };
 
-static status_t open_for_read(const char *path, int *ret_fd, struct stat *ret_stat,
+static status_t open_for_read(const char *path, int flags, int *ret_fd, struct stat *ret_stat,
                               struct error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
     if (fd < 0) {
         return error_set_errno(err, errno, "%s", path);
     }
@@ -69,7 +69,7 @@ status_t file_read(const char *path, uint64_t max_bytes, struct buf *out, struct
 {
     int fd = -1;
     struct stat st = {0};
-    status_t code = open_for_read(path, &fd, &st, err);
+    status_t code = open_for_read(path, 0, &fd, &st, err);
     if (code != ST_OK) {
         return code;
     }
@@ -92,7 +92,7 @@ status_t file_map(const char *path, uint64_t max_bytes, struct file_map *ret_map
 {
     int fd = -1;
     struct stat st = {0};
-    status_t code = open_for_read(path, &fd, &st, err);
+    status_t code = open_for_read(path, O_NONBLOCK, &fd, &st, err); /* a pipe is refused at once */
     if (code != ST_OK) {
         return code;
     }

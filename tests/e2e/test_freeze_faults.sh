@@ -61,6 +61,10 @@ fact "so is a name that no file can have" exits 71 cloudskin freeze one -o $'two
 fact "a full disk has its own exit code" eval 'exits 71 cloudskin freeze one -o - >/dev/full'
 fact "an option that is none is named" says "--nothing" cloudskin freeze --nothing one
 
+chmod 755 runtime/cloudskin
+fact "a folder of sockets that is not private is not trusted" says "not a private folder" cloudskin freeze one -o x.snap
+fact "not by ps either" says "not a private folder" cloudskin ps
+chmod 700 runtime/cloudskin
 next_line
 kill -STOP "$pid"
 fact "ps lists a cell whose process is stopped" eval 'cloudskin ps | grep "^one .*does not answer"'
@@ -101,6 +105,9 @@ mv lines.cell away.cell
 fact "and says why there are none" eval "cloudskin inspect one.snap | grep -q 'no names, as the program is not at $PWD/lines.cell'"
 fact "thaw says what to do" says "name it by --module" cloudskin thaw one.snap
 fact "which helps" eval 'exits 5 cloudskin thaw --module away.cell one.snap </dev/null'
+mkfifo lines.cell
+fact "a pipe where the program was keeps nobody waiting" eval "timeout 5 cloudskin inspect one.snap | grep -q 'no names'"
+fact "neither does it keep thaw" eval 'timeout 5 cloudskin thaw one.snap 2>&1 | grep -q "name it by --module"'
 mv away.cell lines.cell
 cp lines.cell $'odd\e[31m.cell'
 begin odd run $'odd\e[31m.cell'

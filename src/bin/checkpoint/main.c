@@ -301,7 +301,7 @@ static int run(struct request *q)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
     int lock = -1, control;
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

@@ -40,7 +40,9 @@ status_t control_folder(bool make, char ret_path[PATH_MAX], struct error *err)
     if (make && mkdir(ret_path, 0700) != 0 && errno != EEXIST) {
         return error_set_errno(err, errno, "%s", ret_path);
     }
-    return make ? check_folder(ret_path, err) : ST_OK;
+    struct stat st;
+    bool none = !make && lstat(ret_path, &st) != 0 && errno == ENOENT; /* as if it were empty */
+    return none ? ST_OK : check_folder(ret_path, err);
 }
 
 status_t control_name_check(const char *name, struct error *err)

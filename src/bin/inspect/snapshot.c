@@ -50,10 +50,13 @@ static void find_names(struct description *d)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
     uint8_t hash[SHA256_BYTES];
+    struct file_map map = {0};
     if (d->info->module)
         buf_bytes(&d->module_bytes, d->info->module, (size_t)d->info->module_len);
-    else if (file_read(d->info->program, PROGRAM_BYTES_MAX, &d->module_bytes, &err) != ST_OK)
+    else if (file_map(d->info->program, PROGRAM_BYTES_MAX, &map, &err) != ST_OK)
         return;
+    buf_bytes(&d->module_bytes, map.data, map.len);
+    file_unmap(&map);
     sha256_bytes(d->module_bytes.data, d->module_bytes.len, hash);
     if (memcmp(hash, d->info->module_hash, sizeof hash) != 0 ||
         module_decode(d->module_bytes.data, d->module_bytes.len, FEATURE_ALL, &d->module, &err) !=

@@ -15,6 +15,8 @@ static status_t map_file(struct program *p, struct error *err)
     struct stat st;
     if (fstat(p->fd, &st) != 0)
         return error_set_errno(err, errno, "image");
+    if (!S_ISREG(st.st_mode))
+        return error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "not a regular file");
     if (st.st_size <= 0)
         return error_set(err, ST_FORMAT, 0, "image is empty");
     p->file_bytes = (size_t)st.st_size;
@@ -187,7 +189,7 @@ static status_t program_from_fd(struct runtime *rt, int fd, struct program **ret
 status_t program_open(struct runtime *rt, const char *path, struct program **ret_prog,
                       struct error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe has no image, nor a wait */
     if (fd < 0)
         return error_set_errno(err, errno, "%s", path);
     return program_from_fd(rt, fd, ret_prog, err);
