@@ -48,6 +48,15 @@ static bool get(void *arg, void *data, size_t len)
     return file_read_all(*(const int *)arg, data, len) == 0;
 }
 
+/* Of a file that is whole. */
+static int range(void *arg, size_t len, uint64_t *ret_off)
+{
+    int fd = *(int *)arg;
+    off_t end = lseek(fd, (off_t)len, SEEK_CUR);
+    *ret_off = (uint64_t)end - len;
+    return end < 0 ? -1 : fd;
+}
+
 static void need(bool good, const char *what)
 {
     if (!good) {
@@ -134,7 +143,7 @@ static int receive(const char *image, int fd)
     struct wasi *restored;
     size_t len;
     uint32_t hosts;
-    const struct snapshot_source source = {get, &fd};
+    const struct snapshot_source source = {.read = get, .arg = &fd};
     embed_check(runtime_new(NULL, &rt, &err), "runtime", &err);
     guest_make(&g, rt, image, "1", NULL);
     embed_check(snapshot_open(&source, &r, &err), "open", &err);
@@ -358,7 +367,7 @@ static struct taken take_cell(struct guest *g, int file, int fd)
     uint32_t hosts;
     need(put(&fd, &ready, 1) && get(&fd, &ready, 1), "the other side");
     need(lseek(file, 0, SEEK_SET) == 0, "seek");
-    const struct snapshot_source source = {.read = get, .arg = &file};
+    const struct snapshot_source source = {.read = get, .arg = &file, .range = range};
     embed_check(snapshot_open(&source, &r, &err), "open", &err);
     const struct wasi_config config = {.stdio = {g->in[0], g->out[1], 2}};
     const void *state = snapshot_host_state(r, &len);

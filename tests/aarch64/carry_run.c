@@ -48,7 +48,7 @@ static status_t instantiate(struct carried *k, struct error *err)
 
 static status_t load(struct carried *k, const struct wasi_config *config, int fd, struct error *err)
 {
-    const struct snapshot_source source = {read_fd, &fd};
+    const struct snapshot_source source = {.read = read_fd, .arg = &fd};
     struct snapshot_reader *r = NULL;
     struct snapshot_sizes sizes;
     size_t len = 0;

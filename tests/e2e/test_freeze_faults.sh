@@ -101,6 +101,14 @@ fact "an image is found where it was" eval \
     '(cd elsewhere && exits 5 cloudskin thaw ../one.snap </dev/null >../one.rest)'
 fact "memory is what it was" eval 'tail -n 1 one.rest | cmp - <(cloudskin run lines.cell 16 </dev/null | tail -n 1)'
 fact "inspect has the names of functions from the image" eval 'cloudskin inspect one.snap | grep -q " main$"'
+change_middle() { # one byte of memory's content, 16 MiB: two threads read it
+    cp one.snap bad.snap
+    printf '\xa5\x5a\xc3\x3c' | dd of=bad.snap bs=1 seek=$(($(stat -c %s one.snap) / 2)) conv=notrunc status=none
+}
+change_middle
+fact "content that was changed is found" says "wrong checksum" cloudskin thaw bad.snap
+head -c 9000000 one.snap >short.snap
+fact "so is content that is missing" says "ends too early" cloudskin thaw short.snap
 mv lines.cell away.cell
 fact "and says why there are none" eval "cloudskin inspect one.snap | grep -q 'no names, as the program is not at $PWD/lines.cell'"
 fact "thaw says what to do" says "name it by --module" cloudskin thaw one.snap

@@ -91,7 +91,7 @@ static void make_file(uint8_t version, const uint8_t *data, size_t len, struct b
 static void describe(const uint8_t *data, size_t len)
 {
     struct reading reading = {data, len};
-    struct snapshot_source source = {read_bytes, &reading};
+    struct snapshot_source source = {.read = read_bytes, .arg = &reading};
     struct snapshot_reader *r = NULL;
     struct snapshot_summary sum;
     struct error err = {0};
@@ -140,7 +140,7 @@ static status_t read_lazily(struct snapshot_reader *r, struct cell *c,
 static void read_into_cell(const uint8_t *data, size_t len, bool lazily)
 {
     struct reading reading = {data, len};
-    struct snapshot_source source = {read_bytes, &reading};
+    struct snapshot_source source = {.read = read_bytes, .arg = &reading};
     struct snapshot_reader *r = NULL;
     struct snapshot_sizes sizes;
     struct error err = {0};

@@ -25,7 +25,7 @@ static status_t read_base(int folder_fd, uint32_t number, uint32_t *ret_base, st
     if (fd < 0) {
         return error_set_errno(err, errno, "%s", name);
     }
-    const struct snapshot_source source = {read_from_fd, &fd};
+    const struct snapshot_source source = {.read = read_from_fd, .arg = &fd};
     *ret_base = 0;
     status_t st = snapshot_open(&source, &r, err);
     if (st == ST_OK) {

@@ -86,9 +86,23 @@ static bool read_file(void *arg, void *data, size_t len)
     return file_read_all(f->fd, (uint8_t *)data + n, len - n) == 0;
 }
 
+/* Of a plain file, as far as it goes. */
+static int file_range(void *arg, size_t len, uint64_t *ret_off)
+{
+    struct snapshot_file *f = arg;
+    off_t at = f->head_read == f->head_len && f->file_bytes > 0 ? lseek(f->fd, 0, SEEK_CUR) : -1;
+    if (at < 0 || (uint64_t)at > f->file_bytes || len > f->file_bytes - (uint64_t)at ||
+        lseek(f->fd, (off_t)len, SEEK_CUR) < 0) {
+        return -1;
+    }
+    *ret_off = (uint64_t)at;
+    return f->fd;
+}
+
 struct snapshot_source snapshot_file_source(struct snapshot_file *f)
 {
-    return (struct snapshot_source){.read = read_file, .arg = f};
+    return (struct snapshot_source){
+        .read = read_file, .arg = f, .range = f->compressed ? NULL : file_range};
 }
 
 status_t snapshot_file_end(struct snapshot_file *f, struct error *err)

@@ -42,7 +42,7 @@ static enum page_kind page_kind(const struct memory_walk *m, uint64_t at)
 
 static void write_oldest(struct memory_walk *m)
 {
-    uint64_t sum = sums_take(&m->sums);
+    uint64_t sum = sums_take(&m->sums).sum;
     writer_pages(m->w, &m->waits[0].run, m->waits[0].data, sum);
     m->wait_count--;
     memmove(m->waits, m->waits + 1, m->wait_count * sizeof(m->waits[0]));

@@ -22,12 +22,18 @@ status_t reader_corrupt(uint32_t part, const char *why, struct error *err)
                      snapshot_part_name(part), why);
 }
 
+/* errnum 0: at its end */
+static status_t read_failed(int errnum, struct error *err)
+{
+    return errnum ? error_set_errno(err, errnum, "reading a snapshot")
+                  : error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "snapshot: ends too early");
+}
+
 static status_t get(struct snapshot_reader *r, void *data, size_t len, struct error *err)
 {
     errno = 0;
     if (len && !r->source.read(r->source.arg, data, len))
-        return errno ? error_set_errno(err, errno, "reading a snapshot")
-                     : error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "snapshot: ends too early");
+        return read_failed(errno, err);
     r->sizes.total_bytes += len;
     return ST_OK;
 }
@@ -263,8 +269,11 @@ struct run {
 
 static status_t check_oldest(struct snapshot_reader *r, struct error *err)
 {
-    bool fits = sums_take(&r->sums) == r->expected[0];
+    struct sums_piece p = sums_take(&r->sums);
+    bool fits = p.sum == r->expected[0];
     memmove(r->expected, r->expected + 1, sizeof(r->expected) - sizeof(r->expected[0]));
+    if (p.failed)
+        return read_failed(p.errnum, err);
     return fits ? ST_OK : reader_corrupt(PART_PAGES, "wrong checksum", err);
 }
 
@@ -276,6 +285,28 @@ static status_t check_sums(struct snapshot_reader *r, status_t st, struct error 
         st = st == ST_OK ? fits : st;
     }
     return st;
+}
+
+/* From a file they are read by whoever makes their sum. A page that comes twice in a snapshot has either content. */
+static status_t read_data(struct snapshot_reader *r, uint8_t *into, const struct run *run,
+                          struct error *err)
+{
+    uint64_t off;
+    int fd = r->source.range ? r->source.range(r->source.arg, run->len, &off) : -1;
+    status_t st = fd < 0 ? get(r, into, run->len, err) : ST_OK;
+    if (st == ST_OK && sums_full(&r->sums))
+        st = check_oldest(r, err);
+    if (st != ST_OK)
+        return st;
+    r->expected[r->sums.count] = run->sum;
+    if (fd < 0) {
+        sums_put(&r->sums, into, run->len);
+    } else {
+        sums_read(&r->sums, fd, off, into, run->len);
+        r->sizes.total_bytes += run->len;
+    }
+    r->sizes.page_bytes += run->len;
+    return ST_OK;
 }
 
 static status_t read_run(struct snapshot_reader *r, struct cell *c, const struct part *p,
@@ -292,15 +323,7 @@ static status_t read_run(struct snapshot_reader *r, struct cell *c, const struct
         memset(m.base + run->at, 0, run->len);
         return ST_OK;
     }
-    status_t st = get(r, m.base + run->at, run->len, err);
-    if (st == ST_OK && sums_full(&r->sums))
-        st = check_oldest(r, err);
-    if (st == ST_OK) {
-        r->expected[r->sums.count] = run->sum;
-        sums_put(&r->sums, m.base + run->at, run->len);
-    }
-    r->sizes.page_bytes += run->len;
-    return st;
+    return read_data(r, m.base + run->at, run, err);
 }
 
 static status_t read_pages(struct snapshot_reader *r, struct cell *c, const struct part *p,

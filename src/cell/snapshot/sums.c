@@ -1,20 +1,45 @@
 #include "sums.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #include "base/hash.h"
 #include "sys/thread.h"
 
 /* Less does not pay for a thread. */
 #define THREAD_FROM_BYTES ((uint64_t)8 << 20)
 
-/* The oldest piece that has no sum yet; NULL. Called with the lock held. */
-static struct sums_piece *next_piece(struct sums *s)
+static void make_sum(struct sums_piece *p)
+{
+    for (size_t at = 0; p->into && at < p->len && !p->failed;) {
+        ssize_t got = pread(p->fd, (uint8_t *)p->into + at, p->len - at, (off_t)(p->off + at));
+        if (got < 0 && errno == EINTR)
+            continue;
+        p->failed = got <= 0;
+        p->errnum = got < 0 ? errno : 0;
+        at += got > 0 ? (size_t)got : 0;
+    }
+    p->sum = p->failed ? 0 : hash_xxh3(p->data, p->len);
+    p->state = SUMS_DONE;
+}
+
+/* Make the oldest sum that nobody makes. False: there is none. Called with the lock held. */
+static bool make_next(struct sums *s)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         struct sums_piece *p = &s->pieces[(s->first + i) % SUMS_DEPTH];
-        if (!p->done)
-            return p;
+        if (p->state != SUMS_WAITS)
+            continue;
+        p->state = SUMS_TAKEN;
+        struct sums_piece mine = *p;
+        pthread_mutex_unlock(&s->lock);
+        make_sum(&mine);
+        pthread_mutex_lock(&s->lock);
+        *p = mine;
+        pthread_cond_broadcast(&s->changed);
+        return true;
     }
-    return NULL;
+    return false;
 }
 
 static void *work(void *arg)
@@ -22,19 +47,11 @@ static void *work(void *arg)
     struct sums *s = arg;
     pthread_mutex_lock(&s->lock);
     for (;;) {
-        struct sums_piece *p = next_piece(s);
-        if (!p && s->ends)
-            break;
-        if (!p) {
-            pthread_cond_wait(&s->changed, &s->lock);
+        if (make_next(s))
             continue;
-        }
-        pthread_mutex_unlock(&s->lock);
-        uint64_t sum = hash_xxh3(p->data, p->len);
-        pthread_mutex_lock(&s->lock);
-        p->sum = sum;
-        p->done = true;
-        pthread_cond_broadcast(&s->changed);
+        if (s->ends)
+            break;
+        pthread_cond_wait(&s->changed, &s->lock);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
@@ -49,16 +66,15 @@ static void start_thread(struct sums *s)
     s->threaded = thread_start(&s->thread, work, s) == 0;
 }
 
-void sums_put(struct sums *s, const void *data, size_t len)
+static void put(struct sums *s, struct sums_piece p)
 {
-    s->total_bytes += len;
+    s->total_bytes += p.len;
     if (!s->tried && s->total_bytes > THREAD_FROM_BYTES)
         start_thread(s);
-    struct sums_piece p = {.data = data, .len = len};
     if (s->threaded)
         pthread_mutex_lock(&s->lock);
     else
-        p = (struct sums_piece){.sum = hash_xxh3(data, len), .done = true};
+        make_sum(&p);
     s->pieces[(s->first + s->count++) % SUMS_DEPTH] = p;
     if (s->threaded) {
         pthread_cond_broadcast(&s->changed);
@@ -66,20 +82,31 @@ void sums_put(struct sums *s, const void *data, size_t len)
     }
 }
 
-uint64_t sums_take(struct sums *s)
+void sums_put(struct sums *s, const void *data, size_t len)
+{
+    put(s, (struct sums_piece){.data = data, .len = len});
+}
+
+void sums_read(struct sums *s, int fd, uint64_t off, void *into, size_t len)
+{
+    put(s, (struct sums_piece){.data = into, .len = len, .into = into, .fd = fd, .off = off});
+}
+
+struct sums_piece sums_take(struct sums *s)
 {
     struct sums_piece *p = &s->pieces[s->first];
     if (s->threaded) {
         pthread_mutex_lock(&s->lock);
-        while (!p->done)
-            pthread_cond_wait(&s->changed, &s->lock);
+        while (p->state != SUMS_DONE)
+            if (!make_next(s))
+                pthread_cond_wait(&s->changed, &s->lock);
     }
-    uint64_t sum = p->sum;
+    struct sums_piece taken = *p;
     s->first = (s->first + 1) % SUMS_DEPTH;
     s->count--;
     if (s->threaded)
         pthread_mutex_unlock(&s->lock);
-    return sum;
+    return taken;
 }
 
 void sums_done(struct sums *s)

@@ -6,16 +6,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Checksums of pieces that come one after the other. Once there are many, a second thread makes them, while the first
- * one is in system calls for the piece before. Used by one thread. Zeroed memory is valid. */
+/* Checksums of pieces that come one after the other, and may have to be read first. Once there are many, a second
+ * thread makes them, while the first one is in system calls for the piece before; where the first one would wait, it
+ * makes some itself. Used by one thread. Zeroed memory is valid. */
 
-enum { SUMS_DEPTH = 2 };
+enum { SUMS_DEPTH = 4 };
 
+enum sums_state { SUMS_WAITS, SUMS_TAKEN, SUMS_DONE };
 struct sums_piece {
     const void *data;
     size_t len;
+    void *into; /* data, when it has to be read: from off of fd */
+    int fd;
+    uint64_t off;
+    enum sums_state state;
     uint64_t sum;
-    bool done;
+    bool failed; /* it could not be read */
+    int errnum;  /* 0: the file ends before */
 };
 
 struct sums {
@@ -32,12 +39,14 @@ struct sums {
 
 /* Begin with a piece, which stays as it is until it is taken. Not when sums_full. */
 void sums_put(struct sums *s, const void *data, size_t len);
+/* The same of a piece that is read into memory from a file, by its own offset. */
+void sums_read(struct sums *s, int fd, uint64_t off, void *into, size_t len);
 static inline bool sums_full(const struct sums *s)
 {
     return s->count == SUMS_DEPTH;
 }
-/* The sum of the piece that was put first; there is one. */
-uint64_t sums_take(struct sums *s);
+/* The piece that was put first, with its sum; there is one. */
+struct sums_piece sums_take(struct sums *s);
 /* Ends the thread when it is through with what was put. */
 void sums_done(struct sums *s);
 

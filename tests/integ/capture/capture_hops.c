@@ -137,7 +137,7 @@ static int make(struct hop *h, struct program *prog, const struct wasi_config *c
     uint32_t hosts;
     size_t len = 0;
     FILE *in = h->from[0] ? fopen(h->from, "rb") : NULL;
-    const struct snapshot_source source = {read_file, in};
+    const struct snapshot_source source = {.read = read_file, .arg = in};
     status_t st = in ? snapshot_open(&source, &reader, &err) : ST_OK;
     if (st == ST_OK) {
         const void *state = reader ? snapshot_host_state(reader, &len) : NULL;

@@ -133,7 +133,7 @@ static inline struct snapshot_sink dirty_sink(struct dirty_stream *s)
 static inline struct snapshot_source dirty_source(struct dirty_stream *s)
 {
     s->at = 0;
-    return (struct snapshot_source){dirty_get, s};
+    return (struct snapshot_source){.read = dirty_get, .arg = s};
 }
 
 #endif

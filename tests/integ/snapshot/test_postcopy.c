@@ -51,7 +51,7 @@ static void side_shut(void *arg)
 
 static struct postcopy_link side_link(struct side *s)
 {
-    return (struct postcopy_link){{side_put, s}, {side_get, s}, side_shut, s};
+    return (struct postcopy_link){{side_put, s}, {.read = side_get, .arg = s}, side_shut, s};
 }
 
 /* ---- the guest's host: looks at memory as a system call would ---- */

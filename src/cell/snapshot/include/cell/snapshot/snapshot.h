@@ -47,6 +47,9 @@ struct snapshot_sink {
 struct snapshot_source {
     bool (*read)(void *arg, void *data, size_t len);
     void *arg;
+    /* NULL, or: the next len bytes stand in a file, from *ret_off of the descriptor that is returned, and are read from
+     * there, by any thread, until the snapshot is closed; the source goes on behind them. -1: they have to be read. */
+    int (*range)(void *arg, size_t len, uint64_t *ret_off);
 };
 
 /* What was read or written, for reports. */
