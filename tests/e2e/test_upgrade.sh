@@ -4,6 +4,7 @@
 XDG_RUNTIME_DIR=$PWD/runtime CLOUDSKIN_CACHE=$PWD/cache
 export XDG_RUNTIME_DIR CLOUDSKIN_CACHE
 mkdir -m 700 runtime
+PATIENCE=180 # what is waited for is a compiler, at low priority
 mkfifo input
 
 cloudskin-cc -O2 "$E2E/guest/lines.c" -o lines.wasm || exit 1
