@@ -25,7 +25,7 @@ cloudskin run --name up lines.wasm 16 <input >up.out &
 pid=$!
 exec 9>input
 seq 1 3 >&9
-eventually [ "$(wc -l <up.out)" -ge 4 ]
+eventually eval '[ "$(wc -l <up.out)" -ge 4 ]'
 fact "it starts in the image that is compiled fast" in_image "$pid" O1
 fact "while it waits for input it goes over" eventually in_image "$pid" O3
 fact "and nothing goes on waiting for that" eventually no_thread_waits "$pid"
@@ -43,6 +43,12 @@ fact "a program that computes goes over as well" eventually in_image "$pid" O3
 fact "with all its frames" exits 7 wait "$pid"
 fact "and the same output" cmp busy.out deep.whole
 
+# The images are there already: compiling at low priority beside other tests takes a sanitized compiler its time.
+hash=$(sha256sum lines.wasm | cut -d ' ' -f 1)
+better=$(basename cache/"$hash".*.O3.*.cell)
+mkdir other
+cp cache/"$hash".*.O1.*.cell other
+mv "cache/$better" better
 rm -rf cache
 cloudskin run --name up lines.wasm 16 <input >up.out &
 pid=$!
@@ -50,11 +56,13 @@ exec 9>input
 eventually cloudskin freeze --keep up -o up.snap
 exec 9>&-
 fact "a program that ends before does not wait for it" exits 5 wait "$pid"
-cache=$(mktemp -d "$PWD/other.XXXX")
-fact "a thawed one goes over too" eval '
-    CLOUDSKIN_CACHE=$cache cloudskin thaw --name up up.snap <input >up.rest &
-    pid=$!
-    exec 9>input
-    eventually in_image "$pid" O3
-    in_image "$pid" O3 && exec 9>&- && exits 5 wait "$pid"'
+export CLOUDSKIN_CACHE=$PWD/other
+cloudskin thaw --name up up.snap <input >up.rest &
+pid=$!
+exec 9>input
+fact "a thawed one begins in the first image as well" eventually in_image "$pid" O1
+mv better "other/$better"
+fact "and goes over when the other one is there" eventually in_image "$pid" O3
+exec 9>&-
+fact "to its end" exits 5 wait "$pid"
 finish
