@@ -136,6 +136,7 @@ static bool parse_option(int id, struct options *o, const char **output)
         return true;
     case OPTION_KEEP_IR:
         o->aot.keep_ir = optarg;
+        o->aot.verify_ir = true;
         return true;
     default:
         fprintf(stderr, "Try `cloudskin-aot --help`.\n"); /* getopt said what is wrong */

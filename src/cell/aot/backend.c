@@ -255,12 +255,11 @@ static status_t emit(struct backend *be, LLVMModuleRef mod, struct buf *out, str
                        : ST_OK;
 }
 
-/* Debugging: the raw IR is checked as well when it is kept. */
 static status_t verify(struct backend *be, LLVMModuleRef mod, struct error *err)
 {
     char *message = NULL;
     status_t st = ST_OK;
-    if (!be->opt->keep_ir)
+    if (!be->opt->verify_ir)
         return ST_OK;
     if (LLVMVerifyModule(mod, LLVMReturnStatusAction, &message))
         st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "generated code is broken: %s",

@@ -97,6 +97,7 @@ struct demand {
     std::optional<LoopInfo> loops; // when stores may leave them
     DenseMap<const BasicBlock *, unsigned> position;
     DenseMap<const Instruction *, APInt> needed;
+    DenseMap<const Instruction *, APInt> open; // bytes of vectors that are not known
     std::vector<const Instruction *> work;
 
     demand(Function &f, bool move_stores) : fn(f), dl(f.getDataLayout())
@@ -118,6 +119,7 @@ struct demand {
   private:
     void run();
     void need(const Value *v, const APInt &bytes);
+    const APInt &openOf(const Instruction *i);
     void visit(const Instruction *i);
     bool storesBack(const StoreInst &s) const;
     bool overwrites(const Instruction &i, const Place &a) const;
@@ -304,6 +306,24 @@ std::optional<KnownBits> knownThrough(const Instruction *i, unsigned lane, const
         return operand(0).zext(bits);
     case Instruction::Mul:
         return KnownBits::mul(operand(0), operand(1));
+    case Instruction::Add:
+    case Instruction::Sub:
+        return KnownBits::computeForAddSub(i->getOpcode() == Instruction::Add, false, false,
+                                           operand(0), operand(1));
+    case Instruction::And:
+        return operand(0) & operand(1);
+    case Instruction::Or:
+        return operand(0) | operand(1);
+    case Instruction::Xor:
+        return operand(0) ^ operand(1);
+    case Instruction::Shl:
+        return KnownBits::shl(operand(0), operand(1));
+    case Instruction::LShr:
+        return KnownBits::lshr(operand(0), operand(1));
+    case Instruction::AShr:
+        return KnownBits::ashr(operand(0), operand(1));
+    case Instruction::Trunc:
+        return operand(0).trunc(bits);
     case Instruction::ShuffleVector: {
         const auto *s = cast<ShuffleVectorInst>(i);
         unsigned count = layoutOf(s->getOperand(0)->getType()).count;
@@ -524,15 +544,36 @@ APInt demand::ofUse(const Instruction *user, unsigned k) const
 
 // ---- all of them ----
 
+// Of a vector selection knows bytes lane by lane, and puts constants in their place. Scalars that are known are
+// constants already.
+const APInt &demand::openOf(const Instruction *i)
+{
+    auto [at, is_new] = open.try_emplace(i, all(i));
+    Layout l = layoutOf(i->getType());
+    if (!is_new || !l.whole || !i->getType()->isIntOrIntVectorTy() || !i->getType()->isVectorTy())
+        return at->second;
+    for (unsigned e = 0; e < l.count; e++) {
+        KnownBits known = knownLane(i, e, dl);
+        APInt bits = known.Zero | known.One;
+        for (unsigned b = 0; b < l.size; b++)
+            if (bits.extractBits(8, b * 8).isAllOnes())
+                at->second.clearBit(e * l.size + b);
+    }
+    return at->second;
+}
+
 void demand::need(const Value *v, const APInt &bytes)
 {
     const auto *i = dyn_cast<Instruction>(v);
     if (!i || bytes.isZero())
         return;
-    auto [at, is_new] = needed.try_emplace(i, bytes);
-    if (!is_new && bytes.isSubsetOf(at->second))
+    APInt found = bytes & openOf(i);
+    if (found.isZero())
         return;
-    at->second |= bytes;
+    auto [at, is_new] = needed.try_emplace(i, found);
+    if (!is_new && found.isSubsetOf(at->second))
+        return;
+    at->second |= found;
     work.push_back(i);
 }
 

@@ -97,6 +97,11 @@ static void branch_to_end(struct fgen *f, struct frame *to)
     to->end_used = true;
 }
 
+static uint32_t branch_arity(const struct frame *to)
+{
+    return to->kind == FRAME_LOOP ? to->param_count : to->result_count;
+}
+
 /* Pass the values of a branch to frame `to`; the caller then branches. */
 void gen_branch_values(struct fgen *f, struct frame *to)
 {
@@ -242,7 +247,6 @@ static LLVMBasicBlockRef table_case(struct fgen *f, uint32_t depth)
 static void branch_table(struct fgen *f, const struct instr *in)
 {
     LLVMValueRef index = fgen_pop(f);
-    settle(f, f->depth);
     struct cursor list = in->list;
     /* one block for each distinct label */
     LLVMBasicBlockRef *cases = calloc(f->frame_count, sizeof(LLVMBasicBlockRef));
@@ -253,6 +257,8 @@ static void branch_table(struct fgen *f, const struct instr *in)
     }
     for (uint32_t i = 0; i <= in->count; i++) {
         labels[i] = cursor_leb_u32(&list);
+        if (i == 0) /* labels agree in number; what is below may be reached by other ways as well */
+            settle(f, branch_arity(target(f, labels[i])));
         if (!cases[labels[i]])
             cases[labels[i]] = table_case(f, labels[i]);
     }

@@ -312,6 +312,7 @@ static bool parse_options(char **argv, struct aot_options *opt)
                   .opt_level = (uint32_t)level,
                   .nan = strcmp(argv[3], "canonical") == 0 ? NAN_CANONICAL : NAN_NATIVE},
         .features = FEATURE_ALL,
+        .verify_ir = true,
         .threads = 1, /* the driver runs several of this program */
     };
     return opt->image.level != 0;

@@ -234,6 +234,7 @@ static inline void disturb_module(struct runtime *rt, const uint8_t *wasm, size_
                                                 .movable = 1,
                                                 .nan = canonical ? NAN_CANONICAL : NAN_NATIVE},
                                       .features = FEATURE_ALL,
+                                      .verify_ir = true,
                                       .threads = 1};
             images.programs[i] = disturb_compiled(rt, wasm, len, &opt);
         }

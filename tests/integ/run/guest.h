@@ -36,6 +36,7 @@ static inline struct program *guest_program(struct runtime *rt, const uint8_t *w
     struct aot_options opt = {
         .image = {.level = image_level_host(), .opt_level = 1, .movable = GUEST_MOVABLE},
         .features = FEATURE_ALL,
+        .verify_ir = true,
         .threads = 1};
     struct buf file = {0};
     struct error err = {0};

@@ -9,8 +9,10 @@ static struct runtime *rt;
 
 static struct program *compile(uint32_t cpu, uint32_t opt_level)
 {
-    struct aot_options opt = {
-        .image = {.level = cpu, .opt_level = opt_level}, .features = FEATURE_ALL, .threads = 1};
+    struct aot_options opt = {.image = {.level = cpu, .opt_level = opt_level},
+                              .features = FEATURE_ALL,
+                              .verify_ir = true,
+                              .threads = 1};
     struct buf file = {0};
     struct error err = {0};
     struct program *prog = NULL;

@@ -88,6 +88,8 @@ static const struct nan_case cases[] = {
     CASE(32, "demote -promote x", X32, 0xbb, NEG64, 0xb6, OUT32),
     CASE(32, "demote abs promote x of a local", X32, 0xbb, SET(2), GET(2), 0x99, 0xb6, OUT32),
     CASE(32, "demote (promote x or 1)", X32, 0xbb, ONE64, GET(1), 0x1b, 0xb6, OUT32),
+    CASE(64, "x * 1 below a block with a table", X64, ONE64, MUL64, 0x02, 0x40, GET(1), BR_IF,
+         GET(1), 0x0e, 1, 0, 0, END, OUT64),
     CASE(64, "f64x2 x * 1", GET(0), V64(0x3f, 0xf0), F64X2(0xf2)),
     CASE(64, "f64x2 x * 1 of a local", V64(0x3f, 0xf0), SET(4), GET(0), GET(4), F64X2(0xf2)),
     CASE(64, "f64x2 x * splat of a local", ONE64, SET(2), GET(0), GET(2), OUT64, F64X2(0xf2)),
@@ -227,6 +229,7 @@ static struct program *compile(uint32_t opt_level, uint32_t nan)
     struct aot_options opt = {
         .image = {.level = image_level_host(), .opt_level = opt_level, .nan = nan},
         .features = FEATURE_ALL,
+        .verify_ir = true,
         .threads = 1};
     struct buf file = {0};
     struct error err = {0};

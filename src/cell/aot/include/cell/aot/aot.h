@@ -11,6 +11,7 @@ struct aot_options {
     struct image_options image;
     feature_set_t features; /* allowed; FEATURE_ALL as a rule */
     uint32_t threads;       /* of the compiler, at most 64; 0: one per CPU */
+    bool verify_ir;         /* testing: LLVM checks the IR of each part before the passes */
     const char *keep_ir;    /* debugging: folder that gets the LLVM IR of each part, or NULL */
     /* Called as parts are done, from any of the compiler's threads, one call at a time and done ascending; may be
      * NULL. */
