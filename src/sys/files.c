@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_PIECE_BYTES = 1 << 16 };
+enum { READ_PIECE_BYTES = 1 << 16, COPY_PIECE_BYTES = 1 << 14 };
 
 static status_t open_for_read(const char *path, int flags, int *ret_fd, struct stat *ret_stat,
                               struct error *err)
@@ -136,6 +136,41 @@ int file_write_all(int fd, const void *data, size_t len)
         if (put > 0) {
             at += put;
             len -= (size_t)put;
+        }
+    }
+    return 0;
+}
+
+int file_write_all_at(int fd, const void *data, size_t len, uint64_t at)
+{
+    const uint8_t *from = data;
+    while (len > 0) {
+        ssize_t put = pwrite(fd, from, len, (off_t)at);
+        if (put == 0) {
+            errno = EIO;
+        }
+        if (put == 0 || (put < 0 && errno != EINTR)) {
+            return -1;
+        }
+        if (put > 0) {
+            from += put;
+            at += (uint64_t)put;
+            len -= (size_t)put;
+        }
+    }
+    return 0;
+}
+
+int file_copy_rest(int from_fd, int to_fd)
+{
+    uint8_t piece[COPY_PIECE_BYTES];
+    ssize_t got;
+    while ((got = read(from_fd, piece, sizeof piece)) != 0) {
+        if (got < 0 && errno != EINTR) {
+            return -1;
+        }
+        if (got > 0 && file_write_all(to_fd, piece, (size_t)got) != 0) {
+            return -1;
         }
     }
     return 0;

@@ -88,25 +88,6 @@ void before_lose(struct before *b, int errnum, const char *fmt, ...)
     b->journal_fd = -1;
 }
 
-static bool write_at(int fd, const void *data, size_t len, uint64_t at)
-{
-    const uint8_t *from = data;
-    while (len > 0) {
-        ssize_t n = pwrite(fd, from, len, (off_t)at);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            errno = n == 0 ? EIO : errno;
-            return false;
-        }
-        from += n;
-        at += (uint64_t)n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
 bool before_put(struct before *b, const struct journal_record *r)
 {
     struct buf out = {0};
@@ -114,7 +95,7 @@ bool before_put(struct before *b, const struct journal_record *r)
         return false;
     }
     journal_put(&out, r, NULL);
-    bool good = !out.failed && write_at(b->journal_fd, out.data, out.len, b->end);
+    bool good = !out.failed && file_write_all_at(b->journal_fd, out.data, out.len, b->end) == 0;
     int errnum = out.failed ? ENOMEM : errno;
     if (good) {
         b->end += out.len;
@@ -457,7 +438,7 @@ static status_t make_journal(const struct wasi *w, int folder_fd, const char *na
     if (guests == NULL || out.failed) {
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a journal");
     } else if ((fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) < 0 ||
-               !write_at(fd, out.data, out.len, 0) || fsync(fd) != 0) {
+               file_write_all_at(fd, out.data, out.len, 0) != 0 || fsync(fd) != 0) {
         st = error_set_errno(err, errno, "journal of the checkpoint");
     }
     *ret_end = out.len;

@@ -40,21 +40,6 @@ static bool is_made(struct before *b, const struct stat *st)
 
 /* ---- what is removed ---- */
 
-static bool copy_bytes(int from, int to)
-{
-    uint8_t piece[1 << 14];
-    ssize_t n;
-    while ((n = read(from, piece, sizeof piece)) != 0) {
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n < 0 || file_write_all(to, piece, (size_t)n) != 0) {
-            return false;
-        }
-    }
-    return fsync(to) == 0;
-}
-
 static bool keep_copy(struct before *b, int parent_fd, const char *name, const struct stat *st,
                       const char *kept)
 {
@@ -64,8 +49,8 @@ static bool keep_copy(struct before *b, int parent_fd, const char *name, const s
     }
     int from = openat(parent_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     int to = openat(b->folder_fd, kept, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool good = from >= 0 && to >= 0 && copy_bytes(from, to) &&
-                fchmod(to, st->st_mode & 07777) == 0;
+    bool good = from >= 0 && to >= 0 && file_copy_rest(from, to) == 0 &&
+                fchmod(to, st->st_mode & 07777) == 0 && fsync(to) == 0;
     int errnum = errno;
     if (from >= 0) {
         close(from);

@@ -193,23 +193,6 @@ static status_t open_file(struct undo *u, uint32_t number, const struct journal_
     return st;
 }
 
-static bool write_at(int fd, const uint8_t *data, size_t len, uint64_t at)
-{
-    while (len > 0) {
-        ssize_t n = pwrite(fd, data, len, (off_t)at);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return false;
-        }
-        data += n;
-        at += (uint64_t)n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
 static status_t undo_bytes(struct undo *u, uint32_t number, const struct journal_record *r,
                            struct error *err)
 {
@@ -226,7 +209,7 @@ static status_t undo_bytes(struct undo *u, uint32_t number, const struct journal
     }
     if (r->type == JOURNAL_DATA) {
         u->report.bytes += r->data_len;
-        return write_at(u->file_fd, r->data, r->data_len, r->offset)
+        return file_write_all_at(u->file_fd, r->data, r->data_len, r->offset) == 0
                    ? ST_OK
                    : refuse_errno(number, &r->place, err);
     }
@@ -331,18 +314,13 @@ static status_t undo_create(const struct undo *u, uint32_t number, const struct 
 static bool copy_kept(const struct undo *u, const struct undo_name *n, const char *kept)
 {
     static const char part[] = ".cloudskin.undo.part";
-    uint8_t piece[1 << 14];
     struct stat st;
-    ssize_t got = 0;
     int from = openat(u->folder_fd, kept, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     int to = openat(n->parent.fd, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
                     0600);
-    bool good = from >= 0 && to >= 0 && fstat(from, &st) == 0;
-    while (good && (got = read(from, piece, sizeof piece)) > 0) {
-        good = file_write_all(to, piece, (size_t)got) == 0;
-    }
-    good = good && got == 0 && fchmod(to, st.st_mode & 07777) == 0 && fsync(to) == 0 &&
-           renameat(n->parent.fd, part, n->parent.fd, n->parent.name) == 0;
+    bool good = from >= 0 && to >= 0 && fstat(from, &st) == 0 && file_copy_rest(from, to) == 0 &&
+                fchmod(to, st.st_mode & 07777) == 0 && fsync(to) == 0 &&
+                renameat(n->parent.fd, part, n->parent.fd, n->parent.name) == 0;
     int errnum = errno;
     if (from >= 0) {
         close(from);

@@ -1,9 +1,12 @@
 #include "sys/files.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -205,10 +208,78 @@ static void waiters_notice_that_the_lock_file_was_removed(void)
     CHECK_EQ(counter, ADDERS * ADDS);
 }
 
+/* Signals that come while a slow file is read: the third one brings its bytes, and its end. */
+static int slow_file[2];
+static volatile sig_atomic_t signals_left;
+
+static void on_tick(int number)
+{
+    (void)number;
+    if (signals_left > 0 && --signals_left == 0) {
+        ssize_t n = write(slow_file[1], "slow", 4);
+        (void)n;
+        close(slow_file[1]);
+    }
+}
+
+static void a_copy_goes_on_behind_signals(void)
+{
+    struct sigaction before, tick = {.sa_handler = on_tick};
+    const struct itimerval often = {{0, 2000}, {0, 2000}}, never = {{0, 0}, {0, 0}};
+    char text[8] = "";
+    CHECK_EQ(pipe(slow_file), 0);
+    int to = open(at("copy"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    signals_left = 3;
+    sigaction(SIGALRM, &tick, &before);
+    setitimer(ITIMER_REAL, &often, NULL);
+    CHECK_EQ(file_copy_rest(slow_file[0], to), 0);
+    setitimer(ITIMER_REAL, &never, NULL);
+    sigaction(SIGALRM, &before, NULL);
+    CHECK_EQ(signals_left, 0);
+    CHECK_EQ(pread(to, text, sizeof text, 0), 4);
+    CHECK_STR(text, "slow");
+    close(to);
+    close(slow_file[0]);
+}
+
+static void a_copy_begins_where_the_file_is_and_says_what_failed(void)
+{
+    char text[8] = "";
+    CHECK_EQ(file_write_atomic(at("from"), "0123456", 7, 0600, FILE_NO_SYNC, NULL), ST_OK);
+    int from = open(at("from"), O_RDONLY | O_CLOEXEC);
+    int to = open(at("copy"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    CHECK_EQ(lseek(from, 4, SEEK_SET), 4);
+    CHECK_EQ(file_copy_rest(from, to), 0);
+    CHECK_EQ(pread(to, text, sizeof text, 0), 3);
+    CHECK_STR(text, "456");
+    CHECK_EQ(lseek(from, 0, SEEK_SET), 0);
+    CHECK_EQ(file_copy_rest(from, from), -1);
+    CHECK_EQ(errno, EBADF);
+    CHECK_EQ(file_copy_rest(-1, to), -1);
+    CHECK_EQ(errno, EBADF);
+    close(to);
+    close(from);
+}
+
+static void bytes_are_written_at_their_place(void)
+{
+    char text[8] = "";
+    int fd = open(at("place"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    CHECK_EQ(file_write_all_at(fd, "abcdef", 6, 0), 0);
+    CHECK_EQ(file_write_all_at(fd, "XY", 2, 2), 0);
+    CHECK_EQ(lseek(fd, 0, SEEK_CUR), 0);
+    CHECK_EQ(pread(fd, text, sizeof text, 0), 6);
+    CHECK_STR(text, "abXYef");
+    close(fd);
+    CHECK_EQ(file_write_all_at(-1, "a", 1, 0), -1);
+    CHECK_EQ(errno, EBADF);
+}
+
 static void remove_all(void)
 {
     static const char *const names[] = {"a",       "empty", "big",     "r",      "f",
-                                        "counter", "pipe",  "to-pipe", "linked", "to-file"};
+                                        "counter", "pipe",  "to-pipe", "linked", "to-file",
+                                        "from",    "copy",  "place"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         unlink(at(names[i]));
     }
@@ -234,6 +305,9 @@ int main(void)
     RUN(folders_are_made_with_those_above);
     RUN(a_lock_is_held_by_one);
     RUN(waiters_notice_that_the_lock_file_was_removed);
+    RUN(a_copy_goes_on_behind_signals);
+    RUN(a_copy_begins_where_the_file_is_and_says_what_failed);
+    RUN(bytes_are_written_at_their_place);
     RUN(remove_all);
     return CHECK_DONE();
 }

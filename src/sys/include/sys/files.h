@@ -41,6 +41,13 @@ CHECKED status_t file_open_temporary(const char *path, unsigned mode, char ret_n
  * 0, or -1 with errno set; a part may have been written then. */
 CHECKED int file_write_all(int fd, const void *data, size_t len);
 
+/* The same at byte `at` of a file; its offset stays. */
+CHECKED int file_write_all_at(int fd, const void *data, size_t len, uint64_t at);
+
+/* Copy what is left of one file, from its offset on, to another that blocks. 0, or -1 with errno set; a part may have
+ * been written then. */
+CHECKED int file_copy_rest(int from_fd, int to_fd);
+
 /* Read exactly len bytes from fd, which blocks. 0, or -1 with errno set, to 0 when the file ends before. */
 CHECKED int file_read_all(int fd, void *data, size_t len);
 
