@@ -29,6 +29,9 @@ struct loader {
     struct buf fixups; /* struct fixup */
     struct site_found found[SITES_FOUND_MAX];
     bool nomem;
+    const char
+        *limited; /* what there is more of than this cell may have; nomem is then set as well */
+    uint64_t wanted, allowed;
 };
 
 static void bad(struct loader *l, const char *what)
@@ -214,6 +217,15 @@ static void load_frame(struct loader *l)
     load_stack(l, s, types + h.live, r->values);
 }
 
+/* What the program may have, but not this cell. */
+static void limit(struct loader *l, const char *what, uint64_t wanted, uint64_t allowed)
+{
+    l->limited = what;
+    l->wanted = wanted;
+    l->allowed = allowed;
+    l->nomem = true;
+}
+
 static bool returns(const struct loader *l, uint32_t func, const uint8_t *wants, uint32_t count)
 {
     const struct functype *ft = module_func_type(l->inst->module, func);
@@ -286,8 +298,11 @@ static void load_memories(struct loader *l)
     for (uint32_t i = 0; i < m->mem_count && !l->in.failed; i++) {
         struct run_memory *mem = l->inst->mems[i];
         uint64_t bytes = cursor_le64(&l->in), now = run_memory_bytes(&mem->abi);
+        uint64_t used = atomic_load(mem->used_bytes);
         if (bytes < now || bytes % WASM_PAGE_BYTES || bytes > mem->abi.max_bytes)
             bad(l, "size of a memory");
+        else if (bytes - now > mem->used_max - used)
+            limit(l, "bytes of memory", used + (bytes - now), mem->used_max);
         else if (bytes > now &&
                  run_memory_grow(mem, (uint32_t)((bytes - now) / WASM_PAGE_BYTES)) == UINT32_MAX)
             l->nomem = true;
@@ -307,6 +322,17 @@ static void load_globals(struct loader *l)
     }
 }
 
+static void grow_table(struct loader *l, struct run_table *t, uint64_t count)
+{
+    uint64_t used = *t->used_entries + (count - t->abi.count);
+    if (run_table_grow(t, (uint32_t)(count - t->abi.count)) != UINT32_MAX)
+        return;
+    if (t->used_max < MODULE_TABLE_ENTRIES_MAX)
+        limit(l, "entries of tables", used, t->used_max);
+    else
+        bad(l, "size of a table");
+}
+
 static void load_table(struct loader *l, uint32_t index)
 {
     struct run_table *t = l->inst->tables[index];
@@ -314,15 +340,12 @@ static void load_table(struct loader *l, uint32_t index)
     if (cursor_u8(&l->in) != t->type)
         bad(l, "type of a table");
     count = cursor_le64(&l->in);
-    if (!l->in.failed && (count < t->abi.count || count > cursor_left(&l->in) / 8))
+    if (!l->in.failed && (count < t->abi.count || count > cursor_left(&l->in) / 8 ||
+                          count > run_table_reserve(t->declared, UINT64_MAX)))
         bad(l, "size of a table");
-    if (l->in.failed)
-        return;
-    if (run_table_grow(t, (uint32_t)(count - t->abi.count)) == UINT32_MAX) {
-        l->nomem = true;
-        return;
-    }
-    for (uint64_t i = 0; i < count && !l->in.failed; i++)
+    if (!l->in.failed)
+        grow_table(l, t, count);
+    for (uint64_t i = 0; i < count && !l->in.failed && !l->nomem; i++)
         run_table_set(t, i, load_ref(l, t->type, (struct fixup){.table = t, .index = i}));
 }
 
@@ -359,10 +382,13 @@ static struct abi_exn *load_exn(struct loader *l)
     }
     const struct functype *ft = &m->types[m->tags[tag].type];
     struct run_exns *x = &l->c->exns;
-    struct abi_exn *e = NULL;
     x->collect_at_bytes = EXN_BYTES_MAX;
-    if (x->bytes + sizeof(*e) + ft->param_count * sizeof(e->values[0]) <= EXN_BYTES_MAX)
-        e = run_exn_new(x, state_tag_identity(l->inst, tag), ft->param_count, NULL);
+    if (x->bytes + sizeof(struct abi_exn) + ft->param_count * sizeof(union cell_value) >
+        EXN_BYTES_MAX) {
+        bad(l, "more exceptions than a program can have");
+        return NULL;
+    }
+    struct abi_exn *e = run_exn_new(x, state_tag_identity(l->inst, tag), ft->param_count, NULL);
     if (!e) {
         l->nomem = true;
         return NULL;
@@ -417,6 +443,9 @@ status_t cell_state_load(struct cell *c, const void *data, size_t len, struct er
     if (!l.in.failed && !l.nomem && cursor_left(&l.in))
         bad(&l, "more than there should be");
     buf_done(&l.fixups);
+    if (l.limited)
+        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%llu %s pass the limit of %llu",
+                         (unsigned long long)l.wanted, l.limited, (unsigned long long)l.allowed);
     if (l.nomem)
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for the state of a cell");
     return cursor_status(&l.in, ST_CORRUPT, err);

@@ -34,12 +34,11 @@ struct saver {
     const char *cannot; /* what cannot travel */
 };
 
+/* Nothing is collected while a cell is saved: until save_exns is done, the mark is the number. */
 static uint64_t exn_number(struct saver *s, struct abi_exn *exn)
 {
-    for (uint32_t i = 0; i < s->exn_count; i++) {
-        if (s->exns[i] == exn)
-            return (uint64_t)i + 1;
-    }
+    if (exn->mark != 0)
+        return exn->mark;
     if (s->exn_count == s->exn_cap) {
         uint32_t cap = s->exn_cap ? s->exn_cap * 2 : 16;
         struct abi_exn **grown = realloc(s->exns, cap * sizeof(*grown));
@@ -51,7 +50,8 @@ static uint64_t exn_number(struct saver *s, struct abi_exn *exn)
         s->exn_cap = cap;
     }
     s->exns[s->exn_count++] = exn;
-    return s->exn_count;
+    exn->mark = s->exn_count;
+    return exn->mark;
 }
 
 static void save_ref(struct saver *s, valtype_t type, void *ref)
@@ -196,6 +196,13 @@ static void save_exns(struct saver *s)
         buf_patch_le32(s->out, count_at, s->exn_count);
 }
 
+static void forget_exns(struct saver *s)
+{
+    for (uint32_t i = 0; i < s->exn_count; i++)
+        s->exns[i]->mark = 0;
+    free(s->exns);
+}
+
 status_t cell_state_save(struct cell *c, struct buf *out, struct error *err)
 {
     struct instance *inst = cell_first_instance(c);
@@ -210,7 +217,7 @@ status_t cell_state_save(struct cell *c, struct buf *out, struct error *err)
     save_tables(&s);
     save_dropped(&s);
     save_exns(&s);
-    free(s.exns);
+    forget_exns(&s);
     if (s.cannot)
         return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "%s cannot travel", s.cannot);
     if (s.nomem || out->failed)

@@ -115,7 +115,7 @@ struct abi_import {
 struct abi_exn {
     const void *tag; /* identity: address of the defining instance's tag slot */
     uint32_t count;
-    uint32_t mark; /* run's own: collection */
+    uint32_t mark; /* run's own: of a collection, or the number while it is saved; else 0 */
     union cell_value values[];
 };
 
