@@ -195,7 +195,7 @@ static status_t checkpoint(struct request *q, struct error *err)
     status_t st = checkpoints_list(q->folder_fd, &l, err);
     uint32_t number = l.highest + 1;
     checkpoints_list_done(&l);
-    if (st == ST_OK && number > CHECKPOINT_NUMBER_MAX) {
+    if (st == ST_OK && number > UNDO_NUMBER_MAX) {
         st = error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%s: its numbers are used up", q->folder);
     }
     /* A long chain takes long to read, and keeps what it is made of. */
@@ -294,7 +294,7 @@ static status_t open_folder(struct request *q, int *ret_lock, struct error *err)
     if (st == ST_OK && (q->folder_fd = open(q->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
         st = error_set_errno(err, errno, "%s", q->folder);
     }
-    return st == ST_OK ? checkpoints_each(q->folder_fd, remove_part, &q->folder_fd, err) : st;
+    return st == ST_OK ? undo_files_each(q->folder_fd, remove_part, &q->folder_fd, err) : st;
 }
 
 static int run(struct request *q)

@@ -30,7 +30,7 @@ static status_t read_base(int folder_fd, uint32_t number, uint32_t *ret_base, st
     status_t st = snapshot_open(&source, &r, err);
     if (st == ST_OK) {
         const struct snapshot_info *info = snapshot_reader_info(r);
-        if (info->increment && !checkpoints_parse(info->base_name, ret_base, &suffix)) {
+        if (info->increment && !undo_file_parse(info->base_name, ret_base, &suffix)) {
             st = error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "%s: its base is no checkpoint", name);
         }
     }
@@ -105,5 +105,5 @@ status_t prune(int folder_fd, uint32_t keep, struct error *err)
         }
     }
     checkpoints_list_done(&l);
-    return st == ST_OK ? checkpoints_each(folder_fd, remove_old, &r, err) : st;
+    return st == ST_OK ? undo_files_each(folder_fd, remove_old, &r, err) : st;
 }

@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/parse.h"
+#include "cell/wasi/undo_files.h"
 #include "controlpath/control.h"
-#include "sys/files.h"
 
 status_t checkpoints_folder(const char *name, char ret_path[PATH_MAX], struct error *err)
 {
@@ -30,49 +29,6 @@ status_t checkpoints_folder(const char *name, char ret_path[PATH_MAX], struct er
 void checkpoints_file(uint32_t number, const char *suffix, char ret_name[CHECKPOINT_FILE_BYTES])
 {
     snprintf(ret_name, CHECKPOINT_FILE_BYTES, "%06u.%s", number, suffix);
-}
-
-bool checkpoints_parse(const char *name, uint32_t *ret_number, const char **ret_suffix)
-{
-    char digits[7];
-    uint64_t number;
-    size_t len = strspn(name, "0123456789");
-    if (len != sizeof digits - 1 || name[len] != '.') {
-        return false;
-    }
-    memcpy(digits, name, len);
-    digits[len] = '\0';
-    if (parse_u64(digits, CHECKPOINT_NUMBER_MAX, &number) != ST_OK || number == 0) {
-        return false;
-    }
-    *ret_number = (uint32_t)number;
-    *ret_suffix = strrchr(name, '.') + 1;
-    return true;
-}
-
-/* Of a checkpoint's files only. */
-struct each {
-    status_t (*f)(void *arg, const char *name, uint32_t number, const char *suffix,
-                  struct error *err);
-    void *arg;
-};
-
-static status_t each_name(void *arg, const char *name, struct error *err)
-{
-    const struct each *e = arg;
-    uint32_t number;
-    const char *suffix;
-    return checkpoints_parse(name, &number, &suffix) ? e->f(e->arg, name, number, suffix, err)
-                                                     : ST_OK;
-}
-
-status_t checkpoints_each(int folder_fd,
-                          status_t (*f)(void *arg, const char *name, uint32_t number,
-                                        const char *suffix, struct error *err),
-                          void *arg, struct error *err)
-{
-    struct each e = {f, arg};
-    return folder_each(folder_fd, "folder of checkpoints", each_name, &e, err);
 }
 
 static status_t add(void *arg, const char *name, uint32_t number, const char *suffix,
@@ -102,7 +58,7 @@ static int rising(const void *a, const void *b)
 status_t checkpoints_list(int folder_fd, struct checkpoint_list *ret_list, struct error *err)
 {
     struct checkpoint_list l = {0};
-    status_t st = checkpoints_each(folder_fd, add, &l, err);
+    status_t st = undo_files_each(folder_fd, add, &l, err);
     if (st != ST_OK) {
         checkpoints_list_done(&l);
         return st;

@@ -73,7 +73,7 @@ static status_t open_base(const struct snapshot_chain *c, const char *name, int 
     const char *base = snapshot_reader_info(c->readers[0])->base_name, *suffix;
     uint32_t number;
     if (folder_fd < 0 || c->count >= SNAPSHOT_CHAIN_MAX ||
-        !checkpoints_parse(base, &number, &suffix)) {
+        !undo_file_parse(base, &number, &suffix)) {
         return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
                          "%s: it holds only what changed since %.80s, which is not there", name,
                          base);

@@ -155,7 +155,7 @@ static bool split_path(const char *path, struct checkpoint_place *p, uint32_t *r
     const char *name = slash != NULL ? slash + 1 : path;
     char undo[PATH_MAX];
     size_t len = (size_t)(name - path);
-    if (!checkpoints_parse(name, ret_at, &suffix) || strcmp(suffix, "snap") != 0 ||
+    if (!undo_file_parse(name, ret_at, &suffix) || strcmp(suffix, "snap") != 0 ||
         len + CHECKPOINT_FILE_BYTES >= sizeof p->folder) {
         return false;
     }

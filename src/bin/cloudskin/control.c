@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "checkpoints/folder.h"
+#include "cell/wasi/undo_files.h"
 #include "controlpath/control.h"
 #include "exitcode/exit_code.h"
 #include "sys/clock.h"
@@ -242,7 +242,7 @@ static void serve_checkpoint(struct control *k, int fd, int folder, const char *
 {
     char text[ERROR_TEXT_MAX];
     uint64_t number = control_number(&numbers), base = control_number(&numbers);
-    if (number == 0 || number > CHECKPOINT_NUMBER_MAX || base >= number || *numbers != '\0') {
+    if (number == 0 || number > UNDO_NUMBER_MAX || base >= number || *numbers != '\0') {
         answer(fd, "error", "no number for a checkpoint");
         return;
     }

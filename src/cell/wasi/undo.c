@@ -233,51 +233,6 @@ static status_t undo_journal(int folder_fd, uint32_t number, struct undo *u, uin
 
 /* ---- the folder ---- */
 
-/* The number and suffix of a file's name, which may have a second number in between. */
-static bool parse_name(const char *name, uint32_t *ret_number, const char **ret_suffix)
-{
-    char digits[8];
-    uint64_t number;
-    size_t len = strspn(name, "0123456789");
-    const char *last = strrchr(name, '.');
-    if (len < 6 || len >= sizeof digits || name[len] != '.') {
-        return false;
-    }
-    memcpy(digits, name, len);
-    digits[len] = '\0';
-    if (parse_u64(digits, UNDO_NUMBER_MAX, &number) != ST_OK) {
-        return false;
-    }
-    *ret_number = (uint32_t)number;
-    *ret_suffix = last + 1;
-    return true;
-}
-
-/* Of a checkpoint's files only. */
-struct each {
-    status_t (*f)(void *arg, const char *name, uint32_t number, const char *suffix,
-                  struct error *err);
-    void *arg;
-};
-
-static status_t each_name(void *arg, const char *name, struct error *err)
-{
-    const struct each *e = arg;
-    uint32_t number;
-    const char *suffix;
-    return parse_name(name, &number, &suffix) ? e->f(e->arg, name, number, suffix, err) : ST_OK;
-}
-
-/* Call f for each file of a checkpoint. */
-static status_t each_file(int folder_fd,
-                          status_t (*f)(void *arg, const char *name, uint32_t number,
-                                        const char *suffix, struct error *err),
-                          void *arg, struct error *err)
-{
-    struct each e = {f, arg};
-    return folder_each(folder_fd, "folder of checkpoints", each_name, &e, err);
-}
-
 static status_t find_newest(void *arg, const char *name, uint32_t number, const char *suffix,
                             struct error *err)
 {
@@ -315,7 +270,7 @@ static status_t remove_above(int folder_fd, uint32_t above, const char *suffix, 
                              struct error *err)
 {
     struct removal r = {folder_fd, above, suffix, 0};
-    status_t st = each_file(folder_fd, remove_one, &r, err);
+    status_t st = undo_files_each(folder_fd, remove_one, &r, err);
     *ret_count = r.count;
     return st;
 }
@@ -417,7 +372,7 @@ static status_t undo_chain(int folder_fd, uint32_t newest, uint32_t number, stru
 static status_t restore(struct undo *u, int folder_fd, uint32_t number, struct error *err)
 {
     uint32_t newest = 0, begun = 0, kept;
-    status_t st = each_file(folder_fd, find_newest, &newest, err);
+    status_t st = undo_files_each(folder_fd, find_newest, &newest, err);
     st = st == ST_OK ? wasi_undo_begun(folder_fd, &begun, err) : st;
     if (st == ST_OK && begun != 0 && number > begun) {
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
@@ -454,7 +409,7 @@ status_t wasi_undo_disown(int folder_fd, const char *why, struct error *err)
 {
     uint32_t newest = 0;
     struct reading r = {.fd = -1};
-    status_t st = each_file(folder_fd, find_newest, &newest, err);
+    status_t st = undo_files_each(folder_fd, find_newest, &newest, err);
     if (st != ST_OK || newest == 0) {
         return st;
     }

@@ -1,12 +1,11 @@
 #ifndef CELL_WASI_UNDO_H
 #define CELL_WASI_UNDO_H
 
+#include "cell/wasi/undo_files.h"
 #include "cell/wasi/wasi.h"
 
 /* Before-images: what a program changes in files after a checkpoint can be undone, so that the checkpoint can be gone
  * back to. docs/internals/checkpoint.md explains journals and the names of files in a folder of checkpoints. */
-
-enum { UNDO_NUMBER_MAX = 999999 };
 
 /* From here on keep before-images for checkpoint `number` in the folder, in place of those for the one before: the
  * state that was just saved is what they lead back to. The folder is locked against other programs until w is
