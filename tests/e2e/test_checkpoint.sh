@@ -89,6 +89,17 @@ fact "and that one can be taken" goes_back --at 1
 begin
 cloudskin checkpoint sim --every 50ms --keep 2 >every.out &
 tool=$!
+more_points() {
+    local now
+    now=$(wc -l <every.out)
+    eventually has_lines every.out $((now + 3))
+}
+eventually has_lines every.out 1
+fact "in the background of a script it is not for Ctrl-C" eval 'kill -INT "$tool" && more_points'
+fact "SIGTERM ends it" eval 'kill "$tool" && exits 143 wait "$tool"'
+# Such a job ignores SIGINT, and its programs would.
+env --default-signal=INT cloudskin checkpoint sim --every 50ms --keep 2 >every.out &
+tool=$!
 increments() {
     [ "$(grep -c ' on [0-9]*, ' every.out)" -ge 3 ]
 }

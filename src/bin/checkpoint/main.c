@@ -15,6 +15,7 @@
 #include "prune.h"
 #include "sys/clock.h"
 #include "sys/files.h"
+#include "sys/signals.h"
 
 /* `cloudskin checkpoint`: states of a running cell that it can be gone back to. */
 
@@ -301,10 +302,8 @@ static int run(struct request *q)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
     int lock = -1, control;
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    signal_catch_once(SIGINT, on_signal);
+    signal_catch_once(SIGTERM, on_signal);
     status_t st = control_connect(q->name, &control, &err); /* before a folder is made for it */
     if (st == ST_OK) {
         close(control);
