@@ -60,6 +60,8 @@ static status_t load(struct carried *k, const struct wasi_config *config, int fd
         st = instantiate(k, err);
     if (st == ST_OK)
         st = snapshot_read(r, k->cell, &sizes, err);
+    if (st == ST_OK)
+        st = wasi_restore_outside(k->wasi, err);
     snapshot_close(r);
     return st;
 }

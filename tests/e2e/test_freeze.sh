@@ -65,6 +65,28 @@ fact "nor does an output that fails" eval '! cloudskin freeze five -o - >/dev/fu
 fact "the program runs on" exits 7 wait "$pid"
 fact "and writes the whole output" cmp five.out whole
 
+# What --output names is only touched when a program goes on.
+cloudskin run --name six --output six.out --dir . deep.wasm lines 2>six.err &
+pid=$!
+eventually has_lines six.out 2
+cloudskin freeze six -o six.snap
+exits 75 wait "$pid"
+head -c -10 six.snap >cut.snap # whole, but for its last part
+cp six.out six.kept
+echo more >>six.out
+cp six.out six.more
+fact "a snapshot without its end is refused" exits 65 cloudskin thaw --output six.out --dir . cut.snap
+fact "and has not cut the output" cmp six.out six.more
+fact "nor made one" eval 'exits 65 cloudskin thaw --output new.out --dir . cut.snap; ! test -e new.out'
+fact "too small a limit has not either" eval 'exits 71 cloudskin thaw --memory 64K --output six.out --dir . six.snap; cmp six.out six.more'
+printf 1 >one.byte
+fact "too short an output is named" says "standard output has 1 bytes" \
+    cloudskin thaw --output one.byte --dir . six.snap
+fact "an output that cannot be made is named" says "nowhere/x: No such file" \
+    cloudskin thaw --output nowhere/x --dir . six.snap
+fact "the whole one cuts it, and goes on" eval 'exits 7 cloudskin thaw --output six.out --dir . six.snap && cmp six.out whole'
+fact "into a new file goes the rest" eval 'exits 7 cloudskin thaw --output new.out --dir . six.snap && cat six.kept new.out | cmp - whole'
+
 fact "no such cell" exits 127 cloudskin freeze nobody -o x.snap
 fact "no such snapshot" exits 127 cloudskin thaw nothing.snap
 fact "a module is no snapshot" exits 65 cloudskin thaw deep.wasm

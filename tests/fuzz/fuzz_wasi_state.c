@@ -48,6 +48,7 @@ static struct wasi *restore(const void *data, size_t len, bool stale_files)
     status_t st = wasi_restore(&config, data, len, stale_files, &w, &err);
     FUZZ_CHECK((st == ST_OK) == (w != NULL));
     FUZZ_CHECK(st == ST_OK || (err.code == st && err.text[0] != '\0'));
+    FUZZ_CHECK(w == NULL || wasi_restore_outside(w, &err) == ST_OK);
     return w;
 }
 

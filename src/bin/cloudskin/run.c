@@ -17,6 +17,7 @@
 #include "listen.h"
 #include "load.h"
 #include "run_parts.h"
+#include "sys/signals.h"
 #include "trace.h"
 
 /* ---- signals ---- */
@@ -29,7 +30,7 @@ static enum stop_reason reason_of(int number)
     return number == SIGINT ? STOP_INTERRUPT : STOP_REQUEST;
 }
 
-/* The first signal lets the cell leave at its next poll; SA_RESETHAND makes a second one final. */
+/* The first signal lets the cell leave at its next poll; a second one is final. */
 static void on_signal(int number)
 {
     int saved = errno;
@@ -45,14 +46,8 @@ static void install_signals(struct cell *c)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     atomic_store_explicit(&signalled_cell, c, memory_order_relaxed);
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        struct sigaction before;
-        /* what the caller ignores (nohup, background jobs) stays ignored */
-        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
-            sigaction(numbers[i], &action, NULL);
-        }
+        signal_catch_once(numbers[i], on_signal);
     }
     if (signal_seen != 0) { /* it came while there was no cell, or one that is gone */
         cell_stop(c, reason_of(signal_seen));
@@ -144,14 +139,29 @@ static status_t open_output(struct run *r, bool thaws, struct error *err)
     if (path == NULL) {
         return ST_OK;
     }
-    r->output_named = thaws && stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+    bool there = stat(path, &st) == 0;
+    r->output_named = thaws && there && S_ISREG(st.st_mode) && st.st_size > 0;
     int fd = open(path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC | (thaws ? 0 : O_TRUNC), 0666);
+    r->output_made = thaws && !there && fd >= 0;
     bool good = fd >= 0 && dup2(fd, STDOUT_FILENO) >= 0;
     int errnum = errno;
     if (fd >= 0) {
         close(fd);
     }
     return good ? ST_OK : error_set_errno(err, errnum, "--output %s", path);
+}
+
+/* Whatever has its name by now, it is not to be lost. */
+void run_drop_output(struct run *r)
+{
+    struct stat ours, named;
+    const char *path = r->options.output;
+    if (r->output_made && fstat(STDOUT_FILENO, &ours) == 0 && lstat(path, &named) == 0 &&
+        S_ISREG(named.st_mode) && named.st_size == 0 && named.st_ino == ours.st_ino &&
+        named.st_dev == ours.st_dev) {
+        unlink(path);
+    }
+    r->output_made = false;
 }
 
 static status_t make_wasi(struct run *r, struct error *err)

@@ -28,6 +28,7 @@ struct run {
     struct upgrade *upgrade; /* NULL: the program stays in its image */
     struct checkpointer checkpoints;
     bool output_named; /* standard output is a file that was there before: --output of thaw */
+    bool output_made;  /* by us, for it */
     bool prepares;     /* the start function or _initialize runs, and --invoke is still to come */
     char program_path[SNAPSHOT_TEXT_MAX]; /* where the program was when it was first run */
     int embedded_fd;                      /* the module that the snapshot had; 0: none */
@@ -45,6 +46,8 @@ CHECKED status_t run_runtime(struct run *r, struct error *err);
 CHECKED status_t run_start_control(struct run *r, struct error *err);
 /* What --output names in place of standard output, and --listen. thaws: what the file holds stays, for now. */
 CHECKED status_t run_open_outside(struct run *r, bool thaws, struct error *err);
+/* No program goes on in the end: a file that --output made is removed again. */
+void run_drop_output(struct run *r);
 struct wasi_config run_wasi_config(const struct run *r);
 /* A new cell of r->program with r->wasi, which signals stop from here on. */
 CHECKED status_t run_make_cell(struct run *r, struct error *err);

@@ -72,7 +72,8 @@ static status_t thaw_cell(struct run *r, const struct snapshot_chain *chain, str
     const void *state = snapshot_host_state(last, &len);
     status_t code = wasi_restore(&config, state, len, r->options.stale_files, &r->wasi, err);
     code = code != ST_OK ? code : run_make_cell(r, err);
-    return code != ST_OK ? code : read_chain(r, chain, err);
+    code = code != ST_OK ? code : read_chain(r, chain, err);
+    return code != ST_OK ? code : wasi_restore_outside(r->wasi, err);
 }
 
 /* Read all of it into a cell that is thrown away: nothing of a checkpoint may turn out to be damaged when files have
@@ -195,9 +196,11 @@ static int thaw_program(struct run *r, struct thawing *t)
     code = code != ST_OK ? code : run_start_control(r, &err);
     code = code != ST_OK ? code : run_open_outside(r, true, &err);
     if (code != ST_OK) {
+        run_drop_output(r);
         return run_fail(NULL, &err, code == ST_INVAL ? EXIT_USAGE : exit_code_of(code));
     }
     if (load_all(r, t, &err) != ST_OK) {
+        run_drop_output(r);
         return fail_thaw(r, t, &err);
     }
     run_attach(r);

@@ -22,10 +22,6 @@ struct restore {
     struct error *err;
     struct saved_grant *grants;
     uint32_t grant_count;
-    int stdin_fd; /* to be moved to stdin_offset, or -1 */
-    uint64_t stdin_offset;
-    int output_fd; /* to be cut to output_size, or -1 */
-    uint64_t output_offset, output_size;
 };
 
 /* One descriptor of the state. */
@@ -498,9 +494,9 @@ static status_t take_output(struct restore *r, const struct saved *s, int host_f
                          "standard output has %llu bytes, and had %llu when it was saved",
                          (unsigned long long)st.st_size, (unsigned long long)s->size);
     }
-    r->output_fd = host_fd;
-    r->output_offset = s->offset;
-    r->output_size = s->size;
+    r->w->outside.output_fd = host_fd;
+    r->w->outside.output_offset = s->offset;
+    r->w->outside.output_size = s->size;
     return ST_OK;
 }
 
@@ -530,8 +526,8 @@ static status_t restore_file(struct restore *r, struct saved *s)
     st = add_at(r, s, f);
     if (st == ST_OK && s->origin == SAVED_ORIGIN_STDIO && s->index == 0 && s->kind == FILE_PLAIN &&
         f->kind == FILE_PLAIN) {
-        r->stdin_fd = f->host_fd;
-        r->stdin_offset = s->offset;
+        r->w->outside.input_fd = f->host_fd;
+        r->w->outside.input_offset = s->offset;
     }
     return st;
 }
@@ -567,23 +563,13 @@ static status_t restore_all(struct restore *r)
         cursor_fail(&r->c, "more bytes than expected");
         st = corrupt(r);
     }
-    /* The embedder's descriptors: moved when nothing can fail any more. */
-    if (st == ST_OK && r->stdin_fd >= 0) {
-        (void)lseek(r->stdin_fd, (off_t)r->stdin_offset, SEEK_SET);
-    }
-    if (st == ST_OK && r->output_fd >= 0 &&
-        (ftruncate(r->output_fd, (off_t)r->output_size) != 0 ||
-         lseek(r->output_fd, (off_t)r->output_offset, SEEK_SET) < 0)) {
-        st = error_set_errno(r->err, errno, "standard output");
-    }
     return st;
 }
 
 status_t wasi_restore(const struct wasi_config *config, const void *data, size_t len,
                       bool stale_files, struct wasi **ret_w, struct error *err)
 {
-    struct restore r = {
-        .config = config, .stale_files = stale_files, .err = err, .stdin_fd = -1, .output_fd = -1};
+    struct restore r = {.config = config, .stale_files = stale_files, .err = err};
     status_t st = wasi_begin(config, &r.w, err);
     if (st != ST_OK) {
         return st;
@@ -595,5 +581,18 @@ status_t wasi_restore(const struct wasi_config *config, const void *data, size_t
         return st;
     }
     *ret_w = r.w;
+    return ST_OK;
+}
+
+status_t wasi_restore_outside(struct wasi *w, struct error *err)
+{
+    const struct outside *o = &w->outside;
+    if (o->input_fd >= 0) {
+        (void)lseek(o->input_fd, (off_t)o->input_offset, SEEK_SET);
+    }
+    if (o->output_fd >= 0 && (ftruncate(o->output_fd, (off_t)o->output_size) != 0 ||
+                              lseek(o->output_fd, (off_t)o->output_offset, SEEK_SET) < 0)) {
+        return error_set_errno(err, errno, "standard output");
+    }
     return ST_OK;
 }

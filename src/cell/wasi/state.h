@@ -25,6 +25,14 @@ struct scratch {
 
 struct before;
 
+/* What a restore has still to do to the embedder's descriptors; -1: nothing. */
+struct outside {
+    int input_fd; /* to be moved to input_offset */
+    uint64_t input_offset;
+    int output_fd; /* to be cut to output_size and moved to output_offset */
+    uint64_t output_offset, output_size;
+};
+
 struct wasi {
     struct arena arena;
     struct strings args;
@@ -44,6 +52,7 @@ struct wasi {
     pthread_mutex_t scratch_lock;
     struct scratch *scratches; /* guarded by scratch_lock */
     struct before *before;     /* before-images for the present checkpoint; NULL: none */
+    struct outside outside;
     struct host_module modules[2];
 };
 

@@ -368,6 +368,7 @@ status_t wasi_begin(const struct wasi_config *config, struct wasi **ret_w, struc
     pthread_mutex_init(&w->scratch_lock, NULL);
     fdtable_init(&w->files, open_max);
     w->output_bytes_max = config->output_bytes_max;
+    w->outside.input_fd = w->outside.output_fd = -1;
     w->path_method = path_method_probe();
     set_modules(w);
     status_t st = copy_grants(w, config, err);

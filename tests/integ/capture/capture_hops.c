@@ -150,6 +150,8 @@ static int make(struct hop *h, struct program *prog, const struct wasi_config *c
     st = cell_instantiate(h->cell, prog, modules, hosts, NULL, &inst, &err);
     if (st == ST_OK && reader)
         st = snapshot_read(reader, h->cell, &sizes, &err);
+    if (st == ST_OK && reader)
+        st = wasi_restore_outside(h->wasi, &err);
     snapshot_close(reader);
     if (in)
         fclose(in);

@@ -64,6 +64,12 @@ static status_t restore(bool stale_files)
     return st;
 }
 
+static status_t restore_outside(void)
+{
+    status_t st = restore(false);
+    return st == ST_OK ? wasi_restore_outside(other, &err) : st;
+}
+
 static void travel(void)
 {
     save();
@@ -268,7 +274,7 @@ static void standard_input_goes_on_where_a_file_was_read_to(void)
     save();
     close(config.stdio[0]);
     config.stdio[0] = open(in_scratch("input"), O_RDONLY);
-    CHECK_EQ(restore(false), ST_OK);
+    CHECK_EQ(restore_outside(), ST_OK);
     CHECK_EQ(g_read(other, 0, text), WASI_OK);
     CHECK_STR(text, "defgh");
     close(config.stdio[0]);
@@ -571,6 +577,38 @@ static void a_file_only_written_may_have_grown_but_not_shrunk(void)
     end();
 }
 
+/* What thaw --output does. */
+static void standard_output_is_cut_when_nothing_else_can_fail(void)
+{
+    char text[256];
+    uint32_t n;
+    begin();
+    host_write_file(in_scratch("output"), "");
+    wasi_free(w);
+    config.stdio[1] = open(in_scratch("output"), O_WRONLY | O_CLOEXEC);
+    w = wasi_make(&config);
+    CHECK_EQ(g_write(w, 1, "then", &n), WASI_OK);
+    save();
+    CHECK_EQ(g_write(w, 1, " and on", &n), WASI_OK);
+    close(config.stdio[1]);
+    config.stdio[1] = open(in_scratch("output"), O_WRONLY | O_CLOEXEC);
+    config.output_named = true;
+    CHECK_EQ(restore(false), ST_OK);
+    host_read_file(in_scratch("output"), text);
+    CHECK_STR(text, "then and on");
+    CHECK_EQ(lseek(config.stdio[1], 0, SEEK_CUR), 0);
+    CHECK_EQ(wasi_restore_outside(other, &err), ST_OK);
+    host_read_file(in_scratch("output"), text);
+    CHECK_STR(text, "then");
+    CHECK_EQ(g_write(other, 1, " again", &n), WASI_OK);
+    host_read_file(in_scratch("output"), text);
+    CHECK_STR(text, "then again");
+    host_write_file(in_scratch("output"), "the");
+    check_refused(restore(false), ST_NOTFOUND, "standard output has 3 bytes, and had 4");
+    close(config.stdio[1]);
+    end();
+}
+
 static void a_missing_file_is_refused_or_becomes_a_number_without_rights(void)
 {
     char text[256];
@@ -812,6 +850,7 @@ int main(void)
     RUN(listening_sockets_are_those_that_are_handed_in);
     RUN(a_changed_file_is_refused_unless_stale_files_are_taken);
     RUN(a_file_only_written_may_have_grown_but_not_shrunk);
+    RUN(standard_output_is_cut_when_nothing_else_can_fail);
     RUN(a_missing_file_is_refused_or_becomes_a_number_without_rights);
     RUN(a_missing_grant_is_refused_or_lost);
     RUN(grants_are_matched_by_guest_path);

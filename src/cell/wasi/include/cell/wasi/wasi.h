@@ -49,9 +49,8 @@ CHECKED status_t wasi_save(struct wasi *w, struct buf *out, struct error *err);
 /* As wasi_new, but with arguments, environment and descriptors from a saved state instead of config's args, env and
  * cwd. Files are opened again beneath config's grants with the same guest path, never created or cut; descriptors have
  * the numbers, offsets, flags and at most the rights they had; half-read directories go on with the entries they had.
- * Standard descriptors and listening sockets are config's; standard input goes on at its old offset when it was a
- * plain file and is one again; with output_named so does standard output, and what stands behind its old end is cut off
- * (all of it, when it was no file before). Monotonic and CPU time go on from the saved ones.
+ * Standard descriptors and listening sockets are config's, and stay as they are until wasi_restore_outside. Monotonic
+ * and CPU time go on from the saved ones.
  * stale_files: take files as they are now; one that is missing becomes a descriptor without any right.
  * Borrows data for the call.
  * ST_NOTFOUND names a grant or file that is missing, or a file that changed: open for reading, its size or time of
@@ -60,6 +59,11 @@ CHECKED status_t wasi_save(struct wasi *w, struct buf *out, struct error *err);
  * not there; ST_LIMIT, ST_NOMEM, ST_IO. */
 CHECKED status_t wasi_restore(const struct wasi_config *config, const void *data, size_t len,
                               bool stale_files, struct wasi **ret_w, struct error *err);
+
+/* Behind wasi_restore, when nothing else can fail any more and before w is used: standard input goes on at its old
+ * offset when it was a plain file and is one again; with output_named so does standard output, and what stands behind
+ * its old end is cut off (all of it, when it was no file before). ST_IO. */
+CHECKED status_t wasi_restore_outside(struct wasi *w, struct error *err);
 
 /* Host modules to hand to cell_instantiate; belong to w. */
 const struct host_module *wasi_host_modules(struct wasi *w, uint32_t *ret_count);
