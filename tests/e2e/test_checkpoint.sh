@@ -122,6 +122,38 @@ exits 9 wait "$pid" >/dev/null
 fact "with --every it ends with the cell" wait "$tool"
 fact "which was not disturbed" eval 'cmp data.out whole.out && diff -r data whole'
 
+# Checkpoints that others meddle with: another folder in between, a base that is removed, folders with their names.
+thaws() { # thaws FOLDER
+    exits 9 timeout 120 cloudskin thaw --output data.out --dir data:. "$1" && cmp data.out whole.out && diff -r data whole
+}
+begin
+rm -rf one two every.out
+cloudskin checkpoint sim --every 1s -o one >every.out &
+tool=$!
+eventually has_lines every.out 1
+fact "a checkpoint in another folder" cloudskin checkpoint sim -o two
+eventually has_lines every.out 2
+rm one/000002.snap
+eventually has_lines every.out 3
+kill "$tool"
+wait "$tool"
+end_it
+fact "is no base for those in the first one" grep -Eq '^2: [0-9]+ bytes, ' every.out
+fact "nor is one that was removed" grep -Eq '^3: [0-9]+ bytes, ' every.out
+fact "and the newest is good" thaws one
+begin
+mkdir -p "$points"/000001.snap "$points"/000001.1.kept "$points"/000002.part
+ln -s nowhere "$points/000002.snap"
+echo foreign >"$points/notes"
+for n in 3 4 5; do
+    fact "checkpoint $n among folders of such names" cloudskin checkpoint sim --keep 1
+done
+fact "--keep 1 of them is left" eval '[ "$(ls $points/*.undo)" = "$points/000005.undo" ]'
+more_lines
+end_it
+fact "which is gone back to" thaws "$points"
+fact "foreign files are left" test -e "$points/notes"
+
 # A second crash behind a first one: what was thawed is good to go back to without a new checkpoint.
 begin
 cloudskin checkpoint sim >/dev/null

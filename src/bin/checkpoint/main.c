@@ -195,12 +195,13 @@ static status_t checkpoint(struct request *q, struct error *err)
     struct answer a = {0};
     status_t st = checkpoints_list(q->folder_fd, &l, err);
     uint32_t number = l.highest + 1;
+    /* A long chain takes long to read, and keeps what it is made of; nothing stands on what has been removed. */
+    bool full = q->chain >= CHAIN_MAX || q->chain_bytes >= q->full_bytes ||
+                !checkpoints_list_has(&l, q->last);
     checkpoints_list_done(&l);
     if (st == ST_OK && number > UNDO_NUMBER_MAX) {
         st = error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%s: its numbers are used up", q->folder);
     }
-    /* A long chain takes long to read, and keeps what it is made of. */
-    bool full = q->chain >= CHAIN_MAX || q->chain_bytes >= q->full_bytes;
     st = st == ST_OK ? ask(q, number, full ? 0 : q->last, &a, err) : st;
     st = st == ST_OK ? give_name(q, number, err) : st;
     if (st == ST_OK) {

@@ -70,6 +70,13 @@ static status_t oldest_needed(int folder_fd, const struct checkpoint_list *l, ui
     return st;
 }
 
+/* A folder of that name is none of ours. */
+static status_t remove_file(int folder_fd, const char *name, struct error *err)
+{
+    bool gone = unlinkat(folder_fd, name, 0) == 0 || errno == ENOENT || errno == EISDIR;
+    return gone ? ST_OK : error_set_errno(err, errno, "%s", name);
+}
+
 struct removal {
     int folder_fd;
     uint32_t below;
@@ -80,10 +87,7 @@ static status_t remove_old(void *arg, const char *name, uint32_t number, const c
 {
     const struct removal *r = arg;
     bool of_files = strcmp(suffix, "undo") == 0 || strcmp(suffix, "kept") == 0;
-    if (of_files && number < r->below && unlinkat(r->folder_fd, name, 0) != 0 && errno != ENOENT) {
-        return error_set_errno(err, errno, "%s", name);
-    }
-    return ST_OK;
+    return of_files && number < r->below ? remove_file(r->folder_fd, name, err) : ST_OK;
 }
 
 status_t prune(int folder_fd, uint32_t keep, struct error *err)
@@ -100,9 +104,7 @@ status_t prune(int folder_fd, uint32_t keep, struct error *err)
     st = oldest_needed(folder_fd, &l, l.count - keep, &first, err);
     for (uint32_t i = 0; st == ST_OK && i < first; i++) {
         checkpoints_file(l.numbers[i], "snap", name);
-        if (unlinkat(folder_fd, name, 0) != 0 && errno != ENOENT) {
-            st = error_set_errno(err, errno, "%s", name);
-        }
+        st = remove_file(folder_fd, name, err);
     }
     checkpoints_list_done(&l);
     return st == ST_OK ? undo_files_each(folder_fd, remove_old, &r, err) : st;

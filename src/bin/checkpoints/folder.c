@@ -1,8 +1,10 @@
 #include "checkpoints/folder.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cell/wasi/undo_files.h"
 #include "controlpath/control.h"
@@ -31,13 +33,20 @@ void checkpoints_file(uint32_t number, const char *suffix, char ret_name[CHECKPO
     snprintf(ret_name, CHECKPOINT_FILE_BYTES, "%06u.%s", number, suffix);
 }
 
+struct listing {
+    int folder_fd;
+    struct checkpoint_list *list;
+};
+
 static status_t add(void *arg, const char *name, uint32_t number, const char *suffix,
                     struct error *err)
 {
-    struct checkpoint_list *l = arg;
-    (void)name;
+    const struct listing *listing = arg;
+    struct checkpoint_list *l = listing->list;
+    struct stat st;
     l->highest = number > l->highest ? number : l->highest;
-    if (strcmp(suffix, "snap") != 0) {
+    if (strcmp(suffix, "snap") != 0 ||
+        fstatat(listing->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) {
         return ST_OK;
     }
     uint32_t *numbers = realloc(l->numbers, (l->count + 1) * sizeof *numbers);
@@ -58,7 +67,8 @@ static int rising(const void *a, const void *b)
 status_t checkpoints_list(int folder_fd, struct checkpoint_list *ret_list, struct error *err)
 {
     struct checkpoint_list l = {0};
-    status_t st = undo_files_each(folder_fd, add, &l, err);
+    struct listing listing = {folder_fd, &l};
+    status_t st = undo_files_each(folder_fd, add, &listing, err);
     if (st != ST_OK) {
         checkpoints_list_done(&l);
         return st;
@@ -68,6 +78,12 @@ status_t checkpoints_list(int folder_fd, struct checkpoint_list *ret_list, struc
     }
     *ret_list = l;
     return ST_OK;
+}
+
+bool checkpoints_list_has(const struct checkpoint_list *l, uint32_t number)
+{
+    return l->count > 0 &&
+           bsearch(&number, l->numbers, l->count, sizeof *l->numbers, rising) != NULL;
 }
 
 void checkpoints_list_done(struct checkpoint_list *l)

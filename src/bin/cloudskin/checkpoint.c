@@ -48,7 +48,7 @@ static status_t write_snapshot(struct checkpointer *p, struct cell *c, struct wa
     char base_name[CHECKPOINT_FILE_BYTES];
     struct snapshot_options options = {0};
     bool known = harvest(p, c);
-    ret_made->base = known && base != 0 && base == p->last ? base : 0;
+    ret_made->base = known && base != 0 ? base : 0;
     if (ret_made->base != 0) {
         checkpoints_file(base, "snap", base_name);
         options = (struct snapshot_options){p->last_id, base_name, &p->pages};
@@ -65,12 +65,23 @@ static status_t write_snapshot(struct checkpointer *p, struct cell *c, struct wa
     return st;
 }
 
+/* Another folder may have a checkpoint of the same number. */
+static bool is_last(const struct checkpointer *p, uint32_t number, const struct stat *folder)
+{
+    return number == p->last && folder->st_dev == p->last_dev && folder->st_ino == p->last_ino;
+}
+
 status_t checkpoint_write(struct checkpointer *p, struct cell *c, struct wasi *w,
                           struct snapshot_info *info, int folder_fd, uint32_t number, uint32_t base,
                           struct checkpoint_made *ret_made, struct error *err)
 {
     char part[CHECKPOINT_FILE_BYTES];
+    struct stat folder;
     checkpoints_file(number, "part", part);
+    if (fstat(folder_fd, &folder) != 0) {
+        return error_set_errno(err, errno, "folder of checkpoints");
+    }
+    base = is_last(p, base, &folder) ? base : 0;
     int fd = openat(folder_fd, part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) {
         return error_set_errno(err, errno, "%s", part);
@@ -86,6 +97,8 @@ status_t checkpoint_write(struct checkpointer *p, struct cell *c, struct wasi *w
     }
     page_set_clear(&p->pages);
     p->last = number;
+    p->last_dev = folder.st_dev;
+    p->last_ino = folder.st_ino;
     memcpy(p->last_id, info->id, sizeof p->last_id);
     return ST_OK;
 }

@@ -2,6 +2,7 @@
 #define CLOUDSKIN_CHECKPOINT_H
 
 #include <limits.h>
+#include <sys/types.h>
 
 #include "cell/snapshot/snapshot.h"
 #include "cell/wasi/undo.h"
@@ -14,6 +15,8 @@ struct checkpointer {
     bool untracked;        /* this kernel cannot: every checkpoint is a full one */
     struct page_set pages; /* written since the last checkpoint */
     uint32_t last;         /* number of it, 0: there was none */
+    dev_t last_dev;        /* the folder that it is in */
+    ino_t last_ino;
     uint8_t last_id[SNAPSHOT_ID_BYTES];
 };
 struct checkpoint_made {
@@ -21,8 +24,8 @@ struct checkpoint_made {
     uint32_t base; /* 0: a full one */
 };
 
-/* Write the stopped cell to NNNNNN.part in the folder, an increment on checkpoint `base` when that was the last one;
- * from then on its before-images are kept. info: as for snapshot_write. On errors the one before stays the last, and
+/* Write the stopped cell to NNNNNN.part in the folder, an increment on checkpoint `base` when that was the last one
+ * and is in the same folder; from then on its before-images are kept. info: as for snapshot_write. On errors the one before stays the last, and
  * nothing is left in the folder. */
 CHECKED status_t checkpoint_write(struct checkpointer *p, struct cell *c, struct wasi *w,
                                   struct snapshot_info *info, int folder_fd, uint32_t number,

@@ -18,13 +18,14 @@ CHECKED status_t checkpoints_folder(const char *name, char ret_path[PATH_MAX], s
 void checkpoints_file(uint32_t number, const char *suffix, char ret_name[CHECKPOINT_FILE_BYTES]);
 
 struct checkpoint_list {
-    uint32_t *numbers; /* of snapshots, rising; malloc'd */
+    uint32_t *numbers; /* of snapshots that are files, rising; malloc'd */
     uint32_t count;
     uint32_t highest; /* number of any file of a checkpoint, 0: there is none */
 };
 /* ST_IO, ST_NOMEM. */
 CHECKED status_t checkpoints_list(int folder_fd, struct checkpoint_list *ret_list,
                                   struct error *err);
+bool checkpoints_list_has(const struct checkpoint_list *l, uint32_t number);
 void checkpoints_list_done(struct checkpoint_list *l);
 
 #endif
