@@ -322,8 +322,9 @@ status_t file_make_dirs(const char *path, unsigned mode, struct error *err)
             continue;
         }
         part[i] = '\0';
-        if (mkdir(part, mode) != 0 && !is_folder(part)) {
-            return error_set_errno(err, errno, "%s", part);
+        int errnum = mkdir(part, mode) != 0 ? errno : 0;
+        if (errnum != 0 && !is_folder(part)) {
+            return error_set_errno(err, errnum, "%s", part);
         }
         part[i] = path[i];
     }

@@ -163,6 +163,13 @@ static void folders_are_made_with_those_above(void)
     CHECK_EQ(file_make_dirs("", 0755, &err), ST_NOTFOUND);
 }
 
+static void what_has_the_name_of_a_folder_is_said_to_be_there(void)
+{
+    CHECK_EQ(symlink("nowhere", at("from")), 0);
+    CHECK_EQ(file_make_dirs(at("from"), 0700, NULL), ST_EXIST);
+    CHECK_EQ(unlink(at("from")), 0);
+}
+
 static void a_lock_is_held_by_one(void)
 {
     int first, second = -7;
@@ -303,6 +310,7 @@ int main(void)
     RUN(a_failed_write_leaves_the_old_file_and_no_temporary);
     RUN(output_goes_into_what_is_no_file_and_behind_links);
     RUN(folders_are_made_with_those_above);
+    RUN(what_has_the_name_of_a_folder_is_said_to_be_there);
     RUN(a_lock_is_held_by_one);
     RUN(waiters_notice_that_the_lock_file_was_removed);
     RUN(a_copy_goes_on_behind_signals);
