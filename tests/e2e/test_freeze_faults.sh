@@ -55,6 +55,11 @@ fact "a link leads to the file" cloudskin freeze --keep one -o link.snap
 fact "and stays a link" test -L link.snap
 fact "the file is replaced" cloudskin inspect target.snap
 next_line
+ln -s nowhere/x dangling.snap
+ln -s loop.snap loop.snap
+fact "a link that leads nowhere is refused" says "leads nowhere" cloudskin freeze one -o dangling.snap
+fact "and stays a link" test -L dangling.snap
+fact "so is one to itself" exits 71 cloudskin freeze one -o loop.snap
 fact "a folder is refused" exits 71 cloudskin freeze one -o .
 fact "a folder that is not there as well" exits 71 cloudskin freeze one -o nowhere/x.snap
 fact "so is a name that no file can have" exits 71 cloudskin freeze one -o $'two\nlines.snap'
@@ -129,6 +134,7 @@ cloudskin-aot -O1 --movable --nan canonical lines.wasm -o canonical.cell
 fact "running it with a name says that it cannot be frozen" says "made without --movable" \
     cloudskin run --name plain plain.cell </dev/null
 fact "and one of the other NaN mode" exits 65 cloudskin thaw --module canonical.cell one.snap
+fact "a snapshot without a name is none" exits 64 cloudskin thaw ''
 fact "options come before the snapshot, which is said" says "before the snapshot" cloudskin thaw one.snap --name x
 
 same_name() {

@@ -350,6 +350,10 @@ static status_t read_options(struct run_options *o, int argc, char **argv, bool 
                          thaws ? "thaw needs a snapshot, or --name NAME for checkpoints"
                                : "run needs a program");
     }
+    if (argv[optind][0] == '\0') {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "'': no name for a %s",
+                         thaws ? "snapshot" : "program");
+    }
     if (thaws && argc - optind > 1) {
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
                          "'%s': options come before the snapshot, and the program goes on with "

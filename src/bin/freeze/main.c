@@ -99,7 +99,12 @@ static const char *base_name(const char *path)
 /* The file that the output stands for: where a symbolic link leads. */
 static status_t find_target(struct request *q, struct error *err)
 {
+    struct stat st;
     if (realpath(q->output, q->target) == NULL) {
+        int errnum = errno;
+        if (lstat(q->output, &st) == 0 && S_ISLNK(st.st_mode)) {
+            return error_set_errno(err, errnum, "%s: a link that leads nowhere", q->output);
+        }
         int len = snprintf(q->target, sizeof q->target, "%s", q->output);
         if (len < 0 || (size_t)len >= sizeof q->target) {
             return error_set_errno(err, ENAMETOOLONG, "%s", q->output);

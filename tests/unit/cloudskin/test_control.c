@@ -258,9 +258,9 @@ static void a_checkpoint_needs_no_decision(void)
 
 static void malformed_requests_are_refused(void)
 {
-    static const char *const lines[] = {"checkpoint 0 0\n",  "checkpoint 3 3\n", "checkpoint 3 4\n",
-                                        "checkpoint 1 0 x\n", "checkpoint 1000000 1\n",
-                                        "checkpoint x\n"};
+    static const char *const lines[] = {"checkpoint 0 0\n",       "checkpoint 3 3\n",
+                                        "checkpoint 3 4\n",       "checkpoint 1 0 x\n",
+                                        "checkpoint 1000000 1\n", "checkpoint x\n"};
     static const char *const unknown[] = {"freeze it\n", "keepembed\n", "checkpoint\n", "\n",
                                           "information\n"};
     begin(true);
