@@ -25,8 +25,8 @@ struct checkpoint_made {
 };
 
 /* Write the stopped cell to NNNNNN.part in the folder, an increment on checkpoint `base` when that was the last one
- * and is in the same folder; from then on its before-images are kept. info: as for snapshot_write. On errors the one before stays the last, and
- * nothing is left in the folder. */
+ * and is in the same folder; from then on its before-images are kept. info: as for snapshot_write. On errors the one
+ * before stays the last, and nothing is left in the folder. */
 CHECKED status_t checkpoint_write(struct checkpointer *p, struct cell *c, struct wasi *w,
                                   struct snapshot_info *info, int folder_fd, uint32_t number,
                                   uint32_t base, struct checkpoint_made *ret_made,

@@ -1,9 +1,9 @@
 #ifndef SYS_SIGNALS_H
 #define SYS_SIGNALS_H
 
-/* Let handler be called once, the first time that the signal comes; a second one has its default effect. What the caller
- * of the program ignores (nohup, a background job of a shell) stays ignored. Calls that are waiting end with EINTR.
- * Once per signal and program. */
+/* Let handler be called once, the first time that the signal comes; a second one has its default effect. What the
+ * caller of the program ignores (nohup, a background job of a shell) stays ignored. Calls that are waiting end with
+ * EINTR. Once per signal and program. */
 void signal_catch_once(int number, void (*handler)(int number));
 
 #endif

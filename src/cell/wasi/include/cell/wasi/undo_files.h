@@ -6,8 +6,8 @@
 
 #include "base/status.h"
 
-/* The files of checkpoint NNNNNN in its folder: NNNNNN.snap the snapshot, NNNNNN.undo before-images, NNNNNN.M.kept files
- * that were removed, NNNNNN.part a snapshot that is being written. docs/internals/checkpoint.md. */
+/* The files of checkpoint NNNNNN in its folder: NNNNNN.snap the snapshot, NNNNNN.undo before-images, NNNNNN.M.kept
+ * files that were removed, NNNNNN.part a snapshot that is being written. docs/internals/checkpoint.md. */
 
 enum { UNDO_NUMBER_MAX = 999999 };
 
