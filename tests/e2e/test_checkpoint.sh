@@ -77,8 +77,16 @@ fact "without a file for the output it says that some comes again" says "will co
     timeout 120 cloudskin thaw --name sim --dir data:.
 take_copy
 fact "one that is not there" exits 127 cloudskin thaw --name sim --at 7 --dir data:.
-fact "without its folder it is refused by name" says "its folder is not granted" cloudskin thaw --name sim
+fact "without its folder it is refused by name" says "is not granted" cloudskin thaw --name sim
 fact "and nothing was changed" diff -r data kept/data
+unchanged() {
+    diff -r data kept/data && cmp data.out kept/data.out && diff -r state kept/state
+}
+fact "limits are checked before files are brought back" says "more open files than allowed" \
+    cloudskin thaw --name sim --at 1 --open-files 4 --output data.out --dir data:.
+fact "those of memory as well" exits 71 \
+    cloudskin thaw --name sim --at 1 --memory 1M --output data.out --dir data:.
+fact "all is as it was then" unchanged
 fact "a read-only folder as well" says "is read-only here" cloudskin thaw --name sim --dir data:.:ro
 printf x | dd of="$points/000002.snap" bs=1 seek=3000 conv=notrunc status=none
 fact "a damaged one is refused, and the one before is named" says "--at 1 takes the checkpoint before" \
@@ -87,14 +95,14 @@ fact "nothing was changed then either" diff -r data kept/data
 fact "and that one can be taken" goes_back --at 1
 
 begin
-cloudskin checkpoint sim --every 50ms --keep 2 >every.out &
+cloudskin checkpoint sim --every 50ms --keep 2 >ignores.out &
 tool=$!
 more_points() {
     local now
-    now=$(wc -l <every.out)
-    eventually has_lines every.out $((now + 3))
+    now=$(wc -l <ignores.out)
+    eventually has_lines ignores.out $((now + 3))
 }
-eventually has_lines every.out 1
+eventually has_lines ignores.out 1
 fact "in the background of a script it is not for Ctrl-C" eval 'kill -INT "$tool" && more_points'
 fact "SIGTERM ends it" eval 'kill "$tool" && exits 143 wait "$tool"'
 # Such a job ignores SIGINT, and its programs would.

@@ -76,12 +76,15 @@ static status_t thaw_cell(struct run *r, const struct snapshot_chain *chain, str
     return code != ST_OK ? code : wasi_restore_outside(r->wasi, err);
 }
 
-/* Read all of it into a cell that is thrown away: nothing of a checkpoint may turn out to be damaged when files have
- * been changed for it. */
+/* Read all of it into a cell that is thrown away: nothing of a checkpoint may turn out to be damaged, or not to fit the
+ * limits and folders here, when files have been changed for it. */
 static status_t prove_chain(struct run *r, const struct snapshot_chain *chain, struct error *err)
 {
-    const struct wasi_config nothing = {.stdio = {-1, -1, -1}};
-    status_t code = wasi_new(&nothing, &r->wasi, err);
+    const struct wasi_config config = run_wasi_config(r), nothing = {.stdio = {-1, -1, -1}};
+    size_t len;
+    const void *state = snapshot_host_state(snapshot_chain_last(chain), &len);
+    status_t code = wasi_restore_check(&config, state, len, r->options.stale_files, err);
+    code = code != ST_OK ? code : wasi_new(&nothing, &r->wasi, err);
     code = code != ST_OK ? code : run_make_cell(r, err);
     code = code != ST_OK ? code : read_chain(r, chain, err);
     run_remove_signals();

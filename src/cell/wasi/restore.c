@@ -19,6 +19,7 @@ struct restore {
     struct wasi *w;
     struct cursor c;
     bool stale_files;
+    bool needs_grants; /* although files may be stale */
     struct error *err;
     struct saved_grant *grants;
     uint32_t grant_count;
@@ -404,6 +405,9 @@ static status_t open_file(struct restore *r, const struct saved *s, struct file 
 static status_t open_path(struct restore *r, const struct saved *s, struct file **ret_f)
 {
     uint32_t target = r->grants[s->index].target;
+    if (target == FILE_NO_GRANT && r->needs_grants) {
+        return name_file(r, s, ST_NOTFOUND, "is not granted");
+    }
     if (target == FILE_NO_GRANT) {
         return missing(r, s, "is not granted", ret_f);
     }
@@ -566,22 +570,38 @@ static status_t restore_all(struct restore *r)
     return st;
 }
 
+static status_t restore_to(struct restore *r, const void *data, size_t len, struct wasi **ret_w)
+{
+    status_t st = wasi_begin(r->config, &r->w, r->err);
+    if (st != ST_OK) {
+        return st;
+    }
+    cursor_init(&r->c, data, len, 0);
+    st = restore_all(r);
+    if (st != ST_OK) {
+        wasi_free(r->w);
+        return st;
+    }
+    *ret_w = r->w;
+    return ST_OK;
+}
+
 status_t wasi_restore(const struct wasi_config *config, const void *data, size_t len,
                       bool stale_files, struct wasi **ret_w, struct error *err)
 {
     struct restore r = {.config = config, .stale_files = stale_files, .err = err};
-    status_t st = wasi_begin(config, &r.w, err);
-    if (st != ST_OK) {
-        return st;
-    }
-    cursor_init(&r.c, data, len, 0);
-    st = restore_all(&r);
-    if (st != ST_OK) {
-        wasi_free(r.w);
-        return st;
-    }
-    *ret_w = r.w;
-    return ST_OK;
+    return restore_to(&r, data, len, ret_w);
+}
+
+status_t wasi_restore_check(const struct wasi_config *config, const void *data, size_t len,
+                            bool stale_files, struct error *err)
+{
+    struct restore r = {
+        .config = config, .stale_files = true, .needs_grants = !stale_files, .err = err};
+    struct wasi *w = NULL;
+    status_t st = restore_to(&r, data, len, &w);
+    wasi_free(w);
+    return st;
 }
 
 status_t wasi_restore_outside(struct wasi *w, struct error *err)

@@ -632,6 +632,33 @@ static void a_missing_file_is_refused_or_becomes_a_number_without_rights(void)
     end();
 }
 
+static status_t check(bool stale_files)
+{
+    return wasi_restore_check(&config, blob.data, blob.len, stale_files, &err);
+}
+
+/* Of a checkpoint, before its files are brought back. */
+static void a_check_looks_at_all_but_the_files(void)
+{
+    begin();
+    host_write_file(in_scratch("grant/in"), "abc");
+    CHECK_EQ(open_file("in", 0, READ_RIGHTS, 0), 4);
+    save();
+    host_write_file(in_scratch("grant/in"), "changed");
+    CHECK_EQ(check(false), ST_OK);
+    unlink(in_scratch("grant/in"));
+    CHECK_EQ(check(false), ST_OK);
+    config.open_files_max = 4;
+    check_refused(check(false), ST_LIMIT, "more open files than allowed");
+    config.open_files_max = 5;
+    grant.guest_path = "/elsewhere";
+    check_refused(check(false), ST_NOTFOUND, "descriptor 3: /data is not granted");
+    CHECK_EQ(check(true), ST_OK);
+    blob.len--;
+    check_refused(check(true), ST_CORRUPT, "WASI state");
+    end();
+}
+
 static void a_missing_grant_is_refused_or_lost(void)
 {
     uint32_t fd;
@@ -852,6 +879,7 @@ int main(void)
     RUN(a_file_only_written_may_have_grown_but_not_shrunk);
     RUN(standard_output_is_cut_when_nothing_else_can_fail);
     RUN(a_missing_file_is_refused_or_becomes_a_number_without_rights);
+    RUN(a_check_looks_at_all_but_the_files);
     RUN(a_missing_grant_is_refused_or_lost);
     RUN(grants_are_matched_by_guest_path);
     RUN(a_folder_that_is_read_only_here_refuses_files_open_for_writing);

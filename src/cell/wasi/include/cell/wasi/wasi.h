@@ -60,6 +60,11 @@ CHECKED status_t wasi_save(struct wasi *w, struct buf *out, struct error *err);
 CHECKED status_t wasi_restore(const struct wasi_config *config, const void *data, size_t len,
                               bool stale_files, struct wasi **ret_w, struct error *err);
 
+/* Would wasi_restore succeed with these grants, limits and descriptors, once all files are as they were? Errors as for
+ * it, but for files that have changed or are missing. Changes nothing. */
+CHECKED status_t wasi_restore_check(const struct wasi_config *config, const void *data, size_t len,
+                                    bool stale_files, struct error *err);
+
 /* Behind wasi_restore, when nothing else can fail any more and before w is used: standard input goes on at its old
  * offset when it was a plain file and is one again; with output_named so does standard output, and what stands behind
  * its old end is cut off (all of it, when it was no file before). ST_IO. */
