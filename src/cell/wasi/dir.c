@@ -7,6 +7,7 @@
 
 #include "dir.h"
 #include "guest.h"
+#include "stat.h"
 
 enum { DIR_CHUNK_BYTES = 8192, LIST_TRIES = 8 };
 
@@ -125,19 +126,22 @@ static uint8_t type_of(const struct file *f, const struct dirent64 *d)
                : FILETYPE_UNKNOWN;
 }
 
-/* The parent of a grant is none of the guest's business: ".." there is the grant itself. */
-static uint64_t ino_of(const struct file *f, const struct dirent64 *d)
+/* The number as the guest knows it. The parent of a grant is none of the guest's business: ".." there is the grant
+ * itself. */
+static uint64_t ino_of(const struct ids *ids, const struct file *f, const struct dirent64 *d)
 {
     struct stat st;
-    if (f->path != NULL && f->path[0] == '\0' && strcmp(d->d_name, "..") == 0 &&
-        fstat(f->host_fd, &st) == 0) {
-        return st.st_ino;
+    bool above = f->path != NULL && f->path[0] == '\0' && strcmp(d->d_name, "..") == 0;
+    if ((!above && ids_are_native(ids)) || fstat(f->host_fd, &st) != 0) {
+        return d->d_ino;
     }
-    return d->d_ino;
+    st.st_ino = above ? st.st_ino : d->d_ino;
+    return stat_shown(ids, &st).ino;
 }
 
 /* Take the next entry; false at the end of the chunk. */
-static bool chunk_next(const struct file *f, struct dir_chunk *c, struct dir_entry *ret_entry)
+static bool chunk_next(const struct ids *ids, const struct file *f, struct dir_chunk *c,
+                       struct dir_entry *ret_entry)
 {
     if (c->pos >= c->len) {
         return false;
@@ -145,7 +149,7 @@ static bool chunk_next(const struct file *f, struct dir_chunk *c, struct dir_ent
     const struct dirent64 *d = entry_at(c, c->pos);
     *ret_entry = (struct dir_entry){
         .next_cookie = (uint64_t)d->d_off,
-        .ino = ino_of(f, d),
+        .ino = ino_of(ids, f, d),
         .type = type_of(f, d),
         .name = d->d_name,
         .name_len = (uint32_t)strlen(d->d_name),
@@ -184,8 +188,8 @@ static void set_marks(struct file *f, uint64_t from, uint64_t to)
 
 /* The buffer is filled to its last byte, with a part of an entry if need be, until the directory ends: that is
  * how a guest tells the end. */
-static enum wasi_errno fill(void *ctx, struct file *f, uint64_t from, uint8_t *buf, uint32_t cap,
-                            uint32_t *ret_used)
+static enum wasi_errno fill(void *ctx, const struct ids *ids, struct file *f, uint64_t from,
+                            uint8_t *buf, uint32_t cap, uint32_t *ret_used)
 {
     struct dir_chunk chunk;
     struct dir_entry entry;
@@ -200,7 +204,7 @@ static enum wasi_errno fill(void *ctx, struct file *f, uint64_t from, uint8_t *b
         if (chunk.len == 0) {
             break;
         }
-        while (used < cap && chunk_next(f, &chunk, &entry)) {
+        while (used < cap && chunk_next(ids, f, &chunk, &entry)) {
             bool fits = cap - used >= DIRENT_BYTES + entry.name_len;
             used = append_entry(buf, cap, used, &entry);
             cookie = entry.next_cookie;
@@ -217,6 +221,9 @@ static enum wasi_errno fill(void *ctx, struct file *f, uint64_t from, uint8_t *b
 
 /* ---- for snapshots ---- */
 
+/* Lists have names and no numbers. */
+static const struct ids no_ids;
+
 static enum wasi_errno list_entries(struct file *f, struct dirlist *l)
 {
     struct dir_chunk chunk;
@@ -227,7 +234,7 @@ static enum wasi_errno list_entries(struct file *f, struct dirlist *l)
         if (e != WASI_OK || chunk.len == 0) {
             return e;
         }
-        while (chunk_next(f, &chunk, &entry)) {
+        while (chunk_next(&no_ids, f, &chunk, &entry)) {
             cookie = entry.next_cookie;
             if (!dirlist_add(l, cookie, entry.name, entry.name_len)) {
                 return l->count == DIRLIST_ENTRIES_MAX ? WASI_OVERFLOW : WASI_NOMEM;
@@ -246,7 +253,7 @@ static enum wasi_errno list_mark(struct file *f, struct dirlist *l, uint64_t coo
     if (e != WASI_OK) {
         return e;
     }
-    if (chunk_next(f, &chunk, &entry)) {
+    if (chunk_next(&no_ids, f, &chunk, &entry)) {
         uint32_t behind = dirlist_find(l, entry.next_cookie);
         if (behind == DIRLIST_NONE || behind == 0) {
             return WASI_AGAIN;
@@ -302,7 +309,7 @@ int32_t wasi_fd_readdir(void *ctx, void *env, uint32_t fd, uint32_t buf, uint32_
     if (e != WASI_OK) {
         return (int32_t)e;
     }
-    e = fill(ctx, u.file, cookie, dst, buf_len, &used);
+    e = fill(ctx, &w->ids, u.file, cookie, dst, buf_len, &used);
     file_put(&w->files, &u);
     if (e == WASI_OK) {
         put_le32(out, used);

@@ -278,7 +278,7 @@ static int32_t filestat_get(void *ctx, struct wasi *w, uint32_t fd, bool unstabl
     type = u.file->filetype;
     file_put(&w->files, &u);
     if (e == WASI_OK) {
-        stat_encode(&st, type, unstable, out);
+        stat_encode(&w->ids, &st, type, unstable, out);
     }
     return (int32_t)e;
 }

@@ -273,7 +273,7 @@ static int32_t path_stat(void *ctx, struct wasi *w, uint32_t fd, uint32_t lookup
     e = host_result(fstat(host_fd, &st));
     close(host_fd);
     if (e == WASI_OK) {
-        stat_encode(&st, filetype_from_mode(st.st_mode), unstable, out);
+        stat_encode(&w->ids, &st, filetype_from_mode(st.st_mode), unstable, out);
     }
     return (int32_t)e;
 }

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/cursor.h"
 #include "guest.h"
 #include "saved.h"
 #include "stat.h"
@@ -22,7 +21,10 @@ struct restore {
     bool needs_grants; /* although files may be stale */
     struct error *err;
     struct saved_grant *grants;
+    struct saved_move *moves; /* of each of them */
     uint32_t grant_count;
+    uint32_t version;
+    struct ids then; /* the saved guest's */
 };
 
 /* One descriptor of the state. */
@@ -33,6 +35,7 @@ struct saved {
     uint64_t rights_base, rights_inheriting;
     uint32_t index; /* by origin: grant, standard descriptor, listening socket */
     char path[WASI_PATH_BYTES_MAX + 1];
+    struct ids_key id;               /* as the guest has seen it; zeros: not known */
     uint64_t offset, size, mtime_ns; /* plain files */
     struct dirlist *list;            /* half-read directories, else NULL */
 };
@@ -49,48 +52,15 @@ static status_t no_memory(struct restore *r)
 
 /* ---- decoding ---- */
 
-/* A text without NULs, borrowed; what is said when it is too long. */
-static const char *take_text(struct cursor *c, size_t len_max, const char *too_long,
-                             size_t *ret_len)
-{
-    size_t len = cursor_le32(c);
-    if (len > len_max) {
-        cursor_fail(c, too_long);
-    }
-    const uint8_t *text = cursor_bytes(c, len);
-    if (text != NULL && memchr(text, 0, len) != NULL) {
-        cursor_fail(c, "a text with a NUL inside");
-    }
-    *ret_len = c->failed ? 0 : len;
-    return c->failed ? NULL : (const char *)text;
-}
-
-/* A number of things of at least bytes_min bytes each. */
-static uint32_t take_count(struct cursor *c, uint32_t max, size_t bytes_min, const char *too_many)
-{
-    uint32_t count = cursor_le32(c);
-    if (count > max || count > cursor_left(c) / bytes_min) {
-        cursor_fail(c, too_many);
-    }
-    return c->failed ? 0 : count;
-}
-
-static uint64_t take_i63(struct cursor *c, const char *too_large)
-{
-    uint64_t v = cursor_le64(c);
-    if (v > INT64_MAX) {
-        cursor_fail(c, too_large);
-    }
-    return c->failed ? 0 : v;
-}
-
 static status_t take_strings(struct restore *r, struct strings *s)
 {
-    uint32_t count = take_count(&r->c, WASI_STRINGS_MAX, 4, "too many arguments or variables");
+    uint32_t count = saved_take_count(&r->c, WASI_STRINGS_MAX, 4,
+                                      "too many arguments or variables");
     status_t st = r->c.failed ? corrupt(r) : wasi_strings_room(r->w, s, count, r->err);
     for (uint32_t i = 0; st == ST_OK && i < count; i++) {
         size_t len;
-        const char *text = take_text(&r->c, WASI_STRINGS_BYTES_MAX, "too long an argument", &len);
+        const char *text = saved_take_text(&r->c, WASI_STRINGS_BYTES_MAX, "too long an argument",
+                                           &len);
         st = r->c.failed ? corrupt(r) : wasi_strings_add(r->w, s, text, len, r->err);
     }
     return st;
@@ -101,16 +71,16 @@ static status_t take_head(struct restore *r)
     if (cursor_le32(&r->c) != SAVED_MAGIC) {
         cursor_fail(&r->c, "not a WASI state");
     }
-    uint32_t version = cursor_le32(&r->c);
-    if (!r->c.failed && version != SAVED_VERSION) {
+    r->version = cursor_le32(&r->c);
+    if (!r->c.failed && (r->version == 0 || r->version > SAVED_VERSION)) {
         return error_set(r->err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "WASI state of version %u",
-                         version);
+                         r->version);
     }
     (void)cursor_le64(&r->c); /* the time of day */
-    uint64_t monotonic = take_i63(&r->c, "monotonic time too large");
-    uint64_t cpu = take_i63(&r->c, "CPU time too large");
+    uint64_t monotonic = saved_take_i63(&r->c, "monotonic time too large");
+    uint64_t cpu = saved_take_i63(&r->c, "CPU time too large");
     atomic_store(&r->w->output_bytes, cursor_le64(&r->c));
-    r->w->progress = take_i63(&r->c, "progress too large");
+    r->w->progress = saved_take_i63(&r->c, "progress too large");
     if (r->c.failed) {
         return corrupt(r);
     }
@@ -133,16 +103,30 @@ static uint32_t match_grant(const struct wasi *w, uint32_t index, const char *gu
     return found;
 }
 
+/* Which folder it was, and which it is. */
+static void take_move(struct restore *r, uint32_t target, struct saved_move *ret_move)
+{
+    *ret_move = (struct saved_move){0};
+    if (r->version >= SAVED_VERSION_IDS) {
+        ret_move->then = saved_take_root(&r->c);
+    }
+    if (target != FILE_NO_GRANT) {
+        ret_move->now = saved_root_of(r->w->grants[target].host_path);
+    }
+}
+
 static status_t take_grants(struct restore *r)
 {
-    uint32_t count = take_count(&r->c, WASI_GRANTS_MAX, 4, "too many grants");
+    uint32_t count = saved_take_count(&r->c, WASI_GRANTS_MAX, 4, "too many grants");
     r->grants = arena_alloc(&r->w->arena, count, sizeof(*r->grants));
-    if (r->grants == NULL) {
+    r->moves = arena_alloc(&r->w->arena, count, sizeof(*r->moves));
+    if (r->grants == NULL || r->moves == NULL) {
         return no_memory(r);
     }
     for (uint32_t i = 0; i < count; i++) {
         size_t len;
-        const char *text = take_text(&r->c, WASI_PATH_BYTES_MAX, "too long a guest path", &len);
+        const char *text = saved_take_text(&r->c, WASI_PATH_BYTES_MAX, "too long a guest path",
+                                           &len);
         if (r->c.failed) {
             break;
         }
@@ -151,50 +135,25 @@ static status_t take_grants(struct restore *r)
             return no_memory(r);
         }
         r->grants[i] = (struct saved_grant){copy, match_grant(r->w, i, copy)};
+        take_move(r, r->grants[i].target, &r->moves[i]);
     }
     r->grant_count = count;
     return r->c.failed ? corrupt(r) : ST_OK;
 }
 
-/* An entry's name is looked up in the directory: it must not lead elsewhere. */
-static void check_entry_name(struct cursor *c, const char *name, size_t len)
+/* The numbers of files that the saved guest knew, and the folders that have moved since. */
+static status_t take_ids(struct restore *r)
 {
-    if (!c->failed && (len == 0 || memchr(name, '/', len) != NULL)) {
-        cursor_fail(c, "the name of a directory's entry is none");
+    if (r->version < SAVED_VERSION_IDS) {
+        return ST_OK;
     }
-}
-
-static void take_marks(struct cursor *c, struct dirlist *l)
-{
-    uint32_t count = take_count(c, DIRLIST_MARKS, 12, "too many places in a directory");
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t cookie = take_i63(c, "a cookie too large");
-        uint32_t index = cursor_le32(c);
-        if (index > l->count) {
-            cursor_fail(c, "a place behind the end of a directory");
-        }
-        l->marks[l->mark_count++] = (struct dirlist_mark){cookie, index};
+    if (!saved_take_ids(&r->c, &r->then)) {
+        return no_memory(r);
     }
-}
-
-/* False when memory ran out. */
-static bool take_list(struct cursor *c, struct dirlist *l)
-{
-    uint32_t count = take_count(c, DIRLIST_ENTRIES_MAX, 12, "too many entries of a directory");
-    for (uint32_t i = 0; i < count; i++) {
-        size_t len;
-        uint64_t next = take_i63(c, "a cookie too large");
-        const char *name = take_text(c, WASI_NAME_BYTES_MAX, "too long a name", &len);
-        check_entry_name(c, name, len);
-        if (c->failed) {
-            return true;
-        }
-        if (!dirlist_add(l, next, name, len)) {
-            return false;
-        }
+    if (r->c.failed) {
+        return corrupt(r);
     }
-    take_marks(c, l);
-    return true;
+    return saved_begin_ids(&r->w->ids, &r->then, r->moves, r->grant_count) ? ST_OK : no_memory(r);
 }
 
 static void check_saved(struct restore *r, const struct saved *s)
@@ -222,12 +181,12 @@ static void check_saved(struct restore *r, const struct saved *s)
 static status_t take_details(struct restore *r, struct saved *s)
 {
     if (s->kind == FILE_PLAIN) {
-        s->offset = take_i63(&r->c, "an offset too large");
-        s->size = take_i63(&r->c, "a size too large");
+        s->offset = saved_take_i63(&r->c, "an offset too large");
+        s->size = saved_take_i63(&r->c, "a size too large");
         s->mtime_ns = cursor_le64(&r->c);
     } else if (s->kind == FILE_DIRECTORY) {
         s->list = calloc(1, sizeof(*s->list));
-        if (s->list == NULL || !take_list(&r->c, s->list)) {
+        if (s->list == NULL || !saved_take_list(&r->c, s->list)) {
             return no_memory(r);
         }
         if (s->list->count == 0 && s->list->mark_count == 0) {
@@ -250,7 +209,10 @@ static status_t take_saved(struct restore *r, struct saved *s)
     s->rights_base = cursor_le64(&r->c);
     s->rights_inheriting = cursor_le64(&r->c);
     s->index = cursor_le32(&r->c);
-    const char *path = take_text(&r->c, WASI_PATH_BYTES_MAX, "too long a path", &len);
+    const char *path = saved_take_text(&r->c, WASI_PATH_BYTES_MAX, "too long a path", &len);
+    if (r->version >= SAVED_VERSION_IDS) {
+        s->id = saved_take_key(&r->c);
+    }
     check_saved(r, s);
     if (r->c.failed) {
         return corrupt(r);
@@ -504,6 +466,17 @@ static status_t take_output(struct restore *r, const struct saved *s, int host_f
     return ST_OK;
 }
 
+/* The guest goes on to see the numbers that it has seen of this file. */
+static status_t keep_id(struct restore *r, const struct saved *s, const struct file *f)
+{
+    struct stat st;
+    if (s->id.ino == 0 || f->handed == FILE_LOST || fstat(f->host_fd, &st) != 0) {
+        return ST_OK;
+    }
+    return ids_add_file(&r->w->ids, (struct ids_key){st.st_dev, st.st_ino}, s->id) ? ST_OK
+                                                                                   : no_memory(r);
+}
+
 static status_t restore_file(struct restore *r, struct saved *s)
 {
     struct file *f = NULL;
@@ -523,6 +496,9 @@ static status_t restore_file(struct restore *r, struct saved *s)
     if (s->origin == SAVED_ORIGIN_STDIO && s->index == 1 && r->config->output_named) {
         st = take_output(r, s, f->host_fd);
     }
+    if (st == ST_OK) {
+        st = keep_id(r, s, f);
+    }
     if (st != ST_OK) {
         file_free(f);
         return st;
@@ -538,7 +514,7 @@ static status_t restore_file(struct restore *r, struct saved *s)
 
 static status_t restore_files(struct restore *r)
 {
-    uint32_t count = take_count(&r->c, WASI_OPEN_FILES_MAX, 34, "too many descriptors");
+    uint32_t count = saved_take_count(&r->c, WASI_OPEN_FILES_MAX, 34, "too many descriptors");
     status_t st = r->c.failed ? corrupt(r) : ST_OK;
     for (uint32_t i = 0; st == ST_OK && i < count; i++) {
         struct saved s = {0};
@@ -561,7 +537,13 @@ static status_t restore_all(struct restore *r)
         st = take_grants(r);
     }
     if (st == ST_OK) {
+        st = take_ids(r);
+    }
+    if (st == ST_OK) {
         st = restore_files(r);
+    }
+    if (st == ST_OK && !saved_end_ids(&r->w->ids, &r->then, r->moves, r->grant_count)) {
+        st = no_memory(r);
     }
     if (st == ST_OK && cursor_left(&r->c) > 0) {
         cursor_fail(&r->c, "more bytes than expected");
@@ -578,6 +560,7 @@ static status_t restore_to(struct restore *r, const void *data, size_t len, stru
     }
     cursor_init(&r->c, data, len, 0);
     st = restore_all(r);
+    ids_done(&r->then);
     if (st != ST_OK) {
         wasi_free(r->w);
         return st;

@@ -25,17 +25,11 @@ static status_t refuse(const struct item *it, struct error *err, const char *wha
     return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "descriptor %u: %s", it->fd, what);
 }
 
-static void put_text(struct buf *out, const char *text, size_t len)
-{
-    buf_le32(out, (uint32_t)len);
-    buf_bytes(out, text, len);
-}
-
 static void put_strings(struct buf *out, const struct strings *s)
 {
     buf_le32(out, s->count);
     for (uint32_t i = 0; i < s->count; i++) {
-        put_text(out, s->items[i], strlen(s->items[i]));
+        saved_put_text(out, s->items[i], strlen(s->items[i]));
     }
 }
 
@@ -95,6 +89,7 @@ static status_t locate(struct item *it, struct error *err)
 
 static void put_head(const struct item *it, uint8_t origin, uint32_t index)
 {
+    static const struct ids_key lost;
     const struct file *f = it->file;
     buf_le32(it->out, it->fd);
     buf_u8(it->out, origin);
@@ -106,7 +101,8 @@ static void put_head(const struct item *it, uint8_t origin, uint32_t index)
     buf_le64(it->out, it->use->rights_base);
     buf_le64(it->out, it->use->rights_inheriting);
     buf_le32(it->out, index);
-    put_text(it->out, it->path, strlen(it->path));
+    saved_put_text(it->out, it->path, strlen(it->path));
+    saved_put_key(it->out, f->handed == FILE_LOST ? lost : stat_shown(&it->w->ids, &it->st));
 }
 
 static status_t put_plain(const struct item *it, struct error *err)
@@ -121,23 +117,6 @@ static status_t put_plain(const struct item *it, struct error *err)
     return ST_OK;
 }
 
-static void put_list(struct buf *out, const struct dirlist *l)
-{
-    static const struct dirlist none;
-    l = l == NULL ? &none : l;
-    buf_le32(out, l->count);
-    for (uint32_t i = 0; i < l->count; i++) {
-        const char *name = dirlist_name(l, i);
-        buf_le64(out, l->entries[i].next);
-        put_text(out, name, strlen(name));
-    }
-    buf_le32(out, l->mark_count);
-    for (uint32_t i = 0; i < l->mark_count; i++) {
-        buf_le64(out, l->marks[i].cookie);
-        buf_le32(out, l->marks[i].index);
-    }
-}
-
 static status_t put_directory(const struct item *it, struct error *err)
 {
     struct dirlist *made = NULL;
@@ -150,7 +129,7 @@ static status_t put_directory(const struct item *it, struct error *err)
                       e == WASI_OVERFLOW ? "it reads a directory of too many entries to travel"
                                          : "the directory that it reads cannot be read now");
     }
-    put_list(it->out, it->file->list != NULL ? it->file->list : made);
+    saved_put_list(it->out, it->file->list != NULL ? it->file->list : made);
     dirlist_free(made);
     return ST_OK;
 }
@@ -229,6 +208,16 @@ static status_t put_files(struct wasi *w, struct buf *out, struct error *err)
     return ST_OK;
 }
 
+static void put_grants(const struct wasi *w, struct buf *out)
+{
+    buf_le32(out, w->grant_count);
+    for (uint32_t i = 0; i < w->grant_count; i++) {
+        struct saved_root root = saved_root_of(w->grants[i].host_path);
+        saved_put_text(out, w->grants[i].guest_path, strlen(w->grants[i].guest_path));
+        saved_put_root(out, &root);
+    }
+}
+
 status_t wasi_save(struct wasi *w, struct buf *out, struct error *err)
 {
     size_t begin = out->len;
@@ -241,10 +230,8 @@ status_t wasi_save(struct wasi *w, struct buf *out, struct error *err)
     buf_le64(out, w->progress);
     put_strings(out, &w->args);
     put_strings(out, &w->env);
-    buf_le32(out, w->grant_count);
-    for (uint32_t i = 0; i < w->grant_count; i++) {
-        put_text(out, w->grants[i].guest_path, strlen(w->grants[i].guest_path));
-    }
+    put_grants(w, out);
+    saved_put_ids(out, &w->ids);
     status_t st = put_files(w, out, err);
     if (st == ST_OK && out->failed) {
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for the WASI state");

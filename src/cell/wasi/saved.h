@@ -1,12 +1,19 @@
 #ifndef CELL_WASI_SAVED_H
 #define CELL_WASI_SAVED_H
 
-/* Numbers of the saved state, which docs/internals/wasi.md describes. */
+#include "base/buf.h"
+#include "base/cursor.h"
+#include "dirlist.h"
+#include "ids.h"
+
+/* The saved state, which docs/internals/wasi.md describes: its numbers, and the parts that are read and written alone.
+ * What is read is marked as failed in the cursor when it is wrong. */
 
 #define SAVED_MAGIC UINT32_C(0x49534157) /* "WASI" */
 
 enum {
-    SAVED_VERSION = 1,
+    SAVED_VERSION = 2,
+    SAVED_VERSION_IDS = 2, /* with device and inode numbers */
     SAVED_ORIGIN_PATH = 0, /* beneath a grant */
     SAVED_ORIGIN_STDIO,
     SAVED_ORIGIN_LISTEN,
@@ -15,5 +22,46 @@ enum {
 };
 
 enum { SAVED_READ_ONLY = 1, SAVED_PREOPEN = 2, SAVED_BITS_KNOWN = 3 };
+
+/* By what the folder of a grant is recognised. */
+struct saved_root {
+    struct ids_key host; /* inode number 0: not known */
+    uint64_t birth_ns;   /* 0: not known */
+};
+
+void saved_put_text(struct buf *out, const char *text, size_t len);
+/* A text without NULs, borrowed; what is said when it is too long. */
+const char *saved_take_text(struct cursor *c, size_t len_max, const char *too_long,
+                            size_t *ret_len);
+/* A number of things of at least bytes_min bytes each. */
+uint32_t saved_take_count(struct cursor *c, uint32_t max, size_t bytes_min, const char *too_many);
+uint64_t saved_take_i63(struct cursor *c, const char *too_large);
+
+/* NULL: an empty list. */
+void saved_put_list(struct buf *out, const struct dirlist *l);
+/* Into an empty list. False when memory ran out. */
+bool saved_take_list(struct cursor *c, struct dirlist *l);
+
+void saved_put_key(struct buf *out, struct ids_key key);
+struct ids_key saved_take_key(struct cursor *c);
+void saved_put_root(struct buf *out, const struct saved_root *root);
+struct saved_root saved_take_root(struct cursor *c);
+void saved_put_ids(struct buf *out, const struct ids *ids);
+/* Into an empty table, and seals it. False when memory ran out. */
+bool saved_take_ids(struct cursor *c, struct ids *ids);
+
+/* The folder of that path as it is now. */
+struct saved_root saved_root_of(const char *host_path);
+/* A folder of the saved guest, and that which it is here. */
+struct saved_move {
+    struct saved_root then, now;
+};
+/* Begin the table of a restored guest: what is known of devices from `then`, the saved guest's, and the folders. The
+ * files that it has open follow with ids_add_file, then saved_end_ids. False when memory ran out. */
+bool saved_begin_ids(struct ids *ids, const struct ids *then, const struct saved_move *moves,
+                     uint32_t move_count);
+/* Take over what else was known where the folders are still the same, and seal it. */
+bool saved_end_ids(struct ids *ids, const struct ids *then, const struct saved_move *moves,
+                   uint32_t move_count);
 
 #endif

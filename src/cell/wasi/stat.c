@@ -10,12 +10,20 @@ uint64_t stat_ns(struct timespec t)
     return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
 }
 
-void stat_encode(const struct stat *st, uint8_t type, bool unstable, uint8_t *out)
+struct ids_key stat_shown(const struct ids *ids, const struct stat *st)
+{
+    struct ids_key host = {st->st_dev, st->st_ino};
+    return ids_are_native(ids) ? host : ids_shown(ids, host);
+}
+
+void stat_encode(const struct ids *ids, const struct stat *st, uint8_t type, bool unstable,
+                 uint8_t *out)
 {
     uint8_t *p = out;
+    struct ids_key shown = stat_shown(ids, st);
     memset(out, 0, unstable ? FILESTAT_UNSTABLE_BYTES : FILESTAT_BYTES);
-    put_le64(p, st->st_dev);
-    put_le64(p + 8, st->st_ino);
+    put_le64(p, shown.dev);
+    put_le64(p + 8, shown.ino);
     p[16] = type;
     if (unstable) {
         put_le32(p + 20, st->st_nlink > UINT32_MAX ? UINT32_MAX : (uint32_t)st->st_nlink);

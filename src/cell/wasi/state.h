@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "cell/wasi/wasi.h"
 #include "fdtable.h"
+#include "ids.h"
 #include "path.h"
 
 /* Arguments or environment as the guest gets them. Immutable. */
@@ -41,6 +42,7 @@ struct wasi {
     uint32_t grant_count;
     enum path_method path_method;
     struct fdtable files;
+    struct ids ids; /* immutable while the guest runs */
     /* Of a call that is to be made again: nanoseconds that a poll_oneoff has waited, bytes that another has
      * moved. Of the cell's thread. */
     uint64_t progress;

@@ -414,6 +414,7 @@ void wasi_free(struct wasi *w)
     }
     fdtable_done(&w->files);
     before_free(w->before);
+    ids_done(&w->ids);
     pthread_mutex_destroy(&w->scratch_lock);
     arena_done(&w->arena);
     free(w);
