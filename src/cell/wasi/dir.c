@@ -221,10 +221,7 @@ static enum wasi_errno fill(void *ctx, const struct ids *ids, struct file *f, ui
 
 /* ---- for snapshots ---- */
 
-/* Lists have names and no numbers. */
-static const struct ids no_ids;
-
-static enum wasi_errno list_entries(struct file *f, struct dirlist *l)
+static enum wasi_errno list_entries(const struct ids *ids, struct file *f, struct dirlist *l)
 {
     struct dir_chunk chunk;
     struct dir_entry entry;
@@ -234,9 +231,9 @@ static enum wasi_errno list_entries(struct file *f, struct dirlist *l)
         if (e != WASI_OK || chunk.len == 0) {
             return e;
         }
-        while (chunk_next(&no_ids, f, &chunk, &entry)) {
+        while (chunk_next(ids, f, &chunk, &entry)) {
             cookie = entry.next_cookie;
-            if (!dirlist_add(l, cookie, entry.name, entry.name_len)) {
+            if (!dirlist_add(l, cookie, entry.ino, entry.name, entry.name_len)) {
                 return l->count == DIRLIST_ENTRIES_MAX ? WASI_OVERFLOW : WASI_NOMEM;
             }
         }
@@ -244,7 +241,8 @@ static enum wasi_errno list_entries(struct file *f, struct dirlist *l)
 }
 
 /* Find where the guest goes on with a cookie: the file system knows it also when the entry is gone. */
-static enum wasi_errno list_mark(struct file *f, struct dirlist *l, uint64_t cookie)
+static enum wasi_errno list_mark(const struct ids *ids, struct file *f, struct dirlist *l,
+                                 uint64_t cookie)
 {
     struct dir_chunk chunk;
     struct dir_entry entry;
@@ -253,7 +251,7 @@ static enum wasi_errno list_mark(struct file *f, struct dirlist *l, uint64_t coo
     if (e != WASI_OK) {
         return e;
     }
-    if (chunk_next(&no_ids, f, &chunk, &entry)) {
+    if (chunk_next(ids, f, &chunk, &entry)) {
         uint32_t behind = dirlist_find(l, entry.next_cookie);
         if (behind == DIRLIST_NONE || behind == 0) {
             return WASI_AGAIN;
@@ -264,18 +262,18 @@ static enum wasi_errno list_mark(struct file *f, struct dirlist *l, uint64_t coo
     return WASI_OK;
 }
 
-static enum wasi_errno list_all(struct file *f, struct dirlist *l)
+static enum wasi_errno list_all(const struct ids *ids, struct file *f, struct dirlist *l)
 {
-    enum wasi_errno e = list_entries(f, l);
+    enum wasi_errno e = list_entries(ids, f, l);
     for (int i = 0; e == WASI_OK && i < DIRLIST_MARKS; i++) {
         if (f->dir_marks[i] != 0) {
-            e = list_mark(f, l, f->dir_marks[i]);
+            e = list_mark(ids, f, l, f->dir_marks[i]);
         }
     }
     return e;
 }
 
-enum wasi_errno dir_list(struct file *f, struct dirlist **ret_list)
+enum wasi_errno dir_list(const struct ids *ids, struct file *f, struct dirlist **ret_list)
 {
     enum wasi_errno e = WASI_AGAIN;
     *ret_list = NULL;
@@ -284,7 +282,7 @@ enum wasi_errno dir_list(struct file *f, struct dirlist **ret_list)
     }
     for (int tries = 0; e == WASI_AGAIN && tries < LIST_TRIES; tries++) {
         struct dirlist *l = calloc(1, sizeof(*l));
-        e = l == NULL ? WASI_NOMEM : list_all(f, l);
+        e = l == NULL ? WASI_NOMEM : list_all(ids, f, l);
         if (e == WASI_OK) {
             *ret_list = l;
             return WASI_OK;

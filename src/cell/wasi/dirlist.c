@@ -16,7 +16,7 @@ static bool grow(struct dirlist *l)
     return true;
 }
 
-bool dirlist_add(struct dirlist *l, uint64_t next, const char *name, size_t len)
+bool dirlist_add(struct dirlist *l, uint64_t next, uint64_t ino, const char *name, size_t len)
 {
     if (l->count == DIRLIST_ENTRIES_MAX || (l->count == l->cap && !grow(l))) {
         return false;
@@ -27,7 +27,7 @@ bool dirlist_add(struct dirlist *l, uint64_t next, const char *name, size_t len)
     if (l->names.failed) {
         return false;
     }
-    l->entries[l->count++] = (struct dirlist_entry){next, off};
+    l->entries[l->count++] = (struct dirlist_entry){next, ino, off};
     return true;
 }
 

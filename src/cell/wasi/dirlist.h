@@ -16,6 +16,7 @@ enum {
 
 struct dirlist_entry {
     uint64_t next; /* the guest's cookie behind this entry */
+    uint64_t ino;  /* as the guest sees it; 0: not known */
     size_t name_off;
 };
 
@@ -36,7 +37,7 @@ struct dirlist {
 };
 
 /* False when it is full or memory ran out; then nothing is added. name: no NUL inside. */
-bool dirlist_add(struct dirlist *l, uint64_t next, const char *name, size_t len);
+bool dirlist_add(struct dirlist *l, uint64_t next, uint64_t ino, const char *name, size_t len);
 /* The index of the entry behind cookie, which may be count, or DIRLIST_NONE. */
 uint32_t dirlist_find(struct dirlist *l, uint64_t cookie);
 /* Belongs to l, until the next dirlist_add. */

@@ -105,7 +105,7 @@ bool ids_add_device(struct ids *ids, uint64_t host, uint64_t guest, uint32_t tag
     return ok;
 }
 
-bool ids_add_file(struct ids *ids, struct ids_key host, struct ids_key guest)
+static bool add_file(struct ids *ids, struct ids_key host, struct ids_key guest, uint32_t rank)
 {
     if (ids->file_count == IDS_FILES_MAX) {
         return true;
@@ -114,10 +114,20 @@ bool ids_add_file(struct ids *ids, struct ids_key host, struct ids_key guest)
     bool ok = grow(&files, ids->file_count, &ids->file_cap, sizeof(*ids->by_guest));
     ids->by_guest = files;
     if (ok) {
-        ids->by_guest[ids->file_count] = (struct ids_file){host, guest, ids->file_count};
+        ids->by_guest[ids->file_count] = (struct ids_file){host, guest, rank + ids->file_count};
         ids->file_count++;
     }
     return ok;
+}
+
+bool ids_add_file(struct ids *ids, struct ids_key host, struct ids_key guest)
+{
+    return add_file(ids, host, guest, 0);
+}
+
+bool ids_add_weak(struct ids *ids, struct ids_key host, struct ids_key guest)
+{
+    return add_file(ids, host, guest, IDS_FILES_MAX);
 }
 
 /* ---- sealing ---- */
@@ -146,8 +156,7 @@ static void keep_first(struct ids *ids, bool host)
     for (uint32_t i = 0; i < ids->file_count; i++) {
         const struct ids_file *f = &ids->by_guest[i];
         const struct ids_file *last = kept == 0 ? NULL : &ids->by_guest[kept - 1];
-        if (last == NULL ||
-            !(host ? same(last->host, f->host) : same(last->guest, f->guest))) {
+        if (last == NULL || !(host ? same(last->host, f->host) : same(last->guest, f->guest))) {
             ids->by_guest[kept++] = *f;
         }
     }

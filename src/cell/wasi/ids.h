@@ -58,6 +58,8 @@ const struct ids_device *ids_device(const struct ids *ids, uint64_t host);
 bool ids_add_device(struct ids *ids, uint64_t host, uint64_t guest, uint32_t tag);
 /* Without effect when the table is full. False: no memory. */
 bool ids_add_file(struct ids *ids, struct ids_key host, struct ids_key guest);
+/* The same, but it gives way to what ids_add_file adds, also later. */
+bool ids_add_weak(struct ids *ids, struct ids_key host, struct ids_key guest);
 /* Sort; leave out what contradicts something earlier, so that it is one to one, and what says nothing. False: no
  * memory. */
 bool ids_seal(struct ids *ids);

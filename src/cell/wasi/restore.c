@@ -186,7 +186,7 @@ static status_t take_details(struct restore *r, struct saved *s)
         s->mtime_ns = cursor_le64(&r->c);
     } else if (s->kind == FILE_DIRECTORY) {
         s->list = calloc(1, sizeof(*s->list));
-        if (s->list == NULL || !saved_take_list(&r->c, s->list)) {
+        if (s->list == NULL || !saved_take_list(&r->c, r->version, s->list)) {
             return no_memory(r);
         }
         if (s->list->count == 0 && s->list->mark_count == 0) {
@@ -466,6 +466,28 @@ static status_t take_output(struct restore *r, const struct saved *s, int host_f
     return ST_OK;
 }
 
+/* So it does of the entries of a directory that it reads: it may have read them before it was saved. On the same
+ * directory they have not changed. */
+static bool keep_entries(struct ids *ids, const struct saved *s, const struct file *f,
+                         struct ids_key dir)
+{
+    bool ok = true;
+    uint32_t count = f->list == NULL || (dir.dev == s->id.dev && dir.ino == s->id.ino)
+                         ? 0
+                         : f->list->count;
+    for (uint32_t i = 0; ok && i < count; i++) {
+        struct stat st;
+        const char *name = dirlist_name(f->list, i);
+        /* What is above a grant is not looked at, nor what is mounted on a name. */
+        if (f->list->entries[i].ino != 0 && strcmp(name, "..") != 0 &&
+            fstatat(f->host_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == dir.dev) {
+            ok = ids_add_weak(ids, (struct ids_key){st.st_dev, st.st_ino},
+                              (struct ids_key){s->id.dev, f->list->entries[i].ino});
+        }
+    }
+    return ok;
+}
+
 /* The guest goes on to see the numbers that it has seen of this file. */
 static status_t keep_id(struct restore *r, const struct saved *s, const struct file *f)
 {
@@ -473,8 +495,9 @@ static status_t keep_id(struct restore *r, const struct saved *s, const struct f
     if (s->id.ino == 0 || f->handed == FILE_LOST || fstat(f->host_fd, &st) != 0) {
         return ST_OK;
     }
-    return ids_add_file(&r->w->ids, (struct ids_key){st.st_dev, st.st_ino}, s->id) ? ST_OK
-                                                                                   : no_memory(r);
+    struct ids_key host = {st.st_dev, st.st_ino};
+    bool ok = ids_add_file(&r->w->ids, host, s->id) && keep_entries(&r->w->ids, s, f, host);
+    return ok ? ST_OK : no_memory(r);
 }
 
 static status_t restore_file(struct restore *r, struct saved *s)

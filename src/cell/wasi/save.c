@@ -120,7 +120,7 @@ static status_t put_plain(const struct item *it, struct error *err)
 static status_t put_directory(const struct item *it, struct error *err)
 {
     struct dirlist *made = NULL;
-    enum wasi_errno e = dir_list(it->file, &made);
+    enum wasi_errno e = dir_list(&it->w->ids, it->file, &made);
     if (e == WASI_NOMEM) {
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a list of entries");
     }

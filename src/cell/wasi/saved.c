@@ -56,6 +56,7 @@ void saved_put_list(struct buf *out, const struct dirlist *l)
     for (uint32_t i = 0; i < l->count; i++) {
         const char *name = dirlist_name(l, i);
         buf_le64(out, l->entries[i].next);
+        buf_le64(out, l->entries[i].ino);
         saved_put_text(out, name, strlen(name));
     }
     buf_le32(out, l->mark_count);
@@ -86,18 +87,20 @@ static void take_marks(struct cursor *c, struct dirlist *l)
     }
 }
 
-bool saved_take_list(struct cursor *c, struct dirlist *l)
+bool saved_take_list(struct cursor *c, uint32_t version, struct dirlist *l)
 {
-    uint32_t count = saved_take_count(c, DIRLIST_ENTRIES_MAX, 12, "too many entries of a directory");
+    uint32_t count = saved_take_count(c, DIRLIST_ENTRIES_MAX, 12,
+                                      "too many entries of a directory");
     for (uint32_t i = 0; i < count; i++) {
         size_t len;
         uint64_t next = saved_take_i63(c, "a cookie too large");
+        uint64_t ino = version >= SAVED_VERSION_IDS ? cursor_le64(c) : 0;
         const char *name = saved_take_text(c, WASI_NAME_BYTES_MAX, "too long a name", &len);
         check_entry_name(c, name, len);
         if (c->failed) {
             return true;
         }
-        if (!dirlist_add(l, next, name, len)) {
+        if (!dirlist_add(l, next, ino, name, len)) {
             return false;
         }
     }
@@ -209,8 +212,8 @@ static bool known(const struct saved_move *m)
 
 static bool stayed(const struct saved_move *m)
 {
-    return known(m) && m->then.host.dev == m->now.host.dev &&
-           m->then.host.ino == m->now.host.ino && m->then.birth_ns == m->now.birth_ns;
+    return known(m) && m->then.host.dev == m->now.host.dev && m->then.host.ino == m->now.host.ino &&
+           m->then.birth_ns == m->now.birth_ns;
 }
 
 /* True when one of the folders that stayed is on this device: then it is the same file system. */
@@ -291,7 +294,7 @@ bool saved_end_ids(struct ids *ids, const struct ids *then, const struct saved_m
     for (uint32_t i = 0; ok && i < then->file_count; i++) {
         const struct ids_file *f = &then->by_host[i];
         if (device_stayed(moves, move_count, f->host.dev)) {
-            ok = ids_add_file(ids, f->host, f->guest);
+            ok = ids_add_weak(ids, f->host, f->guest);
         }
     }
     return ok && ids_seal(ids);

@@ -39,8 +39,8 @@ uint64_t saved_take_i63(struct cursor *c, const char *too_large);
 
 /* NULL: an empty list. */
 void saved_put_list(struct buf *out, const struct dirlist *l);
-/* Into an empty list. False when memory ran out. */
-bool saved_take_list(struct cursor *c, struct dirlist *l);
+/* Into an empty list. version: of the state. False when memory ran out. */
+bool saved_take_list(struct cursor *c, uint32_t version, struct dirlist *l);
 
 void saved_put_key(struct buf *out, struct ids_key key);
 struct ids_key saved_take_key(struct cursor *c);

@@ -85,6 +85,19 @@ static void of_contradictions_the_first_is_right(void)
     end();
 }
 
+static void what_is_weak_gives_way(void)
+{
+    CHECK(ids_add_weak(&ids, key(1, 20), key(1, 11)));
+    CHECK(ids_add_weak(&ids, key(1, 21), key(1, 10)));
+    CHECK(ids_add_weak(&ids, key(1, 22), key(1, 12)));
+    add(20, 10);
+    CHECK(ids_seal(&ids));
+    CHECK_EQ(shown(20), 10);
+    CHECK_EQ(shown(21), 21);
+    CHECK_EQ(shown(22), 12);
+    end();
+}
+
 static void what_says_nothing_is_left_out_but_keeps_its_number(void)
 {
     add(10, 10);
@@ -135,6 +148,7 @@ int main(void)
     RUN(a_known_file_has_its_number_and_what_has_that_number_gets_the_other);
     RUN(chains_and_circles_of_numbers_stay_one_to_one);
     RUN(of_contradictions_the_first_is_right);
+    RUN(what_is_weak_gives_way);
     RUN(what_says_nothing_is_left_out_but_keeps_its_number);
     RUN(a_device_that_stands_for_another_has_tagged_numbers);
     RUN(many_files_are_found);

@@ -347,6 +347,36 @@ static void standard_output_keeps_its_number(void)
     end();
 }
 
+/* Begin to read the folder: a hundred bytes. */
+static void read_some_entries(void)
+{
+    CHECK_EQ(wasi_fd_readdir(NULL, w, 3, g_alloc(100), 100, 0, g_alloc(4)), WASI_OK);
+}
+
+static void entries_of_a_half_read_folder_keep_their_numbers(void)
+{
+    static const char *const names[] = {"a", "b", "c"};
+    struct ids_key ids[3];
+    begin();
+    for (int i = 0; i < 3; i++) {
+        write_at("one", names[i], "abc");
+        ids[i] = of_path(names[i]);
+    }
+    read_some_entries();
+    go_to("one", "two", names, 3);
+    for (int i = 0; i < 3; i++) {
+        CHECK(same(of_path(names[i]), ids[i]));
+    }
+    write_at("two", "new", "abc");
+    struct ids_key new = of_path("new");
+    travel();
+    CHECK(same(of_path("new"), new));
+    check_everywhere("a", ids[0]);
+    go_to("two", "three", names, 3);
+    check_everywhere("b", ids[1]);
+    end();
+}
+
 static void a_state_of_version_1_knows_no_numbers(void)
 {
     struct stat st;
@@ -373,7 +403,10 @@ static void a_state_of_version_1_knows_no_numbers(void)
     buf_le64(&blob, RIGHTS_KNOWN);
     buf_le32(&blob, 0);
     saved_put_text(&blob, "", 0);
-    saved_put_list(&blob, NULL);
+    buf_le32(&blob, 1);
+    buf_le64(&blob, 5);
+    saved_put_text(&blob, "a", 1);
+    buf_le32(&blob, 0);
     wasi_free(w);
     w = NULL;
     restore();
@@ -398,6 +431,7 @@ static void make_moved(void)
     open_file("a");
     go_to("one", "two", names, 2);
     open_file("b");
+    read_some_entries();
     save();
 }
 
@@ -438,6 +472,7 @@ int main(void)
     RUN(a_file_that_was_replaced_keeps_its_number_and_the_old_one_gets_another);
     RUN(one_folder_of_two_moves);
     RUN(standard_output_keeps_its_number);
+    RUN(entries_of_a_half_read_folder_keep_their_numbers);
     RUN(a_state_of_version_1_knows_no_numbers);
     RUN(changed_bytes_of_a_moved_guest_are_refused_or_harmless);
     return CHECK_DONE();
