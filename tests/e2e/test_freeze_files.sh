@@ -30,7 +30,7 @@ printf 'go\non\nrest' | cloudskin run --dir whole:/ belongings.cell >whole.out
 fact "the program itself ends with 4" [ "${PIPESTATUS[1]}" -eq 4 ]
 fact "and has no complaints" eval '! grep -E "inode number| 0$" whole.out | grep -v waiting'
 
-# All input lies in the pipe from the start: what was not read is there for who reads on.
+# Standard input is one pipe for all three: what nobody has read is there for who reads on.
 mkfifo input
 exec 9<>input
 make_folder a
@@ -59,6 +59,30 @@ fact "its output is that of an undisturbed run" cmp moved.out whole.out
 fact "what it appended is there once" cmp c/log whole/log
 fact "also where it reads" cmp c/both whole/both
 exec 9>&-
+
+# Input that came before the freeze and was not read.
+cloudskin-cc -O1 "$E2E/guest/waits.c" -o waits.wasm || exit 1
+cloudskin-aot -O1 --movable waits.wasm -o waits.cell || exit 1
+mkfifo early
+exec 9<>early
+echo one >&9
+echo two >&9
+: >waits.out
+cloudskin run --name waits waits.cell <&9 >>waits.out 2>>waits.err &
+pid=$!
+eventually has_lines waits.out 1
+fact "a program that has not read its input yet is frozen" cloudskin freeze waits -o waits.snap
+fact "and ends with 75" exits 75 wait "$pid"
+cloudskin thaw --name waits --module waits.cell waits.snap <&9 >>waits.out 2>>waits.err &
+pid=$!
+eventually has_lines waits.out 4
+fact "so it is when it has read it" cloudskin freeze waits -o waits.2.snap
+fact "and ends with 75 again" exits 75 wait "$pid"
+exec 9>&-
+code=0
+cloudskin thaw --module waits.cell waits.2.snap < <(echo three) >>waits.out 2>>waits.err || code=$?
+fact "it ends with its own exit code" [ "$code" -eq 5 ]
+fact "each line came once" cmp waits.out - <<<$'sleeping\nslept right\ngot one\ngot two\ngot three\nend'
 
 # A database in the middle of a transaction.
 programs=$("$E2E/../../sdk/programs/build.sh" --path)

@@ -16,7 +16,7 @@ goes_on() { # goes_on SNAPSHOT OPTIONS...
     [ "$code" -eq 9 ] && cmp out "$golden/$snapshot.expected"
 }
 
-snapshots=(recursion vectors exceptions tables half_read_folder pending_read embedded compressed version_1)
+snapshots=(recursion vectors exceptions tables half_read_folder pending_read embedded compressed version_1 wasi_2)
 for snapshot in "${snapshots[@]}"; do
     for opt in -O0 -O1 -O3; do
         fact "$snapshot goes on at $opt" goes_on "$snapshot" --module golden$opt.cell
