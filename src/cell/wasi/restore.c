@@ -466,26 +466,65 @@ static status_t take_output(struct restore *r, const struct saved *s, int host_f
     return ST_OK;
 }
 
-/* So it does of the entries of a directory that it reads: it may have read them before it was saved. On the same
- * directory they have not changed. */
-static bool keep_entries(struct ids *ids, const struct saved *s, const struct file *f,
-                         struct ids_key dir)
+/* Its entry, when it is of the same file system. What is above a grant is not looked at. */
+static bool stat_entry(const struct file *f, uint32_t index, uint64_t dev, struct stat *ret_st)
+{
+    const char *name = dirlist_name(f->list, index);
+    return strcmp(name, "..") != 0 && fstatat(f->host_fd, name, ret_st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           ret_st->st_dev == dev;
+}
+
+/* True when the directory is still the one that the guest reads. */
+static bool is_same_directory(const struct restore *r, const struct saved *s, struct ids_key host)
+{
+    struct ids_key then = ids_shown(&r->then, host);
+    return saved_device_stayed(r->moves, r->grant_count, host.dev) && then.dev == s->id.dev &&
+           then.ino == s->id.ino;
+}
+
+/* So it does of the entries of a directory that it reads: it may have read them before it was saved. */
+static bool keep_entries(struct restore *r, const struct saved *s, const struct file *f,
+                         struct ids_key host)
 {
     bool ok = true;
-    uint32_t count = f->list == NULL || (dir.dev == s->id.dev && dir.ino == s->id.ino)
-                         ? 0
-                         : f->list->count;
+    uint32_t count = f->list == NULL || is_same_directory(r, s, host) ? 0 : f->list->count;
     for (uint32_t i = 0; ok && i < count; i++) {
         struct stat st;
-        const char *name = dirlist_name(f->list, i);
-        /* What is above a grant is not looked at, nor what is mounted on a name. */
-        if (f->list->entries[i].ino != 0 && strcmp(name, "..") != 0 &&
-            fstatat(f->host_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == dir.dev) {
-            ok = ids_add_weak(ids, (struct ids_key){st.st_dev, st.st_ino},
-                              (struct ids_key){s->id.dev, f->list->entries[i].ino});
+        uint64_t ino = f->list->entries[i].ino;
+        if (ino != 0 && stat_entry(f, i, host.dev, &st)) {
+            ok = ids_add_weak(&r->w->ids, (struct ids_key){host.dev, st.st_ino},
+                              (struct ids_key){s->id.dev, ino});
         }
     }
     return ok;
+}
+
+/* The numbers that entries have got, for the next state: what was one file may be two now. */
+static void renew_entries(struct restore *r, const struct file *f)
+{
+    struct stat dir, st;
+    if (f->list == NULL || fstat(f->host_fd, &dir) != 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < f->list->count; i++) {
+        bool there = stat_entry(f, i, dir.st_dev, &st);
+        f->list->entries[i].ino = there ? stat_shown(&r->w->ids, &st).ino : 0;
+    }
+}
+
+static status_t end_ids(struct restore *r)
+{
+    if (r->version < SAVED_VERSION_IDS) {
+        return ST_OK;
+    }
+    if (!saved_end_ids(&r->w->ids, &r->then, r->moves, r->grant_count)) {
+        return no_memory(r);
+    }
+    bool stayed = saved_all_stayed(r->moves, r->grant_count);
+    for (const struct file *f = r->w->files.all; !stayed && f != NULL; f = f->next) {
+        renew_entries(r, f);
+    }
+    return ST_OK;
 }
 
 /* The guest goes on to see the numbers that it has seen of this file. */
@@ -496,7 +535,7 @@ static status_t keep_id(struct restore *r, const struct saved *s, const struct f
         return ST_OK;
     }
     struct ids_key host = {st.st_dev, st.st_ino};
-    bool ok = ids_add_file(&r->w->ids, host, s->id) && keep_entries(&r->w->ids, s, f, host);
+    bool ok = ids_add_file(&r->w->ids, host, s->id) && keep_entries(r, s, f, host);
     return ok ? ST_OK : no_memory(r);
 }
 
@@ -565,8 +604,8 @@ static status_t restore_all(struct restore *r)
     if (st == ST_OK) {
         st = restore_files(r);
     }
-    if (st == ST_OK && !saved_end_ids(&r->w->ids, &r->then, r->moves, r->grant_count)) {
-        st = no_memory(r);
+    if (st == ST_OK) {
+        st = end_ids(r);
     }
     if (st == ST_OK && cursor_left(&r->c) > 0) {
         cursor_fail(&r->c, "more bytes than expected");

@@ -216,8 +216,7 @@ static bool stayed(const struct saved_move *m)
            m->then.birth_ns == m->now.birth_ns;
 }
 
-/* True when one of the folders that stayed is on this device: then it is the same file system. */
-static bool device_stayed(const struct saved_move *moves, uint32_t count, uint64_t dev)
+bool saved_device_stayed(const struct saved_move *moves, uint32_t count, uint64_t dev)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (stayed(&moves[i]) && moves[i].now.host.dev == dev) {
@@ -227,28 +226,39 @@ static bool device_stayed(const struct saved_move *moves, uint32_t count, uint64
     return false;
 }
 
+bool saved_all_stayed(const struct saved_move *moves, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (!stayed(&moves[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool any_device_new(const struct saved_move *moves, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (known(&moves[i]) && !device_stayed(moves, count, moves[i].now.host.dev)) {
+        if (known(&moves[i]) && !saved_device_stayed(moves, count, moves[i].now.host.dev)) {
             return true;
         }
     }
     return false;
 }
 
-/* Where the folders stayed, what was known of devices goes on to be true; and must be said, since what is not said
- * changes with the serial number. */
+/* Where the folders stayed, what was known of devices goes on to be true. With `say` also what was known without a
+ * word, as it changes with the serial number. */
 static bool keep_devices(struct ids *ids, const struct ids *then, const struct saved_move *moves,
-                         uint32_t count)
+                         uint32_t count, bool say)
 {
     bool ok = true;
     for (uint32_t i = 0; ok && i < count; i++) {
-        if (stayed(&moves[i])) {
-            uint64_t dev = moves[i].now.host.dev;
-            const struct ids_device *d = ids_device(then, dev);
-            ok = d != NULL ? ids_add_device(ids, dev, d->guest, d->tag)
-                           : ids_add_device(ids, dev, ids_plain(then, moves[i].now.host).dev, 0);
+        struct ids_key host = moves[i].now.host;
+        const struct ids_device *d = stayed(&moves[i]) ? ids_device(then, host.dev) : NULL;
+        if (d != NULL) {
+            ok = ids_add_device(ids, host.dev, d->guest, d->tag);
+        } else if (stayed(&moves[i]) && say) {
+            ok = ids_add_device(ids, host.dev, ids_plain(then, host).dev, 0);
         }
     }
     return ok;
@@ -273,12 +283,10 @@ static bool add_devices(struct ids *ids, const struct ids *then, const struct sa
 bool saved_begin_ids(struct ids *ids, const struct ids *then, const struct saved_move *moves,
                      uint32_t move_count)
 {
-    bool ok = true;
+    bool moved = any_device_new(moves, move_count);
     ids->serial = then->serial;
-    if (then->serial != 0 || any_device_new(moves, move_count)) {
-        ok = keep_devices(ids, then, moves, move_count) &&
-             add_devices(ids, then, moves, move_count);
-    }
+    bool ok = keep_devices(ids, then, moves, move_count, moved) &&
+              (!moved || add_devices(ids, then, moves, move_count));
     for (uint32_t i = 0; ok && i < move_count; i++) {
         if (known(&moves[i])) {
             ok = ids_add_file(ids, moves[i].now.host, ids_shown(then, moves[i].then.host));
@@ -293,7 +301,7 @@ bool saved_end_ids(struct ids *ids, const struct ids *then, const struct saved_m
     bool ok = true;
     for (uint32_t i = 0; ok && i < then->file_count; i++) {
         const struct ids_file *f = &then->by_host[i];
-        if (device_stayed(moves, move_count, f->host.dev)) {
+        if (saved_device_stayed(moves, move_count, f->host.dev)) {
             ok = ids_add_weak(ids, f->host, f->guest);
         }
     }

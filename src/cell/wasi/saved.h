@@ -56,6 +56,9 @@ struct saved_root saved_root_of(const char *host_path);
 struct saved_move {
     struct saved_root then, now;
 };
+/* True when one of the folders that stayed is on this device: then it is the same file system. */
+bool saved_device_stayed(const struct saved_move *moves, uint32_t count, uint64_t dev);
+bool saved_all_stayed(const struct saved_move *moves, uint32_t count);
 /* Begin the table of a restored guest: what is known of devices from `then`, the saved guest's, and the folders. The
  * files that it has open follow with ids_add_file, then saved_end_ids. False when memory ran out. */
 bool saved_begin_ids(struct ids *ids, const struct ids *then, const struct saved_move *moves,

@@ -377,6 +377,27 @@ static void entries_of_a_half_read_folder_keep_their_numbers(void)
     end();
 }
 
+static void links_that_were_split_in_a_half_read_folder_stay_apart(void)
+{
+    static const char *const names[] = {"a", "b"};
+    begin();
+    write_at("one", "a", "abc");
+    CHECK_EQ(link(in_scratch("one/a"), in_scratch("one/b")), 0);
+    read_some_entries();
+    struct ids_key a = of_path("a");
+    go_to("one", "two", names, 2);
+    struct ids_key now[2] = {of_path("a"), of_path("b")};
+    CHECK(!same(now[0], now[1]));
+    CHECK(same(now[0], a) || same(now[1], a));
+    travel();
+    CHECK(same(of_path("a"), now[0]));
+    CHECK(same(of_path("b"), now[1]));
+    go_to("two", "three", names, 2);
+    CHECK(same(of_path("a"), now[0]));
+    CHECK(same(of_path("b"), now[1]));
+    end();
+}
+
 static void a_state_of_version_1_knows_no_numbers(void)
 {
     struct stat st;
@@ -473,6 +494,7 @@ int main(void)
     RUN(one_folder_of_two_moves);
     RUN(standard_output_keeps_its_number);
     RUN(entries_of_a_half_read_folder_keep_their_numbers);
+    RUN(links_that_were_split_in_a_half_read_folder_stay_apart);
     RUN(a_state_of_version_1_knows_no_numbers);
     RUN(changed_bytes_of_a_moved_guest_are_refused_or_harmless);
     return CHECK_DONE();
