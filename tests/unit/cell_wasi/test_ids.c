@@ -1,5 +1,6 @@
 #include "check.h"
 #include "ids.h"
+#include "saved.h"
 
 /* The table of device and inode numbers alone. */
 
@@ -142,6 +143,134 @@ static void many_files_are_found(void)
     end();
 }
 
+/* ---- folders that move ---- */
+
+static struct saved_root root(uint64_t dev, uint64_t ino)
+{
+    return (struct saved_root){key(dev, ino), 12345};
+}
+
+/* From a guest that `then` was, with these folders, to one with `ids`. */
+static void move_to(struct ids *then, const struct saved_move *moves, uint32_t count)
+{
+    CHECK(saved_begin_ids(&ids, then, moves, count));
+    CHECK(saved_end_ids(&ids, then, moves, count));
+}
+
+static void check_shown(uint64_t dev, uint64_t ino, uint64_t guest_dev, uint64_t guest_ino)
+{
+    struct ids_key k = ids_shown(&ids, key(dev, ino));
+    CHECK_EQ(k.dev, guest_dev);
+    CHECK_EQ(k.ino, guest_ino);
+}
+
+static void a_folder_on_another_device_is_shown_on_the_old_one(void)
+{
+    struct ids then = {0};
+    struct saved_move moves[] = {{root(1, 10), root(5, 2)}};
+    move_to(&then, moves, 1);
+    check_shown(5, 2, 1, 10);
+    check_shown(5, 10, 1, 10 | UINT64_C(1) << 48);
+    CHECK(!saved_all_stayed(moves, 1));
+    end();
+}
+
+static void folders_of_one_device_on_two_never_share_a_number(void)
+{
+    struct ids then = {0};
+    struct saved_move moves[] = {{root(1, 10), root(5, 2)}, {root(1, 11), root(6, 2)}};
+    move_to(&then, moves, 2);
+    CHECK_EQ(ids.serial, 2);
+    check_shown(5, 2, 1, 10);
+    check_shown(6, 2, 1, 11);
+    check_shown(5, 7, 1, 7 | UINT64_C(1) << 48);
+    check_shown(6, 7, 1, 7 | UINT64_C(2) << 48);
+    end();
+}
+
+static void folders_of_two_devices_on_one_keep_their_own_numbers(void)
+{
+    struct ids then = {0};
+    struct saved_move moves[] = {{root(1, 10), root(5, 2)}, {root(2, 10), root(5, 3)}};
+    move_to(&then, moves, 2);
+    check_shown(5, 2, 1, 10);
+    check_shown(5, 3, 2, 10);
+    check_shown(5, 7, 1, 7 | UINT64_C(1) << 48);
+    end();
+}
+
+static void a_device_with_a_folder_that_stayed_is_the_same(void)
+{
+    struct ids then = {0};
+    struct saved_move moves[] = {{root(1, 10), root(1, 20)},
+                                 {root(1, 11), root(1, 11)},
+                                 {root(2, 5), root(1, 30)},
+                                 {root(3, 5), root(4, 5)},
+                                 {root(6, 0), root(7, 5)}};
+    move_to(&then, moves, 5);
+    CHECK_EQ(ids.serial, 1);
+    check_shown(1, 20, 1, 10);
+    check_shown(1, 10, 1, 20);
+    check_shown(1, 11, 1, 11);
+    check_shown(1, 12, 1, 12);
+    check_shown(1, 30, 2, 5);
+    check_shown(4, 5, 3, 5);
+    check_shown(4, 6, 3, 6 | UINT64_C(1) << 48);
+    /* A folder of which nothing was known. */
+    check_shown(7, 5, 7 | UINT64_C(1) << 32, 5);
+    end();
+}
+
+static void a_folder_made_anew_is_another_one(void)
+{
+    struct ids then = {0};
+    struct saved_move moves[] = {{root(1, 10), root(1, 10)}};
+    CHECK(saved_all_stayed(moves, 1));
+    moves[0].now.birth_ns++;
+    CHECK(!saved_all_stayed(moves, 1));
+    move_to(&then, moves, 1);
+    check_shown(1, 10, 1, 10);
+    check_shown(1, 11, 1, 11 | UINT64_C(1) << 48);
+    end();
+}
+
+static void what_was_known_stays_known_where_the_folders_stay(void)
+{
+    struct ids then = {.serial = 3};
+    struct saved_move moves[] = {{root(5, 2), root(5, 2)}, {root(8, 2), root(9, 2)}};
+    CHECK(ids_add_device(&then, 5, 1, 3));
+    CHECK(ids_add_file(&then, key(5, 2), key(1, 10)));
+    CHECK(ids_add_file(&then, key(5, 40), key(1, 41)));
+    CHECK(ids_add_file(&then, key(8, 40), key(1, 43)));
+    CHECK(ids_seal(&then));
+    move_to(&then, moves, 1);
+    CHECK_EQ(ids.serial, 3);
+    check_shown(5, 2, 1, 10);
+    check_shown(5, 40, 1, 41);
+    check_shown(5, 50, 1, 50 | UINT64_C(3) << 48);
+    check_shown(8, 40, 8 | UINT64_C(3) << 32, 40);
+    end();
+    /* Also when another folder moves. */
+    move_to(&then, moves, 2);
+    CHECK_EQ(ids.serial, 4);
+    check_shown(5, 40, 1, 41);
+    check_shown(5, 50, 1, 50 | UINT64_C(3) << 48);
+    check_shown(9, 2, 8 | UINT64_C(3) << 32, 2);
+    check_shown(9, 3, 8 | UINT64_C(3) << 32, 3 | UINT64_C(4) << 48);
+    ids_done(&then);
+    end();
+}
+
+static void the_serial_number_ends_at_its_limit(void)
+{
+    struct ids then = {.serial = IDS_SERIAL_MAX};
+    struct saved_move moves[] = {{root(1, 10), root(5, 2)}};
+    move_to(&then, moves, 1);
+    CHECK_EQ(ids.serial, IDS_SERIAL_MAX);
+    check_shown(5, 2, 1 | (uint64_t)IDS_SERIAL_MAX << 32, 10);
+    end();
+}
+
 int main(void)
 {
     RUN(without_a_table_numbers_are_the_hosts);
@@ -152,5 +281,12 @@ int main(void)
     RUN(what_says_nothing_is_left_out_but_keeps_its_number);
     RUN(a_device_that_stands_for_another_has_tagged_numbers);
     RUN(many_files_are_found);
+    RUN(a_folder_on_another_device_is_shown_on_the_old_one);
+    RUN(folders_of_one_device_on_two_never_share_a_number);
+    RUN(folders_of_two_devices_on_one_keep_their_own_numbers);
+    RUN(a_device_with_a_folder_that_stayed_is_the_same);
+    RUN(a_folder_made_anew_is_another_one);
+    RUN(what_was_known_stays_known_where_the_folders_stay);
+    RUN(the_serial_number_ends_at_its_limit);
     return CHECK_DONE();
 }

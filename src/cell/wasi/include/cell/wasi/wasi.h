@@ -40,8 +40,8 @@ CHECKED status_t wasi_new(const struct wasi_config *config, struct wasi **ret_w,
 void wasi_free(struct wasi *w);
 
 /* Append the state of a stopped cell's WASI to out: arguments, environment, descriptors, clocks, output so far.
- * docs/internals/wasi.md has the format; it holds no host path, and of files only their names, sizes and times. The
- * guest goes on as if nothing had happened. No thread may be inside a call of w.
+ * docs/internals/wasi.md has the format; it holds no host path, and of files only their names, sizes, times and
+ * device and inode numbers. The guest goes on as if nothing had happened. No thread may be inside a call of w.
  * ST_UNSUPPORTED names a descriptor that cannot travel and why: a connected socket, a named pipe, a file that was
  * removed or whose path is not known; ST_NOMEM; ST_IO. Then out is as before. */
 CHECKED status_t wasi_save(struct wasi *w, struct buf *out, struct error *err);
@@ -49,6 +49,7 @@ CHECKED status_t wasi_save(struct wasi *w, struct buf *out, struct error *err);
 /* As wasi_new, but with arguments, environment and descriptors from a saved state instead of config's args, env and
  * cwd. Files are opened again beneath config's grants with the same guest path, never created or cut; descriptors have
  * the numbers, offsets, flags and at most the rights they had; half-read directories go on with the entries they had.
+ * Of files that were open the guest sees the device and inode numbers that it knows, also when they are copies.
  * Standard descriptors and listening sockets are config's, and stay as they are until wasi_restore_outside. Monotonic
  * and CPU time go on from the saved ones.
  * stale_files: take files as they are now; one that is missing becomes a descriptor without any right.
