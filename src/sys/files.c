@@ -176,6 +176,33 @@ int file_copy_rest(int from_fd, int to_fd)
     return 0;
 }
 
+int file_sync(int fd)
+{
+    int result;
+    do {
+        result = fsync(fd);
+    } while (result != 0 && errno == EINTR);
+    return result;
+}
+
+int file_sync_data(int fd)
+{
+    int result;
+    do {
+        result = fdatasync(fd);
+    } while (result != 0 && errno == EINTR);
+    return result;
+}
+
+int file_cut(int fd, uint64_t size)
+{
+    int result;
+    do {
+        result = ftruncate(fd, (off_t)size);
+    } while (result != 0 && errno == EINTR);
+    return result;
+}
+
 int file_read_all(int fd, void *data, size_t len)
 {
     uint8_t *at = data;
@@ -206,7 +233,7 @@ static int sync_folder_of(const char *path)
     if (fd < 0) {
         return -1;
     }
-    int result = fsync(fd);
+    int result = file_sync(fd);
     int errnum = errno;
     close(fd);
     errno = errnum;
@@ -249,7 +276,7 @@ status_t file_write_atomic(const char *path, const void *data, size_t len, unsig
     if (code != ST_OK) {
         return code;
     }
-    bool good = file_write_all(fd, data, len) == 0 && (sync == FILE_NO_SYNC || fsync(fd) == 0);
+    bool good = file_write_all(fd, data, len) == 0 && (sync == FILE_NO_SYNC || file_sync(fd) == 0);
     int errnum = errno;
     if (close(fd) != 0 && good) {
         good = false;

@@ -147,8 +147,9 @@ static status_t give_name(const struct request *q, uint32_t number, struct error
     checkpoints_file(number, "part", part);
     checkpoints_file(number, "snap", snap);
     int fd = openat(q->folder_fd, part, O_RDONLY | O_CLOEXEC);
-    bool good = fd >= 0 && fsync(fd) == 0 &&
-                renameat(q->folder_fd, part, q->folder_fd, snap) == 0 && fsync(q->folder_fd) == 0;
+    bool good = fd >= 0 && file_sync(fd) == 0 &&
+                renameat(q->folder_fd, part, q->folder_fd, snap) == 0 &&
+                file_sync(q->folder_fd) == 0;
     int errnum = errno;
     if (fd >= 0) {
         close(fd);

@@ -142,10 +142,11 @@ static status_t place(int out, int folder, char *names, struct error *err)
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "no name for the snapshot");
     }
     *name++ = '\0';
-    if ((out >= 0 && fsync(out) != 0) || renameat(folder, names, folder, name) != 0) {
+    if ((out >= 0 && file_sync(out) != 0) || renameat(folder, names, folder, name) != 0) {
         return error_set_errno(err, errno, "%s", name);
     }
-    fsync(folder); /* not every file system can; the name stands */
+    int synced = file_sync(folder);
+    (void)synced; /* not every file system can; the name stands */
     return ST_OK;
 }
 

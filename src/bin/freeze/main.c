@@ -228,7 +228,7 @@ static status_t ask_compressed(const struct request *q, int out, int control,
     ask(q, plain, control, ret_line);
     close(plain);
     code = snapshot_compress_end(&compressor, err);
-    if (code == ST_OK && q->part[0] != '\0' && fsync(out) != 0) {
+    if (code == ST_OK && q->part[0] != '\0' && file_sync(out) != 0) {
         code = error_set_errno(err, errno, "%s", q->output);
     }
     return code;

@@ -75,11 +75,11 @@ void before_lose(struct before *b, int errnum, const char *fmt, ...)
         (void)st;
         snprintf(b->lost + len, sizeof b->lost - (size_t)len, ": %s", err.text);
     }
-    /* Room in the head, so that it needs none on a full disk. Where even that fails, a journal that is not there
-     * says the same. */
-    size_t text = strlen(b->lost);
-    if (pwrite(b->journal_fd, b->lost, text, JOURNAL_LOST_OFF) != (ssize_t)text ||
-        fdatasync(b->journal_fd) != 0) {
+    /* Room in the head, so that it needs none on a full disk. Some file systems need new room for whatever is written;
+     * an empty journal says the same, and so does a snapshot behind the newest journal. */
+    if ((file_write_all_at(b->journal_fd, b->lost, strlen(b->lost), JOURNAL_LOST_OFF) != 0 ||
+         file_sync_data(b->journal_fd) != 0) &&
+        (file_cut(b->journal_fd, 0) != 0 || file_sync_data(b->journal_fd) != 0)) {
         char name[JOURNAL_NAME_BYTES];
         journal_name(b->number, "undo", name);
         unlinkat(b->folder_fd, name, 0);
@@ -110,7 +110,7 @@ bool before_put(struct before *b, const struct journal_record *r)
 
 bool before_sync(struct before *b)
 {
-    if (b->journal_fd >= 0 && b->unsynced && fdatasync(b->journal_fd) != 0) {
+    if (b->journal_fd >= 0 && b->unsynced && file_sync_data(b->journal_fd) != 0) {
         before_lose(b, errno, "the journal");
     }
     b->unsynced = false;
@@ -438,7 +438,7 @@ static status_t make_journal(const struct wasi *w, int folder_fd, const char *na
     if (guests == NULL || out.failed) {
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a journal");
     } else if ((fd = openat(folder_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) < 0 ||
-               file_write_all_at(fd, out.data, out.len, 0) != 0 || fsync(fd) != 0) {
+               file_write_all_at(fd, out.data, out.len, 0) != 0 || file_sync(fd) != 0) {
         st = error_set_errno(err, errno, "journal of the checkpoint");
     }
     *ret_end = out.len;
@@ -478,7 +478,7 @@ static status_t switch_to(struct wasi *w, struct before *b, int folder_fd, uint3
     journal_name(number, "undo", name);
     status_t st = make_journal(w, folder_fd, temporary, &head, &fd, &end, err);
     if (st == ST_OK &&
-        (renameat(folder_fd, temporary, folder_fd, name) != 0 || fsync(folder_fd) != 0)) {
+        (renameat(folder_fd, temporary, folder_fd, name) != 0 || file_sync(folder_fd) != 0)) {
         st = error_set_errno(err, errno, "journal of the checkpoint");
         close(fd);
         unlinkat(folder_fd, temporary, 0);

@@ -50,7 +50,7 @@ static bool keep_copy(struct before *b, int parent_fd, const char *name, const s
     int from = openat(parent_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     int to = openat(b->folder_fd, kept, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     bool good = from >= 0 && to >= 0 && file_copy_rest(from, to) == 0 &&
-                fchmod(to, st->st_mode & 07777) == 0 && fsync(to) == 0;
+                fchmod(to, st->st_mode & 07777) == 0 && file_sync(to) == 0;
     int errnum = errno;
     if (from >= 0) {
         close(from);
@@ -89,7 +89,7 @@ static bool keep_file(struct before *b, int parent_fd, const char *name, const s
         before_lose(b, errno, "%.*s", (int)place->path_len, place->path);
         return false;
     }
-    if (fsync(b->folder_fd) != 0) {
+    if (file_sync(b->folder_fd) != 0) {
         before_lose(b, errno, "folder of checkpoints");
         return false;
     }

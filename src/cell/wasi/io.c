@@ -64,8 +64,9 @@ static ssize_t write_plain(const struct file_use *u, const struct piece *p, uint
         flags |= RWF_APPEND;
     }
     off_t at = offset == IO_AT_OFFSET ? -1 : (off_t)offset;
-    ssize_t n = flags == 0 && at < 0 ? writev(fd, p->iovs, p->count)
-                                     : pwritev2(fd, p->iovs, p->count, at, flags);
+    ssize_t n = flags != 0 ? pwritev2(fd, p->iovs, p->count, at, flags)
+                : at < 0   ? writev(fd, p->iovs, p->count)
+                           : pwritev(fd, p->iovs, p->count, at);
     return n < 0 ? -errno : n;
 }
 

@@ -6,6 +6,7 @@
 #include "guest.h"
 #include "saved.h"
 #include "stat.h"
+#include "sys/files.h"
 
 /* A grant that descriptors of the state are beneath. */
 struct saved_grant {
@@ -655,7 +656,7 @@ status_t wasi_restore_outside(struct wasi *w, struct error *err)
     if (o->input_fd >= 0) {
         (void)lseek(o->input_fd, (off_t)o->input_offset, SEEK_SET);
     }
-    if (o->output_fd >= 0 && (ftruncate(o->output_fd, (off_t)o->output_size) != 0 ||
+    if (o->output_fd >= 0 && (file_cut(o->output_fd, o->output_size) != 0 ||
                               lseek(o->output_fd, (off_t)o->output_offset, SEEK_SET) < 0)) {
         return error_set_errno(err, errno, "standard output");
     }

@@ -108,6 +108,10 @@ static status_t open_journal(int folder_fd, uint32_t number, struct reading *r, 
         return error_set_errno(err, errno, "%s", name);
     }
     r->size = (uint64_t)file.st_size;
+    if (r->size == 0) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                         "checkpoint %u: its before-images could not be kept", number);
+    }
     struct error why = {.offset = 0, .code = ST_CORRUPT, .text = "too short"};
     if (!S_ISREG(file.st_mode) || r->size < JOURNAL_HEAD_BYTES) {
         return damaged(number, &why, err);
@@ -178,7 +182,7 @@ static status_t scan(struct reading *r, struct undo *u, struct error *err)
 
 static status_t cut(struct reading *r, uint64_t at, struct error *err)
 {
-    if (ftruncate(r->fd, (off_t)at) != 0 || fdatasync(r->fd) != 0) {
+    if (file_cut(r->fd, at) != 0 || file_sync_data(r->fd) != 0) {
         return error_set_errno(err, errno, "journal of checkpoint %u", r->number);
     }
     r->size = at;
@@ -233,14 +237,21 @@ static status_t undo_journal(int folder_fd, uint32_t number, struct undo *u, uin
 
 /* ---- the folder ---- */
 
+struct newest {
+    uint32_t journal, snapshot;
+};
+
 static status_t find_newest(void *arg, const char *name, uint32_t number, const char *suffix,
                             struct error *err)
 {
-    uint32_t *newest = arg;
+    struct newest *newest = arg;
     (void)name;
     (void)err;
-    if (strcmp(suffix, "undo") == 0 && number > *newest) {
-        *newest = number;
+    if (strcmp(suffix, "undo") == 0 && number > newest->journal) {
+        newest->journal = number;
+    }
+    if (strcmp(suffix, "snap") == 0 && number > newest->snapshot) {
+        newest->snapshot = number;
     }
     return ST_OK;
 }
@@ -302,9 +313,9 @@ static status_t write_intent(int folder_fd, uint32_t number, struct error *err)
     char text[16];
     int len = snprintf(text, sizeof text, "%u", number);
     int fd = openat(folder_fd, intent_part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool good = fd >= 0 && file_write_all(fd, text, (size_t)len) == 0 && fsync(fd) == 0 &&
+    bool good = fd >= 0 && file_write_all(fd, text, (size_t)len) == 0 && file_sync(fd) == 0 &&
                 renameat(folder_fd, intent_part, folder_fd, intent_name) == 0 &&
-                fsync(folder_fd) == 0;
+                file_sync(folder_fd) == 0;
     int errnum = errno;
     if (fd >= 0) {
         close(fd);
@@ -314,13 +325,37 @@ static status_t write_intent(int folder_fd, uint32_t number, struct error *err)
 
 static status_t remove_intent(int folder_fd, struct error *err)
 {
-    if (fsync(folder_fd) != 0 || (unlinkat(folder_fd, intent_name, 0) != 0 && errno != ENOENT)) {
+    if (file_sync(folder_fd) != 0 ||
+        (unlinkat(folder_fd, intent_name, 0) != 0 && errno != ENOENT)) {
         return error_set_errno(err, errno, "%s", intent_name);
     }
     return ST_OK;
 }
 
 /* ---- all of it ---- */
+
+/* Where the way back begins. There is a journal for each snapshot, and a newer snapshot has lost its own. */
+static status_t check_newest(const struct newest *newest, uint32_t begun, uint32_t number,
+                             struct error *err)
+{
+    if (begun != 0 && number > begun) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                         "files were on their way back to checkpoint %u: take that one, or an "
+                         "earlier one",
+                         begun);
+    }
+    if (newest->journal < number) {
+        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
+                         "checkpoint %u: its before-images are not there", number);
+    }
+    if (newest->journal < newest->snapshot) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                         "checkpoint %u cannot be brought back: the before-images of checkpoint "
+                         "%u are not there",
+                         number, newest->snapshot);
+    }
+    return ST_OK;
+}
 
 /* From the newest journal back to that of `number`: each has to be there and good. */
 static status_t check_chain(int folder_fd, uint32_t newest, uint32_t number, struct undo *u,
@@ -371,19 +406,12 @@ static status_t undo_chain(int folder_fd, uint32_t newest, uint32_t number, stru
 
 static status_t restore(struct undo *u, int folder_fd, uint32_t number, struct error *err)
 {
-    uint32_t newest = 0, begun = 0, kept;
-    status_t st = undo_files_each(folder_fd, find_newest, &newest, err);
+    struct newest found = {0};
+    uint32_t begun = 0, kept;
+    status_t st = undo_files_each(folder_fd, find_newest, &found, err);
+    const uint32_t newest = found.journal;
     st = st == ST_OK ? wasi_undo_begun(folder_fd, &begun, err) : st;
-    if (st == ST_OK && begun != 0 && number > begun) {
-        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
-                         "files were on their way back to checkpoint %u: take that one, or an "
-                         "earlier one",
-                         begun);
-    }
-    if (st == ST_OK && newest < number) {
-        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
-                         "checkpoint %u: its before-images are not there", number);
-    }
+    st = st == ST_OK ? check_newest(&found, begun, number, err) : st;
     st = st == ST_OK ? check_chain(folder_fd, newest, number, u, err) : st;
     st = st == ST_OK ? write_intent(folder_fd, number, err) : st;
     st = st == ST_OK ? remove_above(folder_fd, number, "snap", &u->report.removed, err) : st;
@@ -407,16 +435,21 @@ status_t wasi_undo_restore(const struct wasi_config *config, int folder_fd, uint
 
 status_t wasi_undo_disown(int folder_fd, const char *why, struct error *err)
 {
-    uint32_t newest = 0;
+    struct newest found = {0};
     struct reading r = {.fd = -1};
-    status_t st = undo_files_each(folder_fd, find_newest, &newest, err);
+    status_t st = undo_files_each(folder_fd, find_newest, &found, err);
+    const uint32_t newest = found.journal;
     if (st != ST_OK || newest == 0) {
         return st;
     }
     st = open_journal(folder_fd, newest, &r, err);
+    if (st == ST_INVAL) { /* it is refused as it is */
+        close_journal(&r);
+        return ST_OK;
+    }
     size_t len = strnlen(why, JOURNAL_LOST_MAX);
     if (st == ST_OK &&
-        (pwrite(r.fd, why, len, JOURNAL_LOST_OFF) != (ssize_t)len || fdatasync(r.fd) != 0)) {
+        (file_write_all_at(r.fd, why, len, JOURNAL_LOST_OFF) != 0 || file_sync_data(r.fd) != 0)) {
         st = error_set_errno(err, errno, "journal of checkpoint %u", newest);
     }
     close_journal(&r);

@@ -218,7 +218,7 @@ static status_t undo_bytes(struct undo *u, uint32_t number, const struct journal
         {.tv_sec = (time_t)(r->mtime_ns / 1000000000u),
          .tv_nsec = (long)(r->mtime_ns % 1000000000u)},
     };
-    return ftruncate(u->file_fd, (off_t)r->size) == 0 && futimens(u->file_fd, times) == 0
+    return file_cut(u->file_fd, r->size) == 0 && futimens(u->file_fd, times) == 0
                ? ST_OK
                : refuse_errno(number, &r->place, err);
 }
@@ -228,7 +228,7 @@ status_t undo_settle(struct undo *u, struct error *err)
     if (u->file_fd < 0) {
         return ST_OK;
     }
-    int result = fsync(u->file_fd);
+    int result = file_sync(u->file_fd);
     int errnum = errno;
     close(u->file_fd);
     u->file_fd = -1;
@@ -274,7 +274,7 @@ static status_t close_name(struct undo_name *n, uint32_t number, struct error *e
 {
     /* O_PATH descriptors cannot be synced. */
     int fd = openat(n->parent.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool good = fd >= 0 && fsync(fd) == 0;
+    bool good = fd >= 0 && file_sync(fd) == 0;
     status_t st = good ? ST_OK : refuse_errno(number, n->place, err);
     if (fd >= 0) {
         close(fd);
@@ -319,7 +319,7 @@ static bool copy_kept(const struct undo *u, const struct undo_name *n, const cha
     int to = openat(n->parent.fd, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
                     0600);
     bool good = from >= 0 && to >= 0 && fstat(from, &st) == 0 && file_copy_rest(from, to) == 0 &&
-                fchmod(to, st.st_mode & 07777) == 0 && fsync(to) == 0 &&
+                fchmod(to, st.st_mode & 07777) == 0 && file_sync(to) == 0 &&
                 renameat(n->parent.fd, part, n->parent.fd, n->parent.name) == 0;
     int errnum = errno;
     if (from >= 0) {
@@ -327,6 +327,9 @@ static bool copy_kept(const struct undo *u, const struct undo_name *n, const cha
     }
     if (to >= 0) {
         close(to);
+    }
+    if (to >= 0 && !good) {
+        unlinkat(n->parent.fd, part, 0);
     }
     errno = errnum;
     return good;

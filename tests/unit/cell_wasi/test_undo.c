@@ -479,6 +479,30 @@ static void a_disowned_folder_is_refused(void)
     CHECK(strstr(err.text, "files went their own way") != NULL);
 }
 
+/* What a full disk leaves where even the room in a journal's head cannot be written to. */
+static void a_journal_that_was_emptied_or_is_gone_is_not_passed_over(void)
+{
+    write_text("f", OFLAG_CREAT, "one");
+    checkpoint(1);
+    write_text("f", 0, "two");
+    checkpoint(2);
+    write_text("f", 0, "six");
+    char *was = describe_grant();
+    CHECK_EQ(truncate(in_scratch("points/000002.undo"), 0), 0);
+    CHECK_EQ(go_back(2), ST_INVAL);
+    CHECK(strstr(err.text, "checkpoint 2: its before-images could not be kept") != NULL);
+    CHECK_EQ(go_back(1), ST_INVAL);
+    CHECK_EQ(wasi_undo_disown(points_fd, "files went their own way", &err), ST_OK);
+    CHECK_EQ(unlink(in_scratch("points/000002.undo")), 0);
+    CHECK_EQ(file_write_atomic(in_scratch("points/000002.snap"), "x", 1, 0600, FILE_NO_SYNC, NULL),
+             ST_OK);
+    CHECK_EQ(go_back(2), ST_NOTFOUND);
+    CHECK_EQ(go_back(1), ST_INVAL);
+    CHECK(strstr(err.text, "the before-images of checkpoint 2 are not there") != NULL);
+    check_same(was);
+    free(was);
+}
+
 #define FACT(test) \
     do {           \
         begin();   \
@@ -497,5 +521,6 @@ int main(void)
     FACT(a_missing_kept_file_and_a_folder_that_is_not_granted_are_refused_by_name);
     FACT(a_changed_byte_of_a_journal_is_refused_and_nothing_is_changed);
     FACT(a_disowned_folder_is_refused);
+    FACT(a_journal_that_was_emptied_or_is_gone_is_not_passed_over);
     return CHECK_DONE();
 }

@@ -170,6 +170,26 @@ static void what_has_the_name_of_a_folder_is_said_to_be_there(void)
     CHECK_EQ(unlink(at("from")), 0);
 }
 
+static void bytes_are_written_at_a_place_and_cut_off(void)
+{
+    char text[8] = "";
+    int fd = open(at("a"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    CHECK_EQ(file_write_all(fd, "abcdef", 6), 0);
+    CHECK_EQ(file_write_all_at(fd, "XY", 2, 1), 0);
+    CHECK_EQ(file_write_all_at(fd, "gh", 2, 6), 0);
+    CHECK_EQ(file_cut(fd, 7), 0);
+    CHECK_EQ(file_sync(fd), 0);
+    CHECK_EQ(file_sync_data(fd), 0);
+    CHECK_EQ(lseek(fd, 0, SEEK_CUR), 6);
+    CHECK_EQ(pread(fd, text, sizeof text - 1, 0), 7);
+    CHECK(strcmp(text, "aXYdefg") == 0);
+    close(fd);
+    CHECK(file_write_all_at(fd, "x", 1, 0) == -1 && errno == EBADF);
+    CHECK(file_sync(fd) == -1 && errno == EBADF);
+    CHECK(file_sync_data(fd) == -1 && errno == EBADF);
+    CHECK(file_cut(fd, 0) == -1 && errno == EBADF);
+}
+
 static void a_lock_is_held_by_one(void)
 {
     int first, second = -7;
@@ -311,6 +331,7 @@ int main(void)
     RUN(output_goes_into_what_is_no_file_and_behind_links);
     RUN(folders_are_made_with_those_above);
     RUN(what_has_the_name_of_a_folder_is_said_to_be_there);
+    RUN(bytes_are_written_at_a_place_and_cut_off);
     RUN(a_lock_is_held_by_one);
     RUN(waiters_notice_that_the_lock_file_was_removed);
     RUN(a_copy_goes_on_behind_signals);

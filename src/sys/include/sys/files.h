@@ -48,6 +48,12 @@ CHECKED int file_write_all_at(int fd, const void *data, size_t len, uint64_t at)
  * been written then. */
 CHECKED int file_copy_rest(int from_fd, int to_fd);
 
+/* fsync, fdatasync and ftruncate, made again when a signal interrupts them, as some file systems let it.
+ * size: bytes. 0, or -1 with errno set. */
+CHECKED int file_sync(int fd);
+CHECKED int file_sync_data(int fd);
+CHECKED int file_cut(int fd, uint64_t size);
+
 /* Read exactly len bytes from fd, which blocks. 0, or -1 with errno set, to 0 when the file ends before. */
 CHECKED int file_read_all(int fd, void *data, size_t len);
 
