@@ -192,7 +192,7 @@ killed_program() { # killed_program N
     begin
     cloudskin checkpoint sim >/dev/null || return 1
     more_lines
-    killat kill "$1" -p "$pid" >kill.out &
+    faultat kill "$1" -p "$pid" >kill.out &
     local killer=$!
     eventually grep -q watching kill.out
     cloudskin checkpoint sim >/dev/null 2>&1
@@ -204,20 +204,20 @@ killed_tool() {
     begin
     cloudskin checkpoint sim >/dev/null || return 1
     more_lines
-    killat kill "$1" cloudskin checkpoint sim >kill.out 2>&1
+    faultat kill "$1" cloudskin checkpoint sim >kill.out 2>&1
     more_lines
     end_it
     goes_back
 }
 killed_thaw() {
     take_copy
-    killat kill "$1" cloudskin thaw --name sim --at 1 --output data.out --dir data:. >kill.out 2>&1
+    faultat kill "$1" cloudskin thaw --name sim --at 1 --output data.out --dir data:. >kill.out 2>&1
     goes_back --at 1
 }
 full_disk() { # at the Nth write of a checkpoint: the program runs on, and the one before is good
     begin
     cloudskin checkpoint sim >/dev/null || return 1
-    killat fail "$1" -p "$pid" >kill.out &
+    faultat ENOSPC "$1" --only write --times 0 -p "$pid" >kill.out &
     local killer=$!
     eventually grep -q watching kill.out
     says "No space left" cloudskin checkpoint sim || return 1
@@ -226,7 +226,7 @@ full_disk() { # at the Nth write of a checkpoint: the program runs on, and the o
     exits 9 wait "$pid"
     cmp data.out whole.out && diff -r data whole && goes_back
 }
-if command -v killat >/dev/null && [ "${SANITIZED:-}" = "" ]; then
+if command -v faultat >/dev/null && [ "${SANITIZED:-}" = "" ]; then
     for ((n = 1; n <= kills * 4; n += 4)); do
         fact "the program is killed at its change $n" killed_program "$n"
     done
