@@ -1,29 +1,28 @@
 /* Run a command's images in turn, in a fresh process each time, with a snapshot from one to the next at a random
  * moment:
  *
- *     capture_hops IMAGE IMAGE HOPS MEAN_US SEED WORK ARGUMENT...
+ *     capture_hops IMAGE,IMAGE... HOPS MEAN_US SEED WORK ARGUMENT...
  *
  * Each process runs for up to twice MEAN_US microseconds and freezes; after HOPS of them the last one runs to the end.
+ * An image named *aarch64.cell is run by the program that CAPTURE_HOPS_AARCH64 names, under qemu.
  * Standard descriptors are inherited, the present folder is granted as . and /data. WORK: a folder for snapshots. The
  * exit code is the command's; the number of hops goes to standard error. */
-#include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/parse.h"
 #include "cell/run/run.h"
 #include "cell/snapshot/snapshot.h"
 #include "cell/wasi/wasi.h"
-#include "sys/clock.h"
 #include "sys/files.h"
 
-enum { EXIT_HOPPED = 75, EXIT_BROKEN = 70, ARGUMENTS_MAX = 64, PATH_BYTES = 4096 };
+enum { EXIT_HOPPED = 75, EXIT_BROKEN = 70, ARGUMENTS_MAX = 64, IMAGES_MAX = 8, PATH_BYTES = 4096 };
 #define NEVER_US UINT64_MAX
 
 static uint64_t next_random(uint64_t *seed)
@@ -42,24 +41,29 @@ struct hop {
     uint64_t after_us;
     const char *from; /* "": from the start */
     const char *to;
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool ended; /* guarded by lock */
 };
 
-static void *freeze_later(void *arg)
+/* A timer's signal and not a thread, which would wait for its turn when the machine is busy. */
+static struct cell *volatile running;
+
+static void on_timer(int number)
 {
-    struct hop *h = arg;
-    uint64_t ns = h->after_us * 1000 + clock_realtime_ns();
-    struct timespec until = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
-    pthread_mutex_lock(&h->lock);
-    int waited = 0;
-    while (!h->ended && waited != ETIMEDOUT)
-        waited = pthread_cond_timedwait(&h->changed, &h->lock, &until);
-    if (!h->ended)
-        cell_stop(h->cell, STOP_CAPTURE);
-    pthread_mutex_unlock(&h->lock);
-    return NULL;
+    (void)number;
+    if (running)
+        cell_stop(running, STOP_CAPTURE);
+}
+
+static void freeze_later(struct cell *c, uint64_t us)
+{
+    struct sigaction action = {.sa_handler = on_timer, .sa_flags = SA_RESTART};
+    const struct itimerval at = {
+        .it_value = {.tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000)}};
+    running = c;
+    sigaction(SIGALRM, &action, NULL);
+    if (us == 0)
+        cell_stop(c, STOP_CAPTURE);
+    else
+        setitimer(ITIMER_REAL, &at, NULL);
 }
 
 static int fail(const char *what, const struct error *err)
@@ -111,19 +115,13 @@ static int run(struct hop *h, struct instance *inst)
     struct error err = {.offset = ERROR_NO_OFFSET};
     struct extern_val start;
     union cell_value io[1] = {0};
-    pthread_t thread;
     if (instance_export(inst, "_start", 6, &start) != ST_OK)
         return EXIT_BROKEN;
-    if (h->after_us != NEVER_US && pthread_create(&thread, NULL, freeze_later, h) != 0)
-        return EXIT_BROKEN;
+    if (h->after_us != NEVER_US)
+        freeze_later(h->cell, h->after_us);
     status_t st = h->from[0] ? cell_resume(h->cell, io, &err)
                              : cell_call(h->cell, start.ptr, io, &err);
-    pthread_mutex_lock(&h->lock);
-    h->ended = true;
-    pthread_cond_signal(&h->changed);
-    pthread_mutex_unlock(&h->lock);
-    if (h->after_us != NEVER_US)
-        pthread_join(thread, NULL);
+    running = NULL;
     return ended(h, st, &err);
 }
 
@@ -164,10 +162,7 @@ static int hop(int argc, char **argv)
     struct error err = {.offset = ERROR_NO_OFFSET};
     struct runtime *rt;
     struct program *prog;
-    struct hop h = {.from = argv[3],
-                    .to = argv[4],
-                    .lock = PTHREAD_MUTEX_INITIALIZER,
-                    .changed = PTHREAD_COND_INITIALIZER};
+    struct hop h = {.from = argv[3], .to = argv[4]};
     const struct wasi_grant grants[] = {{.host_path = ".", .guest_path = "."},
                                         {.host_path = ".", .guest_path = "/data"}};
     const char *args[ARGUMENTS_MAX] = {"program"};
@@ -191,12 +186,24 @@ static int hop(int argc, char **argv)
 
 /* ---- the chain of them ---- */
 
+/* args[0] is free for the emulator, args[1] is the name of the program, args[3] the image. */
 static int spawn_hop(char **args)
 {
+    static const char suffix[] = "aarch64.cell";
+    char emulator[] = "qemu-aarch64-static", *elsewhere = getenv("CAPTURE_HOPS_AARCH64");
+    size_t len = strlen(args[3]);
+    bool emulated = elsewhere != NULL && len >= sizeof suffix - 1 &&
+                    strcmp(args[3] + len + 1 - sizeof suffix, suffix) == 0;
     int status = 0;
     pid_t pid = fork();
     if (pid == 0) {
-        execv("/proc/self/exe", args);
+        if (emulated) {
+            args[0] = emulator;
+            args[1] = elsewhere;
+            execvp(emulator, args);
+        } else {
+            execv("/proc/self/exe", args + 1);
+        }
         _exit(EXIT_BROKEN);
     }
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
@@ -206,26 +213,28 @@ static int spawn_hop(char **args)
 
 static int chain(int argc, char **argv)
 {
-    uint64_t hops, mean_us, seed;
-    char paths[2][PATH_BYTES], after[32];
-    if (argc < 7 || argc >= ARGUMENTS_MAX || parse_u64(argv[3], UINT32_MAX, &hops) != ST_OK ||
-        parse_u64(argv[4], UINT32_MAX, &mean_us) != ST_OK ||
-        parse_u64(argv[5], UINT64_MAX, &seed) != ST_OK)
+    uint64_t hops, mean_us, seed, count = 0;
+    char paths[2][PATH_BYTES], after[32], *images[IMAGES_MAX], *rest = argv[1];
+    if (argc < 6 || argc >= ARGUMENTS_MAX || parse_u64(argv[2], UINT32_MAX, &hops) != ST_OK ||
+        parse_u64(argv[3], UINT32_MAX, &mean_us) != ST_OK ||
+        parse_u64(argv[4], UINT64_MAX, &seed) != ST_OK)
         return 64;
+    for (char *word; (word = strsep(&rest, ",")) != NULL && count < IMAGES_MAX;)
+        images[count++] = word;
     seed = 1 + seed * 0x9e3779b97f4a7c15u;
     for (int i = 0; i < 2; i++)
-        snprintf(paths[i], sizeof paths[i], "%s/hop%d", argv[6], i);
+        snprintf(paths[i], sizeof paths[i], "%s/hop%d", argv[5], i);
     uint64_t n = 0;
     int code = EXIT_HOPPED;
-    for (; code == EXIT_HOPPED; n++) {
-        char none[] = "", verb[] = "--hop", *args[ARGUMENTS_MAX + 1] = {argv[0], verb};
+    for (; code == EXIT_HOPPED && count > 0; n++) {
+        char none[] = "", verb[] = "--hop", *args[ARGUMENTS_MAX + 2] = {NULL, argv[0], verb};
         uint64_t us = n < hops ? next_random(&seed) % (2 * mean_us + 1) : NEVER_US;
         snprintf(after, sizeof after, "%llu", (unsigned long long)us);
-        args[2] = argv[1 + n % 2];
-        args[3] = n ? paths[(n + 1) % 2] : none;
-        args[4] = paths[n % 2];
-        args[5] = after;
-        memcpy(args + 6, argv + 7, (size_t)(argc - 7) * sizeof(*args));
+        args[3] = images[n % count];
+        args[4] = n ? paths[(n + 1) % 2] : none;
+        args[5] = paths[n % 2];
+        args[6] = after;
+        memcpy(args + 7, argv + 6, (size_t)(argc - 6) * sizeof(*args));
         code = spawn_hop(args);
     }
     fprintf(stderr, "hops: %llu\n", (unsigned long long)(n - 1));
