@@ -2,7 +2,8 @@
 # hops.sh CAPTURE_HOPS BIN IMAGES [NAME...]: real programs and kernels that are frozen at random moments and go on in a
 # fresh process each time, on alternating CPU levels: output and exit code are those of an undisturbed run. IMAGES: a folder
 # that keeps compiled images. HOPS: how often each is frozen at most; SEED: of the moments; both are printed. NAME: only
-# these. HOPS_AARCH64: the cross-built capture_hops: one hop in three is to 64-bit Arm, under qemu.
+# these. HOPS_AARCH64: the cross-built capture_hops: one hop in three is to 64-bit Arm, under qemu. HOPS_KEEP: a folder
+# for the files of what fails.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../../..
@@ -97,6 +98,7 @@ hopped() {
         diff -r "$folder/calm" "$folder/hopped"; then
         return
     fi
+    [ -z "${HOPS_KEEP:-}" ] || cp -r "$folder" "$HOPS_KEEP"
     echo "FAIL $name: exit code $code, undisturbed $calm, $n hops, seed $seed"
     tail -3 "$folder/hopped.err"
     return 1
