@@ -205,14 +205,26 @@ static bool constant_is_hazard(struct gen *g, const struct hazard *h, LLVMValueR
     return false;
 }
 
-/* The constant as a value of the entry block that LLVM cannot see through. NULL: too many of them. */
+/* Has the machine registers of just this size? */
+static bool fits_register(LLVMTypeRef t)
+{
+    if (LLVMGetTypeKind(t) != LLVMVectorTypeKind)
+        return true;
+    LLVMTypeRef of = LLVMGetElementType(t);
+    unsigned bits = LLVMGetTypeKind(of) == LLVMIntegerTypeKind  ? LLVMGetIntTypeWidth(of)
+                    : LLVMGetTypeKind(of) == LLVMDoubleTypeKind ? 64
+                                                                : 32;
+    return bits * LLVMGetVectorSize(t) == 128;
+}
+
+/* The constant as a value of the entry block that LLVM cannot see through. NULL: too many of them, or no register. */
 static LLVMValueRef hide(struct quieter *q, LLVMValueRef c)
 {
     struct gen *g = q->g;
     for (uint32_t i = 0; i < q->hidden_count; i++)
         if (q->hidden[i].constant == c)
             return q->hidden[i].value;
-    if (q->hidden_count == HIDDEN_MAX)
+    if (q->hidden_count == HIDDEN_MAX || !fits_register(LLVMTypeOf(c)))
         return NULL;
     LLVMTypeRef t = LLVMTypeOf(c), type = LLVMFunctionType(t, &t, 1, 0);
     bool arm = image_level_arch(g->shared->opt->image.level) == ARCH_AARCH64;

@@ -105,6 +105,7 @@ static const struct nan_case cases[] = {
     CASE(32, "f32x4 x / 1", GET(0), V32(0x3f, 0x80), F32X4(0xe7)),
     CASE(32, "f32x4 -0 - x", V32(0x80, 0), GET(0), F32X4(0xe5)),
     CASE(32, "f32x4 x * 1 + -0", GET(0), V32(0x3f, 0x80), V32(0x80, 0), 0xfd, 0x85, 2),
+    CASE(32, "f32x4 x - integers beside zeros", GET(0), GET(4), 0xfd, 0xfc, 1, F32X4(0xe5)),
     CASE(32, "f32x4 demote promote x", GET(0), 0xfd, 0x5f, 0xfd, 0x5e),
 };
 enum { CASE_COUNT = sizeof cases / sizeof *cases };
