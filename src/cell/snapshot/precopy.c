@@ -150,15 +150,26 @@ static status_t send_round(struct precopy *p, struct error *err)
     return st;
 }
 
-status_t precopy_rounds(struct precopy *p, struct error *err)
+/* Is another round worth while? Where rounds do not get much shorter, the program writes as fast as it is
+ * sent, and more rounds would make the pause no shorter. */
+static bool wants_round(struct precopy *p)
 {
     const struct precopy_options *o = &p->options;
     uint32_t max = o->rounds_max ? o->rounds_max : PRECOPY_ROUNDS_DEFAULT;
     uint64_t stop = o->stop_bytes ? o->stop_bytes : PRECOPY_STOP_BYTES_DEFAULT;
+    uint64_t bytes = p->pages.count * SNAPSHOT_PAGE_BYTES;
+    bool stalls = p->rounds > 0 && bytes > p->last_bytes / 2;
+    p->stalled = stalls ? p->stalled + 1 : 0;
+    p->last_bytes = bytes;
+    return p->rounds < max && bytes > stop && p->stalled < PRECOPY_STALLS_MAX;
+}
+
+status_t precopy_rounds(struct precopy *p, struct error *err)
+{
     status_t st = goes_on(p) ? ST_OK : cancelled(err);
     while (st == ST_OK && p->track) {
         st = track_harvest(p->track, &p->pages, err);
-        if (st == ST_OK && (p->rounds >= max || p->pages.count * SNAPSHOT_PAGE_BYTES <= stop))
+        if (st == ST_OK && !wants_round(p))
             break;
         if (st == ST_OK)
             st = send_round(p, err);

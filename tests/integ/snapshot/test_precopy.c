@@ -150,14 +150,14 @@ static status_t receive(struct sender *s, uint32_t *ret_rounds, struct error *er
 static void a_cell_that_was_sent_while_it_ran_ends_in_the_same_way(void)
 {
     struct error err = {0};
-    struct sender s = {.options = {.rounds_max = 5, .stop_bytes = 4096}};
+    struct sender s = {.options = {.rounds_max = 2, .stop_bytes = 4096}};
     uint32_t rounds;
     sender_run(&s);
     CHECK_EQ(s.rounds, ST_OK);
     CHECK_EQ(s.finish, ST_OK);
-    CHECK_EQ(s.last_round, 5);
+    CHECK_EQ(s.last_round, 2);
     CHECK_EQ(receive(&s, &rounds, &err), ST_OK);
-    CHECK_EQ(rounds, 5);
+    CHECK_EQ(rounds, 2);
     sender_done(&s);
 }
 
@@ -170,6 +170,20 @@ static void rounds_end_when_little_is_left(void)
     CHECK_EQ(s.finish, ST_OK);
     CHECK(s.last_round <= 2);
     CHECK_EQ(receive(&s, &rounds, &err), ST_OK);
+    sender_done(&s);
+}
+
+/* This one always writes to as many pages between two harvests. */
+static void rounds_end_when_they_do_not_get_shorter(void)
+{
+    struct error err = {0};
+    struct sender s = {.options = {.stop_bytes = 1}};
+    uint32_t rounds;
+    sender_run(&s);
+    CHECK_EQ(s.finish, ST_OK);
+    CHECK(s.last_round >= 2 && s.last_round < PRECOPY_ROUNDS_DEFAULT / 2);
+    CHECK_EQ(receive(&s, &rounds, &err), ST_OK);
+    CHECK_EQ(rounds, s.last_round);
     sender_done(&s);
 }
 
@@ -290,6 +304,7 @@ int main(int argc, char **argv)
     busy_result = dirty_expected(&busy);
     RUN(a_cell_that_was_sent_while_it_ran_ends_in_the_same_way);
     RUN(rounds_end_when_little_is_left);
+    RUN(rounds_end_when_they_do_not_get_shorter);
     RUN(without_a_round_all_follows_the_stop);
     RUN(a_cancelled_one_leaves_the_cell_alone);
     RUN(a_sink_that_fails_at_any_write_leaves_the_cell_alone);

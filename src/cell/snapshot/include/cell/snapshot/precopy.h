@@ -19,7 +19,7 @@
 struct precopy;
 
 enum { PRECOPY_ROUNDS_DEFAULT = 16 };
-#define PRECOPY_STOP_BYTES_DEFAULT ((uint64_t)1 << 20)
+#define PRECOPY_STOP_BYTES_DEFAULT ((uint64_t)64 << 10)
 
 struct precopy_progress {
     uint32_t round;       /* from 1 */
