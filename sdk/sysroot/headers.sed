@@ -9,3 +9,7 @@ s,^#if defined(__wasilibc_unmodified_upstream) || defined(_REENTRANT)$,#if 1,
 s,^#if defined(__wasilibc_unmodified_upstream) || defined(_REENTRANT) || !defined(_WASI_STRICT_PTHREAD)$,#if 1,
 s,^#ifndef _WASI_EMULATED_[A-Z_]*$,#if 0,
 s,^#ifdef _WASI_EMULATED_[A-Z_]*$,#if 1,
+/int \*__h_errno_location(void);/{
+N
+s,.*,#endif\n&\n#if 0,
+}

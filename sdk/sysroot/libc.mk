@@ -26,6 +26,11 @@ musl_picked := \
   signal/sighold signal/sigignore signal/sigrelse signal/sigset signal/sigismember signal/sigorset signal/psignal signal/psiginfo network/gai_strerror network/hstrerror \
   network/inet_legacy network/ether ipc/ftok unistd/ctermid legacy/futimes legacy/lutimes legacy/utmpx \
   termios/cfgetospeed termios/cfsetospeed termios/cfmakeraw \
+  network/ent network/proto network/serv network/herror network/dn_comp network/dn_expand network/dn_skipname \
+  network/ns_parse network/res_state \
+  passwd/fgetgrent passwd/fgetpwent passwd/fgetspent passwd/getgrent_a passwd/getpwent_a passwd/putgrent \
+  passwd/putpwent passwd/putspent passwd/lckpwdf legacy/getusershell legacy/getpass legacy/cuserid legacy/ulimit \
+  legacy/isastream misc/mntent sched/sched_cpucount \
   internal/defsysinfo internal/floatscan internal/intscan internal/libc internal/shgetc
 
 # Descriptions of processes that cannot be started can still be made.

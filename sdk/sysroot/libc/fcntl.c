@@ -37,6 +37,33 @@ static int is_open(int fd)
     return 0;
 }
 
+/* WASI has no second descriptor for what is open, but a directory can be opened through itself: a walk down a tree that
+ * keeps a copy works, though the place in the directory is not shared. */
+static int duplicate(int fd, int least)
+{
+    struct stat st;
+    int copy;
+
+    if (fstat(fd, &st) != 0)
+        return -1;
+    if (!S_ISDIR(st.st_mode)) {
+        errno = ENOSYS;
+        return -1;
+    }
+    copy = openat(fd, ".", O_RDONLY | O_DIRECTORY);
+    if (copy >= 0 && copy < least) {
+        close(copy);
+        errno = ENOSYS;
+        return -1;
+    }
+    return copy;
+}
+
+int dup(int fd)
+{
+    return duplicate(fd, 0);
+}
+
 int fcntl(int fd, int cmd, ...)
 {
     va_list ap;
@@ -46,7 +73,7 @@ int fcntl(int fd, int cmd, ...)
     va_start(ap, cmd);
     if (cmd == F_GETLK || cmd == F_SETLK || cmd == F_SETLKW)
         lock = va_arg(ap, struct flock *);
-    else if (cmd == F_SETFL)
+    else if (cmd == F_SETFL || cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
         flags = va_arg(ap, int);
     va_end(ap);
     switch (cmd) {
@@ -74,8 +101,7 @@ int fcntl(int fd, int cmd, ...)
         return is_open(fd) ? 0 : -1;
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
-        errno = ENOSYS;
-        return -1;
+        return duplicate(fd, flags);
     default:
         errno = EINVAL;
         return -1;

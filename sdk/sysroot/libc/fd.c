@@ -31,13 +31,6 @@ int close(int fd)
     return 0;
 }
 
-int dup(int fd)
-{
-    (void)fd;
-    errno = ENOSYS;
-    return -1;
-}
-
 int dup2(int fd, int to)
 {
     struct stat st;

@@ -176,12 +176,6 @@ struct servent *getservbyport(int port, const char *protocol)
     return NULL;
 }
 
-struct protoent *getprotobyname(const char *name)
-{
-    (void)name;
-    return NULL;
-}
-
 unsigned if_nametoindex(const char *name)
 {
     (void)name;

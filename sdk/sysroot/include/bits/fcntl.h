@@ -10,3 +10,9 @@
 #define F_RDLCK 0
 #define F_WRLCK 1
 #define F_UNLCK 2
+
+#define O_NDELAY O_NONBLOCK
+#define O_LARGEFILE 0
+#define FAPPEND O_APPEND
+#define FNDELAY O_NONBLOCK
+#define FNONBLOCK O_NONBLOCK
