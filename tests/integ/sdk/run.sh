@@ -160,6 +160,34 @@ fact "-c says nothing about options of the linker" sh -c '! cloudskin-cc -DANSWE
 fact "link-time optimisation" cloudskin-c++ -flto -O2 -std=c++20 "$guest/exceptions.cpp" -o lto.wasm
 program "link-time optimised exceptions" lto.wasm exceptions.want 0
 fact "-pthread links with atomics and shared memory" cloudskin-c++ -pthread -O2 -std=c++20 "$guest/library.cpp" -o threads.wasm
+# Options of makefiles written for other machines: what is about them is dropped without a word.
+quiet() {
+    cloudskin-cc -DANSWER=42 hello.c -o hello.wasm "$@" >quiet.txt 2>&1 && ! grep . quiet.txt
+}
+for options in -pie -static-pie -no-pie -rdynamic -static -static-libgcc -mtune=native -march=native -m64 -mcmodel=medium \
+    -fstack-clash-protection -lnsl -lrt -Wl,-O1,--sort-common,--as-needed,-z,relro,-z,now -Wl,-Bsymbolic-functions \
+    -Wl,-dynamic-linker,/lib/ld.so "-Xlinker -rpath -Xlinker /lib" "-Xlinker --as-needed"; do
+    # shellcheck disable=SC2086 # words of one option
+    fact "$options says nothing" quiet $options
+    program "hello with $options" hello.wasm hello.want 0
+done
+# The stack stands below the data: where the data begins tells its size.
+cat >where.c <<'C'
+#include <stdio.h>
+extern char __global_base;
+int main(void) { printf("%zu\n", (size_t)&__global_base >> 20); return 0; }
+C
+stack_size() {
+    cloudskin-cc where.c -o where.wasm "$@" && prints 1 cloudskin run where.wasm
+}
+for options in -Wl,-zstack-size=1048576 "-Wl,-z -Wl,stack-size=1048576" "-Xlinker -z -Xlinker stack-size=1048576" \
+    -Wl,-z,relro,-z,stack-size=1048576; do
+    # shellcheck disable=SC2086
+    fact "$options sets the stack" stack_size $options
+done
+fact "-shared says what to do" says "an archive" cloudskin-cc -shared hello.c -DANSWER=1 -o hello.so
+fact "and is an error" exits 1 cloudskin-cc -shared hello.c -DANSWER=1 -o hello.so
+fact "the archiver that goes with it" prints "$(command -v llvm-ar-19)" cloudskin-cc -print-prog-name=ar
 fact "an error is an error" exits 1 sh -c 'cloudskin-cc -c /dev/null/none.c 2>/dev/null'
 
 # Projects that know nothing of cells.
