@@ -88,20 +88,23 @@ bool run_pages_written(struct run_pages *p, uint8_t *low, uint8_t *end, uint8_t 
     return true;
 }
 
-status_t run_pages_visit(struct run_pages *p, uint8_t *low, uint8_t *end, bool arm,
+status_t run_pages_visit(struct run_pages *p, uint8_t *low, uint8_t *end, enum run_pages_kind kind,
                          const struct run_pages_visitor *v)
 {
     struct page_region regions[VISIT_REGIONS];
     struct scan scan = {.size = sizeof scan,
-                        .flags = arm ? SCAN_PROTECTS | SCAN_CHECKS : 0,
+                        .flags = kind == RUN_PAGES_OWN ? 0 : SCAN_PROTECTS | SCAN_CHECKS,
                         .start = (uintptr_t)low,
                         .end = (uintptr_t)end,
                         .vec = (uintptr_t)regions,
-                        .vec_len = VISIT_REGIONS,
-                        .category_inverted = PAGE_FILE | PAGE_ZERO,
-                        .category_mask = PAGE_FILE | PAGE_ZERO | (arm ? PAGE_WRITTEN : 0),
-                        .category_anyof_mask = PAGE_PRESENT | PAGE_SWAPPED,
-                        .return_mask = PAGE_PRESENT | PAGE_SWAPPED};
+                        .vec_len = VISIT_REGIONS};
+    if (kind == RUN_PAGES_REARM) { /* just this question has a fast way in the kernel */
+        scan.category_mask = scan.return_mask = PAGE_WRITTEN;
+    } else {
+        scan.category_inverted = PAGE_FILE | PAGE_ZERO;
+        scan.category_mask = PAGE_FILE | PAGE_ZERO | (kind == RUN_PAGES_ARM ? PAGE_WRITTEN : 0);
+        scan.category_anyof_mask = scan.return_mask = PAGE_PRESENT | PAGE_SWAPPED;
+    }
     int fd = map_fd(p);
     status_t st = fd < 0 || sysconf(_SC_PAGESIZE) != RUN_PAGE_BYTES ? ST_UNSUPPORTED : ST_OK;
     while (st == ST_OK && scan.start < scan.end) {

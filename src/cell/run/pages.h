@@ -29,10 +29,16 @@ struct run_pages_visitor {
     status_t (*run)(void *arg, uint8_t *from, uint8_t *to);
     void *arg;
 };
-/* Visit all runs of private pages in [low, end) that hold content of their own. arm: only those that are not
- * write-protected, and protect them in the same step; the range is registered for protection without faults.
+enum run_pages_kind {
+    RUN_PAGES_OWN, /* private pages that hold content of their own */
+    RUN_PAGES_ARM, /* those of them that are not write-protected, and protect them in the same step */
+    /* The same once they were armed, several times as fast: the kernel looks at nothing but the protection, so pages
+     * that were never touched may be among them, once. */
+    RUN_PAGES_REARM
+};
+/* Visit all runs of such pages in [low, end), which is registered for protection without faults if it is to be armed.
  * Any thread, also while others write there. ST_UNSUPPORTED: the kernel cannot tell; ST_IO; the visitor's errors. */
-CHECKED status_t run_pages_visit(struct run_pages *p, uint8_t *low, uint8_t *end, bool arm,
-                                 const struct run_pages_visitor *v);
+CHECKED status_t run_pages_visit(struct run_pages *p, uint8_t *low, uint8_t *end,
+                                 enum run_pages_kind kind, const struct run_pages_visitor *v);
 
 #endif

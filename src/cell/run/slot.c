@@ -113,19 +113,6 @@ status_t run_slot_commit(uint8_t *base, uint64_t from, uint64_t to)
     return ST_OK;
 }
 
-void run_slot_expect(uint8_t *base, uint64_t bytes, uint64_t at, uint64_t len)
-{
-    uint64_t before = (uintptr_t)base % huge_bytes; /* of the huge page that the memory begins in */
-    uint64_t from = (before + at) / huge_bytes * huge_bytes;
-    uint64_t to = round_up(before + at + len, huge_bytes);
-    if (from < before)
-        from += huge_bytes;
-    if (to > before + bytes)
-        to -= huge_bytes;
-    if (len >= SLOT_HUGE_WRITE && from < to)
-        (void)!madvise(base + (from - before), to - from, MADV_HUGEPAGE);
-}
-
 static status_t slot_lay(struct run_slot *s, const struct program *prog)
 {
     uint64_t stack = (uint64_t)(s->stack_top - s->stack_low);

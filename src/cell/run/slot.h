@@ -21,7 +21,6 @@
 #define SLOT_MEMORY_BYTES ((8ull << 30) + 65536) /* index + offset + width never passes it */
 #define SLOT_HUGE_FROM \
     (16ull << 20) /* memory above uses huge pages; below, an idle cell stays small */
-#define SLOT_HUGE_WRITE (256ull << 10) /* and what is written by as much at once */
 #define SLOT_HUGE_GROWTH (4ull << 20) /* so does what grows by as much at once */
 
 enum { SLOT_RESTORE_PAGES = 16 };
@@ -68,8 +67,5 @@ void run_slot_give(struct run_slot_pool *p, struct run_slot *s);
 /* Make [from, to) of a memory at base readable and writable; zero where never written. Page-aligned, inside
  * the reservation. Any thread that may grow the memory. ST_NOMEM. */
 CHECKED status_t run_slot_commit(uint8_t *base, uint64_t from, uint64_t to);
-/* A hint: [at, at + len) of a memory that has so many bytes, and was not touched there yet, is about to be written: huge
- * pages for SLOT_HUGE_WRITE and more. Page-aligned. */
-void run_slot_expect(uint8_t *base, uint64_t bytes, uint64_t at, uint64_t len);
 
 #endif

@@ -239,11 +239,6 @@ status_t cell_memory(struct cell *c, uint32_t index, struct cell_memory *ret_mem
     return ST_OK;
 }
 
-void cell_memory_expect(const struct cell_memory *m, uint64_t at, uint64_t len)
-{
-    run_slot_expect(m->base, m->bytes, at, len);
-}
-
 status_t cell_memory_extend(struct cell *c, uint32_t index, uint64_t bytes)
 {
     const struct instance *inst = cell_first_instance(c);

@@ -10,6 +10,7 @@ struct track {
     struct instance *inst;
     int faults; /* the userfaultfd: memories are registered as long as it is open */
     struct run_pages pages;
+    bool armed; /* once, as a whole */
     uint64_t registered_bytes[PAGE_SET_MEMORIES];
 };
 
@@ -37,11 +38,11 @@ static status_t explain(status_t st, struct error *err)
 }
 
 static status_t visit(struct run_pages *p, const struct run_memory *m, uint32_t index,
-                      uint64_t bytes, bool arm, struct page_set *set)
+                      uint64_t bytes, enum run_pages_kind kind, struct page_set *set)
 {
     struct collector c = {.set = set, .mem = index, .base = m->abi.base};
     const struct run_pages_visitor v = {collect, &c};
-    return run_pages_visit(p, c.base, c.base + bytes, arm, &v);
+    return run_pages_visit(p, c.base, c.base + bytes, kind, &v);
 }
 
 status_t track_written(struct cell *c, struct page_set *set, struct error *err)
@@ -51,7 +52,8 @@ status_t track_written(struct cell *c, struct page_set *set, struct error *err)
     status_t st = ST_OK;
     run_pages_init(&pages);
     for (uint32_t i = 0; inst && i < inst->module->mem_count && st == ST_OK; i++)
-        st = visit(&pages, inst->mems[i], i, run_memory_bytes(&inst->mems[i]->abi), false, set);
+        st = visit(&pages, inst->mems[i], i, run_memory_bytes(&inst->mems[i]->abi), RUN_PAGES_OWN,
+                   set);
     st = explain(st, err);
     run_pages_done(&pages);
     return st;
@@ -101,8 +103,11 @@ status_t track_harvest(struct track *t, struct page_set *set, struct error *err)
         uint64_t bytes = run_memory_bytes(&t->inst->mems[i]->abi);
         st = register_grown(t, i, bytes, err);
         if (st == ST_OK)
-            st = explain(visit(&t->pages, t->inst->mems[i], i, bytes, true, set), err);
+            st = explain(visit(&t->pages, t->inst->mems[i], i, bytes,
+                               t->armed ? RUN_PAGES_REARM : RUN_PAGES_ARM, set),
+                         err);
     }
+    t->armed |= st == ST_OK;
     return st;
 }
 

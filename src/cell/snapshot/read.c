@@ -323,7 +323,6 @@ static status_t read_run(struct snapshot_reader *r, struct cell *c, const struct
         memset(m.base + run->at, 0, run->len);
         return ST_OK;
     }
-    cell_memory_expect(&m, run->at, run->len);
     return read_data(r, m.base + run->at, run, err);
 }
 

@@ -40,8 +40,6 @@ struct cell_memory {
 };
 /* Memory `index` of a cell with one instance. ST_NOTFOUND: there is none. */
 CHECKED status_t cell_memory(struct cell *c, uint32_t index, struct cell_memory *ret_memory);
-/* A hint: [at, at + len) of it, which was not touched yet, is about to be written. */
-void cell_memory_expect(const struct cell_memory *m, uint64_t at, uint64_t len);
 /* Make a memory larger, to bytes, a multiple of 64 KiB; what is not smaller stays. Between calls. ST_NOTFOUND;
  * ST_LIMIT: beyond what the module allows; ST_NOMEM: or beyond the cell's limits. */
 CHECKED status_t cell_memory_extend(struct cell *c, uint32_t index, uint64_t bytes);
