@@ -25,6 +25,7 @@ static const char *const status_names[ST_COUNT] = {
     [ST_STOPPED] = "stopped",
     [ST_CAPTURED] = "captured",
     [ST_AGAIN] = "would block",
+    [ST_CHANGED] = "changed",
 };
 
 const char *status_name(status_t st)

@@ -30,6 +30,7 @@ int exit_code_of(status_t code)
     case ST_STOPPED:
     case ST_CAPTURED:
     case ST_AGAIN:
+    case ST_CHANGED:
     case ST_COUNT:
         break;
     }

@@ -27,6 +27,7 @@ typedef enum status {
     ST_STOPPED,     /* stopped on request */
     ST_CAPTURED,    /* stopped to go on later */
     ST_AGAIN,       /* would block */
+    ST_CHANGED,     /* it is there, but not as the caller's condition says */
     ST_COUNT
 } status_t;
 
