@@ -108,6 +108,69 @@ static void xxh3_gives_its_published_values(void)
     free(data);
 }
 
+/* RFC 3720, B.4, and the usual check value. */
+static void crc32c_matches_published_values(void)
+{
+    uint8_t bytes[32] = {0};
+    CHECK_EQ(hash_crc32c(0, "", 0), 0);
+    CHECK_EQ(hash_crc32c(0, "123456789", 9), 0xe3069283);
+    CHECK_EQ(hash_crc32c(0, bytes, sizeof bytes), 0x8a9136aa);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)i;
+    }
+    CHECK_EQ(hash_crc32c(0, bytes, sizeof bytes), 0x46dd794e);
+}
+
+static void crc32c_of_pieces_is_that_of_the_whole(void)
+{
+    static const char text[] = "it is the same wherever the bytes are cut";
+    uint32_t whole = hash_crc32c(0, text, sizeof text);
+    for (size_t i = 0; i <= sizeof text; i++) {
+        CHECK_EQ(hash_crc32c(hash_crc32c(0, text, i), text + i, sizeof text - i), whole);
+    }
+}
+
+static void check_md5(const char *text, const char *expected)
+{
+    uint8_t digest[MD5_BYTES];
+    char hex[2 * MD5_BYTES + 1];
+    md5_bytes(text, strlen(text), digest);
+    for (size_t i = 0; i < MD5_BYTES; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    }
+    CHECK_STR(hex, expected);
+}
+
+static void md5_matches_rfc_1321(void)
+{
+    check_md5("", "d41d8cd98f00b204e9800998ecf8427e");
+    check_md5("a", "0cc175b9c0f1b6a831c399e269772661");
+    check_md5("message digest", "f96b697d7cb7938d525a2f31aaf161d0");
+    check_md5("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+              "d174ab98d277d9f5a5611c2c9f419d9f");
+    check_md5("12345678901234567890123456789012345678901234567890123456789012345678901234567890",
+              "57edf4a22be3c955ac49da2e2107b67a");
+}
+
+static void md5_of_pieces_is_that_of_the_whole(void)
+{
+    uint8_t bytes[300], whole[MD5_BYTES], pieces[MD5_BYTES];
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)(i * 7);
+    }
+    for (size_t len = 0; len <= sizeof bytes; len++) {
+        struct md5 m;
+        md5_bytes(bytes, len, whole);
+        md5_init(&m);
+        for (size_t at = 0, piece = 1; at < len; at += piece, piece = piece % 90 + 1) {
+            piece = piece < len - at ? piece : len - at;
+            md5_update(&m, bytes + at, piece);
+        }
+        md5_final(&m, pieces);
+        CHECK(memcmp(whole, pieces, MD5_BYTES) == 0);
+    }
+}
+
 int main(void)
 {
     RUN(known_digests_come_out);
@@ -116,5 +179,9 @@ int main(void)
     RUN(both_implementations_agree);
     RUN(the_portable_code_knows_abc);
     RUN(xxh3_gives_its_published_values);
+    RUN(crc32c_matches_published_values);
+    RUN(crc32c_of_pieces_is_that_of_the_whole);
+    RUN(md5_matches_rfc_1321);
+    RUN(md5_of_pieces_is_that_of_the_whole);
     return CHECK_DONE();
 }

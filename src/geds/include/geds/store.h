@@ -131,7 +131,7 @@ CHECKED status_t store_put_begin(struct store *s, const char *bucket, const char
 CHECKED status_t store_put_write(struct store_put *p, const void *data, size_t len,
                                  struct error *err);
 /* MD5 of what was written so far, 16 bytes: for who must compare it before the commit. */
-CHECKED status_t store_put_md5(const struct store_put *p, uint8_t ret_md5[16], struct error *err);
+void store_put_md5(const struct store_put *p, uint8_t ret_md5[16]);
 /* Give the object its name, instead of what had it. Ends the put whatever the result is. condition and ret_info may be
  * NULL. */
 CHECKED status_t store_put_commit(struct store_put *p, const struct store_condition *condition,

@@ -1,0 +1,224 @@
+#include <stdlib.h>
+
+#include "row.h"
+
+struct bucket_task {
+    struct task task;
+    const char *bucket;
+    const char *config;
+};
+
+/* Also whether objects are in it. */
+static status_t find(struct db *db, const char *bucket, bool *ret_found, uint64_t *ret_id,
+                     uint64_t *ret_objects, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    status_t st = db_start(db, SQL_BUCKET_FIND, &statement, err, "t", bucket);
+    if (st == ST_OK) {
+        st = db_next(db, statement, &row, err);
+    }
+    if (st == ST_OK) {
+        *ret_found = row;
+        *ret_id = row ? db_u64(statement, 0) : 0;
+        *ret_objects = row ? db_u64(statement, 1) : 0;
+    }
+    db_end(statement);
+    return st;
+}
+
+static status_t no_bucket(const char *bucket, struct error *err)
+{
+    return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no bucket %.80s", bucket);
+}
+
+status_t bucket_find(struct db *db, const char *bucket, uint64_t *ret_id, struct error *err)
+{
+    bool found = false;
+    uint64_t objects = 0, id = 0;
+    status_t st = find(db, bucket, &found, &id, &objects, err);
+    if (st == ST_OK && !found) {
+        return no_bucket(bucket, err);
+    }
+    if (st == ST_OK) {
+        *ret_id = id;
+    }
+    return st;
+}
+
+static status_t create(struct batch *b, struct task *task, struct error *err)
+{
+    struct bucket_task *t = (struct bucket_task *)task;
+    bool found = false;
+    uint64_t id = 0, objects = 0;
+    status_t st = find(b->db, t->bucket, &found, &id, &objects, err);
+    if (st == ST_OK && found) {
+        return error_set(err, ST_EXIST, ERROR_NO_OFFSET, "bucket %s exists already", t->bucket);
+    }
+    return st == ST_OK ? db_do(b->db, SQL_BUCKET_ADD, err, "tit", t->bucket, b->now_ns, t->config)
+                       : st;
+}
+
+static status_t check_config(const char *config, struct error *err)
+{
+    size_t len = strlen(config);
+    return len <= STORE_CONFIG_MAX ? ST_OK
+                                   : error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                                               "a bucket's configuration of %zu bytes: at most %d",
+                                               len, STORE_CONFIG_MAX);
+}
+
+status_t store_bucket_create(struct store *s, const char *bucket, const char *config,
+                             struct error *err)
+{
+    struct bucket_task t = {.task = {.run = create}, .bucket = bucket, .config = config};
+    status_t st = check_bucket(bucket, err);
+    if (st == ST_OK) {
+        st = check_config(config, err);
+    }
+    return st == ST_OK ? store_change(s, &t.task, err) : st;
+}
+
+static status_t first_upload(struct batch *b, uint64_t bucket, uint64_t *ret_id, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    status_t st = db_start(b->db, SQL_UPLOAD_FIRST, &statement, err, "i", bucket);
+    if (st == ST_OK) {
+        st = db_next(b->db, statement, &row, err);
+    }
+    if (st == ST_OK) {
+        *ret_id = row ? db_u64(statement, 0) : 0;
+    }
+    db_end(statement);
+    return st;
+}
+
+static status_t remove_bucket(struct batch *b, struct task *task, struct error *err)
+{
+    struct bucket_task *t = (struct bucket_task *)task;
+    bool found = false;
+    uint64_t id = 0, objects = 0, upload = 0;
+    status_t st = find(b->db, t->bucket, &found, &id, &objects, err);
+    if (st == ST_OK && !found) {
+        return no_bucket(t->bucket, err);
+    }
+    if (st == ST_OK && objects > 0) {
+        return error_set(err, ST_EXIST, ERROR_NO_OFFSET, "bucket %s has %llu objects", t->bucket,
+                         (unsigned long long)objects);
+    }
+    do {
+        if (st == ST_OK) {
+            st = first_upload(b, id, &upload, err);
+        }
+        if (st == ST_OK && upload != 0) {
+            st = upload_drop(b, upload, err);
+        }
+    } while (st == ST_OK && upload != 0);
+    return st == ST_OK ? db_do(b->db, SQL_BUCKET_REMOVE, err, "i", id) : st;
+}
+
+status_t store_bucket_delete(struct store *s, const char *bucket, struct error *err)
+{
+    struct bucket_task t = {.task = {.run = remove_bucket}, .bucket = bucket};
+    return store_change(s, &t.task, err);
+}
+
+static status_t set_config(struct batch *b, struct task *task, struct error *err)
+{
+    struct bucket_task *t = (struct bucket_task *)task;
+    uint64_t id = 0;
+    status_t st = bucket_find(b->db, t->bucket, &id, err);
+    return st == ST_OK ? db_do(b->db, SQL_BUCKET_CONFIG, err, "it", id, t->config) : st;
+}
+
+status_t store_bucket_set_config(struct store *s, const char *bucket, const char *config,
+                                 struct error *err)
+{
+    struct bucket_task t = {.task = {.run = set_config}, .bucket = bucket, .config = config};
+    status_t st = check_config(config, err);
+    return st == ST_OK ? store_change(s, &t.task, err) : st;
+}
+
+static status_t stat_row(struct db *db, const char *bucket, struct store_bucket *ret_bucket,
+                         char **ret_config, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    char *config = NULL;
+    status_t st = db_start(db, SQL_BUCKET_STAT, &statement, err, "t", bucket);
+    if (st == ST_OK) {
+        st = db_next(db, statement, &row, err);
+    }
+    if (st == ST_OK && !row) {
+        st = no_bucket(bucket, err);
+    }
+    if (st == ST_OK && ret_config != NULL) {
+        const char *text = (const char *)sqlite3_column_text(statement, 3);
+        config = text != NULL ? strdup(text) : NULL;
+        st = config != NULL ? ST_OK : no_memory(err);
+    }
+    if (st == ST_OK && ret_bucket != NULL) {
+        *ret_bucket = (struct store_bucket){.created_ns = db_u64(statement, 0),
+                                            .objects = db_u64(statement, 1),
+                                            .bytes = db_u64(statement, 2)};
+        snprintf(ret_bucket->name, sizeof ret_bucket->name, "%s", bucket);
+    }
+    if (st == ST_OK && ret_config != NULL) {
+        *ret_config = config;
+    }
+    db_end(statement);
+    return st;
+}
+
+status_t store_bucket_stat(struct store *s, const char *bucket, struct store_bucket *ret_bucket,
+                           char **ret_config, struct error *err)
+{
+    struct db *db = NULL;
+    status_t st = store_reader(s, &db, err);
+    if (st == ST_OK) {
+        st = stat_row(db, bucket, ret_bucket, ret_config, err);
+        store_reader_back(s, db);
+    }
+    return st;
+}
+
+status_t store_bucket_list(struct store *s, struct store_bucket **ret_buckets, size_t *ret_count,
+                           struct error *err)
+{
+    struct db *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    struct store_bucket *buckets = NULL;
+    size_t count = 0, cap = 0;
+    bool row = true;
+    status_t st = store_reader(s, &db, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = db_start(db, SQL_BUCKET_LIST, &statement, err, "");
+    while (st == ST_OK && (st = db_next(db, statement, &row, err)) == ST_OK && row) {
+        if (count == cap) {
+            cap = cap != 0 ? 2 * cap : 16;
+            struct store_bucket *grown = realloc(buckets, cap * sizeof *grown);
+            if (grown == NULL) {
+                st = no_memory(err);
+                break;
+            }
+            buckets = grown;
+        }
+        struct store_bucket *bucket = &buckets[count++];
+        *bucket = (struct store_bucket){.created_ns = db_u64(statement, 1),
+                                        .objects = db_u64(statement, 2),
+                                        .bytes = db_u64(statement, 3)};
+        column_text(statement, 0, bucket->name, sizeof bucket->name);
+    }
+    db_end(statement);
+    store_reader_back(s, db);
+    if (st != ST_OK) {
+        free(buckets);
+        return st;
+    }
+    *ret_buckets = buckets;
+    *ret_count = count;
+    return ST_OK;
+}

@@ -1,0 +1,234 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "impl.h"
+#include "sys/clock.h"
+#include "sys/files.h"
+
+status_t queue_init(struct queue *q, struct error *err)
+{
+    int code = pthread_mutex_init(&q->lock, NULL);
+    if (code == 0 && (code = pthread_cond_init(&q->filled, NULL)) != 0) {
+        pthread_mutex_destroy(&q->lock);
+    }
+    q->last = &q->first;
+    return code == 0 ? ST_OK : error_set_errno(err, code, "queue");
+}
+
+void queue_done(struct queue *q)
+{
+    pthread_cond_destroy(&q->filled);
+    pthread_mutex_destroy(&q->lock);
+}
+
+status_t store_change(struct store *s, struct task *task, struct error *err)
+{
+    int code = pthread_cond_init(&task->answered, NULL);
+    if (code != 0) {
+        return error_set_errno(err, code, "condition");
+    }
+    task->done = false;
+    task->next = NULL;
+    struct queue *q = &s->queue;
+    pthread_mutex_lock(&q->lock);
+    *q->last = task;
+    q->last = &task->next;
+    pthread_cond_signal(&q->filled);
+    while (!task->done) {
+        pthread_cond_wait(&task->answered, &q->lock);
+    }
+    pthread_mutex_unlock(&q->lock);
+    pthread_cond_destroy(&task->answered);
+    if (task->status != ST_OK && err != NULL) {
+        *err = task->err;
+    }
+    return task->status;
+}
+
+/* An error that leaves the transaction as it was. */
+static bool is_refusal(status_t st)
+{
+    return st == ST_NOTFOUND || st == ST_EXIST || st == ST_CHANGED || st == ST_INVAL ||
+           st == ST_INVALID;
+}
+
+/* Files are named before the rows that name them: their folder is synced, they are already. */
+static status_t sync_names(struct batch *b, struct error *err)
+{
+    if (b->placed.count == 0 || b->store->options.sync == STORE_SYNC_OFF ||
+        file_sync(b->store->new_fd) == 0) {
+        return ST_OK;
+    }
+    int errnum = errno;
+    atomic_store(&b->store->broken, true);
+    return error_set_errno(err, errnum, "sync of the store's folder");
+}
+
+static status_t forget_rows(struct batch *b, size_t *ret_count, struct error *err)
+{
+    struct store *s = b->store;
+    pthread_mutex_lock(&s->pins.lock);
+    size_t count = s->forget.count < BATCH_TASKS_MAX ? s->forget.count : BATCH_TASKS_MAX;
+    uint64_t ids[BATCH_TASKS_MAX];
+    memcpy(ids, s->forget.ids + (s->forget.count - count), count * sizeof ids[0]);
+    s->forget.count -= count;
+    pthread_mutex_unlock(&s->pins.lock);
+    status_t st = ST_OK;
+    for (size_t i = 0; i < count && st == ST_OK; i++) {
+        st = db_do(b->db, SQL_EXTENT_FORGET, err, "i", ids[i]);
+    }
+    *ret_count = count;
+    return st;
+}
+
+static void rollback(struct batch *b)
+{
+    b->placed.count = 0;
+    b->dropped.count = 0;
+    if (sqlite3_get_autocommit(b->db->handle) == 0) {
+        status_t ignored = db_do(b->db, SQL_ROLLBACK, NULL, "");
+        (void)ignored;
+    }
+}
+
+/* After an error of the commit only lack of space is known to have left nothing in the log. */
+static status_t commit(struct batch *b, struct error *err)
+{
+    status_t st = sync_names(b, err);
+    if (st == ST_OK && (st = db_do(b->db, SQL_COMMIT, err, "")) != ST_OK && st != ST_LIMIT) {
+        atomic_store(&b->store->broken, true);
+    }
+    return st;
+}
+
+static bool run_all(struct batch *b, struct task *first, struct error *err)
+{
+    size_t forgotten = 0, changes = 0;
+    status_t st = db_do(b->db, SQL_BEGIN_WRITE, err, "");
+    b->now_ns = clock_realtime_ns();
+    if (st == ST_OK) {
+        st = forget_rows(b, &forgotten, err);
+    }
+    for (struct task *t = first; t != NULL && st == ST_OK; t = t->next) {
+        t->status = t->run(b, t, &t->err);
+        if (t->status != ST_OK && !is_refusal(t->status)) {
+            st = t->status;
+            *err = t->err;
+        }
+        changes += t->status == ST_OK;
+    }
+    if (st == ST_OK) {
+        st = commit(b, err);
+    }
+    if (st != ST_OK) {
+        rollback(b);
+        return false;
+    }
+    atomic_fetch_add(&b->store->batches, 1);
+    atomic_fetch_add(&b->store->changes, changes);
+    return true;
+}
+
+/* Files leave the folder that the next start has to look through. One that cannot is found there, too. */
+static void place_files(struct batch *b)
+{
+    for (size_t i = 0; i < b->placed.count; i++) {
+        char from[EXTENT_NAME_BYTES], to[EXTENT_NAME_BYTES];
+        extent_new_name(b->placed.ids[i], from);
+        extent_name(b->placed.ids[i], to);
+        int ignored = renameat(b->store->new_fd, from, b->store->data_fd, to);
+        (void)ignored;
+    }
+}
+
+/* Whoever looks at names from now on finds none that leads to what was dropped. A file that cannot be removed is tried
+ * again at the next start, since its row stays. */
+static void remove_dropped(struct batch *b)
+{
+    struct store *s = b->store;
+    if (b->dropped.count == 0) {
+        return;
+    }
+    size_t count = 0;
+    pthread_rwlock_wrlock(&s->names_lock);
+    for (size_t i = 0; i < b->dropped.count; i++) {
+        if (pins_drop(&s->pins, b->dropped.ids[i])) {
+            b->dropped.ids[count++] = b->dropped.ids[i];
+        }
+    }
+    pthread_rwlock_unlock(&s->names_lock);
+    for (size_t i = 0; i < count; i++) {
+        store_extent_gone(s, b->dropped.ids[i]);
+    }
+}
+
+static void run_batch(struct store *s, struct task *first)
+{
+    struct batch b = {.store = s, .db = s->writer_db};
+    struct error err = {0};
+    if (atomic_load(&s->broken)) {
+        error_set(&err, ST_IO, ERROR_NO_OFFSET,
+                  "the store takes no changes after a failed sync; open it again");
+        for (struct task *t = first; t != NULL; t = t->next) {
+            t->status = ST_IO;
+            t->err = err;
+        }
+        return;
+    }
+    if (run_all(&b, first, &err)) {
+        place_files(&b);
+        remove_dropped(&b);
+    } else if (first != NULL && first->next != NULL) {
+        for (struct task *t = first, *next; t != NULL;
+             t = next) { /* so that one harms itself only */
+            next = t->next;
+            t->next = NULL;
+            run_batch(s, t);
+            t->next = next;
+        }
+    } else if (first != NULL) {
+        first->status = err.code;
+        first->err = err;
+    }
+    ids_done(&b.placed);
+    ids_done(&b.dropped);
+}
+
+/* Take what waits, at most a batch; NULL: the end. */
+static struct task *take(struct queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    while (q->first == NULL && !q->stop) {
+        pthread_cond_wait(&q->filled, &q->lock);
+    }
+    struct task *first = q->first, **link = &q->first;
+    for (size_t i = 0; i < BATCH_TASKS_MAX && *link != NULL; i++) {
+        link = &(*link)->next;
+    }
+    q->first = *link;
+    *link = NULL;
+    if (q->first == NULL) {
+        q->last = &q->first;
+    }
+    pthread_mutex_unlock(&q->lock);
+    return first;
+}
+
+void *store_writer(void *arg)
+{
+    struct store *s = arg;
+    for (struct task *first = take(&s->queue); first != NULL; first = take(&s->queue)) {
+        run_batch(s, first);
+        pthread_mutex_lock(&s->queue.lock);
+        for (struct task *t = first, *next; t != NULL; t = next) {
+            next = t->next; /* the task is its owner's again as soon as the lock is free */
+            t->done = true;
+            pthread_cond_signal(&t->answered);
+        }
+        pthread_mutex_unlock(&s->queue.lock);
+    }
+    run_batch(s, NULL);
+    return NULL;
+}

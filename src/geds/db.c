@@ -1,0 +1,245 @@
+#include "db.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+enum { FORMAT_VERSION = 1, APPLICATION_ID = 0x47454453 /* GEDS */ };
+
+static const char schema[] =
+    "CREATE TABLE bucket(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
+    " created_ns INTEGER NOT NULL, config TEXT NOT NULL, objects INTEGER NOT NULL DEFAULT 0,"
+    " bytes INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE TABLE object(bucket INTEGER NOT NULL, key BLOB NOT NULL, size INTEGER NOT NULL,"
+    " modified_ns INTEGER NOT NULL, etag TEXT NOT NULL, attributes BLOB NOT NULL,"
+    " layout BLOB NOT NULL, PRIMARY KEY (bucket, key)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE extent(id INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, uses INTEGER NOT NULL,"
+    " sums BLOB NOT NULL, data BLOB) STRICT;"
+    "CREATE INDEX extent_unused ON extent(id) WHERE uses = 0;"
+    "CREATE TABLE upload(id INTEGER PRIMARY KEY, bucket INTEGER NOT NULL, key BLOB NOT NULL,"
+    " created_ns INTEGER NOT NULL, attributes BLOB NOT NULL) STRICT;"
+    "CREATE INDEX upload_key ON upload(bucket, key, id);"
+    "CREATE TABLE part(upload INTEGER NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL,"
+    " modified_ns INTEGER NOT NULL, md5 BLOB NOT NULL, layout BLOB NOT NULL,"
+    " PRIMARY KEY (upload, number)) STRICT, WITHOUT ROWID;";
+
+/* SQLite tells a full disk from a full quota by errno only. */
+static bool is_no_space(sqlite3 *handle, int code)
+{
+    int errnum = sqlite3_system_errno(handle);
+    return code == SQLITE_FULL || ((code & 0xff) == SQLITE_IOERR && code != SQLITE_IOERR_FSYNC &&
+                                   (errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG));
+}
+
+status_t db_error(struct db *db, struct error *err)
+{
+    int code = sqlite3_extended_errcode(db->handle);
+    status_t st = ST_IO;
+    if (is_no_space(db->handle, code)) {
+        st = ST_LIMIT;
+    } else if ((code & 0xff) == SQLITE_NOMEM) {
+        st = ST_NOMEM;
+    } else if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB) {
+        st = ST_CORRUPT;
+    } else if ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_READONLY) {
+        st = ST_PERM;
+    }
+    return error_set(err, st, ERROR_NO_OFFSET, "the store's database: %s (%d)",
+                     st == ST_LIMIT ? "no space left" : sqlite3_errmsg(db->handle), code);
+}
+
+static status_t exec(struct db *db, const char *text, struct error *err)
+{
+    return sqlite3_exec(db->handle, text, NULL, NULL, NULL) == SQLITE_OK ? ST_OK
+                                                                         : db_error(db, err);
+}
+
+static status_t pragma_number(struct db *db, const char *text, int64_t *ret_value,
+                              struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    status_t st = ST_OK;
+    int64_t value = 0;
+    if (sqlite3_prepare_v2(db->handle, text, -1, &statement, NULL) != SQLITE_OK ||
+        sqlite3_step(statement) != SQLITE_ROW) {
+        st = db_error(db, err);
+    } else {
+        value = sqlite3_column_int64(statement, 0);
+    }
+    sqlite3_finalize(statement);
+    if (st == ST_OK) {
+        *ret_value = value;
+    }
+    return st;
+}
+
+/* An empty database has both numbers 0. They are set in the transaction that makes the tables. */
+static status_t open_format(struct db *db, bool writer, struct error *err)
+{
+    int64_t application = 0, version = 0, tables = 0;
+    status_t st = pragma_number(db, "PRAGMA application_id", &application, err);
+    if (st == ST_OK) {
+        st = pragma_number(db, "PRAGMA user_version", &version, err);
+    }
+    if (st == ST_OK) {
+        st = pragma_number(db, "SELECT count(*) FROM sqlite_schema", &tables, err);
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+    if (application == 0 && version == 0 && tables == 0 && writer) {
+        char *text = sqlite3_mprintf("BEGIN IMMEDIATE; %s PRAGMA application_id = %d;"
+                                     "PRAGMA user_version = %d; COMMIT;",
+                                     schema, APPLICATION_ID, FORMAT_VERSION);
+        st = text == NULL ? error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory")
+                          : exec(db, text, err);
+        sqlite3_free(text);
+        return st;
+    }
+    if (application != APPLICATION_ID) {
+        return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET,
+                         "its database is not that of an object store");
+    }
+    if (version != FORMAT_VERSION) {
+        return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                         "the store has format %lld, this program knows %d", (long long)version,
+                         FORMAT_VERSION);
+    }
+    return ST_OK;
+}
+
+/* The writer looks after the log's size; 16 MiB of it are few enough to be read at the next start at once. A writer of its own
+ * has temporary tables in memory: nothing of the store is ever outside its folder. */
+static const char *setup(bool writer, enum store_sync sync)
+{
+    if (!writer) {
+        return "PRAGMA query_only = 1; PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY;";
+    }
+    return sync == STORE_SYNC_OFF
+               ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -8192;"
+                 "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4096;"
+               : "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8192;"
+                 "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4096;";
+}
+
+status_t db_open(const char *file, bool writer, enum store_sync sync, struct db **ret_db,
+                 struct error *err)
+{
+    struct db *db = calloc(1, sizeof *db);
+    if (db == NULL) {
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    }
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (writer ? SQLITE_OPEN_CREATE : 0);
+    status_t st = ST_OK;
+    if (sqlite3_open_v2(file, &db->handle, flags, NULL) != SQLITE_OK) {
+        st = db->handle != NULL ? db_error(db, err)
+                                : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    } else {
+        sqlite3_extended_result_codes(db->handle, 1);
+        sqlite3_busy_timeout(db->handle, 10000);
+        st = exec(db, setup(writer, sync), err);
+        if (st == ST_OK) {
+            st = open_format(db, writer, err);
+        }
+    }
+    if (st != ST_OK) {
+        db_close(db);
+        return st;
+    }
+    *ret_db = db;
+    return ST_OK;
+}
+
+void db_close(struct db *db)
+{
+    if (db == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < SQL_COUNT; i++) {
+        sqlite3_finalize(db->statements[i]);
+    }
+    sqlite3_close(db->handle);
+    free(db);
+}
+
+static int bind_one(sqlite3_stmt *statement, int at, char type, va_list *args)
+{
+    if (type == 'i') {
+        return sqlite3_bind_int64(statement, at, (sqlite3_int64)va_arg(*args, uint64_t));
+    }
+    if (type == 't') {
+        return sqlite3_bind_text(statement, at, va_arg(*args, const char *), -1, SQLITE_STATIC);
+    }
+    if (type == 'b') {
+        const void *data = va_arg(*args, const void *);
+        size_t len = va_arg(*args, size_t);
+        return sqlite3_bind_blob64(statement, at, data != NULL ? data : "", len, SQLITE_STATIC);
+    }
+    return sqlite3_bind_null(statement, at);
+}
+
+static status_t start(struct db *db, enum sql which, sqlite3_stmt **ret_statement,
+                      struct error *err, const char *fmt, va_list *args)
+{
+    sqlite3_stmt **slot = &db->statements[which];
+    if (*slot == NULL && sqlite3_prepare_v3(db->handle, db_sql[which], -1,
+                                            SQLITE_PREPARE_PERSISTENT, slot, NULL) != SQLITE_OK) {
+        return db_error(db, err);
+    }
+    for (int i = 0; fmt[i] != '\0'; i++) {
+        if (bind_one(*slot, i + 1, fmt[i], args) != SQLITE_OK) {
+            return db_error(db, err);
+        }
+    }
+    *ret_statement = *slot;
+    return ST_OK;
+}
+
+status_t db_start(struct db *db, enum sql which, sqlite3_stmt **ret_statement, struct error *err,
+                  const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    status_t st = start(db, which, ret_statement, err, fmt, &args);
+    va_end(args);
+    return st;
+}
+
+status_t db_next(struct db *db, sqlite3_stmt *statement, bool *ret_row, struct error *err)
+{
+    int code = sqlite3_step(statement);
+    if (code != SQLITE_ROW && code != SQLITE_DONE) {
+        return db_error(db, err);
+    }
+    *ret_row = code == SQLITE_ROW;
+    return ST_OK;
+}
+
+void db_end(sqlite3_stmt *statement)
+{
+    if (statement != NULL) {
+        sqlite3_reset(statement);
+        sqlite3_clear_bindings(statement);
+    }
+}
+
+status_t db_do(struct db *db, enum sql which, struct error *err, const char *fmt, ...)
+{
+    sqlite3_stmt *statement = NULL;
+    va_list args;
+    va_start(args, fmt);
+    status_t st = start(db, which, &statement, err, fmt, &args);
+    va_end(args);
+    bool row = true;
+    while (st == ST_OK && row) {
+        st = db_next(db, statement, &row, err);
+    }
+    db_end(statement);
+    return st;
+}
+
+uint64_t db_u64(sqlite3_stmt *statement, int column)
+{
+    sqlite3_int64 value = sqlite3_column_int64(statement, column);
+    return value > 0 ? (uint64_t)value : 0;
+}

@@ -1,0 +1,89 @@
+#ifndef GEDS_DB_H
+#define GEDS_DB_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+
+#include "geds/store.h"
+
+/* Statements of the store; their texts are in db_sql.c. */
+enum sql {
+    SQL_BEGIN_READ,
+    SQL_BEGIN_WRITE,
+    SQL_COMMIT,
+    SQL_ROLLBACK,
+    SQL_SAVE,
+    SQL_SAVE_UNDO,
+    SQL_SAVE_END,
+    SQL_BUCKET_FIND,
+    SQL_BUCKET_STAT,
+    SQL_BUCKET_LIST,
+    SQL_BUCKET_ADD,
+    SQL_BUCKET_REMOVE,
+    SQL_BUCKET_CONFIG,
+    SQL_BUCKET_COUNT,
+    SQL_COUNTERS,
+    SQL_OBJECT_FIND,
+    SQL_OBJECT_SET,
+    SQL_OBJECT_REMOVE,
+    SQL_OBJECT_LIST,
+    SQL_OBJECT_LAYOUTS,
+    SQL_OBJECT_TOTALS,
+    SQL_PREFIX_LIMITS,
+    SQL_PREFIX_ASIDE,
+    SQL_PREFIX_TAKEN,
+    SQL_PREFIX_BACK,
+    SQL_EXTENT_ADD,
+    SQL_EXTENT_GET,
+    SQL_EXTENT_USE,
+    SQL_EXTENT_DROP_INLINE,
+    SQL_EXTENT_DROP,
+    SQL_EXTENT_FORGET,
+    SQL_EXTENT_UNUSED,
+    SQL_EXTENT_LAST,
+    SQL_EXTENT_LIST,
+    SQL_EXTENT_SET_USES,
+    SQL_UPLOAD_ADD,
+    SQL_UPLOAD_FIND,
+    SQL_UPLOAD_REMOVE,
+    SQL_UPLOAD_LIST,
+    SQL_UPLOAD_FIRST,
+    SQL_PART_FIND,
+    SQL_PART_SET,
+    SQL_PART_LIST,
+    SQL_PART_LAYOUTS,
+    SQL_PART_REMOVE_ALL,
+    SQL_PART_ALL_LAYOUTS,
+    SQL_CHECK,
+    SQL_COUNT
+};
+extern const char *const db_sql[SQL_COUNT];
+
+/* A connection with its prepared statements. One thread at a time. */
+struct db {
+    sqlite3 *handle;
+    struct db *next; /* in a list of idle ones */
+    sqlite3_stmt *statements[SQL_COUNT];
+};
+
+/* file: path of the database. The writer makes it and its tables. ST_UNSUPPORTED, ST_CORRUPT. */
+CHECKED status_t db_open(const char *file, bool writer, enum store_sync sync, struct db **ret_db,
+                         struct error *err);
+void db_close(struct db *db); /* takes NULL */
+
+/* Turn the connection's last failure into an error. */
+status_t db_error(struct db *db, struct error *err);
+
+/* Start a statement. fmt has one letter for each parameter: i (uint64_t), t (text; const char *), b (blob: const void *,
+ * size_t), n (NULL). Texts and blobs are borrowed until db_end. */
+CHECKED status_t db_start(struct db *db, enum sql which, sqlite3_stmt **ret_statement,
+                          struct error *err, const char *fmt, ...);
+/* *ret_row: is there a row? */
+CHECKED status_t db_next(struct db *db, sqlite3_stmt *statement, bool *ret_row, struct error *err);
+void db_end(sqlite3_stmt *statement); /* takes NULL */
+/* A statement without rows, or whose rows do not matter. */
+CHECKED status_t db_do(struct db *db, enum sql which, struct error *err, const char *fmt, ...);
+/* Columns. Negative numbers, which the store never writes, are read as 0. */
+uint64_t db_u64(sqlite3_stmt *statement, int column);
+
+#endif

@@ -1,0 +1,80 @@
+#include "db.h"
+
+/* Of an object or extent, `uses` and the counts of buckets are changed in the transaction that changes the names.
+ * An extent with `data` NULL is a file. One of 0 uses is a file that can be removed, and then its row. */
+const char *const db_sql[SQL_COUNT] = {
+    [SQL_BEGIN_READ] = "BEGIN",
+    [SQL_BEGIN_WRITE] = "BEGIN IMMEDIATE",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
+    [SQL_SAVE] = "SAVEPOINT change",
+    [SQL_SAVE_UNDO] = "ROLLBACK TO change",
+    [SQL_SAVE_END] = "RELEASE change",
+
+    [SQL_BUCKET_FIND] = "SELECT id, objects FROM bucket WHERE name = ?1",
+    [SQL_BUCKET_STAT] = "SELECT created_ns, objects, bytes, config FROM bucket WHERE name = ?1",
+    [SQL_BUCKET_LIST] = "SELECT name, created_ns, objects, bytes FROM bucket ORDER BY name",
+    [SQL_BUCKET_ADD] = "INSERT INTO bucket(name, created_ns, config) VALUES (?1, ?2, ?3)",
+    [SQL_BUCKET_REMOVE] = "DELETE FROM bucket WHERE id = ?1",
+    [SQL_BUCKET_CONFIG] = "UPDATE bucket SET config = ?2 WHERE id = ?1",
+    /* what is added and what is taken away, so that no parameter is negative */
+    [SQL_BUCKET_COUNT] = "UPDATE bucket SET objects = objects + ?2 - ?3, bytes = bytes + ?4 - ?5 "
+                         "WHERE id = ?1",
+    [SQL_COUNTERS] = "SELECT count(*), coalesce(sum(objects), 0), coalesce(sum(bytes), 0), "
+                     "(SELECT count(*) FROM upload) FROM bucket",
+
+    [SQL_OBJECT_FIND] = "SELECT size, modified_ns, etag, attributes, layout FROM object "
+                        "WHERE bucket = ?1 AND key = ?2",
+    [SQL_OBJECT_SET] =
+        "REPLACE INTO object(bucket, key, size, modified_ns, etag, attributes, layout) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [SQL_OBJECT_REMOVE] = "DELETE FROM object WHERE bucket = ?1 AND key = ?2",
+    /* from ?2 on, below ?3 (NULL: no end) */
+    [SQL_OBJECT_LIST] = "SELECT key, size, modified_ns, etag FROM object WHERE bucket = ?1 "
+                        "AND key >= ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key",
+    [SQL_OBJECT_LAYOUTS] = "SELECT layout, size, key, bucket FROM object",
+    [SQL_OBJECT_TOTALS] = "SELECT b.id, b.name, b.objects, b.bytes, count(o.key), "
+                          "coalesce(sum(o.size), 0) FROM bucket b LEFT JOIN object o "
+                          "ON o.bucket = b.id GROUP BY b.id",
+
+    /* A rename of a prefix takes its objects aside, to the bucket of the negative number, so that new names are compared
+     * with those of the objects that stay only. */
+    [SQL_PREFIX_LIMITS] = "SELECT count(*), min(length(key)), max(length(key)) FROM object "
+                          "WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3)",
+    [SQL_PREFIX_ASIDE] =
+        "UPDATE object SET bucket = -?1, key = CAST(?4 || substr(key, length(?2) + 1) AS BLOB) "
+        "WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3)",
+    [SQL_PREFIX_TAKEN] = "SELECT m.key FROM object m JOIN object o ON o.bucket = ?1 "
+                         "AND o.key = m.key WHERE m.bucket = -?1 LIMIT 1",
+    [SQL_PREFIX_BACK] = "UPDATE object SET bucket = ?1 WHERE bucket = -?1",
+
+    [SQL_EXTENT_ADD] = "INSERT INTO extent(id, bytes, uses, sums, data) VALUES (?1, ?2, 1, ?3, ?4)",
+    [SQL_EXTENT_GET] = "SELECT bytes, sums, data FROM extent WHERE id = ?1",
+    [SQL_EXTENT_USE] = "UPDATE extent SET uses = uses + 1 WHERE id = ?1",
+    [SQL_EXTENT_DROP_INLINE] = "DELETE FROM extent WHERE id = ?1 AND uses = 1 AND data IS NOT NULL",
+    [SQL_EXTENT_DROP] =
+        "UPDATE extent SET uses = uses - 1 WHERE id = ?1 AND uses > 0 RETURNING uses",
+    [SQL_EXTENT_FORGET] = "DELETE FROM extent WHERE id = ?1 AND uses = 0",
+    [SQL_EXTENT_UNUSED] = "SELECT id FROM extent WHERE uses = 0",
+    [SQL_EXTENT_LAST] = "SELECT coalesce(max(id), 0) FROM extent",
+    [SQL_EXTENT_LIST] = "SELECT id, uses, bytes FROM extent WHERE id > ?1 ORDER BY id",
+    [SQL_EXTENT_SET_USES] = "UPDATE extent SET uses = ?2 WHERE id = ?1",
+
+    [SQL_UPLOAD_ADD] = "INSERT INTO upload(id, bucket, key, created_ns, attributes) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5)",
+    [SQL_UPLOAD_FIND] = "SELECT attributes FROM upload WHERE id = ?1 AND bucket = ?2 AND key = ?3",
+    [SQL_UPLOAD_REMOVE] = "DELETE FROM upload WHERE id = ?1",
+    [SQL_UPLOAD_LIST] = "SELECT id, key, created_ns FROM upload WHERE bucket = ?1 "
+                        "AND (key, id) > (?2, ?3) AND key >= ?4 AND (?5 IS NULL OR key < ?5) "
+                        "ORDER BY key, id LIMIT ?6",
+    [SQL_UPLOAD_FIRST] = "SELECT id FROM upload WHERE bucket = ?1 LIMIT 1",
+    [SQL_PART_FIND] = "SELECT size, md5, layout FROM part WHERE upload = ?1 AND number = ?2",
+    [SQL_PART_SET] = "REPLACE INTO part(upload, number, size, modified_ns, md5, layout) "
+                     "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [SQL_PART_LIST] = "SELECT number, size, modified_ns, md5 FROM part WHERE upload = ?1 "
+                      "AND number > ?2 ORDER BY number LIMIT ?3",
+    [SQL_PART_LAYOUTS] = "SELECT layout, size FROM part WHERE upload = ?1",
+    [SQL_PART_REMOVE_ALL] = "DELETE FROM part WHERE upload = ?1",
+    [SQL_PART_ALL_LAYOUTS] = "SELECT layout, size, CAST('part ' || number AS BLOB), 0 FROM part",
+    [SQL_CHECK] = "PRAGMA quick_check(100)",
+};

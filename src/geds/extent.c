@@ -1,0 +1,91 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "base/parse.h"
+#include "impl.h"
+
+void extent_name(uint64_t id, char ret_name[EXTENT_NAME_BYTES])
+{
+    snprintf(ret_name, EXTENT_NAME_BYTES, "%02x/%016llx", (unsigned)(id & 0xff),
+             (unsigned long long)id);
+}
+
+void extent_new_name(uint64_t id, char ret_name[EXTENT_NAME_BYTES])
+{
+    snprintf(ret_name, EXTENT_NAME_BYTES, "%016llx", (unsigned long long)id);
+}
+
+bool extent_name_parse(const char *name, uint64_t *ret_id)
+{
+    return strlen(name) == 16 && parse_hex(name, INT64_MAX, ret_id) == ST_OK;
+}
+
+/* It may be moved from the one folder to the other between two looks, so the last one is where it stays. */
+status_t extent_open(struct store *s, uint64_t id, int *ret_fd, struct error *err)
+{
+    char name[EXTENT_NAME_BYTES], new_name[EXTENT_NAME_BYTES];
+    extent_name(id, name);
+    extent_new_name(id, new_name);
+    int fd = openat(s->data_fd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        fd = openat(s->new_fd, new_name, O_RDONLY | O_CLOEXEC);
+    }
+    if (fd < 0 && errno == ENOENT) {
+        fd = openat(s->data_fd, name, O_RDONLY | O_CLOEXEC);
+    }
+    if (fd < 0) {
+        int errnum = errno;
+        status_t st = error_set_errno(err, errnum, "extent %016llx", (unsigned long long)id);
+        return errnum == ENOENT ? error_set(err, ST_CORRUPT, ERROR_NO_OFFSET,
+                                            "extent %016llx has no file", (unsigned long long)id)
+                                : st;
+    }
+    *ret_fd = fd;
+    return ST_OK;
+}
+
+status_t extent_remove(struct store *s, uint64_t id, struct error *err)
+{
+    char name[EXTENT_NAME_BYTES], new_name[EXTENT_NAME_BYTES];
+    extent_name(id, name);
+    extent_new_name(id, new_name);
+    if ((unlinkat(s->new_fd, new_name, 0) != 0 && errno != ENOENT) ||
+        (unlinkat(s->data_fd, name, 0) != 0 && errno != ENOENT)) {
+        return error_set_errno(err, errno, "remove extent %016llx", (unsigned long long)id);
+    }
+    return ST_OK;
+}
+
+void store_extent_gone(struct store *s, uint64_t id)
+{
+    if (extent_remove(s, id, NULL) != ST_OK) {
+        return; /* its row stays for the next start */
+    }
+    pthread_mutex_lock(&s->pins.lock);
+    bool ignored = ids_add(&s->forget, id); /* as above */
+    (void)ignored;
+    pthread_mutex_unlock(&s->pins.lock);
+}
+
+status_t extent_verify(const uint8_t *sums, size_t sums_len, uint64_t id, uint64_t off,
+                       const void *block, size_t len, struct error *err)
+{
+    uint64_t number = off / STORE_BLOCK_BYTES;
+    if (number >= sums_len / 4) {
+        return error_set(err, ST_CORRUPT, off, "extent %016llx has no checksum of byte %llu",
+                         (unsigned long long)id, (unsigned long long)off);
+    }
+    const uint8_t *p = sums + 4 * number;
+    uint32_t sum = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+                   (uint32_t)p[3] << 24;
+    uint32_t real = hash_crc32c(0, block, len);
+    if (sum == real) {
+        return ST_OK;
+    }
+    return error_set(err, ST_CORRUPT, off,
+                     "extent %016llx: bytes %llu to %llu have the checksum %08x, not %08x",
+                     (unsigned long long)id, (unsigned long long)off,
+                     (unsigned long long)(off + len - 1), real, sum);
+}

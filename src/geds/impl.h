@@ -1,0 +1,123 @@
+#ifndef GEDS_IMPL_H
+#define GEDS_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "db.h"
+#include "pins.h"
+
+/* Lock order: one of append_locks, then queue.lock, then names_lock, then pins.lock; readers_lock alone. */
+
+enum {
+    EXTENT_NAME_BYTES = 24, /* "hh/hhhhhhhhhhhhhhhh" with NUL */
+    BATCH_TASKS_MAX = 256,
+    READERS_IDLE_MAX = 16,
+    APPEND_LOCKS = 64,
+};
+#define EXTENT_BYTES_MAX (1ULL << 30) /* a larger object is several extents */
+
+/* Growing list of extent numbers. One thread. Zeroed memory is empty. */
+struct ids {
+    uint64_t *ids;
+    size_t count;
+    size_t cap;
+};
+CHECKED bool ids_add(struct ids *list, uint64_t id); /* false: out of memory */
+void ids_done(struct ids *list);
+
+/* Changes on their way to the writer; guarded by lock. */
+struct queue {
+    pthread_mutex_t lock;
+    pthread_cond_t filled;
+    struct task *first;
+    struct task **last;
+    bool stop;
+};
+
+struct store {
+    char *path; /* immutable, and so are these: */
+    char *database;
+    int lock_fd;
+    int data_fd; /* folder of extents */
+    int new_fd;  /* folder of files whose rows are not committed yet */
+    struct store_options options;
+    pthread_t writer;
+    bool writer_runs;
+
+    struct db *writer_db; /* the writer's thread only, and so is: */
+    struct ids forget;    /* extents whose files are gone and rows are not; guarded by pins.lock */
+
+    struct queue queue;
+    pthread_mutex_t append_locks[APPEND_LOCKS]; /* one append of an object at a time */
+    pthread_mutex_t readers_lock;
+    struct db *idle_readers; /* guarded by readers_lock */
+    unsigned idle_readers_count;
+    pthread_rwlock_t
+        names_lock; /* held for reading from the look at a name until its extents are pinned */
+    struct pins pins;
+    _Atomic uint64_t last_extent;
+    _Atomic uint64_t batches;
+    _Atomic uint64_t changes;
+    _Atomic bool broken; /* a sync failed: no changes any more */
+};
+
+/* One transaction of the writer. */
+struct batch {
+    struct store *store;
+    struct db *db;
+    struct ids placed;  /* extents whose files are named for good after the commit */
+    struct ids dropped; /* extents without a use */
+    uint64_t now_ns;
+};
+
+/* A change. run is called by the writer, inside a transaction, and again in another one when that failed. It returns
+ * ST_NOTFOUND, ST_EXIST, ST_CHANGED, ST_INVAL or ST_INVALID only before it has changed anything; with other
+ * errors the transaction is given up. */
+struct task {
+    status_t (*run)(struct batch *b, struct task *task, struct error *err);
+    struct task *next;
+    pthread_cond_t answered;
+    bool done;
+    status_t status;
+    struct error err;
+};
+CHECKED status_t queue_init(struct queue *q, struct error *err);
+void queue_done(struct queue *q);
+/* Have the writer make the change and wait until it is durable. task->run and what belongs to it are set. */
+CHECKED status_t store_change(struct store *s, struct task *task, struct error *err);
+/* The thread that makes changes; arg: struct store. Ends after queue.stop with an empty queue. */
+void *store_writer(void *arg);
+
+/* Nobody reads an extent of no use any more: remove its file, and its row in a later transaction. Any thread. */
+void store_extent_gone(struct store *s, uint64_t id);
+
+/* A connection for reading, of the calling thread until it is given back. */
+CHECKED status_t store_reader(struct store *s, struct db **ret_db, struct error *err);
+void store_reader_back(struct store *s, struct db *db);
+
+/* Names of extents: in data_fd and in new_fd. */
+void extent_name(uint64_t id, char ret_name[EXTENT_NAME_BYTES]);
+void extent_new_name(uint64_t id, char ret_name[EXTENT_NAME_BYTES]);
+/* Hexadecimal digits of a name in new_fd or a folder of data_fd; false: it is no extent's. */
+bool extent_name_parse(const char *name, uint64_t *ret_id);
+/* Open the file of an extent for reading. ST_NOTFOUND, ST_LIMIT, ST_IO. */
+CHECKED status_t extent_open(struct store *s, uint64_t id, int *ret_fd, struct error *err);
+/* Remove its file, wherever it is; that it is not there is fine. */
+CHECKED status_t extent_remove(struct store *s, uint64_t id, struct error *err);
+/* Of a block of extent id at offset off: ST_CORRUPT when sums (len bytes, 4 for each block) say otherwise. */
+CHECKED status_t extent_verify(const uint8_t *sums, size_t sums_len, uint64_t id, uint64_t off,
+                               const void *block, size_t len, struct error *err);
+
+/* Arguments against the limits: ST_INVAL. */
+CHECKED status_t check_bucket(const char *bucket, struct error *err);
+CHECKED status_t check_key(const char *key, struct error *err);
+status_t no_memory(struct error *err);
+
+/* ST_NOTFOUND when there is no such bucket. */
+CHECKED status_t bucket_find(struct db *db, const char *bucket, uint64_t *ret_id,
+                             struct error *err);
+
+#endif

@@ -1,0 +1,354 @@
+#include <stdlib.h>
+
+#include "names.h"
+#include "row.h"
+
+struct name_task {
+    struct task task;
+    const struct store_name *from;
+    const struct store_name *to;
+    const struct buf *attributes; /* of the copy; NULL: those of the source */
+    const struct store_condition *from_condition;
+    const struct store_condition *to_condition;
+    struct store_info info;
+};
+
+static status_t no_object(const char *key, struct error *err)
+{
+    return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no object %.100s", key);
+}
+
+static status_t find_object(struct batch *b, const struct store_name *name,
+                            const struct store_condition *condition, uint64_t *ret_bucket,
+                            struct row *ret_row, struct error *err)
+{
+    status_t st = bucket_find(b->db, name->bucket, ret_bucket, err);
+    if (st == ST_OK) {
+        st = row_find(b->db, *ret_bucket, name->key, ret_row, err);
+    }
+    return st == ST_OK ? row_check(ret_row, name->key, condition, err) : st;
+}
+
+static status_t delete_object(struct batch *b, struct task *task, struct error *err)
+{
+    struct name_task *t = (struct name_task *)task;
+    uint64_t bucket = 0;
+    struct row row = {0};
+    status_t st = find_object(b, t->from, t->from_condition, &bucket, &row, err);
+    if (st == ST_OK && !row.found) {
+        st = no_object(t->from->key, err);
+    }
+    if (st == ST_OK) {
+        st = row_remove(b, bucket, t->from->key, &row, err);
+    }
+    row_done(&row);
+    return st;
+}
+
+status_t store_delete(struct store *s, const char *bucket, const char *key,
+                      const struct store_condition *condition, struct error *err)
+{
+    struct store_name name = {.bucket = bucket, .key = key};
+    struct name_task t = {
+        .task = {.run = delete_object}, .from = &name, .from_condition = condition};
+    status_t st = check_key(key, err);
+    return st == ST_OK ? store_change(s, &t.task, err) : st;
+}
+
+struct many_task {
+    struct task task;
+    const char *bucket;
+    const char *const *keys;
+    size_t count;
+    status_t *results;
+};
+
+static status_t delete_many(struct batch *b, struct task *task, struct error *err)
+{
+    struct many_task *t = (struct many_task *)task;
+    uint64_t bucket = 0;
+    status_t st = bucket_find(b->db, t->bucket, &bucket, err);
+    for (size_t i = 0; i < t->count && st == ST_OK; i++) {
+        struct row row = {0};
+        t->results[i] = check_key(t->keys[i], NULL);
+        if (t->results[i] != ST_OK) {
+            continue;
+        }
+        st = row_find(b->db, bucket, t->keys[i], &row, err);
+        if (st == ST_OK && row.found) {
+            st = row_remove(b, bucket, t->keys[i], &row, err);
+        } else if (st == ST_OK) {
+            t->results[i] = ST_NOTFOUND;
+        }
+        row_done(&row);
+    }
+    return st;
+}
+
+status_t store_delete_many(struct store *s, const char *bucket, const char *const *keys,
+                           size_t count, status_t *ret_results, struct error *err)
+{
+    status_t *results = calloc(count + 1, sizeof *results);
+    if (results == NULL) {
+        return no_memory(err);
+    }
+    struct many_task t = {.task = {.run = delete_many},
+                          .bucket = bucket,
+                          .keys = keys,
+                          .count = count,
+                          .results = results};
+    status_t st = store_change(s, &t.task, err);
+    if (st == ST_OK && count > 0) {
+        memcpy(ret_results, results, count * sizeof *results);
+    }
+    free(results);
+    return st;
+}
+
+/* Both ends of a copy or rename; the source must be there. */
+static status_t find_both(struct batch *b, const struct name_task *t, uint64_t ret_buckets[2],
+                          struct row *ret_from, struct row *ret_to, struct error *err)
+{
+    status_t st = find_object(b, t->from, t->from_condition, &ret_buckets[0], ret_from, err);
+    if (st == ST_OK && !ret_from->found) {
+        st = no_object(t->from->key, err);
+    }
+    return st == ST_OK ? find_object(b, t->to, t->to_condition, &ret_buckets[1], ret_to, err) : st;
+}
+
+static status_t copy(struct batch *b, struct task *task, struct error *err)
+{
+    struct name_task *t = (struct name_task *)task;
+    uint64_t buckets[2] = {0};
+    struct row from = {0}, to = {0};
+    status_t st = find_both(b, t, buckets, &from, &to, err);
+    if (st == ST_OK) {
+        struct row row = from;
+        row.info.modified_ns = b->now_ns;
+        if (t->attributes != NULL) {
+            row.attributes = *t->attributes;
+        }
+        t->info = row.info;
+        st = layout_use(b, &from.layout, err); /* first, so that a copy onto itself keeps them */
+        if (st == ST_OK) {
+            st = row_set(b, buckets[1], t->to->key, &row, &to, err);
+        }
+    }
+    row_done(&from);
+    row_done(&to);
+    return st;
+}
+
+static status_t check_names(const struct store_name *from, const struct store_name *to,
+                            struct error *err)
+{
+    status_t st = check_key(from->key, err);
+    return st == ST_OK ? check_key(to->key, err) : st;
+}
+
+status_t store_copy(struct store *s, const struct store_name *from, const struct store_name *to,
+                    const struct store_attributes *attributes,
+                    const struct store_condition *from_condition,
+                    const struct store_condition *to_condition, struct store_info *ret_info,
+                    struct error *err)
+{
+    struct buf encoded = {0};
+    struct name_task t = {.task = {.run = copy},
+                          .from = from,
+                          .to = to,
+                          .attributes = attributes != NULL ? &encoded : NULL,
+                          .from_condition = from_condition,
+                          .to_condition = to_condition};
+    status_t st = check_names(from, to, err);
+    if (st == ST_OK && attributes != NULL) {
+        st = attributes_encode(attributes, &encoded, err);
+    }
+    if (st == ST_OK) {
+        st = store_change(s, &t.task, err);
+    }
+    if (st == ST_OK && ret_info != NULL) {
+        *ret_info = t.info;
+    }
+    buf_done(&encoded);
+    return st;
+}
+
+static status_t rename_object(struct batch *b, struct task *task, struct error *err)
+{
+    struct name_task *t = (struct name_task *)task;
+    uint64_t buckets[2] = {0};
+    struct row from = {0}, to = {0};
+    status_t st = find_both(b, t, buckets, &from, &to, err);
+    bool same = buckets[0] == buckets[1] && strcmp(t->from->key, t->to->key) == 0;
+    if (st == ST_OK && !same) {
+        struct row bare = from; /* the extents go along: none of them loses its use */
+        bare.layout = (struct buf){0};
+        st = row_remove(b, buckets[0], t->from->key, &bare, err);
+        if (st == ST_OK) {
+            st = row_set(b, buckets[1], t->to->key, &from, &to, err);
+        }
+    }
+    row_done(&from);
+    row_done(&to);
+    return st;
+}
+
+status_t store_rename(struct store *s, const struct store_name *from, const struct store_name *to,
+                      const struct store_condition *to_condition, struct error *err)
+{
+    struct name_task t = {
+        .task = {.run = rename_object}, .from = from, .to = to, .to_condition = to_condition};
+    status_t st = check_names(from, to, err);
+    return st == ST_OK ? store_change(s, &t.task, err) : st;
+}
+
+bool prefix_end(const char *prefix, char ret_end[STORE_KEY_MAX + 1], size_t *ret_len)
+{
+    size_t len = strnlen(prefix, STORE_KEY_MAX);
+    memcpy(ret_end, prefix, len);
+    while (len > 0 && (uint8_t)ret_end[len - 1] == 0xff) {
+        len--;
+    }
+    if (len == 0) {
+        return false;
+    }
+    ret_end[len - 1] = (char)((uint8_t)ret_end[len - 1] + 1);
+    *ret_len = len;
+    return true;
+}
+
+struct prefix_task {
+    struct task task;
+    const char *bucket;
+    const char *from;
+    const char *to;
+    uint64_t count;
+};
+
+static status_t start_range(struct db *db, enum sql which, sqlite3_stmt **ret_statement,
+                            uint64_t bucket, const char *from, const char *end, size_t end_len,
+                            const char *to, struct error *err)
+{
+    const char *fmt = end != NULL ? "ibb" : "ibn";
+    if (to == NULL) {
+        return db_start(db, which, ret_statement, err, fmt, bucket, from, strlen(from), end,
+                        end_len);
+    }
+    if (end == NULL) {
+        return db_start(db, which, ret_statement, err, "ibnb", bucket, from, strlen(from), to,
+                        strlen(to));
+    }
+    return db_start(db, which, ret_statement, err, "ibbb", bucket, from, strlen(from), end, end_len,
+                    to, strlen(to));
+}
+
+/* What the new keys would be, before anything is changed. */
+static status_t check_prefix(struct batch *b, struct prefix_task *t, uint64_t bucket,
+                             const char *end, size_t end_len, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    uint64_t shortest = 0, longest = 0;
+    status_t st = start_range(b->db, SQL_PREFIX_LIMITS, &statement, bucket, t->from, end, end_len,
+                              NULL, err);
+    if (st == ST_OK) {
+        st = db_next(b->db, statement, &row, err);
+    }
+    if (st == ST_OK) {
+        t->count = db_u64(statement, 0);
+        shortest = db_u64(statement, 1);
+        longest = db_u64(statement, 2);
+    }
+    db_end(statement);
+    if (st == ST_OK && t->count == 0) {
+        st = error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no object begins with %.100s", t->from);
+    }
+    size_t from_len = strlen(t->from), to_len = strlen(t->to);
+    if (st == ST_OK &&
+        (shortest - from_len + to_len == 0 || longest - from_len + to_len > STORE_KEY_MAX)) {
+        st = error_set(
+            err, ST_INVAL, ERROR_NO_OFFSET, "a key would have %llu bytes: 1 to %d",
+            (unsigned long long)((shortest - from_len + to_len == 0 ? shortest : longest) -
+                                 from_len + to_len),
+            STORE_KEY_MAX);
+    }
+    return st;
+}
+
+static status_t is_taken(struct batch *b, uint64_t bucket, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    status_t st = db_start(b->db, SQL_PREFIX_TAKEN, &statement, err, "i", bucket);
+    if (st == ST_OK) {
+        st = db_next(b->db, statement, &row, err);
+    }
+    if (st == ST_OK && row) {
+        st = error_set(err, ST_EXIST, ERROR_NO_OFFSET, "%.*s exists already",
+                       sqlite3_column_bytes(statement, 0),
+                       (const char *)sqlite3_column_blob(statement, 0));
+    }
+    db_end(statement);
+    return st;
+}
+
+static status_t move_prefix(struct batch *b, struct prefix_task *t, uint64_t bucket,
+                            const char *end, size_t end_len, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    status_t st = start_range(b->db, SQL_PREFIX_ASIDE, &statement, bucket, t->from, end, end_len,
+                              t->to, err);
+    if (st == ST_OK) {
+        st = db_next(b->db, statement, &row, err);
+    }
+    db_end(statement);
+    if (st == ST_OK) {
+        st = is_taken(b, bucket, err);
+    }
+    return st == ST_OK ? db_do(b->db, SQL_PREFIX_BACK, err, "i", bucket) : st;
+}
+
+static status_t rename_prefix(struct batch *b, struct task *task, struct error *err)
+{
+    struct prefix_task *t = (struct prefix_task *)task;
+    uint64_t bucket = 0;
+    char end[STORE_KEY_MAX + 1];
+    size_t end_len = 0;
+    const char *limit = prefix_end(t->from, end, &end_len) ? end : NULL;
+    status_t st = bucket_find(b->db, t->bucket, &bucket, err);
+    if (st == ST_OK) {
+        st = check_prefix(b, t, bucket, limit, end_len, err);
+    }
+    if (st == ST_OK) {
+        st = db_do(b->db, SQL_SAVE, err, "");
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+    st = move_prefix(b, t, bucket, limit, end_len, err);
+    if (st == ST_EXIST) { /* a refusal must leave the batch as it was */
+        status_t undone = db_do(b->db, SQL_SAVE_UNDO, err, "");
+        if (undone != ST_OK) {
+            return undone;
+        }
+    }
+    status_t ended = db_do(b->db, SQL_SAVE_END, st == ST_OK ? err : NULL, "");
+    return st == ST_OK ? ended : st;
+}
+
+status_t store_rename_prefix(struct store *s, const char *bucket, const char *from, const char *to,
+                             uint64_t *ret_count, struct error *err)
+{
+    struct prefix_task t = {
+        .task = {.run = rename_prefix}, .bucket = bucket, .from = from, .to = to};
+    if (strlen(from) > STORE_KEY_MAX || strlen(to) > STORE_KEY_MAX) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "a prefix of more than %d bytes",
+                         STORE_KEY_MAX);
+    }
+    status_t st = store_change(s, &t.task, err);
+    if (st == ST_OK) {
+        *ret_count = t.count;
+    }
+    return st;
+}

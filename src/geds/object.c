@@ -1,0 +1,437 @@
+#include "object.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The file of one extent with its checksums. Counted under store_object.lock. */
+struct handle {
+    unsigned refs;
+    uint64_t extent;
+    uint64_t bytes;
+    int fd;
+    struct buf sums;
+};
+
+struct store_object {
+    struct store *store; /* immutable, and so is the rest but handle */
+    struct arena arena;
+    struct store_info info;
+    struct store_attributes attributes;
+    struct layout layout;
+    uint64_t *starts; /* of each piece in the object */
+    size_t pinned;    /* pieces whose extents are pinned */
+    struct buf inline_bytes;
+    bool is_inline;
+    pthread_mutex_t lock;
+    struct handle *handle; /* the last one used; guarded by lock */
+};
+
+static void unpin(struct store_object *o)
+{
+    for (size_t i = 0; i < o->pinned; i++) {
+        if (pins_remove(&o->store->pins, o->layout.pieces[i].extent)) {
+            store_extent_gone(o->store, o->layout.pieces[i].extent);
+        }
+    }
+}
+
+static void handle_unref(struct store_object *o, struct handle *h)
+{
+    pthread_mutex_lock(&o->lock);
+    bool last = --h->refs == 0;
+    pthread_mutex_unlock(&o->lock);
+    if (last) {
+        if (h->fd >= 0) {
+            close(h->fd);
+        }
+        buf_done(&h->sums);
+        free(h);
+    }
+}
+
+void store_object_close(struct store_object *o)
+{
+    if (o == NULL) {
+        return;
+    }
+    if (o->handle != NULL) {
+        handle_unref(o, o->handle);
+    }
+    unpin(o);
+    pthread_mutex_destroy(&o->lock);
+    buf_done(&o->inline_bytes);
+    arena_done(&o->arena);
+    free(o);
+}
+
+const struct store_info *store_object_info(const struct store_object *o)
+{
+    return &o->info;
+}
+
+const struct store_attributes *store_object_attributes(const struct store_object *o)
+{
+    return &o->attributes;
+}
+
+const struct layout *object_layout(const struct store_object *o)
+{
+    return &o->layout;
+}
+
+bool object_is_inline(const struct store_object *o)
+{
+    return o->is_inline;
+}
+
+/* The row of an extent: its sums, and its bytes when they are in the row. */
+static status_t get_extent(struct db *db, const struct piece *piece, struct buf *sums,
+                           struct buf *data, bool *ret_inline, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    status_t st = db_start(db, SQL_EXTENT_GET, &statement, err, "i", piece->extent);
+    if (st == ST_OK) {
+        st = db_next(db, statement, &row, err);
+    }
+    if (st == ST_OK && (!row || db_u64(statement, 0) != piece->bytes)) {
+        st = error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "extent %016llx is not what it was",
+                       (unsigned long long)piece->extent);
+    }
+    if (st == ST_OK) {
+        *ret_inline = sqlite3_column_type(statement, 2) != SQLITE_NULL;
+        if (!column_blob(statement, 1, sums) || (*ret_inline && !column_blob(statement, 2, data))) {
+            st = no_memory(err);
+        }
+    }
+    db_end(statement);
+    return st;
+}
+
+/* The bytes of a small object are read with its name; the extents of others are kept from being removed. */
+static status_t hold_bytes(struct store_object *o, struct db *db, struct error *err)
+{
+    status_t st = ST_OK;
+    if (o->layout.count == 1 && o->info.size <= STORE_INLINE_MAX) {
+        struct buf sums = {0};
+        const struct piece *piece = &o->layout.pieces[0];
+        st = get_extent(db, piece, &sums, &o->inline_bytes, &o->is_inline, err);
+        if (st == ST_OK && o->is_inline && o->inline_bytes.len != piece->bytes) {
+            st = error_set(err, ST_CORRUPT, 0, "extent %016llx has %zu bytes, not %llu",
+                           (unsigned long long)piece->extent, o->inline_bytes.len,
+                           (unsigned long long)piece->bytes);
+        }
+        if (st == ST_OK && o->is_inline) {
+            st = extent_verify(sums.data, sums.len, piece->extent, 0, o->inline_bytes.data,
+                               o->inline_bytes.len, err);
+        }
+        buf_done(&sums);
+    }
+    for (size_t i = 0; i < o->layout.count && st == ST_OK && !o->is_inline; i++) {
+        if (!pins_add(&o->store->pins, o->layout.pieces[i].extent)) {
+            return no_memory(err);
+        }
+        o->pinned++;
+    }
+    return st;
+}
+
+static status_t decode(struct store_object *o, const struct row *row, struct error *err)
+{
+    o->info = row->info;
+    status_t st = layout_decode(&o->arena, row->layout.data, row->layout.len, row->info.size,
+                                &o->layout, err);
+    if (st == ST_OK) {
+        st = attributes_decode(&o->arena, row->attributes.data, row->attributes.len, &o->attributes,
+                               err);
+    }
+    if (st == ST_OK &&
+        (o->starts = arena_alloc(&o->arena, o->layout.count, sizeof o->starts[0])) == NULL) {
+        st = no_memory(err);
+    }
+    uint64_t start = 0;
+    for (size_t i = 0; i < o->layout.count && st == ST_OK; i++) {
+        o->starts[i] = start;
+        start += o->layout.pieces[i].bytes;
+    }
+    return st;
+}
+
+static status_t find(struct store_object *o, struct db *db, const char *bucket, const char *key,
+                     struct error *err)
+{
+    uint64_t id = 0;
+    struct row row = {0};
+    status_t st = db_do(db, SQL_BEGIN_READ, err, "");
+    if (st != ST_OK) {
+        return st;
+    }
+    st = bucket_find(db, bucket, &id, err);
+    if (st == ST_OK) {
+        st = row_find(db, id, key, &row, err);
+    }
+    if (st == ST_OK && !row.found) {
+        st = error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no object %s/%.100s", bucket, key);
+    }
+    if (st == ST_OK) {
+        st = decode(o, &row, err);
+    }
+    if (st == ST_OK) {
+        st = hold_bytes(o, db, err);
+    }
+    row_done(&row);
+    status_t ended = db_do(db, SQL_COMMIT, st == ST_OK ? err : NULL, "");
+    return st == ST_OK ? ended : st;
+}
+
+status_t store_object_open(struct store *s, const char *bucket, const char *key,
+                           struct store_object **ret_object, struct error *err)
+{
+    struct db *db = NULL;
+    struct store_object *o = calloc(1, sizeof *o);
+    if (o == NULL) {
+        return no_memory(err);
+    }
+    o->store = s;
+    int code = pthread_mutex_init(&o->lock, NULL);
+    if (code != 0) {
+        free(o);
+        return error_set_errno(err, code, "mutex");
+    }
+    status_t st = check_key(key, err);
+    if (st == ST_OK) {
+        st = store_reader(s, &db, err);
+    }
+    if (st == ST_OK) {
+        pthread_rwlock_rdlock(&s->names_lock);
+        st = find(o, db, bucket, key, err);
+        pthread_rwlock_unlock(&s->names_lock);
+        store_reader_back(s, db);
+    }
+    if (st != ST_OK) {
+        store_object_close(o);
+        return st;
+    }
+    *ret_object = o;
+    return ST_OK;
+}
+
+status_t store_stat(struct store *s, const char *bucket, const char *key,
+                    struct store_info *ret_info, struct error *err)
+{
+    struct db *db = NULL;
+    uint64_t id = 0;
+    struct row row = {0};
+    status_t st = check_key(key, err);
+    if (st == ST_OK) {
+        st = store_reader(s, &db, err);
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+    st = bucket_find(db, bucket, &id, err);
+    if (st == ST_OK) {
+        st = row_find(db, id, key, &row, err);
+    }
+    if (st == ST_OK && !row.found) {
+        st = error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no object %s/%.100s", bucket, key);
+    }
+    store_reader_back(s, db);
+    if (st == ST_OK) {
+        *ret_info = row.info;
+    }
+    row_done(&row);
+    return st;
+}
+
+static status_t handle_new(struct store_object *o, const struct piece *piece,
+                           struct handle **ret_handle, struct error *err)
+{
+    struct db *db = NULL;
+    struct buf no_data = {0};
+    bool is_inline = false;
+    struct handle *h = calloc(1, sizeof *h);
+    if (h == NULL) {
+        return no_memory(err);
+    }
+    *h = (struct handle){.refs = 1, .extent = piece->extent, .fd = -1};
+    status_t st = store_reader(o->store, &db, err);
+    if (st == ST_OK) {
+        st = get_extent(db, piece, &h->sums, &no_data, &is_inline, err);
+        store_reader_back(o->store, db);
+    }
+    if (st == ST_OK && is_inline) {
+        st = error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "extent %016llx is not a file",
+                       (unsigned long long)piece->extent);
+    }
+    if (st == ST_OK) {
+        st = extent_open(o->store, piece->extent, &h->fd, err);
+    }
+    buf_done(&no_data);
+    if (st != ST_OK) {
+        buf_done(&h->sums);
+        free(h);
+        return st;
+    }
+    h->bytes = piece->bytes;
+    *ret_handle = h;
+    return ST_OK;
+}
+
+/* The caller's reference ends with handle_unref. */
+static status_t handle_of(struct store_object *o, const struct piece *piece,
+                          struct handle **ret_handle, struct error *err)
+{
+    struct handle *h = NULL, *old = NULL;
+    pthread_mutex_lock(&o->lock);
+    if (o->handle != NULL && o->handle->extent == piece->extent) {
+        h = o->handle;
+        h->refs++;
+    }
+    pthread_mutex_unlock(&o->lock);
+    if (h == NULL) {
+        status_t st = handle_new(o, piece, &h, err);
+        if (st != ST_OK) {
+            return st;
+        }
+        pthread_mutex_lock(&o->lock);
+        old = o->handle;
+        o->handle = h;
+        h->refs++;
+        pthread_mutex_unlock(&o->lock);
+    }
+    if (old != NULL) {
+        handle_unref(o, old);
+    }
+    *ret_handle = h;
+    return ST_OK;
+}
+
+static status_t read_verified(const struct handle *h, uint8_t *data, size_t len, uint64_t off,
+                              struct error *err)
+{
+    size_t got = 0;
+    while (got < len) {
+        ssize_t n = pread(h->fd, data + got, len - got, (off_t)(off + got));
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return error_set_errno(err, errno, "read of extent %016llx",
+                                   (unsigned long long)h->extent);
+        }
+        if (n == 0) {
+            return error_set(err, ST_CORRUPT, off + got, "extent %016llx ends at byte %llu of %llu",
+                             (unsigned long long)h->extent, (unsigned long long)(off + got),
+                             (unsigned long long)h->bytes);
+        }
+        got += (size_t)n;
+    }
+    for (size_t at = 0; at < len; at += STORE_BLOCK_BYTES) {
+        size_t n = len - at < STORE_BLOCK_BYTES ? len - at : STORE_BLOCK_BYTES;
+        status_t st = extent_verify(h->sums.data, h->sums.len, h->extent, off + at, data + at, n,
+                                    err);
+        if (st != ST_OK) {
+            return st;
+        }
+    }
+    return ST_OK;
+}
+
+enum { READ_BYTES = 1024 * 1024 };
+
+/* A part of a block is read by way of *scratch (STORE_BLOCK_BYTES, made when it is needed), since the sum is that of
+ * the whole block. */
+static status_t read_piece(const struct handle *h, uint8_t *data, size_t len, uint64_t off,
+                           uint8_t **scratch, struct error *err)
+{
+    while (len > 0) {
+        size_t inside = (size_t)(off % STORE_BLOCK_BYTES), n;
+        uint64_t block = off - inside, left = h->bytes - block;
+        size_t whole = left < STORE_BLOCK_BYTES ? (size_t)left : STORE_BLOCK_BYTES;
+        status_t st = ST_OK;
+        if (inside == 0 && len >= whole) {
+            n = len < READ_BYTES ? len : READ_BYTES;
+            n = n == left ? n : n / STORE_BLOCK_BYTES * STORE_BLOCK_BYTES;
+            st = read_verified(h, data, n, off, err);
+        } else {
+            if (*scratch == NULL && (*scratch = malloc(STORE_BLOCK_BYTES)) == NULL) {
+                return no_memory(err);
+            }
+            n = whole - inside < len ? whole - inside : len;
+            st = read_verified(h, *scratch, whole, block, err);
+            if (st == ST_OK) {
+                memcpy(data, *scratch + inside, n);
+            }
+        }
+        if (st != ST_OK) {
+            return st;
+        }
+        data += n;
+        off += n;
+        len -= n;
+    }
+    return ST_OK;
+}
+
+/* The piece that has byte off, which is in the object. */
+static size_t piece_at(const struct store_object *o, uint64_t off)
+{
+    size_t low = 0, high = o->layout.count;
+    while (high - low > 1) {
+        size_t mid = low + (high - low) / 2;
+        if (o->starts[mid] <= off) {
+            low = mid;
+        } else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static status_t read_pieces(struct store_object *o, uint8_t *data, size_t len, uint64_t off,
+                            uint8_t **scratch, struct error *err)
+{
+    for (size_t i = len > 0 ? piece_at(o, off) : 0; len > 0; i++) {
+        const struct piece *piece = &o->layout.pieces[i];
+        uint64_t inside = off - o->starts[i];
+        size_t n = piece->bytes - inside < len ? (size_t)(piece->bytes - inside) : len;
+        struct handle *h = NULL;
+        struct error inner = {.offset = ERROR_NO_OFFSET};
+        status_t st = handle_of(o, piece, &h, &inner);
+        if (st == ST_OK) {
+            st = read_piece(h, data, n, inside, scratch, &inner);
+            handle_unref(o, h);
+        }
+        if (st != ST_OK) {
+            uint64_t at = inner.offset == ERROR_NO_OFFSET ? off : o->starts[i] + inner.offset;
+            return error_set(err, st, at, "%s", inner.text);
+        }
+        data += n;
+        off += n;
+        len -= n;
+    }
+    return ST_OK;
+}
+
+status_t store_object_read(struct store_object *o, void *data, size_t len, uint64_t off,
+                           size_t *ret_len, struct error *err)
+{
+    uint64_t left = off < o->info.size ? o->info.size - off : 0;
+    size_t n = len < left ? len : (size_t)left;
+    status_t st = ST_OK;
+    if (o->is_inline) {
+        if (n > 0) {
+            memcpy(data, o->inline_bytes.data + off, n);
+        }
+    } else {
+        uint8_t *scratch = NULL;
+        st = read_pieces(o, data, n, off, &scratch, err);
+        free(scratch);
+    }
+    if (st == ST_OK) {
+        *ret_len = n;
+    }
+    return st;
+}

@@ -1,0 +1,252 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "row.h"
+#include "stream.h"
+
+/* An object that is being written, or (upload not 0) a part of an upload. */
+struct store_put {
+    struct stream stream;
+    char *bucket;
+    char *key;
+    uint64_t upload;
+    unsigned number;
+    bool failed; /* a write did; what is there is not whole */
+    struct buf attributes;
+};
+
+struct put_task {
+    struct task task;
+    struct store_put *put;
+    const struct store_condition *condition;
+    uint8_t md5[MD5_BYTES];
+    struct store_info info;
+};
+
+static status_t put_new(struct store *s, const char *bucket, const char *key,
+                        struct store_put **ret_put, struct error *err)
+{
+    struct store_put *p = calloc(1, sizeof *p);
+    if (p == NULL) {
+        return no_memory(err);
+    }
+    status_t st = stream_init(&p->stream, s, err);
+    p->bucket = strdup(bucket);
+    p->key = strdup(key);
+    if (st == ST_OK && (p->bucket == NULL || p->key == NULL)) {
+        st = no_memory(err);
+    }
+    if (st != ST_OK) {
+        store_put_abort(p);
+        return st;
+    }
+    *ret_put = p;
+    return ST_OK;
+}
+
+static void put_free(struct store_put *p, bool kept)
+{
+    stream_done(&p->stream, kept);
+    buf_done(&p->attributes);
+    free(p->bucket);
+    free(p->key);
+    free(p);
+}
+
+/* The bucket is looked for again at the commit; now, so that a large object is not sent for nothing. */
+static status_t check_name(struct store *s, const char *bucket, const char *key, uint64_t upload,
+                           struct error *err)
+{
+    struct db *db = NULL;
+    uint64_t id = 0;
+    struct buf ignored = {0};
+    status_t st = check_bucket(bucket, err);
+    if (st == ST_OK && (st = check_key(key, err)) == ST_OK) {
+        st = store_reader(s, &db, err);
+    }
+    if (st != ST_OK) {
+        return st;
+    }
+    st = bucket_find(db, bucket, &id, err);
+    if (st == ST_OK && upload != 0) {
+        st = upload_find(db, id, key, upload, &ignored, err);
+    }
+    buf_done(&ignored);
+    store_reader_back(s, db);
+    return st;
+}
+
+status_t store_put_begin(struct store *s, const char *bucket, const char *key,
+                         const struct store_attributes *attributes, struct store_put **ret_put,
+                         struct error *err)
+{
+    struct store_put *p = NULL;
+    status_t st = check_name(s, bucket, key, 0, err);
+    if (st == ST_OK) {
+        st = put_new(s, bucket, key, &p, err);
+    }
+    if (st == ST_OK && (st = attributes_encode(attributes, &p->attributes, err)) != ST_OK) {
+        store_put_abort(p);
+    }
+    if (st == ST_OK) {
+        *ret_put = p;
+    }
+    return st;
+}
+
+status_t store_upload_put_begin(struct store *s, const char *bucket, const char *key, uint64_t id,
+                                unsigned number, struct store_put **ret_put, struct error *err)
+{
+    if (number < 1 || number > STORE_PART_NUMBER_MAX) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "part %u: 1 to %d are part numbers",
+                         number, STORE_PART_NUMBER_MAX);
+    }
+    if (id == 0 || id > INT64_MAX) {
+        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no such upload");
+    }
+    struct store_put *p = NULL;
+    status_t st = check_name(s, bucket, key, id, err);
+    if (st == ST_OK) {
+        st = put_new(s, bucket, key, &p, err);
+    }
+    if (st == ST_OK) {
+        p->upload = id;
+        p->number = number;
+        *ret_put = p;
+    }
+    return st;
+}
+
+status_t store_put_write(struct store_put *p, const void *data, size_t len, struct error *err)
+{
+    status_t st = p->failed ? error_set(err, ST_IO, ERROR_NO_OFFSET, "an earlier write failed")
+                            : stream_write(&p->stream, data, len, err);
+    p->failed = st != ST_OK;
+    return st;
+}
+
+void store_put_md5(const struct store_put *p, uint8_t ret_md5[16])
+{
+    struct md5 copy = p->stream.md5;
+    md5_final(&copy, ret_md5);
+}
+
+void store_put_abort(struct store_put *p)
+{
+    if (p != NULL) {
+        put_free(p, false);
+    }
+}
+
+/* Add the stream's extents and encode them. */
+static status_t place(struct stream *w, struct batch *b, struct buf *out, struct error *err)
+{
+    struct layout layout = {.pieces = calloc(w->count + 1, sizeof *layout.pieces)};
+    if (layout.pieces == NULL) {
+        return no_memory(err);
+    }
+    status_t st = stream_place(w, b, layout.pieces, &layout.count, err);
+    if (st == ST_OK) {
+        layout_encode(&layout, out);
+        st = out->failed ? no_memory(err) : ST_OK;
+    }
+    free(layout.pieces);
+    return st;
+}
+
+static status_t put_object(struct batch *b, struct task *task, struct error *err)
+{
+    struct put_task *t = (struct put_task *)task;
+    struct store_put *p = t->put;
+    uint64_t bucket = 0;
+    struct row old = {0};
+    struct row row = {.info = {.size = p->stream.size, .modified_ns = b->now_ns},
+                      .attributes = p->attributes};
+    status_t st = bucket_find(b->db, p->bucket, &bucket, err);
+    if (st == ST_OK) {
+        st = row_find(b->db, bucket, p->key, &old, err);
+    }
+    if (st == ST_OK) {
+        st = row_check(&old, p->key, t->condition, err);
+    }
+    if (st == ST_OK) {
+        st = place(&p->stream, b, &row.layout, err);
+    }
+    if (st == ST_OK) {
+        etag_make(t->md5, 0, row.info.etag);
+        st = row_set(b, bucket, p->key, &row, &old, err);
+    }
+    t->info = row.info;
+    buf_done(&row.layout);
+    row_done(&old);
+    return st;
+}
+
+static status_t find_part(struct batch *b, const struct store_put *p, struct buf *ret_layout,
+                          struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    status_t st = db_start(b->db, SQL_PART_FIND, &statement, err, "ii", p->upload,
+                           (uint64_t)p->number);
+    if (st == ST_OK) {
+        st = db_next(b->db, statement, &row, err);
+    }
+    if (st == ST_OK && row && !column_blob(statement, 2, ret_layout)) {
+        st = no_memory(err);
+    }
+    db_end(statement);
+    return st;
+}
+
+static status_t put_part(struct batch *b, struct task *task, struct error *err)
+{
+    struct put_task *t = (struct put_task *)task;
+    struct store_put *p = t->put;
+    uint64_t bucket = 0;
+    struct buf old = {0}, layout = {0};
+    struct buf attributes = {0};
+    status_t st = bucket_find(b->db, p->bucket, &bucket, err);
+    if (st == ST_OK) {
+        st = upload_find(b->db, bucket, p->key, p->upload, &attributes, err);
+    }
+    if (st == ST_OK) {
+        st = find_part(b, p, &old, err);
+    }
+    if (st == ST_OK) {
+        st = place(&p->stream, b, &layout, err);
+    }
+    if (st == ST_OK) {
+        st = layout_drop(b, old.data, old.len, err);
+    }
+    if (st == ST_OK) {
+        st = db_do(b->db, SQL_PART_SET, err, "iiiibb", p->upload, (uint64_t)p->number,
+                   p->stream.size, b->now_ns, t->md5, sizeof t->md5, layout.data, layout.len);
+    }
+    t->info = (struct store_info){.size = p->stream.size, .modified_ns = b->now_ns};
+    etag_make(t->md5, 0, t->info.etag);
+    buf_done(&attributes);
+    buf_done(&old);
+    buf_done(&layout);
+    return st;
+}
+
+status_t store_put_commit(struct store_put *p, const struct store_condition *condition,
+                          struct store_info *ret_info, struct error *err)
+{
+    struct store *s = p->stream.store;
+    struct put_task t = {.put = p, .condition = condition};
+    t.task.run = p->upload != 0 ? put_part : put_object;
+    status_t st = p->failed ? error_set(err, ST_IO, ERROR_NO_OFFSET, "an earlier write failed")
+                            : stream_finish(&p->stream, p->upload == 0, t.md5, err);
+    if (st == ST_OK) {
+        st = store_change(s, &t.task, err);
+    }
+    /* after a failed sync the rows may be on the disk */
+    put_free(p, st == ST_OK || atomic_load(&s->broken));
+    if (st == ST_OK && ret_info != NULL) {
+        *ret_info = t.info;
+    }
+    return st;
+}

@@ -1,0 +1,202 @@
+#include "stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "sys/files.h"
+
+enum { WRITE_OUT_BYTES = 8 * 1024 * 1024, DIRECT_BYTES = 1024 * 1024 };
+
+status_t stream_init(struct stream *w, struct store *s, struct error *err)
+{
+    *w = (struct stream){.store = s, .fd = -1};
+    w->block = malloc(STORE_BLOCK_BYTES);
+    md5_init(&w->md5);
+    return w->block != NULL ? ST_OK : no_memory(err);
+}
+
+static status_t open_extent(struct stream *w, struct error *err)
+{
+    struct store *s = w->store;
+    char name[EXTENT_NAME_BYTES];
+    uint64_t id = atomic_fetch_add(&s->last_extent, 1) + 1;
+    extent_new_name(id, name);
+    int fd = openat(s->new_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return error_set_errno(err, errno, "new extent");
+    }
+    w->fd = fd;
+    w->piece = (struct piece){.extent = id};
+    w->unsynced = 0;
+    return ST_OK;
+}
+
+static status_t close_extent(struct stream *w, struct error *err)
+{
+    if (w->store->options.sync == STORE_SYNC_FULL && file_sync_data(w->fd) != 0) {
+        return error_set_errno(err, errno, "sync of an extent");
+    }
+    if (w->count == w->cap) {
+        size_t cap = w->cap != 0 ? 2 * w->cap : 4;
+        struct new_extent *grown = realloc(w->extents, cap * sizeof *grown);
+        if (grown == NULL) {
+            return no_memory(err);
+        }
+        w->extents = grown;
+        w->cap = cap;
+    }
+    w->extents[w->count++] = (struct new_extent){.piece = w->piece, .sums = w->sums};
+    w->sums = (struct buf){0};
+    close(w->fd);
+    w->fd = -1;
+    return ST_OK;
+}
+
+/* len bytes, whole blocks except at the end of the stream, that do not go beyond the end of an extent. */
+static status_t write_blocks(struct stream *w, const uint8_t *data, size_t len, struct error *err)
+{
+    status_t st = w->fd < 0 ? open_extent(w, err) : ST_OK;
+    if (st != ST_OK) {
+        return st;
+    }
+    for (size_t off = 0; off < len; off += STORE_BLOCK_BYTES) {
+        size_t n = len - off < STORE_BLOCK_BYTES ? len - off : STORE_BLOCK_BYTES;
+        buf_le32(&w->sums, hash_crc32c(0, data + off, n));
+    }
+    if (w->sums.failed) {
+        return no_memory(err);
+    }
+    if (file_write_all_at(w->fd, data, len, w->piece.bytes) != 0) {
+        return error_set_errno(err, errno, "write to an extent");
+    }
+    w->piece.bytes += len;
+    w->unsynced += len;
+    if (w->unsynced >= WRITE_OUT_BYTES && w->store->options.sync == STORE_SYNC_FULL) {
+        /* only so that the sync at the end is short; that one tells of errors */
+        int ignored = sync_file_range(w->fd, (off_t)(w->piece.bytes - w->unsynced),
+                                      (off_t)w->unsynced, SYNC_FILE_RANGE_WRITE);
+        (void)ignored;
+        w->unsynced = 0;
+    }
+    return w->piece.bytes == EXTENT_BYTES_MAX ? close_extent(w, err) : ST_OK;
+}
+
+status_t stream_write(struct stream *w, const void *data, size_t len, struct error *err)
+{
+    const uint8_t *bytes = data;
+    if (len > STORE_OBJECT_MAX - w->size) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "an object has at most %llu bytes",
+                         (unsigned long long)STORE_OBJECT_MAX);
+    }
+    md5_update(&w->md5, bytes, len);
+    w->size += len;
+    while (len > 0) {
+        /* a full block is written when more comes, so the last one is there at the end */
+        if (w->fill == STORE_BLOCK_BYTES) {
+            status_t st = write_blocks(w, w->block, w->fill, err);
+            if (st != ST_OK) {
+                return st;
+            }
+            w->fill = 0;
+        }
+        size_t n = len < DIRECT_BYTES ? len / STORE_BLOCK_BYTES * STORE_BLOCK_BYTES : DIRECT_BYTES;
+        uint64_t room = EXTENT_BYTES_MAX - (w->fd < 0 ? 0 : w->piece.bytes);
+        if (w->fill == 0 && n > 0) {
+            n = n < room ? n : (size_t)room;
+            status_t st = write_blocks(w, bytes, n, err);
+            if (st != ST_OK) {
+                return st;
+            }
+        } else {
+            n = STORE_BLOCK_BYTES - w->fill < len ? STORE_BLOCK_BYTES - w->fill : len;
+            memcpy(w->block + w->fill, bytes, n);
+            w->fill += n;
+        }
+        bytes += n;
+        len -= n;
+    }
+    return ST_OK;
+}
+
+status_t stream_finish(struct stream *w, bool may_inline, uint8_t *ret_md5, struct error *err)
+{
+    status_t st = ST_OK;
+    bool is_inline = may_inline && w->size <= STORE_INLINE_MAX;
+    if (w->fill > 0 && !is_inline) {
+        st = write_blocks(w, w->block, w->fill, err);
+        w->fill = 0;
+    }
+    if (st == ST_OK && w->fd >= 0) {
+        st = close_extent(w, err);
+    }
+    if (st == ST_OK) {
+        md5_final(&w->md5, ret_md5);
+    }
+    return st;
+}
+
+static status_t add_inline(struct stream *w, struct batch *b, struct piece *ret_piece,
+                           struct error *err)
+{
+    uint32_t crc = hash_crc32c(0, w->block, w->fill);
+    uint8_t sum[4] = {(uint8_t)crc, (uint8_t)(crc >> 8), (uint8_t)(crc >> 16),
+                      (uint8_t)(crc >> 24)};
+    struct piece piece = {.extent = atomic_fetch_add(&w->store->last_extent, 1) + 1,
+                          .bytes = w->fill};
+    status_t st = db_do(b->db, SQL_EXTENT_ADD, err, "iibb", piece.extent, piece.bytes, sum,
+                        sizeof sum, w->block, w->fill);
+    if (st == ST_OK) {
+        *ret_piece = piece;
+    }
+    return st;
+}
+
+status_t stream_place(struct stream *w, struct batch *b, struct piece *ret_pieces,
+                      size_t *ret_count, struct error *err)
+{
+    size_t count = 0;
+    for (; count < w->count; count++) {
+        const struct new_extent *e = &w->extents[count];
+        status_t st = db_do(b->db, SQL_EXTENT_ADD, err, "iibn", e->piece.extent, e->piece.bytes,
+                            e->sums.data, e->sums.len);
+        if (st != ST_OK) {
+            return st;
+        }
+        if (!ids_add(&b->placed, e->piece.extent)) {
+            return no_memory(err);
+        }
+        ret_pieces[count] = e->piece;
+    }
+    if (w->fill > 0) {
+        status_t st = add_inline(w, b, &ret_pieces[count], err);
+        if (st != ST_OK) {
+            return st;
+        }
+        count++;
+    }
+    *ret_count = count;
+    return ST_OK;
+}
+
+void stream_done(struct stream *w, bool kept)
+{
+    if (w->fd >= 0) {
+        close(w->fd);
+        status_t ignored = extent_remove(w->store, w->piece.extent, NULL);
+        (void)ignored; /* the next start finds it */
+    }
+    for (size_t i = 0; i < w->count; i++) {
+        if (!kept) {
+            status_t ignored = extent_remove(w->store, w->extents[i].piece.extent, NULL);
+            (void)ignored;
+        }
+        buf_done(&w->extents[i].sums);
+    }
+    buf_done(&w->sums);
+    free(w->extents);
+    free(w->block);
+    *w = (struct stream){.fd = -1};
+}
