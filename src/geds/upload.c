@@ -166,7 +166,7 @@ static status_t take_part(struct batch *b, struct upload_task *t, size_t i, stru
         st = column_blob(statement, 2, &row->layout) ? ST_OK : no_memory(err);
     }
     db_end(statement);
-    if (st == ST_OK && strcmp(etag, part->info.etag) != 0) {
+    if (st == ST_OK && (!found || strcmp(etag, part->info.etag) != 0)) {
         return error_set(err, ST_CHANGED, ERROR_NO_OFFSET, "part %u is not there with this etag",
                          part->number);
     }
