@@ -5,8 +5,8 @@
 #include "object.h"
 #include "stream.h"
 
-/* Appends of less than this are joined with what is at the object's end, so that many small ones do not make an object of
- * many extents. */
+/* Appends of less than this are joined with what is at the object's end, so that many small ones
+ * do not make an object of many extents. */
 enum { JOIN_BYTES = 256 * 1024, TRIES_MAX = 16 };
 
 struct append_task {
@@ -41,8 +41,9 @@ static status_t append_etag(const struct row *old, const uint8_t md5[MD5_BYTES],
     return ST_OK;
 }
 
-/* The new object: the old one's pieces, without the last one when that was joined, and the stream's. The old
- * one's extents lose a use when its row goes, so those that stay get one before. */
+/* The new object: the old one's pieces, without the last one when that was joined, and the
+ * stream's. The old one's extents lose a use when its row goes, so those that stay get one
+ * before. */
 static status_t make_layout(struct batch *b, struct append_task *t, const struct row *old,
                             struct buf *ret_layout, struct error *err)
 {
@@ -142,7 +143,8 @@ static status_t join(struct store_object *o, struct append_task *t, struct error
     return st;
 }
 
-/* What is joined was read before the change takes place; when another change came between, it is done again. */
+/* What is joined was read before the change takes place; when another change came between, it is
+ * done again. */
 static status_t try_append(struct store *s, struct append_task *t, const void *data, size_t len,
                            struct error *err)
 {

@@ -131,7 +131,8 @@ static bool run_all(struct batch *b, struct task *first, struct error *err)
     return true;
 }
 
-/* Files leave the folder that the next start has to look through. One that cannot is found there, too. */
+/* Files leave the folder that the next start has to look through. One that cannot is found
+ * there, too. */
 static void place_files(struct batch *b)
 {
     for (size_t i = 0; i < b->placed.count; i++) {
@@ -143,8 +144,8 @@ static void place_files(struct batch *b)
     }
 }
 
-/* Whoever looks at names from now on finds none that leads to what was dropped. A file that cannot be removed is tried
- * again at the next start, since its row stays. */
+/* Whoever looks at names from now on finds none that leads to what was dropped. A file that
+ * cannot be removed is tried again at the next start, since its row stays. */
 static void remove_dropped(struct batch *b)
 {
     struct store *s = b->store;

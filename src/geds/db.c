@@ -108,8 +108,9 @@ static status_t open_format(struct db *db, bool writer, struct error *err)
     return ST_OK;
 }
 
-/* The writer looks after the log's size; 16 MiB of it are few enough to be read at the next start at once. A writer of its own
- * has temporary tables in memory: nothing of the store is ever outside its folder. */
+/* The writer looks after the log's size; 16 MiB of it are few enough to be read at the next
+ * start at once. A writer of its own has temporary tables in memory: nothing of the store is
+ * ever outside its folder. */
 static const char *setup(bool writer, enum store_sync sync)
 {
     if (!writer) {

@@ -74,8 +74,8 @@ void db_close(struct db *db); /* takes NULL */
 /* Turn the connection's last failure into an error. */
 status_t db_error(struct db *db, struct error *err);
 
-/* Start a statement. fmt has one letter for each parameter: i (uint64_t), t (text; const char *), b (blob: const void *,
- * size_t), n (NULL). Texts and blobs are borrowed until db_end. */
+/* Start a statement. fmt has one letter for each parameter: i (uint64_t), t (text; const char
+ * *), b (blob: const void *, size_t), n (NULL). Texts and blobs are borrowed until db_end. */
 CHECKED status_t db_start(struct db *db, enum sql which, sqlite3_stmt **ret_statement,
                           struct error *err, const char *fmt, ...);
 /* *ret_row: is there a row? */

@@ -1,7 +1,8 @@
 #include "db.h"
 
-/* Of an object or extent, `uses` and the counts of buckets are changed in the transaction that changes the names.
- * An extent with `data` NULL is a file. One of 0 uses is a file that can be removed, and then its row. */
+/* Of an object or extent, `uses` and the counts of buckets are changed in the transaction that
+ * changes the names. An extent with `data` NULL is a file. One of 0 uses is a file that can be
+ * removed, and then its row. */
 const char *const db_sql[SQL_COUNT] = {
     [SQL_BEGIN_READ] = "BEGIN",
     [SQL_BEGIN_WRITE] = "BEGIN IMMEDIATE",
@@ -37,8 +38,8 @@ const char *const db_sql[SQL_COUNT] = {
                           "coalesce(sum(o.size), 0) FROM bucket b LEFT JOIN object o "
                           "ON o.bucket = b.id GROUP BY b.id",
 
-    /* A rename of a prefix takes its objects aside, to the bucket of the negative number, so that new names are compared
-     * with those of the objects that stay only. */
+    /* A rename of a prefix takes its objects aside, to the bucket of the negative number, so
+     * that new names are compared with those of the objects that stay only. */
     [SQL_PREFIX_LIMITS] = "SELECT count(*), min(length(key)), max(length(key)) FROM object "
                           "WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3)",
     [SQL_PREFIX_ASIDE] =

@@ -22,7 +22,8 @@ bool extent_name_parse(const char *name, uint64_t *ret_id)
     return strlen(name) == 16 && parse_hex(name, INT64_MAX, ret_id) == ST_OK;
 }
 
-/* It may be moved from the one folder to the other between two looks, so the last one is where it stays. */
+/* It may be moved from the one folder to the other between two looks, so the last one is where
+ * it stays. */
 status_t extent_open(struct store *s, uint64_t id, int *ret_fd, struct error *err)
 {
     char name[EXTENT_NAME_BYTES], new_name[EXTENT_NAME_BYTES];

@@ -9,7 +9,8 @@
 #include "db.h"
 #include "pins.h"
 
-/* Lock order: one of append_locks, then queue.lock, then names_lock, then pins.lock; readers_lock alone. */
+/* Lock order: one of append_locks, then queue.lock, then names_lock, then pins.lock;
+ * readers_lock alone. */
 
 enum {
     EXTENT_NAME_BYTES = 24, /* "hh/hhhhhhhhhhhhhhhh" with NUL */
@@ -73,9 +74,9 @@ struct batch {
     uint64_t now_ns;
 };
 
-/* A change. run is called by the writer, inside a transaction, and again in another one when that failed. It returns
- * ST_NOTFOUND, ST_EXIST, ST_CHANGED, ST_INVAL or ST_INVALID only before it has changed anything; with other
- * errors the transaction is given up. */
+/* A change. run is called by the writer, inside a transaction, and again in another one when
+ * that failed. It returns ST_NOTFOUND, ST_EXIST, ST_CHANGED, ST_INVAL or ST_INVALID only before
+ * it has changed anything; with other errors the transaction is given up. */
 struct task {
     status_t (*run)(struct batch *b, struct task *task, struct error *err);
     struct task *next;
@@ -86,12 +87,14 @@ struct task {
 };
 CHECKED status_t queue_init(struct queue *q, struct error *err);
 void queue_done(struct queue *q);
-/* Have the writer make the change and wait until it is durable. task->run and what belongs to it are set. */
+/* Have the writer make the change and wait until it is durable. task->run and what belongs to it
+ * are set. */
 CHECKED status_t store_change(struct store *s, struct task *task, struct error *err);
 /* The thread that makes changes; arg: struct store. Ends after queue.stop with an empty queue. */
 void *store_writer(void *arg);
 
-/* Nobody reads an extent of no use any more: remove its file, and its row in a later transaction. Any thread. */
+/* Nobody reads an extent of no use any more: remove its file, and its row in a later
+ * transaction. Any thread. */
 void store_extent_gone(struct store *s, uint64_t id);
 
 /* A connection for reading, of the calling thread until it is given back. */
@@ -107,7 +110,8 @@ bool extent_name_parse(const char *name, uint64_t *ret_id);
 CHECKED status_t extent_open(struct store *s, uint64_t id, int *ret_fd, struct error *err);
 /* Remove its file, wherever it is; that it is not there is fine. */
 CHECKED status_t extent_remove(struct store *s, uint64_t id, struct error *err);
-/* Of a block of extent id at offset off: ST_CORRUPT when sums (len bytes, 4 for each block) say otherwise. */
+/* Of a block of extent id at offset off: ST_CORRUPT when sums (len bytes, 4 for each block) say
+ * otherwise. */
 CHECKED status_t extent_verify(const uint8_t *sums, size_t sums_len, uint64_t id, uint64_t off,
                                const void *block, size_t len, struct error *err);
 

@@ -20,8 +20,8 @@ CHECKED status_t layout_decode(struct arena *arena, const void *data, size_t len
                                struct layout *ret_layout, struct error *err);
 void layout_encode(const struct layout *layout, struct buf *out);
 
-/* Attributes in rows: content type (16 bits of length, bytes; 0xffff: none), then the same for each name and value.
- * ret_attributes: strings in arena. ST_CORRUPT. */
+/* Attributes in rows: content type (16 bits of length, bytes; 0xffff: none), then the same for
+ * each name and value. ret_attributes: strings in arena. ST_CORRUPT. */
 CHECKED status_t attributes_decode(struct arena *arena, const void *data, size_t len,
                                    struct store_attributes *ret_attributes, struct error *err);
 /* attributes may be NULL. ST_INVAL against the limits, ST_NOMEM. */

@@ -78,8 +78,8 @@ static bool skip(struct walk *w, const char *key, size_t len)
     return prefix_end(common, w->at, &w->at_len);
 }
 
-/* Look at objects until the page is full (*ret_more), the end is reached, or a common beginning is to be skipped
- * (*ret_again: walk once more, from w->at). */
+/* Look at objects until the page is full (*ret_more), the end is reached, or a common beginning
+ * is to be skipped (*ret_again: walk once more, from w->at). */
 static status_t walk_once(struct walk *w, struct db *db, bool *ret_again, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
@@ -123,7 +123,8 @@ static status_t walk(struct walk *w, struct db *db, const char *bucket, struct e
     }
     w->has_end = prefix_end(w->prefix, w->end, &w->end_len);
     if (strcmp(w->start_after, w->prefix) >= 0 && after_len > 0) {
-        /* the next key in the order of bytes; a longer one than keys can be is cut to what is behind the same keys */
+        /* the next key in the order of bytes; a longer one than keys can be is cut to what is
+         * behind the same keys */
         size_t len = after_len < STORE_KEY_MAX + 1 ? after_len : STORE_KEY_MAX + 1;
         memcpy(w->at, w->start_after, len);
         w->at[len] = '\0';

@@ -109,7 +109,8 @@ static status_t get_extent(struct db *db, const struct piece *piece, struct buf 
     return st;
 }
 
-/* The bytes of a small object are read with its name; the extents of others are kept from being removed. */
+/* The bytes of a small object are read with its name; the extents of others are kept from being
+ * removed. */
 static status_t hold_bytes(struct store_object *o, struct db *db, struct error *err)
 {
     status_t st = ST_OK;
@@ -341,8 +342,8 @@ static status_t read_verified(const struct handle *h, uint8_t *data, size_t len,
 
 enum { READ_BYTES = 1024 * 1024 };
 
-/* A part of a block is read by way of *scratch (STORE_BLOCK_BYTES, made when it is needed), since the sum is that of
- * the whole block. */
+/* A part of a block is read by way of *scratch (STORE_BLOCK_BYTES, made when it is needed),
+ * since the sum is that of the whole block. */
 static status_t read_piece(const struct handle *h, uint8_t *data, size_t len, uint64_t off,
                            uint8_t **scratch, struct error *err)
 {

@@ -54,7 +54,8 @@ static void put_free(struct store_put *p, bool kept)
     free(p);
 }
 
-/* The bucket is looked for again at the commit; now, so that a large object is not sent for nothing. */
+/* The bucket is looked for again at the commit; now, so that a large object is not sent for
+ * nothing. */
 static status_t check_name(struct store *s, const char *bucket, const char *key, uint64_t upload,
                            struct error *err)
 {

@@ -20,8 +20,8 @@ void row_done(struct row *row);
 CHECKED status_t row_check(const struct row *row, const char *key,
                            const struct store_condition *condition, struct error *err);
 
-/* Give key the object row, whose extents are counted already, instead of old (found or not), whose extents lose
- * a use. */
+/* Give key the object row, whose extents are counted already, instead of old (found or not),
+ * whose extents lose a use. */
 CHECKED status_t row_set(struct batch *b, uint64_t bucket, const char *key, const struct row *row,
                          const struct row *old, struct error *err);
 CHECKED status_t row_remove(struct batch *b, uint64_t bucket, const char *key,
@@ -31,7 +31,8 @@ CHECKED status_t row_remove(struct batch *b, uint64_t bucket, const char *key,
 CHECKED status_t layout_use(struct batch *b, const struct buf *layout, struct error *err);
 CHECKED status_t layout_drop(struct batch *b, const void *layout, size_t len, struct error *err);
 
-/* ST_NOTFOUND: no such upload. attributes: those of the object that it makes are appended, encoded. */
+/* ST_NOTFOUND: no such upload. attributes: those of the object that it makes are appended,
+ * encoded. */
 CHECKED status_t upload_find(struct db *db, uint64_t bucket, const char *key, uint64_t id,
                              struct buf *attributes, struct error *err);
 
@@ -42,7 +43,8 @@ CHECKED status_t upload_drop(struct batch *b, uint64_t id, struct error *err);
 void column_text(sqlite3_stmt *statement, int column, char *ret_text, size_t size);
 CHECKED bool column_blob(sqlite3_stmt *statement, int column, struct buf *out);
 
-/* Lower-case hexadecimal of an MD5 with a final NUL; parts 0: nothing behind it, else '-' and the number. */
+/* Lower-case hexadecimal of an MD5 with a final NUL; parts 0: nothing behind it, else '-' and
+ * the number. */
 void etag_make(const uint8_t md5[MD5_BYTES], uint64_t parts, char ret_etag[STORE_ETAG_BYTES]);
 
 #endif

@@ -55,7 +55,8 @@ static status_t close_extent(struct stream *w, struct error *err)
     return ST_OK;
 }
 
-/* len bytes, whole blocks except at the end of the stream, that do not go beyond the end of an extent. */
+/* len bytes, whole blocks except at the end of the stream, that do not go beyond the end of an
+ * extent. */
 static status_t write_blocks(struct stream *w, const uint8_t *data, size_t len, struct error *err)
 {
     status_t st = w->fd < 0 ? open_extent(w, err) : ST_OK;

@@ -3,7 +3,8 @@
 
 #include "layout.h"
 
-/* Bytes on their way into extents that no row names yet: the object or part that is being written. One thread. */
+/* Bytes on their way into extents that no row names yet: the object or part that is being
+ * written. One thread. */
 struct stream {
     struct store *store;
     struct md5 md5;
@@ -25,15 +26,16 @@ struct new_extent {
 
 CHECKED status_t stream_init(struct stream *w, struct store *s, struct error *err);
 CHECKED status_t stream_write(struct stream *w, const void *data, size_t len, struct error *err);
-/* Finish the extents; with STORE_SYNC_FULL their bytes are on the disk then. At most STORE_INLINE_MAX bytes stay in block
- * when may_inline is set. ret_md5: MD5_BYTES. */
+/* Finish the extents; with STORE_SYNC_FULL their bytes are on the disk then. At most
+ * STORE_INLINE_MAX bytes stay in block when may_inline is set. ret_md5: MD5_BYTES. */
 CHECKED status_t stream_finish(struct stream *w, bool may_inline, uint8_t *ret_md5,
                                struct error *err);
-/* Add the extents of a finished stream to the database, used once each. Runs again after a rollback.
- * ret_pieces: room for w->count + 1; *ret_count: how many. */
+/* Add the extents of a finished stream to the database, used once each. Runs again after a
+ * rollback. ret_pieces: room for w->count + 1; *ret_count: how many. */
 CHECKED status_t stream_place(struct stream *w, struct batch *b, struct piece *ret_pieces,
                               size_t *ret_count, struct error *err);
-/* kept: the rows of its extents were committed, or may have been; else the files are removed. After stream_init, whatever that gave. */
+/* kept: the rows of its extents were committed, or may have been; else the files are removed.
+ * After stream_init, whatever that gave. */
 void stream_done(struct stream *w, bool kept);
 
 #endif

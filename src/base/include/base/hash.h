@@ -27,8 +27,8 @@ struct md5 {
     size_t fill;
 };
 
-/* MD5 (RFC 1321): not against an attacker; S3 names versions of objects by it. One thread per state, which may be copied
- * to look at a digest in between. */
+/* MD5 (RFC 1321): not against an attacker; S3 names versions of objects by it. One thread per
+ * state, which may be copied to look at a digest in between. */
 void md5_init(struct md5 *m);
 void md5_update(struct md5 *m, const void *data, size_t len);
 void md5_final(struct md5 *m, uint8_t ret_digest[MD5_BYTES]);
@@ -37,8 +37,8 @@ void md5_bytes(const void *data, size_t len, uint8_t ret_digest[MD5_BYTES]);
 /* XXH3-64: a checksum against accidents, not against an attacker. */
 uint64_t hash_xxh3(const void *data, size_t len);
 
-/* CRC32C of data behind bytes whose CRC32C is crc (0: none): a checksum against accidents that other systems know too.
- * Uses the CPU's instruction on x86-64. */
+/* CRC32C of data behind bytes whose CRC32C is crc (0: none): a checksum against accidents that
+ * other systems know too. Uses the CPU's instruction on x86-64. */
 uint32_t hash_crc32c(uint32_t crc, const void *data, size_t len);
 
 #endif

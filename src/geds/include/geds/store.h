@@ -7,15 +7,16 @@
 
 /* The object store of one node: buckets of keys, each with bytes and metadata, in one folder.
  *
- * Threads: any number of threads may use one store at the same time. A `struct store_put` belongs to one thread
- * at a time; a `struct store_object` may be read by many. Calls that change something wait until the change
- * is durable (STORE_SYNC_FULL); many of them from many threads share one sync. A store that is open is not carried
- * across fork.
+ * Threads: any number of threads may use one store at the same time. A `struct store_put` belongs
+ * to one thread at a time; a `struct store_object` may be read by many. Calls that change
+ * something wait until the change is durable (STORE_SYNC_FULL); those of many threads share one
+ * sync. A store that is open is not carried across fork.
  *
- * Strings are NUL-terminated and borrowed for the call. What is returned through `ret_` is written only on success.
- * Every call may fail with ST_NOMEM, ST_LIMIT (no space left on the disk), ST_IO, and ST_CORRUPT (what is
- * in the folder is damaged); what was acknowledged before stays. After a failed sync the store refuses
- * changes with ST_IO until it is opened again, since it cannot know what has reached the disk. */
+ * Strings are NUL-terminated and borrowed for the call. What is returned through `ret_` is written
+ * only on success. Every call may fail with ST_NOMEM, ST_LIMIT (no space left on the disk), ST_IO,
+ * and ST_CORRUPT (what is in the folder is damaged); what was acknowledged before stays. After a
+ * failed sync the store refuses changes with ST_IO until it is opened again, since it cannot know
+ * what has reached the disk. */
 
 enum {
     STORE_KEY_MAX = 1024,  /* bytes; a key is not empty and has any bytes but NUL */
@@ -50,8 +51,8 @@ struct store_options {
 };
 
 /* Open the store in folder `path`, making it (mode 0700) when it is not there, and recover it.
- * ST_AGAIN: another process has it open. ST_PERM: others may look into the folder. ST_UNSUPPORTED: its format is
- * of a later version. ST_CORRUPT: it is no store, or damaged. */
+ * ST_AGAIN: another process has it open. ST_PERM: others may look into the folder.
+ * ST_UNSUPPORTED: its format is of a later version. ST_CORRUPT: it is no store, or damaged. */
 CHECKED status_t store_open(const char *path, const struct store_options *options,
                             struct store **ret_store, struct error *err);
 /* All puts and objects must be closed before. Takes NULL. */
@@ -86,8 +87,8 @@ struct store_bucket {
     uint64_t objects;
     uint64_t bytes;
 };
-/* ret_bucket and ret_config may be NULL. *ret_config: for free. ST_NOTFOUND: use this to tell a missing bucket from a
- * missing key. */
+/* ret_bucket and ret_config may be NULL. *ret_config: for free. ST_NOTFOUND: use this to tell a
+ * missing bucket from a missing key. */
 CHECKED status_t store_bucket_stat(struct store *s, const char *bucket,
                                    struct store_bucket *ret_bucket, char **ret_config,
                                    struct error *err);
@@ -120,8 +121,8 @@ struct store_condition {
         *if_match; /* there is one (else ST_NOTFOUND) with this etag (else ST_CHANGED); "*": any */
 };
 
-/* Writing. All of these: ST_NOTFOUND: no such bucket. ST_INVAL: a key, attributes or a size against the limits.
- * A put that is not committed leaves nothing. */
+/* Writing. All of these: ST_NOTFOUND: no such bucket. ST_INVAL: a key, attributes or a size
+ * against the limits. A put that is not committed leaves nothing. */
 
 /* attributes may be NULL. *ret_put ends with store_put_commit or store_put_abort. */
 CHECKED status_t store_put_begin(struct store *s, const char *bucket, const char *key,
@@ -132,16 +133,17 @@ CHECKED status_t store_put_write(struct store_put *p, const void *data, size_t l
                                  struct error *err);
 /* MD5 of what was written so far, 16 bytes: for who must compare it before the commit. */
 void store_put_md5(const struct store_put *p, uint8_t ret_md5[16]);
-/* Give the object its name, instead of what had it. Ends the put whatever the result is. condition and ret_info may be
- * NULL. */
+/* Give the object its name, instead of what had it. Ends the put whatever the result is.
+ * condition and ret_info may be NULL. */
 CHECKED status_t store_put_commit(struct store_put *p, const struct store_condition *condition,
                                   struct store_info *ret_info, struct error *err);
 /* Takes NULL. */
 void store_put_abort(struct store_put *p);
 
-/* Add len bytes at the end of an object, which is made when it is not there. Appends by many threads take place one after
- * the other, each whole. The etag is then no MD5 of the bytes, but changes. ST_INVAL: it would have more than
- * STORE_PIECES_MAX extents (each append of 256 KiB or more is one, smaller ones are joined). */
+/* Add len bytes at the end of an object, which is made when it is not there. Appends by many
+ * threads take place one after the other, each whole. The etag is then no MD5 of the bytes, but
+ * changes. ST_INVAL: it would have more than STORE_PIECES_MAX extents (each append of 256 KiB or
+ * more is one, smaller ones are joined). */
 CHECKED status_t store_append(struct store *s, const char *bucket, const char *key,
                               const void *data, size_t len, const struct store_condition *condition,
                               struct store_info *ret_info, struct error *err);
@@ -159,9 +161,9 @@ void store_object_close(struct store_object *o);
 /* Valid until the close. */
 const struct store_info *store_object_info(const struct store_object *o);
 const struct store_attributes *store_object_attributes(const struct store_object *o);
-/* Read up to len bytes at off. *ret_len is less than len only at the end of the object (0 at or behind it).
- * Any thread. ST_CORRUPT: a block does not match its checksum; the error has the object's byte offset of the
- * block, and its text names the extent. data may be changed then. */
+/* Read up to len bytes at off. *ret_len is less than len only at the end of the object (0 at or
+ * behind it). Any thread. ST_CORRUPT: a block does not match its checksum; the error has the
+ * object's byte offset of the block, and its text names the extent. data may be changed then. */
 CHECKED status_t store_object_read(struct store_object *o, void *data, size_t len, uint64_t off,
                                    size_t *ret_len, struct error *err);
 
@@ -178,21 +180,22 @@ struct store_name {
     const char *bucket;
     const char *key;
 };
-/* Copy an object without copying its bytes. attributes NULL: those of the source. from_condition is about the source
- * (if_match only), to_condition about the destination; each may be NULL. Copying onto itself changes attributes. */
+/* Copy an object without copying its bytes. attributes NULL: those of the source. from_condition
+ * is about the source (if_match only), to_condition about the destination; each may be NULL.
+ * Copying onto itself changes attributes. */
 CHECKED status_t store_copy(struct store *s, const struct store_name *from,
                             const struct store_name *to, const struct store_attributes *attributes,
                             const struct store_condition *from_condition,
                             const struct store_condition *to_condition, struct store_info *ret_info,
                             struct error *err);
-/* Give an object another name, of the same bucket or another, instead of what had it; it keeps its time. Its size does
- * not matter. to_condition may be NULL. */
+/* Give an object another name, of the same bucket or another, instead of what had it; it keeps
+ * its time. Its size does not matter. to_condition may be NULL. */
 CHECKED status_t store_rename(struct store *s, const struct store_name *from,
                               const struct store_name *to,
                               const struct store_condition *to_condition, struct error *err);
-/* Replace the beginning `from` of all keys that have it by `to`, in one change. ST_NOTFOUND: no key has it. ST_EXIST: a
- * new name is that of an object which is not renamed itself; nothing is changed. ST_INVAL: a new key would be
- * empty or too long. */
+/* Replace the beginning `from` of all keys that have it by `to`, in one change. ST_NOTFOUND: no
+ * key has it. ST_EXIST: a new name is that of an object which is not renamed itself; nothing is
+ * changed. ST_INVAL: a new key would be empty or too long. */
 CHECKED status_t store_rename_prefix(struct store *s, const char *bucket, const char *from,
                                      const char *to, uint64_t *ret_count, struct error *err);
 
@@ -226,8 +229,9 @@ void store_page_free(struct store_page *page);
 CHECKED status_t store_upload_begin(struct store *s, const char *bucket, const char *key,
                                     const struct store_attributes *attributes, uint64_t *ret_id,
                                     struct error *err);
-/* A part is written as an object is, by store_put_write and store_put_commit (whose condition must be NULL), and replaces
- * an earlier one of this number. ST_INVAL: number is not in 1..STORE_PART_NUMBER_MAX. */
+/* A part is written as an object is, by store_put_write and store_put_commit (whose condition
+ * must be NULL), and replaces an earlier one of this number. ST_INVAL: number is not in
+ * 1..STORE_PART_NUMBER_MAX. */
 CHECKED status_t store_upload_put_begin(struct store *s, const char *bucket, const char *key,
                                         uint64_t id, unsigned number, struct store_put **ret_put,
                                         struct error *err);
@@ -235,9 +239,10 @@ struct store_part {
     unsigned number;
     struct store_info info;
 };
-/* Make the object of these parts (only number and info.etag are looked at), in ascending order of numbers.
- * ST_INVAL: none, or not ascending. ST_CHANGED: a part is not there with this etag, or the condition's. ST_INVALID: a
- * part that is not the last is smaller than part_min_bytes; the upload stays after each error. */
+/* Make the object of these parts (only number and info.etag are looked at), in ascending order
+ * of numbers. ST_INVAL: none, or not ascending. ST_CHANGED: a part is not there with this etag,
+ * or the condition's. ST_INVALID: a part that is not the last is smaller than part_min_bytes;
+ * the upload stays after each error. */
 CHECKED status_t store_upload_complete(struct store *s, const char *bucket, const char *key,
                                        uint64_t id, const struct store_part *parts, size_t count,
                                        const struct store_condition *condition,
@@ -260,8 +265,8 @@ struct store_uploads {
     size_t count;
     bool more; /* go on with key and id of the last one */
 };
-/* Uploads in progress in order of (key, id) behind (after_key, after_id). prefix, after_key: NULL or "" is none.
- * *ret_uploads ends with store_uploads_free. */
+/* Uploads in progress in order of (key, id) behind (after_key, after_id). prefix, after_key:
+ * NULL or "" is none. *ret_uploads ends with store_uploads_free. */
 CHECKED status_t store_upload_list(struct store *s, const char *bucket, const char *prefix,
                                    const char *after_key, uint64_t after_id, size_t max,
                                    struct store_uploads **ret_uploads, struct error *err);
@@ -291,8 +296,8 @@ struct store_fsck {
     uint64_t findings;
     uint64_t repaired;
 };
-/* Read all that is in the store and compare it; others go on using the store. found may be NULL. repair: remove
- * orphans and set wrong counts right. ST_OK whatever is found. */
+/* Read all that is in the store and compare it; others go on using the store. found may be NULL.
+ * repair: remove orphans and set wrong counts right. ST_OK whatever is found. */
 CHECKED status_t store_fsck(struct store *s, bool repair,
                             void (*found)(void *arg, const struct store_finding *finding),
                             void *arg, struct store_fsck *ret_fsck, struct error *err);
