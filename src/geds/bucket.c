@@ -120,7 +120,7 @@ static status_t remove_bucket(struct batch *b, struct task *task, struct error *
 
 status_t store_bucket_delete(struct store *s, const char *bucket, struct error *err)
 {
-    struct bucket_task t = {.task = {.run = remove_bucket}, .bucket = bucket};
+    struct bucket_task t = {.task = {.run = remove_bucket, .frees = true}, .bucket = bucket};
     return store_change(s, &t.task, err);
 }
 

@@ -7,6 +7,8 @@
 #include "sys/clock.h"
 #include "sys/files.h"
 
+enum { CUT_WAIT_MS = 100 };
+
 status_t queue_init(struct queue *q, struct error *err)
 {
     int code = pthread_mutex_init(&q->lock, NULL);
@@ -93,11 +95,11 @@ static void rollback(struct batch *b)
     }
 }
 
-/* After an error of the commit only lack of space is known to have left nothing in the log. */
 static status_t commit(struct batch *b, struct error *err)
 {
     status_t st = sync_names(b, err);
-    if (st == ST_OK && (st = db_do(b->db, SQL_COMMIT, err, "")) != ST_OK && st != ST_LIMIT) {
+    if (st == ST_OK && (st = db_do(b->db, SQL_COMMIT, err, "")) != ST_OK &&
+        !db_wrote_nothing(b->db)) {
         atomic_store(&b->store->broken, true);
     }
     return st;
@@ -165,6 +167,46 @@ static void remove_dropped(struct batch *b)
     }
 }
 
+void store_keep_reserve(struct store *s)
+{
+    s->has_reserve = posix_fallocate(s->reserve_fd, 0, RESERVE_BYTES) == 0;
+    if (!s->has_reserve) {
+        int ignored = file_cut(s->reserve_fd, 0); /* a part of it is of no use */
+        (void)ignored;
+    }
+}
+
+/* Give back the log's space, as far as no reader needs it. */
+static void cut_log(struct db *db)
+{
+    sqlite3_busy_timeout(db->handle, CUT_WAIT_MS);
+    sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_busy_timeout(db->handle, DB_WAIT_MS);
+}
+
+/* Run the changes; on a full disk once more when the log's space was given back, and a change that
+ * gives space back once more with the reserve. */
+static bool run_with_room(struct batch *b, struct task *first, struct error *err)
+{
+    struct store *s = b->store;
+    if (run_all(b, first, err)) {
+        return true;
+    }
+    if (err->code != ST_LIMIT) {
+        return false;
+    }
+    cut_log(b->db);
+    if (run_all(b, first, err)) {
+        return true;
+    }
+    bool frees = first != NULL && first->next == NULL && first->frees;
+    if (err->code != ST_LIMIT || !frees || !s->has_reserve) {
+        return false;
+    }
+    s->has_reserve = file_cut(s->reserve_fd, 0) != 0;
+    return run_all(b, first, err);
+}
+
 static void run_batch(struct store *s, struct task *first)
 {
     struct batch b = {.store = s, .db = s->writer_db};
@@ -178,9 +220,13 @@ static void run_batch(struct store *s, struct task *first)
         }
         return;
     }
-    if (run_all(&b, first, &err)) {
+    if (run_with_room(&b, first, &err)) {
         place_files(&b);
         remove_dropped(&b);
+        if (!s->has_reserve) {
+            cut_log(s->writer_db);
+            store_keep_reserve(s);
+        }
     } else if (first != NULL && first->next != NULL) {
         for (struct task *t = first, *next; t != NULL;
              t = next) { /* so that one harms itself only */

@@ -1,6 +1,5 @@
 #include "db.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -23,19 +22,17 @@ static const char schema[] =
     " modified_ns INTEGER NOT NULL, md5 BLOB NOT NULL, layout BLOB NOT NULL,"
     " PRIMARY KEY (upload, number)) STRICT, WITHOUT ROWID;";
 
-/* SQLite tells a full disk from a full quota by errno only. */
-static bool is_no_space(sqlite3 *handle, int code)
+bool db_wrote_nothing(struct db *db)
 {
-    int errnum = sqlite3_system_errno(handle);
-    return code == SQLITE_FULL || ((code & 0xff) == SQLITE_IOERR && code != SQLITE_IOERR_FSYNC &&
-                                   (errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG));
+    int code = sqlite3_extended_errcode(db->handle);
+    return code == SQLITE_FULL || code == SQLITE_IOERR_WRITE;
 }
 
 status_t db_error(struct db *db, struct error *err)
 {
     int code = sqlite3_extended_errcode(db->handle);
     status_t st = ST_IO;
-    if (is_no_space(db->handle, code)) {
+    if (code == SQLITE_FULL) {
         st = ST_LIMIT;
     } else if ((code & 0xff) == SQLITE_NOMEM) {
         st = ST_NOMEM;
@@ -108,9 +105,10 @@ static status_t open_format(struct db *db, bool writer, struct error *err)
     return ST_OK;
 }
 
-/* The writer looks after the log's size; 16 MiB of it are few enough to be read at the next
- * start at once. A writer of its own has temporary tables in memory: nothing of the store is
- * ever outside its folder. */
+/* The log is written back at 8 MiB: it is read at once at the next start, and its index needs no
+ * more than the 32 KiB that it has from the start, so that a commit on a full disk does not fail
+ * behind the point of no return. Temporary tables are in memory: nothing of the store is ever
+ * outside its folder. */
 static const char *setup(bool writer, enum store_sync sync)
 {
     if (!writer) {
@@ -118,9 +116,9 @@ static const char *setup(bool writer, enum store_sync sync)
     }
     return sync == STORE_SYNC_OFF
                ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -8192;"
-                 "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4096;"
+                 "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 2000;"
                : "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8192;"
-                 "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 4096;";
+                 "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 2000;";
 }
 
 status_t db_open(const char *file, bool writer, enum store_sync sync, struct db **ret_db,
@@ -137,7 +135,7 @@ status_t db_open(const char *file, bool writer, enum store_sync sync, struct db 
                                 : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     } else {
         sqlite3_extended_result_codes(db->handle, 1);
-        sqlite3_busy_timeout(db->handle, 10000);
+        sqlite3_busy_timeout(db->handle, DB_WAIT_MS);
         st = exec(db, setup(writer, sync), err);
         if (st == ST_OK) {
             st = open_format(db, writer, err);

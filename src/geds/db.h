@@ -6,6 +6,8 @@
 
 #include "geds/store.h"
 
+enum { DB_WAIT_MS = 10000 }; /* for a lock that another program holds */
+
 /* Statements of the store; their texts are in db_sql.c. */
 enum sql {
     SQL_BEGIN_READ,
@@ -73,6 +75,11 @@ void db_close(struct db *db); /* takes NULL */
 
 /* Turn the connection's last failure into an error. */
 status_t db_error(struct db *db, struct error *err);
+
+/* After a COMMIT that failed: is it certain that nothing of the transaction is in the log? A write
+ * that was refused left no whole commit record there; after a failed sync, or one of the log's
+ * index, which is written behind it, nobody knows. */
+bool db_wrote_nothing(struct db *db);
 
 /* Start a statement. fmt has one letter for each parameter: i (uint64_t), t (text; const char
  * *), b (blob: const void *, size_t), n (NULL). Texts and blobs are borrowed until db_end. */

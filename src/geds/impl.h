@@ -15,6 +15,7 @@
 enum {
     EXTENT_NAME_BYTES = 24, /* "hh/hhhhhhhhhhhhhhhh" with NUL */
     BATCH_TASKS_MAX = 256,
+    RESERVE_BYTES = 1024 * 1024,
     READERS_IDLE_MAX = 16,
     APPEND_LOCKS = 64,
 };
@@ -42,14 +43,16 @@ struct store {
     char *path; /* immutable, and so are these: */
     char *database;
     int lock_fd;
-    int data_fd; /* folder of extents */
-    int new_fd;  /* folder of files whose rows are not committed yet */
+    int data_fd;    /* folder of extents */
+    int reserve_fd; /* a file of RESERVE_BYTES, for deletes on a full disk */
+    int new_fd;     /* folder of files whose rows are not committed yet */
     struct store_options options;
     pthread_t writer;
     bool writer_runs;
 
-    struct db *writer_db; /* the writer's thread only, and so is: */
     struct ids forget;    /* extents whose files are gone and rows are not; guarded by pins.lock */
+    struct db *writer_db; /* the writer's thread only, and so is: */
+    bool has_reserve;     /* the file `reserve` has its bytes */
 
     struct queue queue;
     pthread_mutex_t append_locks[APPEND_LOCKS]; /* one append of an object at a time */
@@ -80,6 +83,7 @@ struct batch {
 struct task {
     status_t (*run)(struct batch *b, struct task *task, struct error *err);
     struct task *next;
+    bool frees; /* it gives space back, so it may take what is kept for a full disk */
     pthread_cond_t answered;
     bool done;
     status_t status;
@@ -90,6 +94,8 @@ void queue_done(struct queue *q);
 /* Have the writer make the change and wait until it is durable. task->run and what belongs to it
  * are set. */
 CHECKED status_t store_change(struct store *s, struct task *task, struct error *err);
+/* Try to have the reserve; sets has_reserve. The writer's thread, or before it runs. */
+void store_keep_reserve(struct store *s);
 /* The thread that makes changes; arg: struct store. Ends after queue.stop with an empty queue. */
 void *store_writer(void *arg);
 

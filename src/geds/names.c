@@ -50,7 +50,7 @@ status_t store_delete(struct store *s, const char *bucket, const char *key,
 {
     struct store_name name = {.bucket = bucket, .key = key};
     struct name_task t = {
-        .task = {.run = delete_object}, .from = &name, .from_condition = condition};
+        .task = {.run = delete_object, .frees = true}, .from = &name, .from_condition = condition};
     status_t st = check_key(key, err);
     return st == ST_OK ? store_change(s, &t.task, err) : st;
 }
@@ -92,7 +92,7 @@ status_t store_delete_many(struct store *s, const char *bucket, const char *cons
     if (results == NULL) {
         return no_memory(err);
     }
-    struct many_task t = {.task = {.run = delete_many},
+    struct many_task t = {.task = {.run = delete_many, .frees = true},
                           .bucket = bucket,
                           .keys = keys,
                           .count = count,

@@ -68,6 +68,10 @@ static status_t make_folders(struct store *s, bool is_new, struct error *err)
     if (st == ST_OK) {
         st = make_dir_at(at, "new", &s->new_fd, err);
     }
+    if (st == ST_OK &&
+        (s->reserve_fd = openat(at, "reserve", O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0) {
+        st = error_set_errno(err, errno, "%s/reserve", s->path);
+    }
     for (unsigned i = 0; i < 256 && st == ST_OK && is_new; i++) {
         char name[4];
         snprintf(name, sizeof name, "%02x", i);
@@ -201,7 +205,13 @@ static status_t open_database(struct store *s, struct error *err)
     if (st == ST_OK) {
         st = folder_each(s->new_fd, s->path, recover_new, s, err);
     }
-    return st == ST_OK ? recover_unused(s, err) : st;
+    if (st == ST_OK) {
+        st = recover_unused(s, err);
+    }
+    if (st == ST_OK) {
+        store_keep_reserve(s);
+    }
+    return st;
 }
 
 static status_t init_locks(struct store *s, struct error *err)
@@ -255,7 +265,7 @@ status_t store_open(const char *path, const struct store_options *options, struc
     if (s == NULL) {
         return no_memory(err);
     }
-    s->lock_fd = s->data_fd = s->new_fd = -1;
+    s->lock_fd = s->data_fd = s->new_fd = s->reserve_fd = -1;
     if (options != NULL) {
         s->options = *options;
     }
@@ -308,6 +318,7 @@ void store_close(struct store *s)
     queue_done(&s->queue);
     close_if_open(s->data_fd);
     close_if_open(s->new_fd);
+    close_if_open(s->reserve_fd);
     close_if_open(s->lock_fd);
     free(s->database);
     free(s->path);

@@ -140,7 +140,8 @@ static status_t abort_upload(struct batch *b, struct task *task, struct error *e
 status_t store_upload_abort(struct store *s, const char *bucket, const char *key, uint64_t id,
                             struct error *err)
 {
-    struct upload_task t = {.task = {.run = abort_upload}, .bucket = bucket, .key = key, .id = id};
+    struct upload_task t = {
+        .task = {.run = abort_upload, .frees = true}, .bucket = bucket, .key = key, .id = id};
     return store_change(s, &t.task, err);
 }
 

@@ -8,8 +8,9 @@
 #include "base/parse.h"
 #include "sys/clock.h"
 
-/* A child changes a store with several threads, and tells through a pipe what was acknowledged; it is killed at a random
- * moment. Then all that was acknowledged must be there and whole, and of what was not, all or nothing. */
+/* A child changes a store with several threads, and tells through a pipe what was acknowledged;
+ * it is killed at a random moment. Then all that was acknowledged must be there and whole, and
+ * of what was not, all or nothing. */
 
 enum { THREADS = 4, SLOTS = 5, LEN_MAX = 150000, APPENDED_MAX = 2000000 };
 
@@ -189,7 +190,8 @@ static bool is_state(size_t thread, const struct state *state)
     return true;
 }
 
-/* The store has what the acknowledged steps led to, or that and the one step more that was under way. */
+/* The store has what the acknowledged steps led to, or that and the one step more that was under
+ * way. */
 static void check_thread(size_t thread, uint64_t acknowledged)
 {
     for (uint64_t i = 0; i < acknowledged; i++) {

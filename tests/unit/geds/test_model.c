@@ -4,8 +4,8 @@
 
 #include "base/parse.h"
 
-/* Random calls of the whole interface, compared with what a simple list of objects says. The seed is printed and can be
- * given as the argument, the count of calls as the second. */
+/* Random calls of the whole interface, compared with what a simple list of objects says. The
+ * seed is printed and can be given as the argument, the count of calls as the second. */
 
 enum { KEYS = 24, BUCKETS = 2, PARTS = 4, UPLOADS = 3, DATA_MAX = 300000 };
 
