@@ -68,20 +68,21 @@ static status_t sync_names(struct batch *b, struct error *err)
     return error_set_errno(err, errnum, "sync of the store's folder");
 }
 
-static status_t forget_rows(struct batch *b, size_t *ret_count, struct error *err)
+/* Rows of files that are gone. After a rollback they stay for the next start. */
+static status_t forget_rows(struct batch *b, struct error *err)
 {
     struct store *s = b->store;
-    pthread_mutex_lock(&s->pins.lock);
-    size_t count = s->forget.count < BATCH_TASKS_MAX ? s->forget.count : BATCH_TASKS_MAX;
     uint64_t ids[BATCH_TASKS_MAX];
-    memcpy(ids, s->forget.ids + (s->forget.count - count), count * sizeof ids[0]);
-    s->forget.count -= count;
+    size_t count = 0;
+    pthread_mutex_lock(&s->pins.lock);
+    while (count < BATCH_TASKS_MAX && s->forget.count > 0) {
+        ids[count++] = s->forget.ids[--s->forget.count];
+    }
     pthread_mutex_unlock(&s->pins.lock);
     status_t st = ST_OK;
     for (size_t i = 0; i < count && st == ST_OK; i++) {
         st = db_do(b->db, SQL_EXTENT_FORGET, err, "i", ids[i]);
     }
-    *ret_count = count;
     return st;
 }
 
@@ -107,11 +108,11 @@ static status_t commit(struct batch *b, struct error *err)
 
 static bool run_all(struct batch *b, struct task *first, struct error *err)
 {
-    size_t forgotten = 0, changes = 0;
+    size_t changes = 0;
     status_t st = db_do(b->db, SQL_BEGIN_WRITE, err, "");
     b->now_ns = clock_realtime_ns();
     if (st == ST_OK) {
-        st = forget_rows(b, &forgotten, err);
+        st = forget_rows(b, err);
     }
     for (struct task *t = first; t != NULL && st == ST_OK; t = t->next) {
         t->status = t->run(b, t, &t->err);

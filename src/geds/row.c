@@ -10,9 +10,12 @@ void column_text(sqlite3_stmt *statement, int column, char *ret_text, size_t siz
 
 bool column_blob(sqlite3_stmt *statement, int column, struct buf *out)
 {
-    const void *data = sqlite3_column_blob(statement, column);
-    buf_bytes(out, data, (size_t)sqlite3_column_bytes(statement, column));
-    return !out->failed;
+    const void *data = sqlite3_column_blob(statement, column); /* NULL: empty, or no memory */
+    size_t len = (size_t)sqlite3_column_bytes(statement, column);
+    if (len > 0 && data != NULL) {
+        buf_bytes(out, data, len);
+    }
+    return !out->failed && (len == 0 || data != NULL);
 }
 
 void etag_make(const uint8_t md5[MD5_BYTES], uint64_t parts, char ret_etag[STORE_ETAG_BYTES])
