@@ -176,6 +176,33 @@ static void readers_see_one_version(void)
     store_remove();
 }
 
+static void *check_or_work(void *arg)
+{
+    uintptr_t wrong = 0;
+    if ((uintptr_t)arg < 5) {
+        return read_or_write(arg);
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        struct store_fsck totals = {0};
+        wrong += store_fsck(store, i % 2 == 0, print_finding, NULL, &totals, NULL) != ST_OK;
+        wrong += totals.findings > 0;
+    }
+    return (void *)wrong;
+}
+
+static void a_check_finds_nothing_while_others_work(void)
+{
+    void *results[6];
+    struct store_options options = {.sync = STORE_SYNC_OFF};
+    store_make(&options);
+    MUST(store_bucket_create(store, "box", "", &err));
+    together(check_or_work, 6, results);
+    for (size_t i = 0; i < 6; i++) {
+        CHECK_EQ((uintptr_t)results[i], 0);
+    }
+    store_remove();
+}
+
 static void *append_many(void *arg)
 {
     char line[32];
@@ -218,6 +245,7 @@ int main(void)
     RUN(a_replacement_of_what_was_seen_loses_no_other);
     RUN(changes_of_many_threads_share_transactions);
     RUN(readers_see_one_version);
+    RUN(a_check_finds_nothing_while_others_work);
     RUN(appends_of_many_threads_are_whole_and_in_the_order_of_each);
     return CHECK_DONE();
 }

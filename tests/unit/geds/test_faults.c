@@ -1,0 +1,238 @@
+#include "storetest.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+
+/* One call of the system fails, another one each time: what was acknowledged is there afterwards, and of what was refused
+ * all or nothing. The calls below stand in for libc's, for SQLite as well. */
+
+static _Atomic bool armed;
+static _Atomic unsigned calls, fail_at;
+static _Atomic int fault_errno;
+
+static bool is_fault(void)
+{
+    if (atomic_load(&armed) && atomic_fetch_add(&calls, 1) == atomic_load(&fail_at)) {
+        errno = atomic_load(&fault_errno);
+        return true;
+    }
+    return false;
+}
+
+#define STANDS_IN __attribute__((visibility("default")))
+
+STANDS_IN int fsync(int fd)
+{
+    return is_fault() ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+STANDS_IN int fdatasync(int fd)
+{
+    return is_fault() ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+STANDS_IN ssize_t pwrite(int fd, const void *data, size_t len, off_t off)
+{
+    return is_fault() ? -1 : syscall(SYS_pwrite64, fd, data, len, off);
+}
+
+STANDS_IN ssize_t pwrite64(int fd, const void *data, size_t len, off64_t off)
+{
+    return is_fault() ? -1 : syscall(SYS_pwrite64, fd, data, len, off);
+}
+
+STANDS_IN int ftruncate(int fd, off_t len)
+{
+    return is_fault() ? -1 : (int)syscall(SYS_ftruncate, fd, len);
+}
+
+STANDS_IN int ftruncate64(int fd, off64_t len)
+{
+    return is_fault() ? -1 : (int)syscall(SYS_ftruncate, fd, len);
+}
+
+STANDS_IN int renameat(int from_fd, const char *from, int to_fd, const char *to)
+{
+    return is_fault() ? -1 : (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, 0);
+}
+
+STANDS_IN int unlinkat(int fd, const char *name, int flags)
+{
+    return is_fault() ? -1 : (int)syscall(SYS_unlinkat, fd, name, flags);
+}
+
+enum { KEYS = 4, POSSIBLE_MAX = 16, BIG = 150000 };
+static uint8_t source[2 * BIG];
+
+/* What a key may have: the last one for certain when there is one only. */
+struct content {
+    const uint8_t *data; /* NULL: no object */
+    size_t len;
+};
+struct key {
+    struct content possible[POSSIBLE_MAX];
+    size_t count;
+};
+static struct key keys[KEYS];
+static const char *const names[KEYS] = {"a", "b", "c", "d"};
+
+static void happened(size_t key, status_t st, const uint8_t *data, size_t len)
+{
+    struct key *k = &keys[key];
+    if (st == ST_OK) {
+        k->count = 0;
+    }
+    if (k->count < POSSIBLE_MAX) {
+        k->possible[k->count++] = (struct content){.data = data, .len = len};
+    }
+}
+
+static status_t put_part_of(const char *key, size_t len)
+{
+    uint64_t id = 0;
+    struct store_put *p = NULL;
+    struct store_part part = {.number = 1};
+    status_t st = store_upload_begin(store, "box", key, NULL, &id, NULL);
+    if (st == ST_OK) {
+        st = store_upload_put_begin(store, "box", key, id, 1, &p, NULL);
+    }
+    if (st == ST_OK && (st = store_put_write(p, source + 3, len, NULL)) != ST_OK) {
+        store_put_abort(p);
+    } else if (st == ST_OK) {
+        st = store_put_commit(p, NULL, &part.info, NULL);
+    }
+    return st == ST_OK ? store_upload_complete(store, "box", key, id, &part, 1, NULL, NULL, NULL)
+                       : st;
+}
+
+static void work(void)
+{
+    struct store_name a = {"box", "a"}, b = {"box", "b"}, c = {"box", "c"};
+    happened(0, put("box", "a", source, BIG), source, BIG);
+    happened(1, put("box", "b", source + 1, 5000), source + 1, 5000);
+    bool a_known = keys[0].count == 1 && keys[0].possible[0].data != NULL;
+    status_t st = store_copy(store, &a, &c, NULL, NULL, NULL, NULL, NULL);
+    if (st != ST_NOTFOUND) {
+        happened(2, st, source, BIG);
+    }
+    happened(0, put("box", "a", source + 2, BIG), source + 2, BIG);
+    st = store_delete(store, "box", "c", NULL, NULL);
+    if (st != ST_NOTFOUND || a_known) {
+        happened(2, st, NULL, 0);
+    }
+    happened(3, put_part_of("d", BIG / 2), source + 3, BIG / 2);
+    happened(1, put("box", "b", source, 10000), source, 10000);
+    st = store_rename(store, &b, &c, NULL, NULL);
+    if (st != ST_NOTFOUND) {
+        const struct key *k = &keys[1];
+        for (size_t i = 0; i < k->count; i++) { /* any of what b may have been */
+            happened(2, i == 0 ? st : ST_IO, k->possible[i].data, k->possible[i].len);
+        }
+        happened(1, st, NULL, 0);
+    }
+}
+
+static bool is_possible(size_t key)
+{
+    const struct key *k = &keys[key];
+    struct store_info info;
+    for (size_t i = 0; i < k->count; i++) {
+        const struct content *c = &k->possible[i];
+        if (c->data != NULL ? holds("box", names[key], c->data, c->len)
+                            : store_stat(store, "box", names[key], &info, NULL) == ST_NOTFOUND) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void make_empty(void)
+{
+    status_t results[KEYS];
+    struct store_uploads *uploads = NULL;
+    MUST(store_delete_many(store, "box", names, KEYS, results, &err));
+    MUST(store_upload_list(store, "box", "", "", 0, 100, &uploads, &err));
+    for (size_t i = 0; i < uploads->count; i++) {
+        MUST(store_upload_abort(store, "box", uploads->entries[i].key, uploads->entries[i].id,
+                                &err));
+    }
+    store_uploads_free(uploads);
+    for (size_t i = 0; i < KEYS; i++) {
+        keys[i] = (struct key){.count = 1};
+    }
+}
+
+/* false: there were no more than `at` calls. */
+static bool run_with_fault(unsigned at, int errnum)
+{
+    make_empty();
+    atomic_store(&calls, 0);
+    atomic_store(&fail_at, at);
+    atomic_store(&fault_errno, errnum);
+    atomic_store(&armed, true);
+    work();
+    for (size_t i = 0; i < KEYS; i++) {
+        CHECK(is_possible(i)); /* the same process goes on */
+    }
+    store_close(store); /* where it fails, too */
+    store = NULL;
+    atomic_store(&armed, false);
+    MUST(store_open(scratch, NULL, &store, &err));
+    for (size_t i = 0; i < KEYS; i++) {
+        CHECK(is_possible(i));
+    }
+    CHECK_EQ(files_in("new"), 0);
+    check_sound();
+    if (check_failures != 0) {
+        fprintf(stderr, "at call %u, errno %d\n", at, errnum);
+    }
+    return atomic_load(&calls) > at;
+}
+
+static void a_failing_call_loses_nothing(void)
+{
+    static const int errnums[] = {EIO, ENOSPC};
+    store_make(NULL);
+    MUST(store_bucket_create(store, "box", "", &err));
+    for (size_t i = 0; i < 2; i++) {
+        unsigned at = 0;
+        while (at < 1000 && check_failures == 0 && run_with_fault(at, errnums[i])) {
+            at++;
+        }
+        CHECK(at > 20);
+    }
+    store_remove();
+}
+
+/* The sync of the log fails: what comes then is refused, and the next start goes on. */
+static void after_a_failed_sync_changes_are_refused(void)
+{
+    struct error why = {0};
+    store_make(NULL);
+    MUST(store_bucket_create(store, "box", "", &err));
+    unsigned refused = 0;
+    for (unsigned at = 0; at < 6; at++) {
+        atomic_store(&calls, 0);
+        atomic_store(&fail_at, at);
+        atomic_store(&fault_errno, EIO);
+        atomic_store(&armed, true);
+        status_t first = put("box", "k", "x", 1);
+        atomic_store(&armed, false);
+        status_t st = store_delete(store, "box", "none", NULL, &why);
+        CHECK_EQ(st, first != ST_OK && strstr(why.text, "sync") != NULL ? ST_IO : ST_NOTFOUND);
+        refused += st == ST_IO;
+        store_again(NULL);
+    }
+    CHECK(refused > 0);
+    CHECK_EQ(put("box", "k", "x", 1), ST_OK);
+    store_remove();
+}
+
+int main(void)
+{
+    fill(source, sizeof source, 9);
+    RUN(a_failing_call_loses_nothing);
+    RUN(after_a_failed_sync_changes_are_refused);
+    return CHECK_DONE();
+}
