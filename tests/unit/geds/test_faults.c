@@ -2,18 +2,38 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 /* One call of the system fails, another one each time: what was acknowledged is there afterwards, and of what was refused
  * all or nothing. The calls below stand in for libc's, for SQLite as well. */
 
 static _Atomic bool armed;
-static _Atomic unsigned calls, fail_at;
+static _Atomic unsigned fail_at;
 static _Atomic int fault_errno;
+
+enum { KEYS = 4, POSSIBLE_MAX = 16, BIG = 150000 };
+
+/* What a key may have: the last one for certain when there is one only. */
+struct content {
+    const uint8_t *data; /* NULL: no object */
+    size_t len;
+};
+struct key {
+    struct content possible[POSSIBLE_MAX];
+    size_t count;
+};
+/* A child that ends at once tells its parent. */
+struct shared {
+    struct key keys[KEYS];
+    _Atomic unsigned calls;
+};
+static struct shared *shared;
 
 static bool is_fault(void)
 {
-    if (atomic_load(&armed) && atomic_fetch_add(&calls, 1) == atomic_load(&fail_at)) {
+    if (atomic_load(&armed) && atomic_fetch_add(&shared->calls, 1) == atomic_load(&fail_at)) {
         errno = atomic_load(&fault_errno);
         return true;
     }
@@ -62,24 +82,12 @@ STANDS_IN int unlinkat(int fd, const char *name, int flags)
     return is_fault() ? -1 : (int)syscall(SYS_unlinkat, fd, name, flags);
 }
 
-enum { KEYS = 4, POSSIBLE_MAX = 16, BIG = 150000 };
 static uint8_t source[2 * BIG];
-
-/* What a key may have: the last one for certain when there is one only. */
-struct content {
-    const uint8_t *data; /* NULL: no object */
-    size_t len;
-};
-struct key {
-    struct content possible[POSSIBLE_MAX];
-    size_t count;
-};
-static struct key keys[KEYS];
 static const char *const names[KEYS] = {"a", "b", "c", "d"};
 
 static void happened(size_t key, status_t st, const uint8_t *data, size_t len)
 {
-    struct key *k = &keys[key];
+    struct key *k = &shared->keys[key];
     if (st == ST_OK) {
         k->count = 0;
     }
@@ -111,7 +119,7 @@ static void work(void)
     struct store_name a = {"box", "a"}, b = {"box", "b"}, c = {"box", "c"};
     happened(0, put("box", "a", source, BIG), source, BIG);
     happened(1, put("box", "b", source + 1, 5000), source + 1, 5000);
-    bool a_known = keys[0].count == 1 && keys[0].possible[0].data != NULL;
+    bool a_known = shared->keys[0].count == 1 && shared->keys[0].possible[0].data != NULL;
     status_t st = store_copy(store, &a, &c, NULL, NULL, NULL, NULL, NULL);
     if (st != ST_NOTFOUND) {
         happened(2, st, source, BIG);
@@ -125,7 +133,7 @@ static void work(void)
     happened(1, put("box", "b", source, 10000), source, 10000);
     st = store_rename(store, &b, &c, NULL, NULL);
     if (st != ST_NOTFOUND) {
-        const struct key *k = &keys[1];
+        const struct key *k = &shared->keys[1];
         for (size_t i = 0; i < k->count; i++) { /* any of what b may have been */
             happened(2, i == 0 ? st : ST_IO, k->possible[i].data, k->possible[i].len);
         }
@@ -135,7 +143,7 @@ static void work(void)
 
 static bool is_possible(size_t key)
 {
-    const struct key *k = &keys[key];
+    const struct key *k = &shared->keys[key];
     struct store_info info;
     for (size_t i = 0; i < k->count; i++) {
         const struct content *c = &k->possible[i];
@@ -159,15 +167,13 @@ static void make_empty(void)
     }
     store_uploads_free(uploads);
     for (size_t i = 0; i < KEYS; i++) {
-        keys[i] = (struct key){.count = 1};
+        shared->keys[i] = (struct key){.count = 1};
     }
 }
 
-/* false: there were no more than `at` calls. */
-static bool run_with_fault(unsigned at, int errnum)
+static void work_with_fault(unsigned at, int errnum)
 {
-    make_empty();
-    atomic_store(&calls, 0);
+    atomic_store(&shared->calls, 0);
     atomic_store(&fail_at, at);
     atomic_store(&fault_errno, errnum);
     atomic_store(&armed, true);
@@ -175,9 +181,30 @@ static bool run_with_fault(unsigned at, int errnum)
     for (size_t i = 0; i < KEYS; i++) {
         CHECK(is_possible(i)); /* the same process goes on */
     }
-    store_close(store); /* where it fails, too */
+}
+
+/* The store is closed, where calls fail, too, or (crash) its process ends without that.
+ * false: there were no more than `at` calls. */
+static bool run_with_fault(unsigned at, int errnum, bool crash)
+{
+    make_empty();
+    store_close(store);
     store = NULL;
-    atomic_store(&armed, false);
+    pid_t pid = crash ? fork() : 0;
+    if (pid == 0) {
+        MUST(store_open(scratch, NULL, &store, &err));
+        work_with_fault(at, errnum);
+        if (crash) {
+            _exit(check_failures != 0);
+        }
+        store_close(store);
+        store = NULL;
+        atomic_store(&armed, false);
+    } else {
+        int status = 0;
+        CHECK_EQ(waitpid(pid, &status, 0), pid);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
     MUST(store_open(scratch, NULL, &store, &err));
     for (size_t i = 0; i < KEYS; i++) {
         CHECK(is_possible(i));
@@ -185,9 +212,9 @@ static bool run_with_fault(unsigned at, int errnum)
     CHECK_EQ(files_in("new"), 0);
     check_sound();
     if (check_failures != 0) {
-        fprintf(stderr, "at call %u, errno %d\n", at, errnum);
+        fprintf(stderr, "at call %u, errno %d, crash %d\n", at, errnum, crash);
     }
-    return atomic_load(&calls) > at;
+    return atomic_load(&shared->calls) > at;
 }
 
 static void a_failing_call_loses_nothing(void)
@@ -195,9 +222,9 @@ static void a_failing_call_loses_nothing(void)
     static const int errnums[] = {EIO, ENOSPC};
     store_make(NULL);
     MUST(store_bucket_create(store, "box", "", &err));
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 4; i++) {
         unsigned at = 0;
-        while (at < 1000 && check_failures == 0 && run_with_fault(at, errnums[i])) {
+        while (at < 1000 && check_failures == 0 && run_with_fault(at, errnums[i / 2], i % 2 == 0)) {
             at++;
         }
         CHECK(at > 20);
@@ -213,7 +240,7 @@ static void after_a_failed_sync_changes_are_refused(void)
     MUST(store_bucket_create(store, "box", "", &err));
     unsigned refused = 0;
     for (unsigned at = 0; at < 6; at++) {
-        atomic_store(&calls, 0);
+        atomic_store(&shared->calls, 0);
         atomic_store(&fail_at, at);
         atomic_store(&fault_errno, EIO);
         atomic_store(&armed, true);
@@ -232,6 +259,8 @@ static void after_a_failed_sync_changes_are_refused(void)
 int main(void)
 {
     fill(source, sizeof source, 9);
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(shared != MAP_FAILED);
     RUN(a_failing_call_loses_nothing);
     RUN(after_a_failed_sync_changes_are_refused);
     return CHECK_DONE();
