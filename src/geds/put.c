@@ -133,6 +133,20 @@ void store_put_md5(const struct store_put *p, uint8_t ret_md5[16])
     md5_final(&copy, ret_md5);
 }
 
+status_t store_put_set_attributes(struct store_put *p, const struct store_attributes *attributes,
+                                  struct error *err)
+{
+    struct buf encoded = {0};
+    status_t st = attributes_encode(attributes, &encoded, err);
+    if (st != ST_OK) {
+        buf_done(&encoded);
+        return st;
+    }
+    buf_done(&p->attributes);
+    p->attributes = encoded;
+    return ST_OK;
+}
+
 void store_put_abort(struct store_put *p)
 {
     if (p != NULL) {

@@ -95,6 +95,29 @@ static void attributes_come_back(void)
     store_remove();
 }
 
+static void attributes_may_be_known_last(void)
+{
+    start();
+    struct store_attribute pairs[] = {{"a", "1"}, {"b", "2"}};
+    struct store_attributes first = {.pairs = pairs, .count = 1},
+                            twice = {.pairs = pairs, .count = 2};
+    struct store_attributes last = {.content_type = "x/y", .pairs = pairs + 1, .count = 1};
+    struct store_put *p = NULL;
+    struct store_object *o = NULL;
+    MUST(store_put_begin(store, "box", "k", &first, &p, &err));
+    MUST(store_put_write(p, "x", 1, &err));
+    MUST(store_put_set_attributes(p, &last, &err));
+    pairs[0].name = "b";
+    CHECK_EQ(store_put_set_attributes(p, &twice, NULL), ST_INVAL);
+    MUST(store_put_commit(p, NULL, NULL, &err));
+    MUST(store_object_open(store, "box", "k", &o, &err));
+    CHECK_EQ(store_object_attributes(o)->count, 1);
+    CHECK_STR(store_object_attributes(o)->content_type, "x/y");
+    CHECK_STR(store_object_attributes(o)->pairs[0].value, "2");
+    store_object_close(o);
+    store_remove();
+}
+
 static void an_open_object_stays_as_it_was(void)
 {
     start();
@@ -442,6 +465,7 @@ int main(void)
     RUN(any_range_of_an_object_is_read);
     RUN(an_etag_is_the_md5_of_the_bytes);
     RUN(attributes_come_back);
+    RUN(attributes_may_be_known_last);
     RUN(an_open_object_stays_as_it_was);
     RUN(conditions_are_met_or_nothing_happens);
     RUN(an_aborted_put_leaves_nothing);

@@ -3,7 +3,7 @@
 
 #include "base/status.h"
 
-enum { SHA256_BYTES = 32, SHA256_HEX_BYTES = 65, MD5_BYTES = 16 };
+enum { SHA1_BYTES = 20, SHA256_BYTES = 32, SHA256_HEX_BYTES = 65, MD5_BYTES = 16 };
 
 struct sha256 {
     uint32_t state[8];
@@ -33,6 +33,18 @@ void md5_init(struct md5 *m);
 void md5_update(struct md5 *m, const void *data, size_t len);
 void md5_final(struct md5 *m, uint8_t ret_digest[MD5_BYTES]);
 void md5_bytes(const void *data, size_t len, uint8_t ret_digest[MD5_BYTES]);
+
+struct sha1 {
+    uint32_t state[5];
+    uint64_t total_bytes;
+    uint8_t block[64];
+    size_t fill;
+};
+
+/* SHA-1 (FIPS 180-4): not against an attacker; clients of S3 may send it along. One thread per state. */
+void sha1_init(struct sha1 *s);
+void sha1_update(struct sha1 *s, const void *data, size_t len);
+void sha1_final(struct sha1 *s, uint8_t ret_digest[SHA1_BYTES]);
 
 /* XXH3-64: a checksum against accidents, not against an attacker. */
 uint64_t hash_xxh3(const void *data, size_t len);

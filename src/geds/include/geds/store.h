@@ -133,6 +133,11 @@ CHECKED status_t store_put_write(struct store_put *p, const void *data, size_t l
                                  struct error *err);
 /* MD5 of what was written so far, 16 bytes: for who must compare it before the commit. */
 void store_put_md5(const struct store_put *p, uint8_t ret_md5[16]);
+/* Replace the attributes given to store_put_begin, before the commit: for what is known with the last byte only.
+ * Not for parts. ST_INVAL: against the limits; the put has its former attributes. */
+CHECKED status_t store_put_set_attributes(struct store_put *p,
+                                          const struct store_attributes *attributes,
+                                          struct error *err);
 /* Give the object its name, instead of what had it. Ends the put whatever the result is.
  * condition and ret_info may be NULL. */
 CHECKED status_t store_put_commit(struct store_put *p, const struct store_condition *condition,

@@ -1,0 +1,27 @@
+#ifndef BIN_CONTROLLER_KEYS_H
+#define BIN_CONTROLLER_KEYS_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+
+/* The S3 keys of a state folder: the file `s3-keys` (0600), a line `ACCESS_KEY SECRET` for each. */
+
+enum { KEYS_MAX = 64, KEY_BYTES_MAX = 128 };
+
+struct keys {
+    struct key {
+        char access[KEY_BYTES_MAX + 1];
+        char secret[KEY_BYTES_MAX + 1];
+    } of[KEYS_MAX];
+    size_t count;
+};
+
+/* Read the keys, or make one when there is no file; ret_made: then. ST_PERM: others can read the file.
+ * ST_FORMAT: a line is no key. */
+CHECKED status_t keys_load(const char *state, struct keys *ret_keys, bool *ret_made,
+                           struct error *err);
+/* The secret of an access key, or NULL. Any thread. */
+const char *keys_secret(const struct keys *k, const char *access);
+
+#endif

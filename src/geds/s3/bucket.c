@@ -1,0 +1,204 @@
+#include <string.h>
+
+#include "s3.h"
+
+#define OWNER "<Owner><ID>cloudskin</ID><DisplayName>cloudskin</DisplayName></Owner>"
+
+void s3_list_buckets(struct s3_call *c)
+{
+    struct store_bucket *buckets = NULL;
+    struct buf xml = {0};
+    struct error err;
+    size_t count = 0;
+    status_t st = s3_store(c)->bucket_list(c->s->o.store, &buckets, &count, &err);
+    if (st != ST_OK) {
+        s3_fail_status(c, st);
+        return;
+    }
+    s3_xml_begin(&xml, "ListAllMyBucketsResult");
+    buf_printf(&xml, OWNER "<Buckets>");
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(&xml, "<Bucket>");
+        xml_element(&xml, "Name", buckets[i].name);
+        s3_xml_time(&xml, "CreationDate", buckets[i].created_ns);
+        buf_printf(&xml, "</Bucket>");
+    }
+    buf_printf(&xml, "</Buckets></ListAllMyBucketsResult>");
+    free(buckets);
+    s3_reply_xml(c, &xml);
+}
+
+/* The location in the document is not looked at: there is one. */
+static enum s3_code check_configuration(struct s3_call *c)
+{
+    struct xml_node *root;
+    struct error err;
+    if (c->xml.len == 0)
+        return S3_OK;
+    if (xml_read(c->xml.data, c->xml.len, &c->arena, &root, &err) != ST_OK ||
+        strcmp(root->name, "CreateBucketConfiguration") != 0)
+        return S3_MALFORMED_XML;
+    return S3_OK;
+}
+
+void s3_bucket_create(struct s3_call *c)
+{
+    struct error err;
+    const char *lock = http_header(c->rq, "x-amz-bucket-object-lock-enabled");
+    enum s3_code code = lock && strcasecmp(lock, "true") == 0 ? S3_NOT_IMPLEMENTED : S3_OK;
+    if (code == S3_OK)
+        code = check_configuration(c);
+    if (code != S3_OK) {
+        s3_fail(c, code);
+        return;
+    }
+    status_t st = s3_store(c)->bucket_create(c->s->o.store, c->bucket, "", &err);
+    if (st == ST_INVAL) {
+        s3_fail(c, S3_INVALID_BUCKET);
+    } else if (st == ST_EXIST) {
+        s3_fail(c, S3_BUCKET_EXISTS);
+    } else if (st != ST_OK) {
+        s3_fail_status(c, st);
+    } else {
+        char location[STORE_BUCKET_MAX + 2];
+        snprintf(location, sizeof location, "/%s", c->bucket);
+        http_reply_header(c->rq, "Location", location);
+        http_reply(c->rq, 200, NULL);
+    }
+}
+
+void s3_bucket_delete(struct s3_call *c)
+{
+    struct error err;
+    status_t st = s3_store(c)->bucket_delete(c->s->o.store, c->bucket, &err);
+    if (st == ST_EXIST)
+        s3_fail(c, S3_BUCKET_NOT_EMPTY);
+    else if (st != ST_OK)
+        s3_fail_status(c, st);
+    else
+        http_reply(c->rq, 204, NULL);
+}
+
+/* False: answered with an error. */
+static bool exists(struct s3_call *c)
+{
+    struct error err;
+    status_t st = s3_store(c)->bucket_stat(c->s->o.store, c->bucket, NULL, NULL, &err);
+    if (st != ST_OK)
+        s3_fail_status(c, st);
+    return st == ST_OK;
+}
+
+void s3_bucket_head(struct s3_call *c)
+{
+    if (exists(c)) {
+        http_reply_header(c->rq, "x-amz-bucket-region", "us-east-1");
+        http_reply(c->rq, 200, NULL);
+    }
+}
+
+static void reply_empty_element(struct s3_call *c, const char *name)
+{
+    struct buf xml = {0};
+    if (!exists(c))
+        return;
+    s3_xml_begin(&xml, name);
+    buf_printf(&xml, "</%s>", name);
+    s3_reply_xml(c, &xml);
+}
+
+/* Empty is us-east-1. */
+void s3_bucket_location(struct s3_call *c)
+{
+    reply_empty_element(c, "LocationConstraint");
+}
+
+/* Empty: versioning was never turned on. */
+void s3_bucket_versioning(struct s3_call *c)
+{
+    reply_empty_element(c, "VersioningConfiguration");
+}
+
+void s3_bucket_nothing(struct s3_call *c)
+{
+    static const struct {
+        const char *query;
+        enum s3_code code;
+    } answers[] = {{"policy", S3_NO_POLICY},         {"cors", S3_NO_CORS},
+                   {"lifecycle", S3_NO_LIFECYCLE},   {"tagging", S3_NO_TAGS},
+                   {"encryption", S3_NO_ENCRYPTION}, {"object-lock", S3_NO_LOCK}};
+    if (!exists(c))
+        return;
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        if (strcmp(answers[i].query, c->route->query) == 0)
+            s3_fail(c, answers[i].code);
+    }
+}
+
+/* Batch delete */
+
+static void add_error(struct buf *xml, const char *key, enum s3_code code)
+{
+    buf_printf(xml, "<Error>");
+    xml_element(xml, "Key", key);
+    xml_element(xml, "Code", s3_code_name(code));
+    xml_element(xml, "Message", s3_code_message(code));
+    buf_printf(xml, "</Error>");
+}
+
+/* S3_OK, or the document is refused. */
+static enum s3_code read_keys(const struct xml_node *root, const char **keys, size_t *ret_count)
+{
+    size_t count = 0;
+    for (const struct xml_node *n = root->child; n; n = n->next) {
+        if (strcmp(n->name, "Object") != 0)
+            continue;
+        const char *key = xml_text(n, "Key"), *version = xml_text(n, "VersionId");
+        if (!key || *key == '\0' || count == S3_DELETE_MAX)
+            return S3_MALFORMED_XML;
+        if ((version && *version != '\0' && strcmp(version, "null") != 0) || xml_child(n, "ETag"))
+            return S3_NOT_IMPLEMENTED;
+        keys[count++] = key;
+    }
+    *ret_count = count;
+    return count > 0 ? S3_OK : S3_MALFORMED_XML;
+}
+
+void s3_delete_many(struct s3_call *c)
+{
+    const char *keys[S3_DELETE_MAX];
+    status_t results[S3_DELETE_MAX];
+    struct xml_node *root;
+    struct error err;
+    size_t count;
+    if (xml_read(c->xml.data, c->xml.len, &c->arena, &root, &err) != ST_OK ||
+        strcmp(root->name, "Delete") != 0) {
+        s3_fail(c, S3_MALFORMED_XML);
+        return;
+    }
+    enum s3_code code = read_keys(root, keys, &count);
+    if (code != S3_OK) {
+        s3_fail(c, code);
+        return;
+    }
+    status_t st = s3_store(c)->remove_many(c->s->o.store, c->bucket, keys, count, results, &err);
+    if (st != ST_OK) {
+        s3_fail_status(c, st);
+        return;
+    }
+    const char *quiet = xml_text(root, "Quiet");
+    bool is_quiet = quiet && strcmp(quiet, "true") == 0;
+    struct buf xml = {0};
+    s3_xml_begin(&xml, "DeleteResult");
+    for (size_t i = 0; i < count; i++) {
+        if (results[i] == ST_INVAL) {
+            add_error(&xml, keys[i], S3_KEY_TOO_LONG);
+        } else if (!is_quiet) { /* what was not there is deleted too */
+            buf_printf(&xml, "<Deleted>");
+            xml_element(&xml, "Key", keys[i]);
+            buf_printf(&xml, "</Deleted>");
+        }
+    }
+    buf_printf(&xml, "</DeleteResult>");
+    s3_reply_xml(c, &xml);
+}

@@ -1,0 +1,164 @@
+#include "geds/s3/checksum.h"
+
+#include <endian.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    const char *header;
+    size_t bytes;
+    uint64_t polynomial; /* reflected */
+} kinds[S3_SUM_COUNT] = {
+    [S3_SUM_NONE] = {"", "", 0, 0},
+    [S3_SUM_CRC32] = {"CRC32", "x-amz-checksum-crc32", 4, 0xedb88320},
+    [S3_SUM_CRC32C] = {"CRC32C", "x-amz-checksum-crc32c", 4, 0x82f63b78},
+    [S3_SUM_CRC64NVME] = {"CRC64NVME", "x-amz-checksum-crc64nvme", 8, 0x9a6c9329ac4bc9b5},
+    [S3_SUM_SHA1] = {"SHA1", "x-amz-checksum-sha1", 20, 0},
+    [S3_SUM_SHA256] = {"SHA256", "x-amz-checksum-sha256", 32, 0},
+};
+
+void s3_crc_tables_init(struct s3_crc_tables *t)
+{
+    memset(t, 0, sizeof *t);
+    for (int a = S3_SUM_CRC32; a <= S3_SUM_CRC64NVME; a++) {
+        uint64_t(*of)[256] = t->of[a];
+        for (unsigned i = 0; i < 256; i++) {
+            uint64_t x = i;
+            for (int bit = 0; bit < 8; bit++)
+                x = x & 1 ? x >> 1 ^ kinds[a].polynomial : x >> 1;
+            of[0][i] = x;
+        }
+        for (unsigned k = 1; k < S3_CRC_SLICES; k++) {
+            for (unsigned i = 0; i < 256; i++)
+                of[k][i] = of[k - 1][i] >> 8 ^ of[0][of[k - 1][i] & 255];
+        }
+    }
+}
+
+const char *s3_sum_header(enum s3_algorithm a)
+{
+    return kinds[a].header;
+}
+
+const char *s3_sum_name(enum s3_algorithm a)
+{
+    return kinds[a].name;
+}
+
+enum s3_algorithm s3_sum_by_name(const char *name)
+{
+    int a = S3_SUM_CRC32;
+    while (a < S3_SUM_COUNT && strcasecmp(kinds[a].name, name) != 0)
+        a++;
+    return (enum s3_algorithm)a;
+}
+
+enum s3_algorithm s3_sum_by_header(const char *header)
+{
+    int a = S3_SUM_CRC32;
+    while (a < S3_SUM_COUNT && strcasecmp(kinds[a].header, header) != 0)
+        a++;
+    return (enum s3_algorithm)a;
+}
+
+void s3_sum_init(struct s3_sum *s, enum s3_algorithm a, const struct s3_crc_tables *tables)
+{
+    *s = (struct s3_sum){.algorithm = a, .tables = tables};
+    if (a == S3_SUM_CRC32 || a == S3_SUM_CRC64NVME)
+        s->crc = UINT64_MAX;
+    sha1_init(&s->sha1);
+    sha256_init(&s->sha256);
+}
+
+/* Eight bytes at a time; a CRC of 32 bits stands in the lower half. */
+static uint64_t crc_update(const uint64_t t[S3_CRC_SLICES][256], uint64_t crc, const uint8_t *p,
+                           size_t len)
+{
+    while (len >= 8) {
+        uint64_t x;
+        memcpy(&x, p, 8);
+        x = le64toh(x) ^ crc;
+        crc = t[7][x & 255] ^ t[6][x >> 8 & 255] ^ t[5][x >> 16 & 255] ^ t[4][x >> 24 & 255] ^
+              t[3][x >> 32 & 255] ^ t[2][x >> 40 & 255] ^ t[1][x >> 48 & 255] ^ t[0][x >> 56];
+        p += 8;
+        len -= 8;
+    }
+    while (len-- > 0)
+        crc = crc >> 8 ^ t[0][(crc ^ *p++) & 255];
+    return crc;
+}
+
+void s3_sum_update(struct s3_sum *s, const void *data, size_t len)
+{
+    if (s->algorithm == S3_SUM_SHA1)
+        sha1_update(&s->sha1, data, len);
+    else if (s->algorithm == S3_SUM_SHA256)
+        sha256_update(&s->sha256, data, len);
+    else if (s->algorithm == S3_SUM_CRC32C)
+        s->crc = hash_crc32c((uint32_t)s->crc, data, len);
+    else if (s->algorithm == S3_SUM_CRC32)
+        s->crc = crc_update(s->tables->of[S3_SUM_CRC32], s->crc & UINT32_MAX, data, len);
+    else if (s->algorithm == S3_SUM_CRC64NVME)
+        s->crc = crc_update(s->tables->of[S3_SUM_CRC64NVME], s->crc, data, len);
+}
+
+void s3_sum_final(struct s3_sum *s, char ret_text[S3_SUM_TEXT_BYTES])
+{
+    uint8_t bytes[SHA256_BYTES];
+    size_t len = kinds[s->algorithm].bytes;
+    if (s->algorithm == S3_SUM_SHA1) {
+        sha1_final(&s->sha1, bytes);
+    } else if (s->algorithm == S3_SUM_SHA256) {
+        sha256_final(&s->sha256, bytes);
+    } else {
+        uint64_t crc = s->algorithm == S3_SUM_CRC32C ? s->crc : ~s->crc;
+        for (size_t i = 0; i < len; i++)
+            bytes[i] = (uint8_t)(crc >> 8 * (len - 1 - i));
+    }
+    base64_encode(bytes, len, ret_text);
+}
+
+bool s3_sum_is_text(enum s3_algorithm a, const char *text)
+{
+    uint8_t bytes[64];
+    return base64_decode(text, kinds[a].bytes, bytes) == ST_OK;
+}
+
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void base64_encode(const void *data, size_t len, char *ret_text)
+{
+    const uint8_t *p = data;
+    char *to = ret_text;
+    for (; len > 0; p += 3) {
+        size_t n = len < 3 ? len : 3;
+        uint32_t x = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0) | (n > 2 ? p[2] : 0);
+        *to++ = digits[x >> 18];
+        *to++ = digits[x >> 12 & 63];
+        *to++ = n > 1 ? digits[x >> 6 & 63] : '=';
+        *to++ = n > 2 ? digits[x & 63] : '=';
+        len -= n;
+    }
+    *to = '\0';
+}
+
+status_t base64_decode(const char *text, size_t len, void *ret_data)
+{
+    uint8_t *to = ret_data;
+    if (strlen(text) != (len + 2) / 3 * 4)
+        return ST_FORMAT;
+    for (size_t done = 0; done < len; text += 4) {
+        uint32_t x = 0;
+        size_t n = len - done < 3 ? len - done : 3;
+        for (size_t i = 0; i < 4; i++) {
+            const char *digit = i <= n ? strchr(digits, text[i]) : NULL;
+            if (i <= n ? !digit || *digit == '\0' : text[i] != '=')
+                return ST_FORMAT;
+            x = x << 6 | (digit ? (uint32_t)(digit - digits) : 0);
+        }
+        for (size_t i = 0; i < n; i++)
+            to[done + i] = (uint8_t)(x >> (16 - 8 * i));
+        done += n;
+    }
+    return ST_OK;
+}

@@ -1,0 +1,201 @@
+#include <string.h>
+
+#include "s3.h"
+
+/* /BUCKET/KEY or BUCKET/KEY, percent-encoded, with an optional ?versionId=. */
+static enum s3_code read_source(struct s3_call *c, struct store_name *ret_name)
+{
+    const char *text = http_header(c->rq, "x-amz-copy-source");
+    size_t len = strcspn(text, "?");
+    struct buf out = {0};
+    if (text[len] == '?' && strcmp(text + len, "?versionId=null") != 0)
+        return S3_NO_SUCH_VERSION;
+    status_t st = uri_decode(&out, text, len, URI_PLUS_IS_PLUS);
+    char *name = st == ST_OK && out.len > 0
+                     ? arena_strndup(&c->arena, (const char *)out.data, out.len)
+                     : NULL;
+    buf_done(&out);
+    if (!name)
+        return st == ST_NOMEM ? S3_UNAVAILABLE : S3_INVALID_ARGUMENT;
+    if (*name == '/')
+        name++;
+    char *slash = strchr(name, '/');
+    if (!slash || slash == name || slash[1] == '\0')
+        return S3_INVALID_ARGUMENT;
+    *slash = '\0';
+    *ret_name = (struct store_name){name, slash + 1};
+    return s3_check_key(ret_name->key);
+}
+
+enum s3_code s3_copy_source_open(struct s3_call *c, struct store_name *ret_name,
+                                 struct store_object **ret_object)
+{
+    struct error err;
+    enum s3_code code = read_source(c, ret_name);
+    if (code != S3_OK)
+        return code;
+    status_t st = s3_store(c)->object_open(c->s->o.store, ret_name->bucket, ret_name->key,
+                                           ret_object, &err);
+    if (st == ST_NOTFOUND) {
+        st = s3_store(c)->bucket_stat(c->s->o.store, ret_name->bucket, NULL, NULL, &err);
+        return st == ST_NOTFOUND ? S3_NO_SUCH_BUCKET : S3_NO_SUCH_KEY;
+    }
+    code = s3_code_of(c, st);
+    if (code != S3_OK)
+        return code;
+    code = s3_check_conditions(c, "x-amz-copy-source-", s3_store(c)->object_info(*ret_object));
+    if (code != S3_OK) {
+        s3_store(c)->object_close(*ret_object);
+        *ret_object = NULL;
+    }
+    return code;
+}
+
+/* COPY or REPLACE of a directive; false: neither. */
+static bool replaces(const struct s3_call *c, const char *directive, bool *ret_replaces)
+{
+    const char *text = http_header(c->rq, directive);
+    *ret_replaces = text && strcmp(text, "REPLACE") == 0;
+    return !text || *ret_replaces || strcmp(text, "COPY") == 0;
+}
+
+/* The attributes of the copy: of the source, of this request, or some of each. */
+static enum s3_code choose_attributes(struct s3_call *c, const struct store_attributes *source,
+                                      bool new_metadata, bool new_tags, struct s3_attributes *a)
+{
+    struct s3_attributes given, old;
+    enum s3_code code = s3_attributes_read(c, &given);
+    if (code == S3_OK)
+        code = s3_attributes_copy(c, source, &old);
+    if (code != S3_OK)
+        return code;
+    const struct s3_attributes *base = new_metadata ? &given : &old;
+    const struct s3_attributes *tags = new_tags ? &given : &old;
+    bool ok = true;
+    *a = *base;
+    s3_attribute_remove(a, S3_TAGGING);
+    for (size_t i = 0; i < tags->count; i++) {
+        if (strcmp(tags->pairs[i].name, S3_TAGGING) == 0)
+            ok = ok && s3_attribute_set(a, S3_TAGGING, tags->pairs[i].value);
+    }
+    for (size_t i = 0; i < old.count; i++) { /* the bytes are the same */
+        if (s3_attribute_is_checksum(old.pairs[i].name))
+            ok = ok && s3_attribute_set(a, old.pairs[i].name, old.pairs[i].value);
+    }
+    return ok ? S3_OK : S3_INVALID_ARGUMENT;
+}
+
+static void reply_copy(struct s3_call *c, const char *root, const struct store_info *info,
+                       const struct s3_attributes *a)
+{
+    struct buf xml = {0};
+    s3_xml_begin(&xml, root);
+    s3_xml_time(&xml, "LastModified", info->modified_ns);
+    s3_xml_etag(&xml, info->etag);
+    for (size_t i = 0; a && i < a->count; i++) {
+        enum s3_algorithm sum = s3_sum_by_header(a->pairs[i].name);
+        char element[32];
+        if (sum == S3_SUM_COUNT)
+            continue;
+        snprintf(element, sizeof element, "Checksum%s", s3_sum_name(sum));
+        xml_element(&xml, element, a->pairs[i].value);
+    }
+    buf_printf(&xml, "</%s>", root);
+    s3_reply_xml(c, &xml);
+}
+
+void s3_copy(struct s3_call *c)
+{
+    struct store_object *object = NULL;
+    struct store_condition condition, same = {0};
+    struct s3_attributes attributes;
+    struct store_name from, to = {c->bucket, c->key};
+    struct store_info info;
+    struct error err;
+    bool new_metadata = false, new_tags = false;
+    enum s3_code code = s3_condition_of(c, &condition);
+    if (code == S3_OK && (!replaces(c, "x-amz-metadata-directive", &new_metadata) ||
+                          !replaces(c, "x-amz-tagging-directive", &new_tags)))
+        code = S3_INVALID_ARGUMENT;
+    if (code == S3_OK)
+        code = s3_copy_source_open(c, &from, &object);
+    if (code == S3_OK && !new_metadata && !new_tags && strcmp(from.bucket, to.bucket) == 0 &&
+        strcmp(from.key, to.key) == 0)
+        code = S3_INVALID_REQUEST; /* nothing would change */
+    if (code == S3_OK)
+        code = choose_attributes(c, s3_store(c)->object_attributes(object), new_metadata, new_tags,
+                                 &attributes);
+    if (code == S3_OK) {
+        struct store_attributes a = s3_attributes_for_store(&attributes);
+        same.if_match =
+            s3_store(c)->object_info(object)->etag; /* the one whose attributes these are */
+        status_t st = s3_store(c)->copy(c->s->o.store, &from, &to, &a, &same, &condition, &info,
+                                        &err);
+        code = s3_code_of(c, st);
+    }
+    s3_store(c)->object_close(object);
+    if (code != S3_OK)
+        s3_fail(c, code);
+    else
+        reply_copy(c, "CopyObjectResult", &info, &attributes);
+}
+
+/* A part that is a range of an object. */
+
+static enum s3_code copy_bytes(struct s3_call *c, struct store_object *object, uint64_t off,
+                               uint64_t len)
+{
+    enum { PIECE_BYTES = 1 << 20 };
+    struct error err;
+    uint8_t *piece = malloc(PIECE_BYTES);
+    status_t st = piece ? ST_OK : ST_NOMEM;
+    while (st == ST_OK && len > 0) {
+        size_t got = 0;
+        st = s3_store(c)->object_read(object, piece, len < PIECE_BYTES ? (size_t)len : PIECE_BYTES,
+                                      off, &got, &err);
+        if (st == ST_OK && got == 0)
+            st = ST_CORRUPT; /* shorter than it says */
+        if (st == ST_OK)
+            st = s3_store(c)->put_write(c->put, piece, got, &err);
+        off += got;
+        len -= got;
+    }
+    free(piece);
+    return s3_code_of(c, st);
+}
+
+void s3_upload_part_copy(struct s3_call *c)
+{
+    struct store_object *object = NULL;
+    struct store_name from;
+    struct store_info info;
+    struct error err;
+    uint64_t off = 0, len = 0;
+    const char *range = http_header(c->rq, "x-amz-copy-source-range");
+    enum s3_code code = s3_copy_source_open(c, &from, &object);
+    if (code == S3_OK) {
+        uint64_t size = s3_store(c)->object_info(object)->size;
+        len = size;
+        if (range)
+            code = s3_range_of(range, size, &off, &len);
+        if (code == S3_OK && len > S3_PUT_BYTES_MAX)
+            code = S3_ENTITY_TOO_LARGE;
+    }
+    if (code == S3_OK) {
+        s3_upload_part_start(c);
+        if (c->put)
+            code = copy_bytes(c, object, off, len);
+    }
+    s3_store(c)->object_close(object);
+    if (http_replied(c->rq))
+        return;
+    if (code == S3_OK) {
+        struct store_put *put = c->put;
+        c->put = NULL;
+        code = s3_code_of(c, s3_store(c)->put_commit(put, NULL, &info, &err));
+    }
+    if (code != S3_OK)
+        s3_fail(c, code);
+    else
+        reply_copy(c, "CopyPartResult", &info, NULL);
+}

@@ -1,0 +1,28 @@
+#ifndef GEDS_S3_SERVICE_H
+#define GEDS_S3_SERVICE_H
+
+#include "geds/s3/table.h"
+#include "net/http.h"
+
+/* The S3 protocol over a store: what an HTTP server calls for each request. */
+
+struct s3_service;
+
+struct s3_options {
+    const struct s3_table *table; /* outlives the service, as store does */
+    struct store *store;
+    /* The secret of an access key, or NULL. Any thread; the string outlives the service. */
+    const char *(*secret_of)(void *ctx, const char *access_key);
+    void *ctx;
+    uint64_t (*now_ns)(void); /* since the epoch */
+};
+
+/* ST_NOMEM. */
+CHECKED status_t s3_service_new(const struct s3_options *options, struct s3_service **ret_service);
+/* After the server has stopped. Takes NULL. */
+void s3_service_free(struct s3_service *s);
+
+/* For http_options; its ctx is the service. Immutable. */
+const struct http_handler *s3_service_handler(void);
+
+#endif

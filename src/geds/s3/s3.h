@@ -1,0 +1,264 @@
+#ifndef GEDS_S3_S3_H
+#define GEDS_S3_S3_H
+
+/* Shared by the files of this module. */
+
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "geds/s3/checksum.h"
+#include "geds/s3/service.h"
+#include "geds/s3/xml.h"
+#include "net/aws_chunked.h"
+
+enum {
+    S3_LIST_MAX = 1000,
+    S3_DELETE_MAX = 1000,
+    S3_USER_METADATA_BYTES_MAX = 2048,
+    S3_TAGS_MAX = 10,
+    S3_TAG_KEY_CHARACTERS_MAX = 128,
+    S3_TAG_VALUE_CHARACTERS_MAX = 256,
+    S3_XML_BODY_BYTES_MAX = 4 << 20,
+    S3_ETAG_LIST_MAX = 64
+};
+#define S3_PUT_BYTES_MAX (UINT64_C(5) << 30)
+
+/* Each has a row in error.c. */
+enum s3_code {
+    S3_OK,
+    S3_ACCESS_DENIED,
+    S3_AUTH_MALFORMED,
+    S3_AUTH_QUERY,
+    S3_BAD_DIGEST,
+    S3_BAD_CHECKSUM,
+    S3_BUCKET_EXISTS,
+    S3_BUCKET_NOT_EMPTY,
+    S3_ENTITY_TOO_LARGE,
+    S3_ENTITY_TOO_SMALL,
+    S3_EXPIRED,
+    S3_INCOMPLETE_BODY,
+    S3_INTERNAL,
+    S3_INVALID_ACCESS_KEY,
+    S3_INVALID_ARGUMENT,
+    S3_INVALID_BUCKET,
+    S3_INVALID_DIGEST,
+    S3_INVALID_PART,
+    S3_INVALID_PART_ORDER,
+    S3_INVALID_RANGE,
+    S3_INVALID_REQUEST,
+    S3_INVALID_STORAGE_CLASS,
+    S3_INVALID_TAG,
+    S3_INVALID_URI,
+    S3_KEY_TOO_LONG,
+    S3_MALFORMED_XML,
+    S3_METADATA_TOO_LARGE,
+    S3_METHOD,
+    S3_MISSING_LENGTH,
+    S3_NO_CORS,
+    S3_NO_ENCRYPTION,
+    S3_NO_LIFECYCLE,
+    S3_NO_LOCK,
+    S3_NO_POLICY,
+    S3_NO_SUCH_BUCKET,
+    S3_NO_SUCH_KEY,
+    S3_NO_SUCH_UPLOAD,
+    S3_NO_SUCH_VERSION,
+    S3_NO_TAGS,
+    S3_NOT_IMPLEMENTED,
+    S3_NOT_MODIFIED,
+    S3_NOT_SIGNED,
+    S3_NOT_YET,
+    S3_PAYLOAD_HASH,
+    S3_PAYLOAD_HASH_MISSING,
+    S3_PRECONDITION,
+    S3_SIGNATURE,
+    S3_SKEWED,
+    S3_STORAGE_FULL,
+    S3_UNAVAILABLE,
+    S3_CODE_COUNT
+};
+
+struct s3_service {
+    struct s3_options o;
+    struct s3_crc_tables crc;
+    atomic_uint_fast64_t requests;
+};
+
+struct s3_call;
+
+enum s3_level { S3_LEVEL_SERVICE, S3_LEVEL_BUCKET, S3_LEVEL_OBJECT };
+enum s3_body { S3_BODY_NONE, S3_BODY_XML, S3_BODY_PUT };
+
+/* One operation. Of several with the same method and level the first whose query and header are in the request is
+ * it. */
+struct s3_route {
+    const char *method;
+    enum s3_level level;
+    const char *query;  /* NULL: any */
+    const char *header; /* NULL: any */
+    enum s3_body body;
+    bool worker; /* it may wait for a disk */
+    /* Before the body: sets call->put. Only for S3_BODY_PUT. */
+    void (*start)(struct s3_call *c);
+    /* With the whole body. Replies. */
+    void (*finish)(struct s3_call *c);
+};
+/* What the request asks for. S3_NOT_IMPLEMENTED, S3_METHOD. */
+enum s3_code s3_route_find(const char *method, enum s3_level level, const struct query *q,
+                           const struct http_request *rq, const struct s3_route **ret_route);
+
+/* A request in progress: http_state of it. */
+struct s3_call {
+    struct s3_service *s;
+    struct http_request *rq;
+    struct arena arena; /* strings that live as long as the call */
+    char request_id[20];
+    char *path;         /* decoded */
+    const char *bucket; /* "" at the level of the service */
+    const char *key;    /* "" at the level of a bucket */
+    bool head;
+    struct query query;
+    const struct s3_route *route;
+    struct sigv4_chain chain;
+
+    /* the body */
+    bool chunked;
+    bool hashes; /* payload_hash is compared */
+    struct aws_chunked decoder;
+    const char *payload_hash;
+    struct sha256 payload_sum;
+    struct s3_sum sum;
+    const char *sum_given; /* in base64; NULL: in a trailing header, or none */
+    char sum_text[S3_SUM_TEXT_BYTES];
+    bool has_md5;
+    uint8_t md5[16];
+    uint64_t declared_bytes;
+    uint64_t received_bytes;
+    struct buf xml;
+    struct store_put *put;
+};
+
+static inline const struct s3_table *s3_store(const struct s3_call *c)
+{
+    return c->s->o.table;
+}
+
+/* error.c */
+
+/* Answer with an error, which has a body but for HEAD and 304. */
+void s3_fail(struct s3_call *c, enum s3_code code);
+/* The same with a message of its own. */
+void s3_fail_with(struct s3_call *c, enum s3_code code, const char *message);
+const char *s3_code_name(enum s3_code code);
+const char *s3_code_message(enum s3_code code);
+/* What the store's answer to a call about the call's bucket and key means. */
+enum s3_code s3_code_of(const struct s3_call *c, status_t st);
+/* s3_fail of it. ST_UNSUPPORTED and the like become 500. */
+void s3_fail_status(struct s3_call *c, status_t st);
+
+/* body.c: the body's bytes, sums and signatures */
+
+/* Read what the headers say about the body. */
+enum s3_code s3_body_begin(struct s3_call *c, const char *payload);
+enum s3_code s3_body_take(struct s3_call *c, const uint8_t *data, size_t len);
+/* Is all of it there, as the headers say? */
+enum s3_code s3_body_end(struct s3_call *c);
+
+/* reply.c */
+
+/* Answer 200 with a document; takes over xml. */
+void s3_reply_xml(struct s3_call *c, struct buf *xml);
+void s3_xml_begin(struct buf *xml, const char *root);
+void s3_xml_time(struct buf *xml, const char *name, uint64_t ns);
+void s3_xml_u64(struct buf *xml, const char *name, uint64_t value);
+void s3_xml_etag(struct buf *xml, const char *etag);
+/* A key or prefix, in the encoding that encoding-type asks for. */
+void s3_xml_key(struct buf *xml, const char *name, const char *key, bool url);
+void s3_reply_etag(struct s3_call *c, const char *etag);
+
+/* params.c: values from headers and queries */
+
+CHECKED enum s3_code s3_max_of(const struct s3_call *c, const char *name, uint64_t most,
+                               uint64_t *ret_value);
+/* encoding-type=url? */
+CHECKED enum s3_code s3_encoding_of(const struct s3_call *c, bool *ret_url);
+/* Is etag (without quotes) in a list of If-Match? */
+bool s3_etag_in(const char *list, const char *etag);
+/* The value of If-Match without quotes, from the arena; NULL where memory ran out. */
+const char *s3_etag_of(struct s3_call *c, const char *text);
+/* The conditions of PUT and of completing. */
+CHECKED enum s3_code s3_condition_of(struct s3_call *c, struct store_condition *ret_condition);
+/* Conditions of reading, by headers with that prefix: "" or "x-amz-copy-source-". S3_OK, S3_NOT_MODIFIED,
+ * S3_PRECONDITION. */
+enum s3_code s3_check_conditions(const struct s3_call *c, const char *prefix,
+                                 const struct store_info *info);
+/* Is it UTF-8, as keys have to be? */
+bool s3_is_utf8(const char *s);
+CHECKED enum s3_code s3_check_key(const char *key);
+
+/* attributes.c: what an object carries */
+
+struct s3_attributes {
+    struct store_attribute pairs[STORE_ATTRIBUTE_COUNT_MAX];
+    size_t count;
+    const char *content_type;
+};
+struct store_attributes s3_attributes_for_store(const struct s3_attributes *a);
+const char *s3_attribute_get(const struct store_attributes *a, const char *name);
+/* Add or replace. Strings are borrowed. False: too many. */
+bool s3_attribute_set(struct s3_attributes *a, const char *name, const char *value);
+void s3_attribute_remove(struct s3_attributes *a, const char *name);
+/* Those of the headers: user metadata, content headers, tags. */
+CHECKED enum s3_code s3_attributes_read(struct s3_call *c, struct s3_attributes *ret_a);
+/* Copies into the arena. S3_UNAVAILABLE no memory. */
+CHECKED enum s3_code s3_attributes_copy(struct s3_call *c, const struct store_attributes *from,
+                                        struct s3_attributes *ret_a);
+bool s3_attribute_is_checksum(const char *name);
+/* Reply headers for them. */
+void s3_attributes_reply(struct s3_call *c, const struct store_attributes *a, bool checksums);
+/* Is it a tag set in the form of a query: at most S3_TAGS_MAX, each name once? */
+CHECKED enum s3_code s3_tags_check(const struct query *q);
+#define S3_TAGGING "x-amz-tagging"
+#define S3_CHECKSUM_TYPE "x-amz-checksum-type"
+
+/* Operations */
+
+void s3_list_buckets(struct s3_call *c);
+void s3_bucket_create(struct s3_call *c);
+void s3_bucket_delete(struct s3_call *c);
+void s3_bucket_head(struct s3_call *c);
+void s3_bucket_location(struct s3_call *c);
+void s3_bucket_versioning(struct s3_call *c);
+void s3_bucket_nothing(struct s3_call *c); /* subresources that no bucket has yet */
+void s3_list_v1(struct s3_call *c);
+void s3_list_v2(struct s3_call *c);
+void s3_object_get(struct s3_call *c);
+void s3_put_start(struct s3_call *c);
+void s3_put_finish(struct s3_call *c);
+void s3_object_delete(struct s3_call *c);
+void s3_delete_many(struct s3_call *c);
+void s3_copy(struct s3_call *c);
+void s3_tags_get(struct s3_call *c);
+void s3_tags_put(struct s3_call *c);
+void s3_tags_delete(struct s3_call *c);
+void s3_upload_create(struct s3_call *c);
+void s3_upload_part_start(struct s3_call *c);
+void s3_upload_part_finish(struct s3_call *c);
+void s3_upload_part_copy(struct s3_call *c);
+void s3_upload_complete(struct s3_call *c);
+void s3_upload_abort(struct s3_call *c);
+void s3_upload_parts(struct s3_call *c);
+void s3_upload_list(struct s3_call *c);
+
+/* x-amz-copy-source, opened, with its conditions checked. ret_name: strings of the arena. *ret_object: for
+ * object_close. */
+CHECKED enum s3_code s3_copy_source_open(struct s3_call *c, struct store_name *ret_name,
+                                         struct store_object **ret_object);
+/* first..last of a Range header's value. S3_OK; S3_INVALID_RANGE nothing of it is there; S3_INVALID_ARGUMENT it is no
+ * single range of bytes. */
+CHECKED enum s3_code s3_range_of(const char *text, uint64_t size, uint64_t *ret_off,
+                                 uint64_t *ret_len);
+/* Before the commit: the sum that came with the body, as attributes and in the reply. */
+void s3_reply_sum(struct s3_call *c);
+
+#endif

@@ -1,0 +1,186 @@
+#include "geds/s3/service.h"
+
+#include <string.h>
+
+#include "s3.h"
+
+status_t s3_service_new(const struct s3_options *options, struct s3_service **ret_service)
+{
+    struct s3_service *s = calloc(1, sizeof *s);
+    if (!s)
+        return ST_NOMEM;
+    s->o = *options;
+    s->requests = options->now_ns();
+    s3_crc_tables_init(&s->crc);
+    *ret_service = s;
+    return ST_OK;
+}
+
+void s3_service_free(struct s3_service *s)
+{
+    free(s);
+}
+
+/* /, /bucket, /bucket/, /bucket/key: a key may begin with a slash and have any others. */
+static enum s3_code split_path(struct s3_call *c)
+{
+    const char *target = http_target(c->rq);
+    size_t len = strcspn(target, "?");
+    struct buf path = {0};
+    if (*target != '/')
+        return S3_INVALID_URI;
+    status_t st = uri_decode(&path, target, len, URI_PLUS_IS_PLUS);
+    c->path = st == ST_OK ? arena_strndup(&c->arena, (const char *)path.data, path.len) : NULL;
+    buf_done(&path);
+    if (st == ST_FORMAT)
+        return S3_INVALID_URI;
+    if (!c->path)
+        return S3_UNAVAILABLE;
+    const char *bucket = c->path + 1;
+    size_t bucket_len = strcspn(bucket, "/");
+    c->key = bucket[bucket_len] == '/' ? bucket + bucket_len + 1 : "";
+    c->bucket = arena_strndup(&c->arena, bucket, bucket_len);
+    if (!c->bucket)
+        return S3_UNAVAILABLE;
+    st = query_parse(target[len] == '?' ? target + len + 1 : NULL, &c->query);
+    return st == ST_OK ? S3_OK : st == ST_NOMEM ? S3_UNAVAILABLE : S3_INVALID_URI;
+}
+
+static enum s3_code code_of_signature(enum sigv4_result r)
+{
+    switch (r) {
+    case SIGV4_OK:
+        return S3_OK;
+    case SIGV4_ANONYMOUS:
+        return S3_ACCESS_DENIED;
+    case SIGV4_MALFORMED:
+        return S3_AUTH_MALFORMED;
+    case SIGV4_MALFORMED_URL:
+        return S3_AUTH_QUERY;
+    case SIGV4_ALGORITHM:
+        return S3_INVALID_REQUEST;
+    case SIGV4_NO_PAYLOAD:
+        return S3_PAYLOAD_HASH_MISSING;
+    case SIGV4_SKEWED:
+        return S3_SKEWED;
+    case SIGV4_NOT_YET:
+        return S3_NOT_YET;
+    case SIGV4_EXPIRED:
+        return S3_EXPIRED;
+    case SIGV4_NOT_SIGNED:
+        return S3_NOT_SIGNED;
+    case SIGV4_MISMATCH:
+        return S3_SIGNATURE;
+    default:
+        return S3_INTERNAL;
+    }
+}
+
+static enum s3_code authenticate(struct s3_call *c, const char **ret_payload)
+{
+    struct sigv4_request signed_part = {
+        .method = http_method(c->rq), .path = c->path, .query = &c->query};
+    struct sigv4_auth auth;
+    signed_part.headers = http_headers(c->rq, &signed_part.header_count);
+    enum sigv4_result r = sigv4_read(&signed_part, &auth);
+    if (r != SIGV4_OK)
+        return code_of_signature(r);
+    if (strcmp(auth.service, "s3") != 0)
+        return auth.in_query ? S3_AUTH_QUERY : S3_AUTH_MALFORMED;
+    const char *secret = c->s->o.secret_of(c->s->o.ctx, auth.access_key);
+    if (!secret)
+        return S3_INVALID_ACCESS_KEY;
+    uint64_t now_s = c->s->o.now_ns() / 1000000000;
+    *ret_payload = auth.payload;
+    return code_of_signature(sigv4_verify(&signed_part, &auth, secret, now_s, &c->chain));
+}
+
+static enum s3_code start(struct s3_call *c)
+{
+    const char *payload = NULL;
+    enum s3_code code = split_path(c);
+    if (code == S3_OK)
+        code = authenticate(c, &payload);
+    if (code == S3_OK && *c->bucket == '\0' && *c->key != '\0')
+        code = S3_INVALID_BUCKET;
+    if (code == S3_OK)
+        code = s3_check_key(c->key);
+    if (code == S3_OK) {
+        enum s3_level level = *c->bucket == '\0' ? S3_LEVEL_SERVICE
+                              : *c->key == '\0'  ? S3_LEVEL_BUCKET
+                                                 : S3_LEVEL_OBJECT;
+        code = s3_route_find(http_method(c->rq), level, &c->query, c->rq, &c->route);
+    }
+    if (code == S3_OK && query_get(&c->query, "versionId") &&
+        strcmp(query_get(&c->query, "versionId"), "null") != 0)
+        code = S3_NO_SUCH_VERSION;
+    return code == S3_OK ? s3_body_begin(c, payload) : code;
+}
+
+static void on_begin(void *ctx, struct http_request *rq)
+{
+    struct s3_service *s = ctx;
+    struct s3_call *c = calloc(1, sizeof *c);
+    if (!c) {
+        http_reply(rq, 503, NULL);
+        return;
+    }
+    c->s = s;
+    c->rq = rq;
+    c->head = strcmp(http_method(rq), "HEAD") == 0;
+    c->bucket = c->key = "";
+    http_set_state(rq, c);
+    snprintf(c->request_id, sizeof c->request_id, "%016llX",
+             (unsigned long long)atomic_fetch_add(&s->requests, 1));
+    http_reply_header(rq, "x-amz-request-id", c->request_id);
+    enum s3_code code = start(c);
+    if (code != S3_OK) {
+        s3_fail(c, code);
+        return;
+    }
+    if (c->route->worker)
+        http_end_in_worker(rq);
+    if (c->route->start)
+        c->route->start(c);
+}
+
+static void on_body(void *ctx, struct http_request *rq, const uint8_t *data, size_t len)
+{
+    struct s3_call *c = http_state(rq);
+    (void)ctx;
+    enum s3_code code = s3_body_take(c, data, len);
+    if (code != S3_OK)
+        s3_fail(c, code);
+}
+
+static void on_end(void *ctx, struct http_request *rq)
+{
+    struct s3_call *c = http_state(rq);
+    (void)ctx;
+    enum s3_code code = s3_body_end(c);
+    if (code == S3_OK)
+        c->route->finish(c);
+    else
+        s3_fail(c, code);
+}
+
+static void on_done(void *ctx, struct http_request *rq)
+{
+    struct s3_call *c = http_state(rq);
+    (void)ctx;
+    if (!c)
+        return;
+    if (c->put)
+        s3_store(c)->put_abort(c->put);
+    buf_done(&c->xml);
+    query_done(&c->query);
+    arena_done(&c->arena);
+    free(c);
+}
+
+const struct http_handler *s3_service_handler(void)
+{
+    static const struct http_handler handler = {
+        .begin = on_begin, .body = on_body, .end = on_end, .done = on_done};
+    return &handler;
+}

@@ -1,0 +1,606 @@
+"""What S3 clients may count on: facts about a server at --endpoint, with boto3 and with requests by hand."""
+
+import argparse
+import base64
+import datetime
+import hashlib
+import http.client
+import io
+import sys
+import traceback
+import urllib.request
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import boto3
+import botocore.config
+import botocore.exceptions
+from raw import EMPTY, Raw, plain_chunks, signed_chunks
+
+facts = []
+
+
+def fact(f):
+    facts.append(f)
+    return f
+
+
+def code_of(f, *args, **kw):
+    """The error code that a call ends with, and its status."""
+    try:
+        f(*args, **kw)
+    except botocore.exceptions.ClientError as e:
+        return e.response["Error"]["Code"], e.response["ResponseMetadata"]["HTTPStatusCode"]
+    return None, 200
+
+
+def raw_code(answer):
+    status, _, body = answer
+    text = body.decode()
+    return status, text.partition("<Code>")[2].partition("</Code>")[0]
+
+
+def equal(a, b):
+    assert a == b, f"{a!r:.300} is not {b!r:.300}"
+
+
+def crc(data, polynomial, bits):
+    x = mask = (1 << bits) - 1
+    for byte in data:
+        x ^= byte
+        for _ in range(8):
+            x = x >> 1 ^ (polynomial if x & 1 else 0)
+    return base64.b64encode((x ^ mask).to_bytes(bits // 8, "big")).decode()
+
+
+def crc32(data):
+    return base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()
+
+
+class Bench:
+    def __init__(self, options):
+        self.endpoint, self.access, self.secret = options.endpoint, options.access, options.secret
+        self.s3 = self.client()
+        self.raw = Raw(options.endpoint.split("//")[1], options.access, options.secret)
+
+    def client(self, access=None, secret=None):
+        config = botocore.config.Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1},
+                                        max_pool_connections=32, signature_version="s3v4")
+        return boto3.client("s3", endpoint_url=self.endpoint, region_name="us-east-1", config=config,
+                            aws_access_key_id=access or self.access, aws_secret_access_key=secret or self.secret)
+
+    def fresh(self, name):
+        self.s3.create_bucket(Bucket=name)
+        return name
+
+    def read(self, bucket, key, **kw):
+        return self.s3.get_object(Bucket=bucket, Key=key, **kw)["Body"].read()
+
+
+# Buckets
+
+@fact
+def buckets_are_made_listed_and_deleted(b):
+    b.fresh("life-cycle")
+    equal("life-cycle" in [x["Name"] for x in b.s3.list_buckets()["Buckets"]], True)
+    b.s3.head_bucket(Bucket="life-cycle")
+    equal(b.s3.get_bucket_location(Bucket="life-cycle")["LocationConstraint"], None)
+    equal(code_of(b.s3.create_bucket, Bucket="life-cycle"), ("BucketAlreadyOwnedByYou", 409))
+    b.s3.put_object(Bucket="life-cycle", Key="x", Body=b"")
+    equal(code_of(b.s3.delete_bucket, Bucket="life-cycle"), ("BucketNotEmpty", 409))
+    b.s3.delete_object(Bucket="life-cycle", Key="x")
+    b.s3.delete_bucket(Bucket="life-cycle")
+    equal(code_of(b.s3.head_bucket, Bucket="life-cycle"), ("404", 404))
+    equal(code_of(b.s3.delete_bucket, Bucket="life-cycle"), ("NoSuchBucket", 404))
+
+
+@fact
+def a_bucket_without_a_valid_name_is_refused(b):
+    equal(raw_code(b.raw.send("PUT", "/Upper_Case")), (400, "InvalidBucketName"))
+
+
+@fact
+def a_bucket_that_is_not_there_is_told_from_a_key_that_is_not(b):
+    b.fresh("here")
+    equal(code_of(b.s3.get_object, Bucket="here", Key="k"), ("NoSuchKey", 404))
+    equal(code_of(b.s3.get_object, Bucket="not-here", Key="k"), ("NoSuchBucket", 404))
+    equal(code_of(b.s3.list_objects_v2, Bucket="not-here"), ("NoSuchBucket", 404))
+    equal(code_of(b.s3.put_object, Bucket="not-here", Key="k", Body=b"x" * 100), ("NoSuchBucket", 404))
+
+
+# Objects
+
+@fact
+def an_object_comes_back_with_what_was_said_about_it(b):
+    b.fresh("objects")
+    body = b"hello world\n" * 1000
+    put = b.s3.put_object(Bucket="objects", Key="a/b.txt", Body=body, ContentType="text/plain", CacheControl="no-store",
+                          ContentDisposition="attachment", ContentLanguage="eu", ContentEncoding="identity",
+                          Metadata={"Colour": "red", "empty": ""})
+    equal(put["ETag"], f'"{hashlib.md5(body).hexdigest()}"')
+    got = b.s3.get_object(Bucket="objects", Key="a/b.txt")
+    equal(got["Body"].read(), body)
+    head = b.s3.head_object(Bucket="objects", Key="a/b.txt")
+    for answer in (got, head):
+        equal(answer["ContentLength"], len(body))
+        equal(answer["ETag"], put["ETag"])
+        equal(answer["ContentType"], "text/plain")
+        equal(answer["CacheControl"], "no-store")
+        equal(answer["ContentDisposition"], "attachment")
+        equal(answer["ContentLanguage"], "eu")
+        equal(answer["ContentEncoding"], "identity")
+        equal(answer["Metadata"], {"colour": "red", "empty": ""})
+        equal(abs((answer["LastModified"] - datetime.datetime.now(datetime.timezone.utc)).total_seconds()) < 60, True)
+    equal(b.s3.get_object(Bucket="objects", Key="a/b.txt", ResponseContentType="a/b")["ContentType"], "a/b")
+
+
+@fact
+def metadata_has_names_and_limits(b):
+    b.fresh("metadata")
+    for headers, want in (({"x-amz-meta-a(b": "1"}, "InvalidArgument"), ({"x-amz-meta-": "1"}, "InvalidArgument"),
+                          ({"x-amz-meta-a": "x" * 2048}, "MetadataTooLarge"), ({"x-amz-meta-a": "x" * 2047}, "")):
+        equal(raw_code(b.raw.send("PUT", "/metadata/k", headers=headers, body=b"1"))[1], want)
+
+
+@fact
+def sizes_from_nothing_to_many_blocks_come_back(b):
+    b.fresh("sizes")
+    for size in (0, 1, 16383, 16384, 16385, 65536, 65537, 3 << 20, (9 << 20) + 7):
+        body = bytes(i * 7 & 255 for i in range(251)) * (size // 251 + 1)
+        body = body[:size]
+        b.s3.put_object(Bucket="sizes", Key=str(size), Body=body)
+        equal(hashlib.md5(b.read("sizes", str(size))).hexdigest(), hashlib.md5(body).hexdigest())
+
+
+@fact
+def ranges_are_parts_of_it(b):
+    b.fresh("ranges")
+    body = bytes(range(256)) * 4096
+    b.s3.put_object(Bucket="ranges", Key="k", Body=body)
+    for text, want in (("bytes=0-0", body[:1]), ("bytes=10-99999", body[10:100000]), ("bytes=1048570-", body[1048570:]),
+                       ("bytes=-5", body[-5:]), ("bytes=5-99999999", body[5:]), ("bytes=-99999999", body)):
+        got = b.s3.get_object(Bucket="ranges", Key="k", Range=text)
+        equal(got["Body"].read(), want)
+        equal(got["ResponseMetadata"]["HTTPStatusCode"], 206)
+    equal(b.s3.get_object(Bucket="ranges", Key="k", Range="bytes=2-3")["ContentRange"], f"bytes 2-3/{len(body)}")
+    equal(code_of(b.s3.get_object, Bucket="ranges", Key="k", Range=f"bytes={len(body)}-"), ("InvalidRange", 416))
+    equal(b.read("ranges", "k", Range="lines=1-2"), body)
+
+
+@fact
+def reading_on_conditions(b):
+    b.fresh("conditions")
+    etag = b.s3.put_object(Bucket="conditions", Key="k", Body=b"x")["ETag"]
+    at = {"Bucket": "conditions", "Key": "k"}
+    now = datetime.datetime.now(datetime.timezone.utc)
+    past, future = now - datetime.timedelta(days=1), now + datetime.timedelta(days=1)
+    equal(code_of(b.s3.get_object, **at, IfMatch=etag), (None, 200))
+    equal(code_of(b.s3.get_object, **at, IfMatch='"other", ' + etag), (None, 200))
+    equal(code_of(b.s3.get_object, **at, IfMatch='"other"'), ("PreconditionFailed", 412))
+    equal(code_of(b.s3.get_object, **at, IfNoneMatch=etag)[1], 304)
+    equal(code_of(b.s3.get_object, **at, IfNoneMatch='"other"'), (None, 200))
+    equal(code_of(b.s3.get_object, **at, IfModifiedSince=future)[1], 304)
+    equal(code_of(b.s3.get_object, **at, IfModifiedSince=past), (None, 200))
+    equal(code_of(b.s3.get_object, **at, IfUnmodifiedSince=past)[1], 412)
+    equal(code_of(b.s3.head_object, **at, IfUnmodifiedSince=future), (None, 200))
+    equal(code_of(b.s3.get_object, **at, IfMatch=etag, IfUnmodifiedSince=past), (None, 200))
+
+
+@fact
+def writing_on_conditions(b):
+    b.fresh("create")
+    at = {"Bucket": "create", "Key": "k"}
+    etag = b.s3.put_object(**at, Body=b"one", IfNoneMatch="*")["ETag"]
+    equal(code_of(b.s3.put_object, **at, Body=b"two", IfNoneMatch="*"), ("PreconditionFailed", 412))
+    equal(code_of(b.s3.put_object, **at, Body=b"two", IfMatch='"00"'), ("PreconditionFailed", 412))
+    equal(b.read("create", "k"), b"one")
+    b.s3.put_object(**at, Body=b"two", IfMatch=etag)
+    equal(b.read("create", "k"), b"two")
+    equal(code_of(b.s3.put_object, Bucket="create", Key="none", Body=b"", IfMatch=etag)[1], 404)
+    equal(code_of(b.s3.delete_object, **at, IfMatch=etag), ("PreconditionFailed", 412))
+
+
+@fact
+def one_of_many_conditional_creates_wins(b):
+    b.fresh("race")
+    def create(i):
+        return code_of(b.s3.put_object, Bucket="race", Key="k", Body=str(i).encode(), IfNoneMatch="*")[1]
+    with ThreadPoolExecutor(16) as pool:
+        equal(sorted(pool.map(create, range(16))), [200] + [412] * 15)
+
+
+# Checksums
+
+@fact
+def checksums_are_compared_kept_and_answered(b):
+    b.fresh("sums")
+    body = b"checksummed" * 999
+    sums = {"CRC32": crc32(body), "CRC32C": crc(body, 0x82f63b78, 32), "CRC64NVME": crc(body, 0x9a6c9329ac4bc9b5, 64),
+            "SHA1": base64.b64encode(hashlib.sha1(body).digest()).decode(),
+            "SHA256": base64.b64encode(hashlib.sha256(body).digest()).decode()}
+    for name, value in sums.items():
+        field = "Checksum" + name
+        put = b.s3.put_object(Bucket="sums", Key=name, Body=body, **{field: value})
+        equal(put[field], value)
+        equal(b.s3.head_object(Bucket="sums", Key=name, ChecksumMode="ENABLED")[field], value)
+        wrong = base64.b64encode(bytes(len(base64.b64decode(value)))).decode()
+        equal(code_of(b.s3.put_object, Bucket="sums", Key="wrong", Body=body, **{field: wrong}), ("BadDigest", 400))
+        equal(code_of(b.s3.put_object, Bucket="sums", Key="wrong", Body=body, **{field: "AA"})[1], 400)
+    md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
+    b.s3.put_object(Bucket="sums", Key="md5", Body=body, ContentMD5=md5)
+    equal(code_of(b.s3.put_object, Bucket="sums", Key="wrong", Body=body + b"x", ContentMD5=md5), ("BadDigest", 400))
+    equal(code_of(b.s3.put_object, Bucket="sums", Key="wrong", Body=body, ContentMD5="x"), ("InvalidDigest", 400))
+    equal(code_of(b.s3.head_object, Bucket="sums", Key="wrong")[1], 404)
+
+
+@fact
+def bodies_in_chunks_with_trailing_checksums(b):
+    b.fresh("chunks")
+    pieces = [b"a" * 65536, b"b" * 65536, b"c" * 100]
+    body = b"".join(pieces)
+    def put(key, payload, chunks=None, plain=b"", trailer=None):
+        headers = {"x-amz-decoded-content-length": str(len(body)), "content-encoding": "aws-chunked"}
+        if trailer:
+            headers["x-amz-trailer"] = trailer
+        return b.raw.send("PUT", f"/chunks/{key}", headers=headers, payload=payload, chunks=chunks, body=plain)
+    name = "x-amz-checksum-crc32"
+    signed, both, unsigned = ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+                              "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+    equal(put("signed", signed, signed_chunks(pieces))[0], 200)
+    equal(put("both", both, signed_chunks(pieces, [(name, crc32(body))]), trailer=name)[0], 200)
+    equal(put("plain", unsigned, plain=plain_chunks(pieces, [(name, crc32(body))]), trailer=name)[0], 200)
+    for key in ("signed", "both", "plain"):
+        got = b.s3.get_object(Bucket="chunks", Key=key)
+        equal(got["Body"].read(), body)
+        equal(got.get("ContentEncoding"), None)
+    equal(b.s3.head_object(Bucket="chunks", Key="plain", ChecksumMode="ENABLED")["ChecksumCRC32"], crc32(body))
+    for spoil in (0, 1, 2):
+        equal(raw_code(put("bad", signed, signed_chunks(pieces, spoil=spoil))), (403, "SignatureDoesNotMatch"))
+    equal(raw_code(put("bad", unsigned, plain=plain_chunks(pieces, [(name, crc32(b"other"))]), trailer=name)),
+          (400, "BadDigest"))
+    equal(raw_code(put("bad", unsigned, plain=plain_chunks(pieces, []), trailer=name)), (400, "InvalidRequest"))
+    equal(raw_code(put("bad", signed, signed_chunks(pieces[:2]))), (400, "IncompleteBody"))
+    equal(raw_code(put("bad", signed, signed_chunks([*pieces, b"more"]))), (400, "IncompleteBody"))
+    equal(raw_code(put("bad", signed, lambda *_: b"zz\r\n")), (400, "IncompleteBody"))
+    equal(raw_code(put("bad", "STREAMING-SOMETHING", plain=b"x")), (501, "NotImplemented"))
+    equal(code_of(b.s3.head_object, Bucket="chunks", Key="bad")[1], 404)
+
+
+# Keys
+
+@fact
+def a_key_is_any_text_and_no_path(b):
+    b.fresh("keys")
+    keys = ["..", "../x", "a/../../b", "./c", "//", "/leading", "trailing/", "a//b", "sp ace", "a+b", "100%", "%2e%2e",
+            "&<>\"'", "\u00e9\u00e8/\u65e5\u672c\u8a9e/\U0001f600", "x" * 1024, "\u00e9" * 512, "?query", "#part", "a\tb",
+            "new\nline", "\x01\x02", "~-_."]
+    for i, key in enumerate(keys):
+        equal(b.raw.send("PUT", "/keys/" + key, body=str(i).encode())[0], 200)
+    for i, key in enumerate(keys):
+        equal(b.raw.send("GET", "/keys/" + key)[2], str(i).encode())
+    listed = [x["Key"] for x in b.s3.list_objects_v2(Bucket="keys")["Contents"]]
+    equal(listed, sorted(keys, key=lambda k: k.encode()))
+    for key in keys:
+        equal(b.raw.send("DELETE", "/keys/" + key)[0], 204)
+    equal(b.s3.list_objects_v2(Bucket="keys")["KeyCount"], 0)
+
+
+@fact
+def keys_that_cannot_be_are_refused(b):
+    b.fresh("bad-keys")
+    equal(raw_code(b.raw.send("PUT", "/bad-keys/" + "x" * 1025, body=b"1")), (400, "KeyTooLongError"))
+    equal(raw_code(b.raw.send("PUT", "/bad-keys/" + "\u00e9" * 513, body=b"1")), (400, "KeyTooLongError"))
+    for target in ("/bad-keys/a%00b", "/bad-keys/%zz", "/bad-keys/%f", "/bad-keys/x?a=%00"):
+        equal(raw_code(b.raw.plain("PUT", target, {"host": b.raw.host})), (400, "InvalidURI"))
+    equal(b.raw.plain("GET", "/bad-keys/" + "x" * 400000, {"host": b.raw.host})[0] in (414, 431), True)
+
+
+# Listing
+
+@fact
+def lists_go_on_where_they_stopped(b):
+    b.fresh("pages")
+    keys = sorted(f"{a}/{i:02}" for a in ("a", "b", "c") for i in range(10)) + ["top1", "top2"]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda k: b.s3.put_object(Bucket="pages", Key=k, Body=b"1"), keys))
+    for operation in ("list_objects", "list_objects_v2"):
+        pages = list(b.s3.get_paginator(operation).paginate(Bucket="pages", PaginationConfig={"PageSize": 7}))
+        equal([x["Key"] for p in pages for x in p["Contents"]], keys)
+        equal(len(pages), 5)
+        pages = list(b.s3.get_paginator(operation).paginate(Bucket="pages", Delimiter="/",
+                                                            PaginationConfig={"PageSize": 2}))
+        equal([x["Prefix"] for p in pages for x in p.get("CommonPrefixes", [])], ["a/", "b/", "c/"])
+        equal([x["Key"] for p in pages for x in p.get("Contents", [])], ["top1", "top2"])
+    page = b.s3.list_objects_v2(Bucket="pages", Prefix="b/", StartAfter="b/04", MaxKeys=3, FetchOwner=True)
+    equal([x["Key"] for x in page["Contents"]], ["b/05", "b/06", "b/07"])
+    equal((page["KeyCount"], page["IsTruncated"], page["Contents"][0]["Size"]), (3, True, 1))
+    equal(page["Contents"][0]["ETag"], f'"{hashlib.md5(b"1").hexdigest()}"')
+    equal("Owner" in page["Contents"][0], True)
+    page = b.s3.list_objects(Bucket="pages", Marker="c/09")
+    equal([x["Key"] for x in page["Contents"]], ["top1", "top2"])
+    equal(b.s3.list_objects_v2(Bucket="pages", MaxKeys=0)["IsTruncated"], False)
+    equal(code_of(b.s3.list_objects_v2, Bucket="pages", ContinuationToken="!"), ("InvalidArgument", 400))
+    equal(raw_code(b.raw.send("GET", "/pages", query=[("list-type", "2"), ("max-keys", "-1")])),
+          (400, "InvalidArgument"))
+
+
+# Copies
+
+@fact
+def copies_carry_bytes_and_what_is_said(b):
+    b.fresh("copies")
+    source = {"Bucket": "copies", "Key": "from \u00e9/+x"}
+    etag = b.s3.put_object(**source, Body=b"copy me", Metadata={"m": "1"}, ContentType="a/b", Tagging="t=1")["ETag"]
+    b.s3.copy_object(Bucket="copies", Key="same", CopySource=source)
+    head = b.s3.head_object(Bucket="copies", Key="same")
+    equal((head["Metadata"], head["ContentType"], head["ETag"]), ({"m": "1"}, "a/b", etag))
+    equal(b.s3.get_object_tagging(Bucket="copies", Key="same")["TagSet"], [{"Key": "t", "Value": "1"}])
+    b.s3.copy_object(Bucket="copies", Key="new", CopySource=source, MetadataDirective="REPLACE", Metadata={"n": "2"},
+                     ContentType="c/d", TaggingDirective="REPLACE", Tagging="u=2")
+    head = b.s3.head_object(Bucket="copies", Key="new")
+    equal((head["Metadata"], head["ContentType"]), ({"n": "2"}, "c/d"))
+    equal(b.s3.get_object_tagging(Bucket="copies", Key="new")["TagSet"], [{"Key": "u", "Value": "2"}])
+    equal(b.read("copies", "new"), b"copy me")
+    equal(code_of(b.s3.copy_object, **source, CopySource=source), ("InvalidRequest", 400))
+    b.s3.copy_object(**source, CopySource=source, MetadataDirective="REPLACE", Metadata={"n": "3"})
+    equal(b.s3.head_object(**source)["Metadata"], {"n": "3"})
+    at = {"Bucket": "copies", "Key": "x", "CopySource": source}
+    equal(code_of(b.s3.copy_object, **at, CopySourceIfMatch='"0"'), ("PreconditionFailed", 412))
+    equal(code_of(b.s3.copy_object, **at, CopySourceIfNoneMatch=etag), ("PreconditionFailed", 412))
+    equal(code_of(b.s3.copy_object, **at, CopySourceIfMatch=etag), (None, 200))
+    equal(code_of(b.s3.copy_object, Bucket="copies", Key="x", CopySource="copies/none"), ("NoSuchKey", 404))
+    equal(code_of(b.s3.copy_object, Bucket="copies", Key="x", CopySource="no-bucket/none"), ("NoSuchBucket", 404))
+    equal(raw_code(b.raw.send("PUT", "/copies/x", headers={"x-amz-copy-source": "copies"})), (400, "InvalidArgument"))
+
+
+# Batch delete
+
+@fact
+def many_are_deleted_at_once(b):
+    b.fresh("batch")
+    keys = [f"k{i:04}" for i in range(100)] + ["a&b<c>", "\u00e9"]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda k: b.s3.put_object(Bucket="batch", Key=k, Body=b""), keys))
+    answer = b.s3.delete_objects(Bucket="batch", Delete={"Objects": [{"Key": k} for k in [*keys[:99], "none"]]})
+    equal(len(answer["Deleted"]), 100)
+    answer = b.s3.delete_objects(Bucket="batch", Delete={"Quiet": True, "Objects": [{"Key": k} for k in keys[99:]]})
+    equal(answer.get("Deleted", []), [])
+    equal(b.s3.list_objects_v2(Bucket="batch")["KeyCount"], 0)
+    many = [{"Key": f"{'x' * 1000}{i}"} for i in range(1000)]
+    equal(len(b.s3.delete_objects(Bucket="batch", Delete={"Objects": many})["Deleted"]), 1000)
+    equal(code_of(b.s3.delete_objects, Bucket="batch", Delete={"Objects": [*many, {"Key": "k"}]})[0], "MalformedXML")
+
+
+@fact
+def documents_that_mean_harm_are_refused(b):
+    b.fresh("harm")
+    bomb = b'<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
+    for body in (bomb + b"<Delete><Object><Key>&b;</Key></Object></Delete>", b"<Delete>" * 5000, b"<Delete/", b"", b"<a/>",
+                 b'<!DOCTYPE d SYSTEM "file:///etc/passwd"><Delete/>', b"<Delete><Object><Key>&x;</Key></Object></Delete>",
+                 b"<Delete><Object><Key>k</Key></Object></Deleted>", b"<Delete/>" + b"x",
+                 b"<Delete><Object><Key>&#0;</Key></Object></Delete>"):
+        equal(raw_code(b.raw.send("POST", "/harm", query=[("delete", "")], body=body)), (400, "MalformedXML"))
+    equal(raw_code(b.raw.send("POST", "/harm", query=[("delete", "")], body=b"<a>" + b" " * (5 << 20))),
+          (400, "EntityTooLarge"))
+
+
+# Uploads in parts
+
+@fact
+def parts_become_an_object(b):
+    b.fresh("parts")
+    at = {"Bucket": "parts", "Key": "big"}
+    parts = [b"1" * (5 << 20), b"2" * (5 << 20), b"end"]
+    made = b.s3.create_multipart_upload(**at, Metadata={"m": "1"}, ContentType="x/y")
+    upload = made["UploadId"]
+    etags = [b.s3.upload_part(**at, UploadId=upload, PartNumber=n, Body=parts[i])["ETag"]
+             for i, n in enumerate((1, 3, 10000))]
+    listed = b.s3.list_parts(**at, UploadId=upload, MaxParts=2)
+    equal(([p["PartNumber"] for p in listed["Parts"]], listed["IsTruncated"], listed["NextPartNumberMarker"]),
+          ([1, 3], True, 3))
+    listed = b.s3.list_parts(**at, UploadId=upload, PartNumberMarker=3)
+    equal([(p["PartNumber"], p["Size"], p["ETag"]) for p in listed["Parts"]], [(10000, 3, etags[2])])
+    equal([u["UploadId"] for u in b.s3.list_multipart_uploads(Bucket="parts")["Uploads"]], [upload])
+    equal(code_of(b.s3.head_object, **at)[1], 404)
+    ends = [{"PartNumber": n, "ETag": e} for n, e in zip((1, 3, 10000), etags)]
+    def complete(parts_given):
+        return code_of(b.s3.complete_multipart_upload, **at, UploadId=upload, MultipartUpload={"Parts": parts_given})
+    equal(complete(ends[::-1]), ("InvalidPartOrder", 400))
+    equal(complete([ends[0], {"PartNumber": 3, "ETag": '"' + "0" * 32 + '"'}]), ("InvalidPart", 400))
+    equal(complete([ends[0], {"PartNumber": 5, "ETag": etags[1]}]), ("InvalidPart", 400))
+    equal(complete([{"PartNumber": 10000, "ETag": etags[1]}]), ("InvalidPart", 400))
+    equal(complete(ends), (None, 200))
+    head = b.s3.head_object(**at)
+    want = hashlib.md5(b"".join(hashlib.md5(p).digest() for p in parts)).hexdigest() + "-3"
+    equal((head["ETag"], head["Metadata"], head["ContentType"]), (f'"{want}"', {"m": "1"}, "x/y"))
+    equal(b.read("parts", "big"), b"".join(parts))
+    equal(b.read("parts", "big", Range="bytes=5242878-5242881"), b"1122")
+    equal(complete(ends), ("NoSuchUpload", 404))
+
+
+@fact
+def parts_may_be_copies_of_ranges(b):
+    b.fresh("part-copies")
+    source = bytes(range(256)) * (6 << 12)
+    b.s3.put_object(Bucket="part-copies", Key="from", Body=source)
+    at = {"Bucket": "part-copies", "Key": "to"}
+    upload = b.s3.create_multipart_upload(**at)["UploadId"]
+    def copy(number, **kw):
+        got = b.s3.upload_part_copy(**at, UploadId=upload, PartNumber=number, CopySource="part-copies/from", **kw)
+        return {"PartNumber": number, "ETag": got["CopyPartResult"]["ETag"]}
+    ends = [copy(1), copy(2, CopySourceRange="bytes=100-199")]
+    b.s3.complete_multipart_upload(**at, UploadId=upload, MultipartUpload={"Parts": ends})
+    equal(b.read("part-copies", "to"), source + source[100:200])
+
+
+@fact
+def uploads_are_refused_and_given_up(b):
+    b.fresh("aborts")
+    at = {"Bucket": "aborts", "Key": "k"}
+    upload = b.s3.create_multipart_upload(**at)["UploadId"]
+    small = [{"PartNumber": n, "ETag": b.s3.upload_part(**at, UploadId=upload, PartNumber=n, Body=b"x")["ETag"]}
+             for n in (1, 2)]
+    equal(code_of(b.s3.complete_multipart_upload, **at, UploadId=upload, MultipartUpload={"Parts": small}),
+          ("EntityTooSmall", 400))
+    equal(code_of(b.s3.upload_part, **at, UploadId=upload, PartNumber=10001, Body=b"x"), ("InvalidArgument", 400))
+    equal(code_of(b.s3.upload_part, **at, UploadId=upload, PartNumber=0, Body=b"x"), ("InvalidArgument", 400))
+    b.s3.abort_multipart_upload(**at, UploadId=upload)
+    for call in (b.s3.abort_multipart_upload, b.s3.list_parts):
+        equal(code_of(call, **at, UploadId=upload), ("NoSuchUpload", 404))
+    equal(code_of(b.s3.upload_part, **at, UploadId="nonsense", PartNumber=1, Body=b"x"), ("NoSuchUpload", 404))
+    uploads = {(k, b.s3.create_multipart_upload(Bucket="aborts", Key=k)["UploadId"]) for k in ("a", "b", "b", "c/d")}
+    pages = b.s3.get_paginator("list_multipart_uploads").paginate(Bucket="aborts", PaginationConfig={"PageSize": 1})
+    equal({(u["Key"], u["UploadId"]) for p in pages for u in p.get("Uploads", [])}, uploads)
+    equal([u["Key"] for u in b.s3.list_multipart_uploads(Bucket="aborts", Prefix="c/")["Uploads"]], ["c/d"])
+
+
+@fact
+def large_files_go_up_and_down_in_parallel(b):
+    b.fresh("transfer")
+    body = hashlib.sha512(b"seed").digest() * (40 << 14)
+    b.s3.upload_fileobj(io.BytesIO(body), "transfer", "k")
+    down = io.BytesIO()
+    b.s3.download_fileobj("transfer", "k", down)
+    equal(hashlib.md5(down.getvalue()).hexdigest(), hashlib.md5(body).hexdigest())
+
+
+# Tags
+
+@fact
+def tags_are_set_read_and_removed(b):
+    b.fresh("tags")
+    at = {"Bucket": "tags", "Key": "k"}
+    b.s3.put_object(**at, Body=b"1", Tagging="a=1&b%20c=%26", Metadata={"m": "1"})
+    equal(b.s3.get_object_tagging(**at)["TagSet"], [{"Key": "a", "Value": "1"}, {"Key": "b c", "Value": "&"}])
+    equal(b.s3.get_object(**at)["TagCount"], 2)
+    b.s3.put_object_tagging(**at, Tagging={"TagSet": [{"Key": "x<y", "Value": "\u00e9"}]})
+    equal(b.s3.get_object_tagging(**at)["TagSet"], [{"Key": "x<y", "Value": "\u00e9"}])
+    equal(b.s3.head_object(**at)["Metadata"], {"m": "1"})
+    twice = {"TagSet": [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]}
+    equal(code_of(b.s3.put_object_tagging, **at, Tagging=twice), ("InvalidTag", 400))
+    eleven = {"TagSet": [{"Key": str(i), "Value": ""} for i in range(11)]}
+    equal(code_of(b.s3.put_object_tagging, **at, Tagging=eleven), ("InvalidTag", 400))
+    b.s3.delete_object_tagging(**at)
+    equal(b.s3.get_object_tagging(**at)["TagSet"], [])
+    equal(code_of(b.s3.get_object_tagging, Bucket="tags", Key="none"), ("NoSuchKey", 404))
+
+
+# Signatures
+
+@fact
+def signatures_by_others_are_refused(b):
+    b.fresh("secret")
+    equal(code_of(b.client(secret="wrong").list_objects_v2, Bucket="secret"), ("SignatureDoesNotMatch", 403))
+    equal(code_of(b.client(access="AKIANOBODY").list_objects_v2, Bucket="secret"), ("InvalidAccessKeyId", 403))
+    equal(raw_code(b.raw.plain("GET", "/secret", {"host": b.raw.host})), (403, "AccessDenied"))
+    equal(raw_code(b.raw.send("GET", "/secret", change=lambda s: s[:-1] + ("0" if s[-1] != "0" else "1"))),
+          (403, "SignatureDoesNotMatch"))
+    equal(raw_code(b.raw.send("GET", "/secret", change=lambda s: s[:-1])), (400, "AuthorizationHeaderMalformed"))
+    equal(raw_code(b.raw.send("GET", "/secret", unsigned_headers={"x-amz-acl": "private"})), (403, "AccessDenied"))
+    equal(raw_code(b.raw.send("PUT", "/secret/k", body=b"real", payload=EMPTY)), (400, "XAmzContentSHA256Mismatch"))
+    for minutes, want in ((-14, 200), (14, 200), (-16, 403), (16, 403)):
+        now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=minutes)
+        status, code = raw_code(b.raw.send("GET", "/secret", now=now))
+        equal((status, code), (want, "" if want == 200 else "RequestTimeTooSkewed"))
+    equal(raw_code(b.raw.plain("GET", "/secret", {"host": b.raw.host, "authorization": "AWS a:b"})),
+          (400, "InvalidRequest"))
+
+
+@fact
+def presigned_urls_work_until_they_expire(b):
+    b.fresh("presigned")
+    at = {"Bucket": "presigned", "Key": "a b/\u00e9"}
+    def fetch(url, **kw):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, **kw), timeout=30) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as e:
+            return e.code, e.read()
+    url = b.s3.generate_presigned_url("put_object", at, 600)
+    equal(fetch(url, method="PUT", data=b"by url", headers={"Content-Type": ""})[0], 200)
+    url = b.s3.generate_presigned_url("get_object", at, 600)
+    equal(fetch(url), (200, b"by url"))
+    equal(fetch(url.replace("a%20b", "a%20c"))[0], 403)
+    equal(fetch(url.replace("Expires=600", "Expires=601"))[0], 403)
+    equal(fetch(url, method="DELETE")[0], 403)
+    equal(fetch(url.replace("Expires=600", "Expires=604801"))[0], 400)
+    past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=10)
+    for expires, want in (("660", 200), ("540", 403)):
+        time = past.strftime("%Y%m%dT%H%M%SZ")
+        query = [("X-Amz-Algorithm", "AWS4-HMAC-SHA256"), ("X-Amz-Date", time), ("X-Amz-Expires", expires),
+                 ("X-Amz-Credential", f"{b.access}/{time[:8]}/us-east-1/s3/aws4_request"),
+                 ("X-Amz-SignedHeaders", "host")]
+        path = "/presigned/a b/\u00e9"
+        signature = b.raw.sign("GET", path, query, {"host": b.raw.host}, "UNSIGNED-PAYLOAD", past)[0]
+        query = urllib.parse.urlencode([*query, ("X-Amz-Signature", signature)], quote_via=urllib.parse.quote)
+        status, body = fetch(b.endpoint + urllib.parse.quote(path) + "?" + query)
+        equal(status, want)
+        equal(b"Request has expired" in body, want == 403)
+
+
+# The rest
+
+@fact
+def what_is_not_there_says_so(b):
+    b.fresh("unsupported")
+    at = {"Bucket": "unsupported"}
+    equal(code_of(b.s3.put_bucket_policy, **at, Policy="{}"), ("NotImplemented", 501))
+    equal(code_of(b.s3.get_bucket_acl, **at), ("NotImplemented", 501))
+    equal(code_of(b.s3.put_bucket_versioning, **at, VersioningConfiguration={"Status": "Enabled"})[0], "NotImplemented")
+    equal(code_of(b.s3.put_object, **at, Key="k", Body=b"", ServerSideEncryption="AES256")[0], "NotImplemented")
+    equal(code_of(b.s3.put_object, **at, Key="k", Body=b"", ACL="public-read")[0], "NotImplemented")
+    equal(code_of(b.s3.get_bucket_policy, **at), ("NoSuchBucketPolicy", 404))
+    equal(b.s3.get_bucket_versioning(**at).get("Status"), None)
+    equal(raw_code(b.raw.send("PATCH", "/unsupported/k")), (501, "NotImplemented"))
+    equal(raw_code(b.raw.send("POST", "/")), (405, "MethodNotAllowed"))
+
+
+@fact
+def a_body_that_is_cut_off_leaves_nothing(b):
+    b.fresh("cut")
+    try:
+        b.raw.send("PUT", "/cut/k", body=b"x" * 1000, unsigned_headers={"content-length": "100000"}, hang_up=True)
+        raise AssertionError("it was answered")
+    except (OSError, http.client.HTTPException):
+        pass
+    equal(code_of(b.s3.head_object, Bucket="cut", Key="k")[1], 404)
+
+
+@fact
+def thousands_of_requests_by_many_at_once(b):
+    b.fresh("crowd")
+    def work(i):
+        key, body = f"k{i % 50}", bytes([i & 255]) * (i * 97 % 40000)
+        b.s3.put_object(Bucket="crowd", Key=f"{key}/{i}", Body=body)
+        equal(b.read("crowd", f"{key}/{i}"), body)
+        equal(b.s3.head_object(Bucket="crowd", Key=f"{key}/{i}")["ContentLength"], len(body))
+    with ThreadPoolExecutor(24) as pool:
+        list(pool.map(work, range(400)))
+    pages = b.s3.get_paginator("list_objects_v2").paginate(Bucket="crowd")
+    equal(sum(len(p["Contents"]) for p in pages), 400)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--endpoint", required=True)
+    p.add_argument("--access", required=True)
+    p.add_argument("--secret", required=True)
+    p.add_argument("only", nargs="*")
+    options = p.parse_args()
+    bench, failed = Bench(options), 0
+    chosen = [f for f in facts if not options.only or f.__name__ in options.only]
+    for f in chosen:
+        try:
+            f(bench)
+            print("ok  ", f.__name__.replace("_", " "))
+        except Exception:  # whatever it is, the fact does not hold
+            failed += 1
+            print("FAIL", f.__name__.replace("_", " "))
+            traceback.print_exc(file=sys.stdout)
+        sys.stdout.flush()
+    print(f"{len(chosen) - failed} passed, {failed} failed")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+#include "geds/s3/checksum.h"
+
+#include "check.h"
+
+static struct s3_crc_tables tables;
+
+static void sums_of_the_check_string(void)
+{
+    static const char *const want[S3_SUM_COUNT] = {
+        [S3_SUM_CRC32] = "y/Q5Jg==",
+        [S3_SUM_CRC32C] = "4waSgw==",
+        [S3_SUM_CRC64NVME] = "rosUhgp5mIg=",
+        [S3_SUM_SHA1] = "98O8HYCOBHMq32eZZczDTKeuNEE=",
+        [S3_SUM_SHA256] = "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU="};
+    for (int a = S3_SUM_CRC32; a < S3_SUM_COUNT; a++) {
+        for (size_t cut = 0; cut <= 9; cut++) {
+            struct s3_sum s;
+            char text[S3_SUM_TEXT_BYTES];
+            s3_sum_init(&s, (enum s3_algorithm)a, &tables);
+            s3_sum_update(&s, "123456789", cut);
+            s3_sum_update(&s, "123456789" + cut, 9 - cut);
+            s3_sum_final(&s, text);
+            CHECK_STR(text, want[a]);
+            CHECK(s3_sum_is_text((enum s3_algorithm)a, text));
+        }
+    }
+}
+
+static void names_are_found(void)
+{
+    CHECK_EQ(s3_sum_by_name("crc64nvme"), S3_SUM_CRC64NVME);
+    CHECK_EQ(s3_sum_by_name("md5"), S3_SUM_COUNT);
+    CHECK_EQ(s3_sum_by_header("X-Amz-Checksum-Sha1"), S3_SUM_SHA1);
+}
+
+static void base64_is_strict(void)
+{
+    uint8_t bytes[8];
+    char text[16];
+    base64_encode("a", 1, text);
+    CHECK_STR(text, "YQ==");
+    base64_encode("abcd", 4, text);
+    CHECK_STR(text, "YWJjZA==");
+    CHECK_EQ(base64_decode("YWJjZA==", 4, bytes), ST_OK);
+    CHECK(memcmp(bytes, "abcd", 4) == 0);
+    static const char *const bad[] = {"",         "YWJjZA=",  "YWJj",     "YWJjZAAA",
+                                      "YWJ=ZA==", "YWJj!A==", "YWJjZ===", "YWJjZA==="};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        CHECK_EQ(base64_decode(bad[i], 4, bytes), ST_FORMAT);
+}
+
+int main(void)
+{
+    s3_crc_tables_init(&tables);
+    RUN(sums_of_the_check_string);
+    RUN(names_are_found);
+    RUN(base64_is_strict);
+    return CHECK_DONE();
+}
