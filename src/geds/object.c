@@ -159,22 +159,30 @@ static status_t decode(struct store_object *o, const struct row *row, struct err
     return st;
 }
 
+/* row: zeroed; for row_done whatever the result is. ST_NOTFOUND: no such bucket or key. */
+static status_t find_row(struct db *db, const char *bucket, const char *key, struct row *row,
+                         struct error *err)
+{
+    uint64_t id = 0;
+    status_t st = bucket_find(db, bucket, &id, err);
+    if (st == ST_OK) {
+        st = row_find(db, id, key, row, err);
+    }
+    if (st == ST_OK && !row->found) {
+        st = error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no object %s/%.100s", bucket, key);
+    }
+    return st;
+}
+
 static status_t find(struct store_object *o, struct db *db, const char *bucket, const char *key,
                      struct error *err)
 {
-    uint64_t id = 0;
     struct row row = {0};
     status_t st = db_do(db, SQL_BEGIN_READ, err, "");
     if (st != ST_OK) {
         return st;
     }
-    st = bucket_find(db, bucket, &id, err);
-    if (st == ST_OK) {
-        st = row_find(db, id, key, &row, err);
-    }
-    if (st == ST_OK && !row.found) {
-        st = error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no object %s/%.100s", bucket, key);
-    }
+    st = find_row(db, bucket, key, &row, err);
     if (st == ST_OK) {
         st = decode(o, &row, err);
     }
@@ -222,7 +230,6 @@ status_t store_stat(struct store *s, const char *bucket, const char *key,
                     struct store_info *ret_info, struct error *err)
 {
     struct db *db = NULL;
-    uint64_t id = 0;
     struct row row = {0};
     status_t st = check_key(key, err);
     if (st == ST_OK) {
@@ -231,13 +238,7 @@ status_t store_stat(struct store *s, const char *bucket, const char *key,
     if (st != ST_OK) {
         return st;
     }
-    st = bucket_find(db, bucket, &id, err);
-    if (st == ST_OK) {
-        st = row_find(db, id, key, &row, err);
-    }
-    if (st == ST_OK && !row.found) {
-        st = error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no object %s/%.100s", bucket, key);
-    }
+    st = find_row(db, bucket, key, &row, err);
     store_reader_back(s, db);
     if (st == ST_OK) {
         *ret_info = row.info;
