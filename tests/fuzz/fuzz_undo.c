@@ -39,7 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     uint32_t type, payload;
     if (len >= JOURNAL_HEAD_BYTES) {
         status_t st = journal_get_head(data, &head, &err);
-        FUZZ_CHECK(st != ST_OK || strlen(head.lost) <= JOURNAL_LOST_MAX);
+        FUZZ_CHECK(st != ST_OK || (strlen(head.lost) <= JOURNAL_LOST_MAX &&
+                                   strlen(head.leaving_path) <= JOURNAL_LEAVING_PATH_MAX));
     }
     if (len >= JOURNAL_BEGIN_BYTES && journal_get_begin(data, &type, &payload)) {
         FUZZ_CHECK(payload <= JOURNAL_PAYLOAD_MAX);

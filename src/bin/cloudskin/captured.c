@@ -130,6 +130,24 @@ static status_t save_cell(void *arg, const struct control_request *q, struct err
     return code;
 }
 
+static status_t leave(void *arg, const char *path, uint64_t inode, struct error *err)
+{
+    struct run *r = arg;
+    return wasi_undo_leaving(r->wasi, path, inode, err);
+}
+
+static void leave_end(void *arg)
+{
+    struct run *r = arg;
+    wasi_undo_give_up(r->wasi, "the program was frozen after it: thaw that snapshot");
+}
+
+static void leave_not(void *arg)
+{
+    struct run *r = arg;
+    wasi_undo_stays(r->wasi);
+}
+
 /* Into the better image, when it is there. */
 static void go_over(struct run *r)
 {
@@ -147,13 +165,13 @@ static void go_over(struct run *r)
 
 status_t run_go_on(struct run *r, status_t code, union cell_value *io, struct error *err)
 {
+    const struct control_saver saver = {save_cell, leave, leave_end, leave_not, r};
     char where[256];
     while (code == ST_CAPTURED) {
         go_over(r);
-        if (control_captured(r->control, save_cell, r) == ST_CAPTURED) {
+        if (control_captured(r->control, &saver) == ST_CAPTURED) {
             where_text(r, where, sizeof where);
             fprintf(stderr, "cloudskin: %s: frozen in %s\n", r->options.module_path, where);
-            wasi_undo_give_up(r->wasi, "the program was frozen after it: thaw that snapshot");
             return code;
         }
         *err = (struct error){.offset = ERROR_NO_OFFSET};

@@ -57,6 +57,8 @@ struct control {
     bool ended;
     bool freezes; /* the cell does not go on, once the client has the snapshot in place */
     struct control_request request;
+    const struct control_saver
+        *saver; /* from REQUEST_TAKEN on: of the cell's thread, which waits */
     status_t code;
     char text[ERROR_TEXT_MAX];
     struct client clients[CLIENTS_MAX];
@@ -132,18 +134,48 @@ static void close_stream(int *out)
     }
 }
 
+/* Say what is about to have the name. A folder that has no path any more cannot be thawed from. */
+static status_t leave(const struct control_saver *saver, int folder, const char *part,
+                      const char *name, struct error *err)
+{
+    struct stat st;
+    char link[64], path[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    ssize_t len = readlink(link, path, sizeof path);
+    if (len < 0 || fstatat(folder, part, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        return error_set_errno(err, errno, "%s", name);
+    }
+    size_t room = sizeof path - (size_t)len;
+    int name_len = snprintf(path + len, room, "/%s", name);
+    if (name_len < 0 || (size_t)name_len >= room) {
+        return error_set_errno(err, ENAMETOOLONG, "%s", name);
+    }
+    return saver->leave(saver->arg, path, st.st_ino, err);
+}
+
 /* Give the snapshot its name. Done here and not by the client, so that whoever is killed at whatever moment, there is
  * never both a snapshot with its name and a cell that goes on. out: PART, or -1 when the client has written it from a
- * pipe, and has made it durable. names: PART/NAME, in the folder. */
-static status_t place(int out, int folder, char *names, struct error *err)
+ * pipe, and has made it durable. names: PART/NAME, in the folder. saver: NULL when the cell goes on. */
+static status_t place(const struct control_saver *saver, int out, int folder, char *names,
+                      struct error *err)
 {
     char *name = strchr(names, '/');
     if (name == NULL || name[1] == '\0' || strchr(name + 1, '/') != NULL || folder < 0) {
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "no name for the snapshot");
     }
     *name++ = '\0';
-    if ((out >= 0 && file_sync(out) != 0) || renameat(folder, names, folder, name) != 0) {
+    if (out >= 0 && file_sync(out) != 0) {
         return error_set_errno(err, errno, "%s", name);
+    }
+    status_t code = saver != NULL ? leave(saver, folder, names, name, err) : ST_OK;
+    if (code == ST_OK && renameat(folder, names, folder, name) != 0) {
+        code = error_set_errno(err, errno, "%s", name);
+        if (saver != NULL) {
+            saver->leave_not(saver->arg);
+        }
+    }
+    if (code != ST_OK) {
+        return code;
     }
     int synced = file_sync(folder);
     (void)synced; /* not every file system can; the name stands */
@@ -157,14 +189,18 @@ static void decide(struct control *k, int fd, int out, bool keep)
     char line[CONTROL_LINE_MAX];
     int folder = -1;
     struct error err = {.offset = ERROR_NO_OFFSET};
+    const struct control_saver *saver = keep ? NULL : k->saver; /* its thread waits for us */
     status_t code = control_receive(fd, line, &folder, &err);
     if (code == ST_OK && strncmp(line, place_verb, sizeof place_verb - 1) == 0) {
-        code = place(out, folder, line + sizeof place_verb - 1, &err);
+        code = place(saver, out, folder, line + sizeof place_verb - 1, &err);
     } else if (code == ST_OK && strcmp(line, "commit") != 0) {
         code = error_set(&err, ST_INVAL, ERROR_NO_OFFSET, "unknown request");
     }
     if (folder >= 0) {
         close(folder);
+    }
+    if (code == ST_OK && saver != NULL) {
+        saver->leave_end(saver->arg);
     }
     pthread_mutex_lock(&k->lock);
     k->freezes = code == ST_OK && !keep;
@@ -470,10 +506,8 @@ void control_attach(struct control *k, struct cell *c, bool movable)
 }
 
 /* A pipe whose reader has gone away is an error of the request: it must not end the cell by SIGPIPE. */
-static status_t save_quietly(const struct control_request *q,
-                             status_t (*save)(void *arg, const struct control_request *q,
-                                              struct error *err),
-                             void *arg, struct error *err)
+static status_t save_quietly(const struct control_request *q, const struct control_saver *saver,
+                             struct error *err)
 {
     const struct timespec at_once = {0};
     sigset_t pipe_signal, before, pending;
@@ -481,7 +515,7 @@ static status_t save_quietly(const struct control_request *q,
     sigaddset(&pipe_signal, SIGPIPE);
     sigpending(&pending);
     pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-    status_t code = save(arg, q, err);
+    status_t code = saver->save(saver->arg, q, err);
     if (!sigismember(&pending, SIGPIPE)) {
         while (sigtimedwait(&pipe_signal, NULL, &at_once) < 0 && errno == EINTR) {
         }
@@ -490,10 +524,7 @@ static status_t save_quietly(const struct control_request *q,
     return code;
 }
 
-status_t control_captured(struct control *k,
-                          status_t (*save)(void *arg, const struct control_request *q,
-                                           struct error *err),
-                          void *arg)
+status_t control_captured(struct control *k, const struct control_saver *saver)
 {
     if (k == NULL) {
         return ST_OK;
@@ -503,9 +534,10 @@ status_t control_captured(struct control *k,
     if (k->state == REQUEST_WAITS) {
         struct error err = {.offset = ERROR_NO_OFFSET};
         bool checkpoint = k->request.checkpoint;
+        k->saver = saver;
         set_state(k, REQUEST_TAKEN);
         pthread_mutex_unlock(&k->lock); /* in this state nobody else changes anything */
-        status_t saved = save_quietly(&k->request, save, arg, &err);
+        status_t saved = save_quietly(&k->request, saver, &err);
         pthread_mutex_lock(&k->lock);
         k->code = saved;
         snprintf(k->text, sizeof k->text, "%s", err.text);

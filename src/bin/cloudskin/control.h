@@ -24,12 +24,19 @@ struct control_request {
     uint32_t number; /* of a checkpoint */
     uint32_t base;   /* the one that it may be an increment on, 0: none */
 };
-/* The cell was captured, and its thread is here: serve the request that asked for it by save, whose err is what the
- * client is told. ST_CAPTURED: it was frozen, and must not go on; ST_OK: it goes on. */
-CHECKED status_t control_captured(struct control *k,
-                                  status_t (*save)(void *arg, const struct control_request *q,
-                                                   struct error *err),
-                                  void *arg);
+/* What a snapshot is saved with. Errors are what the client is told. */
+struct control_saver {
+    status_t (*save)(void *arg, const struct control_request *q, struct error *err);
+    /* The cell is not to go on here: its snapshot, the file with this inode number, is about to get its path; or it has
+     * (leave_end), or went into a stream; or it cannot (leave_not). From any thread, while the cell's waits. */
+    status_t (*leave)(void *arg, const char *path, uint64_t inode, struct error *err);
+    void (*leave_end)(void *arg);
+    void (*leave_not)(void *arg);
+    void *arg;
+};
+/* The cell was captured, and its thread is here: serve the request that asked for it.
+ * ST_CAPTURED: it was frozen, and must not go on; ST_OK: it goes on. */
+CHECKED status_t control_captured(struct control *k, const struct control_saver *saver);
 /* The cell has ended: refuse what waits, remove the socket. NULL is fine. */
 void control_end(struct control *k);
 

@@ -576,6 +576,41 @@ void wasi_undo_give_up(struct wasi *w, const char *why)
     }
 }
 
+/* On disk before it returns. */
+static status_t write_leaving(struct before *b, const char *path, uint64_t inode, struct error *err)
+{
+    struct buf bytes = {0};
+    status_t st = ST_OK;
+    journal_put_leaving(&bytes, path, inode);
+    if (bytes.failed) {
+        st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    } else if (file_write_all_at(b->journal_fd, bytes.data, bytes.len, JOURNAL_LEAVING_OFF) != 0 ||
+               file_sync_data(b->journal_fd) != 0) {
+        st = error_set_errno(err, errno, "journal of the checkpoint");
+    }
+    buf_done(&bytes);
+    return st;
+}
+
+status_t wasi_undo_leaving(struct wasi *w, const char *path, uint64_t inode, struct error *err)
+{
+    struct before *b = w->before;
+    if (b == NULL || b->journal_fd < 0 || strlen(path) > JOURNAL_LEAVING_PATH_MAX) {
+        return ST_OK;
+    }
+    return write_leaving(b, path, inode, err);
+}
+
+void wasi_undo_stays(struct wasi *w)
+{
+    struct before *b = w->before;
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    if (b != NULL && b->journal_fd >= 0) {
+        status_t st = write_leaving(b, "", 0, &err);
+        (void)st; /* what stays there names a file that is not there */
+    }
+}
+
 void before_free(struct before *b)
 {
     if (b == NULL) {

@@ -8,7 +8,7 @@
 
 static const uint8_t magic[8] = {0, 'u', 'n', 'd', 'o', 'c', 's', 'k'};
 
-enum { HEAD_SUMMED_BYTES = 24 };
+enum { HEAD_SUMMED_BYTES = 24, LEAVING_SUMMED_BYTES = JOURNAL_LEAVING_BYTES - 8 };
 
 void journal_name(uint32_t number, const char *suffix, char ret_name[JOURNAL_NAME_BYTES])
 {
@@ -36,6 +36,18 @@ void journal_put_head(struct buf *out, const struct journal_head *h)
     buf_fill(out, 0, JOURNAL_HEAD_BYTES - (HEAD_SUMMED_BYTES + 8));
 }
 
+/* One that is damaged was not finished, and then the snapshot did not get its name. */
+static void get_leaving(const uint8_t *data, struct journal_head *h)
+{
+    struct cursor c;
+    cursor_init(&c, data, JOURNAL_LEAVING_BYTES, JOURNAL_LEAVING_OFF);
+    h->leaving_inode = cursor_le64(&c);
+    const uint8_t *path = cursor_bytes(&c, JOURNAL_LEAVING_PATH_MAX);
+    if (cursor_le64(&c) == hash_xxh3(data, LEAVING_SUMMED_BYTES)) {
+        memcpy(h->leaving_path, path, JOURNAL_LEAVING_PATH_MAX);
+    }
+}
+
 status_t journal_get_head(const uint8_t *data, struct journal_head *ret_head, struct error *err)
 {
     struct cursor c;
@@ -55,8 +67,20 @@ status_t journal_get_head(const uint8_t *data, struct journal_head *ret_head, st
                          version);
     }
     memcpy(h.lost, data + JOURNAL_LOST_OFF, JOURNAL_LOST_MAX);
+    get_leaving(data + JOURNAL_LEAVING_OFF, &h);
     *ret_head = h;
     return ST_OK;
+}
+
+void journal_put_leaving(struct buf *out, const char *path, uint64_t inode)
+{
+    size_t begin = out->len, len = strlen(path);
+    buf_le64(out, inode);
+    buf_bytes(out, path, len);
+    buf_fill(out, 0, JOURNAL_LEAVING_PATH_MAX - len);
+    if (!out->failed) {
+        buf_le64(out, len > 0 ? hash_xxh3(out->data + begin, LEAVING_SUMMED_BYTES) : 0);
+    }
 }
 
 /* ---- writing ---- */

@@ -14,6 +14,10 @@ enum {
     JOURNAL_HEAD_BYTES = 4096,
     JOURNAL_LOST_OFF = 2048, /* in the head: why this journal is of no use, or NUL */
     JOURNAL_LOST_MAX = 1024,
+    JOURNAL_LEAVING_OFF =
+        3072, /* in the head: the snapshot that the program is being frozen into */
+    JOURNAL_LEAVING_BYTES = 1024,
+    JOURNAL_LEAVING_PATH_MAX = JOURNAL_LEAVING_BYTES - 16,
     JOURNAL_BEGIN_BYTES = 12, /* in front of a payload */
     JOURNAL_FRAME_BYTES = 20, /* with what stands behind it */
     JOURNAL_DATA_MAX = 1 << 20,
@@ -82,6 +86,8 @@ struct journal_head {
     uint32_t number;
     uint32_t follows; /* the journal that ends where this one begins; 0: none */
     char lost[JOURNAL_LOST_MAX + 1];
+    uint64_t leaving_inode; /* of the snapshot that was about to get leaving_path */
+    char leaving_path[JOURNAL_LEAVING_PATH_MAX + 1]; /* "": none */
 };
 
 /* "000012.undo", "000012.snap" */
@@ -93,6 +99,9 @@ void journal_put_head(struct buf *out, const struct journal_head *h);
 /* ST_FORMAT; ST_UNSUPPORTED; ST_CORRUPT. data: JOURNAL_HEAD_BYTES. */
 CHECKED status_t journal_get_head(const uint8_t *data, struct journal_head *ret_head,
                                   struct error *err);
+
+/* JOURNAL_LEAVING_BYTES for JOURNAL_LEAVING_OFF. path: "" for none, at most JOURNAL_LEAVING_PATH_MAX bytes. */
+void journal_put_leaving(struct buf *out, const char *path, uint64_t inode);
 
 /* Append a record in its frame: type u32, length u32, low 32 bits of XXH3 of both, payload, XXH3 u64 of all that.
  * guest_paths: of GRANTS. */

@@ -330,6 +330,29 @@ def every(place, fault, who, mode):
     go_back(place, fault, mode, made)
 
 
+def leave(place, fault, who, mode):
+    """A checkpoint, steps, a freeze: either its snapshot goes on or the checkpoint does."""
+    cell = Cell(place, fault if who == "cell" else None)
+    cell.step(2)
+    made = checkpoint(place, mode, None)
+    cell.step(2)
+    done = place.run(["cloudskin", "freeze", "sim", "-o", "snaps/x.snap"], fault if who == "tool" else None)
+    snap = place.folder + "/snaps/x.snap"
+    if not os.path.exists(snap):
+        must(done.returncode != 0, "done, and no snapshot")
+        must(mode not in HARMLESS, "freeze: " + done.err)
+        cell.finish()
+        go_back(place, fault, mode, made)
+        return
+    code = cell.finish()
+    must(code == FROZEN or (mode in KILLS and fault.came()), f"frozen, and the program ended with {code}")
+    whole_snapshot(place, snap, "what was frozen")
+    back = place.thaw("--name", "sim")
+    must(back.returncode != END, "the checkpoint goes on, and so does what was frozen after it")
+    clear_error(back.returncode, back.err, "going back", (REFUSED, SYSTEM, MISSING))
+    place.ends_well(place.thaw("snaps/x.snap"), "what was frozen")
+
+
 # ---- thaw ----
 
 
@@ -397,6 +420,7 @@ SCENARIOS = {
     "freeze": (freeze, ("cell", "tool", "compress"), ("snaps",)),
     "checkpoint": (checkpoints, ("cell", "tool", "far"), ("state/cloudskin",)),
     "every": (every, ("cell", "tool"), ("state/cloudskin",)),
+    "leave": (leave, ("cell", "tool"), ("snaps", "state/cloudskin")),
     "thaw": (thaw, ("near", "far"), ("data", "state/cloudskin", "data.out")),
     "cache": (cache, ("run", "add"), ("cache",)),
 }

@@ -480,6 +480,53 @@ static void a_disowned_folder_is_refused(void)
 }
 
 /* What a full disk leaves where even the room in a journal's head cannot be written to. */
+/* A file by that name, and the number that it has. */
+static uint64_t make_snapshot(char ret_path[600])
+{
+    struct stat st;
+    snprintf(ret_path, 600, "%s", in_scratch("left.snap"));
+    CHECK_EQ(file_write_atomic(ret_path, "x", 1, 0600, FILE_NO_SYNC, NULL), ST_OK);
+    CHECK_EQ(stat(ret_path, &st), 0);
+    return st.st_ino;
+}
+
+/* A restore looks at what has the name, and not at how far the program got. */
+static void a_program_that_left_does_not_go_back(void)
+{
+    char path[600];
+    write_text("f", OFLAG_CREAT, "one");
+    checkpoint(1);
+    char *was = describe_grant();
+    write_text("f", 0, "two");
+    CHECK_EQ(wasi_undo_leaving(w, path, make_snapshot(path), &err), ST_OK);
+    CHECK_EQ(go_back(1), ST_INVAL);
+    CHECK(strstr(err.text, "frozen after it") != NULL && strstr(err.text, path) != NULL);
+    CHECK_EQ(link(path, in_scratch("kept.snap")), 0); /* its number is not given to another one */
+    make_snapshot(path);
+    check_back(1);
+    check_same(was);
+    free(was);
+}
+
+static void one_that_stays_goes_back(void)
+{
+    char path[600], far[2000];
+    CHECK_EQ(wasi_undo_leaving(w, "/without/checkpoints", 1, &err), ST_OK);
+    write_text("f", OFLAG_CREAT, "one");
+    checkpoint(1);
+    char *was = describe_grant();
+    write_text("f", 0, "two");
+    uint64_t inode = make_snapshot(path);
+    CHECK_EQ(wasi_undo_leaving(w, path, inode, &err), ST_OK);
+    wasi_undo_stays(w);
+    memset(far, '/', sizeof far);
+    snprintf(far + sizeof far - 601, 601, "%s", path);
+    CHECK_EQ(wasi_undo_leaving(w, far, inode, &err), ST_OK); /* no room for it */
+    check_back(1);
+    check_same(was);
+    free(was);
+}
+
 static void a_journal_that_was_emptied_or_is_gone_is_not_passed_over(void)
 {
     write_text("f", OFLAG_CREAT, "one");
@@ -521,6 +568,8 @@ int main(void)
     FACT(a_missing_kept_file_and_a_folder_that_is_not_granted_are_refused_by_name);
     FACT(a_changed_byte_of_a_journal_is_refused_and_nothing_is_changed);
     FACT(a_disowned_folder_is_refused);
+    FACT(a_program_that_left_does_not_go_back);
+    FACT(one_that_stays_goes_back);
     FACT(a_journal_that_was_emptied_or_is_gone_is_not_passed_over);
     return CHECK_DONE();
 }

@@ -3,6 +3,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -82,6 +85,10 @@ struct saving {
     int client;     /* -1: nothing is looked at */
     status_t code;  /* what becomes of it */
     unsigned calls; /* how often it was done */
+    unsigned leaves, ends, stays;
+    status_t leaving; /* whether it may be named */
+    bool taken;       /* its name is */
+    char path[256];   /* that it is about to have */
 };
 
 /* A capture was refused before the one that is saved here, which the client must not be told instead. */
@@ -98,10 +105,41 @@ static status_t save(void *arg, const struct control_request *q, struct error *e
                      s->code == ST_OK ? "1 5 here" : "it cannot");
 }
 
+/* Told before it has its name, with the number that it has then. */
+static status_t leave(void *arg, const char *path, uint64_t inode, struct error *err)
+{
+    struct saving *s = arg;
+    struct stat st;
+    char part[300];
+    s->leaves++;
+    CHECK_EQ(access(path, F_OK) == 0, s->taken);
+    snprintf(s->path, sizeof s->path, "%s", path);
+    snprintf(part, sizeof part, "%s/part", folder);
+    CHECK_EQ(stat(part, &st), 0);
+    CHECK_EQ(st.st_ino, inode);
+    return error_set(err, s->leaving, ERROR_NO_OFFSET, "%s", s->leaving == ST_OK ? "" : "no room");
+}
+
+static void leave_end(void *arg)
+{
+    ((struct saving *)arg)->ends++;
+}
+
+static void leave_not(void *arg)
+{
+    ((struct saving *)arg)->stays++;
+}
+
+static status_t captured(struct saving *s)
+{
+    const struct control_saver saver = {save, leave, leave_end, leave_not, s};
+    return control_captured(control, &saver);
+}
+
 static status_t serve(struct saving *s)
 {
     wait_for_stop();
-    return control_captured(control, save, s);
+    return captured(s);
 }
 
 static int target(const char *name)
@@ -144,7 +182,7 @@ static void a_request_that_is_being_saved_is_not_dropped(void)
     wait_for_stop();
     /* The cell waits for the client's word, which comes first here. */
     CHECK_EQ(control_send(client, "commit\n", -1, &err), ST_OK);
-    CHECK_EQ(control_captured(control, save, &s), ST_OK);
+    CHECK_EQ(captured(&s), ST_OK);
     CHECK_EQ(s.calls, 1);
     check_answer(client, "ok 1 5 here");
     check_answer_and_close(client, "done ");
@@ -161,7 +199,7 @@ static void one_that_waits_is_dropped_when_the_capture_was_refused(void)
     wait_for_stop();
     atomic_fetch_add(&refused, 1);
     check_answer_and_close(client, "error no memory to save the call stack");
-    CHECK_EQ(control_captured(control, save, &s), ST_OK);
+    CHECK_EQ(captured(&s), ST_OK);
     CHECK_EQ(s.calls, 0);
     close(out);
     control_end(control);
@@ -179,6 +217,9 @@ static void a_freeze_names_its_file_and_ends_the_cell(void)
     check_answer(client, "ok 1 5 here");
     check_answer_and_close(client, "done ");
     CHECK(exists("whole") && !exists("part"));
+    CHECK(s.leaves == 1 && s.ends == 1 && s.stays == 0);
+    CHECK_STR(strrchr(s.path, '/'), "/whole");
+    unlink(s.path);
     close(out);
     close(dir);
     control_end(control);
@@ -211,6 +252,52 @@ static void what_is_no_decision_lets_the_cell_go_on(void)
     control_end(control);
 }
 
+static void one_whose_leaving_cannot_be_noted_goes_on(void)
+{
+    struct saving s = {.client = -1, .leaving = ST_LIMIT};
+    struct error err = {0};
+    begin(true);
+    int out = target("part"), dir = folder_fd();
+    int client = ask("freeze\n", out);
+    CHECK_EQ(control_send(client, "place part/whole\n", dir, &err), ST_OK);
+    CHECK_EQ(serve(&s), ST_OK);
+    check_answer(client, "ok 1 5 here");
+    check_answer_and_close(client, "error no room");
+    CHECK(exists("part") && !exists("whole") && s.ends == 0);
+    close(out);
+    /* and one that cannot have its name after all: a folder is there */
+    s = (struct saving){.client = -1};
+    CHECK_EQ(mkdirat(dir, "busy", 0700), 0);
+    out = target("part");
+    client = ask("freeze\n", out);
+    CHECK_EQ(control_send(client, "place part/busy\n", dir, &err), ST_OK);
+    s.taken = true;
+    CHECK_EQ(serve(&s), ST_OK);
+    check_answer(client, "ok 1 5 here");
+    check_answer_and_close(client, "error busy: Is a directory");
+    CHECK(s.leaves == 1 && s.stays == 1 && s.ends == 0);
+    CHECK_EQ(unlinkat(dir, "busy", AT_REMOVEDIR), 0);
+    close(out);
+    close(dir);
+    control_end(control);
+}
+
+static void a_stream_is_left_for_when_it_is_complete(void)
+{
+    struct saving s = {.client = -1};
+    struct error err = {0};
+    begin(true);
+    int out = target("part");
+    int client = ask("freeze\n", out);
+    CHECK_EQ(control_send(client, "commit\n", -1, &err), ST_OK);
+    CHECK_EQ(serve(&s), ST_CAPTURED);
+    check_answer(client, "ok 1 5 here");
+    check_answer_and_close(client, "done ");
+    CHECK(s.leaves == 0 && s.ends == 1);
+    close(out);
+    control_end(control);
+}
+
 static void a_client_that_leaves_has_frozen_nothing(void)
 {
     struct saving s = {.client = -1};
@@ -219,7 +306,7 @@ static void a_client_that_leaves_has_frozen_nothing(void)
     int client = ask("freeze\n", out);
     wait_for_stop();
     close(client);
-    CHECK_EQ(control_captured(control, save, &s), ST_OK);
+    CHECK_EQ(captured(&s), ST_OK);
     CHECK_EQ(s.calls, 1);
     close(out);
     control_end(control);
@@ -227,7 +314,8 @@ static void a_client_that_leaves_has_frozen_nothing(void)
 
 static void what_cannot_be_saved_is_said_and_nothing_is_left_to_decide(void)
 {
-    struct saving cannot = {.client = -1, .code = ST_UNSUPPORTED}, fails = {-1, ST_IO, 0};
+    struct saving cannot = {.client = -1, .code = ST_UNSUPPORTED},
+                  fails = {.client = -1, .code = ST_IO};
     begin(true);
     int out = target("part"), dir = folder_fd();
     int client = ask("freeze\n", out);
@@ -327,6 +415,8 @@ int main(void)
     RUN(a_request_that_is_being_saved_is_not_dropped);
     RUN(one_that_waits_is_dropped_when_the_capture_was_refused);
     RUN(a_freeze_names_its_file_and_ends_the_cell);
+    RUN(one_whose_leaving_cannot_be_noted_goes_on);
+    RUN(a_stream_is_left_for_when_it_is_complete);
     RUN(what_is_no_decision_lets_the_cell_go_on);
     RUN(a_client_that_leaves_has_frozen_nothing);
     RUN(what_cannot_be_saved_is_said_and_nothing_is_left_to_decide);
@@ -336,7 +426,7 @@ int main(void)
     RUN(whoever_waits_is_told_that_the_cell_has_ended);
     RUN(too_many_clients_are_told_so);
     char path[256];
-    static const char *const names[] = {"cloudskin/.lock", "cloudskin", "part", "whole", ""};
+    static const char *const names[] = {"cloudskin/.lock", "cloudskin", "part", ""};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         CHECK_EQ(remove(path), 0);

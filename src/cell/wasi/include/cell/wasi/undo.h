@@ -21,6 +21,14 @@ CHECKED status_t wasi_undo_resume(struct wasi *w, int folder_fd, uint32_t number
 const char *wasi_undo_lost(const struct wasi *w);
 /* Keep none from here on, and have the checkpoints up to now refused with this reason (a line of text). */
 void wasi_undo_give_up(struct wasi *w, const char *why);
+/* The saved program is about to go on elsewhere: the file with this inode number gets the name path, which is absolute.
+ * From here on a restore is refused when it has that name, and good when it has not. A path longer than the journal has
+ * room for is passed over. Not while a thread is inside a call of w.
+ * ST_IO, ST_LIMIT (no space), ST_NOMEM: nothing changed. */
+CHECKED status_t wasi_undo_leaving(struct wasi *w, const char *path, uint64_t inode,
+                                   struct error *err);
+/* It did not get that name: the program goes on here. */
+void wasi_undo_stays(struct wasi *w);
 
 /* Open a folder and lock it: close the descriptor to let go. ST_AGAIN: a running program keeps its checkpoints there;
  * ST_NOTFOUND; ST_IO. */
