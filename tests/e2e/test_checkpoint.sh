@@ -173,6 +173,21 @@ more_lines
 end_it
 fact "a thawed program that is killed goes back to the same checkpoint" goes_back
 
+# Its output goes elsewhere for a while: neither that file nor its own is harmed by what is undone of the other.
+begin
+cloudskin checkpoint sim >/dev/null
+more_lines
+end_it
+cp data.out full.out
+cloudskin thaw --name sim --dir data:. >other.out 2>thaw.err &
+pid=$!
+eventually test -s other.out
+end_it
+fact "a thaw to another output leaves the program's own" cmp data.out full.out
+fact "a file that is not its output is not cut" says "is not the file that it went to" \
+    cloudskin thaw --name sim --output whole.out --dir data:.
+fact "and it goes back with its own" goes_back
+
 begin
 cloudskin checkpoint sim >/dev/null
 more_lines

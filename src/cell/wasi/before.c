@@ -180,6 +180,10 @@ static bool find_place(struct target *t)
 {
     if (t->grant == FILE_NO_GRANT) {
         t->place = (struct journal_place){.origin = JOURNAL_AT_OUTPUT, .index = t->handed};
+        if (journal_output_text(t->fd, t->text) == ST_OK) {
+            t->place.path = t->text;
+            t->place.path_len = strlen(t->text);
+        }
         return t->handed == 1 || t->handed == 2;
     }
     int dir_fd = open_grant(t->b, t->w, t->grant);

@@ -1,7 +1,10 @@
 #include "journal.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cursor.h"
 #include "base/hash.h"
@@ -81,6 +84,37 @@ void journal_put_leaving(struct buf *out, const char *path, uint64_t inode)
     if (!out->failed) {
         buf_le64(out, len > 0 ? hash_xxh3(out->data + begin, LEAVING_SUMMED_BYTES) : 0);
     }
+}
+
+/* ---- standard output ---- */
+
+status_t journal_output_text(int fd, char *ret_text)
+{
+    char link[64], path[PATH_MAX];
+    struct stat st;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, path, sizeof path - 1);
+    if (len < 0 || fstat(fd, &st) != 0) {
+        return ST_IO;
+    }
+    path[len] = '\0';
+    const char *slash = strrchr(path, '/');
+    snprintf(ret_text, JOURNAL_PATH_MAX + 1, "%llu %.255s", (unsigned long long)st.st_ino,
+             slash != NULL ? slash + 1 : path);
+    return ST_OK;
+}
+
+bool journal_output_is(const char *text, size_t len, int fd)
+{
+    char ours[JOURNAL_PATH_MAX + 1];
+    const char *end = memchr(text, ' ', len), *our_end;
+    if (end == NULL || journal_output_text(fd, ours) != ST_OK ||
+        (our_end = strchr(ours, ' ')) == NULL) {
+        return true;
+    }
+    size_t inode = (size_t)(end - text), name = len - inode;
+    return (inode == (size_t)(our_end - ours) && memcmp(text, ours, inode) == 0) ||
+           (name == strlen(our_end) && memcmp(end, our_end, name) == 0);
 }
 
 /* ---- writing ---- */
@@ -174,7 +208,7 @@ static void take_place(struct cursor *c, struct journal_place *p)
                    ? p->index != 1 && p->index != 2
                    : origin == JOURNAL_AT_GRANT && p->index >= JOURNAL_GRANTS_MAX) {
         cursor_fail(c, "a place beneath an unknown grant or descriptor");
-    } else if ((origin == JOURNAL_AT_GRANT) != (p->path_len > 0)) {
+    } else if (origin != JOURNAL_AT_OUTPUT && (origin == JOURNAL_AT_GRANT) != (p->path_len > 0)) {
         cursor_fail(c, "a place without a path, or with one too many");
     }
     p->origin = c->failed ? JOURNAL_AT_GRANT : (enum journal_origin)origin;

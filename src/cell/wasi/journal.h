@@ -40,7 +40,7 @@ enum journal_type {
 enum journal_origin {
     JOURNAL_AT_GRANT,  /* index: of the grant; path beneath it */
     JOURNAL_AT_KEPT,   /* index: number of a kept file */
-    JOURNAL_AT_OUTPUT, /* index: standard descriptor 1 or 2 */
+    JOURNAL_AT_OUTPUT, /* index: standard descriptor 1 or 2; path: "INODE NAME", or "" */
     JOURNAL_ORIGIN_COUNT
 };
 
@@ -102,6 +102,11 @@ CHECKED status_t journal_get_head(const uint8_t *data, struct journal_head *ret_
 
 /* JOURNAL_LEAVING_BYTES for JOURNAL_LEAVING_OFF. path: "" for none, at most JOURNAL_LEAVING_PATH_MAX bytes. */
 void journal_put_leaving(struct buf *out, const char *path, uint64_t inode);
+
+/* The path of a JOURNAL_AT_OUTPUT: which file it is. ret_text: JOURNAL_PATH_MAX + 1. ST_IO: not known. */
+CHECKED status_t journal_output_text(int fd, char *ret_text);
+/* Is the file of such a path this one, or a copy by that name? True where it is not known. */
+bool journal_output_is(const char *text, size_t len, int fd);
 
 /* Append a record in its frame: type u32, length u32, low 32 bits of XXH3 of both, payload, XXH3 u64 of all that.
  * guest_paths: of GRANTS. */

@@ -25,7 +25,8 @@ struct restore {
     struct saved_move *moves; /* of each of them */
     uint32_t grant_count;
     uint32_t version;
-    struct ids then; /* the saved guest's */
+    bool checks_only; /* files may be brought back before it goes on */
+    struct ids then;  /* the saved guest's */
 };
 
 /* One descriptor of the state. */
@@ -447,19 +448,30 @@ static status_t add_at(struct restore *r, const struct saved *s, struct file *f)
     return corrupt(r);
 }
 
+/* Nothing is cut off a file that is not known as the guest's. One that is empty is a new one. */
 static status_t take_output(struct restore *r, const struct saved *s, int host_fd)
 {
     struct stat st;
     if (fstat(host_fd, &st) != 0) {
         return error_set_errno(r->err, errno, "standard output");
     }
-    if (!S_ISREG(st.st_mode)) {
+    uint64_t size = (uint64_t)st.st_size, was = s->kind == FILE_PLAIN ? s->size : 0;
+    struct ids_key then = ids_shown(&r->then, (struct ids_key){st.st_dev, st.st_ino});
+    bool same = s->id.ino == 0 || (then.dev == s->id.dev && then.ino == s->id.ino);
+    if (!S_ISREG(st.st_mode) || (!same && (r->checks_only || size == 0))) {
         return ST_OK;
     }
-    if (s->kind == FILE_PLAIN && (uint64_t)st.st_size < s->size) {
+    if (size < was) {
         return error_set(r->err, ST_NOTFOUND, ERROR_NO_OFFSET,
-                         "standard output has %llu bytes, and had %llu when it was saved",
-                         (unsigned long long)st.st_size, (unsigned long long)s->size);
+                         "standard output has %llu bytes, and had %llu when it was saved "
+                         "(--output: the file that it went to, a copy of it, or a new one)",
+                         (unsigned long long)size, (unsigned long long)was);
+    }
+    if (size > was && !same && !r->stale_files) {
+        return error_set(r->err, ST_INVALID, ERROR_NO_OFFSET,
+                         "standard output has %llu bytes of which %llu would stay, and is not the "
+                         "file that it went to: --output a new file, or --stale-files to cut it",
+                         (unsigned long long)size, (unsigned long long)was);
     }
     r->w->outside.output_fd = host_fd;
     r->w->outside.output_offset = s->offset;
@@ -642,8 +654,11 @@ status_t wasi_restore(const struct wasi_config *config, const void *data, size_t
 status_t wasi_restore_check(const struct wasi_config *config, const void *data, size_t len,
                             bool stale_files, struct error *err)
 {
-    struct restore r = {
-        .config = config, .stale_files = true, .needs_grants = !stale_files, .err = err};
+    struct restore r = {.config = config,
+                        .stale_files = true,
+                        .needs_grants = !stale_files,
+                        .checks_only = true,
+                        .err = err};
     struct wasi *w = NULL;
     status_t st = restore_to(&r, data, len, &w);
     wasi_free(w);

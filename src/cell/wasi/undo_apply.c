@@ -185,7 +185,8 @@ static status_t open_file(struct undo *u, uint32_t number, const struct journal_
         journal_kept_name(number, p->index, kept);
         fd = openat(u->folder_fd, kept, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
         st = fd >= 0 ? ST_OK : error_set_errno(err, errno, "%s", kept);
-    } else if (u->config->output_named && p->index == 1) {
+    } else if (u->config->output_named && p->index == 1 &&
+               journal_output_is(p->path, p->path_len, u->config->stdio[1])) {
         fd = fcntl(u->config->stdio[1], F_DUPFD_CLOEXEC, 3);
         st = fd >= 0 ? ST_OK : error_set_errno(err, errno, "standard output");
     }

@@ -609,6 +609,38 @@ static void standard_output_is_cut_when_nothing_else_can_fail(void)
     end();
 }
 
+/* Of a copy nothing has to be cut, and a new file is empty. */
+static void another_file_is_not_cut(void)
+{
+    char text[256];
+    uint32_t n;
+    begin();
+    host_write_file(in_scratch("output"), "");
+    host_write_file(in_scratch("precious"), "precious");
+    host_write_file(in_scratch("copy"), "then");
+    wasi_free(w);
+    config.stdio[1] = open(in_scratch("output"), O_WRONLY | O_CLOEXEC);
+    w = wasi_make(&config);
+    CHECK_EQ(g_write(w, 1, "then", &n), WASI_OK);
+    save();
+    close(config.stdio[1]);
+    config.output_named = true;
+    config.stdio[1] = open(in_scratch("precious"), O_WRONLY | O_CLOEXEC);
+    CHECK_EQ(wasi_restore_check(&config, blob.data, blob.len, false, &err), ST_OK);
+    check_refused(restore(false), ST_INVALID, "is not the file that it went to");
+    host_read_file(in_scratch("precious"), text);
+    CHECK_STR(text, "precious");
+    CHECK_EQ(restore(true), ST_OK);
+    CHECK_EQ(wasi_restore_outside(other, &err), ST_OK);
+    host_read_file(in_scratch("precious"), text);
+    CHECK_STR(text, "prec");
+    close(config.stdio[1]);
+    config.stdio[1] = open(in_scratch("copy"), O_WRONLY | O_CLOEXEC);
+    CHECK_EQ(restore(false), ST_OK);
+    close(config.stdio[1]);
+    end();
+}
+
 static void a_missing_file_is_refused_or_becomes_a_number_without_rights(void)
 {
     char text[256];
@@ -878,6 +910,7 @@ int main(void)
     RUN(a_changed_file_is_refused_unless_stale_files_are_taken);
     RUN(a_file_only_written_may_have_grown_but_not_shrunk);
     RUN(standard_output_is_cut_when_nothing_else_can_fail);
+    RUN(another_file_is_not_cut);
     RUN(a_missing_file_is_refused_or_becomes_a_number_without_rights);
     RUN(a_check_looks_at_all_but_the_files);
     RUN(a_missing_grant_is_refused_or_lost);

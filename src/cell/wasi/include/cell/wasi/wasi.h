@@ -56,7 +56,8 @@ CHECKED status_t wasi_save(struct wasi *w, struct buf *out, struct error *err);
  * Borrows data for the call.
  * ST_NOTFOUND names a grant or file that is missing, or a file that changed: open for reading, its size or time of
  * change differs; open for writing only, or standard output, it is shorter. ST_PERM names a file that may not
- * be opened as it was; ST_CORRUPT says what is wrong; ST_UNSUPPORTED: a newer version, or a listening socket that is
+ * be opened as it was; ST_INVALID: standard output is another file, and would be cut; ST_CORRUPT says what is wrong;
+ * ST_UNSUPPORTED: a newer version, or a listening socket that is
  * not there; ST_LIMIT, ST_NOMEM, ST_IO. */
 CHECKED status_t wasi_restore(const struct wasi_config *config, const void *data, size_t len,
                               bool stale_files, struct wasi **ret_w, struct error *err);
@@ -68,7 +69,7 @@ CHECKED status_t wasi_restore_check(const struct wasi_config *config, const void
 
 /* Behind wasi_restore, when nothing else can fail any more and before w is used: standard input goes on at its old
  * offset when it was a plain file and is one again; with output_named so does standard output, and what stands behind
- * its old end is cut off (all of it, when it was no file before). ST_IO. */
+ * its old end is cut off. ST_IO. */
 CHECKED status_t wasi_restore_outside(struct wasi *w, struct error *err);
 
 /* Host modules to hand to cell_instantiate; belong to w. */
