@@ -12,10 +12,11 @@ shift 3
 only=" $* "
 hops=${HOPS:-12}
 seed=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
-passed=0 failed=0
+passed=0 failed=0 hops_made=0
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/cloudskin-hops.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$images" "$scratch/snap"
+images=$(realpath "$images")
 export PATH=$bin:$PATH
 echo "seed $seed, at most $hops hops each"
 
@@ -64,6 +65,11 @@ hop() {
     began=$(date +%s%N)
     (cd "$folder/calm" && "$driver" "${all%%,*}" 0 1 1 "$scratch/snap" "$@") <"$input" >"$folder/calm.out" 2>"$folder/calm.err" || calm=$?
     ms=$((($(date +%s%N) - began) / 1000000 + 1))
+    if grep -q '^capture_hops: ' "$folder/calm.err"; then
+        echo "FAIL $name: $(head -1 "$folder/calm.err")"
+        failed=$((failed + 1))
+        return
+    fi
     us=$((ms * 1000 / (hops + 1) + 100))
     # A process gets on for longer than it is meant to when the machine is busy; then the next way has shorter parts.
     for try in 1 2 3; do
@@ -80,6 +86,7 @@ hop() {
         us=$((us * n / hops / 2))
         us=$((us > 0 ? us : 1))
     done
+    hops_made=$((hops_made + n))
     rm -rf "$folder"
 }
 
@@ -137,5 +144,7 @@ for source in "$root"/bench/kernels/*.c "$root"/bench/kernels/*.cpp; do
     }
     hop "$name" "$wasm" /dev/null ${KERNEL_ARGUMENTS:-}
 done
+echo "$hops_made hops"
+[ "$hops_made" -gt 0 ] || failed=$((failed + 1))
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
