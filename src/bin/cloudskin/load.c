@@ -152,6 +152,45 @@ static status_t load_module(struct load *l, uint32_t opt_level, struct program *
     return code == ST_NOTFOUND ? compile_and_open(l, opt_level, ret_program, err) : code;
 }
 
+static status_t made_otherwise(const char *path, const char *how, const char *option,
+                               struct error *err)
+{
+    return error_set(err, ST_INVALID, ERROR_NO_OFFSET,
+                     "%s: an image made with %s, which %s contradicts: leave that out, or give the "
+                     "module",
+                     path, how, option);
+}
+
+/* An image is what it is: an option that asks for another one is not passed over. */
+static status_t open_image(struct runtime *rt, const struct run_options *o,
+                           struct program **ret_program, struct error *err)
+{
+    struct program *program = NULL;
+    char how[32];
+    status_t code = program_open(rt, o->module_path, &program, err);
+    if (code != ST_OK) {
+        return code;
+    }
+    const struct image_options *made = &program_image(program)->options;
+    if (o->says_level && made->level != o->image.level) {
+        snprintf(how, sizeof how, "--cpu %s", image_level_name(made->level));
+        code = made_otherwise(o->module_path, how, "--cpu", err);
+    } else if (o->says_nan && made->nan != o->image.nan) {
+        code = made_otherwise(o->module_path,
+                              made->nan == NAN_NATIVE ? "--nan native" : "--nan canonical", "--nan",
+                              err);
+    } else if (o->image.opt_level != OPT_LEVEL_AUTO && made->opt_level != o->image.opt_level) {
+        snprintf(how, sizeof how, "-O%u", made->opt_level);
+        code = made_otherwise(o->module_path, how, "-O", err);
+    }
+    if (code != ST_OK) {
+        program_unref(program);
+        return code;
+    }
+    *ret_program = program;
+    return ST_OK;
+}
+
 status_t load_program(struct runtime *rt, const struct run_options *o, struct program **ret_program,
                       char ret_better[PATH_MAX], struct error *err)
 {
@@ -175,7 +214,7 @@ status_t load_program(struct runtime *rt, const struct run_options *o, struct pr
     }
     file_unmap(&map);
     return is_module ? load_module(&l, o->image.opt_level, ret_program, err)
-                     : program_open(rt, l.path, ret_program, err);
+                     : open_image(rt, o, ret_program, err);
 }
 
 /* Is it a module with this hash? */

@@ -166,6 +166,7 @@ static status_t set_level(struct run_options *o, const char *value, struct error
                          host != NULL ? host : "below all of them");
     }
     o->image.level = level;
+    o->says_level = true;
     return ST_OK;
 }
 
@@ -178,6 +179,7 @@ static status_t set_nan(struct run_options *o, const char *value, struct error *
     } else {
         return bad(err, "--nan", value, "native or canonical");
     }
+    o->says_nan = true;
     return ST_OK;
 }
 

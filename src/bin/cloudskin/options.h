@@ -26,6 +26,7 @@ struct run_options {
     uint32_t at;                /* thaw: number of a checkpoint; 0: the newest */
     bool stale_files;           /* thaw: files may have changed */
     struct image_options image; /* opt_level: 0..3 or OPT_LEVEL_AUTO */
+    bool says_level, says_nan;  /* they were given, so an image has to be made with them */
     struct cell_limits limits;
     uint32_t open_files;
     uint64_t output_bytes;

@@ -7,6 +7,10 @@
 
 enum { NAME_SHOWN_MAX = 200, FRAMES_SHOWN_MAX = 32 };
 
+/* An access that begins so far below address 0 is taken for one of a stack that has grown out of memory: its frames are
+ * smaller. */
+#define BELOW_ZERO_BYTES ((uint64_t)64 << 20)
+
 /* A guest could otherwise send commands to the terminal in a function's name: ASCII's control characters, and
  * those that UTF-8 writes as 0xc2 and a byte below 0xa0. */
 static void add_name(struct buf *out, struct name n)
@@ -45,6 +49,15 @@ static void add_frame(struct buf *out, uint32_t number, const struct frame *f)
     buf_printf(out, "\n");
 }
 
+/* Programs have their stack of local arrays at the bottom of memory, and addresses wrap around. */
+static bool is_below_zero(const struct cell *c)
+{
+    const uint64_t zero = (uint64_t)1 << 32;
+    uint64_t off;
+    return cell_trap_offset(c, &off) && off >= zero - BELOW_ZERO_BYTES &&
+           off < zero + BELOW_ZERO_BYTES;
+}
+
 void trace_print(const struct cell *c, const char *program, const char *text)
 {
     struct buf out = {0};
@@ -59,6 +72,12 @@ void trace_print(const struct cell *c, const char *program, const char *text)
     }
     if (total > count) {
         buf_printf(&out, "  ... and %llu more\n", (unsigned long long)(total - count));
+    }
+    if (is_below_zero(c)) {
+        buf_printf(
+            &out,
+            "  (just below address 0: the program's stack in memory is full, if it has grown deep; "
+            "-Wl,-z,stack-size=BYTES makes it larger when the program is linked)\n");
     }
     if (!out.failed) {
         ssize_t written = write(STDERR_FILENO, out.data, out.len);

@@ -134,6 +134,14 @@ enum abi_trap cell_trap(const struct cell *c)
     return c->last_trap;
 }
 
+bool cell_trap_offset(const struct cell *c, uint64_t *ret_off)
+{
+    if (c->last_trap != TRAP_MEMORY_BOUNDS || !c->fault)
+        return false;
+    *ret_off = c->fault_off;
+    return true;
+}
+
 uint32_t cell_exit_code(const struct cell *c)
 {
     return c->exit_code;

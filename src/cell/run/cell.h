@@ -46,6 +46,7 @@ struct cell {
     uint32_t trap; /* enum abi_trap; an op leaves when it is set */
 
     bool fault;         /* op_pc is the faulting instruction itself */
+    uint64_t fault_off; /* which touched this offset of a memory, when trap is TRAP_MEMORY_BOUNDS */
     uintptr_t fault_lr; /* aarch64: the link register then */
     bool host_trap;     /* host_trap was called; the guest is unwinding */
     struct runtime *rt;

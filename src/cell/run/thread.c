@@ -99,11 +99,13 @@ status_t run_thread_setup(struct runtime *rt, struct run_thread **ret_thread, st
     return ST_OK;
 }
 
-static bool in_memory(const struct instance *inst, uintptr_t addr)
+static bool in_memory(const struct instance *inst, uintptr_t addr, uint64_t *ret_off)
 {
     for (uint32_t i = 0; i < inst->module->mem_count; i++) {
-        if (inst->mems[i] && addr - (uintptr_t)inst->mems[i]->abi.base < SLOT_MEMORY_BYTES)
+        if (inst->mems[i] && addr - (uintptr_t)inst->mems[i]->abi.base < SLOT_MEMORY_BYTES) {
+            *ret_off = addr - (uintptr_t)inst->mems[i]->abi.base;
             return true;
+        }
     }
     return false;
 }
@@ -115,7 +117,7 @@ static enum abi_trap classify(struct cell *c, uintptr_t addr)
     if (stack_low - addr - 1 < SLOT_LOW_GUARD_BYTES)
         return TRAP_STACK;
     for (struct instance *i = cell_first_instance(c); i; i = i->next) {
-        if (in_memory(i, addr))
+        if (in_memory(i, addr, &c->fault_off))
             return TRAP_MEMORY_BOUNDS;
     }
     return TRAP_NONE;

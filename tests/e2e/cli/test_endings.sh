@@ -18,6 +18,24 @@ fact "SIGTERM raised inside is 143" exits 143 end term
 fact "SIGKILL raised inside is 137" exits 137 end kill
 fact "a trap is 134" exits 134 end trap
 
+cat >arrays.c <<'C'
+__attribute__((noinline)) static int deep(volatile int *above, int n)
+{
+    volatile int here[64];
+    here[n % 64] = *above + n;
+    return n == 0 ? 0 : deep(here, n - 1) + here[n % 64];
+}
+int main(int argc, char **argv)
+{
+    volatile int first = 1, *wild = (volatile int *)0x80000000;
+    (void)argv;
+    return argc > 1 ? *wild : deep(&first, 1000000);
+}
+C
+cloudskin-cc -O1 arrays.c -o arrays.wasm || exit 1
+fact "a stack in memory that is full is said to be" says "the program's stack in memory is full" cloudskin run -O1 arrays.wasm
+fact "and another access is not" eval '! says "stack in memory" cloudskin run -O1 arrays.wasm wild'
+
 trace() { # trace MODULE LEVEL: of the trap, without the first line
     cloudskin run "$2" "$1" end trap 2>&1 >/dev/null | grep -v '^cloudskin: compiling' >trace.txt
 }

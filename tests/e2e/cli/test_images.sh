@@ -16,6 +16,15 @@ refused() { # refused FILE [TEXT]
 }
 fact "the image runs" prints $'[show.cell]\n[args]' cloudskin run show.cell args
 
+# It is what it is: options that ask for another one are not passed over.
+level=$(cloudskin inspect --json show.cell | python3 -c 'import json, sys; print(json.load(sys.stdin)["cpu"])')
+other=x86-64-v2
+[ "$level" != x86-64-v2 ] || cloudskin-aot -O1 --cpu x86-64-v3 show.wasm -o show.cell
+fact "options that say what it is" prints $'[show.cell]\n[args]' cloudskin run --cpu "$level" --nan native -O1 show.cell args
+fact "another level" says "an image made with --cpu $level, which --cpu contradicts" cloudskin run --cpu $other show.cell
+fact "other NaNs" says "an image made with --nan native" cloudskin run --nan canonical show.cell
+fact "another optimisation" exits 65 cloudskin run -O3 show.cell
+
 # -o names a pipe, or a link to one: what it is stays.
 piped() {
     ln -s /proc/self/fd/1 out.link

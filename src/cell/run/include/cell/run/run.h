@@ -167,6 +167,8 @@ CHECKED status_t cell_resume(struct cell *c, union cell_value *io, struct error 
 
 /* How the last call ended: each is 0 when it did not end that way. */
 enum abi_trap cell_trap(const struct cell *c);
+/* Behind TRAP_MEMORY_BOUNDS of a load or store: the offset in its memory that it touched. False: none is known. */
+bool cell_trap_offset(const struct cell *c, uint64_t *ret_off);
 uint32_t cell_exit_code(const struct cell *c);
 enum stop_reason cell_stop_reason(const struct cell *c);
 
