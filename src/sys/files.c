@@ -240,6 +240,20 @@ static int sync_folder_of(const char *path)
     return result;
 }
 
+/* As much of a name as leaves room for what temporary ones have besides, in whole characters. */
+static int temporary_part(const char *name)
+{
+    enum { ADDED_BYTES = 2 + 12 };
+    size_t len = strlen(name);
+    if (len > NAME_MAX - ADDED_BYTES && len <= NAME_MAX) { /* longer ones are no names at all */
+        len = NAME_MAX - ADDED_BYTES;
+        while (len > 1 && ((unsigned char)name[len] & 0xc0) == 0x80) {
+            len--;
+        }
+    }
+    return (int)len;
+}
+
 /* Not mkostemp, since its files ignore mode and umask. */
 status_t file_open_temporary(const char *path, unsigned mode, char ret_name[PATH_MAX], int *ret_fd,
                              struct error *err)
@@ -251,8 +265,9 @@ status_t file_open_temporary(const char *path, unsigned mode, char ret_name[PATH
         if (getrandom(&tag, sizeof tag, 0) != sizeof tag) {
             return error_set_errno(err, errno, "%s", path);
         }
-        int need = snprintf(ret_name, PATH_MAX, "%.*s.%s.%012llx", folder_len, path,
-                            path + folder_len, (unsigned long long)tag >> 16);
+        int need = snprintf(ret_name, PATH_MAX, "%.*s.%.*s.%012llx", folder_len, path,
+                            temporary_part(path + folder_len), path + folder_len,
+                            (unsigned long long)tag >> 16);
         if (need < 0 || need >= PATH_MAX) {
             return error_set_errno(err, ENAMETOOLONG, "%s", path);
         }

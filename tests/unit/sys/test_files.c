@@ -118,6 +118,22 @@ static void a_failed_write_leaves_the_old_file_and_no_temporary(void)
     CHECK_EQ(entries(), before);
 }
 
+static void a_name_may_be_as_long_as_names_are(void)
+{
+    char path[NAME_MAX + 64];
+    int len = snprintf(path, sizeof path, "%s/", folder);
+    memset(path + len, 'n', NAME_MAX);
+    memcpy(path + len + 240, "\xc3\xa9", 2); /* not to be cut through */
+    path[len + NAME_MAX] = '\0';
+    unsigned before = entries();
+    CHECK_EQ(file_write_atomic(path, "x", 1, 0600, FILE_NO_SYNC, NULL), ST_OK);
+    CHECK_EQ(entries(), before + 1);
+    CHECK_EQ(unlink(path), 0);
+    memcpy(path + len + NAME_MAX, "n", 2);
+    CHECK_EQ(file_write_atomic(path, "x", 1, 0600, FILE_NO_SYNC, NULL), ST_INVAL);
+    CHECK_EQ(entries(), before);
+}
+
 static void output_goes_into_what_is_no_file_and_behind_links(void)
 {
     char got[4] = {0};
@@ -328,6 +344,7 @@ int main(void)
     RUN(missing_files_and_folders_are_named);
     RUN(a_write_replaces_and_leaves_no_temporary);
     RUN(a_failed_write_leaves_the_old_file_and_no_temporary);
+    RUN(a_name_may_be_as_long_as_names_are);
     RUN(output_goes_into_what_is_no_file_and_behind_links);
     RUN(folders_are_made_with_those_above);
     RUN(what_has_the_name_of_a_folder_is_said_to_be_there);
