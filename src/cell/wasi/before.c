@@ -200,6 +200,9 @@ static bool find_place(struct target *t)
     } else if (t->file != NULL && t->file->kept != 0) {
         t->place = (struct journal_place){.origin = JOURNAL_AT_KEPT, .index = t->file->kept};
         found = true;
+    } else if (t->file != NULL && t->file->other) {
+        const struct journal_place none = {.path = ""};
+        found = before_other_name(t->w, t->grant, &t->st, &none, t->text, &t->place);
     }
     return found;
 }
@@ -460,11 +463,13 @@ static status_t make_journal(const struct wasi *w, int folder_fd, const char *na
 static status_t before_new(struct wasi *w, int folder_fd, struct error *err)
 {
     struct before *b = calloc(1, sizeof *b);
+    struct stat st;
     if (b == NULL) {
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for before-images");
     }
     pthread_mutex_init(&b->lock, NULL);
     b->folder_fd = folder_fd;
+    b->folder_dev = fstat(folder_fd, &st) == 0 ? st.st_dev : 0;
     b->journal_fd = -1;
     w->before = b;
     return ST_OK;

@@ -1,6 +1,8 @@
 #ifndef CELL_WASI_BEFORE_H
 #define CELL_WASI_BEFORE_H
 
+#include <sys/stat.h>
+
 #include "state.h"
 
 /* The writing side of journals: what the functions of the ABI call in front of each change of a file or name, when
@@ -36,6 +38,9 @@ void before_created(struct wasi *w, int parent_fd, const char *name);
 void before_remove(struct wasi *w, uint32_t grant, int parent_fd, const char *name);
 void before_rename(struct wasi *w, uint32_t from_grant, int from_fd, const char *from,
                    uint32_t to_grant, int to_fd, const char *to);
+
+/* Take from the number of a file's links those that keep it: they are none of the guest's. */
+void before_hide_links(const struct wasi *w, struct stat *st);
 
 /* NULL is fine. */
 void before_free(struct before *b);

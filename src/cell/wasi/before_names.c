@@ -43,6 +43,7 @@ static bool is_made(struct before *b, const struct stat *st)
 static bool keep_copy(struct before *b, int parent_fd, const char *name, const struct stat *st,
                       const char *kept)
 {
+    const struct timespec times[2] = {st->st_atim, st->st_mtim};
     if (!S_ISREG(st->st_mode) || st->st_size > COPY_BYTES_MAX) {
         errno = EXDEV;
         return false;
@@ -50,7 +51,8 @@ static bool keep_copy(struct before *b, int parent_fd, const char *name, const s
     int from = openat(parent_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     int to = openat(b->folder_fd, kept, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     bool good = from >= 0 && to >= 0 && file_copy_rest(from, to) == 0 &&
-                fchmod(to, st->st_mode & 07777) == 0 && file_sync(to) == 0;
+                fchmod(to, st->st_mode & 07777) == 0 && futimens(to, times) == 0 &&
+                file_sync(to) == 0;
     int errnum = errno;
     if (from >= 0) {
         close(from);
@@ -72,8 +74,30 @@ static bool keep_link(struct before *b, int parent_fd, const char *name, const c
     return result == 0;
 }
 
-static bool keep_file(struct before *b, int parent_fd, const char *name, const struct stat *st,
-                      const struct journal_place *place, struct journal_entry *e)
+/* One of several names of a file: a copy would be another file than what the others lead to. */
+static bool keep_other_name(struct before *b, const struct wasi *w, const struct stat *st,
+                            const struct journal_place *place, char *text, struct journal_entry *e)
+{
+    struct journal_place other;
+    struct before_file *f = before_find(b, st);
+    if (f == NULL && (f = before_add(b, st)) == NULL) {
+        return false;
+    }
+    if (!before_other_name(w, place->index, st, place, text, &other)) {
+        before_lose(b, 0,
+                    "%.*s has names elsewhere, and is on another file system than the checkpoints",
+                    (int)place->path_len, place->path);
+        return false;
+    }
+    f->other = true;
+    *e = (struct journal_entry){
+        .was = JOURNAL_WAS_NAME, .link = other.path, .link_len = other.path_len};
+    return true;
+}
+
+static bool keep_file(struct before *b, const struct wasi *w, int parent_fd, const char *name,
+                      const struct stat *st, const struct journal_place *place, char *text,
+                      struct journal_entry *e)
 {
     char kept[JOURNAL_NAME_BYTES];
     uint32_t number = b->kept_count + 1;
@@ -85,6 +109,8 @@ static bool keep_file(struct before *b, int parent_fd, const char *name, const s
     }
     if (linked) {
         f->kept = number;
+    } else if (st->st_nlink > 1) {
+        return keep_other_name(b, w, st, place, text, e);
     } else if (!keep_copy(b, parent_fd, name, st, kept)) {
         before_lose(b, errno, "%.*s", (int)place->path_len, place->path);
         return false;
@@ -98,16 +124,17 @@ static bool keep_file(struct before *b, int parent_fd, const char *name, const s
     return true;
 }
 
-/* What stands behind a name that is about to be removed. link: room for a link's text. False: given up. */
-static bool keep_name(struct before *b, int parent_fd, const char *name, const struct stat *st,
-                      const struct journal_place *place, char *link, struct journal_entry *e)
+/* What stands behind a name that is about to be removed. link: room for a text. False: given up. */
+static bool keep_name(struct before *b, const struct wasi *w, int parent_fd, const char *name,
+                      const struct stat *st, const struct journal_place *place, char *link,
+                      struct journal_entry *e)
 {
     if (S_ISDIR(st->st_mode)) {
         *e = (struct journal_entry){.was = JOURNAL_WAS_DIRECTORY, .value = st->st_mode & 07777};
         return true;
     }
-    if (!S_ISLNK(st->st_mode)) {
-        return keep_file(b, parent_fd, name, st, place, e);
+    if (!S_ISLNK(st->st_mode) || st->st_nlink > 1) {
+        return keep_file(b, w, parent_fd, name, st, place, link, e);
     }
     ssize_t n = readlinkat(parent_fd, name, link, WASI_PATH_BYTES_MAX);
     if (n <= 0) {
@@ -146,6 +173,7 @@ void before_created(struct wasi *w, int parent_fd, const char *name)
             /* a number that was an older file's, of which nothing is left but perhaps a copy */
             f->made = true;
             f->kept = 0;
+            f->other = false;
         }
     }
     pthread_mutex_unlock(&b->lock);
@@ -162,7 +190,7 @@ void before_remove(struct wasi *w, uint32_t grant, int parent_fd, const char *na
     if (b->journal_fd >= 0 && stat_movable(parent_fd, name, &st) &&
         (S_ISDIR(st.st_mode) || !is_made(b, &st)) &&
         before_name(b, w, grant, parent_fd, name, text, &r.place) &&
-        keep_name(b, parent_fd, name, &st, &r.place, link, &r.before) && before_put(b, &r)) {
+        keep_name(b, w, parent_fd, name, &st, &r.place, link, &r.before) && before_put(b, &r)) {
         (void)before_sync(b);
     }
     pthread_mutex_unlock(&b->lock);
@@ -184,7 +212,7 @@ void before_rename(struct wasi *w, uint32_t from_grant, int from_fd, const char 
         before_name(b, w, to_grant, to_fd, to, to_text, &r.to)) {
         r.may_be_gone = is_made(b, &moved);
         bool good = !replaces || (!S_ISDIR(there.st_mode) && is_made(b, &there)) ||
-                    keep_name(b, to_fd, to, &there, &r.to, link, &r.before);
+                    keep_name(b, w, to_fd, to, &there, &r.to, link, &r.before);
         if (good && before_put(b, &r)) {
             (void)before_sync(b);
         }

@@ -20,12 +20,14 @@ struct before_file {
     uint64_t size;  /* when recorded; bytes behind it need no image */
     uint8_t *saved; /* a bit for each granule of it */
     uint32_t kept;  /* number of the hard link that keeps it, or 0 */
+    bool other;     /* a name of it was removed that is to be a link to another one again */
     struct before_file *next;
 };
 
 struct before {
     pthread_mutex_t lock;
-    int folder_fd;  /* locked */
+    int folder_fd; /* locked */
+    dev_t folder_dev;
     int journal_fd; /* -1: given up */
     uint32_t number;
     uint32_t kept_count;
@@ -49,5 +51,10 @@ void before_lose(struct before *b, int errnum, const char *fmt, ...)
 /* A name beneath a grant, as it is now: text has WASI_PATH_BYTES_MAX + 1 bytes. False: given up. */
 bool before_name(struct before *b, const struct wasi *w, uint32_t grant, int parent_fd,
                  const char *name, char *text, struct journal_place *ret_place);
+/* A name of the file beneath the grant that is not `known`, which has an empty path if any will do; text as above.
+ * False: none was found. */
+bool before_other_name(const struct wasi *w, uint32_t grant, const struct stat *st,
+                       const struct journal_place *known, char *text,
+                       struct journal_place *ret_place);
 
 #endif

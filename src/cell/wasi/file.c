@@ -277,6 +277,9 @@ static int32_t filestat_get(void *ctx, struct wasi *w, uint32_t fd, bool unstabl
     e = fstat(u.file->host_fd, &st) != 0 ? wasi_errno_from_host(errno) : WASI_OK;
     type = u.file->filetype;
     file_put(&w->files, &u);
+    if (e == WASI_OK && before_is_on(w)) {
+        before_hide_links(w, &st);
+    }
     if (e == WASI_OK) {
         stat_encode(&w->ids, &st, type, unstable, out);
     }

@@ -228,7 +228,8 @@ static void take_entry(struct cursor *c, struct journal_entry *e)
     uint8_t was = cursor_u8(c);
     e->value = cursor_le32(c);
     e->link = take_text(c, &e->link_len);
-    if (was >= JOURNAL_WAS_COUNT || (was == JOURNAL_WAS_LINK) != (e->link_len > 0)) {
+    bool has_text = was == JOURNAL_WAS_LINK || was == JOURNAL_WAS_NAME;
+    if (was >= JOURNAL_WAS_COUNT || has_text != (e->link_len > 0)) {
         cursor_fail(c, "an unknown kind of name");
     }
     e->was = c->failed ? JOURNAL_WAS_NOTHING : (enum journal_was)was;

@@ -57,13 +57,14 @@ enum journal_was {
     JOURNAL_WAS_KEPT,
     JOURNAL_WAS_DIRECTORY,
     JOURNAL_WAS_LINK,
+    JOURNAL_WAS_NAME, /* of a file that has another one */
     JOURNAL_WAS_COUNT
 };
 
 struct journal_entry {
     enum journal_was was;
-    uint32_t value; /* number of the kept file; mode of the directory */
-    const char *link;
+    uint32_t value;   /* number of the kept file; mode of the directory */
+    const char *link; /* text of the link; the other name, beneath the same grant */
     size_t link_len;
 };
 

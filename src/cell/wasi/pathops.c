@@ -272,6 +272,9 @@ static int32_t path_stat(void *ctx, struct wasi *w, uint32_t fd, uint32_t lookup
     }
     e = host_result(fstat(host_fd, &st));
     close(host_fd);
+    if (e == WASI_OK && before_is_on(w)) {
+        before_hide_links(w, &st);
+    }
     if (e == WASI_OK) {
         stat_encode(&w->ids, &st, filetype_from_mode(st.st_mode), unstable, out);
     }

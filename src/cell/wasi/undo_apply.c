@@ -320,7 +320,9 @@ static bool copy_kept(const struct undo *u, const struct undo_name *n, const cha
     int to = openat(n->parent.fd, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
                     0600);
     bool good = from >= 0 && to >= 0 && fstat(from, &st) == 0 && file_copy_rest(from, to) == 0 &&
-                fchmod(to, st.st_mode & 07777) == 0 && file_sync(to) == 0 &&
+                fchmod(to, st.st_mode & 07777) == 0 &&
+                futimens(to, (const struct timespec[]){st.st_atim, st.st_mtim}) == 0 &&
+                file_sync(to) == 0 &&
                 renameat(n->parent.fd, part, n->parent.fd, n->parent.name) == 0;
     int errnum = errno;
     if (from >= 0) {
@@ -332,6 +334,22 @@ static bool copy_kept(const struct undo *u, const struct undo_name *n, const cha
     if (to >= 0 && !good) {
         unlinkat(n->parent.fd, part, 0);
     }
+    errno = errnum;
+    return good;
+}
+
+/* Another name of the file that path leads to. */
+static bool link_again(const struct undo *u, const struct undo_name *n, char *path)
+{
+    struct path_parent p;
+    if (path_parent_open(u->method, n->dir_fd, path, &p) != WASI_OK) {
+        errno = ENOENT;
+        return false;
+    }
+    bool plain = strchr(p.name, '/') == NULL; /* linkat would follow one with a slash */
+    bool good = plain && linkat(p.fd, p.name, n->parent.fd, n->parent.name, 0) == 0;
+    int errnum = plain ? errno : EINVAL;
+    path_parent_close(&p);
     errno = errnum;
     return good;
 }
@@ -353,6 +371,10 @@ static bool bring_back(const struct undo *u, uint32_t number, const struct undo_
         memcpy(link, e->link, e->link_len);
         link[e->link_len] = '\0';
         return symlinkat(link, n->parent.fd, n->parent.name) == 0;
+    case JOURNAL_WAS_NAME:
+        memcpy(link, e->link, e->link_len);
+        link[e->link_len] = '\0';
+        return link_again(u, n, link);
     case JOURNAL_WAS_NOTHING:
     case JOURNAL_WAS_COUNT:
         break;
