@@ -127,6 +127,26 @@ begin odd run $'odd\e[31m.cell'
 cloudskin freeze odd -o odd.snap
 exec 9>&-
 fact "a name is no command to the terminal" eval '! cloudskin inspect odd.snap | grep -q $'"'\\e'"
+python3 - <<'P' || exit 1
+b = open("lines.wasm", "rb").read()
+name = b"\x0e__wasi_fd_read"
+assert b.count(name) == 1
+open("named.wasm", "wb").write(b.replace(name, b"\x0e\x1b[1m\nerror kkk"))
+P
+cloudskin-aot -O1 --movable named.wasm -o $'na\e[1m\nmed.cell'
+begin named run $'na\e[1m\nmed.cell'
+eventually test -s named.out
+fact "nor is that of a program" eval 'cloudskin ps | grep "^named .*na?\[1m?med.cell$"'
+fact "nor that of a function, which is no answer of the cell either" eval \
+    'cloudskin freeze named -o named.snap 2>named.say && grep "in ?\[1m?error kkk" named.say'
+exec 9>&-
+fact "the program says it in the same way" eval 'exits 75 wait "$pid" && grep "frozen in ?\[1m?error kkk" named.err'
+long=$(printf 'n%.0s' {1..255})
+begin long run lines.cell
+eventually test -s long.out
+fact "a snapshot may have a name as long as names are" eval 'cloudskin freeze long -o "$long" && mv "$long" long.snap'
+exec 9>&-
+fact "and is good" eval 'exits 5 cloudskin thaw --module lines.cell long.snap </dev/null'
 fact "another program is refused by name" says "is not the program" cloudskin thaw --module deep.wasm one.snap
 cloudskin-aot -O1 lines.wasm -o plain.cell
 fact "an image that is not movable as well" exits 65 cloudskin thaw --module plain.cell one.snap

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cell/wasi/undo.h"
 #include "exitcode/exit_code.h"
 #include "run_parts.h"
@@ -29,6 +30,7 @@ static void where_text(struct run *r, char *ret_text, size_t size)
     if (name.len > 0) {
         snprintf(ret_text, size, "%.*s (byte 0x%x)", (int)(name.len < 200 ? name.len : 200),
                  (const char *)name.bytes, f.wasm_off);
+        text_hide_controls(ret_text);
     } else {
         snprintf(ret_text, size, "function %u (byte 0x%x)", f.func, f.wasm_off);
     }

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cell/wasi/undo_files.h"
 #include "controlpath/control.h"
 #include "exitcode/exit_code.h"
@@ -68,7 +69,10 @@ static void answer(int fd, const char *verdict, const char *text)
 {
     char line[CONTROL_LINE_MAX];
     struct error err = {.offset = ERROR_NO_OFFSET};
-    snprintf(line, sizeof line, "%s %.*s\n", verdict, CONTROL_LINE_MAX - 32, text);
+    /* Names of functions and files are the guest's choice. They must not end the line, and the client prints them. */
+    int len = snprintf(line, sizeof line - 1, "%s %.*s", verdict, CONTROL_LINE_MAX - 32, text);
+    text_hide_controls(line);
+    memcpy(line + len, "\n", 2);
     status_t sent = control_send(fd, line, -1, &err);
     (void)sent; /* a client that is gone has no use for it */
 }

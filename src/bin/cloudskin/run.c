@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cell/wasi/wasi.h"
 #include "exitcode/exit_code.h"
 #include "help.h"
@@ -66,9 +67,12 @@ int run_fail(const char *program, const struct error *err, int exit_code)
     if (err->code == ST_INVALID && err->text[0] == '\0') {
         return exit_code; /* the compiler has said it */
     }
-    const char *text = err->text[0] != '\0' ? err->text : status_name(err->code);
+    char text[ERROR_TEXT_MAX];
+    snprintf(text, sizeof text, "%s", err->text[0] != '\0' ? err->text : status_name(err->code));
+    bool names_program = program != NULL && strncmp(text, program, strlen(program)) == 0;
+    text_hide_controls(text); /* a snapshot has names of files */
     /* most errors name the file themselves */
-    if (program != NULL && strncmp(text, program, strlen(program)) != 0) {
+    if (program != NULL && !names_program) {
         fprintf(stderr, "cloudskin: %s: %s", program, text);
     } else {
         fprintf(stderr, "cloudskin: %s", text);

@@ -89,6 +89,7 @@ struct saving {
     status_t leaving; /* whether it may be named */
     bool taken;       /* its name is */
     char path[256];   /* that it is about to have */
+    const char *text;
 };
 
 /* A capture was refused before the one that is saved here, which the client must not be told instead. */
@@ -102,7 +103,9 @@ static status_t save(void *arg, const struct control_request *q, struct error *e
     }
     CHECK_EQ(write(q->fd, "state", 5), 5);
     return error_set(err, s->code, ERROR_NO_OFFSET, "%s",
-                     s->code == ST_OK ? "1 5 here" : "it cannot");
+                     s->text != NULL    ? s->text
+                     : s->code == ST_OK ? "1 5 here"
+                                        : "it cannot");
 }
 
 /* Told before it has its name, with the number that it has then. */
@@ -220,6 +223,23 @@ static void a_freeze_names_its_file_and_ends_the_cell(void)
     CHECK(s.leaves == 1 && s.ends == 1 && s.stays == 0);
     CHECK_STR(strrchr(s.path, '/'), "/whole");
     unlink(s.path);
+    close(out);
+    close(dir);
+    control_end(control);
+}
+
+/* Where a program is has a name that the guest chose. */
+static void what_is_saved_cannot_answer_for_the_cell(void)
+{
+    struct saving s = {.client = -1, .text = "1 5 here\nerror \x1b[31mnot done"};
+    struct error err = {0};
+    begin(true);
+    int out = target("part"), dir = folder_fd();
+    int client = ask("freeze\n", out);
+    CHECK_EQ(control_send(client, "place part/whole\n", dir, &err), ST_OK);
+    CHECK_EQ(serve(&s), ST_CAPTURED);
+    check_answer(client, "ok 1 5 here?error ?[31mnot done");
+    check_answer_and_close(client, "done ");
     close(out);
     close(dir);
     control_end(control);
@@ -417,6 +437,7 @@ int main(void)
     RUN(a_freeze_names_its_file_and_ends_the_cell);
     RUN(one_whose_leaving_cannot_be_noted_goes_on);
     RUN(a_stream_is_left_for_when_it_is_complete);
+    RUN(what_is_saved_cannot_answer_for_the_cell);
     RUN(what_is_no_decision_lets_the_cell_go_on);
     RUN(a_client_that_leaves_has_frozen_nothing);
     RUN(what_cannot_be_saved_is_said_and_nothing_is_left_to_decide);
