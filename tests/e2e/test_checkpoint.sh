@@ -118,10 +118,21 @@ fact "and --keep 2 of them have before-images" eval '[ "$(ls $points/*.undo | wc
 more_lines
 end_it
 number=$(tail -n 1 every.out)
+number=${number%%:*}
 keep_copy
+# Without their journals they are snapshots like others, which stand on what is beside them.
+mkdir snaps
+cp "$points"/*.snap snaps/
+last=$(printf 'snaps/%06u.snap' "$number")
+fact "an increment without its journal is one of a program whose files have changed" says "changed since it was saved" \
+    cloudskin thaw --dir data:. "$last"
+base=$(printf '%06u.snap' $((number - 1)))
+rm "snaps/$base"
+fact "a base that is missing is named" says "changed since $base, which is not there" cloudskin thaw --dir data:. "$last"
+rm -r snaps
 fact "an increment is gone back to" goes_back
 take_copy
-fact "the one before too" goes_back --at $((${number%%:*} - 1))
+fact "the one before too" goes_back --at $((number - 1))
 
 begin
 cloudskin checkpoint sim --every 200ms >every.out &

@@ -72,13 +72,17 @@ static status_t open_base(const struct snapshot_chain *c, const char *name, int 
 {
     const char *base = snapshot_reader_info(c->readers[0])->base_name, *suffix;
     uint32_t number;
-    if (folder_fd < 0 || c->count >= SNAPSHOT_CHAIN_MAX ||
-        !undo_file_parse(base, &number, &suffix)) {
+    if (c->count >= SNAPSHOT_CHAIN_MAX) {
+        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%s: it stands on more than %d others",
+                         name, SNAPSHOT_CHAIN_MAX - 1);
+    }
+    bool is_name = folder_fd >= 0 && undo_file_parse(base, &number, &suffix);
+    *ret_fd = is_name ? openat(folder_fd, base, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (!is_name || (*ret_fd < 0 && errno == ENOENT)) {
         return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
                          "%s: it holds only what changed since %.80s, which is not there", name,
                          base);
     }
-    *ret_fd = openat(folder_fd, base, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     return *ret_fd >= 0 ? ST_OK : error_set_errno(err, errno, "%s: its base %.80s", name, base);
 }
 

@@ -172,7 +172,7 @@ static bool split_path(const char *path, struct checkpoint_place *p, uint32_t *r
         len + CHECKPOINT_FILE_BYTES >= sizeof p->folder) {
         return false;
     }
-    snprintf(p->folder, sizeof p->folder, "%.*s", len > 0 ? (int)len : 1, len > 0 ? path : ".");
+    snprintf(p->folder, sizeof p->folder, "%.*s", len > 1 ? (int)len - 1 : 1, len > 0 ? path : ".");
     int n = snprintf(undo, sizeof undo, "%.*s%06u.undo", (int)len, path, *ret_at);
     return n > 0 && (size_t)n < sizeof undo && access(undo, F_OK) == 0;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cell/run/state.h"
 #include "cell/wasi/undo.h"
 #include "chain.h"
@@ -17,12 +18,21 @@
 
 /* What is thawed: a snapshot, or a checkpoint in its folder. */
 struct thawing {
-    const char *name; /* of the snapshot, for messages */
     bool checkpoint;
     bool changed; /* files have been brought back */
     struct checkpoint_place place;
     char file[PATH_MAX];
 };
+
+/* What it may be an increment on is beside it. */
+static int open_folder_of(const char *path)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
+             slash != NULL ? path : ".");
+    return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
 
 static status_t open_chain(const struct thawing *t, struct snapshot_chain *ret_chain,
                            struct error *err)
@@ -31,8 +41,12 @@ static status_t open_chain(const struct thawing *t, struct snapshot_chain *ret_c
     if (fd < 0) {
         return error_set_errno(err, errno, "%s", t->file);
     }
-    return snapshot_chain_open(fd, t->name, t->checkpoint ? t->place.folder_fd : -1, ret_chain,
-                               err);
+    int folder_fd = t->checkpoint ? t->place.folder_fd : open_folder_of(t->file);
+    status_t code = snapshot_chain_open(fd, t->file, folder_fd, ret_chain, err);
+    if (!t->checkpoint && folder_fd >= 0) {
+        close(folder_fd);
+    }
+    return code;
 }
 
 /* All of it into the new cell, to the end of its files. */
@@ -99,9 +113,12 @@ static status_t prove_chain(struct run *r, const struct snapshot_chain *chain, s
 static void say_checkpoint(const struct thawing *t, const struct snapshot_info *info)
 {
     uint64_t now = clock_realtime_ns();
+    char program[SNAPSHOT_TEXT_MAX];
+    memcpy(program, info->program, sizeof program);
+    text_hide_controls(program);
     double age = now > info->time_ns ? (double)(now - info->time_ns) / 1e9 : 0;
     fprintf(stderr, "cloudskin: checkpoint %u of %s, %.1f seconds old%s\n", t->place.number,
-            info->program, age, t->place.number == t->place.newest ? "" : ", not the newest one");
+            program, age, t->place.number == t->place.newest ? "" : ", not the newest one");
 }
 
 static void say_done(const struct run *r, const struct wasi_undo_report *report)
@@ -215,7 +232,7 @@ static int find_and_thaw(struct run *r)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
     struct run_options *o = &r->options;
-    struct thawing t = {.name = o->module_path, .place = {.folder_fd = -1}};
+    struct thawing t = {.place = {.folder_fd = -1}};
     char name[CHECKPOINT_FILE_BYTES];
     status_t code = checkpoint_find(o->module_path, o->name, o->at, &t.checkpoint, &t.place, &err);
     if (code != ST_OK) {
@@ -223,7 +240,6 @@ static int find_and_thaw(struct run *r)
     }
     if (t.checkpoint) {
         checkpoints_file(t.place.number, "snap", name);
-        t.name = name;
         o->module_path = t.file;
     }
     int len = t.checkpoint ? snprintf(t.file, sizeof t.file, "%s/%s", t.place.folder, name)
