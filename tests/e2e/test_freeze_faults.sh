@@ -150,6 +150,13 @@ fact "and is good" eval 'exits 5 cloudskin thaw --module lines.cell long.snap </
 fact "another program is refused by name" says "is not the program" cloudskin thaw --module deep.wasm one.snap
 cloudskin-aot -O1 lines.wasm -o plain.cell
 fact "an image that is not movable as well" exits 65 cloudskin thaw --module plain.cell one.snap
+fact "and why" says "is an image of the program made without --movable" cloudskin thaw --module plain.cell one.snap
+mv lines.cell away.cell
+cp plain.cell lines.cell
+fact "so is one in the place of what was run" says "lines.cell is one made without --movable" cloudskin thaw one.snap
+mv away.cell lines.cell
+fact "run says what a snapshot is for" says "a snapshot, with which" cloudskin run one.snap
+fact "inspect takes one from a pipe" eval 'cloudskin inspect <(cat one.snap) | grep -q " main$"'
 cloudskin-aot -O1 --movable --nan canonical lines.wasm -o canonical.cell
 fact "running it with a name says that it cannot be frozen" says "made without --movable" \
     cloudskin run --name plain plain.cell </dev/null

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "imagecache/compile.h"
+#include "snapfile/file.h"
 #include "sys/files.h"
 
 /* A module or an image; their decoders have smaller limits. */
@@ -211,8 +212,14 @@ status_t load_program(struct runtime *rt, const struct run_options *o, struct pr
                      memcmp(map.data, wasm_magic, sizeof wasm_magic) == 0;
     if (is_module) {
         sha256_bytes(map.data, map.len, l.key.module_hash);
+    } else if (snapshot_file_told(map.data, map.len)) {
+        code = error_set(err, ST_FORMAT, ERROR_NO_OFFSET,
+                         "%s: a snapshot, with which `cloudskin thaw` goes on", l.path);
     }
     file_unmap(&map);
+    if (code != ST_OK) {
+        return code;
+    }
     return is_module ? load_module(&l, o->image.opt_level, ret_program, err)
                      : open_image(rt, o, ret_program, err);
 }
@@ -230,23 +237,56 @@ static bool has_hash(const char *path, const uint8_t hash[SHA256_BYTES])
     return memcmp(digest, hash, SHA256_BYTES) == 0;
 }
 
-/* Is the file an image of that module that frames can be entered in? level: its CPU level, 0: any that runs here. */
+/* Is the file an image of that module that frames can be entered in? level: its CPU level, 0: any that runs here.
+ * *ret_but: what is wrong with one of that module, else NULL. */
 static bool open_own_image(struct load *l, const char *path, uint32_t level,
-                           struct program **ret_program)
+                           struct program **ret_program, const char **ret_but)
 {
     struct program *program = NULL;
+    *ret_but = NULL;
     if (program_open(l->rt, path, &program, NULL) != ST_OK) {
         return false;
     }
     const struct image *image = program_image(program);
-    if (memcmp(image->module_hash, l->key.module_hash, SHA256_BYTES) != 0 ||
-        !image->options.movable || image->options.nan != l->key.options.nan ||
-        (level != 0 && image->options.level != level)) {
+    bool good = memcmp(image->module_hash, l->key.module_hash, SHA256_BYTES) == 0;
+    if (good) {
+        *ret_but = !image->options.movable                       ? "made without --movable"
+                   : image->options.nan != l->key.options.nan    ? "of another NaN mode"
+                   : level != 0 && image->options.level != level ? "for another CPU level"
+                                                                 : NULL;
+    }
+    if (!good || *ret_but != NULL) {
         program_unref(program);
         return false;
     }
     *ret_program = program;
     return true;
+}
+
+/* Nothing to go on with. but: of the one image that is there. */
+static status_t no_program(const struct load *l, const struct run_options *o, const char *guess,
+                           const char *but, struct error *err)
+{
+    char hex[SHA256_HEX_BYTES];
+    sha256_hex(l->key.module_hash, hex);
+    if (o->module != NULL && but != NULL) {
+        return error_set(err, ST_INVALID, ERROR_NO_OFFSET, "%s is an image of the program %s",
+                         o->module, but);
+    }
+    if (o->module != NULL) {
+        return error_set(err, ST_INVALID, ERROR_NO_OFFSET,
+                         "%s is not the program of the snapshot, whose module has SHA-256 %s "
+                         "(nor an image of it for this CPU)",
+                         o->module, hex);
+    }
+    error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
+              "no image for %s of the module with SHA-256 %s: name it by --module",
+              image_level_name(o->image.level), hex);
+    size_t len = strlen(err->text);
+    if (but != NULL) {
+        snprintf(err->text + len, sizeof err->text - len, " (%.60s is one %s)", guess, but);
+    }
+    return ST_NOTFOUND;
 }
 
 status_t load_program_by_hash(struct runtime *rt, const struct run_options *o,
@@ -256,11 +296,10 @@ status_t load_program_by_hash(struct runtime *rt, const struct run_options *o,
 {
     struct load l = {.rt = rt, .key.options = o->image, .better = ret_better};
     ret_better[0] = '\0';
-    char hex[SHA256_HEX_BYTES];
+    const char *but;
     memcpy(l.key.module_hash, module_hash, SHA256_BYTES);
-    sha256_hex(module_hash, hex);
-    if (o->module != NULL ? open_own_image(&l, o->module, 0, ret_program)
-                          : open_own_image(&l, guess, o->image.level, ret_program)) {
+    if (o->module != NULL ? open_own_image(&l, o->module, 0, ret_program, &but)
+                          : open_own_image(&l, guess, o->image.level, ret_program, &but)) {
         return ST_OK;
     }
     status_t code = open_cache(&l, err);
@@ -279,12 +318,5 @@ status_t load_program_by_hash(struct runtime *rt, const struct run_options *o,
     if (code != ST_NOTFOUND) {
         return code;
     }
-    return o->module != NULL
-               ? error_set(err, ST_INVALID, ERROR_NO_OFFSET,
-                           "%s is not the program of the snapshot, whose module has SHA-256 %s "
-                           "(nor a movable image of it for this CPU)",
-                           o->module, hex)
-               : error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
-                           "no image for %s of the module with SHA-256 %s: name it by --module",
-                           image_level_name(o->image.level), hex);
+    return no_program(&l, o, guess, but, err);
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,9 +20,6 @@
 #define PROGRAM_BYTES_MAX (1ull << 32)
 enum { FRAMES_SHOWN_MAX = 40 };
 
-static const uint8_t magic[] = {0, 's', 'n', 'a', 'p', 'c', 's', 'k'};
-static const uint8_t compressed_magic[] = {0x28, 0xb5, 0x2f, 0xfd};
-
 struct description {
     const struct snapshot_info *info;
     const struct snapshot_file *file;
@@ -35,11 +33,13 @@ struct description {
 
 bool snapshot_is_one(const char *path)
 {
-    uint8_t head[sizeof magic];
+    uint8_t head[SNAPSHOT_HEAD_TOLD];
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISFIFO(st.st_mode))
+        return true; /* nothing else is read from a pipe, and what is taken of it is gone */
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool is_one = fd >= 0 && file_read_all(fd, head, sizeof head) == 0 &&
-                  (memcmp(head, magic, sizeof magic) == 0 ||
-                   memcmp(head, compressed_magic, sizeof compressed_magic) == 0);
+                  snapshot_file_told(head, sizeof head);
     if (fd >= 0)
         close(fd);
     return is_one;

@@ -10,6 +10,13 @@
 #include "sys/files.h"
 
 static const uint8_t zstd_magic[SNAPSHOT_HEAD_PEEKED] = {0x28, 0xb5, 0x2f, 0xfd};
+static const uint8_t plain_magic[SNAPSHOT_HEAD_TOLD] = {0, 's', 'n', 'a', 'p', 'c', 's', 'k'};
+
+bool snapshot_file_told(const void *head, size_t len)
+{
+    return (len >= sizeof plain_magic && memcmp(head, plain_magic, sizeof plain_magic) == 0) ||
+           (len >= sizeof zstd_magic && memcmp(head, zstd_magic, sizeof zstd_magic) == 0);
+}
 
 /* Beside a verb's program, or in the folder of verbs beside the command line's. */
 static status_t find_helper(char ret_path[PATH_MAX], struct error *err)

@@ -7,7 +7,12 @@
 /* A snapshot as a file, plain or compressed as a whole. libexec/cloudskin/zstd.helper, which alone links libzstd, is
  * the process on the other side of a pipe. */
 
-enum { SNAPSHOT_HEAD_PEEKED = 4, SNAPSHOT_LEVEL_MAX = 19, SNAPSHOT_LEVEL_DEFAULT = 3 };
+enum {
+    SNAPSHOT_HEAD_TOLD = 8,
+    SNAPSHOT_HEAD_PEEKED = 4,
+    SNAPSHOT_LEVEL_MAX = 19,
+    SNAPSHOT_LEVEL_DEFAULT = 3
+};
 
 /* One that is read; a zeroed one is closed. */
 struct snapshot_file {
@@ -18,6 +23,9 @@ struct snapshot_file {
     uint64_t file_bytes; /* 0: not a plain file */
     struct process expander;
 };
+
+/* Do these first bytes of a file say that it is one, plain or compressed? SNAPSHOT_HEAD_TOLD of them are enough. */
+bool snapshot_file_told(const void *head, size_t len);
 
 /* Open it, and start to expand it when it is compressed. It may be a pipe. ST_NOTFOUND, ST_PERM, ST_IO: the file;
  * ST_UNSUPPORTED: the helper is not installed. */
