@@ -159,10 +159,11 @@ static void wait_for_answer(const char *name, int fd)
 {
     struct pollfd one = {.fd = fd, .events = POLLIN};
     if (poll(&one, 1, PATIENCE_MS) == 0) {
-        fprintf(stderr,
-                "cloudskin freeze: waiting for '%s': it is being compiled, in long work of the "
-                "host, or its process is stopped\n",
-                name);
+        fprintf(
+            stderr,
+            "cloudskin freeze: waiting for '%s': it is large, is being compiled or in long work of "
+            "the host, or its process is stopped\n",
+            name);
     }
 }
 
@@ -318,7 +319,8 @@ int main(int argc, char **argv)
         }
     }
     if (optind + 1 != argc) {
-        return usage(optind == argc ? "the NAME of a cell is missing" : "one cell at a time", NULL);
+        return optind == argc ? usage("the NAME of a cell is missing", NULL)
+                              : usage("one cell at a time; unexpected", argv[optind + 1]);
     }
     q.name = argv[optind];
     if (q.output == NULL || q.output[0] == '\0') {
