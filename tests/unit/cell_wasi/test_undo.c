@@ -592,7 +592,7 @@ static void a_program_that_left_does_not_go_back(void)
 
 static void one_that_stays_goes_back(void)
 {
-    char path[600], far[2000];
+    char path[600], long_path[2000];
     CHECK_EQ(wasi_undo_leaving(w, "/without/checkpoints", 1, &err), ST_OK);
     write_text("f", OFLAG_CREAT, "one");
     checkpoint(1);
@@ -601,9 +601,9 @@ static void one_that_stays_goes_back(void)
     uint64_t inode = make_snapshot(path);
     CHECK_EQ(wasi_undo_leaving(w, path, inode, &err), ST_OK);
     wasi_undo_stays(w);
-    memset(far, '/', sizeof far);
-    snprintf(far + sizeof far - 601, 601, "%s", path);
-    CHECK_EQ(wasi_undo_leaving(w, far, inode, &err), ST_OK); /* no room for it */
+    memset(long_path, '/', sizeof long_path);
+    snprintf(long_path + sizeof long_path - 601, 601, "%s", path);
+    CHECK_EQ(wasi_undo_leaving(w, long_path, inode, &err), ST_OK); /* no room for it */
     check_back(1);
     check_same(was);
     free(was);
