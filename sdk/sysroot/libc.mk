@@ -74,7 +74,8 @@ dropped := \
   $(addprefix complex/,crealf creal creall cimagf cimag cimagl) \
  $(addprefix string/,memcpy memmove memset memcmp strcmp strncmp strlen memchr strchrnul)
 
-bottom_dropped := sources/chdir sources/getcwd sources/abort cloudlibc/src/libc/fcntl/fcntl
+bottom_dropped := sources/chdir sources/getcwd sources/abort sources/accept-wasip1 cloudlibc/src/libc/fcntl/fcntl \
+  cloudlibc/src/libc/poll/poll cloudlibc/src/libc/sys/select/pselect cloudlibc/src/libc/sys/stat/fstat
 libc_files := \
   $(foreach d,$(musl_whole),$(sort $(wildcard $(m)/$(d)/*.c))) \
   $(musl_picked:%=$(m)/%.c) $(musl_threads_common:%=$(m)/thread/%.c) \

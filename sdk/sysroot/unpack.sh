@@ -65,6 +65,24 @@ sed -i '/__progname/d' "$l/musl/src/internal/libc.c"
 sed -i -e 's/S_IFDIR;/S_IFDIR | 0755;/' -e 's/S_IFREG;/S_IFREG | 0644;/' -e 's/S_IFLNK;/S_IFLNK | 0777;/' \
     -e 's/S_IFCHR;/S_IFCHR | 0620;/' -e 's/S_IFSOCK;/S_IFSOCK | 0755;/' \
     "$l/libc-bottom-half/cloudlibc/src/libc/sys/stat/stat_impl.h"
+# Programs divide by the one and tell by the other whether a file has holes.
+sed -i 's/^      .st_size = in->size,$/&\n      .st_blksize = 4096,\n      .st_blocks = (in->size + 511) \/ 512,/' \
+    "$l/libc-bottom-half/cloudlibc/src/libc/sys/stat/stat_impl.h"
+# The program's descriptors may be others than the host's (libc/descriptors.h): each call translates them, and those that
+# treat ours differently are the inner ones of libc/calls.c. Granted folders keep the host's numbers.
+sed -i -e 's/^#include <string.h>$/&\n#include "descriptors.h"/' \
+    -e 's/(int32_t) \(fd\|old_fd\|new_fd\|to\)\b/__host_fd(\1)/g' \
+    -e 's/^__wasi_errno_t __wasi_\(fd_\(close\|datasync\|fdstat_get\|fdstat_set_flags\|filestat_get\|filestat_set_size\|pread\|pwrite\|read\|renumber\|seek\|sync\|tell\|write\)\|path_open\|poll_oneoff\|sock_[a-z]*\)($/__wasi_errno_t __host_\1(/' \
+    "$l/libc-bottom-half/sources/__wasilibc_real.c"
+sed -i -e 's/^#include <lock.h>$/&\n#include "descriptors.h"/' \
+    -e 's/internal_register_preopened_fd_unlocked(fd, prefix)/internal_register_preopened_fd_unlocked(fd | DESCRIPTOR_HOST, prefix)/' \
+    "$l/libc-bottom-half/sources/preopens.c"
+# Paths below /dev that no grant has are those of libc/devices.c.
+sed -i 's/^int \(stat\|lstat\|access\)(/int __granted_\1(/; s/^int __wasilibc_open_nomode(/int __granted_open(/' \
+    "$l/libc-bottom-half/sources/posix.c"
+# Time zones are rules in TZ, or files in a granted folder (libc/zone.c).
+sed -i -e 's,^#ifdef __wasilibc_unmodified_upstream // timezone data$,#if 1,' -e 's/\bindex\b/indexes/g' \
+    -e 's/^\(void __secs_to_zone(.*\)long \*offset/\1int *offset/' -e 's/!libc\.secure/1/' "$l/musl/src/time/__tz.c"
 # A hexadecimal number is rounded as a long double first: too large for the type that is read, it is still finite.
 sed -i 's/^\tif (!y) errno = ERANGE;$/&\n\tif (fabsl(y) >= scalbnl(1, -emin-bits+3-e2)) errno = ERANGE;/' \
     "$l/musl/src/internal/floatscan.c"

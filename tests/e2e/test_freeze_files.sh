@@ -136,4 +136,31 @@ fact "on a copy of the copy it ends well" eval 'cloudskin thaw --module sqlite3.
 fact "with the output of an undisturbed run" cmp sql.out sql.whole.out
 fact "and its database" cmp sql.c/test.db sql.whole/test.db
 fact "which no journal is left of" test ! -e sql.c/test.db-journal
+# What the C library keeps of descriptors: copies, a pipe of the program's own, standard output elsewhere.
+cloudskin-cc -O1 "$E2E/guest/copies.c" -o copies.wasm || exit 1
+cloudskin-aot -O1 --movable copies.wasm -o copies.cell || exit 1
+mkdir before
+cat >copies.want <<'END'
+waiting
+1 1,the pipe, 38
+end 0
+END
+printf 'before, after a line\nthrough the copy\n' >log.want
+mkfifo line
+exec 9<>line
+: >copies.out
+cloudskin run --name copies --dir before:/ copies.cell <&9 >>copies.out 2>>copies.err &
+pid=$!
+eventually has_lines copies.out 1
+fact "a program with copies of descriptors and a pipe is frozen" cloudskin freeze copies -o copies.snap
+fact "and ends with 75" exits 75 wait "$pid"
+move before later
+echo a line >&9
+code=0
+timeout 60 cloudskin thaw --module copies.cell --dir later:/ copies.snap <&9 >>copies.out 2>>copies.err || code=$?
+fact "thawed it ends with its own exit code" [ "$code" -eq 3 ]
+fact "the pipe has what was in it" diff copies.want copies.out
+fact "and copies stand for one file" diff log.want later/log
+exec 9>&-
+
 finish

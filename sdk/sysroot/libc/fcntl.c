@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <wasi/api.h>
+#include "descriptors.h"
 
 static int get_flags(int fd)
 {
@@ -37,31 +38,23 @@ static int is_open(int fd)
     return 0;
 }
 
-/* WASI has no second descriptor for what is open, but a directory can be opened through itself: a walk down a tree that
- * keeps a copy works, though the place in the directory is not shared. */
-static int duplicate(int fd, int least)
-{
-    struct stat st;
-    int copy;
-
-    if (fstat(fd, &st) != 0)
-        return -1;
-    if (!S_ISDIR(st.st_mode)) {
-        errno = ENOSYS;
-        return -1;
-    }
-    copy = openat(fd, ".", O_RDONLY | O_DIRECTORY);
-    if (copy >= 0 && copy < least) {
-        close(copy);
-        errno = ENOSYS;
-        return -1;
-    }
-    return copy;
-}
-
 int dup(int fd)
 {
-    return duplicate(fd, 0);
+    return __descriptor_copy(fd, 0);
+}
+
+int dup2(int fd, int to)
+{
+    return __descriptor_copy_to(fd, to);
+}
+
+int dup3(int fd, int to, int flags)
+{
+    if (fd == to || (flags & ~O_CLOEXEC)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return dup2(fd, to);
 }
 
 int fcntl(int fd, int cmd, ...)
@@ -101,7 +94,11 @@ int fcntl(int fd, int cmd, ...)
         return is_open(fd) ? 0 : -1;
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
-        return duplicate(fd, flags);
+        if (flags < 0 || flags >= DESCRIPTORS_MAX) {
+            errno = EINVAL;
+            return -1;
+        }
+        return __descriptor_copy(fd, flags);
     default:
         errno = EINVAL;
         return -1;

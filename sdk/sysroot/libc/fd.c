@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <wasi/api.h>
 #include <wasi/libc.h>
+#include <libc/sys/stat/stat_impl.h>
 
 /* Of mman.c, where the program maps files. */
 __attribute__((__weak__)) int __mapping_takes_over(int fd);
@@ -31,43 +32,22 @@ int close(int fd)
     return 0;
 }
 
-int dup2(int fd, int to)
+/* WASI has one type for pipes and sockets, but only sockets can be shut down or accept. */
+int fstat(int fd, struct stat *ret_stat)
 {
-    struct stat st;
+    __wasi_filestat_t stat;
+    __wasi_fdstat_t rights;
+    __wasi_errno_t error = __wasi_fd_filestat_get((__wasi_fd_t)fd, &stat);
 
-    if (fd == to)
-        return fstat(fd, &st) == 0 ? to : -1;
-    errno = ENOSYS;
-    return -1;
-}
-
-int dup3(int fd, int to, int flags)
-{
-    (void)fd;
-    (void)to;
-    (void)flags;
-    errno = ENOSYS;
-    return -1;
-}
-
-int pipe(int fds[2])
-{
-    (void)fds;
-    errno = ENOSYS;
-    return -1;
-}
-
-int pipe2(int fds[2], int flags)
-{
-    (void)flags;
-    return pipe(fds);
-}
-
-int fchdir(int fd)
-{
-    (void)fd;
-    errno = ENOSYS;
-    return -1;
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    to_public_stat(&stat, ret_stat);
+    if (stat.filetype == __WASI_FILETYPE_SOCKET_STREAM && __wasi_fd_fdstat_get((__wasi_fd_t)fd, &rights) == 0 &&
+        !(rights.fs_rights_base & (__WASI_RIGHTS_SOCK_SHUTDOWN | __WASI_RIGHTS_SOCK_ACCEPT)))
+        ret_stat->st_mode = S_IFIFO | 0600;
+    return 0;
 }
 
 int mknod(const char *path, mode_t mode, dev_t dev)

@@ -1,9 +1,8 @@
-/* Terminals, logs, message catalogues, time zones: what programs call in passing, and what has no counterpart in a
- * cell. Messages are those of the program; the time zone is UTC. */
+/* Terminals, logs, message catalogues: what programs call in passing, and what has no counterpart in a cell. Messages
+ * are those of the program. */
 #include <errno.h>
 #include <fcntl.h>
 #include <libintl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -149,15 +148,6 @@ char *bind_textdomain_codeset(const char *domain, const char *codeset)
     return NULL;
 }
 
-static char utc[] = "UTC";
-char *tzname[2] = {utc, utc};
-long timezone;
-int daylight;
-
-void tzset(void)
-{
-}
-
 int settimeofday(const struct timeval *tv, const struct timezone *zone)
 {
     (void)tv;
@@ -171,14 +161,6 @@ int timer_create(clockid_t clock, struct sigevent *restrict event, timer_t *rest
     (void)event;
     (void)ret_timer;
     return refused(ENOSYS);
-}
-
-int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *limit, const sigset_t *mask)
-{
-    long long ms = limit ? limit->tv_sec * 1000LL + (limit->tv_nsec + 999999) / 1000000 : -1;
-
-    (void)mask;
-    return poll(fds, n, ms > 0x7fffffff ? 0x7fffffff : (int)ms);
 }
 
 int sched_getcpu(void)

@@ -98,6 +98,30 @@ int __mapping_takes_over(int fd)
     return result;
 }
 
+/* Called before a descriptor is taken for something else (dup2): does a mapping write through it? */
+int __mapping_uses(int fd)
+{
+    const struct mapping *m;
+
+    LOCK(lock);
+    for (m = mappings; m && m->fd != fd; m = m->next)
+        ;
+    UNLOCK(lock);
+    return m != NULL;
+}
+
+/* Such mappings go on with another descriptor, which is theirs. */
+void __mapping_moves(int fd, int to)
+{
+    LOCK(lock);
+    for (struct mapping *m = mappings; m; m = m->next)
+        if (m->fd == fd) {
+            m->fd = to;
+            m->closed = 1;
+        }
+    UNLOCK(lock);
+}
+
 /* Close what close() left open, after the last mapping that writes to it. Call with the lock held. */
 static void close_late(const struct mapping *gone)
 {

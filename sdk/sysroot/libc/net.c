@@ -4,9 +4,11 @@
 #include <netdb.h>
 #include <net/if.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
+#include <wasi/api.h>
 
 static int refused(int error)
 {
@@ -22,10 +24,28 @@ int socket(int domain, int type, int protocol)
     return refused(ENOSYS);
 }
 
-int socketpair(int domain, int type, int protocol, int fds[2])
+/* The peer's address is not known. */
+int accept4(int fd, struct sockaddr *restrict addr, socklen_t *restrict size, int flags)
 {
-    (void)fds;
-    return socket(domain, type, protocol);
+    __wasi_fd_t made;
+    __wasi_errno_t error;
+
+    if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
+        return refused(EINVAL);
+    error = __wasi_sock_accept((__wasi_fd_t)fd, flags & SOCK_NONBLOCK ? __WASI_FDFLAGS_NONBLOCK : 0, &made);
+    if (error)
+        return refused(error);
+    if (addr && size) {
+        memset(addr, 0, *size);
+        if (*size > sizeof *addr)
+            *size = sizeof *addr;
+    }
+    return (int)made;
+}
+
+int accept(int fd, struct sockaddr *restrict addr, socklen_t *restrict size)
+{
+    return accept4(fd, addr, size, 0);
 }
 
 int bind(int fd, const struct sockaddr *addr, socklen_t size)

@@ -87,7 +87,10 @@ for source in "$guest"/*.c "$guest"/*.cpp; do
         ;;
     esac
 done
-[ -n "${ONLY:-}" ] && finish && exit
+if [ -n "${ONLY:-}" ]; then
+    finish
+    exit
+fi
 
 only_cell=
 # Objects and archives of both languages, linked in the ways that makefiles do.

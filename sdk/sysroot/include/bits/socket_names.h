@@ -1,5 +1,5 @@
 /* Names of POSIX's sys/socket.h that WASI has no values for, so that programs compile; what they ask for is refused at
- * run time (libc/net.c). Nothing raises SIGPIPE in a cell, so not to raise it is no option. */
+ * run time (libc/net.c). No socket raises SIGPIPE in a cell, so not to raise it is no option. */
 #define SOMAXCONN 128
 #define SOCK_RAW 3
 #define SOCK_RDM 4
