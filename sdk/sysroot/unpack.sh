@@ -57,6 +57,11 @@ sed -i 's/^\(#define __WASI_[A-Z_]* \)((__wasi_\(fd\|fst\|lookup\|o\|ri\|ro\|sd\
 sed -i 's/^#define POLLNVAL .*$/&\n#include <bits\/poll_names.h>/' "$l/include/__header_poll.h"
 sed -i 's/^#define AF_UNIX .*$/&\n#include <bits\/socket_names.h>/' "$l/include/__header_sys_socket.h"
 sed -i 's/^#define FIONBIO .*$/&\n#define TIOCGWINSZ 0x5413\n#define TIOCSWINSZ 0x5414\n#define __NEED_struct_winsize\n#include <bits\/alltypes.h>/' "$l/include/__header_sys_ioctl.h"
+# glibc's names (libc/gnu.c).
+sed -i 's/^char \*strchrnul(.*$/&\nvoid *rawmemchr(const void *, int);/' "$l/include/string.h"
+sed -i 's/^int ptsname_r(.*$/&\nchar *canonicalize_file_name(const char *);/' "$l/include/stdlib.h"
+sed -i 's/^char \*get_current_dir_name(void);$/&\n#define TEMP_FAILURE_RETRY(call) (__extension__({ long __result; do __result = (long)(call); while (__result == -1 \&\& errno == EINTR); __result; }))/' \
+    "$l/include/unistd.h"
 # A name of WASI's own among POSIX's: programs have their own one (gnulib).
 sed -i 's/\bopendirat(/__wasilibc_opendirat(/' "$l/include/__header_dirent.h" "$l/libc-bottom-half/sources/at_fdcwd.c"
 # Of libc/progname.c, which is linked where it is used.
