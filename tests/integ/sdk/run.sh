@@ -188,6 +188,10 @@ for options in -Wl,-zstack-size=1048576 "-Wl,-z -Wl,stack-size=1048576" "-Xlinke
     # shellcheck disable=SC2086
     fact "$options sets the stack" stack_size $options
 done
+iso_unix() {
+    echo 'int unix;' >unix.c && cloudskin-cc -std=c99 -c unix.c -o unix.o && cloudskin-c++ -std=c++20 -x c++ -c unix.c -o unix.o
+}
+fact "\"unix\" is a program's own name where the standard says so" iso_unix
 fact "-shared says what to do" says "an archive" cloudskin-cc -shared hello.c -DANSWER=1 -o hello.so
 fact "and is an error" exits 1 cloudskin-cc -shared hello.c -DANSWER=1 -o hello.so
 fact "the archiver that goes with it" prints "$(command -v llvm-ar-19)" cloudskin-cc -print-prog-name=ar
