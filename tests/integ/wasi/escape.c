@@ -49,7 +49,7 @@ int main(int argc, char **argv)
     static const char *const outside[] = {
         "../secret",    "sub/../../secret", "/etc/passwd",      "/proc/self/root/etc/passwd",
         "up/secret",    "root/etc/passwd",  "//etc/passwd",     "/data/../../secret",
-        "./../secret",  "/dev/null",        "magic/etc/passwd", "sub/./.././../secret",
+        "./../secret",  "/dev/kmsg",        "magic/etc/passwd", "sub/./.././../secret",
         "up/up/secret", "/data/up/secret",  "up/./secret",      "sub/up2/../secret",
     };
     static const char *const links[] = {"out",  "absolute", "sub/out", "up",
