@@ -185,6 +185,8 @@ static status_t read_root(const void *data, size_t len, const char *name, struct
     return st;
 }
 
+static const char other_prefix[] = "a key of the list does not have the prefix that was asked for";
+
 /* Keys that XML cannot write come in percent encoding. ret_key: in the arena. */
 static status_t read_key(struct arena *arena, const char *text, bool url, const char *prefix,
                          const char **ret_key, struct error *err)
@@ -202,7 +204,7 @@ static status_t read_key(struct arena *arena, const char *text, bool url, const 
     } else if (st != ST_OK || strlen(key) == 0 || strlen(key) > REMOTE_KEY_MAX) {
         st = broken(err, "a key of the list is empty, too long or badly encoded");
     } else if (strncmp(key, prefix, strlen(prefix)) != 0) {
-        st = broken(err, "a key of the list does not have the prefix that was asked for");
+        st = broken(err, other_prefix);
     } else {
         key += strlen(prefix);
         *ret_key = arena_strndup(arena, key, strlen(key));
@@ -278,9 +280,13 @@ status_t answer_page(const void *data, size_t len, const char *prefix,
             st = broken(err, "the list has more keys than were asked for");
         else
             st = read_entry(&page.arena, n, url, prefix, &page.entries[page.count], err);
-        /* An object whose name is the client's prefix itself has no key here. */
-        if (st == ST_OK)
-            page.count += page.entries[page.count].key[0] != '\0';
+        if (st != ST_OK)
+            break;
+        const char *key = page.entries[page.count].key;
+        if (query->prefix && strncmp(key, query->prefix, strlen(query->prefix)) != 0)
+            st = broken(err, other_prefix);
+        else if (*key != '\0') /* an object whose name is the client's prefix has no key here */
+            page.count++;
     }
     if (st == ST_OK)
         st = read_cursor(&page.arena, root, query, &page.cursor, err);

@@ -95,6 +95,14 @@ static status_t judge(struct transfer *t, CURLcode code, bool *ret_again, const 
         return t->own_st;
     }
     struct verdict v;
+    if (code == CURLE_OK && !t->headed) {
+        code = CURLE_RECV_ERROR;
+        snprintf(t->curl_text, sizeof t->curl_text, "the answer's header broke off");
+    } else if (code == CURLE_OUT_OF_MEMORY && t->head.status != 0 && !t->headed) {
+        *ret_reason = "a line of the answer's header is too long, or there is no memory";
+        t->head.status = 0;
+        return ST_LIMIT;
+    }
     bool cut = code == CURLE_WRITE_ERROR && t->headed && t->head.status >= 300;
     if (code != CURLE_OK && !cut) {
         v = retry_of_transport(code);

@@ -113,7 +113,8 @@ struct transfer {
     char pinned[REMOTE_TAG_BYTES]; /* of the object of which the sink has a part */
     char curl_text[CURL_ERROR_SIZE];
     bool running;
-    bool heard; /* something came, or went, in this try */
+    unsigned sends; /* of the request in this try, see on_send */
+    bool heard;     /* something came, or went, in this try */
     unsigned tries;
     bool unknown;      /* a try that failed may have had its effect */
     uint64_t sent;     /* bytes of the body given to this try */

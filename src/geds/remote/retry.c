@@ -47,8 +47,7 @@ struct verdict retry_of_answer(const struct answer_head *head, const struct answ
     status_t st = error ? answer_code_status(error->code, &again) : ST_OK;
     /* An error inside of a 200: the server found out after it had begun to answer. */
     if (ok)
-        return st == ST_OK ? (struct verdict){.st = ST_IO}
-                           : (struct verdict){.st = st, .again = again, .unknown = true};
+        return (struct verdict){.st = st == ST_OK ? ST_IO : st, .again = again, .unknown = true};
     struct verdict v = of_status(head->status);
     if (st != ST_OK) {
         v.st = st;

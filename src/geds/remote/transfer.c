@@ -150,7 +150,19 @@ static size_t on_read(char *data, size_t size, size_t count, void *arg)
     return len;
 }
 
-/* A connection that was kept had been closed: curl begins anew on another. */
+/* There is a connection, and the request goes out. When a connection that was kept turns out to be
+ * closed, curl sends it again on another; nobody knows then whether the server took the first. */
+static int on_send(void *arg, char *remote_ip, char *local_ip, int remote_port, int local_port)
+{
+    struct transfer *t = arg;
+    (void)remote_ip, (void)local_ip, (void)remote_port, (void)local_port;
+    heard(t);
+    if (++t->sends > 1)
+        t->unknown = true;
+    return CURL_PREREQFUNC_OK;
+}
+
+/* The body from another place on: for the request that is sent again. */
 static int on_seek(void *arg, curl_off_t off, int origin)
 {
     struct transfer *t = arg;
@@ -250,6 +262,7 @@ status_t transfer_prepare(struct transfer *t, struct call *c, struct error *err)
     t->header_bytes = 0;
     t->headed = t->to_sink = t->heard = false;
     t->sent = 0;
+    t->sends = 0;
     t->own_st = ST_OK;
     t->curl_text[0] = '\0';
     t->heard_ns = clock_monotonic_ns();
@@ -273,6 +286,8 @@ status_t transfer_prepare(struct transfer *t, struct call *c, struct error *err)
     curl_easy_setopt(e, CURLOPT_READDATA, t);
     curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, on_seek);
     curl_easy_setopt(e, CURLOPT_SEEKDATA, t);
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_send);
+    curl_easy_setopt(e, CURLOPT_PREREQDATA, t);
     return ST_OK;
 }
 
