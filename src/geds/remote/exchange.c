@@ -106,6 +106,9 @@ static status_t judge(struct transfer *t, CURLcode code, bool *ret_again, const 
     bool cut = code == CURLE_WRITE_ERROR && t->headed && t->head.status >= 300;
     if (code != CURLE_OK && !cut) {
         v = retry_of_transport(code);
+        size_t len = strlen(t->curl_text);
+        if (code == CURLE_PEER_FAILED_VERIFICATION)
+            snprintf(t->curl_text + len, sizeof t->curl_text - len, "; name its CA by ca_file");
         t->head.status = 0; /* what came of it is not to be reported */
         *ret_reason = t->curl_text[0] != '\0' ? t->curl_text : curl_easy_strerror(code);
     } else {

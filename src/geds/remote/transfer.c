@@ -1,4 +1,5 @@
 #include <string.h>
+#include <sys/socket.h>
 
 #include "impl.h"
 #include "sys/clock.h"
@@ -205,6 +206,13 @@ static status_t hash_source(struct transfer *t, struct error *err)
     return ST_OK;
 }
 
+/* A program that is started meanwhile does not get it. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
+{
+    (void)arg, (void)purpose;
+    return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+}
+
 static void set_limits(CURL *e, const struct remote_options *o)
 {
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -219,6 +227,7 @@ static void set_limits(CURL *e, const struct remote_options *o)
     curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (o->ca_file)
         curl_easy_setopt(e, CURLOPT_CAINFO, o->ca_file);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_ms);
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)PIECE_BYTES);
     curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, (long)PIECE_BYTES);

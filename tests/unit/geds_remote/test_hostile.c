@@ -384,6 +384,51 @@ static void a_sum_of_the_whole_is_compared_with_parts(void)
     end();
 }
 
+/* Any range of 5,000 bytes; if failing, each third request is refused. */
+static unsigned range_count, failing;
+static pthread_mutex_t range_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void give_range(const char *request, char *to, size_t size)
+{
+    unsigned first = 0, last = 0;
+    const char *range = strstr(request, "\r\nRange: bytes=");
+    pthread_mutex_lock(&range_lock);
+    bool fails = range_count++ % 3 == 1 && failing;
+    pthread_mutex_unlock(&range_lock);
+    if (strncmp(request, "HEAD ", 5) == 0) {
+        snprintf(to, size, OK_HEAD "ETag: \"a\"\r\nContent-Length: 5000\r\n\r\n");
+    } else if (fails || !range || sscanf(range + 15, "%u-%u", &first, &last) != 2 || last > 4999) {
+        snprintf(to, size, FAIL_500);
+    } else {
+        int at = snprintf(to, size,
+                          "HTTP/1.1 206 P\r\nETag: \"a\"\r\nContent-Range: bytes %u-%u/5000\r\n"
+                          "Content-Length: %u\r\n\r\n",
+                          first, last, last + 1 - first);
+        for (unsigned i = first; i <= last; i++)
+            to[at++] = (char)('a' + i % 23);
+        to[at] = '\0';
+    }
+}
+
+static void ranges_come_in_parallel_and_fail_alone(void)
+{
+    static const struct step steps[] = {{.make = give_range}};
+    for (failing = 0; failing < 2; failing++) {
+        range_count = 0;
+        BEGIN(steps);
+        CHECK_EQ(get(), ST_OK);
+        CHECK_EQ(back_len, 5000);
+        size_t right = 0;
+        while (right < 5000 && back[right] == (char)('a' + right % 23))
+            right++;
+        CHECK_EQ(right, 5000);
+        stop();
+        CHECK(server->connection_count <= 2);
+        CHECK(failing ? server->request_count > 6 : server->request_count == 6);
+        hostile_free(server);
+    }
+}
+
 static void redirects_are_not_followed(void)
 {
     static const struct step trap[] = {{.text = PUT_OK}};
@@ -662,6 +707,36 @@ static void keys_that_nobody_speaks_of_are_not_deleted(void)
     hostile_free(server);
 }
 
+/* Requests */
+
+static void a_bucket_can_be_a_part_of_the_host(void)
+{
+    static const struct step steps[] = {{.text = PUT_OK}};
+    static const struct remote_credentials c = {
+        .access_key = "KEY", .secret = "SECRET", .token = "TOKEN"};
+    struct remote_options o;
+    char endpoint[64], host[64], first[64];
+    server = hostile_start(steps, 1);
+    snprintf(endpoint, sizeof endpoint, "http://localhost:%u", server->port);
+    snprintf(host, sizeof host, "\r\nHost: tier.localhost:%u\r\n", server->port);
+    remote_options_default(&o);
+    o.endpoint = endpoint;
+    o.bucket = "tier";
+    o.prefix = "a/../b ";
+    o.addressing = REMOTE_VIRTUAL_HOST;
+    o.credentials = &c;
+    CHECK_EQ(remote_open(&o, &client, &why), ST_OK);
+    CHECK_EQ(put("hello", NULL), ST_OK);
+    stop();
+    snprintf(first, sizeof first, "PUT /a/../b%%20key HTTP/1.1\r\n");
+    CHECK(strncmp(server->requests[0], first, strlen(first)) == 0);
+    CHECK(strstr(server->requests[0], host));
+    CHECK(strstr(server->requests[0], "\r\nx-amz-security-token: TOKEN\r\n"));
+    CHECK(strstr(server->requests[0], ";x-amz-security-token,"));
+    CHECK(!strstr(server->requests[0], "SECRET"));
+    hostile_free(server);
+}
+
 /* Connections */
 
 static void connections_are_used_again(void)
@@ -706,6 +781,7 @@ int main(void)
     RUN(ranges_that_were_not_asked_for_are_refused);
     RUN(an_object_that_changes_meanwhile_is_noticed);
     RUN(a_sum_of_the_whole_is_compared_with_parts);
+    RUN(ranges_come_in_parallel_and_fail_alone);
     RUN(redirects_are_not_followed);
     RUN(what_is_no_http_is_refused);
     RUN(headers_without_end_are_refused);
@@ -720,6 +796,7 @@ int main(void)
     RUN(an_error_inside_of_a_success_is_an_error);
     RUN(a_list_of_parts_that_does_not_move_is_refused);
     RUN(keys_that_nobody_speaks_of_are_not_deleted);
+    RUN(a_bucket_can_be_a_part_of_the_host);
     RUN(connections_are_used_again);
     RUN(a_connection_that_was_closed_costs_no_try);
     return CHECK_DONE();

@@ -35,8 +35,7 @@ enum {
 struct remote;
 struct remote_cancel;
 
-/* ST_INVAL names the wrong option; ST_NOTFOUND, ST_PERM: of ca_file; ST_NOMEM. No request is
- * made. */
+/* No request is made yet. ST_INVAL names the wrong option; ST_NOMEM. */
 CHECKED status_t remote_open(const struct remote_options *options, struct remote **ret_remote,
                              struct error *err);
 /* After the last call. Takes NULL. */
