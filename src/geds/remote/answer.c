@@ -9,6 +9,8 @@
 #include "net/http_date.h"
 #include "net/uri.h"
 
+enum { NODES_BYTES_MAX = 16 << 20 }; /* of a document that was read */
+
 void answer_copy(char *to, size_t size, const char *s)
 {
     size_t at = 0;
@@ -177,6 +179,7 @@ static status_t broken(struct error *err, const char *what)
 static status_t read_root(const void *data, size_t len, const char *name, struct arena *arena,
                           struct xml_node **ret_root, struct error *err)
 {
+    arena->limit_bytes = NODES_BYTES_MAX;
     status_t st = xml_read(data, len, arena, ret_root, err);
     if (st == ST_UNSUPPORTED)
         return broken(err, "the answer has a document type");

@@ -226,11 +226,12 @@ static uint64_t silent_until(const struct flight *f, const struct transfer *t)
     return t->heard_ns + ms * NS_PER_MS;
 }
 
-/* Those that nothing was heard of for too long. */
-static status_t end_silent(struct flight *f, const struct feed *feed, struct error *err)
+/* Those that nothing was heard of for too long. now: before sockets were looked at the last time, so
+ * that a sink which was slow meanwhile is not taken for a silent server. */
+static status_t end_silent(struct flight *f, const struct feed *feed, uint64_t now,
+                           struct error *err)
 {
     status_t st = ST_OK;
-    uint64_t now = clock_monotonic_ns();
     for (size_t i = 0; i < f->count && st == ST_OK; i++) {
         struct transfer *t = f->of[i];
         if (!t->running || now < silent_until(f, t))
@@ -287,12 +288,13 @@ status_t exchange_run(struct call *c, const struct feed *feed, unsigned parallel
         st = check_end(&f, err);
         if (st == ST_OK)
             st = start_ready(&f, err);
+        uint64_t now = clock_monotonic_ns();
         if (st == ST_OK && curl_multi_perform(c->s->multi, &running) != CURLM_OK)
             st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for requests");
         if (st == ST_OK)
             st = reap(&f, feed, err);
         if (st == ST_OK)
-            st = end_silent(&f, feed, err);
+            st = end_silent(&f, feed, now, err);
         if (st == ST_OK)
             st = add_new(&f, feed, parallel, err);
         if (st == ST_OK)

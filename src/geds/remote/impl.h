@@ -23,7 +23,7 @@ enum {
 /* Connections of one call at a time. */
 struct session {
     CURLM *multi;
-    uint8_t *piece; /* PIECE_BYTES */
+    uint8_t *piece; /* while a call needs it */
     uint64_t random;
     struct session *next;
 };
@@ -57,6 +57,8 @@ CHECKED status_t call_begin(struct call *c, struct remote *r, const struct remot
 void call_end(struct call *c);
 bool call_cancelled(const struct call *c);
 void session_free(struct session *s);
+/* PIECE_BYTES for the call's own use, or NULL. */
+uint8_t *session_piece(struct session *s);
 uint64_t session_random(struct session *s);
 
 /* One request, with all its tries. Zeroed, then filled by its maker. */

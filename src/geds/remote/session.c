@@ -51,9 +51,7 @@ static struct session *session_new(const struct remote *r)
     if (!s)
         return NULL;
     s->multi = curl_multi_init();
-    s->piece = malloc(PIECE_BYTES);
-    if (!s->multi || !s->piece ||
-        getrandom(&s->random, sizeof s->random, 0) != (ssize_t)sizeof s->random) {
+    if (!s->multi || getrandom(&s->random, sizeof s->random, 0) != (ssize_t)sizeof s->random) {
         session_free(s);
         return NULL;
     }
@@ -70,6 +68,13 @@ void session_free(struct session *s)
     curl_multi_cleanup(s->multi);
     free(s->piece);
     free(s);
+}
+
+uint8_t *session_piece(struct session *s)
+{
+    if (!s->piece)
+        s->piece = malloc(PIECE_BYTES);
+    return s->piece;
 }
 
 /* Spreads waits only (xorshift). */
@@ -96,6 +101,8 @@ static struct session *take(struct remote *r)
 
 static void give_back(struct remote *r, struct session *s)
 {
+    free(s->piece); /* connections are what is worth to be kept */
+    s->piece = NULL;
     pthread_mutex_lock(&r->lock);
     bool keep = r->idle_count < r->o.idle_max;
     if (keep) {

@@ -180,7 +180,10 @@ static status_t hash_source(struct transfer *t, struct error *err)
     struct sha256 sha;
     struct md5 md5;
     uint8_t digest[SHA256_BYTES];
+    uint8_t *piece = session_piece(c->s);
     bool with_md5 = t->send_md5 || c->r->o.check_tags;
+    if (!piece)
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a request");
     sha256_init(&sha);
     md5_init(&md5);
     t->sent_crc32c = 0;
@@ -189,14 +192,14 @@ static status_t hash_source(struct transfer *t, struct error *err)
         size_t n = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
         if (call_cancelled(c))
             return error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "cancelled");
-        status_t st = t->source->read(t->source->arg, t->source_off + done, c->s->piece, n, err);
+        status_t st = t->source->read(t->source->arg, t->source_off + done, piece, n, err);
         if (st != ST_OK)
             return st;
         if (c->r->signs)
-            sha256_update(&sha, c->s->piece, n);
+            sha256_update(&sha, piece, n);
         if (with_md5)
-            md5_update(&md5, c->s->piece, n);
-        t->sent_crc32c = hash_crc32c(t->sent_crc32c, c->s->piece, n);
+            md5_update(&md5, piece, n);
+        t->sent_crc32c = hash_crc32c(t->sent_crc32c, piece, n);
         done += n;
     }
     sha256_final(&sha, digest);

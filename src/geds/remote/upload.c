@@ -202,19 +202,22 @@ static status_t compare(struct remote_upload *u, unsigned i, bool *ret_same, str
     uint8_t digest[MD5_BYTES];
     char text[MD5_BYTES * 2 + 1];
     struct md5 md5;
+    uint8_t *piece = session_piece(u->call->s);
     uint64_t off = i * u->part_bytes, len = part_len(u, i);
     *ret_same = false;
     if (p->size != len || !answer_tag_is_md5(p->etag))
         return ST_OK;
+    if (!piece)
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a request");
     md5_init(&md5);
     for (uint64_t done = 0; done < len;) {
         size_t n = len - done < PIECE_BYTES ? (size_t)(len - done) : PIECE_BYTES;
         if (call_cancelled(u->call))
             return error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "cancelled");
-        status_t st = u->source->read(u->source->arg, off + done, u->call->s->piece, n, err);
+        status_t st = u->source->read(u->source->arg, off + done, piece, n, err);
         if (st != ST_OK)
             return st;
-        md5_update(&md5, u->call->s->piece, n);
+        md5_update(&md5, piece, n);
         done += n;
     }
     md5_final(&md5, digest);

@@ -20,7 +20,7 @@ CHECKED status_t remote_upload_begin(struct remote *r, const char *key, uint64_t
                                      struct remote_upload **ret_upload, struct error *err);
 /* Go on with one that was begun, perhaps by another process, with the same size and
  * options.part_bytes: ask which parts the server has. They are compared with the source by
- * remote_upload_send. */
+ * remote_upload_send. ST_NOTFOUND: it was aborted, or completed: remote_head tells which. */
 CHECKED status_t remote_upload_resume(struct remote *r, const char *key, uint64_t size,
                                       const char *id, const struct remote_call *call,
                                       struct remote_upload **ret_upload, struct error *err);
