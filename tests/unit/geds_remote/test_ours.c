@@ -1,48 +1,18 @@
 /* The client against our own server. */
+#include "ours.h"
+
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/hash.h"
-#include "check.h"
-#include "geds/remote/remote.h"
 #include "geds/remote/upload.h"
-#include "geds/s3/service.h"
-#include "sys/clock.h"
 #include "sys/files.h"
-#include "table.h"
 
-#define SECRET "a-secret-that-nobody-prints"
 enum { PART = 64 << 10, BIG = 10 * PART + 123 };
 
-static char scratch[64];
-static struct store *store;
-static struct s3_service *service;
-static struct http_server *server;
 static struct remote *remote;
 static uint8_t big[BIG];
-
-static void must(status_t st, const struct error *err, const char *what, int line)
-{
-    if (st != ST_OK) {
-        fprintf(stderr, "line %d: %s: %s: %s\n", line, what, status_name(st), err->text);
-        exit(1);
-    }
-}
-#define MUST(call)                           \
-    do {                                     \
-        struct error err = {0};              \
-        must((call), &err, #call, __LINE__); \
-    } while (0)
-
-static const char *secret_of(void *ctx, const char *access_key)
-{
-    (void)ctx;
-    return strcmp(access_key, "KEY") == 0 ? SECRET : NULL;
-}
 
 static struct remote *open_with(void (*change)(struct remote_options *o))
 {
@@ -63,48 +33,6 @@ static struct remote *open_with(void (*change)(struct remote_options *o))
         change(&o);
     MUST(remote_open(&o, &r, &err));
     return r;
-}
-
-static void start(void)
-{
-    const struct store_options so = {.sync = STORE_SYNC_OFF, .part_min_bytes = 1};
-    struct http_options ho;
-    snprintf(scratch, sizeof scratch, "/tmp/geds-remote-XXXXXX");
-    if (!mkdtemp(scratch))
-        exit(1);
-    char folder[80];
-    snprintf(folder, sizeof folder, "%s/geds", scratch);
-    MUST(store_open(folder, &so, &store, &err));
-    MUST(store_bucket_create(store, "tier", "", &err));
-    const struct s3_options s3 = {.table = &controller_table,
-                                  .store = store,
-                                  .secret_of = secret_of,
-                                  .now_ns = clock_realtime_ns};
-    if (s3_service_new(&s3, &service) != ST_OK)
-        exit(1);
-    http_options_default(&ho);
-    ho.address = "127.0.0.1:0";
-    ho.handler = s3_service_handler();
-    ho.ctx = service;
-    MUST(http_server_start(&ho, &server, &err));
-    for (size_t i = 0; i < BIG; i++)
-        big[i] = (uint8_t)((uint32_t)i * 2654435761u >> 13);
-    remote = open_with(NULL);
-}
-
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *ftw)
-{
-    (void)info, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static void stop(void)
-{
-    remote_close(remote);
-    http_server_stop(server);
-    s3_service_free(service);
-    store_close(store);
-    nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static status_t put(struct remote *r, const char *key, const void *data, size_t len,
@@ -558,7 +486,10 @@ static void progress_ends_at_the_size(void)
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
-    start();
+    ours_start();
+    for (size_t i = 0; i < BIG; i++)
+        big[i] = (uint8_t)((uint32_t)i * 2654435761u >> 13);
+    remote = open_with(NULL);
     RUN(what_is_put_is_got);
     RUN(keys_of_any_kind_are_kept);
     RUN(headers_travel);
@@ -576,6 +507,7 @@ int main(void)
     RUN(wrong_keys_are_refused_with_advice);
     RUN(threads_share_a_client);
     RUN(progress_ends_at_the_size);
-    stop();
+    remote_close(remote);
+    ours_stop();
     return CHECK_DONE();
 }
