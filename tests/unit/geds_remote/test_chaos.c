@@ -83,8 +83,9 @@ static void *run_line(void *arg)
     up = connect_up();
     setsockopt(down, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     setsockopt(up, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    uint64_t scale = UINT64_C(1) << (6 + (random >> 8) % 11);
-    left[random >> 4 & 1] = scale + (random >> 16) % scale;
+    bool answers = random >> 4 & 1; /* those of a PUT are short */
+    uint64_t scale = UINT64_C(1) << (answers ? 5 + (random >> 8) % 8 : 6 + (random >> 8) % 11);
+    left[answers] = scale + (random >> 16) % scale;
     for (bool on = true; on;) {
         struct pollfd p[3] = {{.fd = down, .events = POLLIN},
                               {.fd = up, .events = POLLIN},
@@ -254,7 +255,7 @@ static void *work(void *arg)
         snprintf(key, sizeof key, "%u/%u", w->number, k);
         if (what < 4)
             put_key(w, k, key);
-        else if (what < 7)
+        else if (what < 6)
             get_key(w, k, key);
         else
             delete_key(w, k, key);
