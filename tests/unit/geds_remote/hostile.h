@@ -12,7 +12,8 @@
 
 #include "check.h"
 
-/* A server that answers the nth request by the nth step of a script, the last step again and again. */
+/* A server that answers the nth request by the nth step of a script, the last step again and
+ * again. */
 
 enum { HOSTILE_REQUESTS = 256, HOSTILE_HEAD_BYTES = 8192, HOSTILE_CONNECTIONS = 256 };
 

@@ -1,4 +1,5 @@
-/* The client against our own server behind a line that breaks each connection somewhere: what it says must be true. */
+/* The client against our own server behind a line that breaks each connection somewhere: what it
+ * says must be true. */
 #include "ours.h"
 
 #include <arpa/inet.h>
@@ -48,8 +49,9 @@ static int connect_up(void)
     return fd;
 }
 
-/* Move what is there; false: that is the end. A request that is cut loses its last byte at least, and an answer has begun: so
- * nothing that the server was asked happens later than what the client does next. */
+/* Move what is there; false: that is the end. A request that is cut loses its last byte at
+ * least, and an answer has begun: so nothing that the server was asked happens later than what
+ * the client does next. */
 static bool move(int from, int to, uint64_t *left)
 {
     char buffer[16384];

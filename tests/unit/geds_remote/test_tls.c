@@ -1,4 +1,5 @@
-/* The client against a server of OpenSSL's command line, which has a certificate that nobody knows. */
+/* The client against a server of OpenSSL's command line, which has a certificate that nobody
+ * knows. */
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
