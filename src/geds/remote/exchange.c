@@ -54,7 +54,8 @@ static void keep_or_drop(struct transfer *t, bool bytes_are_good)
     if (!t->sink || t->got == 0)
         return;
     const char *etag = t->to_sink ? t->head.etag : t->pinned;
-    if (bytes_are_good && t->want_len != UINT64_MAX && (t->if_match || *etag != '\0')) {
+    if (bytes_are_good && t->got < t->want_len && t->want_len != UINT64_MAX &&
+        (t->if_match || *etag != '\0')) {
         if (!t->if_match) {
             memmove(t->pinned, etag, strlen(etag) + 1);
             t->if_match = t->pinned;
@@ -92,6 +93,7 @@ static status_t judge(struct transfer *t, CURLcode code, bool *ret_again, const 
     if (t->own_st != ST_OK) {
         *ret_reason = t->own.text;
         t->head.status = 0;
+        t->unknown = true;
         return t->own_st;
     }
     struct verdict v;
@@ -112,7 +114,7 @@ static status_t judge(struct transfer *t, CURLcode code, bool *ret_again, const 
         t->head.status = 0; /* what came of it is not to be reported */
         *ret_reason = t->curl_text[0] != '\0' ? t->curl_text : curl_easy_strerror(code);
     } else {
-        bool is_error = t->body.len > 0 && !t->to_sink &&
+        bool is_error = t->body.len > 0 && t->body.len <= ERROR_BODY_MAX && !t->to_sink &&
                         answer_error(t->body.data, t->body.len, &t->error);
         v = retry_of_answer(&t->head, is_error ? &t->error : NULL);
         *ret_reason = t->error.message;
@@ -121,6 +123,7 @@ static status_t judge(struct transfer *t, CURLcode code, bool *ret_again, const 
     *ret_again = v.again;
     if (v.st == ST_OK && t->accept) {
         v.st = t->accept(t, err);
+        t->unknown = t->unknown || v.st != ST_OK;
         *ret_again = v.st == ST_CORRUPT || v.st == ST_AGAIN;
         *ret_reason = err->text;
     }

@@ -120,20 +120,22 @@ status_t remote_delete(struct remote *r, const char *key, const struct remote_ca
     return st == ST_NOTFOUND ? ST_OK : st;
 }
 
-/* A condition is not fulfilled, after a try whose end is not known: was that it? ST_OK,
- * ST_CHANGED, or that it cannot be told. ret_head: of the object, if it is ours. */
-static status_t was_ours(struct call *c, const char *key, const char *mark,
-                         struct answer_head *ret_head, struct error *err)
+/* A condition is not fulfilled, after a try whose end is not known: was that it? ST_OK: put has the
+ * object's header; ST_CHANGED; ST_CORRUPT; or that it cannot be told. */
+static status_t was_ours(struct call *c, const char *key, const char *mark, struct transfer *put,
+                         struct error *err)
 {
     struct transfer t = {0};
     struct error why;
     status_t st = object_head(c, &t, key, NULL, &why);
     if (st == ST_NOTFOUND || (st == ST_OK && strcmp(t.head.mark, mark) != 0))
         st = ST_CHANGED;
-    else if (st == ST_OK)
-        *ret_head = t.head;
-    else if (err)
+    else if (st != ST_OK && err)
         *err = why;
+    if (st == ST_OK) {
+        put->head = t.head;
+        st = object_check_sent(put, err);
+    }
     transfer_done(&t);
     return st;
 }
@@ -172,7 +174,7 @@ static status_t put_once(struct call *c, const char *key, const struct remote_so
     if (st == ST_OK)
         st = exchange_one(c, &t, err);
     if (st == ST_CHANGED && t.unknown)
-        st = was_ours(c, key, mark, &t.head, err);
+        st = was_ours(c, key, mark, &t, err);
     if (st == ST_CHANGED && o->if_none)
         st = error_set(err, ST_EXIST, ERROR_NO_OFFSET, "%.128s is there already", key);
     if (st == ST_OK && ret_info) {

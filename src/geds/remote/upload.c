@@ -388,6 +388,23 @@ static status_t was_completed(struct call *c, struct remote_upload *u, status_t 
     return head;
 }
 
+/* The tag that an object of so many parts has, unless the server makes tags in another way. */
+static status_t check_completed(const struct remote_upload *u, const struct answer_head *h,
+                                struct error *err)
+{
+    char want[REMOTE_TAG_BYTES];
+    if (!u->r->o.check_tags || h->tag_is_opaque || !expected_tag(u, want))
+        return ST_OK;
+    const char *dash = want + 2 * MD5_BYTES;
+    bool same_form = strspn(h->etag, "0123456789abcdef") == (size_t)MD5_BYTES * 2 &&
+                     strcmp(h->etag + (size_t)MD5_BYTES * 2, dash) == 0;
+    if (same_form && strcmp(h->etag, want) != 0)
+        return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET,
+                         "%.128s: the server made an object of tag %s, its parts give %s", u->key,
+                         h->etag, want);
+    return ST_OK;
+}
+
 static status_t accept_completed(struct transfer *t, struct error *err)
 {
     return answer_completed(t->body.data, t->body.len, t->head.etag, err);
@@ -416,6 +433,8 @@ static status_t complete(struct call *c, struct remote_upload *u,
         if (st == ST_CHANGED && o && o->if_none)
             st = error_set(err, ST_EXIST, ERROR_NO_OFFSET, "%.128s is there already", u->key);
     }
+    if (st == ST_OK)
+        st = check_completed(u, &t.head, err);
     if (st == ST_OK && ret_info) {
         info_of(&t.head, ret_info);
         ret_info->size = u->size;

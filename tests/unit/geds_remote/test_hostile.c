@@ -218,6 +218,21 @@ static void give_hello(const char *request, char *to, size_t size)
              first, 5 - first, "hello" + first);
 }
 
+static void bytes_that_came_without_their_end_come_again(void)
+{
+    static const struct step steps[] = {{.text = "HTTP/1.1 206 P\r\nETag: \"" HELLO_MD5
+                                                 "\"\r\nContent-Range: bytes 0-4/5\r\n"
+                                                 "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+                                         .end = CLOSE},
+                                        {.make = give_hello}};
+    BEGIN(steps);
+    CHECK_EQ(get(), ST_OK);
+    CHECK(back_len == 5 && memcmp(back, "hello", 5) == 0);
+    stop();
+    CHECK(strstr(server->requests[1], "\r\nRange: bytes=0-"));
+    hostile_free(server);
+}
+
 static void a_silent_server_is_left(void)
 {
     static const struct step steps[] = {{.end = HANG},
@@ -636,6 +651,33 @@ static void a_condition_is_judged_by_the_mark(void)
     hostile_free(server);
 }
 
+static void tell_mark_and_tag(const char *request, char *to, size_t size)
+{
+    CHECK(strncmp(request, "HEAD ", 5) == 0);
+    snprintf(to, size, OK_HEAD "ETag: \"%s\"\r\nx-amz-meta-cloudskin-put: %s\r\n" NO_BODY,
+             other_mark ? "00000000000000000000000000000000" : HELLO_MD5, seen_mark);
+}
+
+static void give_wrong_tag(const char *request, char *to, size_t size)
+{
+    keep_mark(request, to, size);
+    snprintf(to, size, OK_HEAD "ETag: \"00000000000000000000000000000000\"\r\n" NO_BODY);
+}
+
+static void what_is_ours_has_to_be_right_as_well(void)
+{
+    static const struct step steps[] = {{.make = give_wrong_tag},
+                                        {.text = "HTTP/1.1 412 Precondition Failed\r\n" NO_BODY},
+                                        {.make = tell_mark_and_tag}};
+    const struct remote_put_options o = {.if_none = true};
+    for (int i = 0; i < 2; i++) {
+        other_mark = i == 1;
+        BEGIN(steps);
+        CHECK_EQ(put("hello", &o), i == 0 ? ST_OK : ST_CORRUPT);
+        end();
+    }
+}
+
 #define BEGUN                                                        \
     XML("<InitiateMultipartUploadResult><UploadId>the/id</UploadId>" \
         "</InitiateMultipartUploadResult>")
@@ -680,6 +722,21 @@ static void an_upload_that_was_completed_is_known_by_its_tag(void)
         CHECK(strstr(server->requests[1], "PUT /tier/key?partNumber=1&uploadId=the%2Fid HTTP"));
         hostile_free(server);
     }
+}
+
+static void an_object_of_other_parts_is_noticed(void)
+{
+    static const struct step steps[] = {
+        {BEGUN},
+        {.text = OK_HEAD "ETag: \"" PART_MD5 "\"\r\n" NO_BODY},
+        {XML("<CompleteMultipartUploadResult><ETag>00000000000000000000000000000000-1</ETag>"
+             "</CompleteMultipartUploadResult>")}};
+    const struct remote_source source = remote_source_memory(data, sizeof data);
+    BEGIN(steps);
+    struct remote_upload *u = begin_upload(&source);
+    CHECK_EQ(remote_upload_complete(u, NULL, &soon, NULL, &why), ST_CORRUPT);
+    remote_upload_free(u);
+    end();
 }
 
 static void an_error_inside_of_a_success_is_an_error(void)
@@ -795,6 +852,7 @@ int main(void)
     RUN(resets_and_cuts_are_tried_again);
     RUN(a_body_that_breaks_off_goes_on_behind);
     RUN(a_body_without_a_tag_begins_anew);
+    RUN(bytes_that_came_without_their_end_come_again);
     RUN(a_silent_server_is_left);
     RUN(the_deadline_is_over_all_tries);
     RUN(a_call_is_ended_from_another_thread);
@@ -815,6 +873,8 @@ int main(void)
     RUN(an_answer_before_the_body_is_heard);
     RUN(a_condition_is_judged_by_the_mark);
     RUN(an_upload_that_was_completed_is_known_by_its_tag);
+    RUN(what_is_ours_has_to_be_right_as_well);
+    RUN(an_object_of_other_parts_is_noticed);
     RUN(an_error_inside_of_a_success_is_an_error);
     RUN(a_list_of_parts_that_does_not_move_is_refused);
     RUN(keys_that_nobody_speaks_of_are_not_deleted);

@@ -35,8 +35,9 @@ uint64_t remote_upload_sent_bytes(const struct remote_upload *u);
  * another size. ST_CORRUPT as in remote_put. */
 CHECKED status_t remote_upload_send(struct remote_upload *u, const struct remote_source *source,
                                     const struct remote_call *call, struct error *err);
-/* Make the object of its parts, when all are sent (else ST_INVAL). condition: if_none and
- * if_match of it; may be NULL, as ret_info may. A second call after ST_AGAIN is fine. */
+/* Make the object of its parts, when all are sent (else ST_INVAL). condition: if_none and if_match of
+ * it; may be NULL, as ret_info may. A second call after ST_AGAIN is fine. ST_CORRUPT: the object is
+ * there, but its entity tag is not the one that its parts give. */
 CHECKED status_t remote_upload_complete(struct remote_upload *u,
                                         const struct remote_put_options *condition,
                                         const struct remote_call *call,
