@@ -109,7 +109,8 @@ static void take_header(struct answer_head *h, const char *name, const char *val
         read_retry(value, h);
     } else if (strcasecmp(name, ANSWER_MARK) == 0) {
         answer_copy(h->mark, sizeof h->mark, strlen(value) < ANSWER_MARK_BYTES ? value : "");
-    } else if (strcasecmp(name, "x-amz-request-id") == 0) {
+    } else if (strcasecmp(name, "x-amz-request-id") == 0 ||
+               strcasecmp(name, "x-amzn-requestid") == 0) {
         answer_copy(h->request_id, sizeof h->request_id, value);
     } else if (strcasecmp(name, "location") == 0) {
         answer_copy(h->location, sizeof h->location, value);
@@ -176,6 +177,18 @@ static status_t broken(struct error *err, const char *what)
     return error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "%s", what);
 }
 
+/* S3 calls the element of an answer NAMEResult; some servers call it otherwise. */
+static bool is_answer(const char *element, const char *name)
+{
+    static const char *const ends[] = {"Result", "Response", "Output"};
+    size_t len = strlen(name);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        if (strncmp(element, name, len) == 0 && strcmp(element + len, ends[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static status_t read_root(const void *data, size_t len, const char *name, struct arena *arena,
                           struct xml_node **ret_root, struct error *err)
 {
@@ -183,8 +196,8 @@ static status_t read_root(const void *data, size_t len, const char *name, struct
     status_t st = xml_read(data, len, arena, ret_root, err);
     if (st == ST_UNSUPPORTED)
         return broken(err, "the answer has a document type");
-    if (st == ST_OK && strcmp((*ret_root)->name, name) != 0)
-        return error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "the answer is no %s", name);
+    if (st == ST_OK && !is_answer((*ret_root)->name, name))
+        return error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "the answer is no %sResult", name);
     return st;
 }
 
@@ -270,7 +283,7 @@ status_t answer_page(const void *data, size_t len, const char *prefix,
     struct remote_page page = {0};
     struct arena nodes = {0};
     struct xml_node *root;
-    status_t st = read_root(data, len, "ListBucketResult", &nodes, &root, err);
+    status_t st = read_root(data, len, "ListBucket", &nodes, &root, err);
     bool url = st == ST_OK && strcasecmp(text_of(root, "EncodingType"), "url") == 0;
     if (st == ST_OK) {
         page.entries = arena_alloc(&page.arena, query->max, sizeof *page.entries);
@@ -324,7 +337,7 @@ status_t answer_deleted(const void *data, size_t len, const char *const *keys, s
 {
     struct arena nodes = {0};
     struct xml_node *root;
-    status_t st = read_root(data, len, "DeleteResult", &nodes, &root, err);
+    status_t st = read_root(data, len, "Delete", &nodes, &root, err);
     for (size_t i = 0; i < count && st == ST_OK; i++)
         ret_results[i] = ST_FORMAT;
     for (struct xml_node *n = st == ST_OK ? root->child : NULL; n; n = n->next) {
@@ -355,7 +368,7 @@ status_t answer_upload_id(const void *data, size_t len, char *ret_id, size_t siz
 {
     struct arena nodes = {0};
     struct xml_node *root;
-    status_t st = read_root(data, len, "InitiateMultipartUploadResult", &nodes, &root, err);
+    status_t st = read_root(data, len, "InitiateMultipartUpload", &nodes, &root, err);
     if (st == ST_OK) {
         const char *id = text_of(root, "UploadId");
         if (*id == '\0' || strlen(id) >= size)
@@ -372,7 +385,7 @@ status_t answer_completed(const void *data, size_t len, char ret_etag[REMOTE_TAG
 {
     struct arena nodes = {0};
     struct xml_node *root;
-    status_t st = read_root(data, len, "CompleteMultipartUploadResult", &nodes, &root, err);
+    status_t st = read_root(data, len, "CompleteMultipartUpload", &nodes, &root, err);
     if (st == ST_OK && !copy_tag(ret_etag, text_of(root, "ETag")))
         st = broken(err, "the object's entity tag is missing or too long");
     arena_done(&nodes);
@@ -402,7 +415,7 @@ status_t answer_parts(const void *data, size_t len, unsigned after, struct answe
     struct arena nodes = {0};
     struct xml_node *root;
     uint64_t next = 0;
-    status_t st = read_root(data, len, "ListPartsResult", &nodes, &root, err);
+    status_t st = read_root(data, len, "ListParts", &nodes, &root, err);
     for (struct xml_node *n = st == ST_OK ? root->child : NULL; n && st == ST_OK; n = n->next) {
         if (strcmp(n->name, "Part") == 0)
             st = read_part(n, after, parts, count, err);
