@@ -70,6 +70,19 @@ b[len(b) * int(sys.argv[1]) // 100] ^= 0x41
 open("bad.snap", "wb").write(b)' "$1"
     exits 65 cloudskin thaw --dir . bad.snap
 }
+looked_at() { # looked_at SNAPSHOT BYTE: and thaw says the same of it
+    python3 -c 'import sys
+b = bytearray(open(sys.argv[1], "rb").read())
+b[int(sys.argv[2])] ^= 0x41
+open("bad.snap", "wb").write(b)' "$1" "$2"
+    exits 65 cloudskin inspect bad.snap && exits 65 cloudskin inspect --json bad.snap &&
+        says "$(cloudskin inspect bad.snap 2>&1 | tail -n 1 | sed 's/.*snapshot: //')" cloudskin thaw --dir . bad.snap
+}
+bytes=$(stat -c %s plain.snap)
+for percent in 1 30 60 80 99; do
+    fact "inspect finds damage ($percent %)" looked_at plain.snap $((bytes * percent / 100))
+done
+fact "and of a compressed one" looked_at again.snap $(($(stat -c %s again.snap) / 2))
 for percent in 1 50 99; do
     fact "a compressed one that was cut is refused ($percent)" cut_at "$percent"
     fact "a damaged one as well ($percent)" damage_at "$percent"

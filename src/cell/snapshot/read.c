@@ -11,11 +11,6 @@ void snapshot_id_text(const uint8_t id[SNAPSHOT_ID_BYTES], char ret_text[SNAPSHO
         snprintf(ret_text + 2 * i, 3, "%02x", id[i]);
 }
 
-static bool has_pages(const struct part *p)
-{
-    return p->id == PART_PAGES || p->id == PART_SCATTER;
-}
-
 status_t reader_corrupt(uint32_t part, const char *why, struct error *err)
 {
     return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "snapshot: part '%s': %s",
@@ -58,7 +53,7 @@ status_t reader_part(struct snapshot_reader *r, struct part *ret_part, struct er
     p.sum = cursor_le64(&c);
     if (!is_known(r, p.id))
         return reader_corrupt(p.id, "no such part", err);
-    if (p.summed > p.len || (!has_pages(&p) && p.summed != p.len))
+    if (p.summed > p.len || (!reader_has_pages(&p) && p.summed != p.len))
         return reader_corrupt(p.id, "wrong length", err);
     r->parts++;
     r->sum_of_sums += p.sum;
@@ -87,7 +82,7 @@ status_t reader_summed(struct snapshot_reader *r, const struct part *p, struct b
     return st;
 }
 
-static status_t expect(struct snapshot_reader *r, enum snapshot_part id, struct buf *ret_bytes,
+status_t reader_expect(struct snapshot_reader *r, enum snapshot_part id, struct buf *ret_bytes,
                        struct error *err)
 {
     struct part p;
@@ -111,7 +106,7 @@ static status_t read_info(struct snapshot_reader *r, struct error *err)
 {
     struct buf b = {0};
     struct cursor c;
-    status_t st = expect(r, PART_INFO, &b, err);
+    status_t st = reader_expect(r, PART_INFO, &b, err);
     if (st == ST_OK) {
         struct snapshot_info *i = &r->info;
         cursor_init(&c, b.data, b.len, 0);
@@ -137,7 +132,7 @@ static status_t read_identity(struct snapshot_reader *r, struct error *err)
 {
     struct buf b = {0};
     struct cursor c;
-    status_t st = expect(r, PART_IDENTITY, &b, err);
+    status_t st = reader_expect(r, PART_IDENTITY, &b, err);
     if (st == ST_OK) {
         struct snapshot_info *i = &r->info;
         cursor_init(&c, b.data, b.len, 0);
@@ -190,7 +185,7 @@ static status_t read_head(struct snapshot_reader *r, struct error *err)
                            : ST_OK;
 }
 
-static status_t read_host(struct snapshot_reader *r, const struct part *p, struct error *err)
+status_t reader_host(struct snapshot_reader *r, const struct part *p, struct error *err)
 {
     if (p->id != PART_HOST)
         return reader_corrupt(p->id, "not where it belongs", err);
@@ -223,7 +218,7 @@ status_t snapshot_open(const struct snapshot_source *source, struct snapshot_rea
     if (st == ST_OK && r->next.id == PART_ROUND)
         r->live = true;
     else if (st == ST_OK)
-        st = read_host(r, &r->next, err);
+        st = reader_host(r, &r->next, err);
     if (st == ST_OK)
         *ret_r = r;
     else
@@ -247,7 +242,7 @@ const void *snapshot_host_state(const struct snapshot_reader *r, size_t *ret_len
 status_t reader_state(struct snapshot_reader *r, struct cell *c, struct error *err)
 {
     struct buf state = {0};
-    status_t st = expect(r, PART_STATE, &state, err);
+    status_t st = reader_expect(r, PART_STATE, &state, err);
     if (st == ST_OK)
         st = cell_state_load(c, state.data, state.len, err);
     if (st == ST_CORRUPT && err && strncmp(err->text, "snapshot", 8) != 0) {
@@ -309,21 +304,49 @@ static status_t read_data(struct snapshot_reader *r, uint8_t *into, const struct
     return ST_OK;
 }
 
+/* Does it lie inside its memory? With a cell ret_at gets its place, and without one what is known of the sizes of
+ * memories counts. */
+static bool find_place(const struct snapshot_reader *r, struct cell *c, const struct page_run *run,
+                       uint8_t **ret_at)
+{
+    struct cell_memory m = {0};
+    if (c && cell_memory(c, run->mem, &m) != ST_OK)
+        return false;
+    if (!c && run->mem < r->memory_count)
+        m.bytes = r->memory_bytes[run->mem];
+    *ret_at = c ? m.base + run->at : NULL;
+    return (run->at | run->len) % SNAPSHOT_PAGE_BYTES == 0 && run->at <= m.bytes &&
+           run->len <= m.bytes - run->at;
+}
+
+/* Without a cell: where a piece is kept until its sum is made; those that wait have the others. */
+static uint8_t *next_piece(struct snapshot_reader *r)
+{
+    enum { PIECES = SUMS_DEPTH + 1 };
+    if (!r->pieces)
+        r->pieces = malloc((size_t)PIECES * SNAPSHOT_RUN_BYTES_MAX);
+    r->piece = (r->piece + 1) % PIECES;
+    return r->pieces ? r->pieces + (size_t)r->piece * SNAPSHOT_RUN_BYTES_MAX : NULL;
+}
+
 static status_t read_run(struct snapshot_reader *r, struct cell *c, const struct part *p,
                          const struct run *run, struct error *err)
 {
-    struct cell_memory m;
-    if (cell_memory(c, run->mem, &m) != ST_OK)
-        return reader_corrupt(PART_PAGES, "no such memory", err);
-    if ((run->at | run->len) % SNAPSHOT_PAGE_BYTES || run->at > m.bytes ||
-        run->len > m.bytes - run->at || run->zeros > 1 ||
+    uint8_t *at;
+    const struct page_run place = {.mem = run->mem, .at = run->at, .len = run->len};
+    if (!find_place(r, c, &place, &at) || run->zeros > 1 ||
         p->len - p->summed != (run->zeros ? 0 : run->len))
         return reader_corrupt(PART_PAGES, "outside its memory", err);
+    if (!run->zeros && run->len > SNAPSHOT_RUN_BYTES_MAX)
+        return reader_corrupt(PART_PAGES, "too long", err);
     if (run->zeros) {
-        memset(m.base + run->at, 0, run->len);
+        if (c)
+            memset(at, 0, run->len);
         return ST_OK;
     }
-    return read_data(r, m.base + run->at, run, err);
+    if (!c && !(at = next_piece(r)))
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to read a snapshot");
+    return read_data(r, at, run, err);
 }
 
 static status_t read_pages(struct snapshot_reader *r, struct cell *c, const struct part *p,
@@ -347,16 +370,6 @@ static status_t read_pages(struct snapshot_reader *r, struct cell *c, const stru
     return st;
 }
 
-/* Memory `run->mem` at run->at, checked; NULL. */
-static uint8_t *place_of(struct cell *c, const struct page_run *run)
-{
-    struct cell_memory m;
-    if (cell_memory(c, run->mem, &m) != ST_OK || (run->at | run->len) % SNAPSHOT_PAGE_BYTES ||
-        run->at > m.bytes || run->len > m.bytes - run->at)
-        return NULL;
-    return m.base + run->at;
-}
-
 static struct page_run scatter_run(struct cursor *in)
 {
     struct page_run run = {.mem = cursor_le32(in)};
@@ -366,13 +379,15 @@ static struct page_run scatter_run(struct cursor *in)
 }
 
 /* What the head of a part says: runs whose places are there, and whose lengths make up the rest. */
-static bool scatter_is_sound(struct cell *c, struct cursor in, uint32_t runs, uint64_t bytes)
+static bool scatter_is_sound(const struct snapshot_reader *r, struct cell *c, struct cursor in,
+                             uint32_t runs, uint64_t bytes)
 {
+    uint8_t *at;
     uint64_t sum = 0;
     bool good = runs <= SCATTER_RUNS_MAX && cursor_left(&in) == runs * SCATTER_RUN_HEAD_BYTES;
     for (uint32_t i = 0; i < runs && good; i++) {
         struct page_run run = scatter_run(&in);
-        good = place_of(c, &run) != NULL;
+        good = find_place(r, c, &run, &at);
         sum += run.len;
     }
     return good && sum == bytes && bytes <= SNAPSHOT_RUN_BYTES_MAX;
@@ -404,12 +419,12 @@ status_t reader_scatter(struct snapshot_reader *r, struct cell *c, const struct 
         uint64_t sum = cursor_le64(&in);
         uint32_t runs = cursor_le32(&in);
         cursor_le32(&in);
-        if (in.failed || !scatter_is_sound(c, in, runs, bytes))
+        if (in.failed || !scatter_is_sound(r, c, in, runs, bytes))
             st = reader_corrupt(PART_SCATTER, "outside its memory", err);
         if (st == ST_OK)
             st = read_scattered_data(r, bytes, sum, err);
         const uint8_t *from = r->scattered;
-        for (uint32_t i = 0; i < runs && st == ST_OK; i++) {
+        for (uint32_t i = 0; place && i < runs && st == ST_OK; i++) {
             struct page_run run = scatter_run(&in);
             st = place->put(place->arg, &run, from, err);
             from += run.len;
@@ -423,8 +438,11 @@ status_t reader_scatter(struct snapshot_reader *r, struct cell *c, const struct 
 static status_t put_in_place(void *arg, const struct page_run *run, const uint8_t *data,
                              struct error *err)
 {
-    (void)err;
-    memcpy(place_of(arg, run), data, (size_t)run->len);
+    struct cell_memory m;
+    status_t st = cell_memory(arg, run->mem, &m);
+    if (st != ST_OK)
+        return error_set(err, st, ERROR_NO_OFFSET, "a memory of the cell is gone");
+    memcpy(m.base + run->at, data, (size_t)run->len);
     return ST_OK;
 }
 
@@ -459,9 +477,9 @@ status_t reader_all_pages(struct snapshot_reader *r, struct cell *c, struct part
 {
     const struct reader_place in_place = {put_in_place, c};
     status_t st;
-    while ((st = reader_part(r, ret_next, err)) == ST_OK && has_pages(ret_next)) {
+    while ((st = reader_part(r, ret_next, err)) == ST_OK && reader_has_pages(ret_next)) {
         st = ret_next->id == PART_PAGES ? read_pages(r, c, ret_next, err)
-                                        : reader_scatter(r, c, ret_next, &in_place, err);
+                                        : reader_scatter(r, c, ret_next, c ? &in_place : NULL, err);
         if (st != ST_OK)
             break;
     }
@@ -479,9 +497,32 @@ static status_t read_memories(struct snapshot_reader *r, struct cell *c, struct 
                             : reader_corrupt(p.id, "not where it belongs", err);
 }
 
-/* The number of the round, and the sizes that memories have by now. */
-static status_t read_round(struct snapshot_reader *r, struct cell *c, const struct part *p,
-                           uint32_t *ret_round, struct error *err)
+bool reader_knows_memory(struct snapshot_reader *r, uint32_t index, uint64_t bytes)
+{
+    if (index >= MODULE_MEMS_MAX)
+        return false;
+    r->memory_bytes[index] = bytes;
+    r->memory_count = index + 1;
+    return true;
+}
+
+/* The sizes that memories have by now. */
+static status_t take_sizes(struct snapshot_reader *r, struct cell *c, struct cursor *in,
+                           uint32_t memories)
+{
+    status_t st = ST_OK;
+    for (uint32_t i = 0; i < memories && !in->failed && st == ST_OK; i++) {
+        uint64_t bytes = cursor_le64(in);
+        if (!in->failed && c)
+            st = cell_memory_extend(c, i, bytes);
+        else if (!in->failed && !reader_knows_memory(r, i, bytes))
+            cursor_fail(in, "too many memories");
+    }
+    return st;
+}
+
+status_t reader_round(struct snapshot_reader *r, struct cell *c, const struct part *p,
+                      uint32_t *ret_round, struct error *err)
 {
     struct buf b = {0};
     struct cursor in;
@@ -489,11 +530,8 @@ static status_t read_round(struct snapshot_reader *r, struct cell *c, const stru
     if (st == ST_OK) {
         cursor_init(&in, b.data, b.len, 0);
         uint32_t round = cursor_le32(&in), memories = cursor_le32(&in);
-        for (uint32_t i = 0; c && i < memories && !in.failed && st == ST_OK; i++) {
-            uint64_t bytes = cursor_le64(&in);
-            st = in.failed ? ST_OK : cell_memory_extend(c, i, bytes);
-        }
-        if (st == ST_NOTFOUND || (c && (in.failed || cursor_left(&in))))
+        st = take_sizes(r, c, &in, memories);
+        if (st == ST_NOTFOUND || in.failed || cursor_left(&in))
             st = reader_corrupt(PART_ROUND, "malformed", err);
         else if (st != ST_OK)
             st = error_set(err, st, ERROR_NO_OFFSET, "no room for the memory of the cell");
@@ -514,14 +552,14 @@ status_t snapshot_receive(struct snapshot_reader *r, struct cell *c,
     status_t st = reader_check_program(r, c, err);
     struct part p = r->next;
     while (st == ST_OK && p.id == PART_ROUND) {
-        st = read_round(r, c, &p, &round, err);
+        st = reader_round(r, c, &p, &round, err);
         if (st == ST_OK)
             st = reader_all_pages(r, c, &p, err);
         if (st == ST_OK && progress && !progress(arg, round, &r->sizes))
             st = error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "receiving a cell was cancelled");
     }
     if (st == ST_OK)
-        st = read_host(r, &p, err);
+        st = reader_host(r, &p, err);
     r->live = st != ST_OK;
     return st;
 }
@@ -560,7 +598,7 @@ static status_t read_states(struct snapshot_reader *const *readers, uint32_t cou
     status_t st = ST_OK;
     for (uint32_t i = 0; i + 1 < count && st == ST_OK; i++) {
         struct buf state = {0};
-        st = expect(readers[i], PART_STATE, &state, err);
+        st = reader_expect(readers[i], PART_STATE, &state, err);
         buf_done(&state);
     }
     return st == ST_OK ? reader_state(readers[count - 1], c, err) : st;
@@ -596,127 +634,13 @@ status_t snapshot_read(struct snapshot_reader *r, struct cell *c, struct snapsho
     return snapshot_read_chain(&r, 1, c, ret_sizes, err);
 }
 
-/* ---- for tools ---- */
-
-static size_t value_bytes(uint8_t type)
-{
-    switch ((enum valtype)type) {
-    case VT_I32:
-    case VT_F32:
-        return 4;
-    case VT_V128:
-        return 16;
-    case VT_I64:
-    case VT_F64:
-    case VT_FUNCREF:
-    case VT_EXTERNREF:
-    case VT_EXNREF:
-        break;
-    }
-    return 8;
-}
-
-/* One frame of STATE, see docs/internals/snapshot-format.md. */
-static struct snapshot_frame describe_frame(struct cursor *c)
-{
-    struct snapshot_frame f = {.func = cursor_le32(c)};
-    f.wasm_off = cursor_le32(c);
-    f.kind = cursor_le32(c);
-    cursor_le32(c); /* locals */
-    uint64_t live = cursor_le32(c), values = live + cursor_le32(c);
-    cursor_le32(c); /* results */
-    cursor_bytes(c, (size_t)live * 4);
-    const uint8_t *types = cursor_bytes(c, (size_t)values);
-    for (uint64_t i = 0; types && i < values; i++)
-        cursor_bytes(c, value_bytes(types[i]));
-    f.values = (uint32_t)values;
-    return f;
-}
-
-static status_t describe_state(struct snapshot_reader *r, struct snapshot_summary *sum,
-                               struct error *err)
-{
-    struct buf state = {0};
-    struct cursor c;
-    status_t st = expect(r, PART_STATE, &state, err);
-    cursor_init(&c, state.data, state.len, 0);
-    cursor_le32(&c); /* version */
-    cursor_le32(&c); /* the function called */
-    uint32_t n = cursor_le32(&c);
-    if (st == ST_OK && (c.failed || n > cursor_left(&c)))
-        st = reader_corrupt(PART_STATE, "number of frames", err);
-    if (st == ST_OK && !(sum->frames = calloc((size_t)n + 1, sizeof(*sum->frames))))
-        st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for %u frames", n);
-    for (uint32_t i = 0; st == ST_OK && i < n && !c.failed; i++)
-        sum->frames[n - 1 - i] = describe_frame(&c);
-    uint32_t memories = cursor_le32(&c);
-    for (uint32_t i = 0; i < memories && !c.failed; i++)
-        sum->memory_bytes += cursor_le64(&c);
-    if (st == ST_OK && c.failed)
-        st = reader_corrupt(PART_STATE, c.reason, err);
-    sum->frame_count = n;
-    r->sizes.state_bytes = state.len;
-    r->sizes.frames = n;
-    buf_done(&state);
-    return st;
-}
-
-static status_t skip_part(struct snapshot_reader *r, const struct part *p, struct error *err)
-{
-    uint8_t piece[16384];
-    status_t st = ST_OK;
-    for (uint64_t left = p->len; left && st == ST_OK;) {
-        size_t n = left < sizeof(piece) ? (size_t)left : sizeof(piece);
-        st = get(r, piece, n, err);
-        left -= n;
-    }
-    r->sizes.page_bytes += p->len - p->summed;
-    return st;
-}
-
-static status_t skip_rounds(struct snapshot_reader *r, struct error *err)
-{
-    status_t st = ST_OK;
-    uint32_t round;
-    struct part p = r->next;
-    while (st == ST_OK && (p.id == PART_ROUND || has_pages(&p))) {
-        st = p.id == PART_ROUND ? read_round(r, NULL, &p, &round, err) : skip_part(r, &p, err);
-        if (st == ST_OK)
-            st = reader_part(r, &p, err);
-    }
-    if (st == ST_OK)
-        st = read_host(r, &p, err);
-    r->live = st != ST_OK;
-    return st;
-}
-
-status_t snapshot_describe(struct snapshot_reader *r, struct snapshot_summary *ret_summary,
-                           struct error *err)
-{
-    struct snapshot_summary sum = {0};
-    struct part p = {0};
-    status_t st = r->live ? skip_rounds(r, err) : ST_OK;
-    if (st == ST_OK)
-        st = describe_state(r, &sum, err);
-    while (st == ST_OK && (st = reader_part(r, &p, err)) == ST_OK && has_pages(&p))
-        st = skip_part(r, &p, err);
-    if (st == ST_OK)
-        st = p.id == PART_END ? reader_end(r, &p, err)
-                              : reader_corrupt(p.id, "not where it belongs", err);
-    sum.sizes = r->sizes;
-    if (st == ST_OK)
-        *ret_summary = sum;
-    else
-        free(sum.frames);
-    return st;
-}
-
 void snapshot_close(struct snapshot_reader *r)
 {
     if (!r)
         return;
     sums_done(&r->sums);
     free(r->scattered);
+    free(r->pieces);
     buf_done(&r->host);
     buf_done(&r->module);
     free(r);

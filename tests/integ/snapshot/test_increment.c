@@ -136,6 +136,40 @@ static void any_snapshot_may_hold_the_module(void)
     chain_done(&ch);
 }
 
+static status_t describe(const struct dirty_stream *file, struct error *err)
+{
+    struct dirty_stream copy = *file;
+    struct snapshot_source source = dirty_source(&copy);
+    struct snapshot_reader *r = NULL;
+    struct snapshot_summary sum = {0};
+    copy.at = 0;
+    status_t st = snapshot_open(&source, &r, err);
+    st = st == ST_OK ? snapshot_describe(r, &sum, err) : st;
+    free(sum.frames);
+    snapshot_close(r);
+    return st;
+}
+
+static void damage_is_found_without_a_cell(void)
+{
+    enum { PLACES = 200 };
+    struct chain ch;
+    chain_make(&ch, &grows);
+    for (uint32_t i = 0; i < ch.count; i++) {
+        struct dirty_stream *f = &ch.files[i];
+        for (size_t k = 0; k < PLACES; k++) {
+            struct error err = {0};
+            uint8_t *at = &f->bytes.data[f->bytes.len / PLACES * k];
+            *at ^= 0x20;
+            CHECK(describe(f, &err) != ST_OK && err.text[0]);
+            *at ^= 0x20;
+        }
+        struct error err = {0};
+        CHECK_EQ(describe(f, &err), ST_OK);
+    }
+    chain_done(&ch);
+}
+
 static void another_module_is_not_written(void)
 {
     struct dirty_host h = {.every = 1};
@@ -313,6 +347,7 @@ int main(int argc, char **argv)
     RUN(each_prefix_of_a_chain_goes_on_to_the_same_end);
     RUN(an_increment_holds_what_changed_only);
     RUN(any_snapshot_may_hold_the_module);
+    RUN(damage_is_found_without_a_cell);
     RUN(another_module_is_not_written);
     RUN(a_wrong_or_missing_base_is_named);
     RUN(a_damaged_base_is_refused);

@@ -284,6 +284,28 @@ static void a_live_stream_is_described_but_not_read_as_a_file(void)
     sender_done(&s);
 }
 
+static void damage_of_a_round_is_found_without_a_cell(void)
+{
+    enum { PLACES = 100 };
+    struct sender s = {.options = {.rounds_max = 2, .stop_bytes = 4096}};
+    sender_run(&s);
+    for (size_t k = 0; k < PLACES; k++) {
+        struct error err = {0};
+        struct snapshot_reader *r = NULL;
+        struct snapshot_summary sum = {0};
+        uint8_t *at = &s.stream.bytes.data[s.stream.bytes.len / PLACES * k];
+        *at ^= 0x40;
+        s.stream.at = 0;
+        struct snapshot_source source = dirty_source(&s.stream);
+        status_t st = snapshot_open(&source, &r, &err);
+        CHECK(st != ST_OK || snapshot_describe(r, &sum, &err) != ST_OK);
+        *at ^= 0x40;
+        free(sum.frames);
+        snapshot_close(r);
+    }
+    sender_done(&s);
+}
+
 static void a_rate_is_kept(void)
 {
     const uint64_t rate = 8 << 20;
@@ -311,6 +333,7 @@ int main(int argc, char **argv)
     RUN(a_stream_that_ends_early_runs_nothing);
     RUN(a_changed_byte_is_found);
     RUN(a_live_stream_is_described_but_not_read_as_a_file);
+    RUN(damage_of_a_round_is_found_without_a_cell);
     RUN(a_rate_is_kept);
     dirty_close();
     return CHECK_DONE();

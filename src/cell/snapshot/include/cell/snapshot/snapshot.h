@@ -116,7 +116,7 @@ CHECKED status_t snapshot_read(struct snapshot_reader *r, struct cell *c,
 CHECKED status_t snapshot_read_chain(struct snapshot_reader *const *readers, uint32_t count,
                                      struct cell *c, struct snapshot_sizes *ret_sizes,
                                      struct error *err);
-/* For tools: the rest without a cell, checked as far as it can be. */
+/* For tools: the rest without a cell. All parts are read and their checksums compared, as snapshot_read does. */
 struct snapshot_frame {
     uint32_t func;
     uint32_t wasm_off;
