@@ -1,10 +1,12 @@
 /* A WASI state from anywhere. The first byte is 0, or else files are taken as they are. It is restored in a folder of
- * a few files; what was accepted can be saved and restored again, and is then the same. */
+ * a few files; what was accepted can be saved and restored again, and is then the same. It is described as well: what
+ * can be restored can be described. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cell/wasi/describe.h"
 #include "cell/wasi/wasi.h"
 #include "fuzz.h"
 
@@ -67,6 +69,24 @@ static void check_restored(struct wasi *w)
     buf_done(&second);
 }
 
+static bool describe(const void *data, size_t len)
+{
+    struct wasi_saved s = {0};
+    struct error err = {0};
+    size_t bytes = 0;
+    status_t st = wasi_describe(data, len, &s, &err);
+    FUZZ_CHECK(st == ST_OK || (err.code == st && err.text[0] != '\0'));
+    for (uint32_t i = 0; i < s.arg_count; i++)
+        bytes += strlen(s.args[i]);
+    for (uint32_t i = 0; i < s.env_count; i++)
+        bytes += strlen(s.env[i]);
+    for (uint32_t i = 0; i < s.file_count; i++)
+        bytes += s.files[i].origin == WASI_SAVED_PATH ? 0 : strlen(s.files[i].path);
+    FUZZ_CHECK(bytes <= len);
+    wasi_saved_done(&s);
+    return st == ST_OK;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static bool ready;
@@ -75,6 +95,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         ready = true;
     }
     struct wasi *w = len == 0 ? NULL : restore(data + 1, len - 1, data[0] != 0);
+    bool described = len > 0 && describe(data + 1, len - 1);
+    FUZZ_CHECK(w == NULL || described);
     if (w != NULL)
         check_restored(w);
     wasi_free(w);

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "cell/run/state.h"
 #include "cell/snapshot/snapshot.h"
+#include "host.h"
 #include "snapfile/file.h"
 #include "subject.h"
 #include "sys/clock.h"
@@ -24,6 +25,8 @@ struct description {
     const struct snapshot_info *info;
     const struct snapshot_file *file;
     struct snapshot_summary sum;
+    const char *path; /* of the snapshot, as it was given */
+    struct wasi_saved host;
     struct module *module; /* NULL: not found */
     struct buf module_bytes;
     struct name *names;
@@ -155,7 +158,9 @@ static void put_text(const struct description *d, struct buf *out)
     if (d->file->compressed)
         buf_printf(out, "              compressed to %llu bytes\n",
                    (unsigned long long)d->file->file_bytes);
+    host_put_text(&d->host, out);
     put_frames(d, out);
+    host_put_thaw(&d->host, d->path, out);
 }
 
 /* Texts of the snapshot itself, which anybody may have written. */
@@ -198,6 +203,7 @@ static void put_json(const struct description *d, struct buf *out)
     json_u64(&j, "page_bytes", s->page_bytes);
     json_u64(&j, "state_bytes", s->state_bytes);
     json_u64(&j, "host_bytes", s->host_bytes);
+    host_put_json(&d->host, &j);
     json_open(&j, "frames", '[');
     for (uint32_t k = 0; k < d->sum.frame_count; k++) {
         const struct snapshot_frame *f = &d->sum.frames[k];
@@ -213,15 +219,21 @@ static void put_json(const struct description *d, struct buf *out)
     json_close(&j, '}');
 }
 
-static status_t describe(struct snapshot_file *file, bool json, struct buf *out, struct error *err)
+static status_t describe(struct snapshot_file *file, const char *path, bool json, struct buf *out,
+                         struct error *err)
 {
-    struct description d = {.file = file};
+    size_t host_len;
+    struct description d = {.file = file, .path = path};
     struct snapshot_reader *r = NULL;
     const struct snapshot_source source = snapshot_file_source(file);
     status_t st = snapshot_open(&source, &r, err);
     if (st == ST_OK) {
         d.info = snapshot_reader_info(r);
         st = snapshot_describe(r, &d.sum, err);
+    }
+    if (st == ST_OK) {
+        const void *host = snapshot_host_state(r, &host_len);
+        st = wasi_describe(host, host_len, &d.host, err);
     }
     if (st == ST_OK) {
         find_names(&d);
@@ -231,6 +243,7 @@ static status_t describe(struct snapshot_file *file, bool json, struct buf *out,
             disarm(out);
         st = snapshot_file_end(file, err);
     }
+    wasi_saved_done(&d.host);
     free(d.sum.frames);
     module_free(d.module);
     image_free(d.image);
@@ -245,7 +258,7 @@ status_t snapshot_put(const char *path, bool json, struct buf *out, struct error
     struct snapshot_file file = {0};
     status_t st = snapshot_file_open(path, &file, err);
     if (st == ST_OK)
-        st = describe(&file, json, out, err);
+        st = describe(&file, path, json, out, err);
     snapshot_file_close(&file);
     return st;
 }

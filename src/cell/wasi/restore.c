@@ -29,19 +29,6 @@ struct restore {
     struct ids then;  /* the saved guest's */
 };
 
-/* One descriptor of the state. */
-struct saved {
-    uint32_t fd;
-    uint8_t origin, kind, filetype, bits;
-    uint16_t flags;
-    uint64_t rights_base, rights_inheriting;
-    uint32_t index; /* by origin: grant, standard descriptor, listening socket */
-    char path[WASI_PATH_BYTES_MAX + 1];
-    struct ids_key id;               /* as the guest has seen it; zeros: not known */
-    uint64_t offset, size, mtime_ns; /* plain files */
-    struct dirlist *list;            /* half-read directories, else NULL */
-};
-
 static status_t corrupt(struct restore *r)
 {
     return error_set(r->err, ST_CORRUPT, r->c.fail_off, "WASI state: %s", r->c.reason);
@@ -70,25 +57,21 @@ static status_t take_strings(struct restore *r, struct strings *s)
 
 static status_t take_head(struct restore *r)
 {
-    if (cursor_le32(&r->c) != SAVED_MAGIC) {
-        cursor_fail(&r->c, "not a WASI state");
-    }
-    r->version = cursor_le32(&r->c);
-    if (!r->c.failed && (r->version == 0 || r->version > SAVED_VERSION)) {
-        return error_set(r->err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "WASI state of version %u",
-                         r->version);
-    }
-    (void)cursor_le64(&r->c); /* the time of day */
-    uint64_t monotonic = saved_take_i63(&r->c, "monotonic time too large");
-    uint64_t cpu = saved_take_i63(&r->c, "CPU time too large");
-    atomic_store(&r->w->output_bytes, cursor_le64(&r->c));
-    r->w->progress = saved_take_i63(&r->c, "progress too large");
+    struct saved_head head;
+    saved_take_head(&r->c, &head);
+    r->version = head.version;
     if (r->c.failed) {
         return corrupt(r);
     }
-    r->w->monotonic_shift_ns = monotonic - clock_now_ns(CLOCK_MONOTONIC);
-    r->w->cpu_shift_ns = cpu;
-    atomic_store(&r->w->cpu_seen_ns, cpu);
+    if (!saved_version_known(head.version)) {
+        return error_set(r->err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "WASI state of version %u",
+                         head.version);
+    }
+    atomic_store(&r->w->output_bytes, head.output_bytes);
+    r->w->progress = head.progress;
+    r->w->monotonic_shift_ns = head.monotonic_ns - clock_now_ns(CLOCK_MONOTONIC);
+    r->w->cpu_shift_ns = head.cpu_ns;
+    atomic_store(&r->w->cpu_seen_ns, head.cpu_ns);
     return ST_OK;
 }
 
@@ -158,70 +141,12 @@ static status_t take_ids(struct restore *r)
     return saved_begin_ids(&r->w->ids, &r->then, r->moves, r->grant_count) ? ST_OK : no_memory(r);
 }
 
-static void check_saved(struct restore *r, const struct saved *s)
+static status_t take_saved(struct restore *r, struct saved_file *s)
 {
-    const char *wrong = NULL;
-    if (s->fd >= WASI_OPEN_FILES_MAX) {
-        wrong = "too large a descriptor";
-    } else if (s->origin >= SAVED_ORIGIN_COUNT || s->kind > FILE_LISTENER ||
-               s->filetype > FILETYPE_SYMBOLIC_LINK || (s->bits & ~SAVED_BITS_KNOWN) != 0) {
-        wrong = "an unknown kind of descriptor";
-    } else if ((s->flags & ~FDFLAGS_KNOWN) != 0) {
-        wrong = "unknown flags of a descriptor";
-    } else if (((s->rights_base | s->rights_inheriting) & ~RIGHTS_KNOWN) != 0) {
-        wrong = "unknown rights of a descriptor";
-    } else if (s->origin == SAVED_ORIGIN_PATH && s->index >= r->grant_count) {
-        wrong = "a descriptor beneath an unknown grant";
-    } else if (s->origin == SAVED_ORIGIN_STDIO && s->index >= WASI_STDIO_COUNT) {
-        wrong = "an unknown standard descriptor";
-    }
-    if (wrong != NULL) {
-        cursor_fail(&r->c, wrong);
-    }
-}
-
-static status_t take_details(struct restore *r, struct saved *s)
-{
-    if (s->kind == FILE_PLAIN) {
-        s->offset = saved_take_i63(&r->c, "an offset too large");
-        s->size = saved_take_i63(&r->c, "a size too large");
-        s->mtime_ns = cursor_le64(&r->c);
-    } else if (s->kind == FILE_DIRECTORY) {
-        s->list = calloc(1, sizeof(*s->list));
-        if (s->list == NULL || !saved_take_list(&r->c, r->version, s->list)) {
-            return no_memory(r);
-        }
-        if (s->list->count == 0 && s->list->mark_count == 0) {
-            dirlist_free(s->list);
-            s->list = NULL;
-        }
+    if (!saved_take_file(&r->c, r->version, r->grant_count, s)) {
+        return no_memory(r);
     }
     return r->c.failed ? corrupt(r) : ST_OK;
-}
-
-static status_t take_saved(struct restore *r, struct saved *s)
-{
-    size_t len;
-    s->fd = cursor_le32(&r->c);
-    s->origin = cursor_u8(&r->c);
-    s->kind = cursor_u8(&r->c);
-    s->filetype = cursor_u8(&r->c);
-    s->bits = cursor_u8(&r->c);
-    s->flags = cursor_le16(&r->c);
-    s->rights_base = cursor_le64(&r->c);
-    s->rights_inheriting = cursor_le64(&r->c);
-    s->index = cursor_le32(&r->c);
-    const char *path = saved_take_text(&r->c, WASI_PATH_BYTES_MAX, "too long a path", &len);
-    if (r->version >= SAVED_VERSION_IDS) {
-        s->id = saved_take_key(&r->c);
-    }
-    check_saved(r, s);
-    if (r->c.failed) {
-        return corrupt(r);
-    }
-    memcpy(s->path, path, len);
-    s->path[len] = '\0';
-    return take_details(r, s);
 }
 
 /* ---- opening ---- */
@@ -246,13 +171,14 @@ static status_t open_lost(struct restore *r, const char *preopen, struct file **
 }
 
 /* The error of a file as the guest calls it. */
-static status_t name_file(struct restore *r, const struct saved *s, status_t code, const char *what)
+static status_t name_file(struct restore *r, const struct saved_file *s, status_t code,
+                          const char *what)
 {
     return error_set(r->err, code, ERROR_NO_OFFSET, "descriptor %u: %.80s%s%.80s %s", s->fd,
                      r->grants[s->index].guest_path, s->path[0] == '\0' ? "" : "/", s->path, what);
 }
 
-static status_t missing(struct restore *r, const struct saved *s, const char *what,
+static status_t missing(struct restore *r, const struct saved_file *s, const char *what,
                         struct file **ret_f)
 {
     if (!r->stale_files) {
@@ -261,13 +187,13 @@ static status_t missing(struct restore *r, const struct saved *s, const char *wh
     return open_lost(r, (s->bits & SAVED_PREOPEN) ? r->grants[s->index].guest_path : NULL, ret_f);
 }
 
-static bool writes(const struct saved *s)
+static bool writes(const struct saved_file *s)
 {
     return s->kind != FILE_DIRECTORY && (s->rights_base & RIGHTS_WRITE_DATA) != 0;
 }
 
 /* Neither created nor cut, and without waiting for the other end of what has become a pipe. */
-static int open_flags(const struct saved *s)
+static int open_flags(const struct saved_file *s)
 {
     int flags = O_NOCTTY | O_NONBLOCK;
     if (s->kind == FILE_DIRECTORY) {
@@ -278,7 +204,7 @@ static int open_flags(const struct saved *s)
 }
 
 /* -1 in *ret_fd: it is not there. */
-static status_t open_beneath(struct restore *r, const struct saved *s, int *ret_fd)
+static status_t open_beneath(struct restore *r, const struct saved_file *s, int *ret_fd)
 {
     const struct wasi_grant *g = &r->w->grants[r->grants[s->index].target];
     int dir_fd = open(g->host_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -302,7 +228,7 @@ static status_t open_beneath(struct restore *r, const struct saved *s, int *ret_
 }
 
 /* Whoever reads has read what was there; whoever only writes needs what was written. */
-static bool has_changed(const struct saved *s, const struct stat *st)
+static bool has_changed(const struct saved_file *s, const struct stat *st)
 {
     uint64_t size = (uint64_t)st->st_size;
     if (!S_ISREG(st->st_mode)) {
@@ -315,7 +241,8 @@ static bool has_changed(const struct saved *s, const struct stat *st)
 }
 
 /* Takes over host_fd. */
-static status_t adopt(struct restore *r, const struct saved *s, int host_fd, struct file **ret_f)
+static status_t adopt(struct restore *r, const struct saved_file *s, int host_fd,
+                      struct file **ret_f)
 {
     int errnum = 0;
     int flags = fcntl(host_fd, F_GETFL);
@@ -336,7 +263,7 @@ static status_t adopt(struct restore *r, const struct saved *s, int host_fd, str
     return ST_OK;
 }
 
-static status_t open_file(struct restore *r, const struct saved *s, struct file **ret_f)
+static status_t open_file(struct restore *r, const struct saved_file *s, struct file **ret_f)
 {
     struct stat st;
     int fd = -1;
@@ -366,7 +293,7 @@ static status_t open_file(struct restore *r, const struct saved *s, struct file 
     return adopt(r, s, fd, ret_f);
 }
 
-static status_t open_path(struct restore *r, const struct saved *s, struct file **ret_f)
+static status_t open_path(struct restore *r, const struct saved_file *s, struct file **ret_f)
 {
     uint32_t target = r->grants[s->index].target;
     if (target == FILE_NO_GRANT && r->needs_grants) {
@@ -381,7 +308,7 @@ static status_t open_path(struct restore *r, const struct saved *s, struct file 
     return open_file(r, s, ret_f);
 }
 
-static status_t open_listener(struct restore *r, const struct saved *s, struct file **ret_f)
+static status_t open_listener(struct restore *r, const struct saved_file *s, struct file **ret_f)
 {
     struct file *f = NULL;
     status_t st = ST_OK;
@@ -399,7 +326,7 @@ static status_t open_listener(struct restore *r, const struct saved *s, struct f
     return st;
 }
 
-static status_t open_saved(struct restore *r, const struct saved *s, struct file **ret_f)
+static status_t open_saved(struct restore *r, const struct saved_file *s, struct file **ret_f)
 {
     switch (s->origin) {
     case SAVED_ORIGIN_STDIO:
@@ -416,7 +343,7 @@ static status_t open_saved(struct restore *r, const struct saved *s, struct file
 /* ---- descriptors as they were ---- */
 
 /* What the file is here, and at most what it was there. */
-static void limit_file(struct saved *s, struct file *f)
+static void limit_file(struct saved_file *s, struct file *f)
 {
     f->flags = s->flags;
     f->read_only = f->read_only || (s->bits & SAVED_READ_ONLY) != 0;
@@ -431,7 +358,7 @@ static void limit_file(struct saved *s, struct file *f)
     }
 }
 
-static status_t add_at(struct restore *r, const struct saved *s, struct file *f)
+static status_t add_at(struct restore *r, const struct saved_file *s, struct file *f)
 {
     enum wasi_errno e = fdtable_add_at(&r->w->files, f, s->fd);
     if (e == WASI_OK) {
@@ -449,7 +376,7 @@ static status_t add_at(struct restore *r, const struct saved *s, struct file *f)
 }
 
 /* Nothing is cut off a file that is not known as the guest's. One that is empty is a new one. */
-static status_t take_output(struct restore *r, const struct saved *s, int host_fd)
+static status_t take_output(struct restore *r, const struct saved_file *s, int host_fd)
 {
     struct stat st;
     if (fstat(host_fd, &st) != 0) {
@@ -488,7 +415,8 @@ static bool stat_entry(const struct file *f, uint32_t index, uint64_t dev, struc
 }
 
 /* True when the directory is still the one that the guest reads. */
-static bool is_same_directory(const struct restore *r, const struct saved *s, struct ids_key host)
+static bool is_same_directory(const struct restore *r, const struct saved_file *s,
+                              struct ids_key host)
 {
     struct ids_key then = ids_shown(&r->then, host);
     return saved_device_stayed(r->moves, r->grant_count, host.dev) && then.dev == s->id.dev &&
@@ -496,7 +424,7 @@ static bool is_same_directory(const struct restore *r, const struct saved *s, st
 }
 
 /* So it does of the entries of a directory that it reads: it may have read them before it was saved. */
-static bool keep_entries(struct restore *r, const struct saved *s, const struct file *f,
+static bool keep_entries(struct restore *r, const struct saved_file *s, const struct file *f,
                          struct ids_key host)
 {
     bool ok = true;
@@ -541,7 +469,7 @@ static status_t end_ids(struct restore *r)
 }
 
 /* The guest goes on to see the numbers that it has seen of this file. */
-static status_t keep_id(struct restore *r, const struct saved *s, const struct file *f)
+static status_t keep_id(struct restore *r, const struct saved_file *s, const struct file *f)
 {
     struct stat st;
     if (s->id.ino == 0 || f->handed == FILE_LOST || fstat(f->host_fd, &st) != 0) {
@@ -552,7 +480,7 @@ static status_t keep_id(struct restore *r, const struct saved *s, const struct f
     return ok ? ST_OK : no_memory(r);
 }
 
-static status_t restore_file(struct restore *r, struct saved *s)
+static status_t restore_file(struct restore *r, struct saved_file *s)
 {
     struct file *f = NULL;
     status_t st = take_saved(r, s);
@@ -589,10 +517,11 @@ static status_t restore_file(struct restore *r, struct saved *s)
 
 static status_t restore_files(struct restore *r)
 {
-    uint32_t count = saved_take_count(&r->c, WASI_OPEN_FILES_MAX, 34, "too many descriptors");
+    uint32_t count = saved_take_count(&r->c, WASI_OPEN_FILES_MAX, SAVED_FILE_BYTES_MIN,
+                                      "too many descriptors");
     status_t st = r->c.failed ? corrupt(r) : ST_OK;
     for (uint32_t i = 0; st == ST_OK && i < count; i++) {
-        struct saved s = {0};
+        struct saved_file s = {0};
         st = restore_file(r, &s);
         dirlist_free(s.list);
     }

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/cursor.h"
 #include "dirlist.h"
+#include "fdtable.h"
 #include "ids.h"
 
 /* The saved state, which docs/internals/wasi.md describes: its numbers, and the parts that are read and written alone.
@@ -14,6 +15,7 @@
 enum {
     SAVED_VERSION = 2,
     SAVED_VERSION_IDS = 2, /* with device and inode numbers */
+    SAVED_FILE_BYTES_MIN = 34,
     SAVED_ORIGIN_PATH = 0, /* beneath a grant */
     SAVED_ORIGIN_STDIO,
     SAVED_ORIGIN_LISTEN,
@@ -28,6 +30,33 @@ struct saved_root {
     struct ids_key host; /* inode number 0: not known */
     uint64_t birth_ns;   /* 0: not known */
 };
+
+/* What stands in front. */
+struct saved_head {
+    uint32_t version;
+    uint64_t monotonic_ns, cpu_ns; /* as the guest saw them */
+    uint64_t output_bytes;
+    uint64_t progress;
+};
+/* Of a version that is not known only this is taken. */
+void saved_take_head(struct cursor *c, struct saved_head *ret_head);
+bool saved_version_known(uint32_t version);
+
+/* One descriptor. */
+struct saved_file {
+    uint32_t fd;
+    uint8_t origin, kind, filetype, bits;
+    uint16_t flags;
+    uint64_t rights_base, rights_inheriting;
+    uint32_t index; /* by origin: grant, standard descriptor, listening socket */
+    char path[WASI_PATH_BYTES_MAX + 1];
+    struct ids_key id;               /* as the guest has seen it; zeros: not known */
+    uint64_t offset, size, mtime_ns; /* plain files */
+    struct dirlist *list;            /* half-read directories, else NULL; the caller frees it */
+};
+/* Into zeros. version: of the state, grant_count: grants in it. False when memory ran out. */
+bool saved_take_file(struct cursor *c, uint32_t version, uint32_t grant_count,
+                     struct saved_file *f);
 
 void saved_put_text(struct buf *out, const char *text, size_t len);
 /* A text without NULs, borrowed; what is said when it is too long. */

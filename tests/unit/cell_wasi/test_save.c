@@ -1,5 +1,6 @@
 #include <sys/socket.h>
 
+#include "cell/wasi/describe.h"
 #include "double.h"
 
 /* Saving and restoring. The guest `w` has the folder "grant" as descriptor 3; `other` is restored from it. */
@@ -836,6 +837,43 @@ static void make_all(void)
     save();
 }
 
+static void a_state_describes_arguments_folders_and_files(void)
+{
+    struct wasi_saved d = {0};
+    make_all();
+    CHECK_EQ(wasi_describe(blob.data, blob.len, &d, &err), ST_OK);
+    CHECK_EQ(d.arg_count, 3);
+    CHECK_STR(d.args[2], "x y");
+    CHECK_EQ(d.env_count, 2);
+    CHECK_STR(d.env[0], "A=1");
+    CHECK_EQ(d.grant_count, 1);
+    CHECK_STR(d.grants[0].guest_path, "/data");
+    CHECK(d.grants[0].needed && !d.grants[0].read_only);
+    CHECK_EQ(d.listen_needed, 0);
+    CHECK_EQ(d.file_count, 7);
+    CHECK(d.files[3].is_grant && d.files[3].kind == WASI_SAVED_FOLDER);
+    CHECK_STR(d.files[4].path, "/data/sub");
+    CHECK_STR(d.files[6].path, "/data/file-2");
+    CHECK(d.files[6].appends && d.files[6].reads && d.files[6].writes && !d.files[5].writes);
+    CHECK_EQ(d.files[6].fd, 6);
+    wasi_saved_done(&d);
+    end();
+}
+
+static void every_shorter_state_is_not_described(void)
+{
+    make_all();
+    for (size_t cut = 0; cut < blob.len; cut++) {
+        struct wasi_saved d = {.arg_count = 77};
+        CHECK_EQ(wasi_describe(blob.data, cut, &d, &err), ST_CORRUPT);
+        CHECK_EQ(d.arg_count, 77);
+    }
+    struct wasi_saved d;
+    blob.data[4] = 0x7f; /* its version */
+    CHECK_EQ(wasi_describe(blob.data, blob.len, &d, &err), ST_UNSUPPORTED);
+    end();
+}
+
 static void every_shorter_and_longer_state_is_refused(void)
 {
     make_all();
@@ -921,6 +959,8 @@ int main(void)
     RUN(monotonic_and_cpu_time_go_on_and_never_back);
     RUN(absolute_waits_are_on_the_guests_clock);
     RUN(a_wait_until_a_time_ends_at_that_time_also_behind_a_restore);
+    RUN(a_state_describes_arguments_folders_and_files);
+    RUN(every_shorter_state_is_not_described);
     RUN(every_shorter_and_longer_state_is_refused);
     RUN(every_changed_byte_is_refused_or_harmless);
     return CHECK_DONE();

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# What `inspect` shows of a frozen program: all that its thaw needs.
+. "$E2E/lib.sh"
+XDG_RUNTIME_DIR=$PWD/runtime
+export XDG_RUNTIME_DIR
+mkdir -m 700 runtime
+
+cloudskin-cc -O1 -g "$E2E/guest/holds.c" -o holds.wasm || exit 1
+cloudskin-aot -O1 --movable holds.wasm -o holds.cell || exit 1
+mkdir in out
+echo 0123456789 >"in/read me"
+mkfifo input
+exec 9<>input
+
+hold() { # hold NAME OPTIONS... -- ARGUMENTS: frozen into NAME.snap, where it waits
+    local name=$1 options=() code=0
+    shift
+    while [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    shift
+    : >"$name.out"
+    cloudskin run --name "$name" --dir in:/in:ro --dir out:/out "${options[@]}" holds.cell "$@" <&9 >"$name.out" 2>"$name.err" &
+    pid=$!
+    eventually grep -q waiting "$name.out" && cloudskin freeze "$name" -o "$name.snap" || return 1
+    wait "$pid" || code=$?
+    [ "$code" -eq 75 ]
+}
+shows() { # shows TEXT SNAPSHOT: is this a part of it?
+    cloudskin inspect "$2" >shown.txt && { grep -qF -- "$1" shown.txt || { cat shown.txt && false; }; }
+}
+json() { # json EXPRESSION COMMAND...
+    local expression=$1
+    shift
+    "$@" >out.json && python3 -c "import json; d = json.load(open('out.json')); assert $expression, d"
+}
+
+fact "a program with files is frozen" hold one --listen 127.0.0.1:0 --env "SECRET=of mine" -- 3 "two words" "it's"
+fact "its arguments are shown as a shell takes them" shows "arguments   holds.cell 3 'two words' 'it'\\''s'" one.snap
+fact "and the names of its environment" shows "environment SECRET PWD (names only)" one.snap
+fact "without values" eval '! cloudskin inspect one.snap | grep -q "of mine"'
+fact "in JSON neither" eval '! cloudskin inspect --json one.snap | grep -q "of mine"'
+fact "and where it began" shows "directory   /in when it began" one.snap
+fact "a folder" shows "folders     /in, read-only" one.snap
+fact "another one" shows "              /out" one.snap
+fact "a file that it reads" shows "'/in/read me': file to read, at byte 4 of 11, read-only" one.snap
+fact "a file that it writes" shows "/out/log: file to write, at byte 5 of 5, appends" one.snap
+fact "standard input" shows "   0  standard input: pipe" one.snap
+fact "standard output" shows "   1  standard output: file, at byte 8 of 8" one.snap
+fact "a socket" shows "listening socket 1: listener" one.snap
+fact "CPU time and output" eval 'cloudskin inspect one.snap | grep -E "so far +[0-9.]+ s of CPU time, [0-9]+ bytes of output"'
+fact "and the command that goes on with it" shows \
+    "cloudskin thaw --dir FOLDER:/in:ro --dir FOLDER:/out --listen ADDRESS:PORT [--output FILE] one.snap" one.snap
+fact "JSON has the arguments" json 'd["arguments"] == ["holds.cell", "3", "two words", "it'"\\'"'s"]' cloudskin inspect --json one.snap
+fact "the environment" json 'd["environment"] == ["SECRET", "PWD"] and d["directory"] == "/in"' cloudskin inspect --json one.snap
+fact "the folders" json '[(f["path"], f["read_only"], f["needed"]) for f in d["folders"]] == [("/in", True, True), ("/out", False, True)]' \
+    cloudskin inspect --json one.snap
+fact "the files" json '[(f["offset"], f["bytes"], f["reads"], f["writes"], f["appends"]) for f in d["files"] if f.get("path") == "/out/log"] == [(5, 5, False, True, True)]' cloudskin inspect --json one.snap
+fact "and the sockets" json 'd["listening_sockets"] == 1' cloudskin inspect --json one.snap
+as_shown() { # the command that was shown, with folders and an address
+    local shown
+    shown=$(cloudskin inspect one.snap | tail -n 1 | sed 's/FOLDER:/./g; s/ADDRESS:PORT/127.0.0.1:0/; s/\[--output FILE\]/--output one.out/')
+    shown=${shown//.\/in/in:\/in}
+    shown=${shown//.\/out/out:\/out}
+    echo >&9
+    exits 3 eval "$shown <&9"
+}
+fact "which does" as_shown
+finish
