@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What `inspect` shows of a frozen program: all that its thaw needs.
+# What `inspect` shows of a frozen program: all that its thaw needs; and of a folder of checkpoints.
 . "$E2E/lib.sh"
-XDG_RUNTIME_DIR=$PWD/runtime
-export XDG_RUNTIME_DIR
+XDG_RUNTIME_DIR=$PWD/runtime XDG_STATE_HOME=$PWD/state
+export XDG_RUNTIME_DIR XDG_STATE_HOME
 mkdir -m 700 runtime
 
 cloudskin-cc -O1 -g "$E2E/guest/holds.c" -o holds.wasm || exit 1
@@ -67,4 +67,59 @@ as_shown() { # the command that was shown, with folders and an address
     exits 3 eval "$shown <&9"
 }
 fact "which does" as_shown
+
+# ---- checkpoints ----
+
+points=$PWD/state/cloudskin/checkpoints/two
+fact "no checkpoints, no list" says "no such" eval 'cloudskin checkpoint --list two 2>&1 | tr A-Z a-z >&2'
+fact "which is 127" exits 127 cloudskin checkpoint --list two
+mkdir empty
+fact "an empty folder is none" says "empty: no checkpoint there" cloudskin inspect empty
+fact "which is 127 too" exits 127 cloudskin inspect empty
+fact "--list makes none" exits 64 cloudskin checkpoint --list --keep 3 two
+cloudskin run --name two --dir in:/in:ro --dir out:/out holds.cell <&9 >two.out 2>two.err &
+pid=$!
+keeps() { # until there are two checkpoints, and an older one that they stand on
+    cloudskin checkpoint two --every 200ms --keep 2 >made.txt 2>&1 &
+    local maker=$! code=0
+    eventually test -e "$points/000006.snap" || code=1
+    kill "$maker"
+    wait "$maker"
+    return "$code"
+}
+eventually grep -q waiting two.out
+fact "checkpoints are made" keeps
+list() { # list EXPRESSION: of all, in JSON
+    json "$1" cloudskin inspect --json "$points"
+}
+fact "the folder is listed while the program runs" eval 'cloudskin inspect "$points" >list.txt'
+fact "by its name as well" eval 'cloudskin checkpoint --list two | sed "s/[0-9.]* s //" | diff - <(sed "s/[0-9.]* s //" list.txt)'
+fact "with program" grep -q "^checkpoints of .*holds.cell in $points\$" list.txt
+fact "and the newest" eval 'newest=$(ls "$points" | grep snap | tail -n 1 | sed "s/^0*//; s/\..*//"); grep -qE "^ +$newest +[0-9.]+ s .*(all|since [0-9]+) +yes" list.txt'
+fact "which thaw takes" grep -q "^thaw takes $newest, or another one with --at NUMBER" list.txt
+fact "one that is kept for others says so" grep -qE '^ +1 .* all +no: kept for later ones only' list.txt
+fact "in JSON" list 'd["kind"] == "checkpoints" and d["newest"] == '"$newest"' and d["checkpoints"][0]["base"] == 0 and not d["checkpoints"][0]["good"] and d["checkpoints"][-1]["good"] and d["checkpoints"][-1]["bytes"] > 0 and d["checkpoints"][-1]["base"] == '"$newest"' - 1'
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+fact "it is listed when the program is gone" list 'sum(c["good"] for c in d["checkpoints"]) == 2'
+spoil() { # the newest journal says that it is of no use
+    cp -a "$points" spoilt
+    printf 'the disk was full' | dd of="spoilt/$(printf %06d "$newest").undo" bs=1 seek=2048 conv=notrunc 2>/dev/null
+    cloudskin inspect spoilt | grep -q "no: the disk was full" && json 'd["newest"] == 0' cloudskin inspect --json spoilt
+}
+fact "what cannot be gone back to says why" spoil
+lose() { # something in the middle of the chain is gone
+    cp -a "$points" lost
+    rm lost/000001.snap
+    cloudskin inspect lost | grep -q "no: $((newest - 1)), which it stands on, cannot be read"
+}
+fact "or what is missing" lose
+damage() {
+    cp -a "$points" damaged
+    printf XX | dd of="damaged/$(printf %06d "$newest").snap" bs=1 seek=50 conv=notrunc 2>/dev/null
+    exits 65 cloudskin inspect damaged >damaged.txt && grep -qE "^ +$newest .* no: snapshot: part 'info': wrong checksum" damaged.txt &&
+        exits 65 cloudskin checkpoint -o damaged --list any
+}
+fact "a damaged one is listed as such" damage
+fact "a checkpoint by itself is described" shows "increment   on" "$points/$(printf %06d "$newest").snap"
 finish

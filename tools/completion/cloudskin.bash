@@ -72,7 +72,7 @@ _cloudskin() {
                 awk 'NR > 1 { print $1 }')" -- "$cur"; compgen -f -- "$cur")
             ;;
         checkpoint)
-            mapfile -t COMPREPLY < <(compgen -W "--every --keep -o --json $(cloudskin ps 2>/dev/null |
+            mapfile -t COMPREPLY < <(compgen -W "--every --keep -o --list --json $(cloudskin ps 2>/dev/null |
                 awk 'NR > 1 { print $1 }')" -- "$cur"; compgen -d -- "$cur")
             ;;
         inspect)

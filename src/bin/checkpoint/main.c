@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/parse.h"
+#include "checkpointlist/list.h"
 #include "checkpoints/folder.h"
 #include "controlpath/control.h"
 #include "exitcode/exit_code.h"
@@ -21,6 +22,7 @@
 
 static const char help_text[] =
     "Usage: cloudskin checkpoint NAME [--every TIME] [--keep N] [-o FOLDER]\n"
+    "       cloudskin checkpoint --list NAME\n"
     "\n"
     "Write the state of the cell that was started as `cloudskin run --name NAME` to a folder,\n"
     "while it runs on: once, or every so often until it ends. The cell stops only for the time\n"
@@ -31,7 +33,9 @@ static const char help_text[] =
     "      --keep N        keep the newest N, remove older ones (default: 3)\n"
     "  -o, --output FOLDER where to (default: $XDG_STATE_HOME/cloudskin/checkpoints/NAME, else\n"
     "                      the same in ~/.local/state)\n"
-    "      --json          one JSON object a line on standard output\n"
+    "      --list          make none: show the number, age and size of those that there are, and\n"
+    "                      which `cloudskin thaw --at N` can go back to; the cell need not run\n"
+    "      --json          one JSON object a line on standard output; with --list one object\n"
     "  -h, --help          this text\n"
     "\n"
     "Example:\n"
@@ -43,9 +47,13 @@ static const char help_text[] =
     "travel, 71 the system refused (disk), 127 no such cell, 130 Ctrl-C.\n";
 
 static const struct option long_options[] = {
-    {"every", required_argument, NULL, 'e'},  {"keep", required_argument, NULL, 'k'},
-    {"output", required_argument, NULL, 'o'}, {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},         {0},
+    {"every", required_argument, NULL, 'e'},
+    {"keep", required_argument, NULL, 'k'},
+    {"output", required_argument, NULL, 'o'},
+    {"json", no_argument, NULL, 'j'},
+    {"list", no_argument, NULL, 'l'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 enum { KEEP_DEFAULT = 3, KEEP_MAX = 100000, CHAIN_MAX = 32 };
@@ -56,6 +64,8 @@ struct request {
     uint32_t keep;
     const char *output; /* NULL: the default folder */
     bool json;
+    bool list;
+    bool says_how; /* of making some: --every or --keep */
     char folder[PATH_MAX];
     int folder_fd;
     uint32_t last;        /* number of the last one that is whole, 0: none of ours */
@@ -277,15 +287,20 @@ static status_t remove_part(void *arg, const char *name, uint32_t number, const 
     return ST_OK;
 }
 
+static status_t find_folder(struct request *q, struct error *err)
+{
+    if (q->output == NULL) {
+        return checkpoints_folder(q->name, q->folder, err);
+    }
+    return snprintf(q->folder, sizeof q->folder, "%s", q->output) < (int)sizeof q->folder
+               ? ST_OK
+               : error_set(err, ST_INVAL, ERROR_NO_OFFSET, "the path of the folder is too long");
+}
+
 static status_t open_folder(struct request *q, int *ret_lock, struct error *err)
 {
     char lock[PATH_MAX];
-    status_t st = ST_OK;
-    if (q->output == NULL) {
-        st = checkpoints_folder(q->name, q->folder, err);
-    } else if (snprintf(q->folder, sizeof q->folder, "%s", q->output) >= (int)sizeof q->folder) {
-        st = error_set(err, ST_INVAL, ERROR_NO_OFFSET, "the path of the folder is too long");
-    }
+    status_t st = find_folder(q, err);
     st = st == ST_OK ? file_make_dirs(q->folder, 0700, err) : st;
     if (st == ST_OK && snprintf(lock, sizeof lock, "%s/.lock", q->folder) >= (int)sizeof lock) {
         st = error_set(err, ST_INVAL, ERROR_NO_OFFSET, "the path of the folder is too long");
@@ -321,11 +336,28 @@ static int run(struct request *q)
     return exit_code;
 }
 
+static int list(struct request *q)
+{
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    struct buf out = {0};
+    bool damaged = false;
+    status_t st = find_folder(q, &err);
+    st = st == ST_OK ? checkpointlist_put(q->folder, q->json, &out, &damaged, &err) : st;
+    int exit_code = st != ST_OK ? fail(&err) : out.failed ? EXIT_SYSTEM : 0;
+    if (exit_code == 0) {
+        fwrite(out.data, 1, out.len, stdout);
+        exit_code = exit_after_output("cloudskin checkpoint");
+    }
+    buf_done(&out);
+    return exit_code == 0 && damaged ? EXIT_REFUSED : exit_code;
+}
+
 /* ---- the command line ---- */
 
 static const char *set_option(struct request *q, int id, const char *value)
 {
     uint64_t keep;
+    q->says_how = q->says_how || id == 'e' || id == 'k';
     switch (id) {
     case 'e':
         if (parse_duration(value, UINT64_MAX / 4, &q->every_ns) != ST_OK || q->every_ns == 0) {
@@ -343,6 +375,9 @@ static const char *set_option(struct request *q, int id, const char *value)
         return value[0] != '\0' ? NULL : "--output: expected a folder";
     case 'j':
         q->json = true;
+        return NULL;
+    case 'l':
+        q->list = true;
         return NULL;
     case ':':
         return "an option needs a value";
@@ -367,6 +402,9 @@ int main(int argc, char **argv)
     if (optind + 1 != argc) {
         return usage(optind == argc ? "which cell?" : "one cell at a time");
     }
+    if (q.list && q.says_how) {
+        return usage("--list makes none, so --every and --keep do not go with it");
+    }
     q.name = argv[optind];
-    return run(&q);
+    return q.list ? list(&q) : run(&q);
 }

@@ -40,8 +40,9 @@ static const char *standard_name(uint32_t index)
 static const char *kind_name(enum wasi_saved_kind kind)
 {
     static const char *const names[] = {
-        [WASI_SAVED_FILE] = "file", [WASI_SAVED_FOLDER] = "folder", [WASI_SAVED_DEVICE] = "device",
-        [WASI_SAVED_PIPE] = "pipe", [WASI_SAVED_SOCKET] = "socket", [WASI_SAVED_LISTENER] = "listener",
+        [WASI_SAVED_FILE] = "file",     [WASI_SAVED_FOLDER] = "folder",
+        [WASI_SAVED_DEVICE] = "device", [WASI_SAVED_PIPE] = "pipe",
+        [WASI_SAVED_SOCKET] = "socket", [WASI_SAVED_LISTENER] = "listener",
     };
     return names[kind];
 }
@@ -70,8 +71,9 @@ static const char *first_directory(const struct wasi_saved *w)
 
 static void put_file_state(const struct wasi_saved_file *f, struct buf *out)
 {
-    buf_printf(out, "%s", f->origin == WASI_SAVED_LOST ? "lost: was not found at an earlier thaw"
-                                                       : kind_name(f->kind));
+    buf_printf(out, "%s",
+               f->origin == WASI_SAVED_LOST ? "lost: was not found at an earlier thaw"
+                                            : kind_name(f->kind));
     if (f->kind == WASI_SAVED_FOLDER && f->is_grant) {
         buf_printf(out, ", granted");
     }
@@ -112,8 +114,7 @@ void host_put_text(const struct wasi_saved *w, struct buf *out)
     buf_printf(out, "\n  environment");
     for (uint32_t i = 0; i < w->env_count; i++) {
         buf_u8(out, ' ');
-        subject_put_name(
-            out, (struct name){w->env[i], (uint32_t)strcspn(w->env[i], "=")});
+        subject_put_name(out, (struct name){w->env[i], (uint32_t)strcspn(w->env[i], "=")});
     }
     buf_printf(out, "%s\n", w->env_count == 0 ? " none" : " (names only)");
     if (directory != NULL) {
@@ -139,8 +140,8 @@ static bool output_is_file(const struct wasi_saved *w)
     bool is_file = false;
     for (uint32_t i = 0; i < w->file_count; i++) {
         const struct wasi_saved_file *f = &w->files[i];
-        is_file = is_file || (f->origin == WASI_SAVED_STDIO && f->index == 1 &&
-                              f->kind == WASI_SAVED_FILE);
+        is_file = is_file ||
+                  (f->origin == WASI_SAVED_STDIO && f->index == 1 && f->kind == WASI_SAVED_FILE);
     }
     return is_file;
 }

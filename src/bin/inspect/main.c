@@ -1,6 +1,8 @@
 #include <getopt.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
+#include "checkpointlist/list.h"
 #include "exitcode/exit_code.h"
 #include "snapshot.h"
 #include "subject.h"
@@ -8,7 +10,7 @@
 /* cloudskin inspect: what is in an image or a module. */
 
 static const char help_text[] =
-    "Usage: cloudskin inspect [--json] FILE\n"
+    "Usage: cloudskin inspect [--json] { FILE | FOLDER }\n"
     "\n"
     "Describe a cell image or a WebAssembly module: what it is compiled for and how, which module\n"
     "it comes from and which features that uses, its functions, memories and tables, what it\n"
@@ -17,7 +19,9 @@ static const char help_text[] =
     "arguments,\n"
     "names of environment variables (never their values), folders, open files, sockets, call\n"
     "stack, and the thaw that goes on with it. All of the file is read, and every checksum in it\n"
-    "is compared.\n"
+    "is compared. Or a folder of checkpoints: the number, age and size of each, what it holds, "
+    "and\n"
+    "whether it can be gone back to; of these only the beginnings are read.\n"
     "\n"
     "      --json   the same as JSON on standard output\n"
     "  -h, --help   this text\n"
@@ -27,7 +31,9 @@ static const char help_text[] =
     "\n"
     "Examples:\n"
     "  cloudskin inspect app.wasm\n"
-    "  cloudskin inspect --json app.cell | jq .control_points\n";
+    "  cloudskin inspect --json app.cell | jq .control_points\n"
+    "  cloudskin inspect sim.snap\n"
+    "  cloudskin inspect ~/.local/state/cloudskin/checkpoints/sim\n";
 
 static const struct option long_options[] = {
     {"json", no_argument, NULL, 'j'},
@@ -57,6 +63,33 @@ static int refuse(const char *path, const struct error *err)
     return EXIT_REFUSED;
 }
 
+static int print(struct buf *out, int exit_code)
+{
+    fwrite(out->data, 1, out->len, stdout);
+    int code = out->failed ? EXIT_SYSTEM : exit_after_output("cloudskin inspect");
+    buf_done(out);
+    return code != 0 ? code : exit_code;
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int inspect_folder(const char *path, bool json)
+{
+    struct buf out = {0};
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    bool damaged;
+    status_t st = checkpointlist_put(path, json, &out, &damaged, &err);
+    if (st != ST_OK) {
+        buf_done(&out);
+        return refuse(path, &err);
+    }
+    return print(&out, damaged ? EXIT_REFUSED : 0);
+}
+
 static int inspect(const char *path, bool json)
 {
     struct subject s = {0};
@@ -70,12 +103,9 @@ static int inspect(const char *path, bool json)
     } else {
         if (!is_snapshot)
             (json ? subject_put_json : subject_put_text)(&s, &out);
-        fwrite(out.data, 1, out.len, stdout);
-        code = out.failed ? EXIT_SYSTEM : exit_after_output("cloudskin inspect");
     }
-    buf_done(&out);
     subject_close(&s);
-    return code;
+    return print(&out, code);
 }
 
 int main(int argc, char **argv)
@@ -92,6 +122,7 @@ int main(int argc, char **argv)
         json = true;
     }
     if (optind + 1 != argc)
-        return usage(optind == argc ? "a file is missing" : "one file at a time");
-    return inspect(argv[optind], json);
+        return usage(optind == argc ? "which file?" : "one file at a time");
+    const char *path = argv[optind];
+    return is_folder(path) ? inspect_folder(path, json) : inspect(path, json);
 }

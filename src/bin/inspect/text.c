@@ -1,21 +1,13 @@
 #include <stdio.h>
 
+#include "base/human.h"
 #include "subject.h"
 
 /* The description for people. */
 
 void subject_put_name(struct buf *out, struct name n)
 {
-    for (uint32_t i = 0; i < n.len; i++) {
-        uint8_t c = (uint8_t)n.bytes[i];
-        bool c1 = c == 0xc2 && i + 1 < n.len && (uint8_t)n.bytes[i + 1] < 0xa0;
-        if (c < 0x20 || c == 0x7f || c == '\\')
-            buf_printf(out, "\\%02x", c);
-        else if (c1)
-            buf_printf(out, "\\c2\\%02x", (uint8_t)n.bytes[++i]);
-        else
-            buf_u8(out, c);
-    }
+    human_put_text(out, n.bytes, n.len);
 }
 
 static void put_label(struct buf *out, const char *label)
