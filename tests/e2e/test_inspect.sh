@@ -67,6 +67,13 @@ as_shown() { # the command that was shown, with folders and an address
     exits 3 eval "$shown <&9"
 }
 fact "which does" as_shown
+fact "thaw names the option for a folder" says "/in is not granted (--dir)" cloudskin thaw --dir out:/out --listen 127.0.0.1:0 one.snap
+fact "for a socket" says "listening socket 1 is not given (--listen)" cloudskin thaw --dir in:/in:ro --dir out:/out one.snap
+changed() {
+    echo more >>"in/read me"
+    says "changed since it was saved (--stale-files goes on)" cloudskin thaw --dir in:/in:ro --dir out:/out --listen 127.0.0.1:0 one.snap
+}
+fact "and for a file that changed" changed
 
 # ---- checkpoints ----
 

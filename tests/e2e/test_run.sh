@@ -45,7 +45,9 @@ fact "infinity is printed" prints inf call ratio 1 0
 fact "a wrong number of arguments is bad usage" exits 64 call add 1
 fact "an argument of the wrong type is bad usage" exits 64 call add 1 x
 fact "an argument out of range is bad usage" exits 64 call add 1 4294967296
-fact "an unknown function is named" says "no exported function 'nope'" call nope
+fact "an unknown function is named" says "no exported function 'nope'; --invoke can call " call nope
+fact "and others with it" says "add64" call nope
+fact "--memory is named where it is too small" says "(--memory)" run --memory 64K --invoke add small.wasm 1 2
 fact "an unknown function is not found" exits 127 call nope
 
 fact "a trap has its exit code" exits 134 call divide 1 0

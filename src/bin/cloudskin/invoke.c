@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/human.h"
 #include "base/parse.h"
 
 static status_t expected(struct error *err, const char *text, valtype_t t)
@@ -131,4 +132,38 @@ status_t invoke_arguments(const char *func, const struct functype *type, const c
     }
     *ret_io = io;
     return ST_OK;
+}
+
+/* Names of exported functions, as many as a message has room for. *ret_any: there is one. */
+static void put_functions(const struct module *m, struct buf *out, bool *ret_any)
+{
+    enum { NAMES_BYTES = 140 };
+    *ret_any = false;
+    for (uint32_t i = 0; i < m->export_count; i++) {
+        const struct module_export *e = &m->exports[i];
+        if (e->kind != EXTERN_FUNC) {
+            continue;
+        }
+        if (out->len + e->field.len > NAMES_BYTES) {
+            buf_printf(out, "%s...", *ret_any ? ", " : "");
+            *ret_any = true;
+            break;
+        }
+        buf_printf(out, "%s", *ret_any ? ", " : "");
+        human_put_text(out, e->field.bytes, e->field.len);
+        *ret_any = true;
+    }
+}
+
+status_t invoke_no_function(const struct module *m, const char *name, struct error *err)
+{
+    struct buf names = {0};
+    bool any;
+    put_functions(m, &names, &any);
+    int len = names.failed ? 0 : (int)names.len;
+    error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no exported function '%.60s'%s%.*s", name,
+              any ? "; --invoke can call " : ", nor any other", len,
+              len > 0 ? (const char *)names.data : "");
+    buf_done(&names);
+    return ST_NOTFOUND;
 }

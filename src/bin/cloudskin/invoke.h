@@ -16,4 +16,7 @@ CHECKED status_t invoke_arguments(const char *func, const struct functype *type,
                                   const char *const *texts, uint32_t count,
                                   union cell_value **ret_io, struct error *err);
 
+/* ST_NOTFOUND: there is no exported function of that name; it says some that there are. err may be NULL. */
+CHECKED status_t invoke_no_function(const struct module *m, const char *name, struct error *err);
+
 #endif

@@ -240,7 +240,7 @@ static status_t find_func(struct run *r, const char *name, struct extern_val *re
 {
     struct extern_val v;
     if (instance_export(r->instance, name, strlen(name), &v) != ST_OK || v.kind != EXTERN_FUNC) {
-        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no exported function '%s'", name);
+        return invoke_no_function(program_image(r->program)->module, name, err);
     }
     *ret_func = v;
     return ST_OK;

@@ -21,8 +21,8 @@ static status_t memory_make(struct limits l, _Atomic uint64_t *used_bytes, uint6
     uint64_t max = l.has_max && l.max < cap ? l.max : cap;
     if (l.min > WASM_PAGES_MAX || !account(used_bytes, used_max, bytes))
         return error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
-                         "memory of %llu bytes passes the limit of %llu", (unsigned long long)bytes,
-                         (unsigned long long)used_max);
+                         "memory of %llu bytes passes the limit of %llu bytes (--memory)",
+                         (unsigned long long)bytes, (unsigned long long)used_max);
     struct run_memory *m = calloc(1, sizeof(*m));
     if (!m) {
         atomic_fetch_sub(used_bytes, bytes);

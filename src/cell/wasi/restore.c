@@ -275,15 +275,15 @@ static status_t open_file(struct restore *r, const struct saved_file *s, struct 
         return status;
     }
     if (fd < 0) {
-        return missing(r, s, "is not there", ret_f);
+        return missing(r, s, "is not there (--stale-files goes on)", ret_f);
     }
     if (fstat(fd, &st) != 0 || filetype_from_mode(st.st_mode) != s->filetype) {
         close(fd);
-        return missing(r, s, "is another type of file now", ret_f);
+        return missing(r, s, "is another type of file now (--stale-files goes on)", ret_f);
     }
     if (!r->stale_files && has_changed(s, &st)) {
         close(fd);
-        return name_file(r, s, ST_NOTFOUND, "changed since it was saved");
+        return name_file(r, s, ST_NOTFOUND, "changed since it was saved (--stale-files goes on)");
     }
     if (s->kind == FILE_PLAIN && lseek(fd, (off_t)s->offset, SEEK_SET) < 0) {
         int errnum = errno;
@@ -297,10 +297,10 @@ static status_t open_path(struct restore *r, const struct saved_file *s, struct 
 {
     uint32_t target = r->grants[s->index].target;
     if (target == FILE_NO_GRANT && r->needs_grants) {
-        return name_file(r, s, ST_NOTFOUND, "is not granted");
+        return name_file(r, s, ST_NOTFOUND, "is not granted (--dir)");
     }
     if (target == FILE_NO_GRANT) {
-        return missing(r, s, "is not granted", ret_f);
+        return missing(r, s, "is not granted (--dir)", ret_f);
     }
     if (s->bits & SAVED_PREOPEN) {
         return wasi_open_grant(r->w, target, ret_f, r->err);
@@ -318,7 +318,8 @@ static status_t open_listener(struct restore *r, const struct saved_file *s, str
     if (st == ST_OK && (f == NULL || f->kind != FILE_LISTENER)) {
         file_free(f);
         return error_set(r->err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
-                         "descriptor %u: listening socket %u is not given", s->fd, s->index + 1);
+                         "descriptor %u: listening socket %u is not given (--listen)", s->fd,
+                         s->index + 1);
     }
     if (st == ST_OK) {
         *ret_f = f;
@@ -366,7 +367,8 @@ static status_t add_at(struct restore *r, const struct saved_file *s, struct fil
     }
     file_free(f);
     if (e == WASI_MFILE) {
-        return error_set(r->err, ST_LIMIT, ERROR_NO_OFFSET, "more open files than allowed");
+        return error_set(r->err, ST_LIMIT, ERROR_NO_OFFSET,
+                         "more open files than allowed (--open-files)");
     }
     if (e == WASI_NOMEM) {
         return no_memory(r);

@@ -187,7 +187,7 @@ static void limits_of_the_cell_bound_memories_and_tables(void)
     l.memory_bytes = WASM_PAGE_BYTES - 1;
     CHECK_EQ(cell_new(f.rt, &l, &small, &err), ST_OK);
     CHECK_EQ(cell_instantiate(small, f.exporter, NULL, 0, NULL, &b, &err), ST_LIMIT);
-    CHECK_STR(err.text, "memory of 65536 bytes passes the limit of 65535");
+    CHECK_STR(err.text, "memory of 65536 bytes passes the limit of 65535 bytes (--memory)");
     cell_free(small);
     cell_limits_default(&l);
     l.table_entries = 3;

@@ -11,8 +11,8 @@ enum { HUMAN_TEXT_BYTES = 24 };
 void human_bytes(uint64_t bytes, char ret_text[HUMAN_TEXT_BYTES]);
 /* "12.3 s", "4.5 min", "6.7 h", "8.9 days" */
 void human_time(uint64_t ns, char ret_text[HUMAN_TEXT_BYTES]);
-/* Append text that strangers gave: what a terminal could take for a command, or a reader for a line of its own, is shown
- * as \XX. */
+/* Append text that strangers gave: what a terminal could take for a command, or a reader for a line of its own, is
+ * shown as \XX. */
 void human_put_text(struct buf *out, const char *text, size_t len);
 
 #endif

@@ -3,8 +3,8 @@
 
 #include "base/status.h"
 
-/* Which checkpoints of a folder can be gone back to, for tools: what wasi_undo_restore would say, as far as the heads of
- * the journals tell. Changes nothing, and takes no lock: the program may run. docs/internals/checkpoint.md. */
+/* Which checkpoints of a folder can be gone back to, for tools: what wasi_undo_restore would say, as far as the heads
+ * of the journals tell. Changes nothing, and takes no lock: the program may run. docs/internals/checkpoint.md. */
 
 struct wasi_goback {
     uint32_t *numbers; /* that can be gone back to, falling; malloc'd */
