@@ -75,6 +75,15 @@ changed() {
 }
 fact "and for a file that changed" changed
 
+# ---- a deep stack ----
+
+fact "a deep recursion is frozen" hold deep -- 20000
+fact "its stack is cut" eval 'cloudskin inspect deep.snap >deep.txt && [ "$(grep -c " descend" deep.txt)" -lt 40 ]'
+fact "which is said" eval 'count=$(sed -n "s/^call stack (\([0-9]*\) frames.*/\1/p" deep.txt); grep -qF "... $((count - 40)) more, which --all shows" deep.txt'
+fact "both ends are shown" eval 'grep -q " wait_for_line" deep.txt && grep -q " main" deep.txt'
+fact "--all has the rest" eval '[ "$(cloudskin inspect --all deep.snap | grep -c " descend")" -gt 20000 ]'
+fact "and so has JSON" json 'len([f for f in d["frames"] if f["name"] == "descend"]) > 20000' cloudskin inspect --json deep.snap
+
 # ---- checkpoints ----
 
 points=$PWD/state/cloudskin/checkpoints/two

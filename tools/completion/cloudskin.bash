@@ -76,7 +76,7 @@ _cloudskin() {
                 awk 'NR > 1 { print $1 }')" -- "$cur"; compgen -d -- "$cur")
             ;;
         inspect)
-            mapfile -t COMPREPLY < <(compgen -W '--json' -- "$cur"; compgen -f -X '!*.@(wasm|cell|snap)' -- "$cur"
+            mapfile -t COMPREPLY < <(compgen -W '--json --all' -- "$cur"; compgen -f -X '!*.@(wasm|cell|snap)' -- "$cur"
                 compgen -d -- "$cur")
             ;;
         help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache' -- "$cur") ;;

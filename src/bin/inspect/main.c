@@ -10,7 +10,7 @@
 /* cloudskin inspect: what is in an image or a module. */
 
 static const char help_text[] =
-    "Usage: cloudskin inspect [--json] { FILE | FOLDER }\n"
+    "Usage: cloudskin inspect [--json] [--all] { FILE | FOLDER }\n"
     "\n"
     "Describe a cell image or a WebAssembly module: what it is compiled for and how, which module\n"
     "it comes from and which features that uses, its functions, memories and tables, what it\n"
@@ -24,6 +24,8 @@ static const char help_text[] =
     "whether it can be gone back to; of these only the beginnings are read.\n"
     "\n"
     "      --json   the same as JSON on standard output\n"
+    "      --all    the whole call stack of a snapshot, not only the 32 innermost and 8 outermost\n"
+    "               calls (JSON always has all of it)\n"
     "  -h, --help   this text\n"
     "\n"
     "Exit codes: 0 done, 64 wrong usage, 65 the file is refused, 71 the system refused (memory,\n"
@@ -37,6 +39,7 @@ static const char help_text[] =
 
 static const struct option long_options[] = {
     {"json", no_argument, NULL, 'j'},
+    {"all", no_argument, NULL, 'a'},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -90,19 +93,20 @@ static int inspect_folder(const char *path, bool json)
     return print(&out, damaged ? EXIT_REFUSED : 0);
 }
 
-static int inspect(const char *path, bool json)
+static int inspect(const char *path, const struct inspect_options *options)
 {
     struct subject s = {0};
     struct buf out = {0};
     struct error err = {.offset = ERROR_NO_OFFSET};
     int code = 0;
     bool is_snapshot = snapshot_is_one(path);
-    status_t st = is_snapshot ? snapshot_put(path, json, &out, &err) : subject_open(path, &s, &err);
+    status_t st = is_snapshot ? snapshot_put(path, options, &out, &err)
+                              : subject_open(path, &s, &err);
     if (st != ST_OK) {
         code = refuse(path, &err);
     } else {
         if (!is_snapshot)
-            (json ? subject_put_json : subject_put_text)(&s, &out);
+            (options->json ? subject_put_json : subject_put_text)(&s, &out);
     }
     subject_close(&s);
     return print(&out, code);
@@ -110,19 +114,20 @@ static int inspect(const char *path, bool json)
 
 int main(int argc, char **argv)
 {
-    bool json = false;
+    struct inspect_options options = {0};
     int id = 0;
     while ((id = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
         if (id == 'h') {
             fputs(help_text, stdout);
             return exit_after_output("cloudskin inspect");
         }
-        if (id != 'j')
+        if (id != 'j' && id != 'a')
             return usage("unknown option");
-        json = true;
+        options.json = options.json || id == 'j';
+        options.all = options.all || id == 'a';
     }
     if (optind + 1 != argc)
         return usage(optind == argc ? "which file?" : "one file at a time");
     const char *path = argv[optind];
-    return is_folder(path) ? inspect_folder(path, json) : inspect(path, json);
+    return is_folder(path) ? inspect_folder(path, options.json) : inspect(path, &options);
 }

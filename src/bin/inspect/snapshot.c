@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/human.h"
 #include "base/json.h"
 #include "cell/run/state.h"
 #include "cell/snapshot/snapshot.h"
@@ -19,13 +20,15 @@
 
 /* The module is read for the names of functions, if it is where it was. */
 #define PROGRAM_BYTES_MAX (1ull << 32)
-enum { FRAMES_SHOWN_MAX = 40 };
+/* Of a call stack, unless all of it was asked for: where the program is, and where it came from. */
+enum { FRAMES_INNER = 32, FRAMES_OUTER = 8 };
 
 struct description {
     const struct snapshot_info *info;
     const struct snapshot_file *file;
     struct snapshot_summary sum;
     const char *path; /* of the snapshot, as it was given */
+    bool all;         /* frames are shown */
     struct wasi_saved host;
     struct module *module; /* NULL: not found */
     struct buf module_bytes;
@@ -101,25 +104,36 @@ static void put_time(uint64_t ns, char *ret_text, size_t size)
         ret_text[0] = '\0';
 }
 
-static void put_frames(const struct description *d, struct buf *out)
+static void put_frame(const struct description *d, uint32_t k, struct buf *out)
 {
     static const char *const kinds[] = {"calls", "called", "at", "in"};
-    buf_printf(out, "call stack (%u frames%s%s)\n", d->sum.frame_count,
-               d->module || d->image ? "" : "; no names, as the program is not at ",
-               d->module || d->image ? "" : d->info->program);
-    for (uint32_t k = 0; k < d->sum.frame_count && k < FRAMES_SHOWN_MAX; k++) {
-        const struct snapshot_frame *f = &d->sum.frames[k];
-        struct name n = name_of(d, f);
-        buf_printf(out, "  %3u  %-6s  byte 0x%x  ", k,
-                   f->kind <= SITE_OPERATION ? kinds[f->kind] : "", f->wasm_off);
-        if (n.len)
-            subject_put_name(out, n);
-        else
-            buf_printf(out, "function %u", f->func);
-        buf_u8(out, '\n');
+    const struct snapshot_frame *f = &d->sum.frames[k];
+    struct name n = name_of(d, f);
+    buf_printf(out, "  %3u  %-6s  byte 0x%x  ", k, f->kind <= SITE_OPERATION ? kinds[f->kind] : "",
+               f->wasm_off);
+    if (n.len)
+        subject_put_name(out, n);
+    else
+        buf_printf(out, "function %u", f->func);
+    buf_u8(out, '\n');
+}
+
+static void put_frames(const struct description *d, struct buf *out)
+{
+    const uint32_t count = d->sum.frame_count;
+    const bool cut = !d->all && count > FRAMES_INNER + FRAMES_OUTER;
+    buf_printf(out, "call stack (%u frame%s, the innermost first%s", count, count == 1 ? "" : "s",
+               d->module || d->image ? "" : "; no names, as the program is not at ");
+    if (!d->module && !d->image)
+        human_put_text(out, d->info->program, strlen(d->info->program));
+    buf_printf(out, ")\n");
+    for (uint32_t k = 0; k < count; k++) {
+        if (cut && k == FRAMES_INNER) {
+            k = count - FRAMES_OUTER;
+            buf_printf(out, "  ... %u more, which --all shows\n", k - FRAMES_INNER);
+        }
+        put_frame(d, k, out);
     }
-    if (d->sum.frame_count > FRAMES_SHOWN_MAX)
-        buf_printf(out, "  ... %u more\n", d->sum.frame_count - FRAMES_SHOWN_MAX);
 }
 
 static void put_text(const struct description *d, struct buf *out)
@@ -219,11 +233,11 @@ static void put_json(const struct description *d, struct buf *out)
     json_close(&j, '}');
 }
 
-static status_t describe(struct snapshot_file *file, const char *path, bool json, struct buf *out,
-                         struct error *err)
+static status_t describe(struct snapshot_file *file, const char *path,
+                         const struct inspect_options *options, struct buf *out, struct error *err)
 {
     size_t host_len;
-    struct description d = {.file = file, .path = path};
+    struct description d = {.file = file, .path = path, .all = options->all};
     struct snapshot_reader *r = NULL;
     const struct snapshot_source source = snapshot_file_source(file);
     status_t st = snapshot_open(&source, &r, err);
@@ -238,8 +252,8 @@ static status_t describe(struct snapshot_file *file, const char *path, bool json
     if (st == ST_OK) {
         find_names(&d);
         find_image(&d);
-        (json ? put_json : put_text)(&d, out);
-        if (!json)
+        (options->json ? put_json : put_text)(&d, out);
+        if (!options->json)
             disarm(out);
         st = snapshot_file_end(file, err);
     }
@@ -253,12 +267,13 @@ static status_t describe(struct snapshot_file *file, const char *path, bool json
     return st;
 }
 
-status_t snapshot_put(const char *path, bool json, struct buf *out, struct error *err)
+status_t snapshot_put(const char *path, const struct inspect_options *options, struct buf *out,
+                      struct error *err)
 {
     struct snapshot_file file = {0};
     status_t st = snapshot_file_open(path, &file, err);
     if (st == ST_OK)
-        st = describe(&file, path, json, out, err);
+        st = describe(&file, path, options, out, err);
     snapshot_file_close(&file);
     return st;
 }

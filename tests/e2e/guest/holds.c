@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static int wait_for_line(void)
+__attribute__((noinline)) static int wait_for_line(void)
 {
     char c = 0;
     printf("waiting\n");
