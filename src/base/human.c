@@ -40,3 +40,27 @@ void human_put_text(struct buf *out, const char *text, size_t len)
         }
     }
 }
+
+static bool in_character(char c)
+{
+    return ((uint8_t)c & 0xc0) == 0x80;
+}
+
+void human_put_name(struct buf *out, const char *name, size_t len)
+{
+    static const char between[] = "...";
+    size_t head = 60, tail = HUMAN_NAME_MAX - head - (sizeof between - 1);
+    if (len <= HUMAN_NAME_MAX) {
+        human_put_text(out, name, len);
+        return;
+    }
+    while (head > 0 && in_character(name[head])) {
+        head--;
+    }
+    while (tail > 0 && in_character(name[len - tail])) {
+        tail--;
+    }
+    human_put_text(out, name, head);
+    buf_printf(out, "%s", between);
+    human_put_text(out, name + len - tail, tail);
+}

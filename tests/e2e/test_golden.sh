@@ -21,7 +21,7 @@ for snapshot in "${snapshots[@]}"; do
     for opt in -O0 -O1 -O3; do
         fact "$snapshot goes on at $opt" goes_on "$snapshot" --module golden$opt.cell
     done
-    fact "$snapshot has a call stack" eval 'cloudskin inspect "$golden/$snapshot.snap" | grep -q "^    0 "'
+    fact "$snapshot has a call stack" eval 'cloudskin inspect "$golden/$snapshot.snap" | grep -q "^  #0 "'
 done
 fact "the embedded module is compiled" goes_on embedded
 CLOUDSKIN_CACHE=$PWD/other

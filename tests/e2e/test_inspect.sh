@@ -49,7 +49,7 @@ fact "a file that it writes" shows "/out/log: file to write, at byte 5 of 5, app
 fact "standard input" shows "   0  standard input: pipe" one.snap
 fact "standard output" shows "   1  standard output: file, at byte 8 of 8" one.snap
 fact "a socket" shows "listening socket 1: listener" one.snap
-fact "CPU time and output" eval 'cloudskin inspect one.snap | grep -E "so far +[0-9.]+ s of CPU time, [0-9]+ bytes of output"'
+fact "CPU time" eval 'cloudskin inspect one.snap | grep -qE "^  so far +[0-9.]+ s of CPU time$"'
 fact "and the command that goes on with it" shows \
     "cloudskin thaw --dir FOLDER:/in:ro --dir FOLDER:/out --listen ADDRESS:PORT [--output FILE] one.snap" one.snap
 fact "JSON has the arguments" json 'd["arguments"] == ["holds.cell", "3", "two words", "it'"\\'"'s"]' cloudskin inspect --json one.snap
@@ -75,9 +75,26 @@ changed() {
 }
 fact "and for a file that changed" changed
 
+# ---- the call stack ----
+
+line_of() { # line_of TEXT: in the source
+    grep -n -m 1 -F -- "$1" "$E2E/guest/holds.c" | sed 's/:.*//'
+}
+waits_at=$E2E/guest/holds.c:$(line_of 'read(0, &c, 1)')
+fact "the host function is the innermost" eval 'cloudskin inspect one.snap | grep -qE "^  #0 +[a-z_0-9]*fd_read[a-z_0-9]* \(host\)"'
+fact "what called it has file and line" eval 'cloudskin inspect --all one.snap | grep -qE " wait_for_line at $waits_at \(wasm 0x[0-9a-f]+\)|$waits_at"'
+fact "main too" eval 'cloudskin inspect one.snap | grep -qE " main at $E2E/guest/holds.c:$(line_of "return descend(argc") \(wasm 0x[0-9a-f]+\)"'
+fact "so has JSON" json 'any(f.get("file", "").endswith("holds.c") and f["line"] == '"$(line_of 'return descend(argc')"' and f["kind"] == "call" for f in d["frames"])' \
+    cloudskin inspect --json one.snap
+cp holds.cell away && cp holds.wasm holds.cell
+fact "from the module as well as from the image" eval 'cloudskin inspect one.snap | grep -qF " main at $E2E/guest/holds.c:$(line_of "return descend(argc")"'
+mv away holds.cell
+fact "where it was frozen is said in the same way" grep -qE "frozen in [a-z_]+( at [^ ]+:[0-9]+)? \(wasm 0x[0-9a-f]+\)" one.err
+
 # ---- a deep stack ----
 
-fact "a deep recursion is frozen" hold deep -- 20000
+fact "a deep recursion is frozen" hold deep --output-bytes 1M -- 20000
+fact "output is counted with a limit" shows ", 8 bytes of output" deep.snap
 fact "its stack is cut" eval 'cloudskin inspect deep.snap >deep.txt && [ "$(grep -c " descend" deep.txt)" -lt 40 ]'
 fact "which is said" eval 'count=$(sed -n "s/^call stack (\([0-9]*\) frames.*/\1/p" deep.txt); grep -qF "... $((count - 40)) more, which --all shows" deep.txt'
 fact "both ends are shown" eval 'grep -q " wait_for_line" deep.txt && grep -q " main" deep.txt'

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/text.h"
+#include "base/human.h"
 #include "cell/wasi/undo.h"
 #include "exitcode/exit_code.h"
 #include "run_parts.h"
@@ -16,24 +16,35 @@ static bool write_to_fd(void *arg, const void *data, size_t len)
     return file_write_all(*(const int *)arg, data, len) == 0;
 }
 
-/* The innermost frame of the program itself, as a reader knows it: "deep (byte 0x1a2b)". */
+/* The innermost frame of the program itself, as a back-trace has it: "deep at deep.c:12 (wasm 0x1a2b)". */
 static void where_text(struct run *r, char *ret_text, size_t size)
 {
     struct cell_frame frames[2] = {0};
+    struct buf out = {0};
     uint32_t count = cell_captured_frames(r->cell, frames, 2);
     if (count == 0) {
         snprintf(ret_text, size, "before its first instruction");
         return;
     }
     struct cell_frame f = frames[frames[0].wasm_off == 0 && count > 1]; /* 0: a host function */
-    struct name name = image_func_name(program_image(r->program), f.func);
+    const struct image *img = program_image(r->program);
+    struct name name = image_func_name(img, f.func);
+    const struct line_row *row = image_line_find(img, f.wasm_off);
     if (name.len > 0) {
-        snprintf(ret_text, size, "%.*s (byte 0x%x)", (int)(name.len < 200 ? name.len : 200),
-                 (const char *)name.bytes, f.wasm_off);
-        text_hide_controls(ret_text);
+        human_put_name(&out, name.bytes, name.len);
     } else {
-        snprintf(ret_text, size, "function %u (byte 0x%x)", f.func, f.wasm_off);
+        buf_printf(&out, "func[%u]", f.func);
     }
+    if (row != NULL) {
+        struct name file = image_file_name(img, row->file);
+        buf_printf(&out, " at ");
+        human_put_name(&out, file.bytes, file.len);
+        buf_printf(&out, ":%u", row->line);
+    }
+    buf_printf(&out, " (wasm 0x%x)", f.wasm_off);
+    snprintf(ret_text, size, "%.*s", out.failed ? 0 : (int)out.len,
+             out.len > 0 ? (const char *)out.data : "");
+    buf_done(&out);
 }
 
 /* Where the program is, for a thaw in another folder. */

@@ -3,30 +3,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/buf.h"
+#include "base/human.h"
 
-enum { NAME_SHOWN_MAX = 200, FRAMES_SHOWN_MAX = 32 };
+enum { FRAMES_SHOWN_MAX = 32 };
 
 /* An access that begins so far below address 0 is taken for one of a stack that has grown out of memory: its frames are
  * smaller. */
 #define BELOW_ZERO_BYTES ((uint64_t)64 << 20)
-
-/* A guest could otherwise send commands to the terminal in a function's name: ASCII's control characters, and
- * those that UTF-8 writes as 0xc2 and a byte below 0xa0. */
-static void add_name(struct buf *out, struct name n)
-{
-    size_t len = n.len < NAME_SHOWN_MAX ? n.len : NAME_SHOWN_MAX;
-    unsigned char before = 0;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)n.bytes[i];
-        bool c1 = before == 0xc2 && c < 0xa0;
-        buf_u8(out, c < ' ' || c == 0x7f || c1 ? '?' : c);
-        before = c;
-    }
-    if (len < n.len) {
-        buf_printf(out, "...");
-    }
-}
 
 static void add_frame(struct buf *out, uint32_t number, const struct frame *f)
 {
@@ -34,13 +17,13 @@ static void add_frame(struct buf *out, uint32_t number, const struct frame *f)
     if (f->program == NULL) {
         buf_printf(out, "(host)");
     } else if (f->name.len > 0) {
-        add_name(out, f->name);
+        human_put_name(out, f->name.bytes, f->name.len);
     } else {
         buf_printf(out, "func[%u]", f->func);
     }
     if (f->file.len > 0) {
         buf_printf(out, " at ");
-        add_name(out, f->file);
+        human_put_text(out, f->file.bytes, f->file.len);
         buf_printf(out, ":%u", f->line);
     }
     if (f->program != NULL && f->wasm_off != 0) {

@@ -122,8 +122,11 @@ void host_put_text(const struct wasi_saved *w, struct buf *out)
         put_word(out, directory);
         buf_printf(out, " when it began\n");
     }
-    buf_printf(out, "  so far      %.3f s of CPU time, %llu bytes of output\n",
-               (double)w->cpu_ns / 1e9, (unsigned long long)w->output_bytes);
+    buf_printf(out, "  so far      %.3f s of CPU time", (double)w->cpu_ns / 1e9);
+    if (w->output_bytes > 0) { /* counted with a limit only */
+        buf_printf(out, ", %llu bytes of output", (unsigned long long)w->output_bytes);
+    }
+    buf_u8(out, '\n');
     for (uint32_t i = 0; i < w->grant_count; i++) {
         buf_printf(out, i == 0 ? "  folders     " : "              ");
         put_word(out, w->grants[i].guest_path);

@@ -10,6 +10,7 @@
 
 #include "base/human.h"
 #include "base/json.h"
+#include "cell/module/debug.h"
 #include "cell/run/state.h"
 #include "cell/snapshot/snapshot.h"
 #include "host.h"
@@ -23,6 +24,12 @@
 /* Of a call stack, unless all of it was asked for: where the program is, and where it came from. */
 enum { FRAMES_INNER = 32, FRAMES_OUTER = 8 };
 
+/* In the source; line 0: not known. */
+struct place {
+    struct name file;
+    uint32_t line;
+};
+
 struct description {
     const struct snapshot_info *info;
     const struct snapshot_file *file;
@@ -33,7 +40,8 @@ struct description {
     struct module *module; /* NULL: not found */
     struct buf module_bytes;
     struct name *names;
-    struct image *image; /* of the module, when that is what was run */
+    struct line_table lines; /* of module */
+    struct image *image;     /* of the module, when that is what was run */
     struct arena arena;
 };
 
@@ -70,6 +78,8 @@ static void find_names(struct description *d)
         return;
     if (module_func_names(d->module, &d->arena, &d->names) != ST_OK)
         d->names = NULL;
+    if (module_line_table(d->module, &d->arena, &d->lines) != ST_OK)
+        d->lines = (struct line_table){0};
 }
 
 /* A program that was run as an image: that has the names as well. */
@@ -104,18 +114,57 @@ static void put_time(uint64_t ns, char *ret_text, size_t size)
         ret_text[0] = '\0';
 }
 
+/* The last row that begins at off or before it; a row without a line ends the one before. */
+static const struct line_row *find_row(const struct line_table *t, uint64_t off)
+{
+    uint32_t low = 0, high = t->row_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (t->rows[middle].off <= off)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 && t->rows[low - 1].line > 0 ? &t->rows[low - 1] : NULL;
+}
+
+static struct place place_of(const struct description *d, const struct snapshot_frame *f)
+{
+    struct place p = {.line = 0};
+    if (f->kind == SITE_OPERATION || f->wasm_off == 0)
+        return p;
+    const struct line_row *row = d->image ? image_line_find(d->image, f->wasm_off)
+                                          : find_row(&d->lines, f->wasm_off);
+    if (row && d->image)
+        p = (struct place){image_file_name(d->image, row->file), row->line};
+    else if (row && row->file < d->lines.file_count)
+        p = (struct place){d->lines.files[row->file], row->line};
+    return p;
+}
+
+/* As the back-trace of a trap has it. */
 static void put_frame(const struct description *d, uint32_t k, struct buf *out)
 {
-    static const char *const kinds[] = {"calls", "called", "at", "in"};
     const struct snapshot_frame *f = &d->sum.frames[k];
-    struct name n = name_of(d, f);
-    buf_printf(out, "  %3u  %-6s  byte 0x%x  ", k, f->kind <= SITE_OPERATION ? kinds[f->kind] : "",
-               f->wasm_off);
+    const struct name n = name_of(d, f);
+    const struct place p = place_of(d, f);
+    buf_printf(out, "  #%-4u ", k);
     if (n.len)
-        subject_put_name(out, n);
+        human_put_name(out, n.bytes, n.len);
     else
-        buf_printf(out, "function %u", f->func);
-    buf_u8(out, '\n');
+        buf_printf(out, "func[%u]", f->func);
+    if (p.file.len) {
+        buf_printf(out, " at ");
+        subject_put_name(out, p.file);
+        buf_printf(out, ":%u", p.line);
+    }
+    if (f->kind == SITE_OPERATION)
+        buf_printf(out, " (host, in part done)\n");
+    else if (f->wasm_off == 0)
+        buf_printf(out, " (host)\n");
+    else
+        buf_printf(out, " (wasm 0x%x%s)\n", f->wasm_off,
+                   f->kind == SITE_RETURNED ? ", the call has returned" : "");
 }
 
 static void put_frames(const struct description *d, struct buf *out)
@@ -190,6 +239,7 @@ static void disarm(struct buf *out)
 
 static void put_json(const struct description *d, struct buf *out)
 {
+    static const char *const kinds[] = {"call", "returned", "at", "operation"};
     const struct snapshot_info *i = d->info;
     const struct snapshot_sizes *s = &d->sum.sizes;
     struct json j = {.out = out};
@@ -221,11 +271,17 @@ static void put_json(const struct description *d, struct buf *out)
     json_open(&j, "frames", '[');
     for (uint32_t k = 0; k < d->sum.frame_count; k++) {
         const struct snapshot_frame *f = &d->sum.frames[k];
-        struct name n = name_of(d, f);
+        const struct name n = name_of(d, f);
+        const struct place p = place_of(d, f);
         json_open(&j, NULL, '{');
         json_u64(&j, "function", f->func);
         json_string(&j, "name", n.len ? n.bytes : "", n.len);
+        json_text(&j, "kind", f->kind <= SITE_OPERATION ? kinds[f->kind] : "");
         json_u64(&j, "offset", f->wasm_off);
+        if (p.file.len) {
+            json_string(&j, "file", p.file.bytes, p.file.len);
+            json_u64(&j, "line", p.line);
+        }
         json_u64(&j, "values", f->values);
         json_close(&j, '}');
     }

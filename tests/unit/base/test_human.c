@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "base/human.h"
 #include "check.h"
 
@@ -46,10 +48,33 @@ static void text_is_no_command_and_no_line(void)
     buf_done(&out);
 }
 
+static void a_long_name_keeps_both_ends(void)
+{
+    struct buf out = {0};
+    char name[400], umlauts[400];
+    for (size_t i = 0; i < sizeof name; i++) {
+        name[i] = (char)('a' + i % 26);
+        umlauts[i] = (i % 2) == 0 ? '\xc3' : '\xa4';
+    }
+    human_put_name(&out, name, HUMAN_NAME_MAX);
+    CHECK(out.len == HUMAN_NAME_MAX && memcmp(out.data, name, out.len) == 0);
+    out.len = 0;
+    human_put_name(&out, name, sizeof name);
+    CHECK_EQ(out.len, HUMAN_NAME_MAX);
+    CHECK(memcmp(out.data, name, 60) == 0 && memcmp(out.data + 60, "...", 3) == 0);
+    CHECK(memcmp(out.data + 63, name + sizeof name - 37, 37) == 0);
+    out.len = 0;
+    human_put_name(&out, umlauts, sizeof umlauts);
+    CHECK_EQ(out.len, HUMAN_NAME_MAX - 1);
+    CHECK_EQ(out.data[63], 0xc3);
+    buf_done(&out);
+}
+
 int main(void)
 {
     RUN(bytes_have_the_unit_that_fits);
     RUN(times_have_the_unit_that_fits);
     RUN(text_is_no_command_and_no_line);
+    RUN(a_long_name_keeps_both_ends);
     return CHECK_DONE();
 }

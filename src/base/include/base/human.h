@@ -15,4 +15,8 @@ void human_time(uint64_t ns, char ret_text[HUMAN_TEXT_BYTES]);
  * shown as \XX. */
 void human_put_text(struct buf *out, const char *text, size_t len);
 
+/* The same of a name, of at most HUMAN_NAME_MAX bytes: of a longer one, such as a template's, beginning and end. */
+enum { HUMAN_NAME_MAX = 100 };
+void human_put_name(struct buf *out, const char *name, size_t len);
+
 #endif
