@@ -50,9 +50,11 @@ fact "standard input" shows "   0  standard input: pipe" one.snap
 fact "standard output" shows "   1  standard output: file, at byte 8 of 8" one.snap
 fact "a socket" shows "listening socket 1: listener" one.snap
 fact "CPU time" eval 'cloudskin inspect one.snap | grep -qE "^  so far +[0-9.]+ s of CPU time$"'
+fact "sizes have the unit that fits" eval 'cloudskin inspect one.snap | grep -qE "^  memory +[0-9.]+ MiB, of which [0-9.]+ KiB stand in the file$"'
 fact "and the command that goes on with it" shows \
     "cloudskin thaw --dir FOLDER:/in:ro --dir FOLDER:/out --listen ADDRESS:PORT [--output FILE] one.snap" one.snap
-fact "JSON has the arguments" json 'd["arguments"] == ["holds.cell", "3", "two words", "it'"\\'"'s"]' cloudskin inspect --json one.snap
+fact "JSON has the path" json 'd["path"] == "one.snap" and d["kind"] == "snapshot"' cloudskin inspect --json one.snap
+fact "and the arguments" json 'd["arguments"] == ["holds.cell", "3", "two words", "it'"\\'"'s"]' cloudskin inspect --json one.snap
 fact "the environment" json 'd["environment"] == ["SECRET", "PWD"] and d["directory"] == "/in"' cloudskin inspect --json one.snap
 fact "the folders" json '[(f["path"], f["read_only"], f["needed"]) for f in d["folders"]] == [("/in", True, True), ("/out", False, True)]' \
     cloudskin inspect --json one.snap

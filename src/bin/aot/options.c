@@ -76,7 +76,7 @@ enum { THREADS_MAX = 1024 };
 
 static bool usage(const char *what, const char *value)
 {
-    fprintf(stderr, "cloudskin-aot: %s%s%s\nTry `cloudskin-aot --help`.\n", what, value ? ": " : "",
+    fprintf(stderr, "cloudskin-aot: %s%s%s\nTry 'cloudskin-aot --help'.\n", what, value ? ": " : "",
             value ? value : "");
     return false;
 }
@@ -139,7 +139,7 @@ static bool parse_option(int id, struct options *o, const char **output)
         o->aot.verify_ir = true;
         return true;
     default:
-        fprintf(stderr, "Try `cloudskin-aot --help`.\n"); /* getopt said what is wrong */
+        fprintf(stderr, "Try 'cloudskin-aot --help'.\n"); /* getopt said what is wrong */
         return false;
     }
 }

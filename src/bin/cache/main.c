@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/human.h"
 #include "base/parse.h"
 #include "exitcode/exit_code.h"
 #include "imagecache/compile.h"
@@ -99,24 +100,24 @@ static void list_json(const struct image_cache_entry *e, const char *const f[KEY
     snprintf(without_suffix, sizeof without_suffix, "%.*s", movable ? (int)(dash - f[2]) : 0, f[2]);
     printf("%s\n  {\"module\": \"%s\", \"cpu\": \"%s\", \"nan\": \"%s\", \"opt\": %s, "
            "\"compiler\": \"%s\", \"movable\": %s, "
-           "\"bytes\": %llu, \"used\": %llu.%03llu}",
+           "\"bytes\": %llu, \"used\": %llu.%03llu, \"used_ns\": %llu}",
            first ? "" : ",", f[0], f[1], movable ? without_suffix : f[2], f[3] + 1, f[4],
            movable ? "true" : "false", (unsigned long long)e->bytes,
            (unsigned long long)e->used_ns / 1000000000,
-           (unsigned long long)e->used_ns / 1000000 % 1000);
+           (unsigned long long)e->used_ns / 1000000 % 1000, (unsigned long long)e->used_ns);
 }
 
 static void list_text(const struct image_cache_entry *e, const char *const f[KEY_FIELDS])
 {
-    char when[32];
+    char when[32], size[HUMAN_TEXT_BYTES];
     time_t seconds = (time_t)(e->used_ns / 1000000000);
     struct tm parts;
     if (localtime_r(&seconds, &parts) == NULL ||
         strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &parts) == 0) {
         when[0] = '\0';
     }
-    printf("%.12s  %-9s  %-17s  -%s  %8.1f K  %s\n", f[0], f[1], f[2], f[3],
-           (double)e->bytes / 1024, when);
+    human_bytes(e->bytes, size);
+    printf("%.12s  %-9s  %-17s  -%s  %12s  %s\n", f[0], f[1], f[2], f[3], size, when);
 }
 
 static int list(const struct image_cache *c, const struct options *o)
@@ -150,8 +151,10 @@ static int list(const struct image_cache *c, const struct options *o)
     if (o->json) {
         printf("%s]\n", shown > 0 ? "\n" : "");
     } else {
-        printf("%u images, %.1f MiB of %.1f in %s\n", shown, (double)bytes / 1048576,
-               (double)c->limit_bytes / 1048576, c->dir);
+        char size[HUMAN_TEXT_BYTES], limit[HUMAN_TEXT_BYTES];
+        human_bytes(bytes, size);
+        human_bytes(c->limit_bytes, limit);
+        printf("%u image%s, %s of %s in %s\n", shown, shown == 1 ? "" : "s", size, limit, c->dir);
     }
     arena_done(&arena);
     return flushed();
@@ -170,7 +173,9 @@ static int trim(const struct image_cache *c, uint64_t limit_bytes, const struct 
         printf("{\"removed\": %u, \"bytes\": %llu}\n", removed.count,
                (unsigned long long)removed.bytes);
     } else {
-        printf("%u images removed, %.1f MiB\n", removed.count, (double)removed.bytes / 1048576);
+        char size[HUMAN_TEXT_BYTES];
+        human_bytes(removed.bytes, size);
+        printf("%u image%s removed, %s\n", removed.count, removed.count == 1 ? "" : "s", size);
     }
     return flushed();
 }

@@ -123,9 +123,11 @@ static void say_checkpoint(const struct thawing *t, const struct snapshot_info *
 
 static void say_done(const struct run *r, const struct wasi_undo_report *report)
 {
-    fprintf(stderr,
-            "cloudskin: files are as they were then: %llu changes undone, %llu bytes written back",
-            (unsigned long long)report->records, (unsigned long long)report->bytes);
+    fprintf(
+        stderr,
+        "cloudskin: files are as they were then: %llu change%s undone, %llu byte%s written back",
+        (unsigned long long)report->records, report->records == 1 ? "" : "s",
+        (unsigned long long)report->bytes, report->bytes == 1 ? "" : "s");
     if (report->removed > 0) {
         fprintf(stderr, "; %u later checkpoint%s removed", report->removed,
                 report->removed == 1 ? "" : "s");

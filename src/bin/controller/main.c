@@ -85,7 +85,7 @@ static int parse_options(int argc, char **argv, struct settings *o)
             fputs(help_text, stdout);
             return exit_after_output("cloudskin-controller") + 1;
         } else if (c != 'd' || snprintf(o->state, PATH_MAX, "%s", optarg) >= PATH_MAX) {
-            fprintf(stderr, "Try `cloudskin-controller --help`.\n");
+            fprintf(stderr, "Try 'cloudskin-controller --help'.\n");
             return EXIT_USAGE + 1;
         }
     }

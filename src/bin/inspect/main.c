@@ -46,7 +46,7 @@ static const struct option long_options[] = {
 
 static int usage(const char *what)
 {
-    fprintf(stderr, "cloudskin inspect: %s\nTry `cloudskin inspect --help`.\n", what);
+    fprintf(stderr, "cloudskin inspect: %s\nTry 'cloudskin inspect --help'.\n", what);
     return EXIT_USAGE;
 }
 

@@ -189,7 +189,8 @@ static void put_text(const struct description *d, struct buf *out)
 {
     const struct snapshot_info *i = d->info;
     const struct snapshot_sizes *s = &d->sum.sizes;
-    char hex[SHA256_HEX_BYTES], when[64];
+    char hex[SHA256_HEX_BYTES], when[64], age[HUMAN_TEXT_BYTES];
+    char memory[HUMAN_TEXT_BYTES], pages[HUMAN_TEXT_BYTES];
     char id[SNAPSHOT_ID_TEXT_BYTES], base[SNAPSHOT_ID_TEXT_BYTES];
     uint64_t now = clock_realtime_ns();
     sha256_hex(i->module_hash, hex);
@@ -200,8 +201,8 @@ static void put_text(const struct description *d, struct buf *out)
                (unsigned long long)i->module_len);
     if (s->module_bytes)
         buf_printf(out, "              embedded: thaw needs no other file\n");
-    buf_printf(out, "  taken       %s, %.1f s ago, on %s (%s) by %s\n", when,
-               now > i->time_ns ? (double)(now - i->time_ns) / 1e9 : 0.0, i->host,
+    human_time(now > i->time_ns ? now - i->time_ns : 0, age);
+    buf_printf(out, "  taken       %s, %s ago, on %s (%s) by %s\n", when, age, i->host,
                level ? level : "unknown CPU", i->version);
     snapshot_id_text(i->id, id);
     snapshot_id_text(i->base_id, base);
@@ -210,8 +211,9 @@ static void put_text(const struct description *d, struct buf *out)
         buf_printf(out, "  increment   on %s (%s)\n", base,
                    i->base_name[0] ? i->base_name : "unnamed");
     buf_printf(out, "  NaNs        %s\n", i->nan == NAN_CANONICAL ? "canonical" : "native");
-    buf_printf(out, "  memory      %.1f MiB, of which %.1f MiB stand in the file\n",
-               (double)d->sum.memory_bytes / 1048576, (double)s->page_bytes / 1048576);
+    human_bytes(d->sum.memory_bytes, memory);
+    human_bytes(s->page_bytes, pages);
+    buf_printf(out, "  memory      %s, of which %s stand in the file\n", memory, pages);
     buf_printf(out,
                "  file        %llu bytes: pages %llu, call stack and tables %llu, host %llu, "
                "module %llu\n",
@@ -248,6 +250,7 @@ static void put_json(const struct description *d, struct buf *out)
     snapshot_id_text(i->id, id);
     snapshot_id_text(i->base_id, base);
     json_open(&j, NULL, '{');
+    json_text(&j, "path", d->path);
     json_text(&j, "kind", "snapshot");
     json_text(&j, "program", i->program);
     json_text(&j, "module_sha256", hex);

@@ -17,14 +17,9 @@ static void put_label(struct buf *out, const char *label)
 
 static void put_bytes(struct buf *out, uint64_t bytes)
 {
-    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB"};
-    double v = (double)bytes;
-    unsigned unit = 0;
-    while (v >= 1024 && unit < 3) {
-        v /= 1024;
-        unit++;
-    }
-    buf_printf(out, unit == 0 ? "%.0f %s" : "%.1f %s", v, units[unit]);
+    char text[HUMAN_TEXT_BYTES];
+    human_bytes(bytes, text);
+    buf_printf(out, "%s", text);
 }
 
 static void put_features(const struct subject *s, struct buf *out)

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/human.h"
 #include "base/json.h"
 #include "controlpath/control.h"
 #include "exitcode/exit_code.h"
@@ -88,14 +89,16 @@ static bool ask(const char *name, struct row *ret_row)
 static void print_text(const struct row *r)
 {
     uint64_t now = clock_realtime_ns();
+    char memory[HUMAN_TEXT_BYTES];
     if (!r->answers) {
         printf("%-20s %8" PRIu64 " %11s %11s %13s  does not answer: its process is stopped\n",
                r->name, r->pid, "-", "-", "-");
         return;
     }
-    printf("%-20s %8" PRIu64 " %9.1f s %9.1f s %9.1f MiB  %s\n", r->name, r->pid,
+    human_bytes(r->memory_bytes, memory);
+    printf("%-20s %8" PRIu64 " %9.1f s %9.1f s %13s  %s\n", r->name, r->pid,
            now > r->started_ns ? (double)(now - r->started_ns) / 1e9 : 0.0, (double)r->cpu_ns / 1e9,
-           (double)r->memory_bytes / 1048576.0, r->program);
+           memory, r->program);
 }
 
 static void add_json(struct json *j, const struct row *r)

@@ -73,10 +73,18 @@ cloudskin cache add -O1 show.wasm
 fact "inspect --json of an image" json 'd["kind"] == "image"' cloudskin inspect --json show.cell
 fact "inspect --json of a module" json 'd["kind"] == "module"' cloudskin inspect --json show.wasm
 fact "cloudskin-aot --json" json 'd["opt_level"] == 1' cloudskin-aot -O1 --json show.wasm -o json.cell
-fact "cache ls --json" json 'len(d) == 1 and d[0]["opt"] == 1 and d[0]["bytes"] > 0' cloudskin cache ls --json
+fact "cache ls --json" json 'len(d) == 1 and d[0]["opt"] == 1 and d[0]["bytes"] > 0 and d[0]["used_ns"] // 1000000 == round(d[0]["used"] * 1000)' cloudskin cache ls --json
 fact "cache trim --json" json 'd["removed"] == 0' cloudskin cache trim --json
+fact "one image is one image" eval 'cloudskin cache ls | grep -qE "^1 image, [0-9.]+ KiB of 2.0 GiB in "'
 fact "cache clear --json" json 'd["removed"] == 1' cloudskin cache clear --json
 fact "cache ls --json of nothing" json 'd == []' cloudskin cache ls --json
+alike() {
+    local verb
+    for verb in ps inspect cache freeze; do
+        says "Try 'cloudskin $verb --help'." cloudskin "$verb" --nonsense || return 1
+    done
+}
+fact "usage errors are said alike" alike
 name_of_all() { # a name that JSON has to escape
     cp show.wasm $'a "name"\\\t\xff.wasm'
     json 'd["opt_level"] == 0' cloudskin-aot -O0 --json $'a "name"\\\t\xff.wasm' -o all.cell
