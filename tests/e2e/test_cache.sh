@@ -27,6 +27,9 @@ printf x >>"$(compgen -G "$CLOUDSKIN_CACHE/*.native.O3.*.cell")"
 truncate -s 5000 "$(compgen -G "$CLOUDSKIN_CACHE/*.native.O3.*.cell")"
 fact "a damaged image is made anew" prints 42 run -O3
 
+fact "with a header" eval 'cloudskin cache ls | head -n 1 | grep -q "^MODULE .* PROGRAM$"'
+fact "and the place of each module" eval '[ "$(cloudskin cache ls | grep -c " $PWD/small.wasm$")" -eq 4 ]'
+fact "in JSON too" eval 'cloudskin cache ls --json | grep -q "\"program\": \"$PWD/small.wasm\""'
 fact "clear removes all" exits 0 cloudskin cache clear
 fact "none is left" prints 0 images
 many() {

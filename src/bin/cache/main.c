@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/human.h"
+#include "base/json.h"
 #include "base/parse.h"
 #include "exitcode/exit_code.h"
 #include "imagecache/compile.h"
@@ -25,7 +26,8 @@ static const char help_text[] =
     "is\n"
     "larger than CLOUDSKIN_CACHE_SIZE (2G).\n"
     "\n"
-    "  ls [--json]                 list the images, those used last first\n"
+    "  ls [--json]                 list the images, those used last first, with the hash and the\n"
+    "                              place of the module that each was compiled from\n"
     "  trim [SIZE] [--json]        keep at most SIZE (default: CLOUDSKIN_CACHE_SIZE)\n"
     "  clear [--json]              remove all images\n"
     "  dir                         print the folder\n"
@@ -92,23 +94,31 @@ static bool split_key(char *name, const char *ret_fields[KEY_FIELDS])
 }
 
 static void list_json(const struct image_cache_entry *e, const char *const f[KEY_FIELDS],
-                      bool first)
+                      const char *program, bool first)
 {
+    struct buf quoted = {0};
+    struct json j = {.out = &quoted};
+    json_text(&j, NULL, program);
     const char *dash = strchr(f[2], '-');
     bool movable = dash != NULL;
     char without_suffix[16];
     snprintf(without_suffix, sizeof without_suffix, "%.*s", movable ? (int)(dash - f[2]) : 0, f[2]);
     printf("%s\n  {\"module\": \"%s\", \"cpu\": \"%s\", \"nan\": \"%s\", \"opt\": %s, "
            "\"compiler\": \"%s\", \"movable\": %s, "
-           "\"bytes\": %llu, \"used\": %llu.%03llu, \"used_ns\": %llu}",
+           "\"bytes\": %llu, \"used\": %llu.%03llu, \"used_ns\": %llu, "
+           "\"program\": %.*s}",
            first ? "" : ",", f[0], f[1], movable ? without_suffix : f[2], f[3] + 1, f[4],
            movable ? "true" : "false", (unsigned long long)e->bytes,
            (unsigned long long)e->used_ns / 1000000000,
-           (unsigned long long)e->used_ns / 1000000 % 1000, (unsigned long long)e->used_ns);
+           (unsigned long long)e->used_ns / 1000000 % 1000, (unsigned long long)e->used_ns,
+           quoted.failed ? 2 : (int)quoted.len, quoted.failed ? "\"\"" : (const char *)quoted.data);
+    buf_done(&quoted);
 }
 
-static void list_text(const struct image_cache_entry *e, const char *const f[KEY_FIELDS])
+static void list_text(const struct image_cache_entry *e, const char *const f[KEY_FIELDS],
+                      const char *program)
 {
+    struct buf shown = {0};
     char when[32], size[HUMAN_TEXT_BYTES];
     time_t seconds = (time_t)(e->used_ns / 1000000000);
     struct tm parts;
@@ -117,7 +127,10 @@ static void list_text(const struct image_cache_entry *e, const char *const f[KEY
         when[0] = '\0';
     }
     human_bytes(e->bytes, size);
-    printf("%.12s  %-9s  %-17s  -%s  %12s  %s\n", f[0], f[1], f[2], f[3], size, when);
+    human_put_text(&shown, program, strlen(program));
+    printf("%.12s  %-9s  %-17s  -%-3s  %12s  %-19s  %.*s\n", f[0], f[1], f[2], f[3], size, when,
+           shown.failed ? 0 : (int)shown.len, shown.len > 0 ? (const char *)shown.data : "");
+    buf_done(&shown);
 }
 
 static int list(const struct image_cache *c, const struct options *o)
@@ -134,16 +147,21 @@ static int list(const struct image_cache *c, const struct options *o)
     uint64_t bytes = 0;
     if (o->json) {
         printf("[");
+    } else if (count > 0) {
+        printf("%-12s  %-9s  %-17s  %-4s  %12s  %-19s  %s\n", "MODULE", "CPU", "NAN", "OPT", "SIZE",
+               "USED", "PROGRAM");
     }
     for (uint32_t i = 0; i < count; i++) {
         const char *fields[KEY_FIELDS];
+        char program[PATH_MAX];
+        image_cache_module_path(c, entries[i].name, program);
         if (!split_key(entries[i].name, fields)) {
             continue; /* not ours */
         }
         if (o->json) {
-            list_json(&entries[i], fields, shown == 0);
+            list_json(&entries[i], fields, program, shown == 0);
         } else {
-            list_text(&entries[i], fields);
+            list_text(&entries[i], fields, program);
         }
         bytes += entries[i].bytes;
         shown++;

@@ -273,24 +273,43 @@ status_t compiler_run(const struct compiler *compiler, const char *module_path,
 /* ---- into the cache ---- */
 
 struct job {
+    const struct image_cache *cache;
     const struct compiler *compiler;
     const struct image_key *key;
     const char *module_path;
     const char *title;
 };
 
+/* For `cloudskin cache ls`. A module that a snapshot embeds has no place of its own. */
+static void note_name(const struct job *job)
+{
+    char module[PATH_MAX], path[PATH_MAX];
+    struct stat st;
+    bool lasts = realpath(job->module_path, module) != NULL && stat(module, &st) == 0 &&
+                 strncmp(module, "/proc/", 6) != 0;
+    if (lasts && image_cache_path(job->cache, job->key, ".name", path, NULL) == ST_OK) {
+        status_t code = file_write_atomic(path, module, strlen(module), STAMP_MODE, FILE_NO_SYNC,
+                                          NULL);
+        (void)code; /* the image does as well without */
+    }
+}
+
 static status_t make_image(void *arg, const char *part_path, struct error *err)
 {
     const struct job *job = arg;
-    return compiler_run(job->compiler, job->module_path, &job->key->options, part_path, job->title,
-                        err);
+    status_t code = compiler_run(job->compiler, job->module_path, &job->key->options, part_path,
+                                 job->title, err);
+    if (code == ST_OK) {
+        note_name(job);
+    }
+    return code;
 }
 
 status_t compile_cached(const struct image_cache *c, const struct compiler *compiler,
                         const struct image_key *key, const char *module_path, bool wait,
                         const char *title, struct error *err)
 {
-    struct job job = {.compiler = compiler, .key = key, .module_path = module_path, .title = title};
+    struct job job = {c, compiler, key, module_path, title};
     return image_cache_fill(c, key, wait, make_image, &job, err);
 }
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "imagecache/cache.h"
 #include "sys/files.h"
 
@@ -125,10 +126,27 @@ static bool remove_unless_busy(const struct image_cache *c, const char *key, con
     return removed;
 }
 
+/* Names whose images are gone. */
+static void remove_names(const struct image_cache *c, struct arena *a)
+{
+    char path[PATH_MAX];
+    struct listing names = {.arena = a};
+    if (list_files(c, ".name", &names, NULL) != ST_OK) {
+        return;
+    }
+    for (uint32_t i = 0; i < names.count; i++) {
+        const char *key = names.entries[i].name;
+        if (path_of(c, key, ".cell", path) && access(path, F_OK) != 0) {
+            remove_unless_busy(c, key, ".name");
+        }
+    }
+}
+
 /* What interrupted compiles left behind. */
 static void remove_leftovers(const struct image_cache *c, struct arena *a)
 {
     struct listing parts = {.arena = a};
+    remove_names(c, a);
     if (list_files(c, ".part", &parts, NULL) == ST_OK) {
         for (uint32_t i = 0; i < parts.count; i++) {
             remove_unless_busy(c, parts.entries[i].name, ".part");
@@ -149,6 +167,7 @@ static void trim_entries(const struct image_cache *c, const struct listing *l, u
             continue;
         }
         if (remove_unless_busy(c, e->name, ".cell")) {
+            remove_unless_busy(c, e->name, ".name");
             remove_unless_busy(c, e->name, ".failed");
             total -= e->bytes;
             removed->count++;
@@ -171,6 +190,17 @@ status_t image_cache_trim(const struct image_cache *c, uint64_t limit_bytes, con
     }
     arena_done(&arena);
     return code;
+}
+
+void image_cache_module_path(const struct image_cache *c, const char *name, char ret_path[PATH_MAX])
+{
+    char path[PATH_MAX];
+    struct buf text = {0};
+    ret_path[0] = '\0';
+    if (path_of(c, name, ".name", path) && file_read(path, PATH_MAX - 1, &text, NULL) == ST_OK) {
+        snprintf(ret_path, PATH_MAX, "%.*s", (int)text.len, (const char *)text.data);
+    }
+    buf_done(&text);
 }
 
 status_t image_cache_find_any(const struct image_cache *c, const struct image_key *key,

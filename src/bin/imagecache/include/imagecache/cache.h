@@ -8,8 +8,8 @@
 #include "cell/module/image.h"
 
 /* The image cache: a folder of compiled images that concurrent processes share. Beside KEY.cell there may be
- * KEY.lock (held by flock while KEY.part is written) and KEY.failed (the compiler failed, so that for
- * a day no background compile is started again). An image appears by rename, so it is whole or absent. What was used
+ * KEY.lock (held by flock while KEY.part is written), KEY.name (where the module was, for people) and KEY.failed (the
+ * compiler failed, so that for a day no background compile is started again). An image appears by rename, so it is whole or absent. What was used
  * last has the newest modification time; a size limit removes the oldest. Format of KEY:
  * docs/internals/image-cache.md. Immutable after init; any thread. */
 
@@ -35,7 +35,7 @@ struct image_key {
 /* "<module hash>.<level>.<nan>[-movable].O<opt>.<hash of the compiler's version>". */
 void image_key_text(const struct image_key *key, char ret_text[IMAGE_KEY_MAX]);
 
-/* Where the image of key is or would be; suffix: ".cell", ".part", ".lock", ".failed". */
+/* Where the image of key is or would be; suffix: ".cell", ".part", ".lock", ".name", ".failed". */
 CHECKED status_t image_cache_path(const struct image_cache *c, const struct image_key *key,
                                   const char *suffix, char ret_path[PATH_MAX], struct error *err);
 
@@ -62,6 +62,11 @@ struct image_cache_entry {
 CHECKED status_t image_cache_list(const struct image_cache *c, struct arena *a,
                                   struct image_cache_entry **ret_entries, uint32_t *ret_count,
                                   struct error *err);
+
+/* Where the module of an image was when it was compiled, absolute, with a final NUL; "": not known. name: of the
+ * entry. */
+void image_cache_module_path(const struct image_cache *c, const char *name,
+                             char ret_path[PATH_MAX]);
 
 struct image_cache_removed {
     uint32_t count;
