@@ -99,6 +99,14 @@ fact "a missing grant is not found" exits 127 run --dir nope small.wasm
 fact "a folder is refused" exits 65 run .
 echo "this is text" >text.wasm
 fact "a text file is refused" exits 65 run text.wasm
+alike() { # all programs say the same of a file that is none
+    local program
+    for program in "cloudskin run" "cloudskin inspect" "cloudskin-aot -o x.cell" "cloudskin cache add"; do
+        says "neither a WebAssembly module nor a cell image, but text: cloudskin-cc and" $program text.wasm || return 1
+        exits 65 $program text.wasm || return 1
+    done
+}
+fact "in the same words by all" alike
 head -c 500 small.wasm >short.wasm
 fact "a truncated module is refused" exits 65 run short.wasm
 printf '\0asm\1\0\0\0' >empty.wasm

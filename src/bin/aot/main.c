@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "cell/module/program_file.h"
 #include "exitcode/exit_code.h"
 #include "options.h"
 #include "progress.h"
@@ -69,6 +70,12 @@ static int compile(struct options *o, const struct buf *wasm, struct buf *image)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
     struct progress progress;
+    enum program_file kind = program_file_kind(wasm->data, wasm->len);
+    if (kind == PROGRAM_FILE_IMAGE)
+        error_set(&err, ST_FORMAT, ERROR_NO_OFFSET, "a cell image, which is compiled already");
+    if (kind == PROGRAM_FILE_IMAGE ||
+        (kind == PROGRAM_FILE_OTHER && program_file_refuse(wasm->data, wasm->len, &err) != ST_OK))
+        return refuse(o, &err);
     progress_init(&progress, o);
     o->aot.progress = progress_report;
     o->aot.progress_arg = &progress;

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cell/module/program_file.h"
 #include "imagecache/compile.h"
-#include "snapfile/file.h"
 #include "sys/files.h"
 
 /* A module or an image; their decoders have smaller limits. */
@@ -195,7 +195,6 @@ static status_t open_image(struct runtime *rt, const struct run_options *o,
 status_t load_program(struct runtime *rt, const struct run_options *o, struct program **ret_program,
                       char ret_better[PATH_MAX], struct error *err)
 {
-    static const uint8_t wasm_magic[4] = {0, 'a', 's', 'm'};
     struct load l = {
         .rt = rt, .path = o->module_path, .key.options = o->image, .better = ret_better};
     ret_better[0] = '\0';
@@ -208,20 +207,18 @@ status_t load_program(struct runtime *rt, const struct run_options *o, struct pr
     if (code != ST_OK) {
         return code;
     }
-    bool is_module = map.len >= sizeof wasm_magic &&
-                     memcmp(map.data, wasm_magic, sizeof wasm_magic) == 0;
-    if (is_module) {
+    enum program_file kind = program_file_kind(map.data, map.len);
+    if (kind == PROGRAM_FILE_MODULE) {
         sha256_bytes(map.data, map.len, l.key.module_hash);
-    } else if (snapshot_file_told(map.data, map.len)) {
-        code = error_set(err, ST_FORMAT, ERROR_NO_OFFSET,
-                         "%s: a snapshot, with which `cloudskin thaw` goes on", l.path);
+    } else if (kind == PROGRAM_FILE_OTHER) {
+        code = program_file_refuse(map.data, map.len, err);
     }
     file_unmap(&map);
     if (code != ST_OK) {
         return code;
     }
-    return is_module ? load_module(&l, o->image.opt_level, ret_program, err)
-                     : open_image(rt, o, ret_program, err);
+    return kind == PROGRAM_FILE_MODULE ? load_module(&l, o->image.opt_level, ret_program, err)
+                                       : open_image(rt, o, ret_program, err);
 }
 
 /* Is it a module with this hash? */

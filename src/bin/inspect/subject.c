@@ -3,6 +3,7 @@
 #include "subject.h"
 
 #include "base/cursor.h"
+#include "cell/module/program_file.h"
 #include "sys/files.h"
 
 /* Larger files are neither modules nor images of modules: code is at most a few times its module. */
@@ -81,13 +82,15 @@ static status_t open_module(struct subject *s, struct error *err)
 
 static status_t open_bytes(struct subject *s, struct error *err)
 {
-    static const uint8_t wasm_magic[4] = {0, 'a', 's', 'm'};
-    if (s->bytes.len >= 4 && memcmp(s->bytes.data, wasm_magic, 4) == 0)
+    switch (program_file_kind(s->bytes.data, s->bytes.len)) {
+    case PROGRAM_FILE_MODULE:
         return open_module(s, err);
-    status_t st = open_image(s, err);
-    if (st == ST_FORMAT)
-        return error_set(err, ST_FORMAT, 0, "neither a WebAssembly module nor a cell image");
-    return st;
+    case PROGRAM_FILE_IMAGE:
+        return open_image(s, err);
+    case PROGRAM_FILE_OTHER:
+        break;
+    }
+    return program_file_refuse(s->bytes.data, s->bytes.len, err);
 }
 
 status_t subject_open(const char *path, struct subject *ret_subject, struct error *err)

@@ -8,10 +8,10 @@
 #include "cell/module/image.h"
 
 /* The image cache: a folder of compiled images that concurrent processes share. Beside KEY.cell there may be
- * KEY.lock (held by flock while KEY.part is written), KEY.name (where the module was, for people) and KEY.failed (the
- * compiler failed, so that for a day no background compile is started again). An image appears by rename, so it is whole or absent. What was used
- * last has the newest modification time; a size limit removes the oldest. Format of KEY:
- * docs/internals/image-cache.md. Immutable after init; any thread. */
+ * KEY.lock (held by flock while KEY.part is written), KEY.name (where the module was, for people) and KEY.failed
+ * (the compiler failed, so that for a day no background compile is started again). An image appears by rename, so it
+ * is whole or absent. What was used last has the newest modification time; a size limit removes the oldest. Format of
+ * KEY: docs/internals/image-cache.md. Immutable after init; any thread. */
 
 enum { IMAGE_KEY_MAX = 192 };
 #define IMAGE_CACHE_LIMIT_DEFAULT ((uint64_t)2 << 30)
