@@ -155,7 +155,7 @@ mv lines.cell away.cell
 cp plain.cell lines.cell
 fact "so is one in the place of what was run" says "lines.cell is one made without --movable" cloudskin thaw one.snap
 mv away.cell lines.cell
-fact "run says what a snapshot is for" says "a snapshot, with which" cloudskin run one.snap
+fact "run says what a snapshot is for" says "but a snapshot: `cloudskin thaw` goes on with it" cloudskin run one.snap
 fact "inspect takes one from a pipe" eval 'cloudskin inspect <(cat one.snap) | grep -q " main$"'
 cloudskin-aot -O1 --movable --nan canonical lines.wasm -o canonical.cell
 fact "running it with a name says that it cannot be frozen" says "made without --movable" \
