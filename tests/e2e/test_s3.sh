@@ -2,27 +2,10 @@
 # The S3 endpoint: unmodified clients, keys, restarts, kills, and what it refuses to start with.
 set -uo pipefail
 . "$E2E/lib.sh"
-unset AWS_PROFILE AWS_SESSION_TOKEN
-export AWS_CONFIG_FILE=$PWD/none AWS_SHARED_CREDENTIALS_FILE=$PWD/none AWS_EC2_METADATA_DISABLED=true
+. "$E2E/s3/server.sh"
 clients=$(python3 "$E2E/s3/clients.py") || {
     echo "the clients cannot be installed"
     exit 1
-}
-
-# start [OPTIONS]: sets server and endpoint
-start() {
-    rm -f log
-    cloudskin-controller --s3 127.0.0.1:0 --state "$PWD/state" "$@" >keys 2>log &
-    server=$!
-    eventually grep -q controller.started log || return 1
-    endpoint=http://127.0.0.1:$(sed -n 's/.* port=\([0-9]*\).*/\1/p' log)
-}
-
-stop() { # stop SIGNAL CODE: does it end with this code?
-    kill "-$1" "$server"
-    local got=0
-    wait "$server" || got=$?
-    [ "$got" -eq "$2" ]
 }
 
 aws() {
@@ -72,6 +55,14 @@ fact "a taken address is refused" exits 71 timeout 30 cloudskin-controller --s3 
 fact "SIGKILL ends it" stop KILL 137
 fact "it starts after a kill" start
 fact "objects are there after a kill" there
+damaged() { # is a request that meets a lost file answered with 500, and told in the log?
+    local id
+    find state/geds/data -size +1M -delete
+    id=$(aws s3api create-multipart-upload --bucket scenes --key copy --query UploadId --output text) &&
+        ! aws s3api upload-part-copy --bucket scenes --key copy --upload-id "$id" --part-number 1 --copy-source scenes/large 2>answer &&
+        grep -q InternalError answer && grep -q 's3.failed request=[0-9A-F]* method=PUT path=/scenes/copy error="extent .* has no file"' log
+}
+fact "a lost file is told in the log" damaged
 fact "Ctrl-C ends it well" stop INT 0
 
 chmod 644 state/s3-keys

@@ -103,6 +103,13 @@ static const char *secret_of(void *ctx, const char *access)
     return keys_secret(ctx, access);
 }
 
+static void on_failure(void *ctx, const struct s3_failure *f)
+{
+    (void)ctx;
+    log_error("s3.failed", "request", f->request_id, "method", f->method, "path", f->path, "error",
+              f->text);
+}
+
 /* Each connection is a file. */
 static void raise_file_limit(void)
 {
@@ -150,6 +157,7 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
         const struct s3_options s3 = {.table = &controller_table,
                                       .store = store,
                                       .secret_of = secret_of,
+                                      .failed = on_failure,
                                       .ctx = &keys,
                                       .now_ns = clock_realtime_ns};
         if (s3_service_new(&s3, &service) != ST_OK)

@@ -80,7 +80,6 @@ enum s3_code s3_body_begin(struct s3_call *c, const char *payload)
 static status_t sink(void *arg, const uint8_t *data, size_t len)
 {
     struct s3_call *c = arg;
-    struct error err;
     if (len > c->declared_bytes - c->received_bytes)
         return ST_INVALID;
     c->received_bytes += len;
@@ -88,7 +87,7 @@ static status_t sink(void *arg, const uint8_t *data, size_t len)
         sha256_update(&c->payload_sum, data, len);
     s3_sum_update(&c->sum, data, len);
     if (c->put)
-        return s3_store(c)->put_write(c->put, data, len, &err);
+        return s3_store(c)->put_write(c->put, data, len, &c->err);
     if (c->route->body == S3_BODY_XML) {
         if (len > S3_XML_BODY_BYTES_MAX - c->xml.len)
             return ST_INVALID;

@@ -8,9 +8,8 @@ void s3_list_buckets(struct s3_call *c)
 {
     struct store_bucket *buckets = NULL;
     struct buf xml = {0};
-    struct error err;
     size_t count = 0;
-    status_t st = s3_store(c)->bucket_list(c->s->o.store, &buckets, &count, &err);
+    status_t st = s3_store(c)->bucket_list(c->s->o.store, &buckets, &count, &c->err);
     if (st != ST_OK) {
         s3_fail_status(c, st);
         return;
@@ -32,10 +31,9 @@ void s3_list_buckets(struct s3_call *c)
 static enum s3_code check_configuration(struct s3_call *c)
 {
     struct xml_node *root;
-    struct error err;
     if (c->xml.len == 0)
         return S3_OK;
-    if (xml_read(c->xml.data, c->xml.len, &c->arena, &root, &err) != ST_OK ||
+    if (xml_read(c->xml.data, c->xml.len, &c->arena, &root, &c->err) != ST_OK ||
         strcmp(root->name, "CreateBucketConfiguration") != 0)
         return S3_MALFORMED_XML;
     return S3_OK;
@@ -43,7 +41,6 @@ static enum s3_code check_configuration(struct s3_call *c)
 
 void s3_bucket_create(struct s3_call *c)
 {
-    struct error err;
     const char *lock = http_header(c->rq, "x-amz-bucket-object-lock-enabled");
     enum s3_code code = lock && strcasecmp(lock, "true") == 0 ? S3_NOT_IMPLEMENTED : S3_OK;
     if (code == S3_OK)
@@ -52,7 +49,7 @@ void s3_bucket_create(struct s3_call *c)
         s3_fail(c, code);
         return;
     }
-    status_t st = s3_store(c)->bucket_create(c->s->o.store, c->bucket, "", &err);
+    status_t st = s3_store(c)->bucket_create(c->s->o.store, c->bucket, "", &c->err);
     if (st == ST_INVAL) {
         s3_fail(c, S3_INVALID_BUCKET);
     } else if (st == ST_EXIST) {
@@ -69,8 +66,7 @@ void s3_bucket_create(struct s3_call *c)
 
 void s3_bucket_delete(struct s3_call *c)
 {
-    struct error err;
-    status_t st = s3_store(c)->bucket_delete(c->s->o.store, c->bucket, &err);
+    status_t st = s3_store(c)->bucket_delete(c->s->o.store, c->bucket, &c->err);
     if (st == ST_EXIST)
         s3_fail(c, S3_BUCKET_NOT_EMPTY);
     else if (st != ST_OK)
@@ -82,8 +78,7 @@ void s3_bucket_delete(struct s3_call *c)
 /* False: answered with an error. */
 static bool exists(struct s3_call *c)
 {
-    struct error err;
-    status_t st = s3_store(c)->bucket_stat(c->s->o.store, c->bucket, NULL, NULL, &err);
+    status_t st = s3_store(c)->bucket_stat(c->s->o.store, c->bucket, NULL, NULL, &c->err);
     if (st != ST_OK)
         s3_fail_status(c, st);
     return st == ST_OK;
@@ -169,9 +164,8 @@ void s3_delete_many(struct s3_call *c)
     const char *keys[S3_DELETE_MAX];
     status_t results[S3_DELETE_MAX];
     struct xml_node *root;
-    struct error err;
     size_t count;
-    if (xml_read(c->xml.data, c->xml.len, &c->arena, &root, &err) != ST_OK ||
+    if (xml_read(c->xml.data, c->xml.len, &c->arena, &root, &c->err) != ST_OK ||
         strcmp(root->name, "Delete") != 0) {
         s3_fail(c, S3_MALFORMED_XML);
         return;
@@ -181,7 +175,7 @@ void s3_delete_many(struct s3_call *c)
         s3_fail(c, code);
         return;
     }
-    status_t st = s3_store(c)->remove_many(c->s->o.store, c->bucket, keys, count, results, &err);
+    status_t st = s3_store(c)->remove_many(c->s->o.store, c->bucket, keys, count, results, &c->err);
     if (st != ST_OK) {
         s3_fail_status(c, st);
         return;

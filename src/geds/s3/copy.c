@@ -30,14 +30,13 @@ static enum s3_code read_source(struct s3_call *c, struct store_name *ret_name)
 enum s3_code s3_copy_source_open(struct s3_call *c, struct store_name *ret_name,
                                  struct store_object **ret_object)
 {
-    struct error err;
     enum s3_code code = read_source(c, ret_name);
     if (code != S3_OK)
         return code;
     status_t st = s3_store(c)->object_open(c->s->o.store, ret_name->bucket, ret_name->key,
-                                           ret_object, &err);
+                                           ret_object, &c->err);
     if (st == ST_NOTFOUND) {
-        st = s3_store(c)->bucket_stat(c->s->o.store, ret_name->bucket, NULL, NULL, &err);
+        st = s3_store(c)->bucket_stat(c->s->o.store, ret_name->bucket, NULL, NULL, &c->err);
         return st == ST_NOTFOUND ? S3_NO_SUCH_BUCKET : S3_NO_SUCH_KEY;
     }
     code = s3_code_of(c, st);
@@ -111,7 +110,6 @@ void s3_copy(struct s3_call *c)
     struct s3_attributes attributes;
     struct store_name from, to = {c->bucket, c->key};
     struct store_info info;
-    struct error err;
     bool new_metadata = false, new_tags = false;
     enum s3_code code = s3_condition_of(c, &condition);
     if (code == S3_OK && (!replaces(c, "x-amz-metadata-directive", &new_metadata) ||
@@ -130,7 +128,7 @@ void s3_copy(struct s3_call *c)
         same.if_match =
             s3_store(c)->object_info(object)->etag; /* the one whose attributes these are */
         status_t st = s3_store(c)->copy(c->s->o.store, &from, &to, &a, &same, &condition, &info,
-                                        &err);
+                                        &c->err);
         code = s3_code_of(c, st);
     }
     s3_store(c)->object_close(object);
@@ -146,17 +144,16 @@ static enum s3_code copy_bytes(struct s3_call *c, struct store_object *object, u
                                uint64_t len)
 {
     enum { PIECE_BYTES = 1 << 20 };
-    struct error err;
     uint8_t *piece = malloc(PIECE_BYTES);
     status_t st = piece ? ST_OK : ST_NOMEM;
     while (st == ST_OK && len > 0) {
         size_t got = 0;
         st = s3_store(c)->object_read(object, piece, len < PIECE_BYTES ? (size_t)len : PIECE_BYTES,
-                                      off, &got, &err);
+                                      off, &got, &c->err);
         if (st == ST_OK && got == 0)
             st = ST_CORRUPT; /* shorter than it says */
         if (st == ST_OK)
-            st = s3_store(c)->put_write(c->put, piece, got, &err);
+            st = s3_store(c)->put_write(c->put, piece, got, &c->err);
         off += got;
         len -= got;
     }
@@ -169,7 +166,6 @@ void s3_upload_part_copy(struct s3_call *c)
     struct store_object *object = NULL;
     struct store_name from;
     struct store_info info;
-    struct error err;
     uint64_t off = 0, len = 0;
     const char *range = http_header(c->rq, "x-amz-copy-source-range");
     enum s3_code code = s3_copy_source_open(c, &from, &object);
@@ -192,7 +188,7 @@ void s3_upload_part_copy(struct s3_call *c)
     if (code == S3_OK) {
         struct store_put *put = c->put;
         c->put = NULL;
-        code = s3_code_of(c, s3_store(c)->put_commit(put, NULL, &info, &err));
+        code = s3_code_of(c, s3_store(c)->put_commit(put, NULL, &info, &c->err));
     }
     if (code != S3_OK)
         s3_fail(c, code);

@@ -92,9 +92,22 @@ const char *s3_code_message(enum s3_code code)
     return rows[code].message;
 }
 
+void s3_report(const struct s3_service *s, const char *request_id, const char *method,
+               const char *path, const struct error *err)
+{
+    if (s->o.failed)
+        s->o.failed(s->o.ctx,
+                    &(struct s3_failure){.request_id = request_id,
+                                         .method = method,
+                                         .path = path,
+                                         .text = err->code != ST_OK ? err->text : "no reason"});
+}
+
 void s3_fail_with(struct s3_call *c, enum s3_code code, const char *message)
 {
     struct buf xml = {0};
+    if (rows[code].status == 500)
+        s3_report(c->s, c->request_id, http_method(c->rq), c->path ? c->path : "", &c->err);
     if (c->head || code == S3_NOT_MODIFIED) {
         http_reply(c->rq, rows[code].status, NULL);
         return;

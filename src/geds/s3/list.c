@@ -51,7 +51,6 @@ static void add_query(struct buf *xml, const struct s3_call *c, uint64_t max, bo
 static enum s3_code read_page(struct s3_call *c, const char *after, uint64_t *ret_max,
                               bool *ret_url, struct store_page **ret_page)
 {
-    struct error err;
     enum s3_code code = s3_max_of(c, "max-keys", S3_LIST_MAX, ret_max);
     if (code == S3_OK)
         code = s3_encoding_of(c, ret_url);
@@ -63,7 +62,7 @@ static enum s3_code read_page(struct s3_call *c, const char *after, uint64_t *re
                                            .delimiter = param(c, "delimiter"),
                                            .start_after = after,
                                            .max = (size_t)*ret_max};
-    return s3_code_of(c, s3_store(c)->list(c->s->o.store, c->bucket, &query, ret_page, &err));
+    return s3_code_of(c, s3_store(c)->list(c->s->o.store, c->bucket, &query, ret_page, &c->err));
 }
 
 void s3_list_v1(struct s3_call *c)

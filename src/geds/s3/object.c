@@ -44,25 +44,28 @@ enum s3_code s3_range_of(const char *text, uint64_t size, uint64_t *ret_off, uin
 
 /* An answer in progress: it outlives the call. */
 struct reading {
-    const struct s3_table *table;
+    const struct s3_service *service;
     struct store_object *object;
     uint64_t off;
+    char request_id[S3_REQUEST_ID_BYTES];
 };
 
 static ssize_t read_some(void *arg, uint64_t at, char *to, size_t max)
 {
     struct reading *r = arg;
-    struct error err;
-    size_t len;
-    if (r->table->object_read(r->object, to, max, r->off + at, &len, &err) != ST_OK || len == 0)
-        return -1;
-    return (ssize_t)len;
+    struct error err = {0};
+    size_t len = 0;
+    status_t st = r->service->o.table->object_read(r->object, to, max, r->off + at, &len, &err);
+    if (st == ST_OK && len > 0)
+        return (ssize_t)len;
+    s3_report(r->service, r->request_id, "GET", "", &err); /* the status is away already */
+    return -1;
 }
 
 static void end_reading(void *arg)
 {
     struct reading *r = arg;
-    r->table->object_close(r->object);
+    r->service->o.table->object_close(r->object);
     free(r);
 }
 
@@ -109,16 +112,16 @@ static void reply_bytes(struct s3_call *c, struct store_object *object, unsigned
             s3_fail(c, S3_UNAVAILABLE);
         return;
     }
-    *r = (struct reading){s3_store(c), object, off};
+    *r = (struct reading){.service = c->s, .object = object, .off = off};
+    memcpy(r->request_id, c->request_id, sizeof r->request_id);
     http_reply_reader(c->rq, status, len, read_some, end_reading, r);
 }
 
 void s3_object_get(struct s3_call *c)
 {
     struct store_object *object = NULL;
-    struct error err;
     char text[80];
-    status_t st = s3_store(c)->object_open(c->s->o.store, c->bucket, c->key, &object, &err);
+    status_t st = s3_store(c)->object_open(c->s->o.store, c->bucket, c->key, &object, &c->err);
     if (st != ST_OK) {
         s3_fail_status(c, st);
         return;
@@ -159,14 +162,13 @@ void s3_put_start(struct s3_call *c)
 {
     struct s3_attributes attributes;
     struct store_condition condition;
-    struct error err;
     enum s3_code code = s3_attributes_read(c, &attributes);
     if (code == S3_OK)
         code = s3_condition_of(c, &condition);
     if (code == S3_OK) {
         struct store_attributes a = s3_attributes_for_store(&attributes);
         code = s3_code_of(
-            c, s3_store(c)->put_begin(c->s->o.store, c->bucket, c->key, &a, &c->put, &err));
+            c, s3_store(c)->put_begin(c->s->o.store, c->bucket, c->key, &a, &c->put, &c->err));
     }
     if (code != S3_OK)
         s3_fail(c, code);
@@ -176,7 +178,6 @@ void s3_put_start(struct s3_call *c)
 static enum s3_code set_sum(struct s3_call *c)
 {
     struct s3_attributes attributes;
-    struct error err;
     if (c->sum.algorithm == S3_SUM_NONE)
         return S3_OK;
     enum s3_code code = s3_attributes_read(c, &attributes);
@@ -186,7 +187,7 @@ static enum s3_code set_sum(struct s3_call *c)
         !s3_attribute_set(&attributes, S3_CHECKSUM_TYPE, "FULL_OBJECT"))
         return S3_INVALID_ARGUMENT;
     struct store_attributes a = s3_attributes_for_store(&attributes);
-    return s3_code_of(c, s3_store(c)->put_set_attributes(c->put, &a, &err));
+    return s3_code_of(c, s3_store(c)->put_set_attributes(c->put, &a, &c->err));
 }
 
 void s3_reply_sum(struct s3_call *c)
@@ -199,7 +200,6 @@ void s3_put_finish(struct s3_call *c)
 {
     struct store_condition condition;
     struct store_info info;
-    struct error err;
     enum s3_code code = s3_condition_of(c, &condition);
     if (code == S3_OK)
         code = set_sum(c);
@@ -209,7 +209,7 @@ void s3_put_finish(struct s3_call *c)
     }
     struct store_put *put = c->put;
     c->put = NULL; /* the commit ends it */
-    status_t st = s3_store(c)->put_commit(put, &condition, &info, &err);
+    status_t st = s3_store(c)->put_commit(put, &condition, &info, &c->err);
     if (st != ST_OK) {
         s3_fail_status(c, st);
         return;
@@ -224,13 +224,12 @@ void s3_put_finish(struct s3_call *c)
 void s3_object_delete(struct s3_call *c)
 {
     struct store_condition condition;
-    struct error err;
     enum s3_code code = s3_condition_of(c, &condition);
     if (code == S3_OK && condition.if_none)
         code = S3_NOT_IMPLEMENTED;
     if (code == S3_OK) {
-        code = s3_code_of(c,
-                          s3_store(c)->remove(c->s->o.store, c->bucket, c->key, &condition, &err));
+        code = s3_code_of(
+            c, s3_store(c)->remove(c->s->o.store, c->bucket, c->key, &condition, &c->err));
         if (code == S3_NO_SUCH_KEY && !condition.if_match)
             code = S3_OK; /* it is not there afterwards, as was asked */
     }

@@ -129,3 +129,14 @@ enum s3_code s3_check_key(const char *key)
         return S3_KEY_TOO_LONG;
     return s3_is_utf8(key) ? S3_OK : S3_INVALID_URI;
 }
+
+/* The store's rules, so that a name that cannot be says so whatever is asked about it. */
+enum s3_code s3_check_bucket(const char *bucket)
+{
+    size_t len = strlen(bucket);
+    size_t same = strspn(bucket, "abcdefghijklmnopqrstuvwxyz0123456789-.");
+    bool ends = len > 0 && !strchr("-.", bucket[0]) && !strchr("-.", bucket[len - 1]);
+    return same == len && ends && len >= STORE_BUCKET_MIN && len <= STORE_BUCKET_MAX
+               ? S3_OK
+               : S3_INVALID_BUCKET;
+}

@@ -12,6 +12,7 @@
 #include "net/aws_chunked.h"
 
 enum {
+    S3_REQUEST_ID_BYTES = 20,
     S3_LIST_MAX = 1000,
     S3_DELETE_MAX = 1000,
     S3_USER_METADATA_BYTES_MAX = 2048,
@@ -112,7 +113,7 @@ struct s3_call {
     struct s3_service *s;
     struct http_request *rq;
     struct arena arena; /* strings that live as long as the call */
-    char request_id[20];
+    char request_id[S3_REQUEST_ID_BYTES];
     char *path;         /* decoded */
     const char *bucket; /* "" at the level of the service */
     const char *key;    /* "" at the level of a bucket */
@@ -136,6 +137,8 @@ struct s3_call {
     uint64_t received_bytes;
     struct buf xml;
     struct store_put *put;
+
+    struct error err; /* of the last call that failed */
 };
 
 static inline const struct s3_table *s3_store(const struct s3_call *c)
@@ -144,6 +147,10 @@ static inline const struct s3_table *s3_store(const struct s3_call *c)
 }
 
 /* error.c */
+
+/* Tell s3_options.failed. */
+void s3_report(const struct s3_service *s, const char *request_id, const char *method,
+               const char *path, const struct error *err);
 
 /* Answer with an error, which has a body but for HEAD and 304. */
 void s3_fail(struct s3_call *c, enum s3_code code);
@@ -195,6 +202,7 @@ enum s3_code s3_check_conditions(const struct s3_call *c, const char *prefix,
 /* Is it UTF-8, as keys have to be? */
 bool s3_is_utf8(const char *s);
 CHECKED enum s3_code s3_check_key(const char *key);
+CHECKED enum s3_code s3_check_bucket(const char *bucket);
 
 /* attributes.c: what an object carries */
 

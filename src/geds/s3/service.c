@@ -105,6 +105,8 @@ static enum s3_code start(struct s3_call *c)
         code = S3_INVALID_BUCKET;
     if (code == S3_OK)
         code = s3_check_key(c->key);
+    if (code == S3_OK && *c->bucket != '\0')
+        code = s3_check_bucket(c->bucket);
     if (code == S3_OK) {
         enum s3_level level = *c->bucket == '\0' ? S3_LEVEL_SERVICE
                               : *c->key == '\0'  ? S3_LEVEL_BUCKET

@@ -7,8 +7,7 @@ void s3_tags_get(struct s3_call *c)
     struct store_object *object = NULL;
     struct query tags = {0};
     struct buf xml = {0};
-    struct error err;
-    status_t st = s3_store(c)->object_open(c->s->o.store, c->bucket, c->key, &object, &err);
+    status_t st = s3_store(c)->object_open(c->s->o.store, c->bucket, c->key, &object, &c->err);
     if (st == ST_OK) {
         const char *text = s3_attribute_get(s3_store(c)->object_attributes(object), S3_TAGGING);
         st = query_parse(text, &tags);
@@ -35,8 +34,7 @@ void s3_tags_get(struct s3_call *c)
 static enum s3_code read_document(struct s3_call *c, struct buf *text)
 {
     struct xml_node *root;
-    struct error err;
-    if (xml_read(c->xml.data, c->xml.len, &c->arena, &root, &err) != ST_OK ||
+    if (xml_read(c->xml.data, c->xml.len, &c->arena, &root, &c->err) != ST_OK ||
         strcmp(root->name, "Tagging") != 0 || !xml_child(root, "TagSet"))
         return S3_MALFORMED_XML;
     for (const struct xml_node *n = xml_child(root, "TagSet")->child; n; n = n->next) {
@@ -59,9 +57,8 @@ static enum s3_code set_tags(struct s3_call *c, const char *tags)
     struct store_object *object = NULL;
     struct s3_attributes attributes;
     struct store_info info;
-    struct error err;
     const struct store_name name = {c->bucket, c->key};
-    status_t st = s3_store(c)->object_open(c->s->o.store, c->bucket, c->key, &object, &err);
+    status_t st = s3_store(c)->object_open(c->s->o.store, c->bucket, c->key, &object, &c->err);
     if (st != ST_OK)
         return s3_code_of(c, st);
     enum s3_code code = s3_attributes_copy(c, s3_store(c)->object_attributes(object), &attributes);
@@ -74,7 +71,7 @@ static enum s3_code set_tags(struct s3_call *c, const char *tags)
         struct store_attributes a = s3_attributes_for_store(&attributes);
         const struct store_condition same = {.if_match = s3_store(c)->object_info(object)->etag};
         code = s3_code_of(
-            c, s3_store(c)->copy(c->s->o.store, &name, &name, &a, &same, NULL, &info, &err));
+            c, s3_store(c)->copy(c->s->o.store, &name, &name, &a, &same, NULL, &info, &c->err));
     }
     s3_store(c)->object_close(object);
     return code;

@@ -21,7 +21,6 @@ void s3_upload_create(struct s3_call *c)
 {
     struct s3_attributes attributes;
     struct buf xml = {0};
-    struct error err;
     char text[ID_TEXT_BYTES];
     uint64_t id = 0;
     const char *algorithm = http_header(c->rq, "x-amz-checksum-algorithm");
@@ -31,7 +30,7 @@ void s3_upload_create(struct s3_call *c)
     if (code == S3_OK) {
         struct store_attributes a = s3_attributes_for_store(&attributes);
         code = s3_code_of(
-            c, s3_store(c)->upload_begin(c->s->o.store, c->bucket, c->key, &a, &id, &err));
+            c, s3_store(c)->upload_begin(c->s->o.store, c->bucket, c->key, &a, &id, &c->err));
     }
     if (code != S3_OK) {
         s3_fail(c, code);
@@ -48,7 +47,6 @@ void s3_upload_create(struct s3_call *c)
 
 void s3_upload_part_start(struct s3_call *c)
 {
-    struct error err;
     uint64_t id = 0, number = 0;
     const char *text = query_get(&c->query, "partNumber");
     enum s3_code code = read_id(c, &id);
@@ -57,7 +55,7 @@ void s3_upload_part_start(struct s3_call *c)
         code = S3_INVALID_ARGUMENT;
     if (code == S3_OK)
         code = s3_code_of(c, s3_store(c)->upload_put_begin(c->s->o.store, c->bucket, c->key, id,
-                                                           (unsigned)number, &c->put, &err));
+                                                           (unsigned)number, &c->put, &c->err));
     if (code != S3_OK)
         s3_fail(c, code);
 }
@@ -65,10 +63,9 @@ void s3_upload_part_start(struct s3_call *c)
 void s3_upload_part_finish(struct s3_call *c)
 {
     struct store_info info;
-    struct error err;
     struct store_put *put = c->put;
     c->put = NULL;
-    status_t st = s3_store(c)->put_commit(put, NULL, &info, &err);
+    status_t st = s3_store(c)->put_commit(put, NULL, &info, &c->err);
     if (st != ST_OK) {
         s3_fail_status(c, st);
         return;
@@ -82,9 +79,8 @@ void s3_upload_part_finish(struct s3_call *c)
 static enum s3_code read_parts(struct s3_call *c, struct store_part **ret_parts, size_t *ret_count)
 {
     struct xml_node *root;
-    struct error err;
     size_t count = 0;
-    if (xml_read(c->xml.data, c->xml.len, &c->arena, &root, &err) != ST_OK ||
+    if (xml_read(c->xml.data, c->xml.len, &c->arena, &root, &c->err) != ST_OK ||
         strcmp(root->name, "CompleteMultipartUpload") != 0)
         return S3_MALFORMED_XML;
     struct store_part *parts = calloc(STORE_PART_NUMBER_MAX, sizeof *parts);
@@ -122,7 +118,6 @@ static enum s3_code complete(struct s3_call *c, const struct store_part *parts, 
                              struct store_info *ret_info)
 {
     struct store_condition condition;
-    struct error err;
     uint64_t id = 0;
     enum s3_code code = wants_whole_sum(c) ? S3_NOT_IMPLEMENTED : s3_condition_of(c, &condition);
     if (code == S3_OK)
@@ -130,7 +125,7 @@ static enum s3_code complete(struct s3_call *c, const struct store_part *parts, 
     if (code != S3_OK)
         return code;
     status_t st = s3_store(c)->upload_complete(c->s->o.store, c->bucket, c->key, id, parts, count,
-                                               &condition, ret_info, &err);
+                                               &condition, ret_info, &c->err);
     if (st == ST_INVALID)
         return S3_ENTITY_TOO_SMALL;
     if (st == ST_CHANGED && !condition.if_match)
@@ -168,11 +163,11 @@ void s3_upload_complete(struct s3_call *c)
 
 void s3_upload_abort(struct s3_call *c)
 {
-    struct error err;
     uint64_t id = 0;
     enum s3_code code = read_id(c, &id);
     if (code == S3_OK)
-        code = s3_code_of(c, s3_store(c)->upload_abort(c->s->o.store, c->bucket, c->key, id, &err));
+        code = s3_code_of(c,
+                          s3_store(c)->upload_abort(c->s->o.store, c->bucket, c->key, id, &c->err));
     if (code != S3_OK)
         s3_fail(c, code);
     else
@@ -190,7 +185,6 @@ void s3_upload_parts(struct s3_call *c)
 {
     struct store_part *parts = NULL;
     struct buf xml = {0};
-    struct error err;
     size_t count = 0;
     uint64_t id = 0, max = 0, after = 0;
     bool more = false;
@@ -203,7 +197,7 @@ void s3_upload_parts(struct s3_call *c)
     if (code == S3_OK)
         code = s3_code_of(c, s3_store(c)->upload_parts(c->s->o.store, c->bucket, c->key, id,
                                                        (unsigned)after, (size_t)max, &parts, &count,
-                                                       &more, &err));
+                                                       &more, &c->err));
     if (code != S3_OK) {
         s3_fail(c, code);
         return;
@@ -250,7 +244,6 @@ void s3_upload_list(struct s3_call *c)
 {
     struct store_uploads *uploads = NULL;
     struct buf xml = {0};
-    struct error err;
     const char *prefix = query_get(&c->query, "prefix");
     const char *key = query_get(&c->query, "key-marker");
     const char *id_marker = query_get(&c->query, "upload-id-marker");
@@ -267,7 +260,7 @@ void s3_upload_list(struct s3_call *c)
         code = S3_INVALID_ARGUMENT;
     if (code == S3_OK)
         code = s3_code_of(c, s3_store(c)->upload_list(c->s->o.store, c->bucket, prefix, key,
-                                                      after_id, (size_t)max, &uploads, &err));
+                                                      after_id, (size_t)max, &uploads, &c->err));
     if (code != S3_OK) {
         s3_fail(c, code);
         return;

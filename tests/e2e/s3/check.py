@@ -96,7 +96,8 @@ def buckets_are_made_listed_and_deleted(b):
 
 @fact
 def a_bucket_without_a_valid_name_is_refused(b):
-    equal(raw_code(b.raw.send("PUT", "/Upper_Case")), (400, "InvalidBucketName"))
+    for path in ("/Upper_Case", "/no", "/-a-b", "/" + "x" * 64, "/a.b./key"):
+        equal(raw_code(b.raw.send("PUT", path)), (400, "InvalidBucketName"))
 
 
 @fact

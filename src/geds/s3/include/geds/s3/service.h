@@ -8,11 +8,21 @@
 
 struct s3_service;
 
+/* A request that was answered with InternalError, or broken off, through no fault of its client. */
+struct s3_failure {
+    const char *request_id; /* as in the answer's x-amz-request-id */
+    const char *method;
+    const char *path; /* decoded: any bytes but NUL */
+    const char *text; /* what the store said */
+};
+
 struct s3_options {
     const struct s3_table *table; /* outlives the service, as store does */
     struct store *store;
     /* The secret of an access key, or NULL. Any thread; the string outlives the service. */
     const char *(*secret_of)(void *ctx, const char *access_key);
+    /* For a log; may be NULL. Any thread; strings are borrowed for the call. */
+    void (*failed)(void *ctx, const struct s3_failure *failure);
     void *ctx;
     uint64_t (*now_ns)(void); /* since the epoch */
 };
