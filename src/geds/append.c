@@ -84,12 +84,12 @@ static status_t check_append(const struct append_task *t, const struct row *old,
 static status_t append(struct batch *b, struct task *task, struct error *err)
 {
     struct append_task *t = (struct append_task *)task;
-    uint64_t bucket = 0;
+    struct bucket_ref bucket = {0};
     struct row old = {0};
     struct row row = {0};
     status_t st = bucket_find(b->db, t->bucket, &bucket, err);
     if (st == ST_OK) {
-        st = row_find(b->db, bucket, t->key, &old, err);
+        st = row_find(b->db, &bucket, t->key, &old, err);
     }
     t->raced = st == ST_OK && strcmp(old.info.etag, t->seen_etag) != 0;
     if (st == ST_OK && !t->raced) {
@@ -111,7 +111,7 @@ static status_t append(struct batch *b, struct task *task, struct error *err)
             st = make_layout(b, t, &old, &row.layout, err);
         }
         if (st == ST_OK) {
-            st = row_set(b, bucket, t->key, &row, &old, err);
+            st = row_set(b, &bucket, t->key, &row, &old, err);
         }
     }
     t->info = row.info;

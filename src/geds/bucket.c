@@ -6,11 +6,12 @@ struct bucket_task {
     struct task task;
     const char *bucket;
     const char *config;
+    enum store_versioning versioning;
 };
 
-/* Also whether objects are in it. */
-static status_t find(struct db *db, const char *bucket, bool *ret_found, uint64_t *ret_id,
-                     uint64_t *ret_objects, struct error *err)
+/* Also what is in it: objects, versions and markers. */
+static status_t find(struct db *db, const char *bucket, bool *ret_found,
+                     struct bucket_ref *ret_bucket, uint64_t *ret_objects, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
     bool row = false;
@@ -20,8 +21,13 @@ static status_t find(struct db *db, const char *bucket, bool *ret_found, uint64_
     }
     if (st == ST_OK) {
         *ret_found = row;
-        *ret_id = row ? db_u64(statement, 0) : 0;
-        *ret_objects = row ? db_u64(statement, 1) : 0;
+        *ret_bucket = (struct bucket_ref){0};
+        *ret_objects = 0;
+        if (row) {
+            ret_bucket->id = db_u64(statement, 0);
+            ret_bucket->versioning = (enum store_versioning)db_u64(statement, 1);
+            *ret_objects = db_u64(statement, 2) + db_u64(statement, 3);
+        }
     }
     db_end(statement);
     return st;
@@ -32,16 +38,18 @@ static status_t no_bucket(const char *bucket, struct error *err)
     return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no bucket %.80s", bucket);
 }
 
-status_t bucket_find(struct db *db, const char *bucket, uint64_t *ret_id, struct error *err)
+status_t bucket_find(struct db *db, const char *bucket, struct bucket_ref *ret_bucket,
+                     struct error *err)
 {
     bool found = false;
-    uint64_t objects = 0, id = 0;
-    status_t st = find(db, bucket, &found, &id, &objects, err);
+    uint64_t objects = 0;
+    struct bucket_ref ref = {0};
+    status_t st = find(db, bucket, &found, &ref, &objects, err);
     if (st == ST_OK && !found) {
         return no_bucket(bucket, err);
     }
     if (st == ST_OK) {
-        *ret_id = id;
+        *ret_bucket = ref;
     }
     return st;
 }
@@ -50,8 +58,9 @@ static status_t create(struct batch *b, struct task *task, struct error *err)
 {
     struct bucket_task *t = (struct bucket_task *)task;
     bool found = false;
-    uint64_t id = 0, objects = 0;
-    status_t st = find(b->db, t->bucket, &found, &id, &objects, err);
+    struct bucket_ref ref = {0};
+    uint64_t objects = 0;
+    status_t st = find(b->db, t->bucket, &found, &ref, &objects, err);
     if (st == ST_OK && found) {
         return error_set(err, ST_EXIST, ERROR_NO_OFFSET, "bucket %s exists already", t->bucket);
     }
@@ -68,6 +77,19 @@ static status_t check_config(const char *config, struct error *err)
                                                len, STORE_CONFIG_MAX);
 }
 
+uint64_t store_bucket_changes(const struct store *s)
+{
+    return atomic_load(&s->bucket_changes);
+}
+
+/* Counted behind the commit: who sees the new count sees the change. */
+static status_t change(struct store *s, struct bucket_task *t, struct error *err)
+{
+    status_t st = store_change(s, &t->task, err);
+    atomic_fetch_add(&s->bucket_changes, 1);
+    return st;
+}
+
 status_t store_bucket_create(struct store *s, const char *bucket, const char *config,
                              struct error *err)
 {
@@ -76,7 +98,7 @@ status_t store_bucket_create(struct store *s, const char *bucket, const char *co
     if (st == ST_OK) {
         st = check_config(config, err);
     }
-    return st == ST_OK ? store_change(s, &t.task, err) : st;
+    return st == ST_OK ? change(s, &t, err) : st;
 }
 
 static status_t first_upload(struct batch *b, uint64_t bucket, uint64_t *ret_id, struct error *err)
@@ -98,38 +120,39 @@ static status_t remove_bucket(struct batch *b, struct task *task, struct error *
 {
     struct bucket_task *t = (struct bucket_task *)task;
     bool found = false;
-    uint64_t id = 0, objects = 0, upload = 0;
-    status_t st = find(b->db, t->bucket, &found, &id, &objects, err);
+    struct bucket_ref ref = {0};
+    uint64_t objects = 0, upload = 0;
+    status_t st = find(b->db, t->bucket, &found, &ref, &objects, err);
     if (st == ST_OK && !found) {
         return no_bucket(t->bucket, err);
     }
     if (st == ST_OK && objects > 0) {
-        return error_set(err, ST_EXIST, ERROR_NO_OFFSET, "bucket %s has %llu objects", t->bucket,
-                         (unsigned long long)objects);
+        return error_set(err, ST_EXIST, ERROR_NO_OFFSET, "bucket %s has %llu objects and versions",
+                         t->bucket, (unsigned long long)objects);
     }
     do {
         if (st == ST_OK) {
-            st = first_upload(b, id, &upload, err);
+            st = first_upload(b, ref.id, &upload, err);
         }
         if (st == ST_OK && upload != 0) {
             st = upload_drop(b, upload, err);
         }
     } while (st == ST_OK && upload != 0);
-    return st == ST_OK ? db_do(b->db, SQL_BUCKET_REMOVE, err, "i", id) : st;
+    return st == ST_OK ? db_do(b->db, SQL_BUCKET_REMOVE, err, "i", ref.id) : st;
 }
 
 status_t store_bucket_delete(struct store *s, const char *bucket, struct error *err)
 {
     struct bucket_task t = {.task = {.run = remove_bucket, .frees = true}, .bucket = bucket};
-    return store_change(s, &t.task, err);
+    return change(s, &t, err);
 }
 
 static status_t set_config(struct batch *b, struct task *task, struct error *err)
 {
     struct bucket_task *t = (struct bucket_task *)task;
-    uint64_t id = 0;
-    status_t st = bucket_find(b->db, t->bucket, &id, err);
-    return st == ST_OK ? db_do(b->db, SQL_BUCKET_CONFIG, err, "it", id, t->config) : st;
+    struct bucket_ref ref = {0};
+    status_t st = bucket_find(b->db, t->bucket, &ref, err);
+    return st == ST_OK ? db_do(b->db, SQL_BUCKET_CONFIG, err, "it", ref.id, t->config) : st;
 }
 
 status_t store_bucket_set_config(struct store *s, const char *bucket, const char *config,
@@ -137,7 +160,28 @@ status_t store_bucket_set_config(struct store *s, const char *bucket, const char
 {
     struct bucket_task t = {.task = {.run = set_config}, .bucket = bucket, .config = config};
     status_t st = check_config(config, err);
-    return st == ST_OK ? store_change(s, &t.task, err) : st;
+    return st == ST_OK ? change(s, &t, err) : st;
+}
+
+static status_t set_versioning(struct batch *b, struct task *task, struct error *err)
+{
+    struct bucket_task *t = (struct bucket_task *)task;
+    struct bucket_ref ref = {0};
+    status_t st = bucket_find(b->db, t->bucket, &ref, err);
+    return st == ST_OK
+               ? db_do(b->db, SQL_BUCKET_VERSIONING, err, "ii", ref.id, (uint64_t)t->versioning)
+               : st;
+}
+
+status_t store_bucket_set_versioning(struct store *s, const char *bucket,
+                                     enum store_versioning versioning, struct error *err)
+{
+    struct bucket_task t = {
+        .task = {.run = set_versioning}, .bucket = bucket, .versioning = versioning};
+    if (versioning != STORE_VERSIONING_ON && versioning != STORE_VERSIONING_SUSPENDED) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "versions cannot be turned off");
+    }
+    return change(s, &t, err);
 }
 
 static status_t stat_row(struct db *db, const char *bucket, struct store_bucket *ret_bucket,
@@ -159,9 +203,13 @@ static status_t stat_row(struct db *db, const char *bucket, struct store_bucket 
         st = config != NULL ? ST_OK : no_memory(err);
     }
     if (st == ST_OK && ret_bucket != NULL) {
-        *ret_bucket = (struct store_bucket){.created_ns = db_u64(statement, 0),
-                                            .objects = db_u64(statement, 1),
-                                            .bytes = db_u64(statement, 2)};
+        *ret_bucket = (struct store_bucket){
+            .created_ns = db_u64(statement, 0),
+            .objects = db_u64(statement, 1),
+            .bytes = db_u64(statement, 2),
+            .versioning = (enum store_versioning)db_u64(statement, 4),
+            .versions = db_u64(statement, 5),
+            .version_bytes = db_u64(statement, 6)};
         snprintf(ret_bucket->name, sizeof ret_bucket->name, "%s", bucket);
     }
     if (st == ST_OK && ret_config != NULL) {
@@ -209,7 +257,10 @@ status_t store_bucket_list(struct store *s, struct store_bucket **ret_buckets, s
         struct store_bucket *bucket = &buckets[count++];
         *bucket = (struct store_bucket){.created_ns = db_u64(statement, 1),
                                         .objects = db_u64(statement, 2),
-                                        .bytes = db_u64(statement, 3)};
+                                        .bytes = db_u64(statement, 3),
+                                        .versioning = (enum store_versioning)db_u64(statement, 4),
+                                        .versions = db_u64(statement, 5),
+                                        .version_bytes = db_u64(statement, 6)};
         column_text(statement, 0, bucket->name, sizeof bucket->name);
     }
     db_end(statement);

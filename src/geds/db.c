@@ -3,8 +3,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum { FORMAT_VERSION = 1, APPLICATION_ID = 0x47454453 /* GEDS */ };
+enum { FORMAT_VERSION = 2, APPLICATION_ID = 0x47454453 /* GEDS */ };
 
+/* Of format 1; a new database becomes one of today's by the same steps as an old one. */
 static const char schema[] =
     "CREATE TABLE bucket(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,"
     " created_ns INTEGER NOT NULL, config TEXT NOT NULL, objects INTEGER NOT NULL DEFAULT 0,"
@@ -21,6 +22,22 @@ static const char schema[] =
     "CREATE TABLE part(upload INTEGER NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL,"
     " modified_ns INTEGER NOT NULL, md5 BLOB NOT NULL, layout BLOB NOT NULL,"
     " PRIMARY KEY (upload, number)) STRICT, WITHOUT ROWID;";
+
+/* From the format of the index + 1 to the next. Columns are added at the end, which rewrites no row. */
+static const char *const upgrades[FORMAT_VERSION - 1] = {
+    "ALTER TABLE bucket ADD COLUMN versioning INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE bucket ADD COLUMN versions INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE bucket ADD COLUMN version_bytes INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE object ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE object ADD COLUMN named INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE object ADD COLUMN parts BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE part ADD COLUMN sum BLOB NOT NULL DEFAULT x'';"
+    "CREATE TABLE version(bucket INTEGER NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL,"
+    " named INTEGER NOT NULL, marker INTEGER NOT NULL, size INTEGER NOT NULL,"
+    " modified_ns INTEGER NOT NULL, etag TEXT NOT NULL, attributes BLOB NOT NULL,"
+    " layout BLOB NOT NULL, parts BLOB NOT NULL,"
+    " PRIMARY KEY (bucket, key, seq DESC)) STRICT, WITHOUT ROWID;",
+};
 
 bool db_wrote_nothing(struct db *db)
 {
@@ -70,7 +87,30 @@ static status_t pragma_number(struct db *db, const char *text, int64_t *ret_valu
     return st;
 }
 
-/* An empty database has both numbers 0. They are set in the transaction that makes the tables. */
+/* All steps in one transaction, so that a crash leaves the old format or the new one. */
+static status_t upgrade(struct db *db, int64_t from, struct error *err)
+{
+    status_t st = exec(db, "BEGIN IMMEDIATE", err);
+    if (st == ST_OK && from == 0) {
+        st = exec(db, schema, err);
+        from = 1;
+    }
+    for (int64_t v = from; v < FORMAT_VERSION && st == ST_OK; v++) {
+        st = exec(db, upgrades[v - 1], err);
+    }
+    if (st == ST_OK) {
+        char text[96];
+        snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
+                 APPLICATION_ID, FORMAT_VERSION);
+        st = exec(db, text, err);
+    }
+    if (st != ST_OK && sqlite3_get_autocommit(db->handle) == 0) {
+        sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+    }
+    return st;
+}
+
+/* An empty database has both numbers 0. */
 static status_t open_format(struct db *db, bool writer, struct error *err)
 {
     int64_t application = 0, version = 0, tables = 0;
@@ -84,23 +124,18 @@ static status_t open_format(struct db *db, bool writer, struct error *err)
     if (st != ST_OK) {
         return st;
     }
-    if (application == 0 && version == 0 && tables == 0 && writer) {
-        char *text = sqlite3_mprintf("BEGIN IMMEDIATE; %s PRAGMA application_id = %d;"
-                                     "PRAGMA user_version = %d; COMMIT;",
-                                     schema, APPLICATION_ID, FORMAT_VERSION);
-        st = text == NULL ? error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory")
-                          : exec(db, text, err);
-        sqlite3_free(text);
-        return st;
-    }
-    if (application != APPLICATION_ID) {
+    bool is_new = application == 0 && version == 0 && tables == 0;
+    if (!is_new && application != APPLICATION_ID) {
         return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET,
                          "its database is not that of an object store");
     }
+    if (writer && (is_new || (version >= 1 && version < FORMAT_VERSION))) {
+        return upgrade(db, version, err);
+    }
     if (version != FORMAT_VERSION) {
         return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
-                         "the store has format %lld, this program knows %d", (long long)version,
-                         FORMAT_VERSION);
+                         "the store has format %lld, this program knows 1 to %d",
+                         (long long)version, FORMAT_VERSION);
     }
     return ST_OK;
 }

@@ -12,23 +12,30 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_SAVE_UNDO] = "ROLLBACK TO change",
     [SQL_SAVE_END] = "RELEASE change",
 
-    [SQL_BUCKET_FIND] = "SELECT id, objects FROM bucket WHERE name = ?1",
-    [SQL_BUCKET_STAT] = "SELECT created_ns, objects, bytes, config FROM bucket WHERE name = ?1",
-    [SQL_BUCKET_LIST] = "SELECT name, created_ns, objects, bytes FROM bucket ORDER BY name",
+    [SQL_BUCKET_FIND] = "SELECT id, versioning, objects, versions FROM bucket WHERE name = ?1",
+    [SQL_BUCKET_STAT] = "SELECT created_ns, objects, bytes, config, versioning, versions, "
+                        "version_bytes FROM bucket WHERE name = ?1",
+    [SQL_BUCKET_LIST] = "SELECT name, created_ns, objects, bytes, versioning, versions, "
+                        "version_bytes FROM bucket ORDER BY name",
     [SQL_BUCKET_ADD] = "INSERT INTO bucket(name, created_ns, config) VALUES (?1, ?2, ?3)",
     [SQL_BUCKET_REMOVE] = "DELETE FROM bucket WHERE id = ?1",
     [SQL_BUCKET_CONFIG] = "UPDATE bucket SET config = ?2 WHERE id = ?1",
     /* what is added and what is taken away, so that no parameter is negative */
     [SQL_BUCKET_COUNT] = "UPDATE bucket SET objects = objects + ?2 - ?3, bytes = bytes + ?4 - ?5 "
                          "WHERE id = ?1",
+    [SQL_BUCKET_VERSIONING] = "UPDATE bucket SET versioning = ?2 WHERE id = ?1",
+    [SQL_BUCKET_VERSION_COUNT] =
+        "UPDATE bucket SET versions = versions + ?2 - ?3, version_bytes = version_bytes + ?4 - ?5 "
+        "WHERE id = ?1",
     [SQL_COUNTERS] = "SELECT count(*), coalesce(sum(objects), 0), coalesce(sum(bytes), 0), "
-                     "(SELECT count(*) FROM upload) FROM bucket",
+                     "(SELECT count(*) FROM upload), coalesce(sum(versions), 0), "
+                     "coalesce(sum(version_bytes), 0) FROM bucket",
 
-    [SQL_OBJECT_FIND] = "SELECT size, modified_ns, etag, attributes, layout FROM object "
-                        "WHERE bucket = ?1 AND key = ?2",
+    [SQL_OBJECT_FIND] = "SELECT size, modified_ns, etag, attributes, layout, seq, named, parts, "
+                        "0 FROM object WHERE bucket = ?1 AND key = ?2",
     [SQL_OBJECT_SET] =
-        "REPLACE INTO object(bucket, key, size, modified_ns, etag, attributes, layout) "
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "REPLACE INTO object(bucket, key, size, modified_ns, etag, attributes, layout, seq, named, "
+        "parts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [SQL_OBJECT_REMOVE] = "DELETE FROM object WHERE bucket = ?1 AND key = ?2",
     /* from ?2 on, below ?3 (NULL: no end) */
     [SQL_OBJECT_LIST] = "SELECT key, size, modified_ns, etag FROM object WHERE bucket = ?1 "
@@ -37,6 +44,40 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_OBJECT_TOTALS] = "SELECT b.id, b.name, b.objects, b.bytes, count(o.key), "
                           "coalesce(sum(o.size), 0) FROM bucket b LEFT JOIN object o "
                           "ON o.bucket = b.id GROUP BY b.id",
+
+    [SQL_OBJECT_ATTRIBUTES] = "UPDATE object SET attributes = ?3 WHERE bucket = ?1 AND key = ?2",
+
+    /* Versions that are not the current one, and markers of deletes. */
+    [SQL_VERSION_ADD] =
+        "INSERT INTO version(bucket, key, seq, named, marker, size, modified_ns, etag, attributes, "
+        "layout, parts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    [SQL_VERSION_FIND] = "SELECT size, modified_ns, etag, attributes, layout, seq, named, parts, "
+                         "marker FROM version WHERE bucket = ?1 AND key = ?2 AND seq = ?3 "
+                         "AND named = 1",
+    [SQL_VERSION_NULL] = "SELECT size, modified_ns, etag, attributes, layout, seq, named, parts, "
+                         "marker FROM version WHERE bucket = ?1 AND key = ?2 AND named = 0",
+    [SQL_VERSION_NEWEST] = "SELECT size, modified_ns, etag, attributes, layout, seq, named, parts, "
+                           "marker FROM version WHERE bucket = ?1 AND key = ?2 "
+                           "ORDER BY seq DESC LIMIT 1",
+    [SQL_VERSION_REMOVE] = "DELETE FROM version WHERE bucket = ?1 AND key = ?2 AND seq = ?3",
+    [SQL_VERSION_ATTRIBUTES] =
+        "UPDATE version SET attributes = ?4 WHERE bucket = ?1 AND key = ?2 AND seq = ?3",
+    /* with the current ones; both halves are in this order already */
+    [SQL_VERSION_LIST] =
+        "SELECT key, seq, named, 0, size, modified_ns, etag FROM object WHERE bucket = ?1 "
+        "AND key >= ?2 AND (?3 IS NULL OR key < ?3) UNION ALL "
+        "SELECT key, seq, named, marker, size, modified_ns, etag FROM version WHERE bucket = ?1 "
+        "AND key >= ?2 AND (?3 IS NULL OR key < ?3) ORDER BY 1, 2 DESC",
+    [SQL_VERSION_LAYOUTS] = "SELECT layout, size, key, bucket FROM version",
+    [SQL_VERSION_TOTALS] = "SELECT b.id, b.name, b.versions, b.version_bytes, count(v.key), "
+                           "coalesce(sum(v.size), 0) FROM bucket b LEFT JOIN version v "
+                           "ON v.bucket = b.id GROUP BY b.id",
+    /* not older than the current one; or the newest, no marker, and no current one there */
+    [SQL_VERSION_WRONG] =
+        "SELECT v.key, o.key IS NULL FROM version v LEFT JOIN object o "
+        "ON o.bucket = v.bucket AND o.key = v.key "
+        "WHERE v.seq >= o.seq OR (o.key IS NULL AND v.marker = 0 AND NOT EXISTS (SELECT 1 "
+        "FROM version n WHERE n.bucket = v.bucket AND n.key = v.key AND n.seq > v.seq))",
 
     /* A rename of a prefix takes its objects aside, to the bucket of the negative number, so
      * that new names are compared with those of the objects that stay only. */
@@ -69,10 +110,10 @@ const char *const db_sql[SQL_COUNT] = {
                         "AND (key, id) > (?2, ?3) AND key >= ?4 AND (?5 IS NULL OR key < ?5) "
                         "ORDER BY key, id LIMIT ?6",
     [SQL_UPLOAD_FIRST] = "SELECT id FROM upload WHERE bucket = ?1 LIMIT 1",
-    [SQL_PART_FIND] = "SELECT size, md5, layout FROM part WHERE upload = ?1 AND number = ?2",
-    [SQL_PART_SET] = "REPLACE INTO part(upload, number, size, modified_ns, md5, layout) "
-                     "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    [SQL_PART_LIST] = "SELECT number, size, modified_ns, md5 FROM part WHERE upload = ?1 "
+    [SQL_PART_FIND] = "SELECT size, md5, layout, sum FROM part WHERE upload = ?1 AND number = ?2",
+    [SQL_PART_SET] = "REPLACE INTO part(upload, number, size, modified_ns, md5, layout, sum) "
+                     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [SQL_PART_LIST] = "SELECT number, size, modified_ns, md5, sum FROM part WHERE upload = ?1 "
                       "AND number > ?2 ORDER BY number LIMIT ?3",
     [SQL_PART_LAYOUTS] = "SELECT layout, size FROM part WHERE upload = ?1",
     [SQL_PART_REMOVE_ALL] = "DELETE FROM part WHERE upload = ?1",

@@ -164,13 +164,15 @@ struct totals {
     uint64_t counts[4]; /* objects and bytes, as the row says and as they are */
 };
 
-static status_t check_buckets(struct check *c, struct db *db, struct batch *b, struct error *err)
+/* what: objects or versions; count_sql adds the difference. */
+static status_t check_buckets(struct check *c, struct db *db, struct batch *b, enum sql totals_sql,
+                              enum sql count_sql, const char *what, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
     bool row = true;
     struct totals *wrong = NULL;
     size_t count = 0;
-    status_t st = db_start(db, SQL_OBJECT_TOTALS, &statement, err, "");
+    status_t st = db_start(db, totals_sql, &statement, err, "");
     while (st == ST_OK && (st = db_next(db, statement, &row, err)) == ST_OK && row) {
         struct totals t = {.bucket = db_u64(statement, 0)};
         for (int i = 0; i < 4; i++) {
@@ -180,9 +182,9 @@ static status_t check_buckets(struct check *c, struct db *db, struct batch *b, s
             continue;
         }
         report(c, STORE_DAMAGE_COUNT, 0, 0,
-               "bucket %s has %llu objects of %llu bytes, its row says %llu of %llu",
+               "bucket %s has %llu %s of %llu bytes, its row says %llu of %llu",
                (const char *)sqlite3_column_text(statement, 1), (unsigned long long)t.counts[2],
-               (unsigned long long)t.counts[3], (unsigned long long)t.counts[0],
+               what, (unsigned long long)t.counts[3], (unsigned long long)t.counts[0],
                (unsigned long long)t.counts[1]);
         struct totals *grown = realloc(wrong, (count + 1) * sizeof *grown);
         if (grown == NULL) {
@@ -194,7 +196,7 @@ static status_t check_buckets(struct check *c, struct db *db, struct batch *b, s
     }
     db_end(statement);
     for (size_t i = 0; i < count && st == ST_OK && b != NULL; i++) {
-        st = db_do(b->db, SQL_BUCKET_COUNT, err, "iiiii", wrong[i].bucket, wrong[i].counts[2],
+        st = db_do(b->db, count_sql, err, "iiiii", wrong[i].bucket, wrong[i].counts[2],
                    wrong[i].counts[0], wrong[i].counts[3], wrong[i].counts[1]);
         c->totals.repaired++;
     }
@@ -202,11 +204,29 @@ static status_t check_buckets(struct check *c, struct db *db, struct batch *b, s
     return st;
 }
 
+/* Versions must be older than what is current, and hidden by a marker where nothing is. */
+static status_t check_order(struct check *c, struct db *db, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = true;
+    status_t st = db_start(db, SQL_VERSION_WRONG, &statement, err, "");
+    while (st == ST_OK && (st = db_next(db, statement, &row, err)) == ST_OK && row) {
+        int len = sqlite3_column_bytes(statement, 0);
+        const char *key = sqlite3_column_blob(statement, 0);
+        report(c, STORE_DAMAGE_VERSION, 0, 0, "%.*s: %s", len < 100 ? len : 100,
+               key != NULL ? key : "",
+               db_u64(statement, 1) ? "the newest version is no marker, and not current"
+                                    : "a version is not older than the current one");
+    }
+    db_end(statement);
+    return st;
+}
+
 /* All names against all extents, in one transaction: b's when it is the writer's, which repairs. */
 static status_t check_names(struct check *c, struct db *db, struct batch *b, struct error *err)
 {
     struct wrong_uses wrong = {0};
-    uint64_t parts = 0;
+    uint64_t others = 0;
     c->named.count = 0;
     c->totals = (struct store_fsck){0};
     status_t st = check_database(c, db, err);
@@ -214,7 +234,10 @@ static status_t check_names(struct check *c, struct db *db, struct batch *b, str
         st = note_layouts(c, db, SQL_OBJECT_LAYOUTS, &c->totals.objects, err);
     }
     if (st == ST_OK) {
-        st = note_layouts(c, db, SQL_PART_ALL_LAYOUTS, &parts, err);
+        st = note_layouts(c, db, SQL_PART_ALL_LAYOUTS, &others, err);
+    }
+    if (st == ST_OK) {
+        st = note_layouts(c, db, SQL_VERSION_LAYOUTS, &others, err);
     }
     if (st == ST_OK) {
         if (c->named.count > 0) {
@@ -226,7 +249,13 @@ static status_t check_names(struct check *c, struct db *db, struct batch *b, str
         st = set_uses(c, b, &wrong, err);
     }
     if (st == ST_OK) {
-        st = check_buckets(c, db, b, err);
+        st = check_buckets(c, db, b, SQL_OBJECT_TOTALS, SQL_BUCKET_COUNT, "objects", err);
+    }
+    if (st == ST_OK) {
+        st = check_buckets(c, db, b, SQL_VERSION_TOTALS, SQL_BUCKET_VERSION_COUNT, "versions", err);
+    }
+    if (st == ST_OK) {
+        st = check_order(c, db, err);
     }
     ids_done(&wrong.extents);
     ids_done(&wrong.uses);

@@ -65,6 +65,7 @@ struct store {
     _Atomic uint64_t last_extent;
     _Atomic uint64_t batches;
     _Atomic uint64_t changes;
+    _Atomic uint64_t bucket_changes;
     _Atomic bool broken; /* a sync failed: no changes any more */
 };
 
@@ -126,8 +127,12 @@ CHECKED status_t check_bucket(const char *bucket, struct error *err);
 CHECKED status_t check_key(const char *key, struct error *err);
 status_t no_memory(struct error *err);
 
+struct bucket_ref {
+    uint64_t id;
+    enum store_versioning versioning;
+};
 /* ST_NOTFOUND when there is no such bucket. */
-CHECKED status_t bucket_find(struct db *db, const char *bucket, uint64_t *ret_id,
+CHECKED status_t bucket_find(struct db *db, const char *bucket, struct bucket_ref *ret_bucket,
                              struct error *err);
 
 #endif

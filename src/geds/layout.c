@@ -1,5 +1,7 @@
 #include "layout.h"
 
+#include <stdlib.h>
+
 #include "base/cursor.h"
 
 status_t layout_decode(struct arena *arena, const void *data, size_t len, uint64_t size,
@@ -124,4 +126,52 @@ status_t attributes_encode(const struct store_attributes *attributes, struct buf
         encode_text(out, a->pairs[i].value);
     }
     return out->failed ? no_memory(err) : ST_OK;
+}
+
+void parts_add(struct buf *out, uint64_t size, const void *sum, size_t sum_len)
+{
+    buf_le64(out, size);
+    buf_u8(out, (uint8_t)sum_len);
+    buf_bytes(out, sum, sum_len);
+}
+
+status_t parts_decode(const void *data, size_t len, uint64_t size, struct store_part **ret_parts,
+                      size_t *ret_count, struct error *err)
+{
+    struct cursor c;
+    struct store_part *parts = NULL;
+    size_t count = 0, room = len / 9 < STORE_PART_NUMBER_MAX ? len / 9 : STORE_PART_NUMBER_MAX;
+    uint64_t sum = 0;
+    cursor_init(&c, data, len, 0);
+    if (room > 0 && (parts = calloc(room, sizeof *parts)) == NULL) {
+        return no_memory(err);
+    }
+    while (!c.failed && cursor_left(&c) > 0) {
+        uint64_t bytes = cursor_le64(&c);
+        uint8_t sum_len = cursor_u8(&c);
+        const uint8_t *p = cursor_bytes(&c, sum_len);
+        if (c.failed || count == room || sum_len > STORE_PART_SUM_MAX || bytes > size - sum) {
+            cursor_fail(&c, "a list of parts that cannot be");
+            break;
+        }
+        sum += bytes;
+        parts[count].info.size = bytes;
+        parts[count].sum_len = sum_len;
+        if (sum_len > 0) {
+            memcpy(parts[count].sum, p, sum_len);
+        }
+        count++;
+        parts[count - 1].number = (unsigned)count;
+    }
+    if (!c.failed && count > 0 && sum != size) {
+        cursor_fail(&c, "parts of another size than their object");
+    }
+    status_t st = cursor_status(&c, ST_CORRUPT, err);
+    if (st != ST_OK) {
+        free(parts);
+        return st;
+    }
+    *ret_parts = parts;
+    *ret_count = count;
+    return ST_OK;
 }

@@ -28,4 +28,10 @@ CHECKED status_t attributes_decode(struct arena *arena, const void *data, size_t
 CHECKED status_t attributes_encode(const struct store_attributes *attributes, struct buf *out,
                                    struct error *err);
 
+/* Parts in rows: for each its bytes (64 bits), the length of its sum (8 bits), the sum. ret_parts: for free; NULL where
+ * there are none. ST_CORRUPT: malformed, or not size bytes together. */
+CHECKED status_t parts_decode(const void *data, size_t len, uint64_t size,
+                              struct store_part **ret_parts, size_t *ret_count, struct error *err);
+void parts_add(struct buf *out, uint64_t size, const void *sum, size_t sum_len);
+
 #endif

@@ -46,7 +46,7 @@ static status_t add(struct page *p, const char *key, size_t len, const struct st
 
 struct walk {
     struct page *page;
-    uint64_t bucket;
+    struct bucket_ref bucket;
     const char *prefix;
     const char *delimiter;
     const char *start_after;
@@ -86,7 +86,7 @@ static status_t walk_once(struct walk *w, struct db *db, bool *ret_again, struct
     bool row = false;
     *ret_again = false;
     status_t st = db_start(db, SQL_OBJECT_LIST, &statement, err, w->has_end ? "ibb" : "ibn",
-                           w->bucket, w->at, w->at_len, w->end, w->end_len);
+                           w->bucket.id, w->at, w->at_len, w->end, w->end_len);
     while (st == ST_OK && (st = db_next(db, statement, &row, err)) == ST_OK && row) {
         const char *key = sqlite3_column_blob(statement, 0);
         size_t len = (size_t)sqlite3_column_bytes(statement, 0);

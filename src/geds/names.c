@@ -6,6 +6,7 @@
 struct name_task {
     struct task task;
     const struct store_name *from;
+    uint64_t from_version; /* of a copy */
     const struct store_name *to;
     const struct buf *attributes; /* of the copy; NULL: those of the source */
     const struct store_condition *from_condition;
@@ -19,12 +20,12 @@ static status_t no_object(const char *key, struct error *err)
 }
 
 static status_t find_object(struct batch *b, const struct store_name *name,
-                            const struct store_condition *condition, uint64_t *ret_bucket,
+                            const struct store_condition *condition, struct bucket_ref *ret_bucket,
                             struct row *ret_row, struct error *err)
 {
     status_t st = bucket_find(b->db, name->bucket, ret_bucket, err);
     if (st == ST_OK) {
-        st = row_find(b->db, *ret_bucket, name->key, ret_row, err);
+        st = row_find(b->db, ret_bucket, name->key, ret_row, err);
     }
     return st == ST_OK ? row_check(ret_row, name->key, condition, err) : st;
 }
@@ -32,14 +33,12 @@ static status_t find_object(struct batch *b, const struct store_name *name,
 static status_t delete_object(struct batch *b, struct task *task, struct error *err)
 {
     struct name_task *t = (struct name_task *)task;
-    uint64_t bucket = 0;
+    struct bucket_ref bucket = {0};
+    struct store_removal removal = {0};
     struct row row = {0};
     status_t st = find_object(b, t->from, t->from_condition, &bucket, &row, err);
-    if (st == ST_OK && !row.found) {
-        st = no_object(t->from->key, err);
-    }
     if (st == ST_OK) {
-        st = row_remove(b, bucket, t->from->key, &row, err);
+        st = version_delete_current(b, &bucket, t->from->key, &row, &removal, err);
     }
     row_done(&row);
     return st;
@@ -55,59 +54,28 @@ status_t store_delete(struct store *s, const char *bucket, const char *key,
     return st == ST_OK ? store_change(s, &t.task, err) : st;
 }
 
-struct many_task {
-    struct task task;
-    const char *bucket;
-    const char *const *keys;
-    size_t count;
-    status_t *results;
-};
-
-static status_t delete_many(struct batch *b, struct task *task, struct error *err)
-{
-    struct many_task *t = (struct many_task *)task;
-    uint64_t bucket = 0;
-    status_t st = bucket_find(b->db, t->bucket, &bucket, err);
-    for (size_t i = 0; i < t->count && st == ST_OK; i++) {
-        struct row row = {0};
-        t->results[i] = check_key(t->keys[i], NULL);
-        if (t->results[i] != ST_OK) {
-            continue;
-        }
-        st = row_find(b->db, bucket, t->keys[i], &row, err);
-        if (st == ST_OK && row.found) {
-            st = row_remove(b, bucket, t->keys[i], &row, err);
-        } else if (st == ST_OK) {
-            t->results[i] = ST_NOTFOUND;
-        }
-        row_done(&row);
-    }
-    return st;
-}
-
 status_t store_delete_many(struct store *s, const char *bucket, const char *const *keys,
                            size_t count, status_t *ret_results, struct error *err)
 {
-    status_t *results = calloc(count + 1, sizeof *results);
-    if (results == NULL) {
+    struct store_removal *items = calloc(count + 1, sizeof *items);
+    if (items == NULL) {
         return no_memory(err);
     }
-    struct many_task t = {.task = {.run = delete_many, .frees = true},
-                          .bucket = bucket,
-                          .keys = keys,
-                          .count = count,
-                          .results = results};
-    status_t st = store_change(s, &t.task, err);
-    if (st == ST_OK && count > 0) {
-        memcpy(ret_results, results, count * sizeof *results);
+    for (size_t i = 0; i < count; i++) {
+        items[i] = (struct store_removal){.key = keys[i], .version = STORE_VERSION_CURRENT};
     }
-    free(results);
+    status_t st = store_delete_each(s, bucket, items, count, err);
+    for (size_t i = 0; i < count && st == ST_OK; i++) {
+        ret_results[i] = items[i].status;
+    }
+    free(items);
     return st;
 }
 
 /* Both ends of a copy or rename; the source must be there. */
-static status_t find_both(struct batch *b, const struct name_task *t, uint64_t ret_buckets[2],
-                          struct row *ret_from, struct row *ret_to, struct error *err)
+static status_t find_both(struct batch *b, const struct name_task *t,
+                          struct bucket_ref ret_buckets[2], struct row *ret_from,
+                          struct row *ret_to, struct error *err)
 {
     status_t st = find_object(b, t->from, t->from_condition, &ret_buckets[0], ret_from, err);
     if (st == ST_OK && !ret_from->found) {
@@ -116,23 +84,43 @@ static status_t find_both(struct batch *b, const struct name_task *t, uint64_t r
     return st == ST_OK ? find_object(b, t->to, t->to_condition, &ret_buckets[1], ret_to, err) : st;
 }
 
+static status_t find_source(struct batch *b, const struct name_task *t, struct row *ret_row,
+                            struct error *err)
+{
+    struct bucket_ref bucket = {0};
+    bool current = false;
+    status_t st = bucket_find(b->db, t->from->bucket, &bucket, err);
+    if (st == ST_OK) {
+        st = row_find_version(b->db, &bucket, t->from->key, t->from_version, ret_row, &current,
+                              err);
+    }
+    if (st == ST_OK) {
+        st = row_check(ret_row, t->from->key, t->from_condition, err);
+    }
+    return st == ST_OK && (!ret_row->found || ret_row->info.marker) ? no_object(t->from->key, err)
+                                                                    : st;
+}
+
 static status_t copy(struct batch *b, struct task *task, struct error *err)
 {
     struct name_task *t = (struct name_task *)task;
-    uint64_t buckets[2] = {0};
+    struct bucket_ref bucket = {0};
     struct row from = {0}, to = {0};
-    status_t st = find_both(b, t, buckets, &from, &to, err);
+    status_t st = find_source(b, t, &from, err);
+    if (st == ST_OK) {
+        st = find_object(b, t->to, t->to_condition, &bucket, &to, err);
+    }
     if (st == ST_OK) {
         struct row row = from;
         row.info.modified_ns = b->now_ns;
         if (t->attributes != NULL) {
             row.attributes = *t->attributes;
         }
-        t->info = row.info;
         st = layout_use(b, &from.layout, err); /* first, so that a copy onto itself keeps them */
         if (st == ST_OK) {
-            st = row_set(b, buckets[1], t->to->key, &row, &to, err);
+            st = row_set(b, &bucket, t->to->key, &row, &to, err);
         }
+        t->info = row.info;
     }
     row_done(&from);
     row_done(&to);
@@ -152,9 +140,20 @@ status_t store_copy(struct store *s, const struct store_name *from, const struct
                     const struct store_condition *to_condition, struct store_info *ret_info,
                     struct error *err)
 {
+    return store_copy_version(s, from, STORE_VERSION_CURRENT, to, attributes, from_condition,
+                              to_condition, ret_info, err);
+}
+
+status_t store_copy_version(struct store *s, const struct store_name *from, uint64_t version,
+                            const struct store_name *to, const struct store_attributes *attributes,
+                            const struct store_condition *from_condition,
+                            const struct store_condition *to_condition, struct store_info *ret_info,
+                            struct error *err)
+{
     struct buf encoded = {0};
     struct name_task t = {.task = {.run = copy},
                           .from = from,
+                          .from_version = version,
                           .to = to,
                           .attributes = attributes != NULL ? &encoded : NULL,
                           .from_condition = from_condition,
@@ -176,16 +175,25 @@ status_t store_copy(struct store *s, const struct store_name *from, const struct
 static status_t rename_object(struct batch *b, struct task *task, struct error *err)
 {
     struct name_task *t = (struct name_task *)task;
-    uint64_t buckets[2] = {0};
+    struct bucket_ref buckets[2] = {0};
     struct row from = {0}, to = {0};
     status_t st = find_both(b, t, buckets, &from, &to, err);
-    bool same = buckets[0] == buckets[1] && strcmp(t->from->key, t->to->key) == 0;
-    if (st == ST_OK && !same) {
+    bool same = buckets[0].id == buckets[1].id && strcmp(t->from->key, t->to->key) == 0;
+    if (st == ST_OK && !same && buckets[0].versioning != STORE_VERSIONING_OFF) {
+        struct store_removal removal = {0};
+        st = layout_use(b, &from.layout, err); /* the old name's version keeps its own */
+        if (st == ST_OK) {
+            st = version_delete_current(b, &buckets[0], t->from->key, &from, &removal, err);
+        }
+        if (st == ST_OK) {
+            st = row_set(b, &buckets[1], t->to->key, &from, &to, err);
+        }
+    } else if (st == ST_OK && !same) {
         struct row bare = from; /* the extents go along: none of them loses its use */
         bare.layout = (struct buf){0};
-        st = row_remove(b, buckets[0], t->from->key, &bare, err);
+        st = row_remove(b, &buckets[0], t->from->key, &bare, err);
         if (st == ST_OK) {
-            st = row_set(b, buckets[1], t->to->key, &from, &to, err);
+            st = row_set(b, &buckets[1], t->to->key, &from, &to, err);
         }
     }
     row_done(&from);
@@ -312,13 +320,17 @@ static status_t move_prefix(struct batch *b, struct prefix_task *t, uint64_t buc
 static status_t rename_prefix(struct batch *b, struct task *task, struct error *err)
 {
     struct prefix_task *t = (struct prefix_task *)task;
-    uint64_t bucket = 0;
+    struct bucket_ref ref = {0};
     char end[STORE_KEY_MAX + 1];
     size_t end_len = 0;
     const char *limit = prefix_end(t->from, end, &end_len) ? end : NULL;
-    status_t st = bucket_find(b->db, t->bucket, &bucket, err);
+    status_t st = bucket_find(b->db, t->bucket, &ref, err);
+    if (st == ST_OK && ref.versioning != STORE_VERSIONING_OFF) {
+        st = error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                       "bucket %s has versions: its prefixes cannot be renamed", t->bucket);
+    }
     if (st == ST_OK) {
-        st = check_prefix(b, t, bucket, limit, end_len, err);
+        st = check_prefix(b, t, ref.id, limit, end_len, err);
     }
     if (st == ST_OK) {
         st = db_do(b->db, SQL_SAVE, err, "");
@@ -326,7 +338,7 @@ static status_t rename_prefix(struct batch *b, struct task *task, struct error *
     if (st != ST_OK) {
         return st;
     }
-    st = move_prefix(b, t, bucket, limit, end_len, err);
+    st = move_prefix(b, t, ref.id, limit, end_len, err);
     if (st == ST_EXIST) { /* a refusal must leave the batch as it was */
         status_t undone = db_do(b->db, SQL_SAVE_UNDO, err, "");
         if (undone != ST_OK) {

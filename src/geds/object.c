@@ -19,6 +19,7 @@ struct store_object {
     struct store_info info;
     struct store_attributes attributes;
     struct layout layout;
+    struct buf parts; /* encoded */
     uint64_t *starts; /* of each piece in the object */
     size_t pinned;    /* pieces whose extents are pinned */
     struct buf inline_bytes;
@@ -61,6 +62,7 @@ void store_object_close(struct store_object *o)
     unpin(o);
     pthread_mutex_destroy(&o->lock);
     buf_done(&o->inline_bytes);
+    buf_done(&o->parts);
     arena_done(&o->arena);
     free(o);
 }
@@ -73,6 +75,12 @@ const struct store_info *store_object_info(const struct store_object *o)
 const struct store_attributes *store_object_attributes(const struct store_object *o)
 {
     return &o->attributes;
+}
+
+status_t store_object_parts(const struct store_object *o, struct store_part **ret_parts,
+                            size_t *ret_count, struct error *err)
+{
+    return parts_decode(o->parts.data, o->parts.len, o->info.size, ret_parts, ret_count, err);
 }
 
 const struct layout *object_layout(const struct store_object *o)
@@ -138,9 +146,11 @@ static status_t hold_bytes(struct store_object *o, struct db *db, struct error *
     return st;
 }
 
-static status_t decode(struct store_object *o, const struct row *row, struct error *err)
+static status_t decode(struct store_object *o, struct row *row, struct error *err)
 {
     o->info = row->info;
+    o->parts = row->parts;
+    row->parts = (struct buf){0};
     status_t st = layout_decode(&o->arena, row->layout.data, row->layout.len, row->info.size,
                                 &o->layout, err);
     if (st == ST_OK) {
@@ -160,13 +170,14 @@ static status_t decode(struct store_object *o, const struct row *row, struct err
 }
 
 /* row: zeroed; for row_done whatever the result is. ST_NOTFOUND: no such bucket or key. */
-static status_t find_row(struct db *db, const char *bucket, const char *key, struct row *row,
-                         struct error *err)
+static status_t find_row(struct db *db, const char *bucket, const char *key, uint64_t version,
+                         struct row *row, struct error *err)
 {
-    uint64_t id = 0;
-    status_t st = bucket_find(db, bucket, &id, err);
+    struct bucket_ref ref = {0};
+    bool current = false;
+    status_t st = bucket_find(db, bucket, &ref, err);
     if (st == ST_OK) {
-        st = row_find(db, id, key, row, err);
+        st = row_find_version(db, &ref, key, version, row, &current, err);
     }
     if (st == ST_OK && !row->found) {
         st = error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no object %s/%.100s", bucket, key);
@@ -175,14 +186,14 @@ static status_t find_row(struct db *db, const char *bucket, const char *key, str
 }
 
 static status_t find(struct store_object *o, struct db *db, const char *bucket, const char *key,
-                     struct error *err)
+                     uint64_t version, struct error *err)
 {
     struct row row = {0};
     status_t st = db_do(db, SQL_BEGIN_READ, err, "");
     if (st != ST_OK) {
         return st;
     }
-    st = find_row(db, bucket, key, &row, err);
+    st = find_row(db, bucket, key, version, &row, err);
     if (st == ST_OK) {
         st = decode(o, &row, err);
     }
@@ -196,6 +207,12 @@ static status_t find(struct store_object *o, struct db *db, const char *bucket, 
 
 status_t store_object_open(struct store *s, const char *bucket, const char *key,
                            struct store_object **ret_object, struct error *err)
+{
+    return store_version_open(s, bucket, key, STORE_VERSION_CURRENT, ret_object, err);
+}
+
+status_t store_version_open(struct store *s, const char *bucket, const char *key, uint64_t version,
+                            struct store_object **ret_object, struct error *err)
 {
     struct db *db = NULL;
     struct store_object *o = calloc(1, sizeof *o);
@@ -214,7 +231,7 @@ status_t store_object_open(struct store *s, const char *bucket, const char *key,
     }
     if (st == ST_OK) {
         pthread_rwlock_rdlock(&s->names_lock);
-        st = find(o, db, bucket, key, err);
+        st = find(o, db, bucket, key, version, err);
         pthread_rwlock_unlock(&s->names_lock);
         store_reader_back(s, db);
     }
@@ -238,7 +255,7 @@ status_t store_stat(struct store *s, const char *bucket, const char *key,
     if (st != ST_OK) {
         return st;
     }
-    st = find_row(db, bucket, key, &row, err);
+    st = find_row(db, bucket, key, STORE_VERSION_CURRENT, &row, err);
     store_reader_back(s, db);
     if (st == ST_OK) {
         *ret_info = row.info;

@@ -13,6 +13,8 @@ struct store_put {
     uint64_t upload;
     unsigned number;
     bool failed; /* a write did; what is there is not whole */
+    uint8_t sum[STORE_PART_SUM_MAX];
+    size_t sum_len;
     struct buf attributes;
 };
 
@@ -60,7 +62,7 @@ static status_t check_name(struct store *s, const char *bucket, const char *key,
                            struct error *err)
 {
     struct db *db = NULL;
-    uint64_t id = 0;
+    struct bucket_ref ref = {0};
     struct buf ignored = {0};
     status_t st = check_bucket(bucket, err);
     if (st == ST_OK && (st = check_key(key, err)) == ST_OK) {
@@ -69,9 +71,9 @@ static status_t check_name(struct store *s, const char *bucket, const char *key,
     if (st != ST_OK) {
         return st;
     }
-    st = bucket_find(db, bucket, &id, err);
+    st = bucket_find(db, bucket, &ref, err);
     if (st == ST_OK && upload != 0) {
-        st = upload_find(db, id, key, upload, &ignored, err);
+        st = upload_find(db, &ref, key, upload, &ignored, err);
     }
     buf_done(&ignored);
     store_reader_back(s, db);
@@ -147,6 +149,17 @@ status_t store_put_set_attributes(struct store_put *p, const struct store_attrib
     return ST_OK;
 }
 
+status_t store_put_set_sum(struct store_put *p, const void *sum, size_t len, struct error *err)
+{
+    if (len > sizeof p->sum || p->upload == 0) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "%zu bytes kept with a part: at most %d",
+                         len, STORE_PART_SUM_MAX);
+    }
+    memcpy(p->sum, sum, len);
+    p->sum_len = len;
+    return ST_OK;
+}
+
 void store_put_abort(struct store_put *p)
 {
     if (p != NULL) {
@@ -174,13 +187,13 @@ static status_t put_object(struct batch *b, struct task *task, struct error *err
 {
     struct put_task *t = (struct put_task *)task;
     struct store_put *p = t->put;
-    uint64_t bucket = 0;
+    struct bucket_ref bucket = {0};
     struct row old = {0};
     struct row row = {.info = {.size = p->stream.size, .modified_ns = b->now_ns},
                       .attributes = p->attributes};
     status_t st = bucket_find(b->db, p->bucket, &bucket, err);
     if (st == ST_OK) {
-        st = row_find(b->db, bucket, p->key, &old, err);
+        st = row_find(b->db, &bucket, p->key, &old, err);
     }
     if (st == ST_OK) {
         st = row_check(&old, p->key, t->condition, err);
@@ -190,7 +203,7 @@ static status_t put_object(struct batch *b, struct task *task, struct error *err
     }
     if (st == ST_OK) {
         etag_make(t->md5, 0, row.info.etag);
-        st = row_set(b, bucket, p->key, &row, &old, err);
+        st = row_set(b, &bucket, p->key, &row, &old, err);
     }
     t->info = row.info;
     buf_done(&row.layout);
@@ -219,12 +232,12 @@ static status_t put_part(struct batch *b, struct task *task, struct error *err)
 {
     struct put_task *t = (struct put_task *)task;
     struct store_put *p = t->put;
-    uint64_t bucket = 0;
+    struct bucket_ref bucket = {0};
     struct buf old = {0}, layout = {0};
     struct buf attributes = {0};
     status_t st = bucket_find(b->db, p->bucket, &bucket, err);
     if (st == ST_OK) {
-        st = upload_find(b->db, bucket, p->key, p->upload, &attributes, err);
+        st = upload_find(b->db, &bucket, p->key, p->upload, &attributes, err);
     }
     if (st == ST_OK) {
         st = find_part(b, p, &old, err);
@@ -236,8 +249,9 @@ static status_t put_part(struct batch *b, struct task *task, struct error *err)
         st = layout_drop(b, old.data, old.len, err);
     }
     if (st == ST_OK) {
-        st = db_do(b->db, SQL_PART_SET, err, "iiiibb", p->upload, (uint64_t)p->number,
-                   p->stream.size, b->now_ns, t->md5, sizeof t->md5, layout.data, layout.len);
+        st = db_do(b->db, SQL_PART_SET, err, "iiiibbb", p->upload, (uint64_t)p->number,
+                   p->stream.size, b->now_ns, t->md5, sizeof t->md5, layout.data, layout.len,
+                   p->sum, p->sum_len);
     }
     t->info = (struct store_info){.size = p->stream.size, .modified_ns = b->now_ns};
     etag_make(t->md5, 0, t->info.etag);

@@ -106,6 +106,8 @@ status_t store_counters(struct store *s, struct store_counters *ret_counters, st
                                                 .objects = db_u64(statement, 1),
                                                 .bytes = db_u64(statement, 2),
                                                 .uploads = db_u64(statement, 3),
+                                                .versions = db_u64(statement, 4),
+                                                .version_bytes = db_u64(statement, 5),
                                                 .batches = atomic_load(&s->batches),
                                                 .changes = atomic_load(&s->changes)};
     }

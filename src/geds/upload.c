@@ -10,7 +10,7 @@ static status_t no_upload(struct error *err)
     return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no such upload");
 }
 
-status_t upload_find(struct db *db, uint64_t bucket, const char *key, uint64_t id,
+status_t upload_find(struct db *db, const struct bucket_ref *bucket, const char *key, uint64_t id,
                      struct buf *attributes, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
@@ -18,7 +18,7 @@ status_t upload_find(struct db *db, uint64_t bucket, const char *key, uint64_t i
     if (id == 0 || id > INT64_MAX) {
         return no_upload(err);
     }
-    status_t st = db_start(db, SQL_UPLOAD_FIND, &statement, err, "iib", id, bucket, key,
+    status_t st = db_start(db, SQL_UPLOAD_FIND, &statement, err, "iib", id, bucket->id, key,
                            strlen(key));
     if (st == ST_OK) {
         st = db_next(db, statement, &row, err);
@@ -48,9 +48,9 @@ struct upload_task {
 static status_t begin(struct batch *b, struct task *task, struct error *err)
 {
     struct upload_task *t = (struct upload_task *)task;
-    uint64_t bucket = 0;
+    struct bucket_ref bucket = {0};
     status_t st = bucket_find(b->db, t->bucket, &bucket, err);
-    return st == ST_OK ? db_do(b->db, SQL_UPLOAD_ADD, err, "iibib", t->id, bucket, t->key,
+    return st == ST_OK ? db_do(b->db, SQL_UPLOAD_ADD, err, "iibib", t->id, bucket.id, t->key,
                                strlen(t->key), b->now_ns, t->attributes.data, t->attributes.len)
                        : st;
 }
@@ -120,17 +120,17 @@ status_t upload_drop(struct batch *b, uint64_t id, struct error *err)
     return st == ST_OK ? remove_rows(b, id, err) : st;
 }
 
-static status_t find_upload(struct batch *b, struct upload_task *t, uint64_t *ret_bucket,
+static status_t find_upload(struct batch *b, struct upload_task *t, struct bucket_ref *ret_bucket,
                             struct buf *attributes, struct error *err)
 {
     status_t st = bucket_find(b->db, t->bucket, ret_bucket, err);
-    return st == ST_OK ? upload_find(b->db, *ret_bucket, t->key, t->id, attributes, err) : st;
+    return st == ST_OK ? upload_find(b->db, ret_bucket, t->key, t->id, attributes, err) : st;
 }
 
 static status_t abort_upload(struct batch *b, struct task *task, struct error *err)
 {
     struct upload_task *t = (struct upload_task *)task;
-    uint64_t bucket = 0;
+    struct bucket_ref bucket = {0};
     struct buf attributes = {0};
     status_t st = find_upload(b, t, &bucket, &attributes, err);
     buf_done(&attributes);
@@ -143,6 +143,29 @@ status_t store_upload_abort(struct store *s, const char *bucket, const char *key
     struct upload_task t = {
         .task = {.run = abort_upload, .frees = true}, .bucket = bucket, .key = key, .id = id};
     return store_change(s, &t.task, err);
+}
+
+status_t store_upload_attributes(struct store *s, const char *bucket, const char *key, uint64_t id,
+                                 struct arena *arena, struct store_attributes *ret_attributes,
+                                 struct error *err)
+{
+    struct db *db = NULL;
+    struct bucket_ref ref = {0};
+    struct buf attributes = {0};
+    status_t st = store_reader(s, &db, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = bucket_find(db, bucket, &ref, err);
+    if (st == ST_OK) {
+        st = upload_find(db, &ref, key, id, &attributes, err);
+    }
+    store_reader_back(s, db);
+    if (st == ST_OK) {
+        st = attributes_decode(arena, attributes.data, attributes.len, ret_attributes, err);
+    }
+    buf_done(&attributes);
+    return st;
 }
 
 /* One part of the new object: its layout goes to row, its MD5 into the MD5 of all. */
@@ -164,7 +187,9 @@ static status_t take_part(struct batch *b, struct upload_task *t, size_t i, stru
         size = db_u64(statement, 0);
         etag_make(sum, 0, etag);
         md5_update(md5, sum, MD5_BYTES);
-        st = column_blob(statement, 2, &row->layout) ? ST_OK : no_memory(err);
+        parts_add(&row->parts, size, sqlite3_column_blob(statement, 3),
+                  (size_t)sqlite3_column_bytes(statement, 3));
+        st = column_blob(statement, 2, &row->layout) && !row->parts.failed ? ST_OK : no_memory(err);
     }
     db_end(statement);
     if (st == ST_OK && (!found || strcmp(etag, part->info.etag) != 0)) {
@@ -208,14 +233,19 @@ static status_t take_parts(struct batch *b, struct upload_task *t, struct row *r
 static status_t complete(struct batch *b, struct task *task, struct error *err)
 {
     struct upload_task *t = (struct upload_task *)task;
-    uint64_t bucket = 0;
+    struct bucket_ref bucket = {0};
     struct row row = {0}, old = {0};
     status_t st = find_upload(b, t, &bucket, &row.attributes, err);
     if (st == ST_OK) {
-        st = row_find(b->db, bucket, t->key, &old, err);
+        st = row_find(b->db, &bucket, t->key, &old, err);
     }
     if (st == ST_OK) {
         st = row_check(&old, t->key, t->condition, err);
+    }
+    if (st == ST_OK && t->attributes.len > 0) {
+        row.attributes.len = 0;
+        buf_bytes(&row.attributes, t->attributes.data, t->attributes.len);
+        st = row.attributes.failed ? no_memory(err) : ST_OK;
     }
     if (st == ST_OK) {
         st = take_parts(b, t, &row, err);
@@ -227,7 +257,7 @@ static status_t complete(struct batch *b, struct task *task, struct error *err)
         st = upload_drop(b, t->id, err);
     }
     if (st == ST_OK) {
-        st = row_set(b, bucket, t->key, &row, &old, err);
+        st = row_set(b, &bucket, t->key, &row, &old, err);
     }
     t->info = row.info;
     row_done(&row);
@@ -252,6 +282,7 @@ static status_t check_parts(const struct store_part *parts, size_t count, struct
 
 status_t store_upload_complete(struct store *s, const char *bucket, const char *key, uint64_t id,
                                const struct store_part *parts, size_t count,
+                               const struct store_attributes *attributes,
                                const struct store_condition *condition, struct store_info *ret_info,
                                struct error *err)
 {
@@ -263,9 +294,13 @@ status_t store_upload_complete(struct store *s, const char *bucket, const char *
                             .count = count,
                             .condition = condition};
     status_t st = check_parts(parts, count, err);
+    if (st == ST_OK && attributes != NULL) {
+        st = attributes_encode(attributes, &t.attributes, err);
+    }
     if (st == ST_OK) {
         st = store_change(s, &t.task, err);
     }
+    buf_done(&t.attributes);
     if (st == ST_OK && ret_info != NULL) {
         *ret_info = t.info;
     }
@@ -289,6 +324,11 @@ static status_t list_parts(struct db *db, uint64_t id, unsigned after, size_t ma
         if (sqlite3_column_bytes(statement, 3) == MD5_BYTES) {
             etag_make(sqlite3_column_blob(statement, 3), 0, part->info.etag);
         }
+        size_t sum_len = (size_t)sqlite3_column_bytes(statement, 4);
+        if (sum_len > 0 && sum_len <= STORE_PART_SUM_MAX) {
+            memcpy(part->sum, sqlite3_column_blob(statement, 4), sum_len);
+            part->sum_len = sum_len;
+        }
     }
     db_end(statement);
     *ret_count = count;
@@ -302,7 +342,7 @@ status_t store_upload_parts(struct store *s, const char *bucket, const char *key
 {
     struct db *db = NULL;
     struct buf attributes = {0};
-    uint64_t bucket_id = 0;
+    struct bucket_ref ref = {0};
     size_t room = max < STORE_PART_NUMBER_MAX ? max : STORE_PART_NUMBER_MAX, count = 0;
     bool more = false;
     struct store_part *parts = calloc(room + 1, sizeof *parts);
@@ -311,9 +351,9 @@ status_t store_upload_parts(struct store *s, const char *bucket, const char *key
     }
     status_t st = store_reader(s, &db, err);
     if (st == ST_OK) {
-        st = bucket_find(db, bucket, &bucket_id, err);
+        st = bucket_find(db, bucket, &ref, err);
         if (st == ST_OK) {
-            st = upload_find(db, bucket_id, key, id, &attributes, err);
+            st = upload_find(db, &ref, key, id, &attributes, err);
         }
         if (st == ST_OK) {
             st = list_parts(db, id, after, room, parts, &count, &more, err);
@@ -402,7 +442,7 @@ status_t store_upload_list(struct store *s, const char *bucket, const char *pref
     }
     struct uploads *u = calloc(1, sizeof *u);
     struct db *db = NULL;
-    uint64_t id = 0;
+    struct bucket_ref ref = {0};
     if (u == NULL ||
         (u->uploads.entries = calloc(range.max + 1, sizeof *u->uploads.entries)) == NULL) {
         free(u);
@@ -410,9 +450,9 @@ status_t store_upload_list(struct store *s, const char *bucket, const char *pref
     }
     status_t st = store_reader(s, &db, err);
     if (st == ST_OK) {
-        st = bucket_find(db, bucket, &id, err);
+        st = bucket_find(db, bucket, &ref, err);
         if (st == ST_OK) {
-            st = list_uploads(db, id, &range, u, err);
+            st = list_uploads(db, ref.id, &range, u, err);
         }
         store_reader_back(s, db);
     }

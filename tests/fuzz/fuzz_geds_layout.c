@@ -41,9 +41,34 @@ static void attributes(const uint8_t *data, size_t len)
     arena_done(&arena);
 }
 
+static void parts(const uint8_t *data, size_t len)
+{
+    struct store_part *decoded = NULL;
+    struct buf again = {0};
+    size_t count = 0;
+    uint64_t size = 0;
+    for (size_t i = 0; i < 8 && i < len; i++) {
+        size = size << 8 | data[i];
+    }
+    size_t used = len < 8 ? len : 8;
+    if (parts_decode(data + used, len - used, size, &decoded, &count, NULL) == ST_OK) {
+        FUZZ_CHECK(count <= STORE_PART_NUMBER_MAX);
+        for (size_t i = 0; i < count; i++) {
+            FUZZ_CHECK(decoded[i].number == i + 1);
+            parts_add(&again, decoded[i].info.size, decoded[i].sum, decoded[i].sum_len);
+        }
+        FUZZ_CHECK(again.len == len - used &&
+                   (again.len == 0 || memcmp(again.data, data + used, again.len) == 0));
+    }
+    free(decoded);
+    buf_done(&again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    if (len > 0 && data[0] % 2 == 0) {
+    if (len > 0 && data[0] % 4 == 2) {
+        parts(data + 1, len - 1);
+    } else if (len > 0 && data[0] % 2 == 0) {
         layout(data + 1, len - 1);
     } else if (len > 0) {
         attributes(data + 1, len - 1);

@@ -108,12 +108,6 @@ void s3_bucket_location(struct s3_call *c)
     reply_empty_element(c, "LocationConstraint");
 }
 
-/* Empty: versioning was never turned on. */
-void s3_bucket_versioning(struct s3_call *c)
-{
-    reply_empty_element(c, "VersioningConfiguration");
-}
-
 void s3_bucket_nothing(struct s3_call *c)
 {
     static const struct {
@@ -132,67 +126,118 @@ void s3_bucket_nothing(struct s3_call *c)
 
 /* Batch delete */
 
-static void add_error(struct buf *xml, const char *key, enum s3_code code)
+static void add_error(struct buf *xml, const struct store_removal *item, enum s3_code code)
 {
     buf_printf(xml, "<Error>");
-    xml_element(xml, "Key", key);
+    xml_element(xml, "Key", item->key);
+    if (item->version != STORE_VERSION_CURRENT) {
+        char text[S3_VERSION_BYTES];
+        s3_version_text(item->version, text);
+        xml_element(xml, "VersionId", text);
+    }
     xml_element(xml, "Code", s3_code_name(code));
     xml_element(xml, "Message", s3_code_message(code));
     buf_printf(xml, "</Error>");
 }
 
+/* What was not there is deleted too. */
+static void add_deleted(struct buf *xml, const struct store_removal *item)
+{
+    char text[S3_VERSION_BYTES];
+    bool by_version = item->version != STORE_VERSION_CURRENT;
+    buf_printf(xml, "<Deleted>");
+    xml_element(xml, "Key", item->key);
+    if (by_version) {
+        s3_version_text(item->version, text);
+        xml_element(xml, "VersionId", text);
+    }
+    if (item->marker) {
+        s3_version_text(item->removed, text);
+        buf_printf(xml, "<DeleteMarker>true</DeleteMarker>");
+        xml_element(xml, "DeleteMarkerVersionId", text);
+    }
+    buf_printf(xml, "</Deleted>");
+}
+
 /* S3_OK, or the document is refused. */
-static enum s3_code read_keys(const struct xml_node *root, const char **keys, size_t *ret_count)
+static enum s3_code read_keys(struct s3_call *c, const struct xml_node *root,
+                              struct store_removal *items, struct store_condition *conditions,
+                              size_t *ret_count)
 {
     size_t count = 0;
     for (const struct xml_node *n = root->child; n; n = n->next) {
         if (strcmp(n->name, "Object") != 0)
             continue;
         const char *key = xml_text(n, "Key"), *version = xml_text(n, "VersionId");
+        const char *etag = xml_text(n, "ETag");
         if (!key || *key == '\0' || count == S3_DELETE_MAX)
             return S3_MALFORMED_XML;
-        if ((version && *version != '\0' && strcmp(version, "null") != 0) || xml_child(n, "ETag"))
+        if (xml_child(n, "LastModifiedTime") || xml_child(n, "Size"))
             return S3_NOT_IMPLEMENTED;
-        keys[count++] = key;
+        struct store_removal *item = &items[count];
+        *item = (struct store_removal){.key = key, .version = STORE_VERSION_CURRENT};
+        if (version && *version != '\0' && s3_version_of(version, &item->version) != S3_OK)
+            return S3_INVALID_VERSION;
+        conditions[count] = (struct store_condition){0};
+        item->condition = &conditions[count];
+        if (etag) {
+            conditions[count].if_match = s3_etag_of(c, etag);
+            if (!conditions[count].if_match)
+                return S3_UNAVAILABLE;
+        }
+        count++;
     }
     *ret_count = count;
     return count > 0 ? S3_OK : S3_MALFORMED_XML;
 }
 
+static enum s3_code code_of_item(const struct s3_call *c, const struct store_removal *item)
+{
+    if (item->status == ST_NOTFOUND && !item->condition->if_match)
+        return S3_OK;
+    if (item->status == ST_NOTFOUND)
+        return S3_NO_SUCH_KEY;
+    return item->status == ST_INVAL ? S3_KEY_TOO_LONG : s3_code_of(c, item->status);
+}
+
+static void reply_deleted(struct s3_call *c, const struct store_removal *items, size_t count,
+                          bool is_quiet)
+{
+    struct buf xml = {0};
+    s3_xml_begin(&xml, "DeleteResult");
+    for (size_t i = 0; i < count; i++) {
+        enum s3_code code = code_of_item(c, &items[i]);
+        if (code != S3_OK)
+            add_error(&xml, &items[i], code);
+        else if (!is_quiet)
+            add_deleted(&xml, &items[i]);
+    }
+    buf_printf(&xml, "</DeleteResult>");
+    s3_reply_xml(c, &xml);
+}
+
 void s3_delete_many(struct s3_call *c)
 {
-    const char *keys[S3_DELETE_MAX];
-    status_t results[S3_DELETE_MAX];
+    struct store_removal *items = NULL;
+    struct store_condition *conditions = NULL;
     struct xml_node *root;
-    size_t count;
+    size_t count = 0;
     if (xml_read(c->xml.data, c->xml.len, &c->arena, &root, &c->err) != ST_OK ||
         strcmp(root->name, "Delete") != 0) {
         s3_fail(c, S3_MALFORMED_XML);
         return;
     }
-    enum s3_code code = read_keys(root, keys, &count);
+    items = arena_alloc(&c->arena, S3_DELETE_MAX, sizeof *items);
+    conditions = arena_alloc(&c->arena, S3_DELETE_MAX, sizeof *conditions);
+    enum s3_code code = items && conditions ? read_keys(c, root, items, conditions, &count)
+                                            : S3_UNAVAILABLE;
+    if (code == S3_OK)
+        code = s3_code_of(
+            c, s3_store(c)->delete_each(c->s->o.store, c->bucket, items, count, &c->err));
     if (code != S3_OK) {
         s3_fail(c, code);
         return;
     }
-    status_t st = s3_store(c)->remove_many(c->s->o.store, c->bucket, keys, count, results, &c->err);
-    if (st != ST_OK) {
-        s3_fail_status(c, st);
-        return;
-    }
     const char *quiet = xml_text(root, "Quiet");
-    bool is_quiet = quiet && strcmp(quiet, "true") == 0;
-    struct buf xml = {0};
-    s3_xml_begin(&xml, "DeleteResult");
-    for (size_t i = 0; i < count; i++) {
-        if (results[i] == ST_INVAL) {
-            add_error(&xml, keys[i], S3_KEY_TOO_LONG);
-        } else if (!is_quiet) { /* what was not there is deleted too */
-            buf_printf(&xml, "<Deleted>");
-            xml_element(&xml, "Key", keys[i]);
-            buf_printf(&xml, "</Deleted>");
-        }
-    }
-    buf_printf(&xml, "</DeleteResult>");
-    s3_reply_xml(c, &xml);
+    reply_deleted(c, items, count, quiet && strcmp(quiet, "true") == 0);
 }

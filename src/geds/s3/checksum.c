@@ -102,20 +102,57 @@ void s3_sum_update(struct s3_sum *s, const void *data, size_t len)
         s->crc = crc_update(s->tables->of[S3_SUM_CRC64NVME], s->crc, data, len);
 }
 
-void s3_sum_final(struct s3_sum *s, char ret_text[S3_SUM_TEXT_BYTES])
+size_t s3_sum_size(enum s3_algorithm a)
 {
-    uint8_t bytes[SHA256_BYTES];
+    return kinds[a].bytes;
+}
+
+size_t s3_sum_bytes(struct s3_sum *s, uint8_t *ret_bytes)
+{
     size_t len = kinds[s->algorithm].bytes;
     if (s->algorithm == S3_SUM_SHA1) {
-        sha1_final(&s->sha1, bytes);
+        sha1_final(&s->sha1, ret_bytes);
     } else if (s->algorithm == S3_SUM_SHA256) {
-        sha256_final(&s->sha256, bytes);
+        sha256_final(&s->sha256, ret_bytes);
     } else {
         uint64_t crc = s->algorithm == S3_SUM_CRC32C ? s->crc : ~s->crc;
         for (size_t i = 0; i < len; i++)
-            bytes[i] = (uint8_t)(crc >> 8 * (len - 1 - i));
+            ret_bytes[i] = (uint8_t)(crc >> 8 * (len - 1 - i));
     }
-    base64_encode(bytes, len, ret_text);
+    return len;
+}
+
+void s3_sum_final(struct s3_sum *s, char ret_text[S3_SUM_TEXT_BYTES])
+{
+    uint8_t bytes[SHA256_BYTES];
+    base64_encode(bytes, s3_sum_bytes(s, bytes), ret_text);
+}
+
+/* a * b modulo the polynomial, in reflected order: the highest bit of the width is x to the 0. */
+static uint64_t multiply(uint64_t polynomial, uint64_t top, uint64_t a, uint64_t b)
+{
+    uint64_t product = 0;
+    for (uint64_t bit = top; bit != 0 && a != 0; bit >>= 1) {
+        if (a & bit) {
+            product ^= b;
+            a ^= bit;
+        }
+        b = b & 1 ? b >> 1 ^ polynomial : b >> 1;
+    }
+    return product;
+}
+
+/* The first CRC goes on over len bytes of zeros, which is a product with x to the 8 len. */
+uint64_t s3_crc_combine(enum s3_algorithm a, uint64_t first, uint64_t second, uint64_t len)
+{
+    uint64_t top = UINT64_C(1) << (8 * kinds[a].bytes - 1), polynomial = kinds[a].polynomial;
+    uint64_t power = top, square = top >> 8; /* x to the 0, and to the 8 */
+    for (; len > 0; len >>= 1) {
+        if (len & 1)
+            power = multiply(polynomial, top, power, square);
+        square = multiply(polynomial, top, square, square);
+    }
+    return multiply(polynomial, top, power, first) ^ second;
 }
 
 bool s3_sum_is_text(enum s3_algorithm a, const char *text)

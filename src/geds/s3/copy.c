@@ -2,14 +2,19 @@
 
 #include "s3.h"
 
+#define VERSION "?versionId="
+
 /* /BUCKET/KEY or BUCKET/KEY, percent-encoded, with an optional ?versionId=. */
-static enum s3_code read_source(struct s3_call *c, struct store_name *ret_name)
+static enum s3_code read_source(struct s3_call *c, struct store_name *ret_name,
+                                uint64_t *ret_version)
 {
     const char *text = http_header(c->rq, "x-amz-copy-source");
     size_t len = strcspn(text, "?");
     struct buf out = {0};
-    if (text[len] == '?' && strcmp(text + len, "?versionId=null") != 0)
-        return S3_NO_SUCH_VERSION;
+    *ret_version = STORE_VERSION_CURRENT;
+    if (text[len] == '?' && (strncmp(text + len, VERSION, strlen(VERSION)) != 0 ||
+                             s3_version_of(text + len + strlen(VERSION), ret_version) != S3_OK))
+        return S3_INVALID_VERSION;
     status_t st = uri_decode(&out, text, len, URI_PLUS_IS_PLUS);
     char *name = st == ST_OK && out.len > 0
                      ? arena_strndup(&c->arena, (const char *)out.data, out.len)
@@ -27,22 +32,35 @@ static enum s3_code read_source(struct s3_call *c, struct store_name *ret_name)
     return s3_check_key(ret_name->key);
 }
 
-enum s3_code s3_copy_source_open(struct s3_call *c, struct store_name *ret_name,
-                                 struct store_object **ret_object)
+static enum s3_code source_missing(struct s3_call *c, const struct store_name *name,
+                                   uint64_t version)
 {
-    enum s3_code code = read_source(c, ret_name);
+    status_t st = s3_store(c)->bucket_stat(c->s->o.store, name->bucket, NULL, NULL, &c->err);
+    if (st == ST_NOTFOUND)
+        return S3_NO_SUCH_BUCKET;
+    return version != STORE_VERSION_CURRENT ? S3_NO_SUCH_VERSION : S3_NO_SUCH_KEY;
+}
+
+enum s3_code s3_copy_source_open(struct s3_call *c, struct store_name *ret_name,
+                                 uint64_t *ret_version, struct store_object **ret_object)
+{
+    enum s3_code code = read_source(c, ret_name, ret_version);
     if (code != S3_OK)
         return code;
-    status_t st = s3_store(c)->object_open(c->s->o.store, ret_name->bucket, ret_name->key,
-                                           ret_object, &c->err);
-    if (st == ST_NOTFOUND) {
-        st = s3_store(c)->bucket_stat(c->s->o.store, ret_name->bucket, NULL, NULL, &c->err);
-        return st == ST_NOTFOUND ? S3_NO_SUCH_BUCKET : S3_NO_SUCH_KEY;
-    }
+    status_t st = s3_store(c)->version_open(c->s->o.store, ret_name->bucket, ret_name->key,
+                                            *ret_version, ret_object, &c->err);
+    if (st == ST_NOTFOUND)
+        return source_missing(c, ret_name, *ret_version);
     code = s3_code_of(c, st);
     if (code != S3_OK)
         return code;
-    code = s3_check_conditions(c, "x-amz-copy-source-", s3_store(c)->object_info(*ret_object));
+    const struct store_info *info = s3_store(c)->object_info(*ret_object);
+    code = info->marker ? S3_INVALID_REQUEST : s3_check_conditions(c, "x-amz-copy-source-", info);
+    if (code == S3_OK && info->versioned) {
+        char text[S3_VERSION_BYTES];
+        s3_version_text(info->version, text);
+        http_reply_header(c->rq, "x-amz-copy-source-version-id", text);
+    }
     if (code != S3_OK) {
         s3_store(c)->object_close(*ret_object);
         *ret_object = NULL;
@@ -88,17 +106,19 @@ static void reply_copy(struct s3_call *c, const char *root, const struct store_i
                        const struct s3_attributes *a)
 {
     struct buf xml = {0};
+    s3_reply_version(c, info);
     s3_xml_begin(&xml, root);
     s3_xml_time(&xml, "LastModified", info->modified_ns);
     s3_xml_etag(&xml, info->etag);
     for (size_t i = 0; a && i < a->count; i++) {
         enum s3_algorithm sum = s3_sum_by_header(a->pairs[i].name);
-        char element[32];
-        if (sum == S3_SUM_COUNT)
-            continue;
-        snprintf(element, sizeof element, "Checksum%s", s3_sum_name(sum));
-        xml_element(&xml, element, a->pairs[i].value);
+        if (sum != S3_SUM_COUNT)
+            s3_xml_sum(&xml, sum, a->pairs[i].value);
+        else if (strcmp(a->pairs[i].name, S3_CHECKSUM_TYPE) == 0)
+            xml_element(&xml, "ChecksumType", a->pairs[i].value);
     }
+    if (c->sum.algorithm != S3_SUM_NONE)
+        s3_xml_sum(&xml, c->sum.algorithm, c->sum_text);
     buf_printf(&xml, "</%s>", root);
     s3_reply_xml(c, &xml);
 }
@@ -110,15 +130,16 @@ void s3_copy(struct s3_call *c)
     struct s3_attributes attributes;
     struct store_name from, to = {c->bucket, c->key};
     struct store_info info;
+    uint64_t version = STORE_VERSION_CURRENT;
     bool new_metadata = false, new_tags = false;
     enum s3_code code = s3_condition_of(c, &condition);
     if (code == S3_OK && (!replaces(c, "x-amz-metadata-directive", &new_metadata) ||
                           !replaces(c, "x-amz-tagging-directive", &new_tags)))
         code = S3_INVALID_ARGUMENT;
     if (code == S3_OK)
-        code = s3_copy_source_open(c, &from, &object);
-    if (code == S3_OK && !new_metadata && !new_tags && strcmp(from.bucket, to.bucket) == 0 &&
-        strcmp(from.key, to.key) == 0)
+        code = s3_copy_source_open(c, &from, &version, &object);
+    if (code == S3_OK && !new_metadata && !new_tags && version == STORE_VERSION_CURRENT &&
+        strcmp(from.bucket, to.bucket) == 0 && strcmp(from.key, to.key) == 0)
         code = S3_INVALID_REQUEST; /* nothing would change */
     if (code == S3_OK)
         code = choose_attributes(c, s3_store(c)->object_attributes(object), new_metadata, new_tags,
@@ -127,8 +148,8 @@ void s3_copy(struct s3_call *c)
         struct store_attributes a = s3_attributes_for_store(&attributes);
         same.if_match =
             s3_store(c)->object_info(object)->etag; /* the one whose attributes these are */
-        status_t st = s3_store(c)->copy(c->s->o.store, &from, &to, &a, &same, &condition, &info,
-                                        &c->err);
+        status_t st = s3_store(c)->copy_version(c->s->o.store, &from, version, &to, &a, &same,
+                                                &condition, &info, &c->err);
         code = s3_code_of(c, st);
     }
     s3_store(c)->object_close(object);
@@ -154,6 +175,7 @@ static enum s3_code copy_bytes(struct s3_call *c, struct store_object *object, u
             st = ST_CORRUPT; /* shorter than it says */
         if (st == ST_OK)
             st = s3_store(c)->put_write(c->put, piece, got, &c->err);
+        s3_sum_update(&c->sum, piece, got);
         off += got;
         len -= got;
     }
@@ -166,9 +188,9 @@ void s3_upload_part_copy(struct s3_call *c)
     struct store_object *object = NULL;
     struct store_name from;
     struct store_info info;
-    uint64_t off = 0, len = 0;
+    uint64_t off = 0, len = 0, version;
     const char *range = http_header(c->rq, "x-amz-copy-source-range");
-    enum s3_code code = s3_copy_source_open(c, &from, &object);
+    enum s3_code code = s3_copy_source_open(c, &from, &version, &object);
     if (code == S3_OK) {
         uint64_t size = s3_store(c)->object_info(object)->size;
         len = size;
@@ -185,6 +207,10 @@ void s3_upload_part_copy(struct s3_call *c)
     s3_store(c)->object_close(object);
     if (http_replied(c->rq))
         return;
+    if (code == S3_OK && c->sum.algorithm != S3_SUM_NONE)
+        s3_sum_final(&c->sum, c->sum_text);
+    if (code == S3_OK)
+        code = s3_multipart_keep(c);
     if (code == S3_OK) {
         struct store_put *put = c->put;
         c->put = NULL;

@@ -31,6 +31,8 @@ static const struct {
     [S3_INVALID_DIGEST] = {"InvalidDigest", 400, "The Content-MD5 you specified is not valid."},
     [S3_INVALID_PART] = {"InvalidPart", 400,
                          "A part could not be found, or its entity tag did not match."},
+    [S3_INVALID_PART_NUMBER] = {"InvalidPartNumber", 416,
+                                "The requested partnumber is not satisfiable"},
     [S3_INVALID_PART_ORDER] = {"InvalidPartOrder", 400,
                                "The list of parts was not in ascending order."},
     [S3_INVALID_RANGE] = {"InvalidRange", 416, "The requested range is not satisfiable"},
@@ -39,6 +41,7 @@ static const struct {
                                   "The storage class you specified is not valid"},
     [S3_INVALID_TAG] = {"InvalidTag", 400, "The tag set is not valid."},
     [S3_INVALID_URI] = {"InvalidURI", 400, "Couldn't parse the specified URI."},
+    [S3_INVALID_VERSION] = {"InvalidArgument", 400, "Invalid version id specified"},
     [S3_KEY_TOO_LONG] = {"KeyTooLongError", 400, "Your key is too long"},
     [S3_MALFORMED_XML] = {"MalformedXML", 400,
                           "The XML you provided was not well-formed or did not validate."},
@@ -140,7 +143,9 @@ static enum s3_code not_found(const struct s3_call *c)
                       : s3_store(c)->bucket_stat(c->s->o.store, c->bucket, NULL, NULL, &err);
     if (st == ST_NOTFOUND || *c->key == '\0')
         return S3_NO_SUCH_BUCKET;
-    return query_get(&c->query, "uploadId") ? S3_NO_SUCH_UPLOAD : S3_NO_SUCH_KEY;
+    if (query_get(&c->query, "uploadId"))
+        return S3_NO_SUCH_UPLOAD;
+    return c->version != STORE_VERSION_CURRENT ? S3_NO_SUCH_VERSION : S3_NO_SUCH_KEY;
 }
 
 enum s3_code s3_code_of(const struct s3_call *c, status_t st)

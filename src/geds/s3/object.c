@@ -91,6 +91,7 @@ static void reply_headers(struct s3_call *c, const struct store_info *info,
     http_date_format(info->modified_ns / 1000000000, date);
     http_reply_header(c->rq, "Last-Modified", date);
     s3_reply_etag(c, info->etag);
+    s3_reply_version(c, info);
     http_reply_header(c->rq, "Accept-Ranges", "bytes");
     if (!query_get(&c->query, "response-content-type"))
         http_reply_header(c->rq, "Content-Type",
@@ -117,34 +118,122 @@ static void reply_bytes(struct s3_call *c, struct store_object *object, unsigned
     http_reply_reader(c->rq, status, len, read_some, end_reading, r);
 }
 
+/* Is the name hidden by a marker? Then its version is answered too. */
+static void reply_marker(struct s3_call *c)
+{
+    struct store_object *object = NULL;
+    struct error err;
+    if (s3_store(c)->version_open(c->s->o.store, c->bucket, c->key, STORE_VERSION_NEWEST, &object,
+                                  &err) != ST_OK)
+        return;
+    const struct store_info *info = s3_store(c)->object_info(object);
+    if (info->marker) {
+        http_reply_header(c->rq, "x-amz-delete-marker", "true");
+        s3_reply_version(c, info);
+    }
+    s3_store(c)->object_close(object);
+}
+
+bool s3_object_open(struct s3_call *c, struct store_object **ret_object)
+{
+    struct store_object *object = NULL;
+    char date[HTTP_DATE_BYTES];
+    status_t st = s3_store(c)->version_open(c->s->o.store, c->bucket, c->key, c->version, &object,
+                                            &c->err);
+    if (st != ST_OK) {
+        enum s3_code code = s3_code_of(c, st);
+        if (code == S3_NO_SUCH_KEY)
+            reply_marker(c);
+        s3_fail(c, code);
+        return false;
+    }
+    const struct store_info *info = s3_store(c)->object_info(object);
+    if (info->marker) {
+        http_date_format(info->modified_ns / 1000000000, date);
+        http_reply_header(c->rq, "Last-Modified", date);
+        http_reply_header(c->rq, "x-amz-delete-marker", "true");
+        s3_reply_version(c, info);
+        s3_store(c)->object_close(object);
+        s3_fail(c, S3_METHOD);
+        return false;
+    }
+    *ret_object = object;
+    return true;
+}
+
+/* What of an object is asked for. */
+struct piece {
+    unsigned status;
+    uint64_t off, len;
+};
+
+/* The place of a part; an object that was not made of parts is one. */
+static enum s3_code find_part(struct s3_call *c, struct store_object *object, const char *number,
+                              struct piece *p)
+{
+    struct store_part *parts = NULL;
+    uint64_t n = 0;
+    size_t count = 0;
+    char text[24];
+    if (parse_u64(number, STORE_PART_NUMBER_MAX, &n) != ST_OK || n == 0)
+        return S3_INVALID_ARGUMENT;
+    status_t st = s3_store(c)->object_parts(object, &parts, &count, &c->err);
+    if (st != ST_OK)
+        return s3_code_of(c, st);
+    if (n <= count) {
+        for (size_t i = 0; i + 1 < n; i++)
+            p->off += parts[i].info.size;
+        p->len = parts[n - 1].info.size;
+        snprintf(text, sizeof text, "%zu", count);
+        http_reply_header(c->rq, "x-amz-mp-parts-count", text);
+    }
+    free(parts);
+    if (n > count && (n > 1 || count > 0))
+        return S3_INVALID_PART_NUMBER;
+    p->status = p->len > 0 ? 206 : 200;
+    return S3_OK;
+}
+
+static enum s3_code find_piece(struct s3_call *c, struct store_object *object, struct piece *p)
+{
+    char text[80];
+    uint64_t size = s3_store(c)->object_info(object)->size;
+    const char *range = http_header(c->rq, "Range"), *part = query_get(&c->query, "partNumber");
+    *p = (struct piece){.status = 200, .len = size};
+    if (part && range)
+        return S3_INVALID_REQUEST;
+    if (part) {
+        enum s3_code code = find_part(c, object, part, p);
+        if (code != S3_OK)
+            return code;
+    } else if (range) {
+        enum s3_code found = s3_range_of(range, size, &p->off, &p->len);
+        if (found == S3_INVALID_RANGE) {
+            snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)size);
+            http_reply_header(c->rq, "Content-Range", text);
+            return found;
+        }
+        if (found == S3_OK) /* else HTTP wants it to be as if it were not there */
+            p->status = 206;
+    }
+    if (p->status == 206) {
+        snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)p->off,
+                 (unsigned long long)(p->off + p->len - 1), (unsigned long long)size);
+        http_reply_header(c->rq, "Content-Range", text);
+    }
+    return S3_OK;
+}
+
 void s3_object_get(struct s3_call *c)
 {
     struct store_object *object = NULL;
-    char text[80];
-    status_t st = s3_store(c)->object_open(c->s->o.store, c->bucket, c->key, &object, &c->err);
-    if (st != ST_OK) {
-        s3_fail_status(c, st);
+    struct piece piece;
+    if (!s3_object_open(c, &object))
         return;
-    }
     const struct store_info *info = s3_store(c)->object_info(object);
-    const struct store_attributes *a = s3_store(c)->object_attributes(object);
-    uint64_t size = info->size, off = 0, len = size;
-    unsigned status = 200;
-    const char *range = http_header(c->rq, "Range");
     enum s3_code code = s3_check_conditions(c, "", info);
-    if (code == S3_OK && range) {
-        enum s3_code found = s3_range_of(range, size, &off, &len);
-        if (found == S3_OK) {
-            status = 206;
-            snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)off,
-                     (unsigned long long)(off + len - 1), (unsigned long long)size);
-            http_reply_header(c->rq, "Content-Range", text);
-        } else if (found == S3_INVALID_RANGE) {
-            snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)size);
-            http_reply_header(c->rq, "Content-Range", text);
-            code = found;
-        } /* else HTTP wants it to be as if it were not there */
-    }
+    if (code == S3_OK)
+        code = find_piece(c, object, &piece);
     if (code == S3_NOT_MODIFIED)
         s3_reply_etag(c, info->etag);
     if (code != S3_OK) {
@@ -152,8 +241,8 @@ void s3_object_get(struct s3_call *c)
         s3_fail(c, code);
         return;
     }
-    reply_headers(c, info, a, status == 200);
-    reply_bytes(c, object, status, off, len);
+    reply_headers(c, info, s3_store(c)->object_attributes(object), piece.status == 200);
+    reply_bytes(c, object, piece.status, piece.off, piece.len);
 }
 
 /* Writing */
@@ -215,6 +304,7 @@ void s3_put_finish(struct s3_call *c)
         return;
     }
     s3_reply_etag(c, info.etag);
+    s3_reply_version(c, &info);
     s3_reply_sum(c);
     if (c->sum.algorithm != S3_SUM_NONE)
         http_reply_header(c->rq, S3_CHECKSUM_TYPE, "FULL_OBJECT");
@@ -224,17 +314,122 @@ void s3_put_finish(struct s3_call *c)
 void s3_object_delete(struct s3_call *c)
 {
     struct store_condition condition;
+    struct store_removal item = {.key = c->key, .version = c->version, .condition = &condition};
     enum s3_code code = s3_condition_of(c, &condition);
     if (code == S3_OK && condition.if_none)
         code = S3_NOT_IMPLEMENTED;
+    if (code == S3_OK)
+        code = s3_code_of(c, s3_store(c)->delete_each(c->s->o.store, c->bucket, &item, 1, &c->err));
     if (code == S3_OK) {
-        code = s3_code_of(
-            c, s3_store(c)->remove(c->s->o.store, c->bucket, c->key, &condition, &c->err));
+        code = item.status == ST_NOTFOUND ? S3_NO_SUCH_KEY : s3_code_of(c, item.status);
         if (code == S3_NO_SUCH_KEY && !condition.if_match)
             code = S3_OK; /* it is not there afterwards, as was asked */
     }
-    if (code != S3_OK)
+    if (code != S3_OK) {
         s3_fail(c, code);
-    else
-        http_reply(c->rq, 204, NULL);
+        return;
+    }
+    if (item.versioned && item.status == ST_OK) {
+        const struct store_info info = {.version = item.removed, .versioned = true};
+        s3_reply_version(c, &info);
+        if (item.marker)
+            http_reply_header(c->rq, "x-amz-delete-marker", "true");
+    }
+    http_reply(c->rq, 204, NULL);
+}
+
+/* GetObjectAttributes */
+
+static bool wants(const struct s3_call *c, const char *name)
+{
+    const char *list = http_header(c->rq, "x-amz-object-attributes");
+    return list && s3_etag_in(list, name);
+}
+
+static void add_sums(struct buf *xml, const struct store_attributes *a)
+{
+    const char *type = s3_attribute_get(a, S3_CHECKSUM_TYPE);
+    buf_printf(xml, "<Checksum>");
+    for (size_t i = 0; i < a->count; i++) {
+        enum s3_algorithm sum = s3_sum_by_header(a->pairs[i].name);
+        if (sum != S3_SUM_COUNT)
+            s3_xml_sum(xml, sum, a->pairs[i].value);
+    }
+    if (type)
+        xml_element(xml, "ChecksumType", type);
+    buf_printf(xml, "</Checksum>");
+}
+
+static enum s3_code add_parts(struct s3_call *c, struct store_object *object, struct buf *xml)
+{
+    const char *max_text = http_header(c->rq, "x-amz-max-parts");
+    const char *marker_text = http_header(c->rq, "x-amz-part-number-marker");
+    uint64_t max = S3_LIST_MAX, marker = 0;
+    struct store_part *parts = NULL;
+    size_t count = 0, shown = 0;
+    if ((max_text && parse_u64(max_text, INT32_MAX, &max) != ST_OK) ||
+        (marker_text && parse_u64(marker_text, INT32_MAX, &marker) != ST_OK))
+        return S3_INVALID_ARGUMENT;
+    max = max < S3_LIST_MAX ? max : S3_LIST_MAX;
+    status_t st = s3_store(c)->object_parts(object, &parts, &count, &c->err);
+    if (st != ST_OK)
+        return s3_code_of(c, st);
+    if (count > 0) {
+        size_t left = marker < count ? count - (size_t)marker : 0;
+        shown = left < max ? left : (size_t)max;
+        buf_printf(xml, "<ObjectParts>");
+        s3_xml_u64(xml, "PartsCount", count);
+        s3_xml_u64(xml, "PartNumberMarker", marker);
+        s3_xml_u64(xml, "NextPartNumberMarker", marker + shown);
+        s3_xml_u64(xml, "MaxParts", max);
+        xml_element(xml, "IsTruncated", shown < left ? "true" : "false");
+        for (size_t i = 0; i < shown; i++) {
+            buf_printf(xml, "<Part>");
+            s3_xml_u64(xml, "PartNumber", parts[marker + i].number);
+            s3_xml_u64(xml, "Size", parts[marker + i].info.size);
+            s3_multipart_xml(xml, &parts[marker + i]);
+            buf_printf(xml, "</Part>");
+        }
+        buf_printf(xml, "</ObjectParts>");
+    }
+    free(parts);
+    return S3_OK;
+}
+
+void s3_object_attributes(struct s3_call *c)
+{
+    struct store_object *object = NULL;
+    struct buf xml = {0};
+    char date[HTTP_DATE_BYTES];
+    if (!http_header(c->rq, "x-amz-object-attributes")) {
+        s3_fail(c, S3_INVALID_ARGUMENT);
+        return;
+    }
+    if (!s3_object_open(c, &object))
+        return;
+    const struct store_info *info = s3_store(c)->object_info(object);
+    const struct store_attributes *a = s3_store(c)->object_attributes(object);
+    enum s3_code code = S3_OK;
+    s3_xml_begin(&xml, "GetObjectAttributesResponse");
+    if (wants(c, "ETag"))
+        xml_element(&xml, "ETag", info->etag);
+    if (wants(c, "Checksum") && s3_attribute_get(a, S3_CHECKSUM_TYPE))
+        add_sums(&xml, a);
+    if (wants(c, "ObjectParts"))
+        code = add_parts(c, object, &xml);
+    if (wants(c, "StorageClass"))
+        xml_element(&xml, "StorageClass", "STANDARD");
+    if (wants(c, "ObjectSize"))
+        s3_xml_u64(&xml, "ObjectSize", info->size);
+    buf_printf(&xml, "</GetObjectAttributesResponse>");
+    http_date_format(info->modified_ns / 1000000000, date);
+    http_reply_header(c->rq, "Last-Modified", date);
+    s3_reply_version(c, info);
+    s3_store(c)->object_close(object);
+    if (code == S3_OK) {
+        s3_reply_xml(c, &xml);
+    } else {
+        buf_done(&xml);
+        s3_fail(c, code);
+    }
 }

@@ -140,3 +140,17 @@ enum s3_code s3_check_bucket(const char *bucket)
                ? S3_OK
                : S3_INVALID_BUCKET;
 }
+
+enum s3_code s3_version_of(const char *text, uint64_t *ret_version)
+{
+    uint64_t version;
+    if (strcmp(text, "null") == 0) {
+        *ret_version = STORE_VERSION_NULL;
+        return S3_OK;
+    }
+    if (strlen(text) != S3_VERSION_BYTES - 1 || parse_hex(text, INT64_MAX, &version) != ST_OK ||
+        version == STORE_VERSION_NULL)
+        return S3_INVALID_VERSION;
+    *ret_version = version;
+    return S3_OK;
+}

@@ -51,3 +51,20 @@ void s3_reply_etag(struct s3_call *c, const char *etag)
     snprintf(quoted, sizeof quoted, "\"%s\"", etag);
     http_reply_header(c->rq, "ETag", quoted);
 }
+
+void s3_version_text(uint64_t version, char ret_text[S3_VERSION_BYTES])
+{
+    if (version == STORE_VERSION_NULL)
+        snprintf(ret_text, S3_VERSION_BYTES, "null");
+    else
+        snprintf(ret_text, S3_VERSION_BYTES, "%016llx", (unsigned long long)version);
+}
+
+void s3_reply_version(struct s3_call *c, const struct store_info *info)
+{
+    char text[S3_VERSION_BYTES];
+    if (!info->versioned)
+        return;
+    s3_version_text(info->version, text);
+    http_reply_header(c->rq, "x-amz-version-id", text);
+}

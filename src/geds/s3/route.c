@@ -13,7 +13,8 @@
 static const struct s3_route routes[] = {
     {"GET", SERVICE, NULL, NULL, NONE, true, NULL, s3_list_buckets},
     {"GET", BUCKET, "location", NULL, NONE, false, NULL, s3_bucket_location},
-    {"GET", BUCKET, "versioning", NULL, NONE, false, NULL, s3_bucket_versioning},
+    {"GET", BUCKET, "versioning", NULL, NONE, false, NULL, s3_versioning_get},
+    {"GET", BUCKET, "versions", NULL, NONE, true, NULL, s3_list_versions},
     {"GET", BUCKET, "policy", NULL, NONE, false, NULL, s3_bucket_nothing},
     {"GET", BUCKET, "cors", NULL, NONE, false, NULL, s3_bucket_nothing},
     {"GET", BUCKET, "lifecycle", NULL, NONE, false, NULL, s3_bucket_nothing},
@@ -24,11 +25,13 @@ static const struct s3_route routes[] = {
     {"GET", BUCKET, "list-type", NULL, NONE, true, NULL, s3_list_v2},
     {"GET", BUCKET, NULL, NULL, NONE, true, NULL, s3_list_v1},
     {"HEAD", BUCKET, NULL, NULL, NONE, false, NULL, s3_bucket_head},
+    {"PUT", BUCKET, "versioning", NULL, XML, true, NULL, s3_versioning_put},
     {"PUT", BUCKET, NULL, NULL, XML, true, NULL, s3_bucket_create},
     {"DELETE", BUCKET, NULL, NULL, NONE, true, NULL, s3_bucket_delete},
     {"POST", BUCKET, "delete", NULL, XML, true, NULL, s3_delete_many},
     {"GET", OBJECT, "tagging", NULL, NONE, false, NULL, s3_tags_get},
     {"GET", OBJECT, "uploadId", NULL, NONE, true, NULL, s3_upload_parts},
+    {"GET", OBJECT, "attributes", NULL, NONE, true, NULL, s3_object_attributes},
     {"GET", OBJECT, NULL, NULL, NONE, false, NULL, s3_object_get},
     {"HEAD", OBJECT, NULL, NULL, NONE, false, NULL, s3_object_get},
     {"PUT", OBJECT, "tagging", NULL, XML, true, NULL, s3_tags_put},
@@ -86,12 +89,10 @@ static const char *const selectors[] = {"abac",
 
 static bool is_named(const struct s3_route *r, const char *selector)
 {
-    if (!r->query)
-        return false;
-    if (strcmp(r->query, selector) == 0)
-        return true;
-    return strcmp(selector, "partNumber") == 0 && strcmp(r->query, "uploadId") == 0 &&
-           strcmp(r->method, "PUT") == 0;
+    if (strcmp(selector, "partNumber") == 0)
+        return r->finish == s3_object_get ||
+               (r->query && strcmp(r->query, "uploadId") == 0 && strcmp(r->method, "PUT") == 0);
+    return r->query && strcmp(r->query, selector) == 0;
 }
 
 static bool is_known_method(const char *method)

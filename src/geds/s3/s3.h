@@ -13,6 +13,7 @@
 
 enum {
     S3_REQUEST_ID_BYTES = 20,
+    S3_VERSION_BYTES = 17,
     S3_LIST_MAX = 1000,
     S3_DELETE_MAX = 1000,
     S3_USER_METADATA_BYTES_MAX = 2048,
@@ -44,12 +45,14 @@ enum s3_code {
     S3_INVALID_BUCKET,
     S3_INVALID_DIGEST,
     S3_INVALID_PART,
+    S3_INVALID_PART_NUMBER,
     S3_INVALID_PART_ORDER,
     S3_INVALID_RANGE,
     S3_INVALID_REQUEST,
     S3_INVALID_STORAGE_CLASS,
     S3_INVALID_TAG,
     S3_INVALID_URI,
+    S3_INVALID_VERSION,
     S3_KEY_TOO_LONG,
     S3_MALFORMED_XML,
     S3_METADATA_TOO_LARGE,
@@ -117,6 +120,7 @@ struct s3_call {
     char *path;         /* decoded */
     const char *bucket; /* "" at the level of the service */
     const char *key;    /* "" at the level of a bucket */
+    uint64_t version;   /* that versionId asks for; STORE_VERSION_CURRENT: none */
     bool head;
     struct query query;
     const struct s3_route *route;
@@ -130,6 +134,7 @@ struct s3_call {
     struct sha256 payload_sum;
     struct s3_sum sum;
     const char *sum_given; /* in base64; NULL: in a trailing header, or none */
+    bool sum_own;          /* nobody sent one: it is made to be kept */
     char sum_text[S3_SUM_TEXT_BYTES];
     bool has_md5;
     uint8_t md5[16];
@@ -182,6 +187,11 @@ void s3_xml_etag(struct buf *xml, const char *etag);
 /* A key or prefix, in the encoding that encoding-type asks for. */
 void s3_xml_key(struct buf *xml, const char *name, const char *key, bool url);
 void s3_reply_etag(struct s3_call *c, const char *etag);
+/* The header of an object of a bucket that has or had versions. */
+void s3_reply_version(struct s3_call *c, const struct store_info *info);
+void s3_version_text(uint64_t version, char ret_text[S3_VERSION_BYTES]);
+/* S3_INVALID_VERSION. */
+CHECKED enum s3_code s3_version_of(const char *text, uint64_t *ret_version);
 
 /* params.c: values from headers and queries */
 
@@ -236,11 +246,14 @@ void s3_bucket_create(struct s3_call *c);
 void s3_bucket_delete(struct s3_call *c);
 void s3_bucket_head(struct s3_call *c);
 void s3_bucket_location(struct s3_call *c);
-void s3_bucket_versioning(struct s3_call *c);
+void s3_versioning_get(struct s3_call *c);
+void s3_versioning_put(struct s3_call *c);
+void s3_list_versions(struct s3_call *c);
 void s3_bucket_nothing(struct s3_call *c); /* subresources that no bucket has yet */
 void s3_list_v1(struct s3_call *c);
 void s3_list_v2(struct s3_call *c);
 void s3_object_get(struct s3_call *c);
+void s3_object_attributes(struct s3_call *c);
 void s3_put_start(struct s3_call *c);
 void s3_put_finish(struct s3_call *c);
 void s3_object_delete(struct s3_call *c);
@@ -258,14 +271,39 @@ void s3_upload_abort(struct s3_call *c);
 void s3_upload_parts(struct s3_call *c);
 void s3_upload_list(struct s3_call *c);
 
+/* The request's object and version. False: answered, as a missing key, bucket, version, or a marker. */
+bool s3_object_open(struct s3_call *c, struct store_object **ret_object);
 /* x-amz-copy-source, opened, with its conditions checked. ret_name: strings of the arena. *ret_object: for
  * object_close. */
 CHECKED enum s3_code s3_copy_source_open(struct s3_call *c, struct store_name *ret_name,
-                                         struct store_object **ret_object);
+                                         uint64_t *ret_version, struct store_object **ret_object);
 /* first..last of a Range header's value. S3_OK; S3_INVALID_RANGE nothing of it is there; S3_INVALID_ARGUMENT it is no
  * single range of bytes. */
 CHECKED enum s3_code s3_range_of(const char *text, uint64_t size, uint64_t *ret_off,
                                  uint64_t *ret_len);
+/* Checksums of uploads in parts: multipart.c */
+struct s3_multipart {
+    enum s3_algorithm algorithm; /* S3_SUM_NONE: parts carry what was sent with them */
+    bool whole;                  /* the object's sum is one of its bytes, not of its parts' sums */
+};
+#define S3_CHECKSUM_ALGORITHM "x-amz-checksum-algorithm"
+/* From the headers of CreateMultipartUpload. S3_INVALID_REQUEST. */
+CHECKED enum s3_code s3_multipart_begin(const struct s3_call *c, struct s3_multipart *ret_m);
+/* The same of an upload's attributes. */
+struct s3_multipart s3_multipart_of(const struct store_attributes *a);
+/* Keep the call's sum, which is final, with its put. */
+CHECKED enum s3_code s3_multipart_keep(struct s3_call *c);
+/* <ChecksumX> of a part; nothing where it has none. */
+void s3_multipart_xml(struct buf *xml, const struct store_part *part);
+/* The sum that was kept in base64, "" where there is none; S3_SUM_COUNT is no algorithm of it. */
+enum s3_algorithm s3_multipart_text(const struct store_part *part,
+                                    char ret_text[S3_SUM_TEXT_BYTES]);
+/* The object's sum. S3_INVALID_REQUEST: a part has none. */
+CHECKED enum s3_code s3_multipart_sum(const struct s3_call *c, const struct s3_multipart *m,
+                                      const struct store_part *parts, size_t count,
+                                      char ret_text[S3_SUM_TEXT_BYTES + 8]);
+void s3_xml_sum(struct buf *xml, enum s3_algorithm a, const char *text);
+
 /* Before the commit: the sum that came with the body, as attributes and in the reply. */
 void s3_reply_sum(struct s3_call *c);
 

@@ -113,9 +113,8 @@ static enum s3_code start(struct s3_call *c)
                                                  : S3_LEVEL_OBJECT;
         code = s3_route_find(http_method(c->rq), level, &c->query, c->rq, &c->route);
     }
-    if (code == S3_OK && query_get(&c->query, "versionId") &&
-        strcmp(query_get(&c->query, "versionId"), "null") != 0)
-        code = S3_NO_SUCH_VERSION;
+    if (code == S3_OK && query_get(&c->query, "versionId"))
+        code = s3_version_of(query_get(&c->query, "versionId"), &c->version);
     return code == S3_OK ? s3_body_begin(c, payload) : code;
 }
 
@@ -131,6 +130,7 @@ static void on_begin(void *ctx, struct http_request *rq)
     c->rq = rq;
     c->head = strcmp(http_method(rq), "HEAD") == 0;
     c->bucket = c->key = "";
+    c->version = STORE_VERSION_CURRENT;
     http_set_state(rq, c);
     snprintf(c->request_id, sizeof c->request_id, "%016llX",
              (unsigned long long)atomic_fetch_add(&s->requests, 1));

@@ -7,12 +7,12 @@ void s3_tags_get(struct s3_call *c)
     struct store_object *object = NULL;
     struct query tags = {0};
     struct buf xml = {0};
-    status_t st = s3_store(c)->object_open(c->s->o.store, c->bucket, c->key, &object, &c->err);
-    if (st == ST_OK) {
-        const char *text = s3_attribute_get(s3_store(c)->object_attributes(object), S3_TAGGING);
-        st = query_parse(text, &tags);
-        s3_store(c)->object_close(object);
-    }
+    if (!s3_object_open(c, &object))
+        return;
+    const char *text = s3_attribute_get(s3_store(c)->object_attributes(object), S3_TAGGING);
+    status_t st = query_parse(text, &tags);
+    s3_reply_version(c, s3_store(c)->object_info(object));
+    s3_store(c)->object_close(object);
     if (st != ST_OK) {
         s3_fail_status(c, st);
         return;
@@ -51,30 +51,16 @@ static enum s3_code read_document(struct s3_call *c, struct buf *text)
     return text->failed ? S3_UNAVAILABLE : S3_OK;
 }
 
-/* The object becomes a copy of itself with other attributes. tags: "" is none. */
+/* tags: "" is none. */
 static enum s3_code set_tags(struct s3_call *c, const char *tags)
 {
-    struct store_object *object = NULL;
-    struct s3_attributes attributes;
+    const struct store_attribute pair = {S3_TAGGING, *tags != '\0' ? tags : NULL};
     struct store_info info;
-    const struct store_name name = {c->bucket, c->key};
-    status_t st = s3_store(c)->object_open(c->s->o.store, c->bucket, c->key, &object, &c->err);
-    if (st != ST_OK)
-        return s3_code_of(c, st);
-    enum s3_code code = s3_attributes_copy(c, s3_store(c)->object_attributes(object), &attributes);
-    if (code == S3_OK) {
-        s3_attribute_remove(&attributes, S3_TAGGING);
-        if (*tags != '\0' && !s3_attribute_set(&attributes, S3_TAGGING, tags))
-            code = S3_INVALID_TAG;
-    }
-    if (code == S3_OK) {
-        struct store_attributes a = s3_attributes_for_store(&attributes);
-        const struct store_condition same = {.if_match = s3_store(c)->object_info(object)->etag};
-        code = s3_code_of(
-            c, s3_store(c)->copy(c->s->o.store, &name, &name, &a, &same, NULL, &info, &c->err));
-    }
-    s3_store(c)->object_close(object);
-    return code;
+    status_t st = s3_store(c)->change_attributes(c->s->o.store, c->bucket, c->key, c->version,
+                                                 &pair, 1, NULL, &info, &c->err);
+    if (st == ST_OK)
+        s3_reply_version(c, &info);
+    return s3_code_of(c, st);
 }
 
 void s3_tags_put(struct s3_call *c)

@@ -23,10 +23,18 @@ void s3_upload_create(struct s3_call *c)
     struct buf xml = {0};
     char text[ID_TEXT_BYTES];
     uint64_t id = 0;
-    const char *algorithm = http_header(c->rq, "x-amz-checksum-algorithm");
+    struct s3_multipart m;
     enum s3_code code = s3_attributes_read(c, &attributes);
-    if (code == S3_OK && algorithm && s3_sum_by_name(algorithm) == S3_SUM_COUNT)
-        code = S3_INVALID_REQUEST;
+    if (code == S3_OK)
+        code = s3_multipart_begin(c, &m);
+    if (code == S3_OK && m.algorithm != S3_SUM_NONE) {
+        const char *type = m.whole ? "FULL_OBJECT" : "COMPOSITE";
+        http_reply_header(c->rq, S3_CHECKSUM_ALGORITHM, s3_sum_name(m.algorithm));
+        http_reply_header(c->rq, S3_CHECKSUM_TYPE, type);
+        if (!s3_attribute_set(&attributes, S3_CHECKSUM_ALGORITHM, s3_sum_name(m.algorithm)) ||
+            !s3_attribute_set(&attributes, S3_CHECKSUM_TYPE, type))
+            code = S3_INVALID_ARGUMENT;
+    }
     if (code == S3_OK) {
         struct store_attributes a = s3_attributes_for_store(&attributes);
         code = s3_code_of(
@@ -45,6 +53,25 @@ void s3_upload_create(struct s3_call *c)
     s3_reply_xml(c, &xml);
 }
 
+/* A part has the kind of checksum that its upload was begun with, whether one was sent or not. */
+static enum s3_code choose_sum(struct s3_call *c, uint64_t id)
+{
+    struct store_attributes a;
+    status_t st = s3_store(c)->upload_attributes(c->s->o.store, c->bucket, c->key, id, &c->arena,
+                                                 &a, &c->err);
+    if (st != ST_OK)
+        return s3_code_of(c, st);
+    struct s3_multipart m = s3_multipart_of(&a);
+    bool copies = c->route->body != S3_BODY_PUT; /* what was sent is about no body */
+    if (!copies && (m.algorithm == S3_SUM_NONE || c->sum.algorithm == m.algorithm))
+        return S3_OK;
+    if (!copies && c->sum.algorithm != S3_SUM_NONE)
+        return S3_INVALID_REQUEST;
+    s3_sum_init(&c->sum, m.algorithm, &c->s->crc);
+    c->sum_own = true;
+    return S3_OK;
+}
+
 void s3_upload_part_start(struct s3_call *c)
 {
     uint64_t id = 0, number = 0;
@@ -53,6 +80,8 @@ void s3_upload_part_start(struct s3_call *c)
     if (code == S3_OK &&
         (!text || parse_u64(text, STORE_PART_NUMBER_MAX, &number) != ST_OK || number == 0))
         code = S3_INVALID_ARGUMENT;
+    if (code == S3_OK)
+        code = choose_sum(c, id);
     if (code == S3_OK)
         code = s3_code_of(c, s3_store(c)->upload_put_begin(c->s->o.store, c->bucket, c->key, id,
                                                            (unsigned)number, &c->put, &c->err));
@@ -63,16 +92,37 @@ void s3_upload_part_start(struct s3_call *c)
 void s3_upload_part_finish(struct s3_call *c)
 {
     struct store_info info;
-    struct store_put *put = c->put;
-    c->put = NULL;
-    status_t st = s3_store(c)->put_commit(put, NULL, &info, &c->err);
-    if (st != ST_OK) {
-        s3_fail_status(c, st);
+    enum s3_code code = s3_multipart_keep(c);
+    if (code == S3_OK) {
+        struct store_put *put = c->put;
+        c->put = NULL;
+        code = s3_code_of(c, s3_store(c)->put_commit(put, NULL, &info, &c->err));
+    }
+    if (code != S3_OK) {
+        s3_fail(c, code);
         return;
     }
     s3_reply_etag(c, info.etag);
     s3_reply_sum(c);
     http_reply(c->rq, 200, NULL);
+}
+
+/* The sums that the document says, as they are kept with parts. */
+static enum s3_code read_part_sum(const struct xml_node *n, struct store_part *part)
+{
+    for (int a = S3_SUM_CRC32; a < S3_SUM_COUNT; a++) {
+        char element[32];
+        snprintf(element, sizeof element, "Checksum%s", s3_sum_name((enum s3_algorithm)a));
+        const char *text = xml_text(n, element);
+        size_t len = s3_sum_size((enum s3_algorithm)a);
+        if (!text)
+            continue;
+        if (part->sum_len > 0 || base64_decode(text, len, part->sum + 1) != ST_OK)
+            return S3_INVALID_PART;
+        part->sum[0] = (uint8_t)a;
+        part->sum_len = 1 + len;
+    }
+    return S3_OK;
 }
 
 /* *ret_parts: for free. */
@@ -102,30 +152,109 @@ static enum s3_code read_parts(struct s3_call *c, struct store_part **ret_parts,
             return S3_INVALID_PART;
         parts[count].number = (unsigned)value;
         memcpy(parts[count].info.etag, etag, strlen(etag) + 1);
+        enum s3_code code = read_part_sum(n, &parts[count]);
+        if (code != S3_OK)
+            return code;
         count++;
     }
     *ret_count = count;
     return count > 0 ? S3_OK : S3_MALFORMED_XML;
 }
 
-/* A checksum of the whole object would have to be compared before the object has its name. */
-static bool wants_whole_sum(const struct s3_call *c)
+struct completion {
+    uint64_t id;
+    struct store_part *parts; /* for free */
+    size_t count;
+    struct s3_multipart m;
+    struct s3_attributes attributes; /* of the object */
+    char sum[S3_SUM_TEXT_BYTES + 8]; /* of it; "": none */
+    struct store_info info;
+};
+
+/* Sizes and sums of those that the document names, from those that are there. A part of the same etag has the same
+ * bytes, so what comes in between does no harm. */
+static enum s3_code look_up_parts(struct s3_call *c, struct completion *f)
 {
-    return c->sum.algorithm != S3_SUM_NONE;
+    struct store_part *there = NULL;
+    size_t count = 0, at = 0;
+    bool more;
+    enum s3_code code = S3_OK;
+    status_t st = s3_store(c)->upload_parts(c->s->o.store, c->bucket, c->key, f->id, 0,
+                                            STORE_PART_NUMBER_MAX, &there, &count, &more, &c->err);
+    if (st != ST_OK)
+        return s3_code_of(c, st);
+    for (size_t i = 0; i < f->count && code == S3_OK; i++) {
+        struct store_part *part = &f->parts[i];
+        while (at < count && there[at].number < part->number)
+            at++;
+        if (at == count || there[at].number != part->number ||
+            strcmp(there[at].info.etag, part->info.etag) != 0 ||
+            (part->sum_len > 0 && there[at].sum_len > 0 &&
+             (part->sum_len != there[at].sum_len ||
+              memcmp(part->sum, there[at].sum, part->sum_len) != 0)))
+            code = S3_INVALID_PART;
+        else
+            *part = there[at];
+    }
+    free(there);
+    return code;
 }
 
-static enum s3_code complete(struct s3_call *c, const struct store_part *parts, size_t count,
-                             struct store_info *ret_info)
+/* What the request says about the object that is made. */
+static enum s3_code check_object(struct s3_call *c, const struct completion *f)
+{
+    const char *size = http_header(c->rq, "x-amz-mp-object-size");
+    uint64_t want, bytes = 0;
+    for (size_t i = 0; i < f->count; i++)
+        bytes += f->parts[i].info.size;
+    if (size && (parse_u64(size, UINT64_MAX, &want) != ST_OK || want != bytes))
+        return S3_INVALID_REQUEST;
+    for (int a = S3_SUM_CRC32; a < S3_SUM_COUNT; a++) {
+        const char *given = http_header(c->rq, s3_sum_header((enum s3_algorithm)a));
+        if (given && (enum s3_algorithm)a != f->m.algorithm)
+            return S3_INVALID_REQUEST;
+        if (given && strcmp(given, f->sum) != 0)
+            return S3_BAD_CHECKSUM;
+    }
+    return S3_OK;
+}
+
+/* The attributes of the upload, with the sum instead of how it is made. */
+static enum s3_code make_attributes(struct s3_call *c, struct completion *f)
+{
+    struct store_attributes a;
+    status_t st = s3_store(c)->upload_attributes(c->s->o.store, c->bucket, c->key, f->id, &c->arena,
+                                                 &a, &c->err);
+    if (st != ST_OK)
+        return s3_code_of(c, st);
+    enum s3_code code = s3_attributes_copy(c, &a, &f->attributes);
+    f->m = s3_multipart_of(&a);
+    if (code != S3_OK || f->m.algorithm == S3_SUM_NONE)
+        return code;
+    code = s3_multipart_sum(c, &f->m, f->parts, f->count, f->sum);
+    s3_attribute_remove(&f->attributes, S3_CHECKSUM_ALGORITHM);
+    if (code == S3_OK && !s3_attribute_set(&f->attributes, s3_sum_header(f->m.algorithm), f->sum))
+        code = S3_INVALID_ARGUMENT;
+    return code;
+}
+
+static enum s3_code complete(struct s3_call *c, struct completion *f)
 {
     struct store_condition condition;
-    uint64_t id = 0;
-    enum s3_code code = wants_whole_sum(c) ? S3_NOT_IMPLEMENTED : s3_condition_of(c, &condition);
+    enum s3_code code = s3_condition_of(c, &condition);
     if (code == S3_OK)
-        code = read_id(c, &id);
+        code = read_id(c, &f->id);
+    if (code == S3_OK)
+        code = look_up_parts(c, f);
+    if (code == S3_OK)
+        code = make_attributes(c, f);
+    if (code == S3_OK)
+        code = check_object(c, f);
     if (code != S3_OK)
         return code;
-    status_t st = s3_store(c)->upload_complete(c->s->o.store, c->bucket, c->key, id, parts, count,
-                                               &condition, ret_info, &c->err);
+    struct store_attributes a = s3_attributes_for_store(&f->attributes);
+    status_t st = s3_store(c)->upload_complete(c->s->o.store, c->bucket, c->key, f->id, f->parts,
+                                               f->count, &a, &condition, &f->info, &c->err);
     if (st == ST_INVALID)
         return S3_ENTITY_TOO_SMALL;
     if (st == ST_CHANGED && !condition.if_match)
@@ -135,14 +264,12 @@ static enum s3_code complete(struct s3_call *c, const struct store_part *parts, 
 
 void s3_upload_complete(struct s3_call *c)
 {
-    struct store_part *parts = NULL;
-    struct store_info info;
+    struct completion f = {0};
     struct buf xml = {0}, location = {0};
-    size_t count = 0;
-    enum s3_code code = read_parts(c, &parts, &count);
+    enum s3_code code = read_parts(c, &f.parts, &f.count);
     if (code == S3_OK)
-        code = complete(c, parts, count, &info);
-    free(parts);
+        code = complete(c, &f);
+    free(f.parts);
     if (code != S3_OK) {
         s3_fail(c, code);
         return;
@@ -155,7 +282,12 @@ void s3_upload_complete(struct s3_call *c)
     xml_element(&xml, "Location", location.failed ? "" : (const char *)location.data);
     xml_element(&xml, "Bucket", c->bucket);
     xml_element(&xml, "Key", c->key);
-    s3_xml_etag(&xml, info.etag);
+    s3_xml_etag(&xml, f.info.etag);
+    s3_reply_version(c, &f.info);
+    if (f.m.algorithm != S3_SUM_NONE) {
+        s3_xml_sum(&xml, f.m.algorithm, f.sum);
+        xml_element(&xml, "ChecksumType", f.m.whole ? "FULL_OBJECT" : "COMPOSITE");
+    }
     buf_printf(&xml, "</CompleteMultipartUploadResult>");
     buf_done(&location);
     s3_reply_xml(c, &xml);
@@ -194,6 +326,10 @@ void s3_upload_parts(struct s3_call *c)
         code = s3_max_of(c, "max-parts", S3_LIST_MAX, &max);
     if (code == S3_OK && marker && *marker != '\0' && parse_u64(marker, INT32_MAX, &after) != ST_OK)
         code = S3_INVALID_ARGUMENT;
+    struct store_attributes a = {0};
+    if (code == S3_OK)
+        code = s3_code_of(c, s3_store(c)->upload_attributes(c->s->o.store, c->bucket, c->key, id,
+                                                            &c->arena, &a, &c->err));
     if (code == S3_OK)
         code = s3_code_of(c, s3_store(c)->upload_parts(c->s->o.store, c->bucket, c->key, id,
                                                        (unsigned)after, (size_t)max, &parts, &count,
@@ -212,12 +348,18 @@ void s3_upload_parts(struct s3_call *c)
         s3_xml_u64(&xml, "NextPartNumberMarker", parts[count - 1].number);
     s3_xml_u64(&xml, "MaxParts", max);
     xml_element(&xml, "IsTruncated", more && count > 0 ? "true" : "false");
+    struct s3_multipart m = s3_multipart_of(&a);
+    if (m.algorithm != S3_SUM_NONE) {
+        xml_element(&xml, "ChecksumAlgorithm", s3_sum_name(m.algorithm));
+        xml_element(&xml, "ChecksumType", m.whole ? "FULL_OBJECT" : "COMPOSITE");
+    }
     for (size_t i = 0; i < count; i++) {
         buf_printf(&xml, "<Part>");
         s3_xml_u64(&xml, "PartNumber", parts[i].number);
         s3_xml_time(&xml, "LastModified", parts[i].info.modified_ns);
         s3_xml_etag(&xml, parts[i].info.etag);
         s3_xml_u64(&xml, "Size", parts[i].info.size);
+        s3_multipart_xml(&xml, &parts[i]);
         buf_printf(&xml, "</Part>");
     }
     buf_printf(&xml, "</ListPartsResult>");

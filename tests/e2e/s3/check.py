@@ -465,6 +465,194 @@ def large_files_go_up_and_down_in_parallel(b):
     equal(hashlib.md5(down.getvalue()).hexdigest(), hashlib.md5(body).hexdigest())
 
 
+def raw_sum(data, name):
+    if name == "SHA256":
+        return hashlib.sha256(data).digest()
+    if name == "SHA1":
+        return hashlib.sha1(data).digest()
+    return base64.b64decode({"CRC32": lambda d: base64.b64encode(zlib.crc32(d).to_bytes(4, "big")),
+                             "CRC32C": lambda d: crc(d, 0x82f63b78, 32),
+                             "CRC64NVME": lambda d: crc(d, 0x9a6c9329ac4bc9b5, 64)}[name](data))
+
+
+@fact
+def parts_have_checksums_and_so_has_the_object(b):
+    b.fresh("part-sums")
+    parts = [b"1" * (5 << 20), b"22"]
+    at = {"Bucket": "part-sums", "Key": "k"}
+    for name, kind in (("CRC32", "COMPOSITE"), ("CRC32", "FULL_OBJECT"), ("SHA256", "COMPOSITE"), ("SHA1", "COMPOSITE")):
+        field = "Checksum" + name
+        made = b.s3.create_multipart_upload(**at, ChecksumAlgorithm=name, ChecksumType=kind)
+        equal((made["ChecksumAlgorithm"], made["ChecksumType"]), (name, kind))
+        up = {**at, "UploadId": made["UploadId"]}
+        ends, sums = [], [raw_sum(p, name) for p in parts]
+        texts = [base64.b64encode(s).decode() for s in sums]
+        for i, p in enumerate(parts):
+            got = b.s3.upload_part(**up, PartNumber=i + 1, Body=p, ChecksumAlgorithm=name)
+            equal(got[field], texts[i])
+            ends.append({"PartNumber": i + 1, "ETag": got["ETag"], field: got[field]})
+        other = "SHA1" if name != "SHA1" else "CRC32"
+        equal(code_of(b.s3.upload_part, **up, PartNumber=3, Body=b"3", ChecksumAlgorithm=other), ("InvalidRequest", 400))
+        listed = b.s3.list_parts(**up)
+        equal((listed["ChecksumAlgorithm"], listed["ChecksumType"]), (name, kind))
+        equal([p[field] for p in listed["Parts"]], texts)
+        wrong = [{**ends[0], field: texts[1]}, ends[1]]
+        equal(code_of(b.s3.complete_multipart_upload, **up, MultipartUpload={"Parts": wrong}), ("InvalidPart", 400))
+        if kind == "COMPOSITE":
+            want = base64.b64encode(raw_sum(b"".join(sums), name)).decode() + "-2"
+        else:
+            want = base64.b64encode(raw_sum(b"".join(parts), name)).decode()
+            bad = base64.b64encode(b"0000").decode()
+            equal(code_of(b.s3.complete_multipart_upload, **up, MultipartUpload={"Parts": ends}, ChecksumType=kind,
+                          **{field: bad}), ("BadDigest", 400))
+        equal(code_of(b.s3.complete_multipart_upload, **up, MultipartUpload={"Parts": ends}, MpuObjectSize=7),
+              ("InvalidRequest", 400))
+        done = b.s3.complete_multipart_upload(**up, MultipartUpload={"Parts": ends}, MpuObjectSize=(5 << 20) + 2)
+        equal((done[field], done["ChecksumType"]), (want, kind))
+        head = b.s3.head_object(**at, ChecksumMode="ENABLED")
+        equal((head[field], head["ChecksumType"]), (want, kind))
+        about = b.s3.get_object_attributes(**at, ObjectAttributes=["ETag", "Checksum", "ObjectParts", "ObjectSize", "StorageClass"])
+        equal((about["Checksum"][field], about["Checksum"]["ChecksumType"]), (want, kind))
+        equal((about["ETag"], about["ObjectSize"]), (head["ETag"].strip('"'), (5 << 20) + 2))
+        equal(about["ObjectParts"]["TotalPartsCount"], 2)
+        equal([(p["PartNumber"], p["Size"], p[field]) for p in about["ObjectParts"]["Parts"]],
+              [(1, 5 << 20, texts[0]), (2, 2, texts[1])])
+    for kw in ({"ChecksumAlgorithm": "SHA1", "ChecksumType": "FULL_OBJECT"}, {"ChecksumAlgorithm": "CRC64NVME", "ChecksumType": "COMPOSITE"}):
+        equal(code_of(b.s3.create_multipart_upload, **at, **kw), ("InvalidRequest", 400))
+
+
+@fact
+def sums_of_whole_objects_come_from_those_of_parts(b):
+    b.fresh("whole-sums")
+    parts = [bytes(range(256)) * (5 << 12), b"end of it"]
+    at = {"Bucket": "whole-sums", "Key": "k"}
+    def make(name, bodies):
+        up = b.s3.create_multipart_upload(**at, ChecksumAlgorithm=name, ChecksumType="FULL_OBJECT")["UploadId"]
+        ends = []
+        for i, body in enumerate(bodies):  # without a sum of the client's
+            query = [("partNumber", str(i + 1)), ("uploadId", up)]
+            _, headers, _ = b.raw.send("PUT", "/whole-sums/k", query=query, body=body)
+            ends.append({"PartNumber": i + 1, "ETag": headers["etag"], "Checksum" + name: headers["x-amz-checksum-" + name.lower()]})
+        done = b.s3.complete_multipart_upload(**at, UploadId=up, MultipartUpload={"Parts": ends}, ChecksumType="FULL_OBJECT")
+        return done["Checksum" + name]
+    for name in ("CRC32", "CRC32C", "CRC64NVME"):
+        equal(make(name, parts), make(name, [b"".join(parts)]))
+    equal(make("CRC32C", [b"123456789"]), base64.b64encode(0xe3069283.to_bytes(4, "big")).decode())
+
+
+@fact
+def parts_are_read_by_number(b):
+    b.fresh("by-part")
+    at = {"Bucket": "by-part", "Key": "k"}
+    parts = [b"1" * (5 << 20), b"22"]
+    up = {**at, "UploadId": b.s3.create_multipart_upload(**at)["UploadId"]}
+    ends = [{"PartNumber": i + 1, "ETag": b.s3.upload_part(**up, PartNumber=i + 1, Body=p)["ETag"]} for i, p in enumerate(parts)]
+    b.s3.complete_multipart_upload(**up, MultipartUpload={"Parts": ends})
+    for i, p in enumerate(parts):
+        got = b.s3.get_object(**at, PartNumber=i + 1)
+        equal(got["Body"].read(), p)
+        equal((got["PartsCount"], got["ResponseMetadata"]["HTTPStatusCode"]), (2, 206))
+        equal(b.s3.head_object(**at, PartNumber=i + 1)["ContentLength"], len(p))
+    equal(code_of(b.s3.get_object, **at, PartNumber=3), ("InvalidPartNumber", 416))
+    equal(code_of(b.s3.get_object, **at, PartNumber=1, Range="bytes=0-1"), ("InvalidRequest", 400))
+    b.s3.put_object(Bucket="by-part", Key="one", Body=b"x")
+    equal(b.read("by-part", "one", PartNumber=1), b"x")
+    equal(code_of(b.s3.get_object, Bucket="by-part", Key="one", PartNumber=2), ("InvalidPartNumber", 416))
+
+
+# Versions
+
+@fact
+def versions_are_kept_listed_and_read(b):
+    b.fresh("versions")
+    at = {"Bucket": "versions", "Key": "k"}
+    b.s3.put_object(**at, Body=b"zero")
+    equal("VersionId" in b.s3.head_object(**at), False)
+    b.s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    equal(b.s3.get_bucket_versioning(Bucket="versions")["Status"], "Enabled")
+    ids = ["null"] + [b.s3.put_object(**at, Body=str(i).encode())["VersionId"] for i in (1, 2, 3)]
+    equal(len(set(ids)), 4)
+    equal(b.s3.get_object(**at)["VersionId"], ids[3])
+    for i, body in enumerate((b"zero", b"1", b"2", b"3")):
+        got = b.s3.get_object(**at, VersionId=ids[i])
+        equal((got["Body"].read(), got["VersionId"]), (body, ids[i]))
+    listed = b.s3.list_object_versions(Bucket="versions")["Versions"]
+    equal([(v["VersionId"], v["IsLatest"]) for v in listed], [(v, v == ids[3]) for v in ids[::-1]])
+    pages = list(b.s3.get_paginator("list_object_versions").paginate(Bucket="versions", PaginationConfig={"PageSize": 1}))
+    equal([v["VersionId"] for p in pages for v in p.get("Versions", [])], ids[::-1])
+    gone = b.s3.delete_object(**at)
+    equal(gone["DeleteMarker"], True)
+    equal(code_of(b.s3.get_object, **at), ("NoSuchKey", 404))
+    status, headers, _ = b.raw.send("GET", "/versions/k")
+    equal((status, headers["x-amz-delete-marker"], headers["x-amz-version-id"]), (404, "true", gone["VersionId"]))
+    equal(code_of(b.s3.get_object, **at, VersionId=gone["VersionId"]), ("MethodNotAllowed", 405))
+    equal(b.s3.list_objects_v2(Bucket="versions")["KeyCount"], 0)
+    equal(b.s3.list_object_versions(Bucket="versions")["DeleteMarkers"][0]["IsLatest"], True)
+    equal(code_of(b.s3.delete_bucket, Bucket="versions"), ("BucketNotEmpty", 409))
+    undone = b.s3.delete_object(**at, VersionId=gone["VersionId"])
+    equal((undone["DeleteMarker"], undone["VersionId"]), (True, gone["VersionId"]))
+    equal(b.read("versions", "k"), b"3")
+    b.s3.delete_object(**at, VersionId=ids[3])
+    equal(b.read("versions", "k"), b"2")
+    equal(code_of(b.s3.get_object, **at, VersionId=ids[3]), ("NoSuchVersion", 404))
+    equal(code_of(b.s3.get_object, **at, VersionId="nonsense"), ("InvalidArgument", 400))
+    copied = b.s3.copy_object(Bucket="versions", Key="copy", CopySource={"Bucket": "versions", "Key": "k", "VersionId": ids[1]})
+    equal((copied["CopySourceVersionId"], b.read("versions", "copy")), (ids[1], b"1"))
+    b.s3.copy_object(**at, CopySource={"Bucket": "versions", "Key": "k", "VersionId": ids[1]})
+    equal(b.read("versions", "k"), b"1")
+
+
+@fact
+def versions_have_tags_of_their_own(b):
+    b.fresh("version-tags")
+    b.s3.put_bucket_versioning(Bucket="version-tags", VersioningConfiguration={"Status": "Enabled"})
+    at = {"Bucket": "version-tags", "Key": "k"}
+    ids = [b.s3.put_object(**at, Body=b"x")["VersionId"] for _ in range(2)]
+    for i, v in enumerate(ids):
+        answer = b.s3.put_object_tagging(**at, VersionId=v, Tagging={"TagSet": [{"Key": "n", "Value": str(i)}]})
+        equal(answer["VersionId"], v)
+    for i, v in enumerate(ids):
+        equal(b.s3.get_object_tagging(**at, VersionId=v)["TagSet"], [{"Key": "n", "Value": str(i)}])
+    b.s3.delete_object_tagging(**at, VersionId=ids[0])
+    equal(b.s3.get_object_tagging(**at, VersionId=ids[0])["TagSet"], [])
+    equal(len(b.s3.list_object_versions(Bucket="version-tags")["Versions"]), 2)
+
+
+@fact
+def suspended_versions_replace_the_null_version(b):
+    b.fresh("suspended")
+    at = {"Bucket": "suspended", "Key": "k"}
+    b.s3.put_bucket_versioning(Bucket="suspended", VersioningConfiguration={"Status": "Enabled"})
+    kept = b.s3.put_object(**at, Body=b"kept")["VersionId"]
+    b.s3.put_bucket_versioning(Bucket="suspended", VersioningConfiguration={"Status": "Suspended"})
+    equal(b.s3.put_object(**at, Body=b"1")["VersionId"], "null")
+    b.s3.put_object(**at, Body=b"2")
+    equal([v["VersionId"] for v in b.s3.list_object_versions(Bucket="suspended")["Versions"]], ["null", kept])
+    equal(b.s3.delete_object(**at)["VersionId"], "null")
+    listed = b.s3.list_object_versions(Bucket="suspended")
+    equal(([v["VersionId"] for v in listed["Versions"]], [v["VersionId"] for v in listed["DeleteMarkers"]]), ([kept], ["null"]))
+    for status in ("Off", ""):
+        equal(raw_code(b.raw.send("PUT", "/suspended", query=[("versioning", "")], body=
+              f"<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>".encode())), (400, "MalformedXML"))
+
+
+@fact
+def many_versions_are_deleted_at_once(b):
+    b.fresh("batch-versions")
+    b.s3.put_bucket_versioning(Bucket="batch-versions", VersioningConfiguration={"Status": "Enabled"})
+    for i in range(3):
+        for key in ("a/1", "a/2", "b"):
+            b.s3.put_object(Bucket="batch-versions", Key=key, Body=b"x")
+    marked = b.s3.delete_objects(Bucket="batch-versions", Delete={"Objects": [{"Key": "b"}]})["Deleted"][0]
+    equal(marked["DeleteMarker"], True)
+    page = b.s3.list_object_versions(Bucket="batch-versions", Delimiter="/")
+    equal(([p["Prefix"] for p in page["CommonPrefixes"]], len(page["Versions"]), len(page["DeleteMarkers"])), (["a/"], 3, 1))
+    listed = b.s3.list_object_versions(Bucket="batch-versions")
+    every = [{"Key": v["Key"], "VersionId": v["VersionId"]} for v in listed["Versions"] + listed["DeleteMarkers"]]
+    equal(len(b.s3.delete_objects(Bucket="batch-versions", Delete={"Objects": every})["Deleted"]), 10)
+    b.s3.delete_bucket(Bucket="batch-versions")
+
+
 # Tags
 
 @fact
@@ -547,7 +735,6 @@ def what_is_not_there_says_so(b):
     at = {"Bucket": "unsupported"}
     equal(code_of(b.s3.put_bucket_policy, **at, Policy="{}"), ("NotImplemented", 501))
     equal(code_of(b.s3.get_bucket_acl, **at), ("NotImplemented", 501))
-    equal(code_of(b.s3.put_bucket_versioning, **at, VersioningConfiguration={"Status": "Enabled"})[0], "NotImplemented")
     equal(code_of(b.s3.put_object, **at, Key="k", Body=b"", ServerSideEncryption="AES256")[0], "NotImplemented")
     equal(code_of(b.s3.put_object, **at, Key="k", Body=b"", ACL="public-read")[0], "NotImplemented")
     equal(code_of(b.s3.get_bucket_policy, **at), ("NoSuchBucketPolicy", 404))

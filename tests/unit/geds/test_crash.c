@@ -24,7 +24,9 @@ struct state {
 };
 static uint64_t seed;
 static struct state states[THREADS]; /* what is in the store for certain */
-static uint64_t steps[THREADS];      /* changes of each thread that led there */
+static bool versions;                /* the bucket keeps them */
+static size_t version_counts[THREADS];
+static uint64_t steps[THREADS]; /* changes of each thread that led there */
 
 struct step {
     unsigned kind; /* 0 to 3: put, 4: append, 5: delete, 6: copy, 7: rename, 8: upload */
@@ -108,7 +110,7 @@ static void upload(const char *key, const void *data, size_t len)
     MUST(store_upload_put_begin(store, "box", key, id, 1, &p, &err));
     MUST(store_put_write(p, data, len, &err));
     MUST(store_put_commit(p, NULL, &part.info, &err));
-    MUST(store_upload_complete(store, "box", key, id, &part, 1, NULL, NULL, &err));
+    MUST(store_upload_complete(store, "box", key, id, &part, 1, NULL, NULL, NULL, &err));
 }
 
 /* The same in the store. */
@@ -175,6 +177,33 @@ static void child(const struct store_options *options)
     _exit(1);
 }
 
+/* What was current is a version now, so that the counts of names tell whether one was lost. */
+static size_t count_versions(size_t thread)
+{
+    char prefix[16];
+    struct store_versions *page = NULL;
+    snprintf(prefix, sizeof prefix, "t%zu/", thread);
+    struct store_version_query q = {.prefix = prefix, .max = STORE_LIST_MAX};
+    MUST(store_version_list(store, "box", &q, &page, &err));
+    size_t count = page->count;
+    CHECK(!page->more);
+    store_versions_free(page);
+    return count;
+}
+
+/* How many of them a step adds to the state before it. */
+static size_t versions_of(const struct state *state, const struct step *s)
+{
+    const struct slot *from = &state->slots[s->from], *to = &state->slots[s->to];
+    if (s->kind == 7) {
+        return from->there && from != to ? 2 : 0;
+    }
+    if (s->kind == 6) {
+        return from->there;
+    }
+    return s->kind == 4 ? to->len < APPENDED_MAX : 1;
+}
+
 static bool is_state(size_t thread, const struct state *state)
 {
     for (size_t i = 0; i < SLOTS; i++) {
@@ -196,16 +225,21 @@ static void check_thread(size_t thread, uint64_t acknowledged)
 {
     for (uint64_t i = 0; i < acknowledged; i++) {
         struct step s = step_of(thread, steps[thread] + i);
+        version_counts[thread] += versions_of(&states[thread], &s);
         apply(&states[thread], &s);
     }
     steps[thread] += acknowledged;
-    if (is_state(thread, &states[thread])) {
+    size_t found = versions ? count_versions(thread) : 0;
+    bool same = !versions || found == version_counts[thread];
+    if (same && is_state(thread, &states[thread])) {
         return; /* a step that does nothing here is done again */
     }
     struct step s = step_of(thread, steps[thread]);
+    version_counts[thread] += versions_of(&states[thread], &s);
     apply(&states[thread], &s);
     steps[thread]++;
     CHECK(is_state(thread, &states[thread]));
+    CHECK(!versions || found == version_counts[thread]);
 }
 
 static void check_store(const struct store_options *options, const uint64_t acknowledged[THREADS])
@@ -257,15 +291,21 @@ static uint64_t rounds;
 
 static void what_was_acknowledged_survives_kill(void)
 {
-    for (unsigned sync = 0; sync < 2; sync++) {
+    for (unsigned kind = 0; kind < 4; kind++) {
+        unsigned sync = kind & 1;
         struct store_options options = {.sync = sync ? STORE_SYNC_FULL : STORE_SYNC_OFF};
         memset(steps, 0, sizeof steps);
+        memset(version_counts, 0, sizeof version_counts);
         store_make(&options);
         MUST(store_bucket_create(store, "box", "", &err));
+        versions = kind >= 2;
+        if (versions) {
+            MUST(store_bucket_set_versioning(store, "box", STORE_VERSIONING_ON, &err));
+        }
         store_close(store);
         store = NULL;
-        for (uint64_t i = 0; i < rounds && check_failures == 0; i++) {
-            kill_once(&options, 2 * i + sync);
+        for (uint64_t i = 0; i < (versions ? rounds / 2 : rounds) && check_failures == 0; i++) {
+            kill_once(&options, 4 * i + kind);
         }
         for (size_t i = 0; i < THREADS * SLOTS; i++) {
             slot_clear(&states[i / SLOTS].slots[i % SLOTS]);

@@ -110,8 +110,9 @@ static status_t put_part_of(const char *key, size_t len)
     } else if (st == ST_OK) {
         st = store_put_commit(p, NULL, &part.info, NULL);
     }
-    return st == ST_OK ? store_upload_complete(store, "box", key, id, &part, 1, NULL, NULL, NULL)
-                       : st;
+    return st == ST_OK
+               ? store_upload_complete(store, "box", key, id, &part, 1, NULL, NULL, NULL, NULL)
+               : st;
 }
 
 static void work(void)

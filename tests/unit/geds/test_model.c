@@ -317,7 +317,7 @@ static void upload_complete(struct model_upload *u)
         }
     }
     status_t st = store_upload_complete(store, bucket_names[u->bucket], key_names[u->key], u->id,
-                                        parts, count, NULL, &info, NULL);
+                                        parts, count, NULL, NULL, &info, NULL);
     CHECK_EQ(st, count > 0 ? ST_OK : ST_INVAL);
     if (count > 0) {
         model_set(&objects[u->bucket][u->key], whole, len, &info, "up");

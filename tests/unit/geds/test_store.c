@@ -405,16 +405,19 @@ static void parts_make_an_object(void)
     CHECK_STR(list[0].info.etag, parts[1].info.etag);
     free(list);
     struct store_part bad[2] = {parts[1], parts[0]};
-    CHECK_EQ(store_upload_complete(store, "box", "up", id, bad, 2, NULL, NULL, NULL), ST_INVAL);
+    CHECK_EQ(store_upload_complete(store, "box", "up", id, bad, 2, NULL, NULL, NULL, NULL),
+             ST_INVAL);
     bad[0] = parts[0];
     bad[1] = (struct store_part){.number = 2};
-    CHECK_EQ(store_upload_complete(store, "box", "up", id, bad, 2, NULL, NULL, NULL), ST_CHANGED);
+    CHECK_EQ(store_upload_complete(store, "box", "up", id, bad, 2, NULL, NULL, NULL, NULL),
+             ST_CHANGED);
     bad[0] = parts[2];
     bad[1] = small;
-    CHECK_EQ(store_upload_complete(store, "box", "up", id, bad, 2, NULL, NULL, NULL), ST_INVALID);
-    CHECK_EQ(store_upload_complete(store, "box", "up", id + 1, parts, 3, NULL, NULL, NULL),
+    CHECK_EQ(store_upload_complete(store, "box", "up", id, bad, 2, NULL, NULL, NULL, NULL),
+             ST_INVALID);
+    CHECK_EQ(store_upload_complete(store, "box", "up", id + 1, parts, 3, NULL, NULL, NULL, NULL),
              ST_NOTFOUND);
-    MUST(store_upload_complete(store, "box", "up", id, parts, 3, NULL, &info, &err));
+    MUST(store_upload_complete(store, "box", "up", id, parts, 3, NULL, NULL, &info, &err));
     CHECK_EQ(info.size, 101100);
     CHECK_STR(info.etag + 32, "-3");
     static uint8_t whole[101100];

@@ -26,6 +26,37 @@ static void sums_of_the_check_string(void)
     }
 }
 
+static uint64_t crc_of(enum s3_algorithm a, const char *data, size_t len)
+{
+    struct s3_sum s;
+    uint8_t bytes[S3_SUM_BYTES_MAX];
+    uint64_t crc = 0;
+    s3_sum_init(&s, a, &tables);
+    s3_sum_update(&s, data, len);
+    size_t n = s3_sum_bytes(&s, bytes);
+    CHECK_EQ(n, s3_sum_size(a));
+    for (size_t i = 0; i < n; i++)
+        crc = crc << 8 | bytes[i];
+    return crc;
+}
+
+static void crcs_of_pieces_make_that_of_the_whole(void)
+{
+    static char data[5000];
+    static const size_t cuts[] = {0, 1, 7, 8, 2500, 4999, 5000};
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (char)(i * i >> 3);
+    for (int a = S3_SUM_CRC32; a <= S3_SUM_CRC64NVME; a++) {
+        enum s3_algorithm algorithm = (enum s3_algorithm)a;
+        for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+            uint64_t first = crc_of(algorithm, data, cuts[i]);
+            uint64_t second = crc_of(algorithm, data + cuts[i], sizeof data - cuts[i]);
+            CHECK_EQ(s3_crc_combine(algorithm, first, second, sizeof data - cuts[i]),
+                     crc_of(algorithm, data, sizeof data));
+        }
+    }
+}
+
 static void names_are_found(void)
 {
     CHECK_EQ(s3_sum_by_name("crc64nvme"), S3_SUM_CRC64NVME);
@@ -53,6 +84,7 @@ int main(void)
 {
     s3_crc_tables_init(&tables);
     RUN(sums_of_the_check_string);
+    RUN(crcs_of_pieces_make_that_of_the_whole);
     RUN(names_are_found);
     RUN(base64_is_strict);
     return CHECK_DONE();

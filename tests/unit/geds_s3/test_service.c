@@ -104,10 +104,16 @@ static void close_put(struct store_put *p)
     open_things -= p != NULL;
 }
 
-static status_t object_open(struct store *s, const char *b, const char *k,
-                            struct store_object **ret, struct error *err)
+static status_t put_set_sum(struct store_put *p, const void *sum, size_t len, struct error *err)
 {
-    (void)s, (void)b, (void)k, (void)err;
+    (void)p, (void)sum, (void)len, (void)err;
+    return answer();
+}
+
+static status_t version_open(struct store *s, const char *b, const char *k, uint64_t version,
+                             struct store_object **ret, struct error *err)
+{
+    (void)s, (void)b, (void)k, (void)version, (void)err;
     return opened(ret);
 }
 
@@ -138,27 +144,89 @@ static status_t object_read(struct store_object *o, void *data, size_t len, uint
     return answer();
 }
 
-static status_t remove_one(struct store *s, const char *b, const char *k,
-                           const struct store_condition *c, struct error *err)
+static status_t object_parts(const struct store_object *o, struct store_part **ret, size_t *count,
+                             struct error *err)
 {
-    (void)s, (void)b, (void)k, (void)c, (void)err;
+    (void)o, (void)err;
+    *ret = NULL;
+    *count = 0;
     return answer();
 }
 
-static status_t remove_many(struct store *s, const char *b, const char *const *keys, size_t count,
-                            status_t *results, struct error *err)
+static status_t delete_each(struct store *s, const char *b, struct store_removal *items,
+                            size_t count, struct error *err)
 {
-    (void)s, (void)b, (void)keys, (void)err;
-    memset(results, 0, count * sizeof *results);
+    (void)s, (void)b, (void)err;
+    for (size_t i = 0; i < count; i++)
+        items[i].status = ST_OK;
     return answer();
 }
 
-static status_t copy(struct store *s, const struct store_name *from, const struct store_name *to,
-                     const struct store_attributes *a, const struct store_condition *c,
-                     const struct store_condition *d, struct store_info *ret, struct error *err)
+static status_t change_attributes(struct store *s, const char *b, const char *k, uint64_t version,
+                                  const struct store_attribute *pairs, size_t count,
+                                  const struct store_condition *c, struct store_info *ret,
+                                  struct error *err)
 {
-    (void)s, (void)from, (void)to, (void)a, (void)c, (void)d, (void)err;
+    (void)s, (void)b, (void)k, (void)version, (void)pairs, (void)count, (void)c, (void)err;
     *ret = some_info;
+    return answer();
+}
+
+static status_t copy_version(struct store *s, const struct store_name *from, uint64_t version,
+                             const struct store_name *to, const struct store_attributes *a,
+                             const struct store_condition *c, const struct store_condition *d,
+                             struct store_info *ret, struct error *err)
+{
+    (void)s, (void)from, (void)version, (void)to, (void)a, (void)c, (void)d, (void)err;
+    *ret = some_info;
+    return answer();
+}
+
+static status_t bucket_set_config(struct store *s, const char *b, const char *config,
+                                  struct error *err)
+{
+    (void)s, (void)b, (void)config, (void)err;
+    return answer();
+}
+
+static status_t bucket_set_versioning(struct store *s, const char *b, enum store_versioning v,
+                                      struct error *err)
+{
+    (void)s, (void)b, (void)v, (void)err;
+    return answer();
+}
+
+static uint64_t bucket_changes(const struct store *s)
+{
+    (void)s;
+    return 0;
+}
+
+static status_t version_list(struct store *s, const char *b, const struct store_version_query *q,
+                             struct store_versions **ret, struct error *err)
+{
+    static struct store_versions none;
+    (void)s, (void)b, (void)q, (void)err;
+    status_t st = answer();
+    if (st == ST_OK) {
+        open_things++;
+        *ret = &none;
+    }
+    return st;
+}
+
+static void versions_free(struct store_versions *v)
+{
+    open_things -= v != NULL;
+}
+
+static status_t upload_attributes(struct store *s, const char *b, const char *k, uint64_t id,
+                                  struct arena *arena, struct store_attributes *ret,
+                                  struct error *err)
+{
+    static const struct store_attribute pairs[] = {{"x-amz-checksum-algorithm", "CRC32"}};
+    (void)s, (void)b, (void)k, (void)id, (void)arena, (void)err;
+    *ret = (struct store_attributes){.pairs = pairs, .count = 1};
     return answer();
 }
 
@@ -197,10 +265,10 @@ static status_t upload_put_begin(struct store *s, const char *b, const char *k, 
 
 static status_t upload_complete(struct store *s, const char *b, const char *k, uint64_t id,
                                 const struct store_part *parts, size_t count,
-                                const struct store_condition *c, struct store_info *ret,
-                                struct error *err)
+                                const struct store_attributes *a, const struct store_condition *c,
+                                struct store_info *ret, struct error *err)
 {
-    (void)s, (void)b, (void)k, (void)id, (void)parts, (void)count, (void)c, (void)err;
+    (void)s, (void)b, (void)k, (void)id, (void)parts, (void)count, (void)a, (void)c, (void)err;
     *ret = some_info;
     return answer();
 }
@@ -217,10 +285,15 @@ static status_t upload_parts(struct store *s, const char *b, const char *k, uint
                              bool *more, struct error *err)
 {
     (void)s, (void)b, (void)k, (void)id, (void)after, (void)max, (void)err;
-    *ret = NULL;
-    *count = 0;
     *more = false;
-    return answer();
+    status_t st = answer();
+    if (st == ST_OK) {
+        *ret = calloc(1, sizeof **ret);
+        **ret = (struct store_part){.number = 1, .sum = {1, 2, 3, 4, 5}, .sum_len = 5};
+        memcpy((*ret)->info.etag, "e", 2);
+        *count = 1;
+    }
+    return st;
 }
 
 static status_t upload_list(struct store *s, const char *b, const char *prefix, const char *key,
@@ -251,14 +324,22 @@ static const struct s3_table table = {.bucket_create = bucket_create,
                                       .put_md5 = put_md5,
                                       .put_commit = put_commit,
                                       .put_abort = close_put,
-                                      .object_open = object_open,
+                                      .version_open = version_open,
                                       .object_close = object_close,
                                       .object_info = object_info,
                                       .object_attributes = object_attributes,
                                       .object_read = object_read,
-                                      .remove = remove_one,
-                                      .remove_many = remove_many,
-                                      .copy = copy,
+                                      .bucket_set_config = bucket_set_config,
+                                      .bucket_set_versioning = bucket_set_versioning,
+                                      .bucket_changes = bucket_changes,
+                                      .put_set_sum = put_set_sum,
+                                      .object_parts = object_parts,
+                                      .delete_each = delete_each,
+                                      .change_attributes = change_attributes,
+                                      .copy_version = copy_version,
+                                      .version_list = version_list,
+                                      .versions_free = versions_free,
+                                      .upload_attributes = upload_attributes,
                                       .list = list,
                                       .page_free = page_free,
                                       .upload_begin = upload_begin,
@@ -310,6 +391,11 @@ static const struct operation operations[] = {
     {"DELETE", "/box", NULL, NULL, NULL, "", 1},
     {"GET", "/box", "location", NULL, NULL, "", 1},
     {"GET", "/box", NULL, NULL, NULL, "", 1},
+    {"GET", "/box", "versioning", NULL, NULL, "", 1},
+    {"PUT", "/box", "versioning", NULL, NULL,
+     "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>", 1},
+    {"GET", "/box", "versions", NULL, NULL, "", 1},
+    {"GET", "/box/k", "attributes", "x-amz-object-attributes", "ObjectParts", "", 2},
     {"GET", "/box", "list-type=2", NULL, NULL, "", 1},
     {"GET", "/box", "uploads", NULL, NULL, "", 1},
     {"POST", "/box", "delete", NULL, NULL, "<Delete><Object><Key>k</Key></Object></Delete>", 1},
@@ -320,13 +406,13 @@ static const struct operation operations[] = {
     {"DELETE", "/box/k", NULL, NULL, NULL, "", 1},
     {"PUT", "/box/k", NULL, "x-amz-copy-source", "box/other", "", 2},
     {"GET", "/box/k", "tagging", NULL, NULL, "", 1},
-    {"PUT", "/box/k", "tagging", NULL, NULL, "<Tagging><TagSet/></Tagging>", 2},
-    {"DELETE", "/box/k", "tagging", NULL, NULL, "", 2},
+    {"PUT", "/box/k", "tagging", NULL, NULL, "<Tagging><TagSet/></Tagging>", 1},
+    {"DELETE", "/box/k", "tagging", NULL, NULL, "", 1},
     {"POST", "/box/k", "uploads", NULL, NULL, "", 1},
-    {"PUT", "/box/k", UPLOAD "&partNumber=1", NULL, NULL, "hello", 3},
-    {"PUT", "/box/k", UPLOAD "&partNumber=1", "x-amz-copy-source", "box/other", "", 5},
-    {"POST", "/box/k", UPLOAD, NULL, NULL, PART, 1},
-    {"GET", "/box/k", UPLOAD, NULL, NULL, "", 1},
+    {"PUT", "/box/k", UPLOAD "&partNumber=1", NULL, NULL, "hello", 5},
+    {"PUT", "/box/k", UPLOAD "&partNumber=1", "x-amz-copy-source", "box/other", "", 7},
+    {"POST", "/box/k", UPLOAD, NULL, NULL, PART, 3},
+    {"GET", "/box/k", UPLOAD, NULL, NULL, "", 2},
     {"DELETE", "/box/k", UPLOAD, NULL, NULL, "", 1},
 };
 
@@ -386,7 +472,7 @@ static int ask(const struct operation *o, bool *ret_whole)
 /* One operation with the calls of the store failing after so many. */
 static void try_one(const struct operation *o, int calls, int want)
 {
-    bool whole, is_get = strcmp(o->method, "GET") == 0 && o->calls == 2;
+    bool whole, is_get = strcmp(o->method, "GET") == 0 && !o->query && o->calls == 2;
     allowed = calls;
     told = 0;
     int status = ask(o, &whole);

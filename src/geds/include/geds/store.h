@@ -31,9 +31,14 @@ enum {
     STORE_ETAG_BYTES = 48,         /* with NUL: 32 hex digits, or 32 hex digits, '-', a number */
     STORE_INLINE_MAX = 16 * 1024,  /* bytes; a smaller object shares its sync with others */
     STORE_BLOCK_BYTES = 64 * 1024, /* what a checksum covers */
+    STORE_PART_SUM_MAX = 40,       /* bytes that a layer above keeps with a part */
 };
-#define STORE_OBJECT_MAX (5ULL << 40)  /* bytes */
-#define STORE_S3_PART_MIN (5ULL << 20) /* bytes: what S3 asks of all parts but the last */
+/* Instead of the number of a version: */
+#define STORE_VERSION_NULL UINT64_C(0)        /* the one without a number */
+#define STORE_VERSION_CURRENT UINT64_MAX      /* what the name leads to */
+#define STORE_VERSION_NEWEST (UINT64_MAX - 1) /* the same, or the marker that hides it */
+#define STORE_OBJECT_MAX (5ULL << 40)         /* bytes */
+#define STORE_S3_PART_MIN (5ULL << 20)        /* bytes: what S3 asks of all parts but the last */
 
 struct store;
 struct store_put;
@@ -61,8 +66,10 @@ void store_close(struct store *s);
 struct store_counters {
     uint64_t buckets;
     uint64_t objects;
-    uint64_t bytes;   /* of all objects; what copies share counts for each */
-    uint64_t uploads; /* multipart uploads in progress */
+    uint64_t bytes;    /* of all objects; what copies share counts for each */
+    uint64_t uploads;  /* multipart uploads in progress */
+    uint64_t versions; /* that are not current, and markers */
+    uint64_t version_bytes;
     uint64_t batches; /* transactions since the store was opened */
     uint64_t changes; /* changes in them */
 };
@@ -75,17 +82,34 @@ CHECKED status_t store_counters(struct store *s, struct store_counters *ret_coun
 /* ST_INVAL: not a bucket name. ST_EXIST. */
 CHECKED status_t store_bucket_create(struct store *s, const char *bucket, const char *config,
                                      struct error *err);
-/* Its uploads in progress are aborted. ST_NOTFOUND. ST_EXIST: objects are in it. */
+/* Its uploads in progress are aborted. ST_NOTFOUND. ST_EXIST: objects, versions or markers are in it. */
 CHECKED status_t store_bucket_delete(struct store *s, const char *bucket, struct error *err);
 /* ST_NOTFOUND. */
 CHECKED status_t store_bucket_set_config(struct store *s, const char *bucket, const char *config,
                                          struct error *err);
 
+/* Versions. ON: an overwrite or a delete keeps what was there, under a number; a delete puts a marker in front of it.
+ * SUSPENDED: what had a number stays, what comes has none (the null version, of which each key has at most one). */
+enum store_versioning {
+    STORE_VERSIONING_OFF, /* never turned on: there are null versions only */
+    STORE_VERSIONING_ON,
+    STORE_VERSIONING_SUSPENDED,
+};
+/* ST_NOTFOUND. ST_INVAL: OFF, which is no way back. */
+CHECKED status_t store_bucket_set_versioning(struct store *s, const char *bucket,
+                                             enum store_versioning versioning, struct error *err);
+
+/* Counts the changes of buckets themselves. What was read of one after a call is right as long as this is the same. */
+uint64_t store_bucket_changes(const struct store *s);
+
 struct store_bucket {
     char name[STORE_BUCKET_MAX + 1];
     uint64_t created_ns; /* since the epoch */
-    uint64_t objects;
-    uint64_t bytes;
+    uint64_t objects;    /* that names lead to */
+    uint64_t bytes;      /* of them */
+    enum store_versioning versioning;
+    uint64_t versions; /* the others, and markers */
+    uint64_t version_bytes;
 };
 /* ret_bucket and ret_config may be NULL. *ret_config: for free. ST_NOTFOUND: use this to tell a
  * missing bucket from a missing key. */
@@ -112,6 +136,9 @@ struct store_info {
     uint64_t modified_ns;
     char etag
         [STORE_ETAG_BYTES]; /* without quotes. MD5 of the bytes; "MD5-N" of one made from N parts */
+    uint64_t version;       /* its number, or STORE_VERSION_NULL */
+    bool versioned;         /* its bucket has or had versions */
+    bool marker;            /* of a delete: no object, size 0 */
 };
 
 /* What must be true of a name at the moment of a change. NULL or zeroed: nothing. */
@@ -119,6 +146,10 @@ struct store_condition {
     bool if_none; /* there is no object of this name: else ST_EXIST */
     const char
         *if_match; /* there is one (else ST_NOTFOUND) with this etag (else ST_CHANGED); "*": any */
+    /* Of what would be replaced, removed or changed, where there is something: false is ST_CHANGED. Called by the
+     * thread that makes changes, so it has to be quick and must not call the store. NULL: all may. */
+    bool (*may)(void *arg, const struct store_info *info, const struct store_attributes *a);
+    void *arg;
 };
 
 /* Writing. All of these: ST_NOTFOUND: no such bucket. ST_INVAL: a key, attributes or a size
@@ -161,11 +192,20 @@ CHECKED status_t store_stat(struct store *s, const char *bucket, const char *key
 /* The object as it is now: it stays readable after an overwrite, a rename or a delete. */
 CHECKED status_t store_object_open(struct store *s, const char *bucket, const char *key,
                                    struct store_object **ret_object, struct error *err);
+/* The same of a version. A marker can be opened: it has no bytes. ST_NOTFOUND: also no such version. */
+CHECKED status_t store_version_open(struct store *s, const char *bucket, const char *key,
+                                    uint64_t version, struct store_object **ret_object,
+                                    struct error *err);
 /* Takes NULL. */
 void store_object_close(struct store_object *o);
 /* Valid until the close. */
 const struct store_info *store_object_info(const struct store_object *o);
 const struct store_attributes *store_object_attributes(const struct store_object *o);
+/* What it was made of, where that was a multipart upload: numbered from 1 in order, info.size and sum. *ret_parts: for
+ * free; NULL and 0 else. ST_CORRUPT. */
+struct store_part;
+CHECKED status_t store_object_parts(const struct store_object *o, struct store_part **ret_parts,
+                                    size_t *ret_count, struct error *err);
 /* Read up to len bytes at off. *ret_len is less than len only at the end of the object (0 at or
  * behind it). Any thread. ST_CORRUPT: a block does not match its checksum; the error has the
  * object's byte offset of the block, and its text names the extent. data may be changed then. */
@@ -174,12 +214,35 @@ CHECKED status_t store_object_read(struct store_object *o, void *data, size_t le
 
 /* Names. */
 
-/* ST_NOTFOUND. condition may be NULL. */
+/* ST_NOTFOUND: no such bucket, or (without versions) object. condition may be NULL. */
 CHECKED status_t store_delete(struct store *s, const char *bucket, const char *key,
                               const struct store_condition *condition, struct error *err);
 /* Delete many in one change; ret_results[i] is ST_OK, ST_NOTFOUND or ST_INVAL for keys[i]. */
 CHECKED status_t store_delete_many(struct store *s, const char *bucket, const char *const *keys,
                                    size_t count, status_t *ret_results, struct error *err);
+
+/* A delete of a version, or with STORE_VERSION_CURRENT that of store_delete. */
+struct store_removal {
+    const char *key;
+    uint64_t version;
+    const struct store_condition *condition; /* about the version; NULL: none */
+    status_t status;  /* what became of it: ST_OK, ST_NOTFOUND, ST_INVAL, or the condition's */
+    bool versioned;   /* the bucket has or had versions; then: */
+    bool marker;      /* a marker was made, or it was one */
+    uint64_t removed; /* the version of what was made or removed */
+};
+/* In one change, in order. What a removal of the newest version uncovers is current again. ST_NOTFOUND: no such bucket;
+ * what becomes of each is in items. */
+CHECKED status_t store_delete_each(struct store *s, const char *bucket, struct store_removal *items,
+                                   size_t count, struct error *err);
+
+/* Change some attributes of an object or a version and nothing else, neither bytes nor time. Of pairs, a value of
+ * NULL removes the attribute. condition (if_match, may) is about what is changed, and may be NULL. ST_NOTFOUND; a
+ * marker has no attributes. */
+CHECKED status_t store_change_attributes(struct store *s, const char *bucket, const char *key,
+                                         uint64_t version, const struct store_attribute *pairs,
+                                         size_t count, const struct store_condition *condition,
+                                         struct store_info *ret_info, struct error *err);
 
 struct store_name {
     const char *bucket;
@@ -193,14 +256,22 @@ CHECKED status_t store_copy(struct store *s, const struct store_name *from,
                             const struct store_condition *from_condition,
                             const struct store_condition *to_condition, struct store_info *ret_info,
                             struct error *err);
+/* The same of a version of the source. ST_NOTFOUND: also a marker. */
+CHECKED status_t store_copy_version(struct store *s, const struct store_name *from,
+                                    uint64_t version, const struct store_name *to,
+                                    const struct store_attributes *attributes,
+                                    const struct store_condition *from_condition,
+                                    const struct store_condition *to_condition,
+                                    struct store_info *ret_info, struct error *err);
 /* Give an object another name, of the same bucket or another, instead of what had it; it keeps
- * its time. Its size does not matter. to_condition may be NULL. */
+ * its time. Its size does not matter. to_condition may be NULL. Where there are versions, it is a
+ * copy and a delete in one change. */
 CHECKED status_t store_rename(struct store *s, const struct store_name *from,
                               const struct store_name *to,
                               const struct store_condition *to_condition, struct error *err);
 /* Replace the beginning `from` of all keys that have it by `to`, in one change. ST_NOTFOUND: no
  * key has it. ST_EXIST: a new name is that of an object which is not renamed itself; nothing is
- * changed. ST_INVAL: a new key would be empty or too long. */
+ * changed. ST_INVAL: a new key would be empty or too long, or the bucket has or had versions. */
 CHECKED status_t store_rename_prefix(struct store *s, const char *bucket, const char *from,
                                      const char *to, uint64_t *ret_count, struct error *err);
 
@@ -229,6 +300,34 @@ CHECKED status_t store_list(struct store *s, const char *bucket,
 /* Takes NULL. */
 void store_page_free(struct store_page *page);
 
+/* Versions and markers: of each key the newest first, the current ones too. */
+struct store_version_query {
+    const char *prefix;     /* as in store_list_query */
+    const char *delimiter;  /* and so */
+    const char *key_marker; /* NULL or "": from the beginning */
+    uint64_t order_marker;  /* of key_marker only those of lower order; 0: none of it */
+    size_t max;
+};
+struct store_version_entry {
+    const char *key;
+    bool is_prefix;
+    bool latest;
+    uint64_t
+        order; /* of the versions of a key; not 0 but for what was there before there were versions */
+    struct store_info info;
+};
+struct store_versions {
+    struct store_version_entry *entries;
+    size_t count;
+    bool more; /* go on with key and order of the last entry */
+};
+/* *ret_versions ends with store_versions_free. ST_NOTFOUND: no such bucket. */
+CHECKED status_t store_version_list(struct store *s, const char *bucket,
+                                    const struct store_version_query *query,
+                                    struct store_versions **ret_versions, struct error *err);
+/* Takes NULL. */
+void store_versions_free(struct store_versions *versions);
+
 /* Multipart uploads. id: from store_upload_begin; not to be guessed, never used again.
  * ST_NOTFOUND: no such upload (in this bucket with this key). */
 CHECKED status_t store_upload_begin(struct store *s, const char *bucket, const char *key,
@@ -243,13 +342,25 @@ CHECKED status_t store_upload_put_begin(struct store *s, const char *bucket, con
 struct store_part {
     unsigned number;
     struct store_info info;
+    uint8_t sum[STORE_PART_SUM_MAX]; /* what store_put_set_sum gave */
+    size_t sum_len;
 };
+/* Of a part, before its commit: bytes that are kept with it, such as a checksum; at most STORE_PART_SUM_MAX. ST_INVAL. */
+CHECKED status_t store_put_set_sum(struct store_put *p, const void *sum, size_t len,
+                                   struct error *err);
+struct arena;
+/* What the object will carry; strings in arena. */
+CHECKED status_t store_upload_attributes(struct store *s, const char *bucket, const char *key,
+                                         uint64_t id, struct arena *arena,
+                                         struct store_attributes *ret_attributes,
+                                         struct error *err);
 /* Make the object of these parts (only number and info.etag are looked at), in ascending order
- * of numbers. ST_INVAL: none, or not ascending. ST_CHANGED: a part is not there with this etag,
+ * of numbers. attributes: instead of those of the upload; NULL: those. ST_INVAL: none, or not ascending. ST_CHANGED: a part is not there with this etag,
  * or the condition's. ST_INVALID: a part that is not the last is smaller than part_min_bytes;
  * the upload stays after each error. */
 CHECKED status_t store_upload_complete(struct store *s, const char *bucket, const char *key,
                                        uint64_t id, const struct store_part *parts, size_t count,
+                                       const struct store_attributes *attributes,
                                        const struct store_condition *condition,
                                        struct store_info *ret_info, struct error *err);
 CHECKED status_t store_upload_abort(struct store *s, const char *bucket, const char *key,
@@ -287,6 +398,7 @@ enum store_damage {
     STORE_DAMAGE_COUNT,    /* the counts of a bucket are wrong */
     STORE_DAMAGE_ORPHAN,   /* a file that no name leads to */
     STORE_DAMAGE_LAYOUT,   /* an object names bytes that do not exist */
+    STORE_DAMAGE_VERSION,  /* the versions of a key are not in order */
 };
 struct store_finding {
     enum store_damage kind;

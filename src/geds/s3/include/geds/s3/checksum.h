@@ -16,7 +16,7 @@ enum s3_algorithm {
     S3_SUM_SHA256,
     S3_SUM_COUNT
 };
-enum { S3_SUM_TEXT_BYTES = 48, S3_CRC_SLICES = 8 };
+enum { S3_SUM_TEXT_BYTES = 48, S3_SUM_BYTES_MAX = 32, S3_CRC_SLICES = 8 };
 
 /* Tables of CRC32 and CRC64NVME; immutable after s3_crc_tables_init. */
 struct s3_crc_tables {
@@ -44,6 +44,12 @@ void s3_sum_init(struct s3_sum *s, enum s3_algorithm a, const struct s3_crc_tabl
 void s3_sum_update(struct s3_sum *s, const void *data, size_t len);
 /* In base64, as clients write it. Ends the sum. */
 void s3_sum_final(struct s3_sum *s, char ret_text[S3_SUM_TEXT_BYTES]);
+
+/* In bytes as they are in base64; ret_bytes: S3_SUM_BYTES_MAX. The count of them. */
+size_t s3_sum_bytes(struct s3_sum *s, uint8_t *ret_bytes);
+size_t s3_sum_size(enum s3_algorithm a);
+/* The CRC of two pieces one behind the other, of whose CRCs these are and of which the second has len bytes. a: a CRC. */
+uint64_t s3_crc_combine(enum s3_algorithm a, uint64_t first, uint64_t second, uint64_t len);
 
 /* Has text the form of such a checksum? */
 bool s3_sum_is_text(enum s3_algorithm a, const char *text);

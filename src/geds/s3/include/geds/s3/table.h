@@ -13,6 +13,11 @@ struct s3_table {
                             char **ret_config, struct error *err);
     status_t (*bucket_list)(struct store *s, struct store_bucket **ret_buckets, size_t *ret_count,
                             struct error *err);
+    status_t (*bucket_set_config)(struct store *s, const char *bucket, const char *config,
+                                  struct error *err);
+    status_t (*bucket_set_versioning)(struct store *s, const char *bucket,
+                                      enum store_versioning versioning, struct error *err);
+    uint64_t (*bucket_changes)(const struct store *s);
     status_t (*put_begin)(struct store *s, const char *bucket, const char *key,
                           const struct store_attributes *attributes, struct store_put **ret_put,
                           struct error *err);
@@ -20,28 +25,37 @@ struct s3_table {
                                    struct error *err);
     status_t (*put_write)(struct store_put *p, const void *data, size_t len, struct error *err);
     void (*put_md5)(const struct store_put *p, uint8_t ret_md5[16]);
+    status_t (*put_set_sum)(struct store_put *p, const void *sum, size_t len, struct error *err);
     status_t (*put_commit)(struct store_put *p, const struct store_condition *condition,
                            struct store_info *ret_info, struct error *err);
     void (*put_abort)(struct store_put *p);
-    status_t (*object_open)(struct store *s, const char *bucket, const char *key,
-                            struct store_object **ret_object, struct error *err);
+    status_t (*version_open)(struct store *s, const char *bucket, const char *key, uint64_t version,
+                             struct store_object **ret_object, struct error *err);
     void (*object_close)(struct store_object *o);
     const struct store_info *(*object_info)(const struct store_object *o);
     const struct store_attributes *(*object_attributes)(const struct store_object *o);
+    status_t (*object_parts)(const struct store_object *o, struct store_part **ret_parts,
+                             size_t *ret_count, struct error *err);
     status_t (*object_read)(struct store_object *o, void *data, size_t len, uint64_t off,
                             size_t *ret_len, struct error *err);
-    status_t (*remove)(struct store *s, const char *bucket, const char *key,
-                       const struct store_condition *condition, struct error *err);
-    status_t (*remove_many)(struct store *s, const char *bucket, const char *const *keys,
-                            size_t count, status_t *ret_results, struct error *err);
-    status_t (*copy)(struct store *s, const struct store_name *from, const struct store_name *to,
-                     const struct store_attributes *attributes,
-                     const struct store_condition *from_condition,
-                     const struct store_condition *to_condition, struct store_info *ret_info,
-                     struct error *err);
+    status_t (*delete_each)(struct store *s, const char *bucket, struct store_removal *items,
+                            size_t count, struct error *err);
+    status_t (*change_attributes)(struct store *s, const char *bucket, const char *key,
+                                  uint64_t version, const struct store_attribute *pairs,
+                                  size_t count, const struct store_condition *condition,
+                                  struct store_info *ret_info, struct error *err);
+    status_t (*copy_version)(struct store *s, const struct store_name *from, uint64_t version,
+                             const struct store_name *to, const struct store_attributes *attributes,
+                             const struct store_condition *from_condition,
+                             const struct store_condition *to_condition,
+                             struct store_info *ret_info, struct error *err);
     status_t (*list)(struct store *s, const char *bucket, const struct store_list_query *query,
                      struct store_page **ret_page, struct error *err);
     void (*page_free)(struct store_page *page);
+    status_t (*version_list)(struct store *s, const char *bucket,
+                             const struct store_version_query *query,
+                             struct store_versions **ret_versions, struct error *err);
+    void (*versions_free)(struct store_versions *versions);
     status_t (*upload_begin)(struct store *s, const char *bucket, const char *key,
                              const struct store_attributes *attributes, uint64_t *ret_id,
                              struct error *err);
@@ -49,8 +63,12 @@ struct s3_table {
                                  unsigned number, struct store_put **ret_put, struct error *err);
     status_t (*upload_complete)(struct store *s, const char *bucket, const char *key, uint64_t id,
                                 const struct store_part *parts, size_t count,
+                                const struct store_attributes *attributes,
                                 const struct store_condition *condition,
                                 struct store_info *ret_info, struct error *err);
+    status_t (*upload_attributes)(struct store *s, const char *bucket, const char *key, uint64_t id,
+                                  struct arena *arena, struct store_attributes *ret_attributes,
+                                  struct error *err);
     status_t (*upload_abort)(struct store *s, const char *bucket, const char *key, uint64_t id,
                              struct error *err);
     status_t (*upload_parts)(struct store *s, const char *bucket, const char *key, uint64_t id,
