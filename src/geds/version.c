@@ -214,7 +214,7 @@ static status_t remove_items(struct batch *b, struct task *task, struct error *e
 }
 
 status_t store_delete_each(struct store *s, const char *bucket, struct store_removal *items,
-                      size_t item_count, struct error *err)
+                           size_t item_count, struct error *err)
 {
     struct removal_task t = {.task = {.run = remove_items, .frees = true},
                              .bucket = bucket,

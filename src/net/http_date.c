@@ -108,3 +108,29 @@ status_t amz_date_parse(const char *text, uint64_t *ret_s)
                     .tm_sec = number(text + 13, 2)};
     return seconds_of(tm, ret_s);
 }
+
+status_t iso_date_parse(const char *text, uint64_t *ret_s)
+{
+    char start[20];
+    if (strlen(text) < sizeof start)
+        return ST_FORMAT;
+    memcpy(start, text, sizeof start - 1);
+    start[sizeof start - 1] = '\0';
+    const char *rest = text + sizeof start - 1;
+    if (*rest == '.') {
+        size_t digits = strspn(rest + 1, "0123456789");
+        if (digits == 0 || digits > 9)
+            return ST_FORMAT;
+        rest += 1 + digits;
+    }
+    if (!matches(start, "0000-00-00T00:00:00") ||
+        (strcmp(rest, "Z") != 0 && strcmp(rest, "+00:00") != 0))
+        return ST_FORMAT;
+    struct tm tm = {.tm_year = number(start, 4) - 1900,
+                    .tm_mon = number(start + 5, 2) - 1,
+                    .tm_mday = number(start + 8, 2),
+                    .tm_hour = number(start + 11, 2),
+                    .tm_min = number(start + 14, 2),
+                    .tm_sec = number(start + 17, 2)};
+    return seconds_of(tm, ret_s);
+}

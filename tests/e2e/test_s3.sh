@@ -28,7 +28,9 @@ fact "the first start prints a key" grep -qx 'export AWS_ACCESS_KEY_ID=[A-Z2-7]*
 fact "the file of keys is the owner's" test "$(stat -c %a state/s3-keys)" = 600
 fact "the folder of objects is the owner's" test "$(stat -c %a state/geds)" = 700
 
-"$clients/python" "$E2E/s3/check.py" --endpoint "$endpoint" --access "$AWS_ACCESS_KEY_ID" \
+echo "ALICE secret alice" >>state/s3-keys
+fact "a key of another user is taken" eval 'stop TERM 0 && start'
+"$clients/python" "$E2E/s3/check.py" --alice ALICE:secret --endpoint "$endpoint" --access "$AWS_ACCESS_KEY_ID" \
     --secret "$AWS_SECRET_ACCESS_KEY" >facts
 sed '$d' facts
 passed=$((passed + $(grep -c '^ok ' facts)))

@@ -39,19 +39,27 @@ static status_t make(const char *path, struct keys *k, struct error *err)
     return file_write_atomic(path, line, (size_t)len, 0600, FILE_SYNC, err);
 }
 
+/* The next word of a line; words are parted by one blank. */
+static bool take_word(const char **at, const char *end, char *to)
+{
+    const char *blank = memchr(*at, ' ', (size_t)(end - *at));
+    size_t len = (size_t)((blank ? blank : end) - *at);
+    if (len == 0 || len > KEY_BYTES_MAX || memchr(*at, '\0', len))
+        return false;
+    memcpy(to, *at, len);
+    to[len] = '\0';
+    *at = blank ? blank + 1 : end;
+    return true;
+}
+
 static bool take_line(struct keys *k, const char *line, size_t len)
 {
-    const char *blank = memchr(line, ' ', len);
-    if (!blank || k->count == KEYS_MAX)
-        return false;
-    size_t access = (size_t)(blank - line), secret = len - access - 1;
-    if (access == 0 || secret == 0 || access > KEY_BYTES_MAX || secret > KEY_BYTES_MAX ||
-        memchr(blank + 1, ' ', secret) || memchr(line, '\0', len))
+    const char *at = line, *end = line + len;
+    if (k->count == KEYS_MAX)
         return false;
     struct key *to = &k->of[k->count++];
-    memcpy(to->access, line, access);
-    memcpy(to->secret, blank + 1, secret);
-    return true;
+    return take_word(&at, end, to->access) && take_word(&at, end, to->secret) &&
+           (at == end || take_word(&at, end, to->user)) && at == end;
 }
 
 static status_t parse(const char *path, const struct buf *text, struct keys *k, struct error *err)
@@ -62,7 +70,7 @@ static status_t parse(const char *path, const struct buf *text, struct keys *k, 
         size_t len = (size_t)((newline ? newline : end) - s);
         if (len > 0 && *s != '#' && !take_line(k, s, len))
             return error_set(err, ST_FORMAT, (uint64_t)(s - (const char *)text->data),
-                             "%s: a line is not ACCESS_KEY SECRET", path);
+                             "%s: a line is not ACCESS_KEY SECRET [USER]", path);
         s += len + 1;
     }
     if (k->count == 0)
@@ -100,6 +108,15 @@ const char *keys_secret(const struct keys *k, const char *access)
     for (size_t i = 0; i < k->count; i++) {
         if (strcmp(k->of[i].access, access) == 0)
             return k->of[i].secret;
+    }
+    return NULL;
+}
+
+const char *keys_user(const struct keys *k, const char *access)
+{
+    for (size_t i = 0; i < k->count; i++) {
+        if (strcmp(k->of[i].access, access) == 0)
+            return k->of[i].user[0] != '\0' ? k->of[i].user : NULL;
     }
     return NULL;
 }

@@ -5,7 +5,8 @@
 
 #include "base/status.h"
 
-/* The S3 keys of a state folder: the file `s3-keys` (0600), a line `ACCESS_KEY SECRET` for each. */
+/* The S3 keys of a state folder: the file `s3-keys` (0600), a line `ACCESS_KEY SECRET [USER]` for each. Without a user it
+ * is one of the owner, who may do everything that no policy denies. */
 
 enum { KEYS_MAX = 64, KEY_BYTES_MAX = 128 };
 
@@ -13,6 +14,7 @@ struct keys {
     struct key {
         char access[KEY_BYTES_MAX + 1];
         char secret[KEY_BYTES_MAX + 1];
+        char user[KEY_BYTES_MAX + 1]; /* "": the owner */
     } of[KEYS_MAX];
     size_t count;
 };
@@ -23,5 +25,7 @@ CHECKED status_t keys_load(const char *state, struct keys *ret_keys, bool *ret_m
                            struct error *err);
 /* The secret of an access key, or NULL. Any thread. */
 const char *keys_secret(const struct keys *k, const char *access);
+/* The user of an access key; NULL: the owner, or no key. Any thread. */
+const char *keys_user(const struct keys *k, const char *access);
 
 #endif

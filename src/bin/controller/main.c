@@ -28,8 +28,8 @@ static const char help_text[] =
     "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
     "  -h, --help          this text\n"
     "\n"
-    "Files in DIR: geds/ the objects, s3-keys (mode 0600) a line `ACCESS_KEY SECRET` for each "
-    "key.\n"
+    "Files in DIR: geds/ the objects, s3-keys (mode 0600) a line `ACCESS_KEY SECRET [USER]`\n"
+    "for each key. A user may do what policies of buckets allow; without one it is the owner's.\n"
     "\n"
     "Exit codes: 0 stopped by a signal, 64 wrong usage, 65 the state is damaged or of another\n"
     "version, 71 the system refused (address in use, permissions, disk).\n";
@@ -103,6 +103,11 @@ static const char *secret_of(void *ctx, const char *access)
     return keys_secret(ctx, access);
 }
 
+static const char *user_of(void *ctx, const char *access)
+{
+    return keys_user(ctx, access);
+}
+
 static void on_failure(void *ctx, const struct s3_failure *f)
 {
     (void)ctx;
@@ -157,6 +162,7 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
         const struct s3_options s3 = {.table = &controller_table,
                                       .store = store,
                                       .secret_of = secret_of,
+                                      .user_of = user_of,
                                       .failed = on_failure,
                                       .ctx = &keys,
                                       .now_ns = clock_realtime_ns};

@@ -9,9 +9,19 @@
 static const char *const kept[] = {"cache-control", "content-disposition", "content-language",
                                    "expires", "x-amz-website-redirect-location"};
 /* They would change what the request means, and are not honoured. */
-static const char *const refused[] = {"x-amz-server-side-encryption", "x-amz-object-lock-",
-                                      "x-amz-grant-", "x-amz-write-offset-bytes",
+static const char *const refused[] = {"x-amz-server-side-encryption", "x-amz-grant-",
+                                      "x-amz-write-offset-bytes",
                                       "x-amz-copy-source-server-side-encryption"};
+
+const char *s3_given(const struct s3_call *c, const char *name)
+{
+    return http_header(c->rq, name);
+}
+
+const struct http_header *s3_given_all(const struct s3_call *c, size_t *ret_count)
+{
+    return http_headers(c->rq, ret_count);
+}
 
 struct store_attributes s3_attributes_for_store(const struct s3_attributes *a)
 {
@@ -87,17 +97,17 @@ static enum s3_code check_tag_header(const char *text)
 static enum s3_code check_refused(const struct s3_call *c)
 {
     size_t count;
-    const struct http_header *headers = http_headers(c->rq, &count);
+    const struct http_header *headers = s3_given_all(c, &count);
     for (size_t i = 0; i < count; i++) {
         for (size_t k = 0; k < sizeof refused / sizeof *refused; k++) {
             if (strncasecmp(headers[i].name, refused[k], strlen(refused[k])) == 0)
                 return S3_NOT_IMPLEMENTED;
         }
     }
-    const char *acl = http_header(c->rq, "x-amz-acl");
+    const char *acl = s3_given(c, "x-amz-acl");
     if (acl && strcmp(acl, "private") != 0 && strcmp(acl, "bucket-owner-full-control") != 0)
         return S3_NOT_IMPLEMENTED;
-    const char *class = http_header(c->rq, "x-amz-storage-class");
+    const char *class = s3_given(c, "x-amz-storage-class");
     if (class && strcmp(class, "STANDARD") != 0)
         return S3_INVALID_STORAGE_CLASS;
     return S3_OK;
@@ -116,7 +126,7 @@ static bool is_token(const char *s)
 static enum s3_code read_user_metadata(struct s3_call *c, struct s3_attributes *a)
 {
     size_t count, bytes = 0;
-    const struct http_header *headers = http_headers(c->rq, &count);
+    const struct http_header *headers = s3_given_all(c, &count);
     for (size_t i = 0; i < count; i++) {
         size_t len = strlen(headers[i].name);
         if (strncasecmp(headers[i].name, USER_METADATA, strlen(USER_METADATA)) != 0)
@@ -137,7 +147,7 @@ static enum s3_code read_user_metadata(struct s3_call *c, struct s3_attributes *
 /* aws-chunked says how the body came, not what it is. */
 static enum s3_code read_encoding(struct s3_call *c, struct s3_attributes *a)
 {
-    const char *text = http_header(c->rq, "Content-Encoding");
+    const char *text = s3_given(c, "Content-Encoding");
     struct buf out = {0};
     while (text && *text != '\0') {
         text += strspn(text, ", ");
@@ -162,24 +172,26 @@ static enum s3_code read_encoding(struct s3_call *c, struct s3_attributes *a)
 enum s3_code s3_attributes_read(struct s3_call *c, struct s3_attributes *ret_a)
 {
     ret_a->count = 0;
-    ret_a->content_type = http_header(c->rq, "Content-Type");
+    ret_a->content_type = s3_given(c, "Content-Type");
     enum s3_code code = check_refused(c);
     if (code == S3_OK)
         code = read_user_metadata(c, ret_a);
     if (code == S3_OK)
         code = read_encoding(c, ret_a);
     for (size_t i = 0; i < sizeof kept / sizeof *kept && code == S3_OK; i++) {
-        const char *value = http_header(c->rq, kept[i]);
+        const char *value = s3_given(c, kept[i]);
         if (value && !s3_attribute_set(ret_a, kept[i], value))
             code = S3_INVALID_ARGUMENT;
     }
-    const char *tags = http_header(c->rq, S3_TAGGING);
+    const char *tags = s3_given(c, S3_TAGGING);
     if (code == S3_OK && tags && *tags != '\0') {
         code = check_tag_header(tags);
         if (code == S3_OK && !s3_attribute_set(ret_a, S3_TAGGING, tags))
             code = S3_INVALID_ARGUMENT;
+        if (code == S3_OK)
+            code = s3_may(c, c->key, STORE_VERSION_CURRENT, "s3:PutObjectTagging");
     }
-    return code;
+    return code == S3_OK ? s3_lock_attributes(c, ret_a) : code;
 }
 
 enum s3_code s3_attributes_copy(struct s3_call *c, const struct store_attributes *from,

@@ -39,29 +39,38 @@ static enum s3_code check_configuration(struct s3_call *c)
     return S3_OK;
 }
 
+#define LOCK_ON                                                                   \
+    "<ObjectLockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">" \
+    "<ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"
+
+/* Versions first: an object must not be replaced where it is locked. */
+static enum s3_code turn_lock_on(struct s3_call *c)
+{
+    enum s3_code code = s3_code_of(c, s3_store(c)->bucket_set_versioning(
+                                          c->s->o.store, c->bucket, STORE_VERSIONING_ON, &c->err));
+    return code == S3_OK ? s3_config_change(c, "s3.object-lock", LOCK_ON, strlen(LOCK_ON)) : code;
+}
+
 void s3_bucket_create(struct s3_call *c)
 {
     const char *lock = http_header(c->rq, "x-amz-bucket-object-lock-enabled");
-    enum s3_code code = lock && strcasecmp(lock, "true") == 0 ? S3_NOT_IMPLEMENTED : S3_OK;
-    if (code == S3_OK)
-        code = check_configuration(c);
+    enum s3_code code = check_configuration(c);
+    if (code == S3_OK) {
+        status_t st = s3_store(c)->bucket_create(c->s->o.store, c->bucket, "", &c->err);
+        code = st == ST_INVAL   ? S3_INVALID_BUCKET
+               : st == ST_EXIST ? S3_BUCKET_EXISTS
+                                : s3_code_of(c, st);
+    }
+    if (code == S3_OK && lock && strcasecmp(lock, "true") == 0)
+        code = turn_lock_on(c);
     if (code != S3_OK) {
         s3_fail(c, code);
         return;
     }
-    status_t st = s3_store(c)->bucket_create(c->s->o.store, c->bucket, "", &c->err);
-    if (st == ST_INVAL) {
-        s3_fail(c, S3_INVALID_BUCKET);
-    } else if (st == ST_EXIST) {
-        s3_fail(c, S3_BUCKET_EXISTS);
-    } else if (st != ST_OK) {
-        s3_fail_status(c, st);
-    } else {
-        char location[STORE_BUCKET_MAX + 2];
-        snprintf(location, sizeof location, "/%s", c->bucket);
-        http_reply_header(c->rq, "Location", location);
-        http_reply(c->rq, 200, NULL);
-    }
+    char location[STORE_BUCKET_MAX + 2];
+    snprintf(location, sizeof location, "/%s", c->bucket);
+    http_reply_header(c->rq, "Location", location);
+    http_reply(c->rq, 200, NULL);
 }
 
 void s3_bucket_delete(struct s3_call *c)
@@ -113,9 +122,7 @@ void s3_bucket_nothing(struct s3_call *c)
     static const struct {
         const char *query;
         enum s3_code code;
-    } answers[] = {{"policy", S3_NO_POLICY},         {"cors", S3_NO_CORS},
-                   {"lifecycle", S3_NO_LIFECYCLE},   {"tagging", S3_NO_TAGS},
-                   {"encryption", S3_NO_ENCRYPTION}, {"object-lock", S3_NO_LOCK}};
+    } answers[] = {{"tagging", S3_NO_TAGS}, {"encryption", S3_NO_ENCRYPTION}};
     if (!exists(c))
         return;
     for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
@@ -159,40 +166,68 @@ static void add_deleted(struct buf *xml, const struct store_removal *item)
     buf_printf(xml, "</Deleted>");
 }
 
-/* S3_OK, or the document is refused. */
-static enum s3_code read_keys(struct s3_call *c, const struct xml_node *root,
-                              struct store_removal *items, struct store_condition *conditions,
-                              size_t *ret_count)
+/* One of the keys that are to be deleted. */
+struct doomed {
+    struct store_condition condition;
+    struct s3_lock_asker asker;
+    enum s3_code code; /* not S3_OK: it is not even tried */
+};
+
+static enum s3_code read_key(struct s3_call *c, const struct xml_node *n,
+                             struct store_removal *item, struct doomed *d)
 {
-    size_t count = 0;
+    const char *key = xml_text(n, "Key"), *version = xml_text(n, "VersionId");
+    const char *etag = xml_text(n, "ETag");
+    if (!key || *key == '\0')
+        return S3_MALFORMED_XML;
+    if (xml_child(n, "LastModifiedTime") || xml_child(n, "Size"))
+        return S3_NOT_IMPLEMENTED;
+    *item = (struct store_removal){.key = key, .version = STORE_VERSION_CURRENT};
+    if (version && *version != '\0' && s3_version_of(version, &item->version) != S3_OK)
+        return S3_INVALID_VERSION;
+    *d = (struct doomed){.asker = s3_lock_asker_of(c, key)};
+    item->condition = &d->condition;
+    if (item->version != STORE_VERSION_CURRENT)
+        d->condition = (struct store_condition){.may = s3_lock_may_remove, .arg = &d->asker};
+    if (etag && !(d->condition.if_match = s3_etag_of(c, etag)))
+        return S3_UNAVAILABLE;
+    d->code = s3_may(c, key, item->version, "s3:DeleteObject");
+    return S3_OK;
+}
+
+/* S3_OK, or the document is refused. Those that may not be deleted come last, behind *ret_allowed others. */
+static enum s3_code read_keys(struct s3_call *c, const struct xml_node *root,
+                              struct store_removal *items, struct doomed *doomed,
+                              size_t *ret_allowed, size_t *ret_count)
+{
+    size_t count = 0, allowed = 0;
     for (const struct xml_node *n = root->child; n; n = n->next) {
         if (strcmp(n->name, "Object") != 0)
             continue;
-        const char *key = xml_text(n, "Key"), *version = xml_text(n, "VersionId");
-        const char *etag = xml_text(n, "ETag");
-        if (!key || *key == '\0' || count == S3_DELETE_MAX)
+        if (count == S3_DELETE_MAX)
             return S3_MALFORMED_XML;
-        if (xml_child(n, "LastModifiedTime") || xml_child(n, "Size"))
-            return S3_NOT_IMPLEMENTED;
-        struct store_removal *item = &items[count];
-        *item = (struct store_removal){.key = key, .version = STORE_VERSION_CURRENT};
-        if (version && *version != '\0' && s3_version_of(version, &item->version) != S3_OK)
-            return S3_INVALID_VERSION;
-        conditions[count] = (struct store_condition){0};
-        item->condition = &conditions[count];
-        if (etag) {
-            conditions[count].if_match = s3_etag_of(c, etag);
-            if (!conditions[count].if_match)
-                return S3_UNAVAILABLE;
+        enum s3_code code = read_key(c, n, &items[count], &doomed[count]);
+        if (code != S3_OK)
+            return code;
+        if (doomed[count].code == S3_OK) {
+            struct store_removal item = items[count];
+            items[count] = items[allowed];
+            items[allowed++] = item;
+        } else {
+            items[count].status = ST_PERM;
         }
         count++;
     }
+    *ret_allowed = allowed;
     *ret_count = count;
     return count > 0 ? S3_OK : S3_MALFORMED_XML;
 }
 
 static enum s3_code code_of_item(const struct s3_call *c, const struct store_removal *item)
 {
+    const struct s3_lock_asker *asker = item->condition->arg;
+    if (item->status == ST_PERM || (item->status == ST_CHANGED && asker && asker->refused))
+        return S3_ACCESS_DENIED;
     if (item->status == ST_NOTFOUND && !item->condition->if_match)
         return S3_OK;
     if (item->status == ST_NOTFOUND)
@@ -219,21 +254,23 @@ static void reply_deleted(struct s3_call *c, const struct store_removal *items, 
 void s3_delete_many(struct s3_call *c)
 {
     struct store_removal *items = NULL;
-    struct store_condition *conditions = NULL;
+    struct doomed *doomed = NULL;
     struct xml_node *root;
-    size_t count = 0;
+    size_t count = 0, allowed = 0;
     if (xml_read(c->xml.data, c->xml.len, &c->arena, &root, &c->err) != ST_OK ||
         strcmp(root->name, "Delete") != 0) {
         s3_fail(c, S3_MALFORMED_XML);
         return;
     }
     items = arena_alloc(&c->arena, S3_DELETE_MAX, sizeof *items);
-    conditions = arena_alloc(&c->arena, S3_DELETE_MAX, sizeof *conditions);
-    enum s3_code code = items && conditions ? read_keys(c, root, items, conditions, &count)
-                                            : S3_UNAVAILABLE;
+    doomed = arena_alloc(&c->arena, S3_DELETE_MAX, sizeof *doomed);
+    enum s3_code code = items && doomed ? read_keys(c, root, items, doomed, &allowed, &count)
+                                        : S3_UNAVAILABLE;
     if (code == S3_OK)
         code = s3_code_of(
-            c, s3_store(c)->delete_each(c->s->o.store, c->bucket, items, count, &c->err));
+            c, s3_store(c)->delete_each(c->s->o.store, c->bucket, items, allowed, &c->err));
+    if (code == S3_OK && allowed == 0 && !c->owner)
+        code = S3_ACCESS_DENIED;
     if (code != S3_OK) {
         s3_fail(c, code);
         return;

@@ -45,6 +45,8 @@ enum s3_code s3_copy_source_open(struct s3_call *c, struct store_name *ret_name,
                                  uint64_t *ret_version, struct store_object **ret_object)
 {
     enum s3_code code = read_source(c, ret_name, ret_version);
+    if (code == S3_OK)
+        code = s3_authorize(c, ret_name->bucket, ret_name->key, *ret_version, "s3:GetObject");
     if (code != S3_OK)
         return code;
     status_t st = s3_store(c)->version_open(c->s->o.store, ret_name->bucket, ret_name->key,
@@ -89,6 +91,9 @@ static enum s3_code choose_attributes(struct s3_call *c, const struct store_attr
     const struct s3_attributes *base = new_metadata ? &given : &old;
     const struct s3_attributes *tags = new_tags ? &given : &old;
     bool ok = true;
+    s3_attribute_remove(&old, S3_LOCK_MODE); /* each object has its own */
+    s3_attribute_remove(&old, S3_LOCK_UNTIL);
+    s3_attribute_remove(&old, S3_LOCK_HOLD);
     *a = *base;
     s3_attribute_remove(a, S3_TAGGING);
     for (size_t i = 0; i < tags->count; i++) {
@@ -99,7 +104,7 @@ static enum s3_code choose_attributes(struct s3_call *c, const struct store_attr
         if (s3_attribute_is_checksum(old.pairs[i].name))
             ok = ok && s3_attribute_set(a, old.pairs[i].name, old.pairs[i].value);
     }
-    return ok ? S3_OK : S3_INVALID_ARGUMENT;
+    return ok ? s3_lock_attributes(c, a) : S3_INVALID_ARGUMENT;
 }
 
 static void reply_copy(struct s3_call *c, const char *root, const struct store_info *info,

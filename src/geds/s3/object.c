@@ -315,9 +315,14 @@ void s3_object_delete(struct s3_call *c)
 {
     struct store_condition condition;
     struct store_removal item = {.key = c->key, .version = c->version, .condition = &condition};
+    struct s3_lock_asker asker = s3_lock_asker_of(c, c->key);
     enum s3_code code = s3_condition_of(c, &condition);
     if (code == S3_OK && condition.if_none)
         code = S3_NOT_IMPLEMENTED;
+    if (c->version != STORE_VERSION_CURRENT) {
+        condition.may = s3_lock_may_remove;
+        condition.arg = &asker;
+    }
     if (code == S3_OK)
         code = s3_code_of(c, s3_store(c)->delete_each(c->s->o.store, c->bucket, &item, 1, &c->err));
     if (code == S3_OK) {
@@ -325,6 +330,8 @@ void s3_object_delete(struct s3_call *c)
         if (code == S3_NO_SUCH_KEY && !condition.if_match)
             code = S3_OK; /* it is not there afterwards, as was asked */
     }
+    if (code == S3_PRECONDITION && asker.refused)
+        code = S3_ACCESS_DENIED;
     if (code != S3_OK) {
         s3_fail(c, code);
         return;

@@ -5,8 +5,13 @@
 
 #include <stdatomic.h>
 
+#include <pthread.h>
+
 #include "base/arena.h"
 #include "geds/s3/checksum.h"
+#include "geds/s3/cors.h"
+#include "geds/s3/lifecycle.h"
+#include "geds/s3/policy.h"
 #include "geds/s3/service.h"
 #include "geds/s3/xml.h"
 #include "net/aws_chunked.h"
@@ -29,6 +34,8 @@ enum {
 enum s3_code {
     S3_OK,
     S3_ACCESS_DENIED,
+    S3_ACCESS_FORBIDDEN,
+    S3_BAD_ORIGIN,
     S3_AUTH_MALFORMED,
     S3_AUTH_QUERY,
     S3_BAD_DIGEST,
@@ -43,6 +50,7 @@ enum s3_code {
     S3_INVALID_ACCESS_KEY,
     S3_INVALID_ARGUMENT,
     S3_INVALID_BUCKET,
+    S3_INVALID_BUCKET_STATE,
     S3_INVALID_DIGEST,
     S3_INVALID_PART,
     S3_INVALID_PART_NUMBER,
@@ -54,6 +62,8 @@ enum s3_code {
     S3_INVALID_URI,
     S3_INVALID_VERSION,
     S3_KEY_TOO_LONG,
+    S3_MALFORMED_POLICY,
+    S3_MALFORMED_POST,
     S3_MALFORMED_XML,
     S3_METADATA_TOO_LARGE,
     S3_METHOD,
@@ -62,6 +72,7 @@ enum s3_code {
     S3_NO_ENCRYPTION,
     S3_NO_LIFECYCLE,
     S3_NO_LOCK,
+    S3_NO_OBJECT_LOCK,
     S3_NO_POLICY,
     S3_NO_SUCH_BUCKET,
     S3_NO_SUCH_KEY,
@@ -82,13 +93,39 @@ enum s3_code {
     S3_CODE_COUNT
 };
 
+/* What object lock says about new objects of a bucket. */
+struct s3_lock_rule {
+    bool enabled;
+    bool has_default;
+    bool compliance;
+    uint64_t seconds;
+};
+
+/* The configuration of a bucket as it was at some count of the store's changes of buckets. Immutable but for refs. */
+struct s3_bucket {
+    atomic_uint refs;
+    uint64_t changes;
+    char name[STORE_BUCKET_MAX + 1];
+    bool found;
+    bool broken; /* its configuration cannot be read */
+    struct arena arena;
+    struct policy *policy; /* NULL: none */
+    struct cors *cors;     /* so */
+    struct s3_lock_rule lock;
+};
+enum { S3_BUCKETS_KEPT = 256 };
+
 struct s3_service {
     struct s3_options o;
     struct s3_crc_tables crc;
     atomic_uint_fast64_t requests;
+    pthread_mutex_t config_lock; /* one change of a configuration at a time */
+    pthread_mutex_t kept_lock;
+    struct s3_bucket *kept[S3_BUCKETS_KEPT]; /* by hash of the name; guarded by kept_lock */
 };
 
 struct s3_call;
+struct s3_attributes;
 
 enum s3_level { S3_LEVEL_SERVICE, S3_LEVEL_BUCKET, S3_LEVEL_OBJECT };
 enum s3_body { S3_BODY_NONE, S3_BODY_XML, S3_BODY_PUT };
@@ -101,13 +138,15 @@ struct s3_route {
     const char *query;  /* NULL: any */
     const char *header; /* NULL: any */
     enum s3_body body;
-    bool worker; /* it may wait for a disk */
+    bool worker;        /* it may wait for a disk */
+    const char *action; /* what policies call it; NULL: the owner's only */
     /* Before the body: sets call->put. Only for S3_BODY_PUT. */
     void (*start)(struct s3_call *c);
     /* With the whole body. Replies. */
     void (*finish)(struct s3_call *c);
 };
 /* What the request asks for. S3_NOT_IMPLEMENTED, S3_METHOD. */
+extern const struct s3_route s3_preflight_route;
 enum s3_code s3_route_find(const char *method, enum s3_level level, const struct query *q,
                            const struct http_request *rq, const struct s3_route **ret_route);
 
@@ -122,6 +161,9 @@ struct s3_call {
     const char *key;    /* "" at the level of a bucket */
     uint64_t version;   /* that versionId asks for; STORE_VERSION_CURRENT: none */
     bool head;
+    bool owner;             /* has signed with one of the owner's keys */
+    const char *user;       /* who has signed; NULL: nobody */
+    struct s3_bucket *conf; /* of bucket; NULL where there is no name */
     struct query query;
     const struct s3_route *route;
     struct sigv4_chain chain;
@@ -167,6 +209,47 @@ const char *s3_code_message(enum s3_code code);
 enum s3_code s3_code_of(const struct s3_call *c, status_t st);
 /* s3_fail of it. ST_UNSUPPORTED and the like become 500. */
 void s3_fail_status(struct s3_call *c, status_t st);
+
+/* bucketconf.c: configurations, kept while they are right */
+
+/* *ret_bucket: ends with s3_bucket_unref; also of a bucket that is not there. S3_UNAVAILABLE, S3_INTERNAL. */
+CHECKED enum s3_code s3_bucket_ref(struct s3_call *c, const char *name,
+                                   struct s3_bucket **ret_bucket);
+void s3_bucket_unref(struct s3_bucket *b); /* takes NULL */
+/* Replace a section of the call's bucket's configuration; text NULL: remove it. */
+CHECKED enum s3_code s3_config_change(struct s3_call *c, const char *section, const char *text,
+                                      size_t len);
+
+/* Who has signed with this key. */
+void s3_set_user(struct s3_call *c, const char *access_key);
+
+/* access.c: who may do what */
+
+/* May whoever has signed do this? version: STORE_VERSION_CURRENT where none is named. S3_ACCESS_DENIED. */
+CHECKED enum s3_code s3_authorize(struct s3_call *c, const char *bucket, const char *key,
+                                  uint64_t version, const char *action);
+/* The same for the request's bucket, whose configuration is at hand. */
+CHECKED enum s3_code s3_may(struct s3_call *c, const char *key, uint64_t version,
+                            const char *action);
+
+/* lock.c: retention and legal hold */
+
+#define S3_LOCK_MODE "x-amz-object-lock-mode"
+#define S3_LOCK_UNTIL "x-amz-object-lock-retain-until-date"
+#define S3_LOCK_HOLD "x-amz-object-lock-legal-hold"
+/* Who wants to remove a version: for store_condition.may. */
+struct s3_lock_asker {
+    uint64_t now_s;
+    bool bypass; /* of governance */
+    bool refused;
+};
+struct s3_lock_asker s3_lock_asker_of(struct s3_call *c, const char *key);
+bool s3_lock_may_remove(void *arg, const struct store_info *info, const struct store_attributes *a);
+/* A rule's document. S3_MALFORMED_XML. */
+CHECKED enum s3_code s3_lock_read(const void *data, size_t len, struct arena *arena,
+                                  struct s3_lock_rule *ret_rule, struct error *err);
+/* Add what the headers, or else the bucket, say about a new object. */
+CHECKED enum s3_code s3_lock_attributes(struct s3_call *c, struct s3_attributes *a);
 
 /* body.c: the body's bytes, sums and signatures */
 
@@ -221,6 +304,9 @@ struct s3_attributes {
     size_t count;
     const char *content_type;
 };
+/* A header of the request, or what stands for it in a form. */
+const char *s3_given(const struct s3_call *c, const char *name);
+const struct http_header *s3_given_all(const struct s3_call *c, size_t *ret_count);
 struct store_attributes s3_attributes_for_store(const struct s3_attributes *a);
 const char *s3_attribute_get(const struct store_attributes *a, const char *name);
 /* Add or replace. Strings are borrowed. False: too many. */
@@ -250,6 +336,17 @@ void s3_versioning_get(struct s3_call *c);
 void s3_versioning_put(struct s3_call *c);
 void s3_list_versions(struct s3_call *c);
 void s3_bucket_nothing(struct s3_call *c); /* subresources that no bucket has yet */
+void s3_document_get(struct s3_call *c); /* configurations: policy, cors, lifecycle, object-lock */
+void s3_document_put(struct s3_call *c);
+void s3_document_delete(struct s3_call *c);
+void s3_policy_status(struct s3_call *c);
+void s3_preflight(struct s3_call *c);
+/* Reply headers for a page of another origin, where the bucket allows it. */
+void s3_cors_reply(struct s3_call *c);
+void s3_retention_get(struct s3_call *c);
+void s3_retention_put(struct s3_call *c);
+void s3_hold_get(struct s3_call *c);
+void s3_hold_put(struct s3_call *c);
 void s3_list_v1(struct s3_call *c);
 void s3_list_v2(struct s3_call *c);
 void s3_object_get(struct s3_call *c);

@@ -12,12 +12,20 @@ status_t s3_service_new(const struct s3_options *options, struct s3_service **re
     s->o = *options;
     s->requests = options->now_ns();
     s3_crc_tables_init(&s->crc);
+    pthread_mutex_init(&s->config_lock, NULL);
+    pthread_mutex_init(&s->kept_lock, NULL);
     *ret_service = s;
     return ST_OK;
 }
 
 void s3_service_free(struct s3_service *s)
 {
+    if (!s)
+        return;
+    for (size_t i = 0; i < S3_BUCKETS_KEPT; i++)
+        s3_bucket_unref(s->kept[i]);
+    pthread_mutex_destroy(&s->config_lock);
+    pthread_mutex_destroy(&s->kept_lock);
     free(s);
 }
 
@@ -76,6 +84,15 @@ static enum s3_code code_of_signature(enum sigv4_result r)
     }
 }
 
+/* Who has not signed is somebody whom a bucket's policy may allow something, with any body. */
+static enum s3_code take_anonymous(struct s3_call *c, const char **ret_payload)
+{
+    const char *payload = http_header(c->rq, "x-amz-content-sha256");
+    *ret_payload = payload ? payload : SIGV4_UNSIGNED;
+    return payload && strncmp(payload, SIGV4_CHUNKS, strlen(SIGV4_CHUNKS)) == 0 ? S3_ACCESS_DENIED
+                                                                                : S3_OK;
+}
+
 static enum s3_code authenticate(struct s3_call *c, const char **ret_payload)
 {
     struct sigv4_request signed_part = {
@@ -83,6 +100,8 @@ static enum s3_code authenticate(struct s3_call *c, const char **ret_payload)
     struct sigv4_auth auth;
     signed_part.headers = http_headers(c->rq, &signed_part.header_count);
     enum sigv4_result r = sigv4_read(&signed_part, &auth);
+    if (r == SIGV4_ANONYMOUS)
+        return take_anonymous(c, ret_payload);
     if (r != SIGV4_OK)
         return code_of_signature(r);
     if (strcmp(auth.service, "s3") != 0)
@@ -92,22 +111,34 @@ static enum s3_code authenticate(struct s3_call *c, const char **ret_payload)
         return S3_INVALID_ACCESS_KEY;
     uint64_t now_s = c->s->o.now_ns() / 1000000000;
     *ret_payload = auth.payload;
-    return code_of_signature(sigv4_verify(&signed_part, &auth, secret, now_s, &c->chain));
+    r = sigv4_verify(&signed_part, &auth, secret, now_s, &c->chain);
+    if (r == SIGV4_OK)
+        s3_set_user(c, auth.access_key);
+    return code_of_signature(r);
 }
 
-static enum s3_code start(struct s3_call *c)
+void s3_set_user(struct s3_call *c, const char *access_key)
 {
-    const char *payload = NULL;
-    enum s3_code code = split_path(c);
-    if (code == S3_OK)
-        code = authenticate(c, &payload);
-    if (code == S3_OK && *c->bucket == '\0' && *c->key != '\0')
+    const char *user = c->s->o.user_of ? c->s->o.user_of(c->s->o.ctx, access_key) : NULL;
+    c->owner = user == NULL;
+    c->user = user ? user : POLICY_OWNER;
+}
+
+/* The bucket's configuration, and the operation. */
+static enum s3_code find_operation(struct s3_call *c)
+{
+    enum s3_code code = S3_OK;
+    if (*c->bucket == '\0' && *c->key != '\0')
         code = S3_INVALID_BUCKET;
     if (code == S3_OK)
         code = s3_check_key(c->key);
     if (code == S3_OK && *c->bucket != '\0')
         code = s3_check_bucket(c->bucket);
-    if (code == S3_OK) {
+    if (code == S3_OK && *c->bucket != '\0')
+        code = s3_bucket_ref(c, c->bucket, &c->conf);
+    if (code == S3_OK)
+        s3_cors_reply(c);
+    if (code == S3_OK && !c->route) {
         enum s3_level level = *c->bucket == '\0' ? S3_LEVEL_SERVICE
                               : *c->key == '\0'  ? S3_LEVEL_BUCKET
                                                  : S3_LEVEL_OBJECT;
@@ -115,6 +146,25 @@ static enum s3_code start(struct s3_call *c)
     }
     if (code == S3_OK && query_get(&c->query, "versionId"))
         code = s3_version_of(query_get(&c->query, "versionId"), &c->version);
+    return code;
+}
+
+static enum s3_code start(struct s3_call *c)
+{
+    const char *payload = SIGV4_UNSIGNED;
+    enum s3_code code = split_path(c);
+    if (code == S3_OK && strcmp(http_method(c->rq), "OPTIONS") == 0)
+        c->route = &s3_preflight_route;
+    if (code == S3_OK && !c->route)
+        code = authenticate(c, &payload);
+    bool anonymous = code == S3_OK && !c->user && !c->route;
+    if (code == S3_OK)
+        code = find_operation(c);
+    if (code == S3_OK && !(c->route->action && *c->route->action == '\0'))
+        code = s3_may(c, c->key, c->version, c->route->action);
+    /* who has not signed is told no more than that */
+    if (anonymous && code != S3_OK && code != S3_UNAVAILABLE && code != S3_INVALID_URI)
+        code = S3_ACCESS_DENIED;
     return code == S3_OK ? s3_body_begin(c, payload) : code;
 }
 
@@ -174,6 +224,7 @@ static void on_done(void *ctx, struct http_request *rq)
         return;
     if (c->put)
         s3_store(c)->put_abort(c->put);
+    s3_bucket_unref(c->conf);
     buf_done(&c->xml);
     query_done(&c->query);
     arena_done(&c->arena);

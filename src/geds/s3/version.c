@@ -45,9 +45,11 @@ void s3_versioning_put(struct s3_call *c)
 {
     enum store_versioning versioning = STORE_VERSIONING_OFF;
     enum s3_code code = read_versioning(c, &versioning);
+    if (code == S3_OK && versioning != STORE_VERSIONING_ON && c->conf->lock.enabled)
+        code = S3_INVALID_BUCKET_STATE;
     if (code == S3_OK)
-        code = s3_code_of(c, s3_store(c)->bucket_set_versioning(c->s->o.store, c->bucket,
-                                                                versioning, &c->err));
+        code = s3_code_of(
+            c, s3_store(c)->bucket_set_versioning(c->s->o.store, c->bucket, versioning, &c->err));
     if (code != S3_OK)
         s3_fail(c, code);
     else
@@ -118,8 +120,8 @@ static enum s3_code read_query(struct s3_call *c, struct store_version_query *q,
                                       .delimiter = param(c, "delimiter"),
                                       .key_marker = param(c, "key-marker"),
                                       .max = (size_t)*ret_max};
-    if (*marker != '\0' && (*q->key_marker == '\0' ||
-                            parse_hex(marker, INT64_MAX, &q->order_marker) != ST_OK))
+    if (*marker != '\0' &&
+        (*q->key_marker == '\0' || parse_hex(marker, INT64_MAX, &q->order_marker) != ST_OK))
         return S3_INVALID_ARGUMENT;
     return s3_is_utf8(q->prefix) && s3_is_utf8(q->delimiter) && s3_is_utf8(q->key_marker)
                ? S3_OK
@@ -135,8 +137,8 @@ void s3_list_versions(struct s3_call *c)
     bool url = false;
     enum s3_code code = read_query(c, &q, &max, &url);
     if (code == S3_OK)
-        code = s3_code_of(
-            c, s3_store(c)->version_list(c->s->o.store, c->bucket, &q, &page, &c->err));
+        code = s3_code_of(c,
+                          s3_store(c)->version_list(c->s->o.store, c->bucket, &q, &page, &c->err));
     if (code != S3_OK) {
         s3_fail(c, code);
         return;

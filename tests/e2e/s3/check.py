@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import http.client
 import io
+import json
 import sys
 import traceback
 import urllib.request
@@ -13,6 +14,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import boto3
+import botocore
 import botocore.config
 import botocore.exceptions
 from raw import EMPTY, Raw, plain_chunks, signed_chunks
@@ -61,6 +63,9 @@ class Bench:
     def __init__(self, options):
         self.endpoint, self.access, self.secret = options.endpoint, options.access, options.secret
         self.s3 = self.client()
+        self.alice = self.client(*options.alice.split(":"))
+        self.nobody = boto3.client("s3", endpoint_url=self.endpoint, region_name="us-east-1", config=botocore.config.Config(
+            s3={"addressing_style": "path"}, retries={"max_attempts": 1}, signature_version=botocore.UNSIGNED))
         self.raw = Raw(options.endpoint.split("//")[1], options.access, options.secret)
 
     def client(self, access=None, secret=None):
@@ -727,13 +732,198 @@ def presigned_urls_work_until_they_expire(b):
         equal(b"Request has expired" in body, want == 403)
 
 
+# Policies
+
+def policy(bucket, *statements):
+    out = []
+    for effect, who, actions, paths, *condition in statements:
+        out.append({"Effect": effect, "Principal": who, "Action": actions,
+                    "Resource": [f"arn:aws:s3:::{bucket}{p}" for p in paths]} | ({"Condition": condition[0]} if condition else {}))
+    return json.dumps({"Version": "2012-10-17", "Statement": out})
+
+
+@fact
+def a_policy_says_who_may_do_what(b):
+    b.fresh("policies")
+    at = {"Bucket": "policies"}
+    for key in ("pub/1", "home/alice/1", "home/bob/1"):
+        b.s3.put_object(**at, Key=key, Body=b"x")
+    for client in (b.alice, b.nobody):
+        equal(code_of(client.get_object, **at, Key="pub/1"), ("AccessDenied", 403))
+        equal(code_of(client.list_objects_v2, **at), ("AccessDenied", 403))
+        equal(code_of(client.get_object, Bucket="not-there", Key="k"), ("AccessDenied", 403))
+    text = policy("policies", ("Allow", "*", "s3:GetObject", ["/pub/*"]),
+                  ("Allow", {"AWS": "arn:aws:iam::1:user/alice"}, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject*"], ["/home/alice/*"]),
+                  ("Allow", {"AWS": ["alice"]}, "s3:ListBucket", [""], {"StringLike": {"s3:prefix": "home/alice/*"}}),
+                  ("Deny", "*", "s3:DeleteObject", ["/pub/*"]))
+    b.s3.put_bucket_policy(**at, Policy=text)
+    equal(json.loads(b.s3.get_bucket_policy(**at)["Policy"]), json.loads(text))
+    equal(b.nobody.get_object(**at, Key="pub/1")["Body"].read(), b"x")
+    equal(b.alice.get_object(**at, Key="home/alice/1")["Body"].read(), b"x")
+    b.alice.put_object(**at, Key="home/alice/2", Body=b"y")
+    equal(code_of(b.alice.put_object, **at, Key="home/bob/2", Body=b"y"), ("AccessDenied", 403))
+    equal(code_of(b.nobody.put_object, **at, Key="pub/2", Body=b"y"), ("AccessDenied", 403))
+    equal(len(b.alice.list_objects_v2(**at, Prefix="home/alice/")["Contents"]), 2)
+    equal(code_of(b.alice.list_objects_v2, **at, Prefix="home/"), ("AccessDenied", 403))
+    equal(code_of(b.alice.get_bucket_policy, **at), ("AccessDenied", 403))
+    equal(code_of(b.alice.create_bucket, Bucket="alices"), ("AccessDenied", 403))
+    equal(code_of(b.alice.list_buckets), ("AccessDenied", 403))
+    equal(code_of(b.alice.copy_object, **at, Key="home/alice/3", CopySource="policies/home/bob/1"), ("AccessDenied", 403))
+    b.alice.copy_object(**at, Key="home/alice/3", CopySource="policies/home/alice/1")
+    gone = b.alice.delete_objects(**at, Delete={"Objects": [{"Key": "home/alice/3"}, {"Key": "home/bob/1"}]})
+    equal(([x["Key"] for x in gone["Deleted"]], [(x["Key"], x["Code"]) for x in gone["Errors"]]),
+          (["home/alice/3"], [("home/bob/1", "AccessDenied")]))
+    equal(code_of(b.s3.delete_object, **at, Key="pub/1"), ("AccessDenied", 403))
+    b.s3.put_bucket_policy(**at, Policy=policy("policies", ("Deny", "*", "s3:*", ["", "/*"])))
+    equal(code_of(b.s3.get_object, **at, Key="pub/1"), ("AccessDenied", 403))
+    equal(code_of(b.s3.put_bucket_versioning, **at, VersioningConfiguration={"Status": "Enabled"}), ("AccessDenied", 403))
+    b.s3.delete_bucket_policy(**at)
+    equal(code_of(b.s3.get_bucket_policy, **at), ("NoSuchBucketPolicy", 404))
+    equal(code_of(b.nobody.get_object, **at, Key="pub/1"), ("AccessDenied", 403))
+    b.s3.delete_object(**at, Key="pub/1")
+    equal(b.s3.get_bucket_location(**at)["LocationConstraint"], None)
+
+
+@fact
+def policies_that_are_none_are_refused(b):
+    b.fresh("bad-policies")
+    good = json.loads(policy("bad-policies", ("Allow", "*", "s3:GetObject", ["/*"])))
+    def put(text):
+        return code_of(b.s3.put_bucket_policy, Bucket="bad-policies", Policy=text)
+    def changed(**kw):
+        return put(json.dumps({**good, "Statement": [{k: v for k, v in {**good["Statement"][0], **kw}.items() if v is not None}]}))
+    equal(put(json.dumps(good)), (None, 200))
+    for text in ("", "{", "[]", "{}", "nonsense", "[" * 10000, '{"Statement":[]}', '{"Statement":1}', '{"a":1,"a":2}', "\0",
+                 json.dumps({**good, "Version": "2000-01-01"}), json.dumps(good) + " " * 20480):
+        equal(put(text), ("MalformedPolicy", 400))
+    for kw in ({"Effect": "Maybe"}, {"Effect": None}, {"Principal": None}, {"Principal": "alice"}, {"Principal": {"Service": "x"}},
+               {"Principal": {"AWS": []}}, {"Action": "ec2:Run"}, {"Action": 1}, {"Action": None}, {"NotAction": "s3:*"},
+               {"Resource": "arn:aws:s3:::other/*"}, {"Resource": "*"}, {"Resource": "arn:aws:s3:::bad-policies-2/*"}, {"Extra": 1},
+               {"Condition": []}):
+        equal(changed(**kw), ("MalformedPolicy", 400))
+    for kw in ({"Condition": {"IpAddress": {"aws:SourceIp": "1.2.3.4"}}}, {"Condition": {"StringEquals": {"aws:unknown": "1"}}}):
+        equal(changed(**kw), ("NotImplemented", 501))
+    equal(json.loads(b.s3.get_bucket_policy(Bucket="bad-policies")["Policy"]), good)
+    equal(b.s3.get_bucket_policy_status(Bucket="bad-policies")["PolicyStatus"]["IsPublic"], True)
+
+
+# Pages of other origins
+
+@fact
+def browsers_are_told_who_may_use_a_bucket(b):
+    b.fresh("cors")
+    rules = [{"AllowedOrigins": ["https://*.example.com"], "AllowedMethods": ["GET", "PUT"], "AllowedHeaders": ["x-amz-*", "content-type"],
+              "ExposeHeaders": ["ETag"], "MaxAgeSeconds": 60}, {"AllowedOrigins": ["*"], "AllowedMethods": ["GET"]}]
+    def ask(origin, method, headers=None, path="/cors/k"):
+        h = {"host": b.raw.host, "origin": origin, "access-control-request-method": method}
+        return b.raw.plain("OPTIONS", path, h | ({"access-control-request-headers": headers} if headers else {}))
+    equal(code_of(b.s3.get_bucket_cors, Bucket="cors"), ("NoSuchCORSConfiguration", 404))
+    equal(raw_code(ask("https://a.example.com", "GET")), (403, "AccessForbidden"))
+    b.s3.put_bucket_cors(Bucket="cors", CORSConfiguration={"CORSRules": rules})
+    equal(b.s3.get_bucket_cors(Bucket="cors")["CORSRules"], rules)
+    status, headers, _ = ask("https://a.example.com", "PUT", "X-Amz-Date, Content-Type")
+    equal((status, headers["access-control-allow-origin"], headers["access-control-allow-credentials"]),
+          (200, "https://a.example.com", "true"))
+    equal((headers["access-control-max-age"], headers["access-control-allow-methods"]), ("60", "GET, PUT"))
+    equal(ask("https://other.org", "GET")[1]["access-control-allow-origin"], "*")
+    for bad in (ask("https://other.org", "PUT"), ask("https://a.example.com", "PUT", "x-other"), ask("https://a.example.com", "DELETE"),
+                ask("https://a.example.com", "GET", path="/no-such-bucket/k")):
+        equal(raw_code(bad), (403, "AccessForbidden"))
+    equal(raw_code(b.raw.plain("OPTIONS", "/cors/k", {"host": b.raw.host})), (400, "BadRequest"))
+    b.s3.put_object(Bucket="cors", Key="k", Body=b"x")
+    _, headers, _ = b.raw.send("GET", "/cors/k", headers={"origin": "https://b.example.com"})
+    equal((headers["access-control-allow-origin"], headers["access-control-expose-headers"]), ("https://b.example.com", "ETag"))
+    equal(b.raw.send("GET", "/cors/k")[1]["access-control-allow-origin"], None)
+    b.s3.delete_bucket_cors(Bucket="cors")
+    equal(raw_code(ask("https://a.example.com", "GET")), (403, "AccessForbidden"))
+
+
+DOCUMENTS_OF_HARM = (b"", b"<", b"<a/>", b"<CORSConfiguration", b"nonsense", b"<CORSConfiguration>" * 100,
+                     b'<!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><CORSConfiguration>&b;</CORSConfiguration>')
+
+
+@fact
+def rules_that_are_none_are_refused(b):
+    b.fresh("bad-rules")
+    def put(what, body):
+        return raw_code(b.raw.send("PUT", "/bad-rules", query=[(what, "")], body=body))
+    for what in ("cors", "lifecycle", "object-lock", "versioning"):
+        for body in DOCUMENTS_OF_HARM:
+            equal(put(what, body), (400, "MalformedXML"))
+        equal(put(what, b"<a>" + b" " * (5 << 20)), (400, "EntityTooLarge"))
+    def rule(text):
+        return put("cors", f"<CORSConfiguration><CORSRule>{text}</CORSRule></CORSConfiguration>".encode())
+    method, origin = "<AllowedMethod>GET</AllowedMethod>", "<AllowedOrigin>*</AllowedOrigin>"
+    equal(rule(method + origin), (200, ""))
+    for text in (method, origin, "", method + origin + "<Other/>"):
+        equal(rule(text), (400, "MalformedXML"))
+    for text in ("<AllowedMethod>PATCH</AllowedMethod>" + origin, method + "<AllowedOrigin>a*b*</AllowedOrigin>",
+                 method + origin + "<MaxAgeSeconds>x</MaxAgeSeconds>", method + origin + "<ExposeHeader>a&#10;b: c</ExposeHeader>"):
+        equal(rule(text), (400, "InvalidRequest"))
+    equal(put("cors", b"<CORSConfiguration>" + b"<CORSRule/>" * 101 + b"</CORSConfiguration>"), (400, "MalformedXML"))
+
+
+# Object lock
+
+@fact
+def what_is_locked_stays(b):
+    at = {"Bucket": "locked", "Key": "k"}
+    b.s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+    equal(b.s3.get_bucket_versioning(Bucket="locked")["Status"], "Enabled")
+    equal(code_of(b.s3.put_bucket_versioning, Bucket="locked", VersioningConfiguration={"Status": "Suspended"}), ("InvalidBucketState", 409))
+    equal(b.s3.get_object_lock_configuration(Bucket="locked")["ObjectLockConfiguration"], {"ObjectLockEnabled": "Enabled"})
+    now = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    until = now + datetime.timedelta(days=1)
+    v = b.s3.put_object(**at, Body=b"1", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until)["VersionId"]
+    head = b.s3.head_object(**at)
+    equal((head["ObjectLockMode"], head["ObjectLockRetainUntilDate"]), ("GOVERNANCE", until))
+    equal(b.s3.get_object_retention(**at)["Retention"], {"Mode": "GOVERNANCE", "RetainUntilDate": until})
+    equal(code_of(b.s3.delete_object, **at, VersionId=v), ("AccessDenied", 403))
+    errors = b.s3.delete_objects(Bucket="locked", Delete={"Objects": [{"Key": "k", "VersionId": v}]})["Errors"]
+    equal([e["Code"] for e in errors], ["AccessDenied"])
+    marker = b.s3.delete_object(**at)["VersionId"]
+    b.s3.delete_object(**at, VersionId=marker)
+    sooner = {"Mode": "GOVERNANCE", "RetainUntilDate": now + datetime.timedelta(hours=1)}
+    equal(code_of(b.s3.put_object_retention, **at, Retention=sooner), ("AccessDenied", 403))
+    b.s3.put_object_retention(**at, Retention=sooner, BypassGovernanceRetention=True)
+    b.s3.put_object_legal_hold(**at, LegalHold={"Status": "ON"})
+    equal(b.s3.get_object_legal_hold(**at)["LegalHold"]["Status"], "ON")
+    equal(code_of(b.s3.delete_object, **at, VersionId=v, BypassGovernanceRetention=True), ("AccessDenied", 403))
+    b.s3.put_object_legal_hold(**at, LegalHold={"Status": "OFF"})
+    b.s3.delete_object(**at, VersionId=v, BypassGovernanceRetention=True)
+    v = b.s3.put_object(**at, Body=b"2", ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=until)["VersionId"]
+    equal(code_of(b.s3.delete_object, **at, VersionId=v, BypassGovernanceRetention=True), ("AccessDenied", 403))
+    for other in ({"Mode": "COMPLIANCE", "RetainUntilDate": now + datetime.timedelta(hours=1)},
+                  {"Mode": "GOVERNANCE", "RetainUntilDate": until + datetime.timedelta(days=1)}):
+        equal(code_of(b.s3.put_object_retention, **at, Retention=other, BypassGovernanceRetention=True), ("AccessDenied", 403))
+    b.s3.put_object_retention(**at, Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until + datetime.timedelta(days=1)})
+    rule = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 2}}}
+    b.s3.put_object_lock_configuration(Bucket="locked", ObjectLockConfiguration=rule)
+    equal(b.s3.get_object_lock_configuration(Bucket="locked")["ObjectLockConfiguration"], rule)
+    b.s3.put_object(Bucket="locked", Key="by-default", Body=b"")
+    got = b.s3.get_object_retention(Bucket="locked", Key="by-default")["Retention"]
+    equal((got["Mode"], abs((got["RetainUntilDate"] - now).total_seconds() - 2 * 86400) < 60), ("GOVERNANCE", True))
+    b.s3.copy_object(Bucket="locked", Key="copied", CopySource="locked/k")
+    equal(b.s3.get_object_retention(Bucket="locked", Key="copied")["Retention"]["Mode"], "GOVERNANCE")
+    past = now - datetime.timedelta(hours=1)
+    equal(code_of(b.s3.put_object, **at, Body=b"", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=past), ("InvalidArgument", 400))
+    equal(code_of(b.s3.put_object, **at, Body=b"", ObjectLockMode="GOVERNANCE"), ("InvalidArgument", 400))
+    b.fresh("unlocked")
+    other = {"Bucket": "unlocked", "Key": "k"}
+    equal(code_of(b.s3.put_object, **other, Body=b"", ObjectLockLegalHoldStatus="ON"), ("InvalidRequest", 400))
+    b.s3.put_object(**other, Body=b"")
+    equal(code_of(b.s3.get_object_retention, **other), ("InvalidRequest", 400))
+    equal(code_of(b.s3.get_object_lock_configuration, Bucket="unlocked"), ("ObjectLockConfigurationNotFoundError", 404))
+    equal(code_of(b.s3.put_object_lock_configuration, Bucket="unlocked", ObjectLockConfiguration=rule), ("InvalidBucketState", 409))
+
+
 # The rest
 
 @fact
 def what_is_not_there_says_so(b):
     b.fresh("unsupported")
     at = {"Bucket": "unsupported"}
-    equal(code_of(b.s3.put_bucket_policy, **at, Policy="{}"), ("NotImplemented", 501))
+    equal(code_of(b.s3.put_bucket_website, **at, WebsiteConfiguration={"IndexDocument": {"Suffix": "i"}}), ("NotImplemented", 501))
     equal(code_of(b.s3.get_bucket_acl, **at), ("NotImplemented", 501))
     equal(code_of(b.s3.put_object, **at, Key="k", Body=b"", ServerSideEncryption="AES256")[0], "NotImplemented")
     equal(code_of(b.s3.put_object, **at, Key="k", Body=b"", ACL="public-read")[0], "NotImplemented")
@@ -773,6 +963,7 @@ def main():
     p.add_argument("--endpoint", required=True)
     p.add_argument("--access", required=True)
     p.add_argument("--secret", required=True)
+    p.add_argument("--alice", required=True, help="ACCESS:SECRET of another user")
     p.add_argument("only", nargs="*")
     options = p.parse_args()
     bench, failed = Bench(options), 0

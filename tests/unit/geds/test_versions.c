@@ -38,8 +38,7 @@ static const char *key_of(size_t i)
 
 static void model_remove(size_t key, size_t at)
 {
-    memmove(&models[key][at], &models[key][at + 1],
-            (counts[key] - at - 1) * sizeof models[key][0]);
+    memmove(&models[key][at], &models[key][at + 1], (counts[key] - at - 1) * sizeof models[key][0]);
     counts[key]--;
 }
 
@@ -135,8 +134,8 @@ static void do_copy_or_rename(size_t from, size_t to)
     } else if (!copies) {
         MUST(store_version_open(store, "box", key_of(from), STORE_VERSION_NEWEST, &o, &err));
         CHECK(store_object_info(o)->marker);
-        model_add(from, (struct model_version){.version = store_object_info(o)->version,
-                                               .marker = true});
+        model_add(from,
+                  (struct model_version){.version = store_object_info(o)->version, .marker = true});
         store_object_close(o);
     } else {
         CHECK_EQ(info.version, moved.version);
@@ -165,9 +164,9 @@ static void do_attributes(size_t key)
         return;
     }
     const struct model_version *v = &models[key][pick(counts[key])];
-    CHECK_EQ(store_change_attributes(store, "box", key_of(key), v->version, pairs, 2, NULL, NULL,
-                                     NULL),
-             v->marker ? ST_NOTFOUND : ST_OK);
+    CHECK_EQ(
+        store_change_attributes(store, "box", key_of(key), v->version, pairs, 2, NULL, NULL, NULL),
+        v->marker ? ST_NOTFOUND : ST_OK);
 }
 
 static void check_version(size_t key, const struct model_version *v)
@@ -330,8 +329,8 @@ static void who_is_asked_decides(void)
     CHECK_EQ(asked.count, 0);
     CHECK_EQ(put_if("box", "k", "y", 1, &condition, NULL), ST_CHANGED);
     CHECK_EQ(store_delete(store, "box", "k", &condition, NULL), ST_CHANGED);
-    CHECK_EQ(store_change_attributes(store, "box", "k", STORE_VERSION_CURRENT, &pair, 1,
-                                     &condition, &info, NULL),
+    CHECK_EQ(store_change_attributes(store, "box", "k", STORE_VERSION_CURRENT, &pair, 1, &condition,
+                                     &info, NULL),
              ST_CHANGED);
     MUST(store_bucket_set_versioning(store, "box", STORE_VERSIONING_ON, &err));
     CHECK_EQ(put("box", "k", "z", 1), ST_OK);

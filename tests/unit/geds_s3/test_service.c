@@ -47,11 +47,16 @@ static status_t bucket_delete(struct store *s, const char *b, struct error *err)
     return answer();
 }
 
+/* The service keeps what it reads of a bucket, so the first request of a round has one call more: none here, since what
+ * is not asked for a configuration is counted only. */
 static status_t bucket_stat(struct store *s, const char *b, struct store_bucket *ret, char **config,
                             struct error *err)
 {
-    (void)s, (void)b, (void)ret, (void)config, (void)err;
-    return answer();
+    (void)s, (void)b, (void)ret, (void)err;
+    if (!config)
+        return answer();
+    *config = strdup("");
+    return ST_OK;
 }
 
 static status_t bucket_list(struct store *s, struct store_bucket **ret, size_t *count,

@@ -345,7 +345,8 @@ struct store_part {
     uint8_t sum[STORE_PART_SUM_MAX]; /* what store_put_set_sum gave */
     size_t sum_len;
 };
-/* Of a part, before its commit: bytes that are kept with it, such as a checksum; at most STORE_PART_SUM_MAX. ST_INVAL. */
+/* Of a part, before its commit: bytes that are kept with it, such as a checksum; at most
+ * STORE_PART_SUM_MAX. ST_INVAL. */
 CHECKED status_t store_put_set_sum(struct store_put *p, const void *sum, size_t len,
                                    struct error *err);
 struct arena;
@@ -355,7 +356,8 @@ CHECKED status_t store_upload_attributes(struct store *s, const char *bucket, co
                                          struct store_attributes *ret_attributes,
                                          struct error *err);
 /* Make the object of these parts (only number and info.etag are looked at), in ascending order
- * of numbers. attributes: instead of those of the upload; NULL: those. ST_INVAL: none, or not ascending. ST_CHANGED: a part is not there with this etag,
+ * of numbers. attributes: instead of those of the upload; NULL: those. ST_INVAL: none, or not
+ * ascending. ST_CHANGED: a part is not there with this etag,
  * or the condition's. ST_INVALID: a part that is not the last is smaller than part_min_bytes;
  * the upload stays after each error. */
 CHECKED status_t store_upload_complete(struct store *s, const char *bucket, const char *key,

@@ -13,5 +13,7 @@ void iso_date_format(uint64_t ns, char ret_text[ISO_DATE_BYTES]);
 /* ST_FORMAT anything else, also the two obsolete forms of HTTP. */
 CHECKED status_t http_date_parse(const char *text, uint64_t *ret_s);
 CHECKED status_t amz_date_parse(const char *text, uint64_t *ret_s);
+/* With or without a fraction of seconds, which is left out, and with Z or +00:00. */
+CHECKED status_t iso_date_parse(const char *text, uint64_t *ret_s);
 
 #endif

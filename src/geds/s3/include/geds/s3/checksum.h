@@ -48,7 +48,8 @@ void s3_sum_final(struct s3_sum *s, char ret_text[S3_SUM_TEXT_BYTES]);
 /* In bytes as they are in base64; ret_bytes: S3_SUM_BYTES_MAX. The count of them. */
 size_t s3_sum_bytes(struct s3_sum *s, uint8_t *ret_bytes);
 size_t s3_sum_size(enum s3_algorithm a);
-/* The CRC of two pieces one behind the other, of whose CRCs these are and of which the second has len bytes. a: a CRC. */
+/* The CRC of two pieces one behind the other, of whose CRCs these are and of which the second has len bytes.
+ * a: a CRC. */
 uint64_t s3_crc_combine(enum s3_algorithm a, uint64_t first, uint64_t second, uint64_t len);
 
 /* Has text the form of such a checksum? */

@@ -21,6 +21,8 @@ struct s3_options {
     struct store *store;
     /* The secret of an access key, or NULL. Any thread; the string outlives the service. */
     const char *(*secret_of)(void *ctx, const char *access_key);
+    /* The user of an access key; NULL: the owner of all buckets. May be NULL itself: all are. As secret_of. */
+    const char *(*user_of)(void *ctx, const char *access_key);
     /* For a log; may be NULL. Any thread; strings are borrowed for the call. */
     void (*failed)(void *ctx, const struct s3_failure *failure);
     void *ctx;
