@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "base/log.h"
+#include "base/parse.h"
 #include "exitcode/exit_code.h"
 #include "geds/s3/service.h"
 #include "keys.h"
@@ -25,6 +26,7 @@ static const char help_text[] =
     "\n"
     "      --s3 HOST:PORT  where S3 is served (default 127.0.0.1:9000; port 0: any free one)\n"
     "      --state DIR     the state folder (default $XDG_STATE_HOME/cloudskin)\n"
+    "      --sweep SECONDS how often lifecycle rules are applied (default 3600; 0: never)\n"
     "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
     "  -h, --help          this text\n"
     "\n"
@@ -37,15 +39,19 @@ static const char help_text[] =
 static const struct option long_options[] = {
     {"s3", required_argument, NULL, 's'},
     {"state", required_argument, NULL, 'd'},
+    {"sweep", required_argument, NULL, 'w'},
     {"no-sync", no_argument, NULL, 'n'},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
 
+enum { SWEEP_S_MAX = 366 * 86400 };
+
 struct settings {
     const char *s3;
     char state[PATH_MAX];
     bool no_sync;
+    uint64_t sweep_s;
 };
 
 static int fail(const struct error *err)
@@ -79,6 +85,8 @@ static int parse_options(int argc, char **argv, struct settings *o)
     while ((c = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
         if (c == 's') {
             o->s3 = optarg;
+        } else if (c == 'w' && parse_u64(optarg, SWEEP_S_MAX, &o->sweep_s) == ST_OK) {
+            continue;
         } else if (c == 'n') {
             o->no_sync = true;
         } else if (c == 'h') {
@@ -165,7 +173,8 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
                                       .user_of = user_of,
                                       .failed = on_failure,
                                       .ctx = &keys,
-                                      .now_ns = clock_realtime_ns};
+                                      .now_ns = clock_realtime_ns,
+                                      .sweep_s = o->sweep_s};
         if (s3_service_new(&s3, &service) != ST_OK)
             st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory");
     }
@@ -189,7 +198,7 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
 
 int main(int argc, char **argv)
 {
-    struct settings o = {.s3 = "127.0.0.1:9000"};
+    struct settings o = {.s3 = "127.0.0.1:9000", .sweep_s = 3600};
     struct error err = {0};
     sigset_t ends;
     process_open_stdio();

@@ -122,6 +122,11 @@ struct s3_service {
     pthread_mutex_t config_lock; /* one change of a configuration at a time */
     pthread_mutex_t kept_lock;
     struct s3_bucket *kept[S3_BUCKETS_KEPT]; /* by hash of the name; guarded by kept_lock */
+    pthread_t sweeper;
+    bool sweeps; /* it runs */
+    pthread_mutex_t sweep_lock;
+    pthread_cond_t sweep_wake;
+    bool sweep_stop; /* guarded by sweep_lock */
 };
 
 struct s3_call;
@@ -222,6 +227,10 @@ CHECKED enum s3_code s3_config_change(struct s3_call *c, const char *section, co
 
 /* Who has signed with this key. */
 void s3_set_user(struct s3_call *c, const char *access_key);
+
+/* sweep.c: the thread that applies lifecycle rules */
+CHECKED status_t s3_sweep_start(struct s3_service *s);
+void s3_sweep_stop(struct s3_service *s);
 
 /* access.c: who may do what */
 

@@ -14,6 +14,11 @@ status_t s3_service_new(const struct s3_options *options, struct s3_service **re
     s3_crc_tables_init(&s->crc);
     pthread_mutex_init(&s->config_lock, NULL);
     pthread_mutex_init(&s->kept_lock, NULL);
+    status_t st = s3_sweep_start(s);
+    if (st != ST_OK) {
+        s3_service_free(s);
+        return st;
+    }
     *ret_service = s;
     return ST_OK;
 }
@@ -22,6 +27,7 @@ void s3_service_free(struct s3_service *s)
 {
     if (!s)
         return;
+    s3_sweep_stop(s);
     for (size_t i = 0; i < S3_BUCKETS_KEPT; i++)
         s3_bucket_unref(s->kept[i]);
     pthread_mutex_destroy(&s->config_lock);

@@ -26,13 +26,17 @@ struct s3_options {
     /* For a log; may be NULL. Any thread; strings are borrowed for the call. */
     void (*failed)(void *ctx, const struct s3_failure *failure);
     void *ctx;
-    uint64_t (*now_ns)(void); /* since the epoch */
+    uint64_t (*now_ns)(void); /* since the epoch; with time that goes on for lifecycle rules */
+    uint64_t sweep_s;         /* seconds between two applications of lifecycle rules; 0: none by itself */
 };
 
 /* ST_NOMEM. */
 CHECKED status_t s3_service_new(const struct s3_options *options, struct s3_service **ret_service);
 /* After the server has stopped. Takes NULL. */
 void s3_service_free(struct s3_service *s);
+
+/* Apply lifecycle rules now: delete what is due. Any thread. */
+void s3_service_sweep(struct s3_service *s);
 
 /* For http_options; its ctx is the service. Immutable. */
 const struct http_handler *s3_service_handler(void);
