@@ -364,6 +364,21 @@ enum sigv4_result sigv4_verify(const struct sigv4_request *rq, const struct sigv
     return SIGV4_OK;
 }
 
+enum sigv4_result sigv4_verify_text(const char *credential, const char *time, const char *secret,
+                                    const char *text, const char *signature)
+{
+    struct sigv4_auth a = {0};
+    uint8_t key[SHA256_BYTES], digest[SHA256_BYTES];
+    char want[SHA256_HEX_BYTES];
+    if (!read_credential(credential, strlen(credential), &a) || !read_time(time, &a) ||
+        strcmp(a.service, "s3") != 0 || !read_signature(signature, strlen(signature), &a))
+        return SIGV4_MALFORMED;
+    signing_key(secret, a.day, a.region, a.service, key);
+    hmac(key, SHA256_BYTES, text, strlen(text), digest);
+    sha256_hex(digest, want);
+    return same_signature(want, a.signature) ? SIGV4_OK : SIGV4_MISMATCH;
+}
+
 static bool chain_step(struct sigv4_chain *c, const char *to_sign, int len, const char *signature)
 {
     uint8_t digest[SHA256_BYTES];

@@ -29,7 +29,7 @@ fact "the file of keys is the owner's" test "$(stat -c %a state/s3-keys)" = 600
 fact "the folder of objects is the owner's" test "$(stat -c %a state/geds)" = 700
 
 echo "ALICE secret alice" >>state/s3-keys
-fact "a key of another user is taken" eval 'stop TERM 0 && start'
+fact "a key of another user is taken" eval 'stop TERM 0 && start --sweep 1'
 "$clients/python" "$E2E/s3/check.py" --alice ALICE:secret --endpoint "$endpoint" --access "$AWS_ACCESS_KEY_ID" \
     --secret "$AWS_SECRET_ACCESS_KEY" >facts
 sed '$d' facts

@@ -37,12 +37,9 @@ static const char help_text[] =
     "version, 71 the system refused (address in use, permissions, disk).\n";
 
 static const struct option long_options[] = {
-    {"s3", required_argument, NULL, 's'},
-    {"state", required_argument, NULL, 'd'},
-    {"sweep", required_argument, NULL, 'w'},
-    {"no-sync", no_argument, NULL, 'n'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+    {"s3", required_argument, NULL, 's'},    {"state", required_argument, NULL, 'd'},
+    {"sweep", required_argument, NULL, 'w'}, {"no-sync", no_argument, NULL, 'n'},
+    {"help", no_argument, NULL, 'h'},        {0},
 };
 
 enum { SWEEP_S_MAX = 366 * 86400 };

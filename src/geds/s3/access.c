@@ -43,8 +43,7 @@ static const char *action_of(const char *action, uint64_t version)
 /* The owner can always undo a policy that shuts everybody out. */
 static bool is_about_policy(const char *action)
 {
-    return strcmp(action, "s3:PutBucketPolicy") == 0 ||
-           strcmp(action, "s3:GetBucketPolicy") == 0 ||
+    return strcmp(action, "s3:PutBucketPolicy") == 0 || strcmp(action, "s3:GetBucketPolicy") == 0 ||
            strcmp(action, "s3:DeleteBucketPolicy") == 0;
 }
 

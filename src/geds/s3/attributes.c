@@ -15,12 +15,19 @@ static const char *const refused[] = {"x-amz-server-side-encryption", "x-amz-gra
 
 const char *s3_given(const struct s3_call *c, const char *name)
 {
-    return http_header(c->rq, name);
+    const struct form *f = c->post ? s3_post_form(c->post) : NULL;
+    if (!f)
+        return http_header(c->rq, name);
+    const char *value = form_get(f, strcasecmp(name, "x-amz-acl") == 0 ? "acl" : name);
+    return !value && strcasecmp(name, "Content-Type") == 0 ? f->file_type : value;
 }
 
 const struct http_header *s3_given_all(const struct s3_call *c, size_t *ret_count)
 {
-    return http_headers(c->rq, ret_count);
+    if (!c->post)
+        return http_headers(c->rq, ret_count);
+    *ret_count = s3_post_form(c->post)->count;
+    return s3_post_form(c->post)->fields;
 }
 
 struct store_attributes s3_attributes_for_store(const struct s3_attributes *a)

@@ -16,7 +16,7 @@ static enum s3_code read_length(struct s3_call *c)
         if (parse_u64(decoded, UINT64_MAX - 1, &c->declared_bytes) != ST_OK)
             return S3_INVALID_ARGUMENT;
     } else if (c->declared_bytes == UINT64_MAX) {
-        if (c->route->body == S3_BODY_PUT)
+        if (c->route->body == S3_BODY_PUT || c->route->body == S3_BODY_FORM)
             return S3_MISSING_LENGTH;
         if (!http_header(c->rq, "Transfer-Encoding"))
             c->declared_bytes = 0; /* else a document whose end tells its length */
@@ -88,6 +88,8 @@ static status_t sink(void *arg, const uint8_t *data, size_t len)
     if (c->hashes)
         sha256_update(&c->payload_sum, data, len);
     s3_sum_update(&c->sum, data, len);
+    if (c->post)
+        return ST_OK; /* s3_body_take gives it to the form */
     if (c->put)
         return s3_store(c)->put_write(c->put, data, len, &c->err);
     if (c->route->body == S3_BODY_XML) {
@@ -103,6 +105,8 @@ enum s3_code s3_body_take(struct s3_call *c, const uint8_t *data, size_t len)
 {
     status_t st = c->chunked ? aws_chunked_feed(&c->decoder, data, len, sink, c)
                              : sink(c, data, len);
+    if (st == ST_OK && c->post)
+        return s3_post_take(c, data, len);
     if (st == ST_PERM)
         return S3_SIGNATURE;
     if (st == ST_FORMAT || st == ST_INVALID)
@@ -134,7 +138,7 @@ static enum s3_code check_sum(struct s3_call *c)
 static enum s3_code check_md5(struct s3_call *c)
 {
     uint8_t md5[MD5_BYTES];
-    if (!c->has_md5)
+    if (!c->has_md5 || c->post)
         return S3_OK;
     if (c->put)
         s3_store(c)->put_md5(c->put, md5);

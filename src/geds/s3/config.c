@@ -34,8 +34,7 @@ static bool next(struct cursor *c, struct section *s)
     uint64_t len = 0;
     if (c->failed || cursor_left(c) == 0)
         return false;
-    if (!copy_until(c, ' ', s->name, sizeof s->name) ||
-        !copy_until(c, '\n', number, sizeof number))
+    if (!copy_until(c, ' ', s->name, sizeof s->name) || !copy_until(c, '\n', number, sizeof number))
         return false;
     if (s->name[0] == '\0' || parse_u64(number, cursor_left(c), &len) != ST_OK) {
         cursor_fail(c, "a section of no length");

@@ -95,6 +95,8 @@ static const struct {
     [S3_SKEWED] = {"RequestTimeTooSkewed", 403,
                    "The difference between the request time and the current time is too large."},
     [S3_STORAGE_FULL] = {"InsufficientStorage", 507, "There is no space left in the store."},
+    [S3_TOO_SMALL] = {"EntityTooSmall", 400,
+                      "Your proposed upload is smaller than the minimum allowed size"},
     [S3_UNAVAILABLE] = {"ServiceUnavailable", 503, "Please reduce your request rate."},
 };
 

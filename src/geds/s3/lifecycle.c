@@ -145,8 +145,8 @@ static status_t read_rule(struct lifecycle_rule *r, const struct xml_node *node,
     r->smaller_than = UINT64_MAX;
     for (const struct xml_node *n = node->child; n && st == ST_OK; n = n->next)
         st = read_element(r, n, err);
-    if (st == ST_OK && (!xml_child(node, "Status") || (xml_child(node, "Filter") && node->child &&
-                                                       xml_child(node, "Prefix"))))
+    if (st == ST_OK && (!xml_child(node, "Status") ||
+                        (xml_child(node, "Filter") && node->child && xml_child(node, "Prefix"))))
         st = wrong(err, node);
     bool any = r->days || r->date_s || r->lonely_markers || r->noncurrent_days || r->abort_days;
     if (st == ST_OK && !any && !xml_child(node, "Expiration"))

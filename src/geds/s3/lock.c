@@ -116,7 +116,8 @@ struct s3_lock_asker s3_lock_asker_of(struct s3_call *c, const char *key)
 
 static bool is_retained(const struct store_attributes *a, uint64_t now_s, bool *ret_compliance)
 {
-    const char *mode = s3_attribute_get(a, S3_LOCK_MODE), *text = s3_attribute_get(a, S3_LOCK_UNTIL);
+    const char *mode = s3_attribute_get(a, S3_LOCK_MODE),
+               *text = s3_attribute_get(a, S3_LOCK_UNTIL);
     uint64_t until_s = UINT64_MAX; /* one that cannot be read does not end */
     *ret_compliance = mode && strcmp(mode, "COMPLIANCE") == 0;
     if (!mode || !text)
@@ -220,8 +221,8 @@ static enum s3_code change(struct s3_call *c, const struct store_attribute *pair
                            const struct store_condition *condition, bool *refused)
 {
     struct store_info info;
-    status_t st = s3_store(c)->change_attributes(c->s->o.store, c->bucket, c->key, c->version, pairs,
-                                                 count, condition, &info, &c->err);
+    status_t st = s3_store(c)->change_attributes(c->s->o.store, c->bucket, c->key, c->version,
+                                                 pairs, count, condition, &info, &c->err);
     if (st == ST_CHANGED && refused && *refused)
         return S3_ACCESS_DENIED;
     return s3_code_of(c, st);

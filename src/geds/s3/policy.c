@@ -11,7 +11,7 @@ struct list {
     bool inverted; /* NotAction and so on: what is not in it */
 };
 
-enum operator {
+enum operator{
     OP_EQUALS,
     OP_NOT_EQUALS,
     OP_EQUALS_ANY_CASE,
@@ -21,17 +21,17 @@ enum operator {
     OP_BOOL,
     OP_COUNT
 };
-static const char *const operators[OP_COUNT] = {[OP_EQUALS] = "StringEquals",
-                                                [OP_NOT_EQUALS] = "StringNotEquals",
-                                                [OP_EQUALS_ANY_CASE] = "StringEqualsIgnoreCase",
-                                                [OP_NOT_EQUALS_ANY_CASE] =
-                                                    "StringNotEqualsIgnoreCase",
-                                                [OP_LIKE] = "StringLike",
-                                                [OP_NOT_LIKE] = "StringNotLike",
-                                                [OP_BOOL] = "Bool"};
+static const char *const operators[OP_COUNT] = {
+    [OP_EQUALS] = "StringEquals",
+    [OP_NOT_EQUALS] = "StringNotEquals",
+    [OP_EQUALS_ANY_CASE] = "StringEqualsIgnoreCase",
+    [OP_NOT_EQUALS_ANY_CASE] = "StringNotEqualsIgnoreCase",
+    [OP_LIKE] = "StringLike",
+    [OP_NOT_LIKE] = "StringNotLike",
+    [OP_BOOL] = "Bool"};
 /* A key that is not known here cannot be compared, and a condition that is not compared protects nobody. */
-static const char *const known_keys[] = {"s3:prefix",    "s3:delimiter", "s3:max-keys",
-                                         "s3:VersionId", "aws:username", "aws:SecureTransport",
+static const char *const known_keys[] = {"s3:prefix",     "s3:delimiter", "s3:max-keys",
+                                         "s3:VersionId",  "aws:username", "aws:SecureTransport",
                                          "aws:UserAgent", "aws:Referer"};
 
 struct condition {
@@ -225,9 +225,9 @@ static bool read_either(struct reader *r, json_t *v, const char *name, struct li
 
 static bool read_statement(struct reader *r, json_t *v, struct statement *s)
 {
-    static const char *const fields[] = {"Sid",       "Effect",   "Principal",   "NotPrincipal",
-                                         "Action",    "NotAction", "Resource",   "NotResource",
-                                         "Condition"};
+    static const char *const fields[] = {"Sid",          "Effect",      "Principal",
+                                         "NotPrincipal", "Action",      "NotAction",
+                                         "Resource",     "NotResource", "Condition"};
     const char *effect = json_string_value(json_object_get(v, "Effect")), *name;
     json_t *ignored, *conditions = json_object_get(v, "Condition");
     if (!json_is_object(v))
@@ -256,8 +256,7 @@ static bool read_statements(struct reader *r, json_t *root, struct policy *p)
     if (!json_is_object(root) || !statements)
         return fail(r, ST_INVALID, "Missing required field Statement", NULL);
     if (json_object_get(root, "Version") &&
-        (!version ||
-         (strcmp(version, "2012-10-17") != 0 && strcmp(version, "2008-10-17") != 0)))
+        (!version || (strcmp(version, "2012-10-17") != 0 && strcmp(version, "2008-10-17") != 0)))
         return fail(r, ST_INVALID, "Invalid version", version);
     size_t count = json_is_array(statements) ? json_array_size(statements) : 1;
     if (count == 0 || count > POLICY_STATEMENTS_MAX)

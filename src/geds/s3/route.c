@@ -80,6 +80,10 @@ static const struct s3_route routes[] = {
 const struct s3_route s3_preflight_route = {"OPTIONS", BUCKET, NULL, NULL,        NONE,
                                             false,     EACH,   NULL, s3_preflight};
 
+/* A form tells who has signed it with its fields. */
+const struct s3_route s3_post_route = {"POST", BUCKET, NULL, NULL,          S3_BODY_FORM,
+                                       true,   EACH,   NULL, s3_post_finish};
+
 /* Queries that make another operation of a request. One that its route does not name is refused, rather than taken for
  * the plain operation. */
 static const char *const selectors[] = {"abac",

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "geds/s3/checksum.h"
 #include "geds/s3/cors.h"
+#include "geds/s3/form.h"
 #include "geds/s3/lifecycle.h"
 #include "geds/s3/policy.h"
 #include "geds/s3/service.h"
@@ -89,6 +90,7 @@ enum s3_code {
     S3_SIGNATURE,
     S3_SKEWED,
     S3_STORAGE_FULL,
+    S3_TOO_SMALL,
     S3_UNAVAILABLE,
     S3_CODE_COUNT
 };
@@ -133,7 +135,7 @@ struct s3_call;
 struct s3_attributes;
 
 enum s3_level { S3_LEVEL_SERVICE, S3_LEVEL_BUCKET, S3_LEVEL_OBJECT };
-enum s3_body { S3_BODY_NONE, S3_BODY_XML, S3_BODY_PUT };
+enum s3_body { S3_BODY_NONE, S3_BODY_XML, S3_BODY_PUT, S3_BODY_FORM };
 
 /* One operation. Of several with the same method and level the first whose query and header are in the request is
  * it. */
@@ -151,7 +153,7 @@ struct s3_route {
     void (*finish)(struct s3_call *c);
 };
 /* What the request asks for. S3_NOT_IMPLEMENTED, S3_METHOD. */
-extern const struct s3_route s3_preflight_route;
+extern const struct s3_route s3_preflight_route, s3_post_route;
 enum s3_code s3_route_find(const char *method, enum s3_level level, const struct query *q,
                            const struct http_request *rq, const struct s3_route **ret_route);
 
@@ -189,6 +191,7 @@ struct s3_call {
     uint64_t received_bytes;
     struct buf xml;
     struct store_put *put;
+    struct s3_post *post; /* of S3_BODY_FORM */
 
     struct error err; /* of the last call that failed */
 };
@@ -267,6 +270,15 @@ enum s3_code s3_body_begin(struct s3_call *c, const char *payload);
 enum s3_code s3_body_take(struct s3_call *c, const uint8_t *data, size_t len);
 /* Is all of it there, as the headers say? */
 enum s3_code s3_body_end(struct s3_call *c);
+
+/* post.c: objects by forms */
+
+bool s3_is_post(const struct s3_call *c);
+CHECKED enum s3_code s3_post_begin(struct s3_call *c);
+CHECKED enum s3_code s3_post_take(struct s3_call *c, const uint8_t *data, size_t len);
+void s3_post_finish(struct s3_call *c);
+void s3_post_free(struct s3_post *p); /* takes NULL */
+const struct form *s3_post_form(const struct s3_post *p);
 
 /* reply.c */
 

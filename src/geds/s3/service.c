@@ -161,6 +161,8 @@ static enum s3_code start(struct s3_call *c)
     enum s3_code code = split_path(c);
     if (code == S3_OK && strcmp(http_method(c->rq), "OPTIONS") == 0)
         c->route = &s3_preflight_route;
+    else if (code == S3_OK && s3_is_post(c))
+        c->route = &s3_post_route;
     if (code == S3_OK && !c->route)
         code = authenticate(c, &payload);
     bool anonymous = code == S3_OK && !c->user && !c->route;
@@ -171,6 +173,8 @@ static enum s3_code start(struct s3_call *c)
     /* who has not signed is told no more than that */
     if (anonymous && code != S3_OK && code != S3_UNAVAILABLE && code != S3_INVALID_URI)
         code = S3_ACCESS_DENIED;
+    if (code == S3_OK && c->route == &s3_post_route)
+        code = s3_post_begin(c);
     return code == S3_OK ? s3_body_begin(c, payload) : code;
 }
 
@@ -207,7 +211,9 @@ static void on_body(void *ctx, struct http_request *rq, const uint8_t *data, siz
     struct s3_call *c = http_state(rq);
     (void)ctx;
     enum s3_code code = s3_body_take(c, data, len);
-    if (code != S3_OK)
+    if (code == S3_ACCESS_DENIED && c->err.code == ST_PERM)
+        s3_fail_with(c, code, c->err.text); /* what of a form's policy does not hold */
+    else if (code != S3_OK)
         s3_fail(c, code);
 }
 
@@ -231,6 +237,7 @@ static void on_done(void *ctx, struct http_request *rq)
     if (c->put)
         s3_store(c)->put_abort(c->put);
     s3_bucket_unref(c->conf);
+    s3_post_free(c->post);
     buf_done(&c->xml);
     query_done(&c->query);
     arena_done(&c->arena);

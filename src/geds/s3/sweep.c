@@ -29,10 +29,10 @@ struct sweep {
     size_t count;
     /* the entry before */
     char key[STORE_KEY_MAX + 1];
-    uint64_t newer_ns;    /* when it came */
-    uint64_t noncurrent;  /* of its key so far */
-    bool marker_alone;    /* it is the newest of its key, and a marker */
-    uint64_t marker;      /* its version */
+    uint64_t newer_ns;   /* when it came */
+    uint64_t noncurrent; /* of its key so far */
+    bool marker_alone;   /* it is the newest of its key, and a marker */
+    uint64_t marker;     /* its version */
     uint64_t marker_ns;
 };
 

@@ -863,6 +863,113 @@ def rules_that_are_none_are_refused(b):
     equal(put("cors", b"<CORSConfiguration>" + b"<CORSRule/>" * 101 + b"</CORSConfiguration>"), (400, "MalformedXML"))
 
 
+# Objects by forms
+
+def form(fields, body, name="file.txt", boundary="----x-y"):
+    out = b"".join(f'--{boundary}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode() for k, v in fields.items())
+    out += f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\nContent-Type: text/x\r\n\r\n'.encode()
+    return out + body + f'\r\n--{boundary}\r\nContent-Disposition: form-data; name="submit"\r\n\r\nGo\r\n--{boundary}--\r\n'.encode()
+
+
+@fact
+def forms_post_what_their_policy_says(b):
+    b.fresh("forms")
+    at = {"Bucket": "forms"}
+    def send(fields, body=b"by form", path="/forms", **kw):
+        headers = {"host": b.raw.host, "content-type": "multipart/form-data; boundary=----x-y"}
+        return b.raw.plain("POST", path, headers, form(fields, body, **kw))
+    conditions = [["starts-with", "$key", "user/"], {"acl": "private"}, ["content-length-range", 1, 1000000], ["starts-with", "$x-amz-meta-m", ""],
+                  ["starts-with", "$success_action_status", ""], ["starts-with", "$Content-Type", "text/"]]
+    made = b.s3.generate_presigned_post("forms", "user/${filename}", Fields={"acl": "private", "Content-Type": "text/plain", "x-amz-meta-m": "1"},
+                                        Conditions=conditions, ExpiresIn=600)["fields"]
+    status, headers, _ = send(made, name="C:\\dir/a b.txt")
+    equal((status, headers["etag"]), (204, f'"{hashlib.md5(b"by form").hexdigest()}"'))
+    got = b.s3.get_object(**at, Key="user/a b.txt")
+    equal((got["Body"].read(), got["ContentType"], got["Metadata"]), (b"by form", "text/plain", {"m": "1"}))
+    status, headers, text = send(made | {"key": "user/k", "success_action_status": "201"})
+    equal((status, b"<Key>user/k</Key>" in text, headers["location"]), (201, True, f"{b.endpoint}/forms/user/k"))
+    for size in (1, 65536, 1000000):
+        body = bytes(i * 13 & 255 for i in range(1009)) * 1000
+        equal(send(made | {"key": "user/size"}, body[:size])[0], 204)
+        equal(b.read("forms", "user/size"), body[:size])
+    equal(raw_code(send(made | {"key": "other/k"})), (403, "AccessDenied"))
+    equal(raw_code(send(made | {"acl": "public-read"})), (403, "AccessDenied"))
+    equal(raw_code(send(made | {"Content-Type": "image/png"})), (403, "AccessDenied"))
+    equal(raw_code(send(made | {"x-amz-meta-other": "1"})), (403, "AccessDenied"))
+    equal(send(made | {"x-ignore-me": "1"})[0], 204)
+    equal(raw_code(send(made, b"")), (400, "EntityTooSmall"))
+    equal(raw_code(send(made, b"x" * 1000001)), (400, "EntityTooLarge"))
+    equal(raw_code(send(made | {"x-amz-signature": "0" * 64})), (403, "SignatureDoesNotMatch"))
+    equal(raw_code(send(made | {"policy": made["policy"][:-8] + "AAAAAAA="})), (403, "SignatureDoesNotMatch"))
+    equal(raw_code(send({k: v for k, v in made.items() if k != "x-amz-date"})), (400, "InvalidArgument"))
+    equal(raw_code(send({k: v for k, v in made.items() if k != "key"})), (400, "InvalidArgument"))
+    equal(raw_code(send({"key": "user/k"})), (403, "AccessDenied"))
+    b.fresh("other-forms")
+    equal(raw_code(send(made, path="/other-forms")), (403, "AccessDenied"))
+    past = b.s3.generate_presigned_post("forms", "k", ExpiresIn=-10)["fields"]
+    equal(raw_code(send(past)), (403, "AccessDenied"))
+    alices = b.alice.generate_presigned_post("forms", "k", ExpiresIn=600)["fields"]
+    equal(raw_code(send(alices)), (403, "AccessDenied"))
+    to = b.s3.generate_presigned_post("forms", "k", Fields={"success_action_redirect": "http://example.com/next"},
+                                      Conditions=[{"success_action_redirect": "http://example.com/next"}])["fields"]
+    status, headers, _ = send(to)
+    equal((status, headers["location"].startswith("http://example.com/next?bucket=forms&key=k&etag=")), (303, True))
+    b.s3.put_bucket_policy(**at, Policy=policy("forms", ("Allow", "*", "s3:PutObject", ["/drop/*"])))
+    equal((send({"key": "drop/1"})[0], raw_code(send({"key": "k"}))), (204, (403, "AccessDenied")))
+
+
+@fact
+def forms_that_are_none_are_refused(b):
+    b.fresh("bad-forms")
+    good = b.s3.generate_presigned_post("bad-forms", "k")["fields"]
+    def send(body, kind="multipart/form-data; boundary=----x-y"):
+        return raw_code(b.raw.plain("POST", "/bad-forms", {"host": b.raw.host, "content-type": kind}, body))
+    for body in (b"", b"nonsense", form(good, b"x")[:-300], b"------x-y\r\n" + b"h" * 10000, form({f"f{i}": "" for i in range(70)}, b"x"),
+                 form({"f": "x" * 70000}, b"x"), form(good, b"x").replace(b'name="file"', b'name="other"')):
+        equal(send(body)[0] in (400, 403, 411), True)
+    equal(send(form(good, b"x"), "multipart/form-data"), (400, "MalformedPOSTRequest"))
+    equal(send(form(good, b"x"), "multipart/form-data; boundary=" + "b" * 71), (400, "MalformedPOSTRequest"))
+    def signed(text):
+        time = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        encoded = base64.b64encode(text.encode()).decode()
+        return send(form({"key": "k", "policy": encoded, "x-amz-algorithm": "AWS4-HMAC-SHA256", "x-amz-date": time,
+                          "x-amz-credential": f"{b.access}/{time[:8]}/us-east-1/s3/aws4_request",
+                          "x-amz-signature": b.raw.sign_text(encoded, time)}, b"x"))
+    until = '"expiration":"2099-01-01T00:00:00Z"'
+    for text in ("", "{", "[]", "{}", "{" + until + "}", "{" + until + ',"conditions":[1]}', "{" + until + ',"conditions":[["eq","key","k"]]}',
+                 "{" + until + ',"conditions":[["eq","$key"]]}', "{" + until + ',"conditions":[["content-length-range",-1,5]]}',
+                 "{" + until + ',"conditions":[["like","$key","k"]]}', '{"expiration":"soon","conditions":[]}', "[" * 5000):
+        equal(signed(text), (400, "MalformedPOSTRequest"))
+    equal(code_of(b.s3.head_object, Bucket="bad-forms", Key="k")[1], 404)
+
+
+# Lifecycle
+
+@fact
+def lifecycle_rules_end_objects(b):
+    b.fresh("lifecycle")
+    at = {"Bucket": "lifecycle"}
+    equal(code_of(b.s3.get_bucket_lifecycle_configuration, **at), ("NoSuchLifecycleConfiguration", 404))
+    for key in ("old/1", "old/2", "new/1"):
+        b.s3.put_object(**at, Key=key, Body=b"x")
+    b.s3.put_object(**at, Key="tagged", Body=b"x", Tagging="temp=yes")
+    past = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+    rules = [{"ID": "a", "Filter": {"Prefix": "old/"}, "Status": "Enabled", "Expiration": {"Date": past}},
+             {"ID": "b", "Filter": {"Tag": {"Key": "temp", "Value": "yes"}}, "Status": "Enabled", "Expiration": {"Date": past}},
+             {"ID": "c", "Filter": {"Prefix": ""}, "Status": "Enabled", "Expiration": {"Days": 30},
+              "NoncurrentVersionExpiration": {"NoncurrentDays": 3}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}]
+    b.s3.put_bucket_lifecycle_configuration(**at, LifecycleConfiguration={"Rules": rules})
+    equal(b.s3.get_bucket_lifecycle_configuration(**at)["Rules"], rules)
+    end = datetime.datetime.now() + datetime.timedelta(seconds=30)
+    while [x["Key"] for x in b.s3.list_objects_v2(**at)["Contents"]] != ["new/1"]:
+        assert datetime.datetime.now() < end, "it was not applied"
+    b.s3.delete_bucket_lifecycle(**at)
+    bad = [{"ID": "a", "Filter": {}, "Status": "Enabled", "Expiration": {"Days": 0}}]
+    equal(code_of(b.s3.put_bucket_lifecycle_configuration, **at, LifecycleConfiguration={"Rules": bad}), ("InvalidRequest", 400))
+    bad[0] |= {"Expiration": {"Days": 1}, "Transitions": [{"Days": 1, "StorageClass": "GLACIER"}]}
+    equal(code_of(b.s3.put_bucket_lifecycle_configuration, **at, LifecycleConfiguration={"Rules": bad}), ("NotImplemented", 501))
+
+
 # Object lock
 
 @fact

@@ -74,6 +74,11 @@ enum sigv4_result sigv4_read(const struct sigv4_request *rq, struct sigv4_auth *
 enum sigv4_result sigv4_verify(const struct sigv4_request *rq, const struct sigv4_auth *auth,
                                const char *secret, uint64_t now_s, struct sigv4_chain *ret_chain);
 
+/* Is signature that of text, as of the policy of a form? credential: ACCESS_KEY/DAY/REGION/SERVICE/aws4_request. time:
+ * of its day. SIGV4_MALFORMED, SIGV4_MISMATCH. */
+enum sigv4_result sigv4_verify_text(const char *credential, const char *time, const char *secret,
+                                    const char *text, const char *signature);
+
 struct sigv4_identity {
     const char *access_key;
     const char *secret;

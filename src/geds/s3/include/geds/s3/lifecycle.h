@@ -26,9 +26,9 @@ struct lifecycle_rule {
     uint64_t larger_than; /* bytes */
     uint64_t smaller_than;
     bool enabled;
-    uint64_t days;           /* 0: none */
-    uint64_t date_s;         /* since the epoch; 0: none */
-    bool lonely_markers;     /* markers that hide nothing go */
+    uint64_t days;       /* 0: none */
+    uint64_t date_s;     /* since the epoch; 0: none */
+    bool lonely_markers; /* markers that hide nothing go */
     uint64_t noncurrent_days;
     uint64_t noncurrent_kept; /* so many of the newest stay all the same */
     uint64_t abort_days;

@@ -10,7 +10,7 @@
 enum {
     POLICY_BYTES_MAX = 20 * 1024,
     POLICY_STATEMENTS_MAX = 256,
-    POLICY_VALUES_MAX = 1024, /* in one list */
+    POLICY_VALUES_MAX = 1024,  /* in one list */
     POLICY_CONDITIONS_MAX = 32 /* of one statement */
 };
 #define POLICY_OWNER "cloudskin" /* the user that `root` means */

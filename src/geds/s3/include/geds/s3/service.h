@@ -27,7 +27,7 @@ struct s3_options {
     void (*failed)(void *ctx, const struct s3_failure *failure);
     void *ctx;
     uint64_t (*now_ns)(void); /* since the epoch; with time that goes on for lifecycle rules */
-    uint64_t sweep_s;         /* seconds between two applications of lifecycle rules; 0: none by itself */
+    uint64_t sweep_s; /* seconds between two applications of lifecycle rules; 0: none by itself */
 };
 
 /* ST_NOMEM. */
