@@ -5,8 +5,8 @@
 
 #include "base/status.h"
 
-/* The S3 keys of a state folder: the file `s3-keys` (0600), a line `ACCESS_KEY SECRET [USER]` for each. Without a user it
- * is one of the owner, who may do everything that no policy denies. */
+/* The S3 keys of a state folder: the file `s3-keys` (0600), a line `ACCESS_KEY SECRET [USER]` for
+ * each. Without a user it is one of the owner, who may do everything that no policy denies. */
 
 enum { KEYS_MAX = 64, KEY_BYTES_MAX = 128 };
 

@@ -142,6 +142,9 @@ bool s3_object_open(struct s3_call *c, struct store_object **ret_object)
                                             &c->err);
     if (st != ST_OK) {
         enum s3_code code = s3_code_of(c, st);
+        if (code == S3_NO_SUCH_KEY &&
+            s3_may(c, "", STORE_VERSION_CURRENT, "s3:ListBucket") != S3_OK)
+            code = S3_ACCESS_DENIED; /* what there is not is no business of theirs either */
         if (code == S3_NO_SUCH_KEY)
             reply_marker(c);
         s3_fail(c, code);

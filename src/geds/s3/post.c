@@ -223,8 +223,8 @@ static status_t on_data(void *arg, const uint8_t *data, size_t len)
 bool s3_is_post(const struct s3_call *c)
 {
     const char *type = http_header(c->rq, "Content-Type");
-    return strcmp(http_method(c->rq), "POST") == 0 && *c->bucket != '\0' && *c->key == '\0' && type &&
-           strncasecmp(type, "multipart/form-data", 19) == 0;
+    return strcmp(http_method(c->rq), "POST") == 0 && *c->bucket != '\0' && *c->key == '\0' &&
+           type && strncasecmp(type, "multipart/form-data", 19) == 0;
 }
 
 enum s3_code s3_post_begin(struct s3_call *c)

@@ -168,8 +168,11 @@ static enum s3_code start(struct s3_call *c)
     bool anonymous = code == S3_OK && !c->user && !c->route;
     if (code == S3_OK)
         code = find_operation(c);
-    if (code == S3_OK && !(c->route->action && *c->route->action == '\0'))
+    bool asks_each = code == S3_OK && c->route->action && *c->route->action == '\0';
+    if (code == S3_OK && !asks_each)
         code = s3_may(c, c->key, c->version, c->route->action);
+    if (asks_each && c->route->body == S3_BODY_XML && !c->owner && !c->conf->policy)
+        code = S3_ACCESS_DENIED; /* before a document of somebody is read */
     /* who has not signed is told no more than that */
     if (anonymous && code != S3_OK && code != S3_UNAVAILABLE && code != S3_INVALID_URI)
         code = S3_ACCESS_DENIED;

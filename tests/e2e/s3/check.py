@@ -746,33 +746,35 @@ def policy(bucket, *statements):
 def a_policy_says_who_may_do_what(b):
     b.fresh("policies")
     at = {"Bucket": "policies"}
-    for key in ("pub/1", "home/alice/1", "home/bob/1"):
+    for key in ("pub/1", "desk/alice/1", "desk/bob/1"):
         b.s3.put_object(**at, Key=key, Body=b"x")
     for client in (b.alice, b.nobody):
         equal(code_of(client.get_object, **at, Key="pub/1"), ("AccessDenied", 403))
         equal(code_of(client.list_objects_v2, **at), ("AccessDenied", 403))
         equal(code_of(client.get_object, Bucket="not-there", Key="k"), ("AccessDenied", 403))
     text = policy("policies", ("Allow", "*", "s3:GetObject", ["/pub/*"]),
-                  ("Allow", {"AWS": "arn:aws:iam::1:user/alice"}, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject*"], ["/home/alice/*"]),
-                  ("Allow", {"AWS": ["alice"]}, "s3:ListBucket", [""], {"StringLike": {"s3:prefix": "home/alice/*"}}),
+                  ("Allow", {"AWS": "arn:aws:iam::1:user/alice"}, ["s3:GetObject", "s3:PutObject", "s3:DeleteObject*"], ["/desk/alice/*"]),
+                  ("Allow", {"AWS": ["alice"]}, "s3:ListBucket", [""], {"StringLike": {"s3:prefix": "desk/alice/*"}}),
                   ("Deny", "*", "s3:DeleteObject", ["/pub/*"]))
     b.s3.put_bucket_policy(**at, Policy=text)
     equal(json.loads(b.s3.get_bucket_policy(**at)["Policy"]), json.loads(text))
     equal(b.nobody.get_object(**at, Key="pub/1")["Body"].read(), b"x")
-    equal(b.alice.get_object(**at, Key="home/alice/1")["Body"].read(), b"x")
-    b.alice.put_object(**at, Key="home/alice/2", Body=b"y")
-    equal(code_of(b.alice.put_object, **at, Key="home/bob/2", Body=b"y"), ("AccessDenied", 403))
+    equal(code_of(b.nobody.get_object, **at, Key="pub/none"), ("AccessDenied", 403))
+    equal(code_of(b.nobody.delete_objects, **at, Delete={"Objects": [{"Key": "pub/1"}]}), ("AccessDenied", 403))
+    equal(b.alice.get_object(**at, Key="desk/alice/1")["Body"].read(), b"x")
+    b.alice.put_object(**at, Key="desk/alice/2", Body=b"y")
+    equal(code_of(b.alice.put_object, **at, Key="desk/bob/2", Body=b"y"), ("AccessDenied", 403))
     equal(code_of(b.nobody.put_object, **at, Key="pub/2", Body=b"y"), ("AccessDenied", 403))
-    equal(len(b.alice.list_objects_v2(**at, Prefix="home/alice/")["Contents"]), 2)
-    equal(code_of(b.alice.list_objects_v2, **at, Prefix="home/"), ("AccessDenied", 403))
+    equal(len(b.alice.list_objects_v2(**at, Prefix="desk/alice/")["Contents"]), 2)
+    equal(code_of(b.alice.list_objects_v2, **at, Prefix="desk/"), ("AccessDenied", 403))
     equal(code_of(b.alice.get_bucket_policy, **at), ("AccessDenied", 403))
     equal(code_of(b.alice.create_bucket, Bucket="alices"), ("AccessDenied", 403))
     equal(code_of(b.alice.list_buckets), ("AccessDenied", 403))
-    equal(code_of(b.alice.copy_object, **at, Key="home/alice/3", CopySource="policies/home/bob/1"), ("AccessDenied", 403))
-    b.alice.copy_object(**at, Key="home/alice/3", CopySource="policies/home/alice/1")
-    gone = b.alice.delete_objects(**at, Delete={"Objects": [{"Key": "home/alice/3"}, {"Key": "home/bob/1"}]})
+    equal(code_of(b.alice.copy_object, **at, Key="desk/alice/3", CopySource="policies/desk/bob/1"), ("AccessDenied", 403))
+    b.alice.copy_object(**at, Key="desk/alice/3", CopySource="policies/desk/alice/1")
+    gone = b.alice.delete_objects(**at, Delete={"Objects": [{"Key": "desk/alice/3"}, {"Key": "desk/bob/1"}]})
     equal(([x["Key"] for x in gone["Deleted"]], [(x["Key"], x["Code"]) for x in gone["Errors"]]),
-          (["home/alice/3"], [("home/bob/1", "AccessDenied")]))
+          (["desk/alice/3"], [("desk/bob/1", "AccessDenied")]))
     equal(code_of(b.s3.delete_object, **at, Key="pub/1"), ("AccessDenied", 403))
     b.s3.put_bucket_policy(**at, Policy=policy("policies", ("Deny", "*", "s3:*", ["", "/*"])))
     equal(code_of(b.s3.get_object, **at, Key="pub/1"), ("AccessDenied", 403))

@@ -16,6 +16,13 @@ static void dates_are_written_and_read(void)
     CHECK_EQ(s, 784111777);
     iso_date_format(784111777250000000, iso);
     CHECK_STR(iso, "1994-11-06T08:49:37.250Z");
+    static const char *const same[] = {"1994-11-06T08:49:37Z", "1994-11-06T08:49:37.250Z",
+                                       "1994-11-06T08:49:37+00:00",
+                                       "1994-11-06T08:49:37.123456789Z"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        CHECK_EQ(iso_date_parse(same[i], &s), ST_OK);
+        CHECK_EQ(s, 784111777);
+    }
 }
 
 static void what_is_no_date_is_refused(void)
@@ -32,6 +39,16 @@ static void what_is_no_date_is_refused(void)
         CHECK_EQ(http_date_parse(bad[i], &s), ST_FORMAT);
     CHECK_EQ(amz_date_parse("20130229T000000Z", &s), ST_FORMAT);
     CHECK_EQ(amz_date_parse("2013-05-24T00:00:00Z", &s), ST_FORMAT);
+    static const char *const no_iso[] = {"",
+                                         "1994-11-06",
+                                         "1994-11-06T08:49:37",
+                                         "1994-11-06T08:49:37.Z",
+                                         "1994-11-06T08:49:37+01:00",
+                                         "1994-13-06T08:49:37Z",
+                                         "1994-11-06 08:49:37Z",
+                                         "1994-11-06T08:49:37.1234567890Z"};
+    for (size_t i = 0; i < sizeof no_iso / sizeof *no_iso; i++)
+        CHECK_EQ(iso_date_parse(no_iso[i], &s), ST_FORMAT);
     CHECK_EQ(s, 7);
 }
 

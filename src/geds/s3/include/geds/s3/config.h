@@ -4,8 +4,8 @@
 #include "base/buf.h"
 #include "base/cursor.h"
 
-/* The configuration text of a bucket: named sections, each `NAME BYTES\n`, the bytes, `\n`. Other layers may have sections
- * of their own. */
+/* The configuration text of a bucket: named sections, each `NAME BYTES\n`, the bytes, `\n`. Other
+ * layers may have sections of their own. */
 
 enum { CONFIG_NAME_BYTES_MAX = 64 };
 

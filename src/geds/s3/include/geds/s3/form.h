@@ -21,13 +21,14 @@ struct form {
     char delimiter[FORM_BOUNDARY_BYTES_MAX + 5]; /* CR LF -- boundary */
     size_t delimiter_len;
     enum form_state state;
-    struct buf head; /* what came before the file's bytes */
-    size_t at;       /* where the next field begins in it */
+    struct buf head;                            /* what came before the file's bytes */
+    size_t at;                                  /* where the next field begins in it */
     struct http_header fields[FORM_FIELDS_MAX]; /* values in memory of their own */
     size_t count;
     char *file_name; /* as the client calls it; NULL: none */
     char *file_type; /* so */
-    uint8_t tail[FORM_BOUNDARY_BYTES_MAX + 5]; /* of the file: it may be the beginning of the delimiter */
+    uint8_t tail[FORM_BOUNDARY_BYTES_MAX +
+                 5]; /* of the file: it may be the beginning of the delimiter */
     size_t tail_len;
 };
 

@@ -38,8 +38,8 @@ struct lifecycle {
     size_t count;
 };
 
-/* A LifecycleConfiguration. *ret_lifecycle lives in arena. ST_FORMAT no such document; ST_INVALID a value that cannot be;
- * ST_UNSUPPORTED transitions; ST_LIMIT; ST_NOMEM. */
+/* A LifecycleConfiguration. *ret_lifecycle lives in arena. ST_FORMAT no such document; ST_INVALID a
+ * value that cannot be; ST_UNSUPPORTED transitions; ST_LIMIT; ST_NOMEM. */
 CHECKED status_t lifecycle_read(const void *data, size_t len, struct arena *arena,
                                 struct lifecycle **ret_lifecycle, struct error *err);
 
