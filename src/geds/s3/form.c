@@ -32,6 +32,7 @@ void form_done(struct form *f)
         free((char *)f->fields[i].name);
         free((char *)f->fields[i].value);
     }
+    free(f->name);
     free(f->file_name);
     free(f->file_type);
     buf_done(&f->head);
@@ -112,38 +113,57 @@ static status_t add_field(struct form *f, char *name, const char *value, size_t 
 /* What take_field found. */
 enum found { FOUND_NOTHING, FOUND_FIELD, FOUND_FILE };
 
+/* Search head from `from` on, but not again what was searched before. */
+static const char *search(struct form *f, size_t from, const char *what, size_t len)
+{
+    size_t again = f->searched > len ? f->searched - len : 0;
+    size_t start = again > from ? again : from;
+    const char *data = (const char *)f->head.data;
+    const char *found = memmem(data + start, f->head.len - start, what, len);
+    f->searched = found ? (size_t)(found - data) + len : f->head.len;
+    return found;
+}
+
+static status_t take_headers(struct form *f, enum found *ret_found)
+{
+    const char *data = (const char *)f->head.data, *start = data + f->at;
+    const char *end = search(f, f->at, "\r\n\r\n", 4);
+    size_t disposition_len, type_len;
+    if (!end)
+        return f->head.len - f->at > HEADERS_BYTES_MAX ? ST_FORMAT : ST_OK;
+    size_t headers = (size_t)(end - start);
+    const char *disposition = header(start, headers, "Content-Disposition", &disposition_len);
+    f->name = disposition ? parameter(disposition, disposition_len, "name") : NULL;
+    if (!f->name || *f->name == '\0')
+        return ST_FORMAT;
+    f->value_at = (size_t)(end - data) + 4;
+    if (strcasecmp(f->name, "file") == 0) {
+        const char *type = header(start, headers, "Content-Type", &type_len);
+        f->file_name = parameter(disposition, disposition_len, "filename");
+        f->file_type = type ? copy(type, type_len) : NULL;
+        f->at = f->value_at;
+        *ret_found = FOUND_FILE;
+    }
+    return ST_OK;
+}
+
 /* One field from f->at on, behind its delimiter, when it is there. */
 static status_t take_field(struct form *f, enum found *ret_found)
 {
-    const char *data = (const char *)f->head.data, *start = data + f->at;
-    size_t left = f->head.len - f->at, disposition_len, type_len;
-    const char *end = memmem(start, left, "\r\n\r\n", 4);
     *ret_found = FOUND_NOTHING;
-    if (!end)
-        return left > HEADERS_BYTES_MAX ? ST_FORMAT : ST_OK;
-    size_t headers = (size_t)(end - start);
-    const char *disposition = header(start, headers, "Content-Disposition", &disposition_len);
-    char *name = disposition ? parameter(disposition, disposition_len, "name") : NULL;
-    if (!name || *name == '\0') {
-        free(name);
-        return ST_FORMAT;
+    if (f->value_at == 0) {
+        status_t st = take_headers(f, ret_found);
+        if (st != ST_OK || *ret_found == FOUND_FILE || f->value_at == 0)
+            return st;
     }
-    const char *value = end + 4;
-    if (strcasecmp(name, "file") == 0) {
-        const char *type = header(start, headers, "Content-Type", &type_len);
-        free(name);
-        f->file_name = parameter(disposition, disposition_len, "filename");
-        f->file_type = type ? copy(type, type_len) : NULL;
-        f->at = (size_t)(value - data);
-        *ret_found = FOUND_FILE;
+    const char *data = (const char *)f->head.data;
+    const char *next = search(f, f->value_at, f->delimiter, f->delimiter_len);
+    if (!next)
         return ST_OK;
-    }
-    const char *next = memmem(value, (size_t)(data + f->head.len - value), f->delimiter,
-                              f->delimiter_len);
-    if (!next) {
-        free(name);
-        return ST_OK;
-    }
+    const char *value = data + f->value_at;
+    char *name = f->name;
+    f->name = NULL;
+    f->value_at = 0;
     f->at = (size_t)(next - data) + f->delimiter_len;
     *ret_found = FOUND_FIELD;
     return add_field(f, name, value, (size_t)(next - value));

@@ -26,10 +26,18 @@ static void wildcards_stand_for_any_text(void)
     static const struct {
         const char *pattern, *text;
         bool want;
-    } cases[] = {{"*", "", true},         {"*", "abc", true},      {"", "", true},
-                 {"", "a", false},        {"a*c", "abbc", true},   {"a*c", "abcd", false},
-                 {"a?c", "abc", true},    {"a?c", "ac", false},    {"*b*b*", "abab", true},
-                 {"*b*b*", "aba", false}, {"a**", "a", true},      {"?*", "", false},
+    } cases[] = {{"*", "", true},
+                 {"*", "abc", true},
+                 {"", "", true},
+                 {"", "a", false},
+                 {"a*c", "abbc", true},
+                 {"a*c", "abcd", false},
+                 {"a?c", "abc", true},
+                 {"a?c", "ac", false},
+                 {"*b*b*", "abab", true},
+                 {"*b*b*", "aba", false},
+                 {"a**", "a", true},
+                 {"?*", "", false},
                  {"*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         CHECK_EQ(wildcard_match(cases[i].pattern, cases[i].text, false), cases[i].want);
@@ -37,16 +45,16 @@ static void wildcards_stand_for_any_text(void)
     CHECK(!wildcard_match("S3:Get*", "s3:getobject", false));
 }
 
-#define STATEMENT(effect, who, actions, resources)                                        \
-    "{\"Effect\":\"" effect "\",\"Principal\":" who ",\"Action\":" actions                \
+#define STATEMENT(effect, who, actions, resources)                         \
+    "{\"Effect\":\"" effect "\",\"Principal\":" who ",\"Action\":" actions \
     ",\"Resource\":" resources "}"
 #define POLICY(...) "{\"Statement\":[" __VA_ARGS__ "]}"
 
 static void a_denial_outweighs(void)
 {
     const char *text = POLICY(
-        STATEMENT("Allow", "\"*\"", "\"s3:Get*\"", "\"arn:aws:s3:::box/*\"") ","
-        STATEMENT("Deny", "{\"AWS\":\"bob\"}", "\"*\"", "[\"arn:aws:s3:::box/secret/*\"]"));
+        STATEMENT("Allow", "\"*\"", "\"s3:Get*\"", "\"arn:aws:s3:::box/*\"") "," STATEMENT(
+            "Deny", "{\"AWS\":\"bob\"}", "\"*\"", "[\"arn:aws:s3:::box/secret/*\"]"));
     CHECK_EQ(decide(text, "bob", "s3:GetObject", "open"), POLICY_ALLOWS);
     CHECK_EQ(decide(text, "bob", "s3:GetObject", "secret/1"), POLICY_DENIES);
     CHECK_EQ(decide(text, NULL, "s3:GetObject", "secret/1"), POLICY_ALLOWS);

@@ -21,8 +21,11 @@ struct form {
     char delimiter[FORM_BOUNDARY_BYTES_MAX + 5]; /* CR LF -- boundary */
     size_t delimiter_len;
     enum form_state state;
-    struct buf head;                            /* what came before the file's bytes */
-    size_t at;                                  /* where the next field begins in it */
+    struct buf head; /* what came before the file's bytes */
+    size_t at;       /* where the next field begins in it */
+    size_t value_at; /* where its value does; 0: its headers are not there yet */
+    size_t searched; /* its end was looked for up to here, so that small pieces cost no more */
+    char *name;      /* of that field, once its headers are there */
     struct http_header fields[FORM_FIELDS_MAX]; /* values in memory of their own */
     size_t count;
     char *file_name; /* as the client calls it; NULL: none */

@@ -30,7 +30,8 @@ struct policy_request {
 enum policy_decision { POLICY_SILENT, POLICY_ALLOWS, POLICY_DENIES };
 
 /* Read the policy of a bucket. *ret_policy lives in arena. err->text says what is wrong. ST_FORMAT no
- * JSON; ST_INVALID no policy, or of another bucket; ST_UNSUPPORTED a condition or principal that is not honoured; ST_LIMIT; ST_NOMEM. */
+ * JSON; ST_INVALID no policy, or of another bucket; ST_UNSUPPORTED a condition or principal that is
+ * not honoured; ST_LIMIT; ST_NOMEM. */
 CHECKED status_t policy_read(const char *text, size_t len, const char *bucket, struct arena *arena,
                              struct policy **ret_policy, struct error *err);
 /* A statement that denies outweighs those that allow. */
