@@ -183,11 +183,23 @@ static enum s3_code make_key(struct s3_call *c)
     return *c->key == '\0' ? S3_INVALID_ARGUMENT : s3_check_key(c->key);
 }
 
+/* Fields that would have to be honoured. */
+static bool has_unknown_fields(const struct form *f)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        const char *name = f->fields[i].name;
+        if (strcasecmp(name, "tagging") == 0 || strcasecmp(name, "Content-MD5") == 0 ||
+            s3_attribute_is_checksum(name))
+            return true;
+    }
+    return false;
+}
+
 static enum s3_code start_file(struct s3_call *c)
 {
     const char *policy = form_get(&c->post->form, "policy");
     struct s3_attributes attributes;
-    enum s3_code code = make_key(c);
+    enum s3_code code = has_unknown_fields(&c->post->form) ? S3_NOT_IMPLEMENTED : make_key(c);
     if (code == S3_OK && policy)
         code = check_signature(c, policy);
     if (code == S3_OK && policy)

@@ -130,6 +130,19 @@ void s3_set_user(struct s3_call *c, const char *access_key)
     c->user = user ? user : POLICY_OWNER;
 }
 
+/* What writes a new object must not look as if it wrote a certain version. */
+static bool takes_version(const struct s3_route *r)
+{
+    static const char *const queries[] = {"tagging", "retention", "legal-hold"};
+    if (r->level != S3_LEVEL_OBJECT || strcmp(r->method, "POST") == 0)
+        return false;
+    for (size_t i = 0; r->query && i < sizeof queries / sizeof *queries; i++) {
+        if (strcmp(r->query, queries[i]) == 0)
+            return true;
+    }
+    return strcmp(r->method, "PUT") != 0;
+}
+
 /* The bucket's configuration, and the operation. */
 static enum s3_code find_operation(struct s3_call *c)
 {
@@ -151,7 +164,9 @@ static enum s3_code find_operation(struct s3_call *c)
         code = s3_route_find(http_method(c->rq), level, &c->query, c->rq, &c->route);
     }
     if (code == S3_OK && query_get(&c->query, "versionId"))
-        code = s3_version_of(query_get(&c->query, "versionId"), &c->version);
+        code = takes_version(c->route)
+                   ? s3_version_of(query_get(&c->query, "versionId"), &c->version)
+                   : S3_INVALID_ARGUMENT;
     return code;
 }
 

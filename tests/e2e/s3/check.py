@@ -601,6 +601,7 @@ def versions_are_kept_listed_and_read(b):
     equal(b.read("versions", "k"), b"2")
     equal(code_of(b.s3.get_object, **at, VersionId=ids[3]), ("NoSuchVersion", 404))
     equal(code_of(b.s3.get_object, **at, VersionId="nonsense"), ("InvalidArgument", 400))
+    equal(raw_code(b.raw.send("PUT", "/versions/k", query=[("versionId", ids[1])], body=b"x")), (400, "InvalidArgument"))
     copied = b.s3.copy_object(Bucket="versions", Key="copy", CopySource={"Bucket": "versions", "Key": "k", "VersionId": ids[1]})
     equal((copied["CopySourceVersionId"], b.read("versions", "copy")), (ids[1], b"1"))
     b.s3.copy_object(**at, CopySource={"Bucket": "versions", "Key": "k", "VersionId": ids[1]})
@@ -899,6 +900,8 @@ def forms_post_what_their_policy_says(b):
     equal(raw_code(send(made | {"Content-Type": "image/png"})), (403, "AccessDenied"))
     equal(raw_code(send(made | {"x-amz-meta-other": "1"})), (403, "AccessDenied"))
     equal(send(made | {"x-ignore-me": "1"})[0], 204)
+    for name in ("tagging", "x-amz-checksum-crc32"):
+        equal(raw_code(send(made | {name: "1"})), (501, "NotImplemented"))
     equal(raw_code(send(made, b"")), (400, "EntityTooSmall"))
     equal(raw_code(send(made, b"x" * 1000001)), (400, "EntityTooLarge"))
     equal(raw_code(send(made | {"x-amz-signature": "0" * 64})), (403, "SignatureDoesNotMatch"))
