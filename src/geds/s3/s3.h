@@ -109,7 +109,6 @@ struct s3_bucket {
     uint64_t changes;
     char name[STORE_BUCKET_MAX + 1];
     bool found;
-    bool broken; /* its configuration cannot be read */
     struct arena arena;
     struct policy *policy; /* NULL: none */
     struct cors *cors;     /* so */
