@@ -54,7 +54,7 @@ _cloudskin_cache() {
 
 _cloudskin() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='run ps freeze thaw checkpoint inspect cache help --version'
+    local verbs='run ps freeze thaw checkpoint inspect cache up down keys help --version'
     shopt -q extglob || { shopt -s extglob && local restore=1; }
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -79,7 +79,22 @@ _cloudskin() {
             mapfile -t COMPREPLY < <(compgen -W '--json' -- "$cur"; compgen -f -X '!*.@(wasm|cell|snap)' -- "$cur"
                 compgen -d -- "$cur")
             ;;
-        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache' -- "$cur") ;;
+        up)
+            if [ "$prev" = --state ]; then
+                mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+            else
+                mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --state --no-sync --help' -- "$cur")
+            fi
+            ;;
+        down) mapfile -t COMPREPLY < <(compgen -W '--timeout --help' -- "$cur") ;;
+        keys)
+            if [ "$prev" = --state ]; then
+                mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+            else
+                mapfile -t COMPREPLY < <(compgen -W '--state --help' -- "$cur")
+            fi
+            ;;
+        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache up down keys' -- "$cur") ;;
         esac
     fi
     [ -z "${restore:-}" ] || shopt -u extglob

@@ -15,6 +15,8 @@ static const char overview[] =
     "  thaw SNAPSHOT      go on with it\n"
     "  checkpoint NAME    keep states of a running program that it can be gone back to\n"
     "  inspect IMAGE      show what an image was made for and what it needs\n"
+    "  up, down           start and stop the object store of this machine, with its S3 endpoint\n"
+    "  keys               print the key for S3 clients\n"
     "  cache              list, trim or clear compiled images\n"
     "  help [VERB]        this text, or the help of a verb\n"
     "  --version          print the version\n"

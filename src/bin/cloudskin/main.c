@@ -29,7 +29,8 @@ static int unknown(const char *text)
 /* The verbs that have programs of their own. */
 static bool is_known(const char *verb)
 {
-    static const char *const verbs[] = {"inspect", "cache", "ps", "freeze", "checkpoint"};
+    static const char *const verbs[] = {"inspect",    "cache", "ps",   "freeze",
+                                        "checkpoint", "up",    "down", "keys"};
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(verb, verbs[i]) == 0) {
             return true;
