@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "exitcode/exit_code.h"
 #include "geds/s3/service.h"
+#include "geds/serve/serve.h"
 #include "localstate/folder.h"
 #include "localstate/keys.h"
 #include "net/rpc/local.h"
@@ -131,26 +132,6 @@ static void detach(int log_fd)
     dup2(log_fd, STDOUT_FILENO);
 }
 
-static void say_started(const struct settings *o, const struct http_server *server,
-                        const struct keys *keys, bool made, int log_fd)
-{
-    char port[16];
-    const char *colon = strrchr(o->s3, ':');
-    snprintf(port, sizeof port, "%u", http_server_port(server));
-    if (o->greet) {
-        printf("# S3 at http://%.*s:%s; state in %s\n"
-               "# `cloudskin keys` prints the keys, `cloudskin down` stops it\n",
-               (int)(colon ? colon - o->s3 : 0), o->s3, port, o->state);
-    }
-    if (made) {
-        keys_print(keys, stdout);
-    }
-    fflush(stdout);
-    if (log_fd >= 0)
-        detach(log_fd);
-    log_info("controller.started", "s3", o->s3, "port", port, "state", o->state);
-}
-
 /* What a controller has open while it serves. */
 struct running {
     struct keys keys;
@@ -160,6 +141,9 @@ struct running {
     struct store *store;
     struct s3_service *service;
     struct http_server *server;
+    char s3[256]; /* where it is served */
+    struct serve_context context;
+    struct rpc_server *rpc;
 };
 
 static status_t start_files(const struct settings *o, struct running *r, struct error *err)
@@ -201,11 +185,44 @@ static status_t start_s3(const struct settings *o, struct running *r, struct err
     http.handler = s3_service_handler();
     http.ctx = r->service;
     status_t st = http_server_start(&http, &r->server, err);
+    if (st == ST_OK) {
+        const char *colon = strrchr(o->s3, ':');
+        snprintf(r->s3, sizeof r->s3, "%.*s:%u", (int)(colon ? colon - o->s3 : 0), o->s3,
+                 http_server_port(r->server));
+    }
     return st == ST_EXIST ? error_set(err, st, ERROR_NO_OFFSET,
                                       "%s is in use by another program: choose another address "
                                       "with --s3 HOST:PORT",
                                       o->s3)
                           : st;
+}
+
+/* For the verbs. */
+static status_t start_rpc(const struct settings *o, struct running *r, struct error *err)
+{
+    r->context = (struct serve_context){
+        .store = r->store, .version = CLOUDSKIN_VERSION, .state = o->state, .s3 = r->s3};
+    const struct rpc_server_options options = {
+        .listen_fd = r->socket_fd, .handler = serve_handler(), .ctx = &r->context};
+    return r->socket_fd < 0 ? ST_OK : rpc_server_start(&options, &r->rpc, err);
+}
+
+static void say_started(const struct settings *o, const struct running *r)
+{
+    char port[16];
+    snprintf(port, sizeof port, "%u", http_server_port(r->server));
+    if (o->greet) {
+        printf("# S3 at http://%s; state in %s\n"
+               "# `cloudskin keys` prints the keys, `cloudskin down` stops it\n",
+               r->s3, o->state);
+    }
+    if (r->made_keys) {
+        keys_print(&r->keys, stdout);
+    }
+    fflush(stdout);
+    if (r->log_fd >= 0)
+        detach(r->log_fd);
+    log_info("controller.started", "s3", o->s3, "port", port, "state", o->state);
 }
 
 static status_t serve(const struct settings *o, const sigset_t *ends, struct error *err)
@@ -215,11 +232,14 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
     status_t st = start_files(o, &r, err);
     if (st == ST_OK)
         st = start_s3(o, &r, err);
+    if (st == ST_OK)
+        st = start_rpc(o, &r, err);
     if (st == ST_OK) {
-        say_started(o, r.server, &r.keys, r.made_keys, r.log_fd);
+        say_started(o, &r);
         sigwait(ends, &number);
         log_info("controller.stopping", "signal", strsignal(number));
     }
+    rpc_server_stop(r.rpc);
     http_server_stop(r.server);
     s3_service_free(r.service);
     store_close(r.store);
