@@ -313,12 +313,12 @@ static void send_frame(struct geds *g, struct pending *p, uint16_t kind, const s
     bool good = send_all(g, parts, 3);
     pthread_mutex_unlock(&g->send_lock);
     if (!good) {
-        /* the reason may be there to be read: conn_wait does, and finds the end otherwise */
+        /* the reason may be there to be read: client_wait does, and finds the end otherwise */
         shutdown(g->fd, SHUT_WR);
     }
 }
 
-void conn_send(struct geds *g, struct pending *p, enum geds_op op, const struct geds_request *r,
+void client_send(struct geds *g, struct pending *p, enum geds_op op, const struct geds_request *r,
                const struct outgoing *o)
 {
     static const struct outgoing none;
@@ -328,7 +328,7 @@ void conn_send(struct geds *g, struct pending *p, enum geds_op op, const struct 
     buf_done(&args);
 }
 
-status_t conn_wait(struct geds *g, struct pending *p,
+status_t client_wait(struct geds *g, struct pending *p,
                    void (*part)(void *arg, const struct answer_part *part), void *arg,
                    struct error *err)
 {
@@ -386,19 +386,19 @@ void pending_done(struct pending *p)
     }
 }
 
-status_t conn_call(struct geds *g, struct pending *p, enum geds_op op, const struct geds_request *r,
+status_t client_call(struct geds *g, struct pending *p, enum geds_op op, const struct geds_request *r,
                    const struct outgoing *o, struct arena *arena, struct geds_answer *ret_answer,
                    struct error *err)
 {
     struct geds_answer ignored;
-    conn_send(g, p, op, r, o);
-    status_t st = conn_wait(g, p, NULL, NULL, err);
+    client_send(g, p, op, r, o);
+    status_t st = client_wait(g, p, NULL, NULL, err);
     return st == ST_OK
                ? pending_decode(p, op, arena, ret_answer != NULL ? ret_answer : &ignored, err)
                : st;
 }
 
-uint32_t conn_new_handle(struct geds *g)
+uint32_t client_new_handle(struct geds *g)
 {
     pthread_mutex_lock(&g->m);
     do {
@@ -416,7 +416,7 @@ static status_t say_hello(struct geds *g, struct error *err)
     struct cursor c;
     rpc_hello_encode(RPC_VERSION, RPC_VERSION, &args);
     send_frame(g, &p, RPC_HELLO, &args, &(struct outgoing){0});
-    status_t st = conn_wait(g, &p, NULL, NULL, err);
+    status_t st = client_wait(g, &p, NULL, NULL, err);
     if (st == ST_OK) {
         cursor_init(&c, p.args.data, p.args.len, 0);
         st = rpc_result_decode(&c, err);
@@ -430,7 +430,7 @@ static status_t say_hello(struct geds *g, struct error *err)
     return st;
 }
 
-status_t conn_open(const char *address, struct geds **ret_store, struct error *err)
+status_t client_open(const char *address, struct geds **ret_store, struct error *err)
 {
     char path[RPC_PATH_MAX];
     struct geds *g = calloc(1, sizeof *g);
@@ -448,14 +448,14 @@ status_t conn_open(const char *address, struct geds **ret_store, struct error *e
         st = say_hello(g, err);
     }
     if (st != ST_OK) {
-        conn_close(g);
+        client_close(g);
         return st;
     }
     *ret_store = g;
     return ST_OK;
 }
 
-void conn_close(struct geds *g)
+void client_close(struct geds *g)
 {
     if (g == NULL) {
         return;

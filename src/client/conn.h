@@ -49,9 +49,9 @@ struct geds {
     size_t input_at, input_end;
 };
 
-CHECKED status_t conn_open(const char *address, struct geds **ret_store, struct error *err);
-void conn_close(struct geds *g);
-uint32_t conn_new_handle(struct geds *g);
+CHECKED status_t client_open(const char *address, struct geds **ret_store, struct error *err);
+void client_close(struct geds *g);
+uint32_t client_new_handle(struct geds *g);
 
 /* What is sent along with a request. */
 struct outgoing {
@@ -59,13 +59,13 @@ struct outgoing {
     const void *data;
     size_t len;
 };
-/* Send a request. p is the connection's until conn_wait, which must follow whatever the result is; what went wrong is
+/* Send a request. p is the connection's until client_wait, which must follow whatever the result is; what went wrong is
  * told there. */
-void conn_send(struct geds *g, struct pending *p, enum geds_op op, const struct geds_request *r,
+void client_send(struct geds *g, struct pending *p, enum geds_op op, const struct geds_request *r,
                const struct outgoing *o);
 /* Wait for the answer. part (may be NULL) gets the data of each answer but the last. p->args: the answer's, for
  * pending_done. */
-CHECKED status_t conn_wait(struct geds *g, struct pending *p,
+CHECKED status_t client_wait(struct geds *g, struct pending *p,
                            void (*part)(void *arg, const struct answer_part *part), void *arg,
                            struct error *err);
 /* Decode what was waited for; what is in *ret_answer is borrowed from p and the arena. */
@@ -74,7 +74,7 @@ CHECKED status_t pending_decode(struct pending *p, enum geds_op op, struct arena
 void pending_done(struct pending *p);
 
 /* All of these in one. ret_answer may be NULL when there is nothing in it. */
-CHECKED status_t conn_call(struct geds *g, struct pending *p, enum geds_op op,
+CHECKED status_t client_call(struct geds *g, struct pending *p, enum geds_op op,
                            const struct geds_request *r, const struct outgoing *o,
                            struct arena *arena, struct geds_answer *ret_answer, struct error *err);
 

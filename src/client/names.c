@@ -8,12 +8,12 @@
 enum geds_code geds_connect(const char *address, struct geds **ret_store, struct geds_error *err)
 {
     struct error inner = {.offset = ERROR_NO_OFFSET};
-    return give_error(conn_open(address, ret_store, &inner), &inner, err);
+    return give_error(client_open(address, ret_store, &inner), &inner, err);
 }
 
 void geds_disconnect(struct geds *store)
 {
-    conn_close(store);
+    client_close(store);
 }
 
 /* A call whose answer has nothing but its code. */
@@ -28,7 +28,7 @@ static enum geds_code call(struct geds *g, enum geds_op op, const struct geds_re
         st = check_names(r->to_bucket, r->to_key, &inner);
     }
     if (st == ST_OK) {
-        st = conn_call(g, &p, op, r, NULL, &arena, NULL, &inner);
+        st = client_call(g, &p, op, r, NULL, &arena, NULL, &inner);
         pending_done(&p);
     }
     arena_done(&arena);
@@ -41,7 +41,7 @@ enum geds_code geds_status(struct geds *g, struct geds_status *ret_status, struc
     struct arena arena = {0};
     struct geds_answer a;
     struct error inner = {.offset = ERROR_NO_OFFSET};
-    status_t st = conn_call(g, &p, GEDS_STATUS, &(struct geds_request){0}, NULL, &arena, &a,
+    status_t st = client_call(g, &p, GEDS_STATUS, &(struct geds_request){0}, NULL, &arena, &a,
                             &inner);
     if (st == ST_OK) {
         *ret_status = (struct geds_status){.buckets = a.numbers[GEDS_N_BUCKETS],
@@ -76,7 +76,7 @@ enum geds_code geds_bucket_status(struct geds *g, const char *bucket,
     struct error inner = {.offset = ERROR_NO_OFFSET};
     status_t st = check_names(bucket, NULL, &inner);
     if (st == ST_OK) {
-        st = conn_call(g, &p, GEDS_BUCKET_STAT, &(struct geds_request){.bucket = bucket}, NULL,
+        st = client_call(g, &p, GEDS_BUCKET_STAT, &(struct geds_request){.bucket = bucket}, NULL,
                        &arena, &a, &inner);
         pending_done(&p);
     }
@@ -132,7 +132,7 @@ enum geds_code geds_bucket_list(struct geds *g, struct geds_bucket **ret_buckets
         size_t before = b.count;
         struct pending p = {.data = data, .room = RPC_DATA_MAX};
         const struct geds_request r = {.after = before > 0 ? b.of[before - 1].name : NULL};
-        st = conn_call(g, &p, GEDS_BUCKET_LIST, &r, NULL, &arena, &a, &inner);
+        st = client_call(g, &p, GEDS_BUCKET_LIST, &r, NULL, &arena, &a, &inner);
         if (st == ST_OK) {
             st = add_buckets(&b, data, p.data_len, &inner);
         }
@@ -188,7 +188,7 @@ enum geds_code geds_delete_many(struct geds *g, const char *bucket, const char *
         struct geds_answer a;
         size_t n = how_many(keys + done, count - done);
         const struct geds_request r = {.bucket = bucket, .keys = keys + done, .key_count = n};
-        st = conn_call(g, &p, GEDS_DELETE_MANY, &r, NULL, &arena, &a, &inner);
+        st = client_call(g, &p, GEDS_DELETE_MANY, &r, NULL, &arena, &a, &inner);
         if (st == ST_OK && a.code_count != n) {
             st = error_set(&inner, ST_CORRUPT, ERROR_NO_OFFSET, "results are missing");
         }
@@ -228,7 +228,7 @@ enum geds_code geds_rename_prefix(struct geds *g, const char *bucket, const char
                        GEDS_KEY_MAX);
     }
     if (st == ST_OK) {
-        st = conn_call(g, &p, GEDS_RENAME_PREFIX, &r, NULL, &arena, &a, &inner);
+        st = client_call(g, &p, GEDS_RENAME_PREFIX, &r, NULL, &arena, &a, &inner);
         pending_done(&p);
     }
     if (st == ST_OK) {
@@ -258,7 +258,7 @@ enum geds_code geds_copy(struct geds *g, const char *bucket, const char *key, co
         st = take_attributes(attributes, pairs, &r.attributes, &inner);
     }
     if (st == ST_OK) {
-        st = conn_call(g, &p, GEDS_COPY, &r, NULL, &arena, &a, &inner);
+        st = client_call(g, &p, GEDS_COPY, &r, NULL, &arena, &a, &inner);
         if (st == ST_OK) {
             give_info(&a.info, ret_info);
         }
@@ -323,7 +323,7 @@ enum geds_code geds_list(struct geds *g, const char *bucket, const struct geds_q
         st = error_set(&inner, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }
     if (st == ST_OK) {
-        st = conn_call(g, &p, GEDS_LIST, &r, NULL, &arena, &a, &inner);
+        st = client_call(g, &p, GEDS_LIST, &r, NULL, &arena, &a, &inner);
         if (st == ST_OK) {
             st = decode_page(page, p.data_len, max, &inner);
         }
@@ -364,9 +364,9 @@ enum geds_code geds_fsck(struct geds *g, bool repair,
     struct geds_answer a;
     struct listener l = {.found = found, .arg = arg};
     struct error inner = {.offset = ERROR_NO_OFFSET};
-    conn_send(g, &p, GEDS_FSCK, &(struct geds_request){.flags = repair ? GEDS_FSCK_REPAIR : 0},
+    client_send(g, &p, GEDS_FSCK, &(struct geds_request){.flags = repair ? GEDS_FSCK_REPAIR : 0},
               NULL);
-    status_t st = conn_wait(g, &p, hear, &l, &inner);
+    status_t st = client_wait(g, &p, hear, &l, &inner);
     if (st == ST_OK) {
         st = pending_decode(&p, GEDS_FSCK, &arena, &a, &inner);
     }

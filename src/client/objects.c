@@ -40,7 +40,7 @@ enum geds_code geds_put(struct geds *g, const char *bucket, const char *key,
         st = take_attributes(attributes, pairs, &r.attributes, &inner);
     }
     if (st == ST_OK) {
-        st = conn_call(g, &p, GEDS_PUT, &r, &(struct outgoing){.data = data, .len = len}, &arena,
+        st = client_call(g, &p, GEDS_PUT, &r, &(struct outgoing){.data = data, .len = len}, &arena,
                        &a, &inner);
         if (st == ST_OK) {
             give_info(&a.info, ret_info);
@@ -65,7 +65,7 @@ enum geds_code geds_append(struct geds *g, const char *bucket, const char *key,
         struct arena arena = {0};
         struct geds_answer a;
         const struct outgoing o = {.data = (const uint8_t *)data + done, .len = n};
-        st = conn_call(g, &p, GEDS_APPEND, &r, &o, &arena, &a, &inner);
+        st = client_call(g, &p, GEDS_APPEND, &r, &o, &arena, &a, &inner);
         if (st == ST_OK) {
             give_info(&a.info, ret_info);
         }
@@ -180,7 +180,7 @@ static void land(struct geds_writer *w, struct geds_info *ret_info)
     struct arena arena = {0};
     struct geds_answer a;
     struct error err = {.offset = ERROR_NO_OFFSET};
-    status_t st = conn_wait(w->store, &f->pending, NULL, NULL, &err);
+    status_t st = client_wait(w->store, &f->pending, NULL, NULL, &err);
     if (st == ST_OK) {
         st = pending_decode(&f->pending, f->op, &arena, &a, &err);
     }
@@ -206,14 +206,14 @@ static void launch(struct geds_writer *w, enum geds_op op, const struct geds_req
     struct flight *f = &w->flights[(w->first + w->count) % WINDOW];
     *f = (struct flight){.op = op};
     w->count++;
-    conn_send(w->store, &f->pending, op, r,
+    client_send(w->store, &f->pending, op, r,
               &(struct outgoing){.lane = w->handle, .data = data, .len = len});
 }
 
 static void send_bytes(struct geds_writer *w, const void *data, size_t len)
 {
     if (w->handle == 0) {
-        w->handle = conn_new_handle(w->store);
+        w->handle = client_new_handle(w->store);
         w->request.handle = w->handle;
         launch(w, GEDS_PUT_BEGIN, &w->request, NULL, 0);
     }
@@ -346,7 +346,7 @@ static void close_handle(struct geds_object *o)
 {
     struct pending p = {0};
     struct arena arena = {0};
-    status_t ignored = conn_call(o->store, &p, GEDS_CLOSE,
+    status_t ignored = client_call(o->store, &p, GEDS_CLOSE,
                                  &(struct geds_request){.handle = o->handle}, NULL, &arena, NULL,
                                  NULL);
     (void)ignored; /* the connection's end closes it as well */
@@ -364,7 +364,7 @@ static struct geds_object *object_new(struct geds *g)
         return NULL;
     }
     o->store = g;
-    o->handle = conn_new_handle(g);
+    o->handle = client_new_handle(g);
     o->first = first;
     o->opened = (struct pending){.data = first, .room = FIRST_BYTES};
     return o;
@@ -385,7 +385,7 @@ enum geds_code geds_open(struct geds *g, const char *bucket, const char *key,
         return give_error(st, &inner, err);
     }
     const struct geds_request r = {.handle = o->handle, .bucket = bucket, .key = key};
-    st = conn_call(g, &o->opened, GEDS_OPEN, &r, NULL, &o->arena, &a, &inner);
+    st = client_call(g, &o->opened, GEDS_OPEN, &r, NULL, &o->arena, &a, &inner);
     if (st != ST_OK) {
         object_free(o);
         return give_error(st, &inner, err);
@@ -433,7 +433,7 @@ static status_t read_many(struct geds_object *o, uint8_t *data, size_t len, uint
             struct pending *p = &flights[(first + count) % WINDOW];
             *p = (struct pending){.data = data + sent, .room = (uint32_t)n};
             const struct geds_request r = {.handle = o->handle, .offset = off + sent};
-            conn_send(o->store, p, GEDS_READ, &r, NULL);
+            client_send(o->store, p, GEDS_READ, &r, NULL);
             count++;
             sent += n;
             continue;
@@ -442,7 +442,7 @@ static status_t read_many(struct geds_object *o, uint8_t *data, size_t len, uint
         struct geds_answer ignored;
         struct arena none = {0};
         struct error inner = {.offset = ERROR_NO_OFFSET};
-        status_t one = conn_wait(o->store, p, NULL, NULL, &inner);
+        status_t one = client_wait(o->store, p, NULL, NULL, &inner);
         if (one == ST_OK) {
             one = pending_decode(p, GEDS_READ, &none, &ignored, &inner);
         }
@@ -487,7 +487,7 @@ enum geds_code geds_stat(struct geds *g, const char *bucket, const char *key,
     struct error inner = {.offset = ERROR_NO_OFFSET};
     status_t st = check_names(bucket, key, &inner);
     if (st == ST_OK) {
-        st = conn_call(g, &p, GEDS_STAT, &(struct geds_request){.bucket = bucket, .key = key}, NULL,
+        st = client_call(g, &p, GEDS_STAT, &(struct geds_request){.bucket = bucket, .key = key}, NULL,
                        &arena, &a, &inner);
         if (st == ST_OK) {
             give_info(&a.info, ret_info);

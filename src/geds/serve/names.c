@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "serve.h"
+#include "task.h"
 
 /* Buckets, names, lists, checking. */
 

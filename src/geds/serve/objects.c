@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "serve.h"
+#include "task.h"
 
 /* Bytes of objects. */
 

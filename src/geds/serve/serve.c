@@ -1,4 +1,4 @@
-#include "serve.h"
+#include "task.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-#ifndef GEDS_SERVE_IMPL_H
-#define GEDS_SERVE_IMPL_H
+#ifndef GEDS_SERVE_TASK_H
+#define GEDS_SERVE_TASK_H
 
 #include <pthread.h>
 
