@@ -319,7 +319,7 @@ static void send_frame(struct geds *g, struct pending *p, uint16_t kind, const s
 }
 
 void client_send(struct geds *g, struct pending *p, enum geds_op op, const struct geds_request *r,
-               const struct outgoing *o)
+                 const struct outgoing *o)
 {
     static const struct outgoing none;
     struct buf args = {0};
@@ -329,8 +329,8 @@ void client_send(struct geds *g, struct pending *p, enum geds_op op, const struc
 }
 
 status_t client_wait(struct geds *g, struct pending *p,
-                   void (*part)(void *arg, const struct answer_part *part), void *arg,
-                   struct error *err)
+                     void (*part)(void *arg, const struct answer_part *part), void *arg,
+                     struct error *err)
 {
     pthread_mutex_lock(&g->m);
     while (!p->done || p->parts != NULL) {
@@ -386,9 +386,9 @@ void pending_done(struct pending *p)
     }
 }
 
-status_t client_call(struct geds *g, struct pending *p, enum geds_op op, const struct geds_request *r,
-                   const struct outgoing *o, struct arena *arena, struct geds_answer *ret_answer,
-                   struct error *err)
+status_t client_call(struct geds *g, struct pending *p, enum geds_op op,
+                     const struct geds_request *r, const struct outgoing *o, struct arena *arena,
+                     struct geds_answer *ret_answer, struct error *err)
 {
     struct geds_answer ignored;
     client_send(g, p, op, r, o);

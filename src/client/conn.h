@@ -62,12 +62,12 @@ struct outgoing {
 /* Send a request. p is the connection's until client_wait, which must follow whatever the result is; what went wrong is
  * told there. */
 void client_send(struct geds *g, struct pending *p, enum geds_op op, const struct geds_request *r,
-               const struct outgoing *o);
+                 const struct outgoing *o);
 /* Wait for the answer. part (may be NULL) gets the data of each answer but the last. p->args: the answer's, for
  * pending_done. */
 CHECKED status_t client_wait(struct geds *g, struct pending *p,
-                           void (*part)(void *arg, const struct answer_part *part), void *arg,
-                           struct error *err);
+                             void (*part)(void *arg, const struct answer_part *part), void *arg,
+                             struct error *err);
 /* Decode what was waited for; what is in *ret_answer is borrowed from p and the arena. */
 CHECKED status_t pending_decode(struct pending *p, enum geds_op op, struct arena *arena,
                                 struct geds_answer *ret_answer, struct error *err);
@@ -75,8 +75,9 @@ void pending_done(struct pending *p);
 
 /* All of these in one. ret_answer may be NULL when there is nothing in it. */
 CHECKED status_t client_call(struct geds *g, struct pending *p, enum geds_op op,
-                           const struct geds_request *r, const struct outgoing *o,
-                           struct arena *arena, struct geds_answer *ret_answer, struct error *err);
+                             const struct geds_request *r, const struct outgoing *o,
+                             struct arena *arena, struct geds_answer *ret_answer,
+                             struct error *err);
 
 /* The public form of an error. */
 enum geds_code give_error(status_t st, const struct error *from, struct geds_error *to);

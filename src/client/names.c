@@ -42,7 +42,7 @@ enum geds_code geds_status(struct geds *g, struct geds_status *ret_status, struc
     struct geds_answer a;
     struct error inner = {.offset = ERROR_NO_OFFSET};
     status_t st = client_call(g, &p, GEDS_STATUS, &(struct geds_request){0}, NULL, &arena, &a,
-                            &inner);
+                              &inner);
     if (st == ST_OK) {
         *ret_status = (struct geds_status){.buckets = a.numbers[GEDS_N_BUCKETS],
                                            .objects = a.numbers[GEDS_N_OBJECTS],
@@ -77,7 +77,7 @@ enum geds_code geds_bucket_status(struct geds *g, const char *bucket,
     status_t st = check_names(bucket, NULL, &inner);
     if (st == ST_OK) {
         st = client_call(g, &p, GEDS_BUCKET_STAT, &(struct geds_request){.bucket = bucket}, NULL,
-                       &arena, &a, &inner);
+                         &arena, &a, &inner);
         pending_done(&p);
     }
     if (st == ST_OK) {
@@ -365,7 +365,7 @@ enum geds_code geds_fsck(struct geds *g, bool repair,
     struct listener l = {.found = found, .arg = arg};
     struct error inner = {.offset = ERROR_NO_OFFSET};
     client_send(g, &p, GEDS_FSCK, &(struct geds_request){.flags = repair ? GEDS_FSCK_REPAIR : 0},
-              NULL);
+                NULL);
     status_t st = client_wait(g, &p, hear, &l, &inner);
     if (st == ST_OK) {
         st = pending_decode(&p, GEDS_FSCK, &arena, &a, &inner);

@@ -41,7 +41,7 @@ enum geds_code geds_put(struct geds *g, const char *bucket, const char *key,
     }
     if (st == ST_OK) {
         st = client_call(g, &p, GEDS_PUT, &r, &(struct outgoing){.data = data, .len = len}, &arena,
-                       &a, &inner);
+                         &a, &inner);
         if (st == ST_OK) {
             give_info(&a.info, ret_info);
         }
@@ -207,7 +207,7 @@ static void launch(struct geds_writer *w, enum geds_op op, const struct geds_req
     *f = (struct flight){.op = op};
     w->count++;
     client_send(w->store, &f->pending, op, r,
-              &(struct outgoing){.lane = w->handle, .data = data, .len = len});
+                &(struct outgoing){.lane = w->handle, .data = data, .len = len});
 }
 
 static void send_bytes(struct geds_writer *w, const void *data, size_t len)
@@ -347,8 +347,8 @@ static void close_handle(struct geds_object *o)
     struct pending p = {0};
     struct arena arena = {0};
     status_t ignored = client_call(o->store, &p, GEDS_CLOSE,
-                                 &(struct geds_request){.handle = o->handle}, NULL, &arena, NULL,
-                                 NULL);
+                                   &(struct geds_request){.handle = o->handle}, NULL, &arena, NULL,
+                                   NULL);
     (void)ignored; /* the connection's end closes it as well */
     pending_done(&p);
     arena_done(&arena);
@@ -487,8 +487,8 @@ enum geds_code geds_stat(struct geds *g, const char *bucket, const char *key,
     struct error inner = {.offset = ERROR_NO_OFFSET};
     status_t st = check_names(bucket, key, &inner);
     if (st == ST_OK) {
-        st = client_call(g, &p, GEDS_STAT, &(struct geds_request){.bucket = bucket, .key = key}, NULL,
-                       &arena, &a, &inner);
+        st = client_call(g, &p, GEDS_STAT, &(struct geds_request){.bucket = bucket, .key = key},
+                         NULL, &arena, &a, &inner);
         if (st == ST_OK) {
             give_info(&a.info, ret_info);
         }

@@ -21,12 +21,12 @@ static struct serve_context context;
 static struct geds *g;
 static struct geds_error err;
 
-#define OK(call)                                                                        \
-    do {                                                                                \
-        if ((call) != GEDS_OK) {                                                        \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, err.text);    \
-            check_failures++;                                                           \
-        }                                                                               \
+#define OK(call)                                                                     \
+    do {                                                                             \
+        if ((call) != GEDS_OK) {                                                     \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #call, err.text); \
+            check_failures++;                                                        \
+        }                                                                            \
     } while (0)
 
 static void serve(void)
@@ -196,8 +196,8 @@ static void attributes_and_conditions_arrive(void)
     start();
     OK(geds_put(g, "bucket", "k", &a, &(struct geds_condition){.if_none = true}, "1", 1, &info,
                 &err));
-    CHECK_EQ(geds_put(g, "bucket", "k", NULL, &(struct geds_condition){.if_none = true}, "2", 1, NULL,
-                      &err),
+    CHECK_EQ(geds_put(g, "bucket", "k", NULL, &(struct geds_condition){.if_none = true}, "2", 1,
+                      NULL, &err),
              GEDS_EXIST);
     CHECK_EQ(geds_put(g, "bucket", "k", NULL, &(struct geds_condition){.if_match = "other"}, "2", 1,
                       NULL, &err),

@@ -72,9 +72,9 @@ static void a_hello_says_which_versions(void)
 
 static void codes_are_what_they_always_were(void)
 {
-    static const status_t order[] = {ST_OK,      ST_INVAL,       ST_NOMEM, ST_LIMIT,   ST_IO,
-                                     ST_NOTFOUND, ST_EXIST,      ST_PERM,  ST_CORRUPT, ST_FORMAT,
-                                     ST_INVALID, ST_UNSUPPORTED, ST_AGAIN, ST_CHANGED, ST_STOPPED};
+    static const status_t order[] = {ST_OK,       ST_INVAL,       ST_NOMEM, ST_LIMIT,   ST_IO,
+                                     ST_NOTFOUND, ST_EXIST,       ST_PERM,  ST_CORRUPT, ST_FORMAT,
+                                     ST_INVALID,  ST_UNSUPPORTED, ST_AGAIN, ST_CHANGED, ST_STOPPED};
     for (uint16_t i = 0; i < sizeof order / sizeof order[0]; i++) {
         CHECK_EQ(rpc_code_of(order[i]), i);
         CHECK_EQ(rpc_status_of(i), order[i]);

@@ -19,7 +19,7 @@ enum { STALL_MS = 300, PATIENCE_MS = 20000 };
 
 static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static bool released;         /* guarded by m, and so is: */
+static bool released; /* guarded by m, and so is: */
 static unsigned order[1000];
 static unsigned order_count;
 static _Atomic int sessions;
@@ -245,9 +245,8 @@ static void say_hello(int fd, uint16_t lowest, uint16_t highest)
     struct buf args = {0}, b = {0};
     uint8_t head[RPC_HEADER_BYTES];
     rpc_hello_encode(lowest, highest, &args);
-    struct rpc_frame f = {.args_bytes = (uint32_t)args.len,
-                          .id = 1,
-                          .args_crc = hash_crc32c(0, args.data, args.len)};
+    struct rpc_frame f = {
+        .args_bytes = (uint32_t)args.len, .id = 1, .args_crc = hash_crc32c(0, args.data, args.len)};
     rpc_frame_encode(&f, head);
     buf_bytes(&b, head, sizeof head);
     buf_bytes(&b, args.data, args.len);

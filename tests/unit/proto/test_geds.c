@@ -29,8 +29,11 @@ static struct geds_request full(void)
 
 static void every_request_comes_back_as_it_was(void)
 {
-    const struct geds_request r = full(), empty = {.bucket = "", .key = "", .to_bucket = "",
-                                                   .to_key = "", .to_prefix = ""};
+    const struct geds_request r = full(), empty = {.bucket = "",
+                                                   .key = "",
+                                                   .to_bucket = "",
+                                                   .to_key = "",
+                                                   .to_prefix = ""};
     for (unsigned op = 1; op < GEDS_OP_END; op++) {
         for (int i = 0; i < 2; i++) {
             struct buf out = {0}, again = {0};
@@ -40,7 +43,8 @@ static void every_request_comes_back_as_it_was(void)
             CHECK(!out.failed);
             CHECK_EQ(geds_request_decode(op, out.data, out.len, &arena, &back, NULL), ST_OK);
             geds_request_encode((enum geds_op)op, &back, &again);
-            CHECK(out.len == again.len && (out.len == 0 || memcmp(out.data, again.data, out.len) == 0));
+            CHECK(out.len == again.len &&
+                  (out.len == 0 || memcmp(out.data, again.data, out.len) == 0));
             buf_done(&out);
             buf_done(&again);
             arena_done(&arena);
@@ -122,14 +126,13 @@ static void texts_above_their_limits_are_refused(void)
 static void every_answer_comes_back_as_it_was(void)
 {
     static const uint8_t codes[] = {0, 0, 5, 0};
-    const struct geds_answer a = {
-        .info = {.size = 7, .modified_ns = 8, .etag = "etag"},
-        .attributes = {.given = true, .pairs = pairs, .count = 2},
-        .texts = {"0.1", "/state", "127.0.0.1:9000"},
-        .numbers = {1, 2, 3, 4, 5, 6, 7, UINT64_MAX},
-        .more = true,
-        .codes = codes,
-        .code_count = 2};
+    const struct geds_answer a = {.info = {.size = 7, .modified_ns = 8, .etag = "etag"},
+                                  .attributes = {.given = true, .pairs = pairs, .count = 2},
+                                  .texts = {"0.1", "/state", "127.0.0.1:9000"},
+                                  .numbers = {1, 2, 3, 4, 5, 6, 7, UINT64_MAX},
+                                  .more = true,
+                                  .codes = codes,
+                                  .code_count = 2};
     for (unsigned op = 1; op < GEDS_OP_END; op++) {
         struct buf out = {0}, again = {0};
         struct arena arena = {0};
@@ -166,7 +169,8 @@ static void entries_buckets_and_findings_come_back(void)
     struct buf out = {0};
     struct cursor c;
     struct geds_wire_entry e = {.key = "a/", .is_prefix = true, .info = {.etag = ""}}, e_back;
-    struct geds_wire_bucket b = {.name = "bucket", .created_ns = 1, .objects = 2, .bytes = 3}, b_back;
+    struct geds_wire_bucket b = {.name = "bucket", .created_ns = 1, .objects = 2, .bytes = 3},
+                            b_back;
     struct geds_wire_finding f = {.kind = 1, .extent = 2, .offset = 3, .text = "lost"}, f_back;
     geds_entry_encode(&e, &out);
     geds_bucket_encode(&b, &out);
