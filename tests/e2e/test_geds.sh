@@ -146,6 +146,52 @@ odd() {
 }
 fact "control characters do not reach the terminal" odd
 
+cat >use.c <<'END'
+#include <cloudskin/geds.h>
+#include <stdio.h>
+#include <string.h>
+int main(void)
+{
+    struct geds *store;
+    struct geds_object *object;
+    struct geds_error err;
+    char back[6] = "";
+    size_t n = 0;
+    if (geds_connect(NULL, &store, &err) != GEDS_OK ||
+        geds_put(store, "scenes", "from-c", NULL, NULL, "hello", 5, NULL, &err) != GEDS_OK ||
+        geds_open(store, "scenes", "from-c", &object, &err) != GEDS_OK ||
+        geds_pread(object, back, 5, 0, &n, &err) != GEDS_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    geds_close(object);
+    geds_disconnect(store);
+    puts(back);
+    return n == 5 && strcmp(back, "hello") == 0 ? 0 : 1;
+}
+END
+libraries=$(dirname "$(command -v cloudskin)")/../src
+include=$E2E/../../src/client/include
+if [ -z "${SANITIZED:-}" ]; then
+    fact "a C program links with libcloudskin.so" gcc -Wall -Wextra -Werror use.c -I"$include" -L"$libraries" -lcloudskin -o use
+    fact "and runs" prints hello env LD_LIBRARY_PATH="$libraries" ./use
+    fact "a C program links with libcloudskin.a" gcc -Wall -Werror use.c -I"$include" "$libraries/static/libcloudskin.a" -o use-static
+    fact "and runs alone" prints hello ./use-static
+    fact "a C++ program takes the header" g++ -Wall -Wextra -Werror -x c++ use.c -I"$include" "$libraries/static/libcloudskin.a" -o use-cpp
+fi
+fact "S3 sees what C wrote" prints hello aws s3 cp --quiet s3://scenes/from-c -
+
+complete_line() { # complete_line LINE CUR: what is offered for it
+    COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDS=(cloudskin "${1#cloudskin }" "$2") COMP_CWORD=2
+    COMP_WORDS[1]=${COMP_WORDS[1]%% *}
+    _cloudskin
+    printf '%s\n' "${COMPREPLY[@]}"
+}
+. "$E2E/../../tools/completion/cloudskin.bash"
+fact "completion has buckets" prints //scenes/ complete_line "cloudskin ls geds://sc" //sc
+fact "completion has keys" prints $'//scenes/parts' complete_line "cloudskin get geds://scenes/par" //scenes/par
+fact "completion has folders" prints $'//scenes/dir/\n//scenes/dir3/' complete_line "cloudskin ls geds://scenes/di" //scenes/di
+
 fact "fsck of a store that is up" bash -c 'cloudskin fsck | grep -q " 0 findings"'
 fact "fsck --json" json 'd["findings"] == [] and d["objects"] > 5' cloudskin fsck --json
 fact "fsck --state of a store that is up is refused" exits 71 cloudskin fsck --state "$PWD/state/cloudskin"
