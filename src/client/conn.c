@@ -43,13 +43,56 @@ static status_t lost(struct geds *g)
 
 /* Reading: by one thread at a time, which has set `reading`. */
 
-static ssize_t receive(int fd, void *data, size_t len)
+static void keep_passed(struct geds *g, struct msghdr *m)
 {
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h != NULL; h = CMSG_NXTHDR(m, h)) {
+        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        size_t count = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(h) + i * sizeof fd, sizeof fd);
+            if (g->passed_count < sizeof g->passed / sizeof g->passed[0]) {
+                g->passed[g->passed_count++] = fd;
+            } else { /* nobody asked for so many */
+                close(fd);
+            }
+        }
+    }
+}
+
+/* Descriptors come with the first byte of the answer that they belong to, so they are here before it is whole. */
+static ssize_t receive(struct geds *g, void *data, size_t len)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int) * PASSED_MAX)];
+        struct cmsghdr align;
+    } room;
+    struct iovec part = {.iov_base = data, .iov_len = len};
+    struct msghdr m;
     ssize_t n;
     do {
-        n = recv(fd, data, len, 0);
+        m = (struct msghdr){.msg_iov = &part,
+                            .msg_iovlen = 1,
+                            .msg_control = room.bytes,
+                            .msg_controllen = sizeof room.bytes};
+        n = recvmsg(g->fd, &m, MSG_CMSG_CLOEXEC);
     } while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        keep_passed(g, &m);
+    }
     return n;
+}
+
+/* The first ones of those that are there. */
+static void take_passed(struct geds *g, struct pending *p, unsigned count)
+{
+    count = count < g->passed_count ? count : g->passed_count;
+    memcpy(p->passed, g->passed, count * sizeof p->passed[0]);
+    p->passed_count = count;
+    g->passed_count -= count;
+    memmove(g->passed, g->passed + count, g->passed_count * sizeof g->passed[0]);
 }
 
 static bool read_bytes(struct geds *g, void *data, size_t len)
@@ -58,7 +101,7 @@ static bool read_bytes(struct geds *g, void *data, size_t len)
     while (len > 0) {
         size_t there = g->input_end - g->input_at;
         if (there == 0 && len >= INPUT_BYTES) {
-            ssize_t n = receive(g->fd, to, len);
+            ssize_t n = receive(g, to, len);
             if (n <= 0) {
                 return false;
             }
@@ -67,7 +110,7 @@ static bool read_bytes(struct geds *g, void *data, size_t len)
             continue;
         }
         if (there == 0) {
-            ssize_t n = receive(g->fd, g->input, INPUT_BYTES);
+            ssize_t n = receive(g, g->input, INPUT_BYTES);
             if (n <= 0) {
                 return false;
             }
@@ -166,6 +209,9 @@ static status_t read_answer(struct geds *g, struct pending *p, const struct rpc_
         return lost(g);
     }
     p->data_len = f->data_bytes;
+    if (f->kind == GEDS_MAP && f->data_bytes <= 8 * PASSED_MAX) {
+        take_passed(g, p, f->data_bytes / 8);
+    }
     bool intact = hash_crc32c(0, p->data, f->data_bytes) == f->data_crc;
     pthread_mutex_lock(&g->m);
     p->status = intact ? ST_OK
@@ -379,6 +425,9 @@ void pending_done(struct pending *p)
 {
     pthread_cond_destroy(&p->changed);
     buf_done(&p->args);
+    while (p->passed_count > 0) {
+        close(p->passed[--p->passed_count]);
+    }
     while (p->parts != NULL) {
         struct answer_part *next = p->parts->next;
         free(p->parts);
@@ -462,6 +511,9 @@ void client_close(struct geds *g)
     }
     if (g->fd >= 0) {
         close(g->fd);
+    }
+    while (g->passed_count > 0) {
+        close(g->passed[--g->passed_count]);
     }
     pthread_mutex_destroy(&g->send_lock);
     pthread_mutex_destroy(&g->m);

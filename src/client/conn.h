@@ -9,7 +9,7 @@
 
 /* The connection: calls of many threads over one socket. */
 
-enum { INPUT_BYTES = 32 * 1024 };
+enum { INPUT_BYTES = 32 * 1024, PASSED_MAX = 16 /* with one answer */ };
 
 /* A part of an answer before the last. */
 struct answer_part {
@@ -32,7 +32,9 @@ struct pending {
     uint8_t *data; /* where data go: room bytes */
     uint32_t room;
     size_t data_len;
-    struct buf args; /* of the answer */
+    struct buf args;        /* of the answer */
+    int passed[PASSED_MAX]; /* descriptors that came along, for pending_done to close */
+    unsigned passed_count;
 };
 
 struct geds {
@@ -47,6 +49,8 @@ struct geds {
     uint32_t last_handle;
     uint8_t input[INPUT_BYTES];
     size_t input_at, input_end;
+    int passed[2 * PASSED_MAX]; /* in the order of the answers that they belong to */
+    unsigned passed_count;
 };
 
 CHECKED status_t client_open(const char *address, struct geds **ret_store, struct error *err);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "conn.h"
+#include "object.h"
 
 /* Bytes of objects. */
 
@@ -305,18 +306,6 @@ void geds_abort(struct geds_writer *w)
     }
     writer_free(w);
 }
-
-struct geds_object {
-    struct geds *store;
-    uint32_t handle;
-    struct geds_info info;
-    struct geds_attributes attributes;
-    struct geds_attribute *pairs;
-    struct pending opened; /* its args have the attributes' texts */
-    struct arena arena;
-    uint8_t *first; /* bytes that came along */
-    size_t first_bytes;
-};
 
 static void object_free(struct geds_object *o)
 {

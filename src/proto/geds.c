@@ -7,17 +7,29 @@
  * a c C    attributes, condition, from_condition
  * h m f o  handle, max, flags, offset       n        keys */
 static const char *const request_fields[GEDS_OP_END] = {
-    [GEDS_STATUS] = "",           [GEDS_BUCKET_CREATE] = "b",
-    [GEDS_BUCKET_DELETE] = "b",   [GEDS_BUCKET_STAT] = "b",
-    [GEDS_BUCKET_LIST] = "s",     [GEDS_PUT] = "bkac",
-    [GEDS_PUT_BEGIN] = "hbka",    [GEDS_PUT_WRITE] = "ho",
-    [GEDS_PUT_COMMIT] = "hoc",    [GEDS_PUT_ABORT] = "h",
-    [GEDS_APPEND] = "bkc",        [GEDS_STAT] = "bk",
-    [GEDS_OPEN] = "hbk",          [GEDS_READ] = "ho",
-    [GEDS_CLOSE] = "h",           [GEDS_DELETE] = "bkc",
-    [GEDS_DELETE_MANY] = "bn",    [GEDS_RENAME] = "bkBKc",
-    [GEDS_RENAME_PREFIX] = "bpP", [GEDS_COPY] = "bkBKaCc",
-    [GEDS_LIST] = "bpdsm",        [GEDS_FSCK] = "f",
+    [GEDS_STATUS] = "",
+    [GEDS_BUCKET_CREATE] = "b",
+    [GEDS_BUCKET_DELETE] = "b",
+    [GEDS_BUCKET_STAT] = "b",
+    [GEDS_BUCKET_LIST] = "s",
+    [GEDS_PUT] = "bkac",
+    [GEDS_PUT_BEGIN] = "hbka",
+    [GEDS_PUT_WRITE] = "ho",
+    [GEDS_PUT_COMMIT] = "hoc",
+    [GEDS_PUT_ABORT] = "h",
+    [GEDS_APPEND] = "bkc",
+    [GEDS_STAT] = "bk",
+    [GEDS_OPEN] = "hbk",
+    [GEDS_READ] = "ho",
+    [GEDS_CLOSE] = "h",
+    [GEDS_DELETE] = "bkc",
+    [GEDS_DELETE_MANY] = "bn",
+    [GEDS_RENAME] = "bkBKc",
+    [GEDS_RENAME_PREFIX] = "bpP",
+    [GEDS_COPY] = "bkBKaCc",
+    [GEDS_LIST] = "bpdsm",
+    [GEDS_FSCK] = "f",
+    [GEDS_MAP] = "hm",
 };
 
 /* i a  info, attributes   1..8  so many numbers   t  three texts   m  more   n  codes */
@@ -29,7 +41,7 @@ static const char *const answer_fields[GEDS_OP_END] = {
     [GEDS_OPEN] = "ia",         [GEDS_READ] = "",          [GEDS_CLOSE] = "",
     [GEDS_DELETE] = "",         [GEDS_DELETE_MANY] = "n",  [GEDS_RENAME] = "",
     [GEDS_RENAME_PREFIX] = "1", [GEDS_COPY] = "i",         [GEDS_LIST] = "m",
-    [GEDS_FSCK] = "5",
+    [GEDS_FSCK] = "5",          [GEDS_MAP] = "m",
 };
 
 static void encode_attributes(const struct geds_wire_attributes *a, struct buf *out)
@@ -325,6 +337,20 @@ bool geds_bucket_decode(struct cursor *c, struct geds_wire_bucket *ret_bucket)
     b.bytes = cursor_le64(c);
     if (!c->failed) {
         *ret_bucket = b;
+    }
+    return !c->failed;
+}
+
+void geds_piece_encode(uint64_t bytes, struct buf *out)
+{
+    buf_le64(out, bytes);
+}
+
+bool geds_piece_decode(struct cursor *c, uint64_t *ret_bytes)
+{
+    uint64_t bytes = cursor_le64(c);
+    if (!c->failed) {
+        *ret_bytes = bytes;
     }
     return !c->failed;
 }

@@ -70,15 +70,18 @@ static void data_of_lists(unsigned which, const uint8_t *data, size_t len)
     struct geds_wire_entry e;
     struct geds_wire_bucket b;
     struct geds_wire_finding f;
+    uint64_t bytes;
     struct buf again = {0};
     cursor_init(&c, data, len, 0);
     while (cursor_left(&c) > 0 && !c.failed) {
-        if (which % 3 == 0 && geds_entry_decode(&c, &e)) {
+        if (which % 4 == 0 && geds_entry_decode(&c, &e)) {
             geds_entry_encode(&e, &again);
-        } else if (which % 3 == 1 && geds_bucket_decode(&c, &b)) {
+        } else if (which % 4 == 1 && geds_bucket_decode(&c, &b)) {
             geds_bucket_encode(&b, &again);
-        } else if (which % 3 == 2 && geds_finding_decode(&c, &f)) {
+        } else if (which % 4 == 2 && geds_finding_decode(&c, &f)) {
             geds_finding_encode(&f, &again);
+        } else if (which % 4 == 3 && geds_piece_decode(&c, &bytes)) {
+            geds_piece_encode(bytes, &again);
         }
     }
     if (!c.failed) {

@@ -244,6 +244,28 @@ status_t serve_read(struct task *t)
     return st;
 }
 
+/* As many pieces as one answer can pass, from number max on. */
+status_t serve_map(struct task *t)
+{
+    struct handle *h = NULL;
+    status_t st = find_object(t, &h);
+    if (st != ST_OK) {
+        return st;
+    }
+    size_t first = t->request.max, n = 0;
+    while (st == ST_OK && n < RPC_PASSED_MAX && t->out->data.len + 8 <= t->rpc->room) {
+        uint64_t bytes = 0;
+        st = store_object_piece(h->object, first + n, &t->out->passed[n], &bytes, &t->err);
+        if (st == ST_OK) {
+            geds_piece_encode(bytes, &t->out->data);
+            t->out->passed_count = (unsigned)++n;
+        }
+    }
+    t->answer.more = st == ST_OK;
+    handle_drop(t->session, h);
+    return st == ST_NOTFOUND ? ST_OK : st;
+}
+
 status_t serve_close(struct task *t)
 {
     struct handle *h = NULL;

@@ -196,6 +196,7 @@ static status_t (*const operations[GEDS_OP_END])(struct task *t) = {
     [GEDS_COPY] = serve_copy,
     [GEDS_LIST] = serve_list,
     [GEDS_FSCK] = serve_fsck,
+    [GEDS_MAP] = serve_map,
 };
 
 static bool is_quick(const struct rpc_request *r)
@@ -225,6 +226,9 @@ static void run(void *session, const struct rpc_request *r, struct rpc_reply *re
     } else {
         buf_done(&answer->data);
         answer->data = (struct buf){0};
+        while (answer->passed_count > 0) {
+            close(answer->passed[--answer->passed_count]);
+        }
     }
     arena_done(&t.arena);
 }

@@ -61,6 +61,7 @@ status_t serve_append(struct task *t);
 status_t serve_stat(struct task *t);
 status_t serve_open(struct task *t);
 status_t serve_read(struct task *t);
+status_t serve_map(struct task *t);
 status_t serve_close(struct task *t);
 status_t serve_bucket_create(struct task *t);
 status_t serve_bucket_delete(struct task *t);

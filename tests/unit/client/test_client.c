@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
 #include <pthread.h>
@@ -587,6 +588,84 @@ static void a_server_that_lies_is_no_danger(void)
     stop();
 }
 
+static void an_object_is_mapped(void)
+{
+    static const size_t sizes[] = {0, 1, 16384, 16385, 100000, 5000001};
+    start();
+    for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct geds_object *o = NULL;
+        const void *data = NULL;
+        size_t len = 99;
+        uint8_t *bytes = pattern(sizes[i], i);
+        OK(geds_put(g, "bucket", "map", NULL, NULL, bytes, sizes[i], NULL, &err));
+        OK(geds_open(g, "bucket", "map", &o, &err));
+        OK(geds_map(o, &data, &len, &err));
+        geds_close(o);
+        OK(geds_delete(g, "bucket", "map", NULL, &err));
+        CHECK_EQ(len, sizes[i]);
+        CHECK(len == 0 || memcmp(data, bytes, len) == 0);
+        geds_unmap(data, len);
+        free(bytes);
+    }
+    stop();
+}
+
+/* Appends make pieces: of whole pages these are mapped, else the object is copied. */
+static void an_object_of_many_pieces_is_mapped(void)
+{
+    enum { PIECE = 512 * 1024, PIECES = 40 };
+    uint8_t *bytes = pattern(PIECE * PIECES + 100, 5);
+    start();
+    for (size_t odd = 0; odd <= 100; odd += 100) {
+        struct geds_object *o = NULL;
+        const void *data = NULL;
+        size_t len = 0;
+        OK(geds_append(g, "bucket", odd ? "odd" : "even", NULL, bytes, PIECE + odd, NULL, &err));
+        for (size_t i = 1; i < PIECES; i++) {
+            OK(geds_append(g, "bucket", odd ? "odd" : "even", NULL, bytes + odd + i * PIECE, PIECE,
+                           NULL, &err));
+        }
+        OK(geds_open(g, "bucket", odd ? "odd" : "even", &o, &err));
+        OK(geds_map(o, &data, &len, &err));
+        CHECK_EQ(len, PIECE * PIECES + odd);
+        CHECK(memcmp(data, bytes, len) == 0);
+        geds_unmap(data, len);
+        geds_close(o);
+    }
+    free(bytes);
+    stop();
+}
+
+static unsigned open_files(void)
+{
+    unsigned count = 0;
+    for (int fd = 0; fd < 1024; fd++) {
+        count += fcntl(fd, F_GETFD) >= 0;
+    }
+    return count;
+}
+
+static void maps_keep_no_file_open(void)
+{
+    struct geds_object *o = NULL;
+    const void *data = NULL;
+    size_t len = 0;
+    uint8_t *bytes = pattern(200000, 5);
+    start();
+    OK(geds_put(g, "bucket", "k", NULL, NULL, bytes, 200000, NULL, &err));
+    OK(geds_open(g, "bucket", "k", &o, &err));
+    unsigned before = 0;
+    for (int i = 0; i < 50; i++) {
+        OK(geds_map(o, &data, &len, &err));
+        geds_unmap(data, len);
+        before = i == 5 ? open_files() : before;
+    }
+    CHECK(open_files() <= before);
+    geds_close(o);
+    free(bytes);
+    stop();
+}
+
 static void status_says_where_the_store_is(void)
 {
     struct geds_status s;
@@ -621,6 +700,9 @@ int main(void)
     RUN(many_threads_share_a_connection);
     RUN(a_lost_connection_ends_all_its_calls);
     RUN(a_server_that_lies_is_no_danger);
+    RUN(an_object_is_mapped);
+    RUN(an_object_of_many_pieces_is_mapped);
+    RUN(maps_keep_no_file_open);
     RUN(status_says_where_the_store_is);
     return CHECK_DONE();
 }

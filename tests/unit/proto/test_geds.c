@@ -162,6 +162,7 @@ static void numbers_of_operations_stay(void)
     CHECK_EQ(GEDS_DELETE_MANY, 17);
     CHECK_EQ(GEDS_LIST, 21);
     CHECK_EQ(GEDS_FSCK, 22);
+    CHECK_EQ(GEDS_MAP, 23);
 }
 
 static void entries_buckets_and_findings_come_back(void)

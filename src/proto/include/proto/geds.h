@@ -9,30 +9,32 @@
 
 /* Requests and answers of the object store (docs/internals/geds-wire.md): what stands in the args of a frame. */
 
-enum geds_op { /* numbers of the protocol */
-               GEDS_STATUS = 1,
-               GEDS_BUCKET_CREATE,
-               GEDS_BUCKET_DELETE,
-               GEDS_BUCKET_STAT,
-               GEDS_BUCKET_LIST,
-               GEDS_PUT,
-               GEDS_PUT_BEGIN,
-               GEDS_PUT_WRITE,
-               GEDS_PUT_COMMIT,
-               GEDS_PUT_ABORT,
-               GEDS_APPEND,
-               GEDS_STAT,
-               GEDS_OPEN,
-               GEDS_READ,
-               GEDS_CLOSE,
-               GEDS_DELETE,
-               GEDS_DELETE_MANY,
-               GEDS_RENAME,
-               GEDS_RENAME_PREFIX,
-               GEDS_COPY,
-               GEDS_LIST,
-               GEDS_FSCK,
-               GEDS_OP_END
+/* Numbers of the protocol. */
+enum geds_op {
+    GEDS_STATUS = 1,
+    GEDS_BUCKET_CREATE,
+    GEDS_BUCKET_DELETE,
+    GEDS_BUCKET_STAT,
+    GEDS_BUCKET_LIST,
+    GEDS_PUT,
+    GEDS_PUT_BEGIN,
+    GEDS_PUT_WRITE,
+    GEDS_PUT_COMMIT,
+    GEDS_PUT_ABORT,
+    GEDS_APPEND,
+    GEDS_STAT,
+    GEDS_OPEN,
+    GEDS_READ,
+    GEDS_CLOSE,
+    GEDS_DELETE,
+    GEDS_DELETE_MANY,
+    GEDS_RENAME,
+    GEDS_RENAME_PREFIX,
+    GEDS_COPY,
+    GEDS_LIST,
+    GEDS_FSCK,
+    GEDS_MAP,
+    GEDS_OP_END
 };
 
 enum {
@@ -127,6 +129,10 @@ struct geds_wire_bucket {
 };
 void geds_bucket_encode(const struct geds_wire_bucket *b, struct buf *out);
 bool geds_bucket_decode(struct cursor *c, struct geds_wire_bucket *ret_bucket);
+
+/* Data of MAP: the bytes of each piece whose descriptor comes along. */
+void geds_piece_encode(uint64_t bytes, struct buf *out);
+bool geds_piece_decode(struct cursor *c, uint64_t *ret_bytes);
 
 /* Data of FSCK. */
 struct geds_wire_finding {
