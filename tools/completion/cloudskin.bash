@@ -121,7 +121,7 @@ _cloudskin() {
                 mapfile -t COMPREPLY < <(compgen -W '--state --help' -- "$cur")
             fi
             ;;
-        put) _cloudskin_objects '--type --meta --no-clobber --if-match --quiet --controller --help' files ;;
+        put) _cloudskin_objects '--recursive --type --meta --no-clobber --if-match --quiet --controller --help' files ;;
         get) _cloudskin_objects '--recursive --range --no-clobber --quiet --controller --help' files ;;
         ls) _cloudskin_objects '--long --recursive --json --controller --help' ;;
         rm) _cloudskin_objects '--recursive --force --controller --help' ;;

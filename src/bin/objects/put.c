@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 static const char help_text[] =
     "Usage: cloudskin put [OPTIONS] FILE... geds://BUCKET[/KEY]\n"
     "       cloudskin put [OPTIONS] - geds://BUCKET/KEY\n"
+    "       cloudskin put -r [OPTIONS] FOLDER geds://BUCKET[/KEY]\n"
     "\n"
     "Write files to the object store, each as one object; - is standard input. When the key is "
     "left\n"
@@ -19,6 +21,11 @@ static const char help_text[] =
     "the\n"
     "moment when the new one is complete and on the disk: readers see one or the other.\n"
     "\n"
+    "  -r, --recursive        all files beneath FOLDER, under KEY/ and their paths in it; "
+    "symbolic\n"
+    "                         links to files are followed, what is neither file nor folder is "
+    "named\n"
+    "                         and left out\n"
     "      --type TYPE        the content type, such as image/tiff\n"
     "      --meta NAME=VALUE  metadata (S3: x-amz-meta-NAME); any number of times\n"
     "  -n, --no-clobber       refuse to replace an object\n"
@@ -33,7 +40,8 @@ static const char help_text[] =
     "Examples:\n"
     "  cloudskin mb geds://scenes\n"
     "  cloudskin put big.tif geds://scenes/\n"
-    "  tar c data | cloudskin put - geds://scenes/data.tar\n";
+    "  tar c data | cloudskin put - geds://scenes/data.tar\n"
+    "  cloudskin put -r results geds://scenes/2026\n";
 
 enum { BUFFER_BYTES = 4 * 1024 * 1024, META_MAX = 250, META_BYTES_MAX = 16 * 1024 };
 
@@ -43,7 +51,7 @@ struct put {
     struct geds_attributes attributes;
     struct geds_attribute pairs[META_MAX];
     struct geds_condition condition;
-    bool quiet;
+    bool quiet, recursive;
     const char *controller;
     uint8_t *buffer;
 };
@@ -124,7 +132,7 @@ static int put_one(struct put *p, const char *name, struct place to)
     }
     int code;
     if (S_ISDIR(info.st_mode)) {
-        code = usage(p->verb, "%s is a folder", name);
+        code = usage(p->verb, "%s is a folder (-r puts what is in it)", name);
     } else {
         progress_start(&progress, is_input ? "standard input" : name,
                        S_ISREG(info.st_mode) ? (uint64_t)info.st_size : UINT64_MAX, p->quiet);
@@ -134,6 +142,61 @@ static int put_one(struct put *p, const char *name, struct place to)
     if (!is_input) {
         close(fd);
     }
+    return code;
+}
+
+static int put_entry(struct put *p, const FTSENT *e, const struct place *to, size_t skip)
+{
+    struct place place = *to;
+    const char *rest = e->fts_path + skip;
+    size_t len = strlen(place.key);
+    struct stat info;
+    if (e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS) {
+        return file_error(p->verb, e->fts_path, e->fts_errno);
+    }
+    if (e->fts_info == FTS_D || e->fts_info == FTS_DP) {
+        return 0;
+    }
+    if (e->fts_info != FTS_F && (stat(e->fts_accpath, &info) != 0 || !S_ISREG(info.st_mode))) {
+        fprintf(stderr, "cloudskin put: %s: neither file nor folder: left out\n", e->fts_path);
+        return 0;
+    }
+    rest += strspn(rest, "/");
+    if (len + strlen(rest) > GEDS_KEY_MAX) {
+        return usage(p->verb, "%s: a key has at most %d bytes", e->fts_path, GEDS_KEY_MAX);
+    }
+    memcpy(place.key + len, rest, strlen(rest) + 1);
+    return put_one(p, e->fts_path, place);
+}
+
+/* In the order of names. */
+static int by_name(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+static int put_tree(struct put *p, const char *folder, struct place to)
+{
+    char *paths[] = {(char *)(uintptr_t)folder, NULL};
+    struct stat info;
+    int code = place_to_folder(p->verb, &to);
+    if (code != 0) {
+        return code;
+    }
+    if (stat(folder, &info) != 0) {
+        return file_error(p->verb, folder, errno);
+    }
+    if (!S_ISDIR(info.st_mode)) {
+        return usage(p->verb, "%s is no folder", folder);
+    }
+    FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_COMFOLLOW, by_name);
+    if (tree == NULL) {
+        return file_error(p->verb, folder, errno);
+    }
+    for (FTSENT *e; code == 0 && (e = fts_read(tree)) != NULL;) {
+        code = put_entry(p, e, &to, strlen(folder));
+    }
+    fts_close(tree);
     return code;
 }
 
@@ -157,19 +220,19 @@ static int add_meta(struct put *p, const char *text)
 
 static int parse(struct put *p, int argc, char **argv)
 {
-    static const struct option long_options[] = {{"type", required_argument, NULL, 't'},
-                                                 {"meta", required_argument, NULL, 'm'},
-                                                 {"no-clobber", no_argument, NULL, 'n'},
-                                                 {"if-match", required_argument, NULL, 'e'},
-                                                 {"quiet", no_argument, NULL, 'q'},
-                                                 {"controller", required_argument, NULL, 'c'},
-                                                 {0}};
+    static const struct option long_options[] = {
+        {"recursive", no_argument, NULL, 'r'},        {"type", required_argument, NULL, 't'},
+        {"meta", required_argument, NULL, 'm'},       {"no-clobber", no_argument, NULL, 'n'},
+        {"if-match", required_argument, NULL, 'e'},   {"quiet", no_argument, NULL, 'q'},
+        {"controller", required_argument, NULL, 'c'}, {0}};
     int code = 0;
-    for (int c; code == 0 && (c = getopt_long(argc, argv, "nq", long_options, NULL)) != -1;) {
+    for (int c; code == 0 && (c = getopt_long(argc, argv, "rnq", long_options, NULL)) != -1;) {
         if (c == 't') {
             p->attributes.content_type = optarg;
         } else if (c == 'm') {
             code = add_meta(p, optarg);
+        } else if (c == 'r') {
+            p->recursive = true;
         } else if (c == 'n') {
             p->condition.if_none = true;
         } else if (c == 'e') {
@@ -198,6 +261,9 @@ static int run(const struct verb *v, int argc, char **argv)
     if (code == 0) {
         code = place_parse(v, argv[argc - 1], &to);
     }
+    if (code == 0 && argc - optind > 2 && p.recursive) {
+        code = usage(v, "one folder at a time");
+    }
     if (code == 0 && argc - optind > 2 && !place_is_folder(&to)) {
         code = usage(v, "several files go to a key that ends with /");
     }
@@ -210,7 +276,7 @@ static int run(const struct verb *v, int argc, char **argv)
     }
     catch_signals();
     for (int i = optind; code == 0 && i < argc - 1; i++) {
-        code = put_one(&p, argv[i], to);
+        code = p.recursive ? put_tree(&p, argv[i], to) : put_one(&p, argv[i], to);
     }
     free(p.buffer);
     geds_disconnect(p.store);

@@ -11,6 +11,7 @@
 #include "cloudskin/geds.h"
 #include "geds/serve/serve.h"
 #include "net/rpc/local.h"
+#include "proto/geds.h"
 
 /* The client against a store in this process. */
 
@@ -660,9 +661,117 @@ static void maps_keep_no_file_open(void)
         geds_unmap(data, len);
         before = i == 5 ? open_files() : before;
     }
+    /* the server, in this process, closes its own when the answer is on its way */
+    for (int i = 0; i < 500 && open_files() > before; i++) {
+        poll(NULL, 0, 10);
+    }
     CHECK(open_files() <= before);
     geds_close(o);
     free(bytes);
+    stop();
+}
+
+static uint32_t random_state = 12345;
+static uint32_t random_below(uint32_t n)
+{
+    random_state = random_state * 1664525 + 1013904223;
+    return (random_state >> 8) % n;
+}
+
+/* A request that is mostly right, or bytes, in a frame that is right. */
+static void random_frame(struct buf *out)
+{
+    static const char *const buckets[] = {"bucket", "other", "", "No Such"};
+    static const char *const names[] = {"a", "b", "dir/", "dir/x", ""};
+    struct buf args = {0};
+    struct arena arena = {0};
+    uint8_t head[RPC_HEADER_BYTES], data[300];
+    unsigned op = random_below(GEDS_OP_END + 1);
+    uint32_t handle = random_below(4), n = random_below(sizeof data);
+    const struct geds_request r = {.bucket = buckets[random_below(4)],
+                                   .key = names[random_below(5)],
+                                   .to_bucket = buckets[random_below(4)],
+                                   .to_key = names[random_below(5)],
+                                   .prefix = names[random_below(5)],
+                                   .to_prefix = names[random_below(5)],
+                                   .handle = handle,
+                                   .offset = random_below(3) * 100,
+                                   .max = random_below(2000),
+                                   .condition = {.if_none = random_below(9) == 0}};
+    memset(data, (int)random_below(256), sizeof data);
+    if (op > 0 && op < GEDS_OP_END && op != GEDS_FSCK) {
+        geds_request_encode((enum geds_op)op, &r, &args);
+    }
+    if (random_below(8) == 0 && args.len > 0) {
+        args.data[random_below((uint32_t)args.len)] ^= (uint8_t)(1U << random_below(8));
+    }
+    const struct rpc_frame f = {.args_bytes = (uint32_t)args.len,
+                                .data_bytes = n,
+                                .id = 1 + random_below(1000),
+                                .lane = random_below(2) ? handle : 0,
+                                .room = random_below(2) ? RPC_DATA_MAX : random_below(1000),
+                                .kind = (uint16_t)op,
+                                .args_crc = hash_crc32c(0, args.data, args.len),
+                                .data_crc = hash_crc32c(0, data, n) ^ (random_below(20) == 0)};
+    rpc_frame_encode(&f, head);
+    buf_bytes(out, head, sizeof head);
+    buf_bytes(out, args.data, args.len);
+    buf_bytes(out, data, n);
+    buf_done(&args);
+    arena_done(&arena);
+}
+
+static void hello_frame(struct buf *out)
+{
+    uint8_t head[RPC_HEADER_BYTES];
+    struct buf args = {0};
+    rpc_hello_encode(1, 1, &args);
+    const struct rpc_frame f = {
+        .args_bytes = (uint32_t)args.len, .id = 1, .args_crc = hash_crc32c(0, args.data, args.len)};
+    rpc_frame_encode(&f, head);
+    buf_bytes(out, head, sizeof head);
+    buf_bytes(out, args.data, args.len);
+    buf_done(&args);
+}
+
+static void random_requests_do_no_harm(void)
+{
+    static uint8_t ignored[65536];
+    struct geds_check check;
+    struct error inner;
+    start();
+    OK(geds_put(g, "bucket", "a", NULL, NULL, "12345", 5, NULL, &err));
+    for (int round = 0; round < 60; round++) {
+        struct buf out = {0};
+        int fd = -1;
+        CHECK_EQ(rpc_local_connect(path, &fd, &inner), ST_OK);
+        hello_frame(&out);
+        for (int i = 0; i < 40; i++) {
+            random_frame(&out);
+        }
+        if (round % 4 == 0) { /* and damage */
+            out.data[random_below((uint32_t)out.len)] ^= 4;
+        }
+        for (size_t at = 0; at < out.len;) {
+            ssize_t n = send(fd, out.data + at, out.len - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+            at += n > 0 ? (size_t)n : 0;
+            struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT};
+            if (n <= 0 && (poll(&p, 1, 10000) != 1 || (p.revents & (POLLHUP | POLLERR)) != 0)) {
+                break;
+            }
+            while (recv(fd, ignored, sizeof ignored, MSG_DONTWAIT) > 0) {
+            }
+        }
+        if (round % 2 == 0) {
+            shutdown(fd, SHUT_WR);
+            while (recv(fd, ignored, sizeof ignored, 0) > 0) {
+            }
+        }
+        close(fd);
+        buf_done(&out);
+    }
+    CHECK_EQ(geds_fsck(g, false, NULL, NULL, &check, &err), GEDS_OK);
+    CHECK_EQ(check.findings, 0);
     stop();
 }
 
@@ -703,6 +812,7 @@ int main(void)
     RUN(an_object_is_mapped);
     RUN(an_object_of_many_pieces_is_mapped);
     RUN(maps_keep_no_file_open);
+    RUN(random_requests_do_no_harm);
     RUN(status_says_where_the_store_is);
     return CHECK_DONE();
 }
