@@ -9,6 +9,8 @@
 #include "base/hash.h"
 #include "net/rpc/local.h"
 
+enum { HELLO_MS_MAX = 5000 };
+
 /* Caller holds m. Every call, now and later, fails with this. */
 static void break_locked(struct geds *g, const struct error *why)
 {
@@ -465,6 +467,11 @@ static status_t say_hello(struct geds *g, struct error *err)
     struct cursor c;
     rpc_hello_encode(RPC_VERSION, RPC_VERSION, &args);
     send_frame(g, &p, RPC_HELLO, &args, &(struct outgoing){0});
+    /* later on an answer may take as long as the disk does, this one comes from memory */
+    struct pollfd there = {.fd = g->fd, .events = POLLIN};
+    if (poll(&there, 1, HELLO_MS_MAX) == 0) {
+        break_off(g, ST_AGAIN, "the store does not answer; is its process stopped?");
+    }
     status_t st = client_wait(g, &p, NULL, NULL, err);
     if (st == ST_OK) {
         cursor_init(&c, p.args.data, p.args.len, 0);

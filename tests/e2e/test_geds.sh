@@ -186,8 +186,8 @@ if [ -z "${SANITIZED:-}" ]; then
     fact "a C program links with libcloudskin.a" gcc -Wall -Werror use.c -I"$include" "$libraries/static/libcloudskin.a" -o use-static
     fact "and runs alone" prints hello ./use-static
     fact "a C++ program takes the header" g++ -Wall -Wextra -Werror -fsyntax-only -x c++ use.c -I"$include"
+    fact "S3 sees what C wrote" prints hello aws s3 cp --quiet s3://scenes/from-c -
 fi
-fact "S3 sees what C wrote" prints hello aws s3 cp --quiet s3://scenes/from-c -
 
 complete_line() { # complete_line LINE CUR: what is offered for it
     COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDS=(cloudskin "${1#cloudskin }" "$2") COMP_CWORD=2

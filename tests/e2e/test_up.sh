@@ -47,8 +47,12 @@ CLOUDSKIN_CONTROLLER=unix:$PWD/second.socket fact "a taken address is refused" \
     says "is in use by another program" cloudskin up --state other --s3 "127.0.0.1:$port"
 fact "a refused start leaves no socket" test ! -e second.socket
 second() {
-    CLOUDSKIN_CONTROLLER=unix:$PWD/second.socket up --state other && mv up.txt other.txt &&
-        CLOUDSKIN_CONTROLLER=unix:$PWD/second.socket cloudskin down
+    export CLOUDSKIN_CONTROLLER=unix:$PWD/second.socket
+    up --state other && mv up.txt other.txt && [ "$(cloudskin keys)" = "$(grep ^export other.txt)" ] &&
+        [ "$(cloudskin stat | awk '$1 == "state" { print $2 }')" = "$PWD/other" ] && cloudskin down
+    local code=$?
+    unset CLOUDSKIN_CONTROLLER
+    return $code
 }
 fact "another one beside it, with another socket and state" second
 fact "the first is still there" test "$(pid_of_store)" = "$pid"
@@ -72,7 +76,8 @@ stopped() {
     local pid code=0
     pid=$(pid_of_store)
     kill -STOP "$pid"
-    timeout 20 cloudskin down --timeout 200ms || code=$?
+    [[ $(timeout 20 cloudskin ls 2>&1) == *"is its process stopped"* ]] || code=1
+    timeout 20 cloudskin down --timeout 200ms || code=$((code + $?))
     kill -CONT "$pid"
     eventually gone "$pid"
     [ "$code" -eq 71 ]

@@ -239,6 +239,8 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
         sigwait(ends, &number);
         log_info("controller.stopping", "signal", strsignal(number));
     }
+    if (st != ST_OK && r.made_keys)
+        keys_unmake(o->state); /* the next start prints one */
     rpc_server_stop(r.rpc);
     http_server_stop(r.server);
     s3_service_free(r.service);

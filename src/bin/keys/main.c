@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "cloudskin/geds.h"
 #include "exitcode/exit_code.h"
 #include "localstate/folder.h"
 #include "localstate/keys.h"
@@ -14,8 +15,8 @@ static const char help_text[] =
     "\n"
     "Print the key for S3 clients as export lines for a shell. The first `cloudskin up` makes it.\n"
     "\n"
-    "      --state DIR  the state folder (default $XDG_STATE_HOME/cloudskin, else\n"
-    "                   ~/.local/state/cloudskin)\n"
+    "      --state DIR  the state folder (default: that of the store that is up, else\n"
+    "                   $XDG_STATE_HOME/cloudskin, else ~/.local/state/cloudskin)\n"
     "  -h, --help       this text\n"
     "\n"
     "Exit codes: 0; 64 wrong usage; 65 the file is damaged; 71 others may read it, or refused by\n"
@@ -27,6 +28,21 @@ static const char help_text[] =
 
 static const char program[] = "cloudskin keys";
 
+static status_t choose_folder(char ret_path[PATH_MAX], struct error *err)
+{
+    static struct geds_status status;
+    struct geds *store = NULL;
+    if (geds_connect(NULL, &store, NULL) == GEDS_OK) {
+        enum geds_code code = geds_status(store, &status, NULL);
+        geds_disconnect(store);
+        if (code == GEDS_OK) {
+            snprintf(ret_path, PATH_MAX, "%s", status.state);
+            return ST_OK;
+        }
+    }
+    return state_folder_default(ret_path, err);
+}
+
 static int print(const char *state)
 {
     static struct keys keys;
@@ -34,7 +50,7 @@ static int print(const char *state)
     char folder[PATH_MAX];
     status_t st = ST_OK;
     if (state == NULL) {
-        st = state_folder_default(folder, &err);
+        st = choose_folder(folder, &err);
         state = folder;
     }
     if (st == ST_OK) {

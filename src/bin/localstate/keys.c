@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "sys/files.h"
 
@@ -101,6 +102,13 @@ status_t keys_load(const char *state, struct keys *ret_keys, bool *ret_made, str
         return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%s: too long", state);
     *ret_made = true;
     return make(path, ret_keys, err);
+}
+
+void keys_unmake(const char *state)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/s3-keys", state) < (int)sizeof path)
+        unlink(path);
 }
 
 void keys_print(const struct keys *k, FILE *out)

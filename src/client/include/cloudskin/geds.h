@@ -59,7 +59,7 @@ enum {
 struct geds;
 
 /* address: "unix:/PATH"; NULL: $CLOUDSKIN_CONTROLLER, else the store that `cloudskin up` started.
- * GEDS_NOTFOUND: nothing is up. */
+ * GEDS_NOTFOUND: nothing is up. GEDS_AGAIN: its process does not answer within 5 s. */
 GEDS_API enum geds_code geds_connect(const char *address, struct geds **ret_store,
                                      struct geds_error *err);
 /* Its objects and writers must have been closed before. Takes NULL. */

@@ -22,7 +22,9 @@ struct keys {
  * ST_FORMAT: a line is no key. */
 CHECKED status_t keys_load(const char *state, struct keys *ret_keys, bool *ret_made,
                            struct error *err);
-/* The same, but ST_NOTFOUND when there is no file. */
+/* Forget the file that was made: nobody has seen the key. */
+void keys_unmake(const char *state);
+/* The same as keys_load, but ST_NOTFOUND when there is no file. */
 CHECKED status_t keys_read(const char *state, struct keys *ret_keys, struct error *err);
 /* Print the first one as export lines for a shell. */
 void keys_print(const struct keys *k, FILE *out);
