@@ -157,3 +157,18 @@ void buf_patch_le64(struct buf *b, size_t off, uint64_t v)
         store_le(b->data + off, v, 8);
     }
 }
+
+enum { TEXT_ABSENT = 0xffff };
+
+void buf_text(struct buf *b, const char *text)
+{
+    size_t len = text != NULL ? strlen(text) : TEXT_ABSENT;
+    if (text != NULL && len >= TEXT_ABSENT) {
+        b->failed = true;
+        return;
+    }
+    buf_le16(b, (uint16_t)len);
+    if (text != NULL) {
+        buf_bytes(b, text, len + 1);
+    }
+}

@@ -180,3 +180,23 @@ status_t cursor_status(const struct cursor *c, status_t code, struct error *err)
 {
     return c->failed ? error_set(err, code, c->fail_off, "%s", c->reason) : ST_OK;
 }
+
+enum { TEXT_ABSENT = 0xffff };
+
+const char *cursor_text(struct cursor *c, size_t max, bool may_be_absent)
+{
+    uint16_t len = cursor_le16(c);
+    if (len == TEXT_ABSENT && may_be_absent) {
+        return NULL;
+    }
+    if (len == TEXT_ABSENT || len > max) {
+        cursor_fail(c, "a text is too long, or missing");
+        return NULL;
+    }
+    const char *text = (const char *)cursor_bytes(c, (size_t)len + 1);
+    if (text != NULL && strnlen(text, (size_t)len + 1) != len) {
+        cursor_fail(c, "a text has a NUL in it, or none at its end");
+        return NULL;
+    }
+    return text;
+}

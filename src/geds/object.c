@@ -454,3 +454,19 @@ status_t store_object_read(struct store_object *o, void *data, size_t len, uint6
     }
     return st;
 }
+
+status_t store_object_piece(struct store_object *o, size_t index, int *ret_fd, uint64_t *ret_bytes,
+                            struct error *err)
+{
+    if (o->is_inline) {
+        return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "a small object has no file");
+    }
+    if (index >= o->layout.count) {
+        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no such piece");
+    }
+    status_t st = extent_open(o->store, o->layout.pieces[index].extent, ret_fd, err);
+    if (st == ST_OK) {
+        *ret_bytes = o->layout.pieces[index].bytes;
+    }
+    return st;
+}

@@ -52,9 +52,36 @@ _cloudskin_cache() {
     fi
 }
 
+# Places in the object store: buckets, then what is beneath.
+_cloudskin_places() {
+    local word=${COMP_LINE:0:COMP_POINT} place
+    word=${word##* }
+    if [[ $word == geds://*/* ]]; then
+        place=${word#geds://}
+        mapfile -t COMPREPLY < <(cloudskin ls "$word*" 2>/dev/null | sed "s|^|geds://${place%%/*}/|")
+    else
+        mapfile -t COMPREPLY < <(compgen -W "$(cloudskin ls 2>/dev/null | sed 's|$|/|')" -- "$word")
+    fi
+    if [[ $word == *:* && $cur != *:* ]]; then # readline has the part up to ':' as a word of its own
+        COMPREPLY=("${COMPREPLY[@]#geds:}")
+    fi
+    compopt -o nospace 2>/dev/null
+}
+
+_cloudskin_objects() { # _cloudskin_objects OPTIONS [files]
+    local word=${COMP_LINE:0:COMP_POINT}
+    if [[ $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$1" -- "$cur")
+    elif [[ ${2:-} == files && ${word##* } != geds:* ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    else
+        _cloudskin_places
+    fi
+}
+
 _cloudskin() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='run ps freeze thaw checkpoint inspect cache help --version'
+    local verbs='run ps freeze thaw checkpoint inspect cache up down keys put get ls rm mv cp stat mb rb fsck help --version'
     shopt -q extglob || { shopt -s extglob && local restore=1; }
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -79,7 +106,30 @@ _cloudskin() {
             mapfile -t COMPREPLY < <(compgen -W '--json --all' -- "$cur"; compgen -f -X '!*.@(wasm|cell|snap)' -- "$cur"
                 compgen -d -- "$cur")
             ;;
-        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache' -- "$cur") ;;
+        up)
+            if [ "$prev" = --state ]; then
+                mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+            else
+                mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --state --no-sync --help' -- "$cur")
+            fi
+            ;;
+        down) mapfile -t COMPREPLY < <(compgen -W '--timeout --help' -- "$cur") ;;
+        keys)
+            if [ "$prev" = --state ]; then
+                mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+            else
+                mapfile -t COMPREPLY < <(compgen -W '--state --help' -- "$cur")
+            fi
+            ;;
+        put) _cloudskin_objects '--recursive --type --meta --no-clobber --if-match --quiet --controller --help' files ;;
+        get) _cloudskin_objects '--recursive --range --no-clobber --quiet --controller --help' files ;;
+        ls) _cloudskin_objects '--long --recursive --json --controller --help' ;;
+        rm) _cloudskin_objects '--recursive --force --controller --help' ;;
+        mv | cp) _cloudskin_objects '--recursive --no-clobber --controller --help' ;;
+        stat) _cloudskin_objects '--json --controller --help' ;;
+        mb | rb) _cloudskin_objects '--force --controller --help' ;;
+        fsck) mapfile -t COMPREPLY < <(compgen -W '--repair --json --state --controller --help' -- "$cur") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache up down keys put get ls rm mv cp stat mb rb fsck' -- "$cur") ;;
         esac
     fi
     [ -z "${restore:-}" ] || shopt -u extglob

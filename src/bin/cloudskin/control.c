@@ -20,6 +20,7 @@
 #include "exitcode/exit_code.h"
 #include "sys/clock.h"
 #include "sys/files.h"
+#include "sys/runtime.h"
 #include "sys/thread.h"
 
 enum {
@@ -446,7 +447,7 @@ static status_t bind_name(struct control *k, const char *name, struct error *err
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     int lock;
     status_t code = control_name_check(name, err);
-    code = code != ST_OK ? code : control_folder(true, folder, err);
+    code = code != ST_OK ? code : runtime_folder(true, folder, err);
     if (code != ST_OK) {
         return code;
     }

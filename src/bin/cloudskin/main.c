@@ -26,19 +26,27 @@ static int unknown(const char *text)
     return EXIT_USAGE;
 }
 
-/* The verbs that have programs of their own. */
-static bool is_known(const char *verb)
+/* The program of a verb in libexec/cloudskin, most often of the same name; NULL: a verb that is not known here. */
+static const char *program_of(const char *verb)
 {
-    static const char *const verbs[] = {"inspect", "cache", "ps", "freeze", "checkpoint"};
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-        if (strcmp(verb, verbs[i]) == 0) {
-            return true;
+    static const char *const own[] = {"inspect",    "cache", "ps",   "freeze",
+                                      "checkpoint", "up",    "down", "keys"};
+    static const char *const of_objects[] = {"put", "get",  "ls", "rm", "mv",
+                                             "cp",  "stat", "mb", "rb"};
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        if (strcmp(verb, own[i]) == 0) {
+            return own[i];
         }
     }
-    return false;
+    for (size_t i = 0; i < sizeof of_objects / sizeof of_objects[0]; i++) {
+        if (strcmp(verb, of_objects[i]) == 0) {
+            return "objects";
+        }
+    }
+    return NULL;
 }
 
-/* Become libexec/cloudskin/VERB; argv[0] is the verb. Returns only when that fails. */
+/* Become the verb's program; argv[0] is the verb. Returns only when that fails. */
 static int exec_verb(const char *verb, char **argv)
 {
     char relative[64], path[PATH_MAX];
@@ -46,13 +54,15 @@ static int exec_verb(const char *verb, char **argv)
     if (!is_verb(verb)) {
         return unknown(verb);
     }
-    snprintf(relative, sizeof relative, "../libexec/cloudskin/%s", verb);
+    const char *program = program_of(verb);
+    snprintf(relative, sizeof relative, "../libexec/cloudskin/%s",
+             program != NULL ? program : verb);
     if (process_sibling(relative, path, &err) != ST_OK) {
         fprintf(stderr, "cloudskin: %s\n", err.text);
         return EXIT_SYSTEM;
     }
     execv(path, argv);
-    if (errno == ENOENT && is_known(verb)) {
+    if (errno == ENOENT && program != NULL) {
         fprintf(stderr, "cloudskin: '%s' is not installed: %s is missing\n", verb, path);
         return EXIT_MISSING;
     }

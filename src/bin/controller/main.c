@@ -1,16 +1,21 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/parse.h"
 #include "exitcode/exit_code.h"
 #include "geds/s3/service.h"
-#include "keys.h"
+#include "geds/serve/serve.h"
+#include "localstate/folder.h"
+#include "localstate/keys.h"
+#include "net/rpc/local.h"
 #include "sys/clock.h"
 #include "sys/files.h"
 #include "sys/process.h"
@@ -27,8 +32,14 @@ static const char help_text[] =
     "      --s3 HOST:PORT  where S3 is served (default 127.0.0.1:9000; port 0: any free one)\n"
     "      --state DIR     the state folder (default $XDG_STATE_HOME/cloudskin)\n"
     "      --sweep SECONDS how often lifecycle rules are applied (default 3600; 0: never)\n"
+    "      --socket PATH   also listen for the verbs of cloudskin (put, get, ...) at this Unix "
+    "socket\n"
+    "      --greet         say on standard output where what is, when it serves\n"
+    "      --detach LOG    then become a session of its own, whose output is appended to LOG\n"
     "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
     "  -h, --help          this text\n"
+    "\n"
+    "`cloudskin up` starts it with these.\n"
     "\n"
     "Files in DIR: geds/ the objects, s3-keys (mode 0600) a line `ACCESS_KEY SECRET [USER]`\n"
     "for each key. A user may do what policies of buckets allow; without one it is the owner's.\n"
@@ -37,9 +48,15 @@ static const char help_text[] =
     "version, 71 the system refused (address in use, permissions, disk).\n";
 
 static const struct option long_options[] = {
-    {"s3", required_argument, NULL, 's'},    {"state", required_argument, NULL, 'd'},
-    {"sweep", required_argument, NULL, 'w'}, {"no-sync", no_argument, NULL, 'n'},
-    {"help", no_argument, NULL, 'h'},        {0},
+    {"s3", required_argument, NULL, 's'},
+    {"state", required_argument, NULL, 'd'},
+    {"sweep", required_argument, NULL, 'w'},
+    {"no-sync", no_argument, NULL, 'n'},
+    {"socket", required_argument, NULL, 'u'},
+    {"greet", no_argument, NULL, 'g'},
+    {"detach", required_argument, NULL, 'l'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
 };
 
 enum { SWEEP_S_MAX = 366 * 86400 };
@@ -47,31 +64,21 @@ enum { SWEEP_S_MAX = 366 * 86400 };
 struct settings {
     const char *s3;
     char state[PATH_MAX];
+    const char *socket; /* NULL: none */
+    const char *log;    /* NULL: stay in the foreground */
+    bool greet;
     bool no_sync;
     uint64_t sweep_s;
 };
 
 static int fail(const struct error *err)
 {
-    fprintf(stderr, "cloudskin-controller: %s\n", err->text);
+    fprintf(stderr, "%s: %s\n", program_invocation_short_name, err->text);
     if (err->code == ST_INVAL)
         return EXIT_USAGE;
     return err->code == ST_CORRUPT || err->code == ST_UNSUPPORTED || err->code == ST_FORMAT
                ? EXIT_REFUSED
                : EXIT_SYSTEM;
-}
-
-static status_t default_state(char state[PATH_MAX], struct error *err)
-{
-    const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    int len;
-    if (xdg && *xdg == '/')
-        len = snprintf(state, PATH_MAX, "%s/cloudskin", xdg);
-    else if (home && *home == '/')
-        len = snprintf(state, PATH_MAX, "%s/.local/state/cloudskin", home);
-    else
-        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "no HOME: give --state DIR");
-    return len < PATH_MAX ? ST_OK : error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "HOME is too long");
 }
 
 /* 0: go on; else the exit code + 1. */
@@ -86,6 +93,12 @@ static int parse_options(int argc, char **argv, struct settings *o)
             continue;
         } else if (c == 'n') {
             o->no_sync = true;
+        } else if (c == 'u') {
+            o->socket = optarg;
+        } else if (c == 'g') {
+            o->greet = true;
+        } else if (c == 'l') {
+            o->log = optarg;
         } else if (c == 'h') {
             fputs(help_text, stdout);
             return exit_after_output("cloudskin-controller") + 1;
@@ -98,7 +111,7 @@ static int parse_options(int argc, char **argv, struct settings *o)
         fprintf(stderr, "cloudskin-controller: unexpected argument \"%s\"\n", argv[optind]);
         return EXIT_USAGE + 1;
     }
-    if (o->state[0] == '\0' && default_state(o->state, &err) != ST_OK)
+    if (o->state[0] == '\0' && state_folder_default(o->state, &err) != ST_OK)
         return fail(&err) + 1;
     return 0;
 }
@@ -130,66 +143,136 @@ static void raise_file_limit(void)
     }
 }
 
-static void say_started(const struct settings *o, const struct http_server *server,
-                        const struct keys *keys, bool made)
+/* Who waits for the end of standard output sees that it serves. */
+static void detach(int log_fd)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    setsid();
+    if (null >= 0) {
+        dup2(null, STDIN_FILENO);
+        close(null);
+    }
+    dup2(log_fd, STDERR_FILENO);
+    dup2(log_fd, STDOUT_FILENO);
+}
+
+/* What a controller has open while it serves. */
+struct running {
+    struct keys keys;
+    bool made_keys;
+    int log_fd;
+    int socket_fd;
+    struct store *store;
+    struct s3_service *service;
+    struct http_server *server;
+    char s3[256]; /* where it is served */
+    struct serve_context context;
+    struct rpc_server *rpc;
+};
+
+static status_t start_files(const struct settings *o, struct running *r, struct error *err)
+{
+    char folder[PATH_MAX];
+    struct store_options options = {.sync = o->no_sync ? STORE_SYNC_OFF : STORE_SYNC_FULL,
+                                    .part_min_bytes = STORE_S3_PART_MIN};
+    if (snprintf(folder, sizeof folder, "%s/geds", o->state) >= (int)sizeof folder)
+        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%s: too long", o->state);
+    status_t st = file_make_dirs(o->state, 0700, err);
+    if (st == ST_OK && o->log) {
+        r->log_fd = open(o->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        if (r->log_fd < 0)
+            st = error_set_errno(err, errno, "%s", o->log);
+    }
+    if (st == ST_OK && o->socket)
+        st = rpc_local_listen(o->socket, &r->socket_fd, err);
+    if (st == ST_OK)
+        st = keys_load(o->state, &r->keys, &r->made_keys, err);
+    if (st == ST_OK)
+        st = store_open(folder, &options, &r->store, err);
+    if (st == ST_AGAIN)
+        return error_set(err, st, ERROR_NO_OFFSET, "%s: another process has it open", o->state);
+    return st;
+}
+
+static status_t start_s3(const struct settings *o, struct running *r, struct error *err)
+{
+    const struct s3_options s3 = {.table = &controller_table,
+                                  .store = r->store,
+                                  .secret_of = secret_of,
+                                  .user_of = user_of,
+                                  .failed = on_failure,
+                                  .ctx = &r->keys,
+                                  .now_ns = clock_realtime_ns,
+                                  .sweep_s = o->sweep_s};
+    struct http_options http;
+    if (s3_service_new(&s3, &r->service) != ST_OK)
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory");
+    http_options_default(&http);
+    http.address = o->s3;
+    http.handler = s3_service_handler();
+    http.ctx = r->service;
+    status_t st = http_server_start(&http, &r->server, err);
+    if (st == ST_OK) {
+        const char *colon = strrchr(o->s3, ':');
+        snprintf(r->s3, sizeof r->s3, "%.*s:%u", (int)(colon ? colon - o->s3 : 0), o->s3,
+                 http_server_port(r->server));
+    }
+    return st == ST_EXIST ? error_set(err, st, ERROR_NO_OFFSET,
+                                      "%s is in use by another program: choose another address "
+                                      "with --s3 HOST:PORT",
+                                      o->s3)
+                          : st;
+}
+
+/* For the verbs. */
+static status_t start_rpc(const struct settings *o, struct running *r, struct error *err)
+{
+    r->context = (struct serve_context){
+        .store = r->store, .version = CLOUDSKIN_VERSION, .state = o->state, .s3 = r->s3};
+    const struct rpc_server_options options = {
+        .listen_fd = r->socket_fd, .handler = serve_handler(), .ctx = &r->context};
+    return r->socket_fd < 0 ? ST_OK : rpc_server_start(&options, &r->rpc, err);
+}
+
+static void say_started(const struct settings *o, const struct running *r)
 {
     char port[16];
-    snprintf(port, sizeof port, "%u", http_server_port(server));
-    if (made) {
-        printf("export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%s\n"
-               "export AWS_DEFAULT_REGION=us-east-1\n",
-               keys->of[0].access, keys->of[0].secret);
-        fflush(stdout);
+    snprintf(port, sizeof port, "%u", http_server_port(r->server));
+    if (o->greet) {
+        printf("# S3 at http://%s; state in %s\n"
+               "# `cloudskin keys` prints the keys, `cloudskin down` stops it\n",
+               r->s3, o->state);
     }
+    if (r->made_keys) {
+        keys_print(&r->keys, stdout);
+    }
+    fflush(stdout);
+    if (r->log_fd >= 0)
+        detach(r->log_fd);
     log_info("controller.started", "s3", o->s3, "port", port, "state", o->state);
 }
 
 static status_t serve(const struct settings *o, const sigset_t *ends, struct error *err)
 {
-    static struct keys keys;
-    char folder[PATH_MAX];
-    struct store_options options = {.sync = o->no_sync ? STORE_SYNC_OFF : STORE_SYNC_FULL,
-                                    .part_min_bytes = STORE_S3_PART_MIN};
-    struct store *store = NULL;
-    struct s3_service *service = NULL;
-    struct http_server *server = NULL;
-    struct http_options http;
-    bool made = false;
+    static struct running r = {.log_fd = -1, .socket_fd = -1};
     int number;
-    if (snprintf(folder, sizeof folder, "%s/geds", o->state) >= (int)sizeof folder)
-        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%s: too long", o->state);
-    status_t st = file_make_dirs(o->state, 0700, err);
+    status_t st = start_files(o, &r, err);
     if (st == ST_OK)
-        st = keys_load(o->state, &keys, &made, err);
+        st = start_s3(o, &r, err);
     if (st == ST_OK)
-        st = store_open(folder, &options, &store, err);
+        st = start_rpc(o, &r, err);
     if (st == ST_OK) {
-        const struct s3_options s3 = {.table = &controller_table,
-                                      .store = store,
-                                      .secret_of = secret_of,
-                                      .user_of = user_of,
-                                      .failed = on_failure,
-                                      .ctx = &keys,
-                                      .now_ns = clock_realtime_ns,
-                                      .sweep_s = o->sweep_s};
-        if (s3_service_new(&s3, &service) != ST_OK)
-            st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory");
-    }
-    if (st == ST_OK) {
-        http_options_default(&http);
-        http.address = o->s3;
-        http.handler = s3_service_handler();
-        http.ctx = service;
-        st = http_server_start(&http, &server, err);
-    }
-    if (st == ST_OK) {
-        say_started(o, server, &keys, made);
+        say_started(o, &r);
         sigwait(ends, &number);
         log_info("controller.stopping", "signal", strsignal(number));
     }
-    http_server_stop(server);
-    s3_service_free(service);
-    store_close(store);
+    if (st != ST_OK && r.made_keys)
+        keys_unmake(o->state); /* the next start prints one */
+    rpc_server_stop(r.rpc);
+    http_server_stop(r.server);
+    s3_service_free(r.service);
+    store_close(r.store);
+    rpc_local_unlisten(o->socket, r.socket_fd);
     return st;
 }
 

@@ -13,6 +13,7 @@
 #include "controlpath/control.h"
 #include "exitcode/exit_code.h"
 #include "sys/clock.h"
+#include "sys/runtime.h"
 
 /* `cloudskin ps`: the running cells that have names. */
 
@@ -140,7 +141,7 @@ static int list(bool json)
     char folder[PATH_MAX];
     struct error err = {.offset = ERROR_NO_OFFSET};
     struct dirent **entries = NULL;
-    if (control_folder(false, folder, &err) != ST_OK) {
+    if (runtime_folder(false, folder, &err) != ST_OK) {
         fprintf(stderr, "cloudskin ps: %s\n", err.text);
         return EXIT_SYSTEM;
     }

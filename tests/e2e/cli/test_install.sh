@@ -10,7 +10,9 @@ fact "it installs" cmake --install "$build" --prefix "$prefix"
 for file in bin/cloudskin bin/cloudskin-aot bin/cloudskin-cc bin/cloudskin-c++ libexec/cloudskin/inspect \
     libexec/cloudskin/cache share/man/man1/cloudskin.1 share/man/man1/cloudskin-run.1 share/man/man1/cloudskin-aot.1 \
     share/man/man1/cloudskin-cc.1 share/man/man1/cloudskin-c++.1 share/bash-completion/completions/cloudskin \
-    share/cloudskin/cloudskin.toolchain.cmake share/cloudskin/config.site; do
+    share/cloudskin/cloudskin.toolchain.cmake share/cloudskin/config.site bin/cloudskin-controller libexec/cloudskin/objects \
+    libexec/cloudskin/up libexec/cloudskin/fsck lib/libcloudskin.so lib/libcloudskin.a include/cloudskin/geds.h \
+    share/man/man1/cloudskin-put.1; do
     fact "$file is there" test -s "$prefix/$file"
 done
 cat >hello.cpp <<'END'

@@ -25,6 +25,9 @@ void buf_le64(struct buf *b, uint64_t v);
 void buf_leb_u32(struct buf *b, uint32_t v);
 void buf_leb_u64(struct buf *b, uint64_t v);
 void buf_leb_s64(struct buf *b, int64_t v);
+/* A text for cursor_text: 16 bits of length, the bytes, a NUL; NULL: only the length 0xffff. At most 65,534 bytes,
+ * else the buffer has failed. */
+void buf_text(struct buf *b, const char *text);
 /* Zero-fill up to the next multiple of align (a power of two). */
 void buf_align(struct buf *b, size_t align);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -50,6 +50,10 @@ int64_t cursor_leb_s64(struct cursor *c);
 /* Borrow len bytes and step over them; NULL after a failure. */
 const uint8_t *cursor_bytes(struct cursor *c, size_t len);
 
+/* Borrow a text that buf_text wrote, of at most max bytes, with its NUL; it has no other. NULL after a failure, and
+ * when it is absent and may be. */
+const char *cursor_text(struct cursor *c, size_t max, bool may_be_absent);
+
 /* A reader over the next len bytes, which are stepped over here. */
 struct cursor cursor_sub(struct cursor *c, size_t len);
 

@@ -212,6 +212,12 @@ CHECKED status_t store_object_parts(const struct store_object *o, struct store_p
 CHECKED status_t store_object_read(struct store_object *o, void *data, size_t len, uint64_t off,
                                    size_t *ret_len, struct error *err);
 
+/* The bytes of an object as files that never change, for who maps them: piece `index` from 0, in
+ * order. *ret_fd is open for reading and the caller's; nothing is compared with checksums.
+ * ST_NOTFOUND: there are no more. ST_UNSUPPORTED: a small object has no file. */
+CHECKED status_t store_object_piece(struct store_object *o, size_t index, int *ret_fd,
+                                    uint64_t *ret_bytes, struct error *err);
+
 /* Names. */
 
 /* ST_NOTFOUND: no such bucket, or (without versions) object. condition may be NULL. */

@@ -7,7 +7,8 @@
 
 #include "base/status.h"
 
-/* Control sockets of named cells: NAME.sock in a private folder. A client sends one line and gets lines back:
+/* Control sockets of named cells: NAME.sock in the folder of sys/runtime.h. A client sends one line and gets
+ * lines back:
  *
  *     info\n                  -> ok PID STARTED_NS CPU_NS MEMORY_BYTES PROGRAM\n
  *     freeze\n  keep\n  freeze embed\n  keep embed\n
@@ -30,9 +31,6 @@
 
 enum { CONTROL_NAME_MAX = 64, CONTROL_LINE_MAX = 1024 };
 
-/* The folder: $XDG_RUNTIME_DIR/cloudskin, else cloudskin-UID in the temporary directory. Made with mode 0700 when make.
- * ST_PERM: it is another user's or open to others. */
-CHECKED status_t control_folder(bool make, char ret_path[PATH_MAX], struct error *err);
 /* 1 to CONTROL_NAME_MAX letters, digits, '.', '_', '-', not beginning with '.' or '-'. ST_INVAL. */
 CHECKED status_t control_name_check(const char *name, struct error *err);
 /* A connected socket of a running cell. ST_NOTFOUND; ST_AGAIN: its process takes no requests. */

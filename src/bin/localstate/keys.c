@@ -1,9 +1,10 @@
-#include "keys.h"
+#include "localstate/keys.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "sys/files.h"
 
@@ -78,21 +79,16 @@ static status_t parse(const char *path, const struct buf *text, struct keys *k, 
     return ST_OK;
 }
 
-status_t keys_load(const char *state, struct keys *ret_keys, bool *ret_made, struct error *err)
+status_t keys_read(const char *state, struct keys *ret_keys, struct error *err)
 {
     char path[PATH_MAX];
     struct stat info;
     struct buf text = {0};
     memset(ret_keys, 0, sizeof *ret_keys);
-    *ret_made = false;
     if (snprintf(path, sizeof path, "%s/s3-keys", state) >= (int)sizeof path)
         return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%s: too long", state);
-    if (stat(path, &info) != 0) {
-        if (errno != ENOENT)
-            return error_set_errno(err, errno, "%s", path);
-        *ret_made = true;
-        return make(path, ret_keys, err);
-    }
+    if (stat(path, &info) != 0)
+        return error_set_errno(err, errno, "%s", path);
     if (info.st_mode & 077)
         return error_set(err, ST_PERM, ERROR_NO_OFFSET, "%s: others may use it (chmod 600 it)",
                          path);
@@ -101,6 +97,34 @@ status_t keys_load(const char *state, struct keys *ret_keys, bool *ret_made, str
         st = parse(path, &text, ret_keys, err);
     buf_done(&text);
     return st;
+}
+
+status_t keys_load(const char *state, struct keys *ret_keys, bool *ret_made, struct error *err)
+{
+    char path[PATH_MAX];
+    *ret_made = false;
+    status_t st = keys_read(state, ret_keys, err);
+    if (st != ST_NOTFOUND)
+        return st;
+    if (snprintf(path, sizeof path, "%s/s3-keys", state) >= (int)sizeof path)
+        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%s: too long", state);
+    *ret_made = true;
+    return make(path, ret_keys, err);
+}
+
+void keys_unmake(const char *state)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/s3-keys", state) < (int)sizeof path)
+        unlink(path);
+}
+
+void keys_print(const struct keys *k, FILE *out)
+{
+    fprintf(out,
+            "export AWS_ACCESS_KEY_ID=%s\nexport AWS_SECRET_ACCESS_KEY=%s\n"
+            "export AWS_DEFAULT_REGION=us-east-1\n",
+            k->of[0].access, k->of[0].secret);
 }
 
 const char *keys_secret(const struct keys *k, const char *access)

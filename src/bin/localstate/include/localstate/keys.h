@@ -1,7 +1,8 @@
-#ifndef BIN_CONTROLLER_KEYS_H
-#define BIN_CONTROLLER_KEYS_H
+#ifndef LOCALSTATE_KEYS_H
+#define LOCALSTATE_KEYS_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "base/status.h"
 
@@ -23,6 +24,12 @@ struct keys {
  * ST_FORMAT: a line is no key. */
 CHECKED status_t keys_load(const char *state, struct keys *ret_keys, bool *ret_made,
                            struct error *err);
+/* Forget the file that was made: nobody has seen the key. */
+void keys_unmake(const char *state);
+/* The same as keys_load, but ST_NOTFOUND when there is no file. */
+CHECKED status_t keys_read(const char *state, struct keys *ret_keys, struct error *err);
+/* Print the first one as export lines for a shell. */
+void keys_print(const struct keys *k, FILE *out);
 /* The secret of an access key, or NULL. Any thread. */
 const char *keys_secret(const struct keys *k, const char *access);
 /* The user of an access key; NULL: the owner, or no key. Any thread. */

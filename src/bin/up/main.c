@@ -1,0 +1,185 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exitcode/exit_code.h"
+#include "localstate/folder.h"
+#include "net/rpc/local.h"
+#include "sys/files.h"
+#include "sys/process.h"
+
+/* `cloudskin up`: cloudskin-controller with the places where the other verbs look. */
+
+static const char help_text[] =
+    "Usage: cloudskin up [OPTIONS]\n"
+    "\n"
+    "Start the object store of this machine: for S3 clients, and for put, get, ls and the other\n"
+    "verbs with paths geds://BUCKET/KEY. It stays in the foreground until Ctrl-C, SIGTERM or\n"
+    "`cloudskin down`. The first start makes the state folder and a key for S3 clients, which it\n"
+    "prints as export lines; `cloudskin keys` prints them again.\n"
+    "\n"
+    "  -d, --detach        go to the background: return when the store serves; its log is\n"
+    "                      DIR/controller.log\n"
+    "      --s3 HOST:PORT  where S3 is served (default 127.0.0.1:9000; port 0: any free one)\n"
+    "      --state DIR     the state folder (default $XDG_STATE_HOME/cloudskin, else\n"
+    "                      ~/.local/state/cloudskin)\n"
+    "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
+    "  -h, --help          this text\n"
+    "\n"
+    "Environment: CLOUDSKIN_CONTROLLER=unix:/PATH is the socket at which verbs find the store\n"
+    "(default: controller.socket in $XDG_RUNTIME_DIR/cloudskin). One store is up at each.\n"
+    "\n"
+    "Exit codes: 0 stopped, or with -d started; 64 wrong usage; 65 the state is damaged or of\n"
+    "another version; 71 already up, address in use, or refused by the system.\n"
+    "\n"
+    "Examples:\n"
+    "  cloudskin up -d\n"
+    "  eval \"$(cloudskin keys)\"\n"
+    "  aws --endpoint-url http://127.0.0.1:9000 s3 mb s3://scenes\n"
+    "  cloudskin put big.tif geds://scenes/\n";
+
+static const char program[] = "cloudskin up";
+
+static const struct option long_options[] = {
+    {"detach", no_argument, NULL, 'd'},      {"s3", required_argument, NULL, 's'},
+    {"state", required_argument, NULL, 'S'}, {"no-sync", no_argument, NULL, 'n'},
+    {"help", no_argument, NULL, 'h'},        {0},
+};
+
+struct settings {
+    bool background;
+    bool no_sync;
+    const char *s3;
+    const char *state; /* NULL: the default */
+};
+
+static int fail(const struct error *err)
+{
+    fprintf(stderr, "%s: %s\n", program, err->text);
+    return err->code == ST_INVAL ? EXIT_USAGE : exit_code_of(err->code);
+}
+
+/* 0: go on; else the exit code + 1. */
+static int parse_options(int argc, char **argv, struct settings *o)
+{
+    int c;
+    while ((c = getopt_long(argc, argv, "dh", long_options, NULL)) != -1) {
+        if (c == 'd') {
+            o->background = true;
+        } else if (c == 's') {
+            o->s3 = optarg;
+        } else if (c == 'S') {
+            o->state = optarg;
+        } else if (c == 'n') {
+            o->no_sync = true;
+        } else if (c == 'h') {
+            fputs(help_text, stdout);
+            return exit_after_output(program) + 1;
+        } else {
+            fprintf(stderr, "Try 'cloudskin up --help'.\n");
+            return EXIT_USAGE + 1;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "%s: unexpected argument \"%s\"\nTry 'cloudskin up --help'.\n", program,
+                argv[optind]);
+        return EXIT_USAGE + 1;
+    }
+    return 0;
+}
+
+/* The folder must be there for the path to be made absolute. */
+static status_t state_path(const char *given, char ret_path[PATH_MAX], struct error *err)
+{
+    char text[PATH_MAX];
+    status_t st = ST_OK;
+    if (given == NULL) {
+        st = state_folder_default(text, err);
+    } else if (given[0] == '\0' || snprintf(text, sizeof text, "%s", given) >= PATH_MAX) {
+        st = error_set(err, ST_INVAL, ERROR_NO_OFFSET, "--state: not a path");
+    }
+    if (st == ST_OK) {
+        st = file_make_dirs(text, 0700, err);
+    }
+    if (st == ST_OK && realpath(text, ret_path) == NULL) {
+        st = error_set_errno(err, errno, "%s", text);
+    }
+    return st;
+}
+
+/* The controller closes its standard output when it serves, or ends before. */
+static int wait_for_start(struct process *p)
+{
+    char text[4096];
+    struct error err = {0};
+    bool served = false;
+    int code = 0;
+    for (ssize_t n; (n = read(p->report, text, sizeof text)) > 0 || (n < 0 && errno == EINTR);) {
+        if (n > 0) {
+            served = true;
+            fwrite(text, 1, (size_t)n, stdout);
+        }
+    }
+    if (served) {
+        return exit_after_output(program);
+    }
+    if (process_wait(p, &code, &err) != ST_OK) {
+        return fail(&err);
+    }
+    if (code == 0) { /* somebody stopped it while it started */
+        fprintf(stderr, "%s: stopped before it served\n", program);
+    }
+    return code != 0 ? code : EXIT_SYSTEM;
+}
+
+static int start(const struct settings *o, struct error *err)
+{
+    char state[PATH_MAX], path[PATH_MAX], socket_path[RPC_PATH_MAX], log[PATH_MAX + 32];
+    char *argv[16];
+    size_t count = 0;
+    const char *const fixed[] = {program,   "--s3",     o->s3,       "--state", state,
+                                 "--greet", "--socket", socket_path, NULL};
+    const struct process_options options = {.report_fd = STDOUT_FILENO};
+    struct process p;
+    status_t st = rpc_local_path(NULL, socket_path, err);
+    if (st == ST_OK) {
+        st = state_path(o->state, state, err);
+    }
+    if (st == ST_OK) {
+        st = process_find("cloudskin-controller", path, err);
+    }
+    if (st != ST_OK) {
+        return fail(err);
+    }
+    for (; fixed[count] != NULL; count++) {
+        argv[count] = (char *)(uintptr_t)fixed[count];
+    }
+    if (o->no_sync) {
+        argv[count++] = (char *)(uintptr_t)"--no-sync";
+    }
+    if (o->background) {
+        snprintf(log, sizeof log, "%s/controller.log", state);
+        argv[count++] = (char *)(uintptr_t)"--detach";
+        argv[count++] = log;
+    }
+    argv[count] = NULL;
+    if (!o->background) {
+        execv(path, argv);
+        st = error_set_errno(err, errno, "%s", path);
+    } else {
+        st = process_start(path, argv, &options, &p, err);
+    }
+    return st == ST_OK ? wait_for_start(&p) : fail(err);
+}
+
+int main(int argc, char **argv)
+{
+    struct settings o = {.s3 = "127.0.0.1:9000"};
+    struct error err = {0};
+    process_open_stdio();
+    int code = parse_options(argc, argv, &o);
+    return code != 0 ? code - 1 : start(&o, &err);
+}

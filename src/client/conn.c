@@ -1,0 +1,528 @@
+#include "conn.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/hash.h"
+#include "net/rpc/local.h"
+
+enum { HELLO_MS_MAX = 5000 };
+
+/* Caller holds m. Every call, now and later, fails with this. */
+static void break_locked(struct geds *g, const struct error *why)
+{
+    if (!g->broken) {
+        g->broken = true;
+        g->why = *why;
+        shutdown(g->fd, SHUT_RDWR); /* who reads sees it */
+    }
+    for (struct pending *p = g->pendings; p != NULL; p = p->next) {
+        p->done = true;
+        p->status = g->why.code;
+        p->err = g->why;
+        pthread_cond_signal(&p->changed);
+    }
+    g->pendings = NULL;
+}
+
+static status_t break_off(struct geds *g, status_t st, const char *text)
+{
+    struct error err;
+    error_set(&err, st, ERROR_NO_OFFSET, "%s", text);
+    pthread_mutex_lock(&g->m);
+    break_locked(g, &err);
+    pthread_mutex_unlock(&g->m);
+    return st;
+}
+
+static status_t lost(struct geds *g)
+{
+    return break_off(g, ST_IO, "the connection to the store is lost");
+}
+
+/* Reading: by one thread at a time, which has set `reading`. */
+
+static void keep_passed(struct geds *g, struct msghdr *m)
+{
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h != NULL; h = CMSG_NXTHDR(m, h)) {
+        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        size_t count = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(h) + i * sizeof fd, sizeof fd);
+            if (g->passed_count < sizeof g->passed / sizeof g->passed[0]) {
+                g->passed[g->passed_count++] = fd;
+            } else { /* nobody asked for so many */
+                close(fd);
+            }
+        }
+    }
+}
+
+/* Descriptors come with the first byte of the answer that they belong to, so they are here before it is whole. */
+static ssize_t receive(struct geds *g, void *data, size_t len)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int) * PASSED_MAX)];
+        struct cmsghdr align;
+    } room;
+    struct iovec part = {.iov_base = data, .iov_len = len};
+    struct msghdr m;
+    ssize_t n;
+    do {
+        m = (struct msghdr){.msg_iov = &part,
+                            .msg_iovlen = 1,
+                            .msg_control = room.bytes,
+                            .msg_controllen = sizeof room.bytes};
+        n = recvmsg(g->fd, &m, MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    if (n > 0) {
+        keep_passed(g, &m);
+    }
+    return n;
+}
+
+/* The first ones of those that are there. */
+static void take_passed(struct geds *g, struct pending *p, unsigned count)
+{
+    count = count < g->passed_count ? count : g->passed_count;
+    memcpy(p->passed, g->passed, count * sizeof p->passed[0]);
+    p->passed_count = count;
+    g->passed_count -= count;
+    memmove(g->passed, g->passed + count, g->passed_count * sizeof g->passed[0]);
+}
+
+static bool read_bytes(struct geds *g, void *data, size_t len)
+{
+    uint8_t *to = data;
+    while (len > 0) {
+        size_t there = g->input_end - g->input_at;
+        if (there == 0 && len >= INPUT_BYTES) {
+            ssize_t n = receive(g, to, len);
+            if (n <= 0) {
+                return false;
+            }
+            to += n;
+            len -= (size_t)n;
+            continue;
+        }
+        if (there == 0) {
+            ssize_t n = receive(g, g->input, INPUT_BYTES);
+            if (n <= 0) {
+                return false;
+            }
+            g->input_at = 0;
+            g->input_end = there = (size_t)n;
+        }
+        size_t n = len < there ? len : there;
+        memcpy(to, g->input + g->input_at, n);
+        g->input_at += n;
+        to += n;
+        len -= n;
+    }
+    return true;
+}
+
+static struct pending *find(struct geds *g, uint32_t id)
+{
+    pthread_mutex_lock(&g->m);
+    struct pending *p = g->pendings;
+    while (p != NULL && p->id != id) {
+        p = p->next;
+    }
+    pthread_mutex_unlock(&g->m);
+    return p;
+}
+
+/* Caller holds m. */
+static void finish_locked(struct geds *g, struct pending *p)
+{
+    struct pending **at = &g->pendings;
+    while (*at != NULL && *at != p) {
+        at = &(*at)->next;
+    }
+    if (*at == p) {
+        *at = p->next;
+        p->done = true;
+        pthread_cond_signal(&p->changed);
+    }
+}
+
+/* The server gives a reason and ends the connection. */
+static status_t told_off(struct geds *g, const struct rpc_frame *f)
+{
+    uint8_t args[ERROR_TEXT_MAX + 32];
+    struct error why = {.offset = ERROR_NO_OFFSET};
+    struct cursor c;
+    if (f->args_bytes > sizeof args || !read_bytes(g, args, f->args_bytes)) {
+        return lost(g);
+    }
+    cursor_init(&c, args, f->args_bytes, 0);
+    status_t st = rpc_result_decode(&c, &why);
+    return st == ST_OK ? lost(g) : break_off(g, st, why.text);
+}
+
+static status_t read_part(struct geds *g, struct pending *p, const struct rpc_frame *f)
+{
+    struct answer_part *part = malloc(sizeof *part + f->data_bytes);
+    if (part == NULL) {
+        return break_off(g, ST_NOMEM, "out of memory");
+    }
+    part->next = NULL;
+    part->len = f->data_bytes;
+    if (!read_bytes(g, part->data, part->len)) {
+        free(part);
+        return lost(g);
+    }
+    bool intact = hash_crc32c(0, part->data, part->len) == f->data_crc;
+    pthread_mutex_lock(&g->m);
+    *p->last_part = part;
+    p->last_part = &part->next;
+    pthread_cond_signal(&p->changed);
+    pthread_mutex_unlock(&g->m);
+    return intact ? ST_OK : break_off(g, ST_CORRUPT, "an answer has a wrong checksum");
+}
+
+/* Whose answer it is waits for it, so p stays. */
+static status_t read_answer(struct geds *g, struct pending *p, const struct rpc_frame *f)
+{
+    uint8_t *args = malloc((size_t)f->args_bytes + 1);
+    if (args == NULL) {
+        return break_off(g, ST_NOMEM, "out of memory");
+    }
+    if (!read_bytes(g, args, f->args_bytes) || hash_crc32c(0, args, f->args_bytes) != f->args_crc) {
+        free(args);
+        return lost(g);
+    }
+    if ((f->flags & RPC_MORE) != 0) {
+        free(args);
+        return read_part(g, p, f);
+    }
+    p->args = (struct buf){.data = args, .len = f->args_bytes, .cap = (size_t)f->args_bytes + 1};
+    if (f->data_bytes > p->room) {
+        return break_off(g, ST_FORMAT, "the store sent more than was asked for");
+    }
+    if (!read_bytes(g, p->data, f->data_bytes)) {
+        return lost(g);
+    }
+    p->data_len = f->data_bytes;
+    if (f->kind == GEDS_MAP && f->data_bytes <= 8 * PASSED_MAX) {
+        take_passed(g, p, f->data_bytes / 8);
+    }
+    bool intact = hash_crc32c(0, p->data, f->data_bytes) == f->data_crc;
+    pthread_mutex_lock(&g->m);
+    p->status = intact ? ST_OK
+                       : error_set(&p->err, ST_CORRUPT, ERROR_NO_OFFSET,
+                                   "bytes were changed between the store and here");
+    finish_locked(g, p);
+    pthread_mutex_unlock(&g->m);
+    return ST_OK;
+}
+
+/* Read one frame and give it to whom it belongs. */
+static status_t read_one(struct geds *g)
+{
+    uint8_t head[RPC_HEADER_BYTES];
+    struct rpc_frame f;
+    struct error err;
+    if (!read_bytes(g, head, sizeof head)) {
+        return lost(g);
+    }
+    status_t st = rpc_frame_decode(head, &f, &err);
+    if (st != ST_OK) {
+        return break_off(g, st, err.text);
+    }
+    if (f.id == 0) {
+        return told_off(g, &f);
+    }
+    struct pending *p = find(g, f.id);
+    return p == NULL || (f.flags & RPC_ANSWER) == 0
+               ? break_off(g, ST_FORMAT, "an answer that nobody asked for")
+               : read_answer(g, p, &f);
+}
+
+/* Caller holds m. Somebody else who waits goes on reading. */
+static void stop_reading(struct geds *g)
+{
+    g->reading = false;
+    struct pending *p = g->pendings;
+    while (p != NULL && !p->waiting) {
+        p = p->next;
+    }
+    if (p != NULL) {
+        pthread_cond_signal(&p->changed);
+    }
+}
+
+/* Sending. */
+
+/* Until the socket takes something again. Meanwhile answers are read, so that the other side is not kept waiting. */
+static bool wait_for_room(struct geds *g)
+{
+    pthread_mutex_lock(&g->m);
+    bool mine = !g->reading && !g->broken;
+    g->reading |= mine;
+    pthread_mutex_unlock(&g->m);
+    struct pollfd p = {.fd = g->fd, .events = (short)(POLLOUT | (mine ? POLLIN : 0))};
+    int n = poll(&p, 1, -1);
+    bool good = n >= 0 || errno == EINTR;
+    if (mine && n > 0 && (p.revents & POLLOUT) == 0) {
+        good = read_one(g) == ST_OK;
+    }
+    if (mine) {
+        pthread_mutex_lock(&g->m);
+        stop_reading(g);
+        pthread_mutex_unlock(&g->m);
+    }
+    return good && (p.revents & POLLERR) == 0;
+}
+
+static bool send_all(struct geds *g, struct iovec *parts, size_t count)
+{
+    while (count > 0) {
+        struct msghdr m = {.msg_iov = parts, .msg_iovlen = count};
+        ssize_t n = sendmsg(g->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EAGAIN) {
+            if (!wait_for_room(g)) {
+                return false;
+            }
+            continue;
+        }
+        if (n < 0 && errno != EINTR) {
+            return false;
+        }
+        size_t left = n > 0 ? (size_t)n : 0;
+        while (count > 0 && left >= parts->iov_len) {
+            left -= parts->iov_len;
+            parts++;
+            count--;
+        }
+        if (count > 0) {
+            parts->iov_base = (uint8_t *)parts->iov_base + left;
+            parts->iov_len -= left;
+        }
+    }
+    return true;
+}
+
+static status_t pending_add(struct geds *g, struct pending *p)
+{
+    pthread_mutex_lock(&g->m);
+    if (g->broken) {
+        p->done = true;
+        p->status = g->why.code;
+        p->err = g->why;
+    } else {
+        do {
+            g->last_id++;
+        } while (g->last_id == 0);
+        p->id = g->last_id;
+        p->next = g->pendings;
+        g->pendings = p;
+    }
+    status_t st = p->status;
+    pthread_mutex_unlock(&g->m);
+    return st;
+}
+
+static void send_frame(struct geds *g, struct pending *p, uint16_t kind, const struct buf *args,
+                       const struct outgoing *o)
+{
+    uint8_t head[RPC_HEADER_BYTES];
+    p->last_part = &p->parts;
+    pthread_cond_init(&p->changed, NULL);
+    if (args->failed || args->len > RPC_ARGS_MAX || o->len > RPC_DATA_MAX) {
+        p->done = true;
+        p->status = error_set(&p->err, args->failed ? ST_NOMEM : ST_INVAL, ERROR_NO_OFFSET,
+                              args->failed ? "out of memory, or a name is too long"
+                                           : "more than a request can have");
+        return;
+    }
+    if (pending_add(g, p) != ST_OK) {
+        return;
+    }
+    const struct rpc_frame f = {.args_bytes = (uint32_t)args->len,
+                                .data_bytes = (uint32_t)o->len,
+                                .id = p->id,
+                                .lane = o->lane,
+                                .room = p->room,
+                                .kind = kind,
+                                .args_crc = hash_crc32c(0, args->data, args->len),
+                                .data_crc = hash_crc32c(0, o->data, o->len)};
+    rpc_frame_encode(&f, head);
+    struct iovec parts[3] = {
+        {head, sizeof head}, {args->data, args->len}, {(void *)(uintptr_t)o->data, o->len}};
+    pthread_mutex_lock(&g->send_lock);
+    bool good = send_all(g, parts, 3);
+    pthread_mutex_unlock(&g->send_lock);
+    if (!good) {
+        /* the reason may be there to be read: client_wait does, and finds the end otherwise */
+        shutdown(g->fd, SHUT_WR);
+    }
+}
+
+void client_send(struct geds *g, struct pending *p, enum geds_op op, const struct geds_request *r,
+                 const struct outgoing *o)
+{
+    static const struct outgoing none;
+    struct buf args = {0};
+    geds_request_encode(op, r, &args);
+    send_frame(g, p, (uint16_t)op, &args, o != NULL ? o : &none);
+    buf_done(&args);
+}
+
+status_t client_wait(struct geds *g, struct pending *p,
+                     void (*part)(void *arg, const struct answer_part *part), void *arg,
+                     struct error *err)
+{
+    pthread_mutex_lock(&g->m);
+    while (!p->done || p->parts != NULL) {
+        struct answer_part *first = p->parts;
+        if (first != NULL) {
+            if ((p->parts = first->next) == NULL) {
+                p->last_part = &p->parts;
+            }
+            pthread_mutex_unlock(&g->m);
+            if (part != NULL) {
+                part(arg, first);
+            }
+            free(first);
+            pthread_mutex_lock(&g->m);
+        } else if (g->reading) {
+            p->waiting = true;
+            pthread_cond_wait(&p->changed, &g->m);
+            p->waiting = false;
+        } else {
+            g->reading = true;
+            pthread_mutex_unlock(&g->m);
+            status_t ignored = read_one(g); /* a failure ends p as well */
+            (void)ignored;
+            pthread_mutex_lock(&g->m);
+            stop_reading(g);
+        }
+    }
+    status_t st = p->status;
+    pthread_mutex_unlock(&g->m);
+    if (st != ST_OK && err != NULL) {
+        *err = p->err;
+    }
+    return st;
+}
+
+status_t pending_decode(struct pending *p, enum geds_op op, struct arena *arena,
+                        struct geds_answer *ret_answer, struct error *err)
+{
+    struct cursor c;
+    cursor_init(&c, p->args.data, p->args.len, 0);
+    status_t st = rpc_result_decode(&c, err);
+    return st == ST_OK ? geds_answer_decode(op, &c, arena, ret_answer, err) : st;
+}
+
+void pending_done(struct pending *p)
+{
+    pthread_cond_destroy(&p->changed);
+    buf_done(&p->args);
+    while (p->passed_count > 0) {
+        close(p->passed[--p->passed_count]);
+    }
+    while (p->parts != NULL) {
+        struct answer_part *next = p->parts->next;
+        free(p->parts);
+        p->parts = next;
+    }
+}
+
+status_t client_call(struct geds *g, struct pending *p, enum geds_op op,
+                     const struct geds_request *r, const struct outgoing *o, struct arena *arena,
+                     struct geds_answer *ret_answer, struct error *err)
+{
+    struct geds_answer ignored;
+    client_send(g, p, op, r, o);
+    status_t st = client_wait(g, p, NULL, NULL, err);
+    return st == ST_OK
+               ? pending_decode(p, op, arena, ret_answer != NULL ? ret_answer : &ignored, err)
+               : st;
+}
+
+uint32_t client_new_handle(struct geds *g)
+{
+    pthread_mutex_lock(&g->m);
+    do {
+        g->last_handle++;
+    } while (g->last_handle == 0);
+    uint32_t handle = g->last_handle;
+    pthread_mutex_unlock(&g->m);
+    return handle;
+}
+
+static status_t say_hello(struct geds *g, struct error *err)
+{
+    struct pending p = {0};
+    struct buf args = {0};
+    struct cursor c;
+    rpc_hello_encode(RPC_VERSION, RPC_VERSION, &args);
+    send_frame(g, &p, RPC_HELLO, &args, &(struct outgoing){0});
+    /* later on an answer may take as long as the disk does, this one comes from memory */
+    struct pollfd there = {.fd = g->fd, .events = POLLIN};
+    if (poll(&there, 1, HELLO_MS_MAX) == 0) {
+        break_off(g, ST_AGAIN, "the store does not answer; is its process stopped?");
+    }
+    status_t st = client_wait(g, &p, NULL, NULL, err);
+    if (st == ST_OK) {
+        cursor_init(&c, p.args.data, p.args.len, 0);
+        st = rpc_result_decode(&c, err);
+        if (st == ST_OK && cursor_le16(&c) != RPC_VERSION) {
+            st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                           "the store speaks another version");
+        }
+    }
+    pending_done(&p);
+    buf_done(&args);
+    return st;
+}
+
+status_t client_open(const char *address, struct geds **ret_store, struct error *err)
+{
+    char path[RPC_PATH_MAX];
+    struct geds *g = calloc(1, sizeof *g);
+    if (g == NULL) {
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    }
+    g->fd = -1;
+    pthread_mutex_init(&g->send_lock, NULL);
+    pthread_mutex_init(&g->m, NULL);
+    status_t st = rpc_local_path(address, path, err);
+    if (st == ST_OK) {
+        st = rpc_local_connect(path, &g->fd, err);
+    }
+    if (st == ST_OK) {
+        st = say_hello(g, err);
+    }
+    if (st != ST_OK) {
+        client_close(g);
+        return st;
+    }
+    *ret_store = g;
+    return ST_OK;
+}
+
+void client_close(struct geds *g)
+{
+    if (g == NULL) {
+        return;
+    }
+    if (g->fd >= 0) {
+        close(g->fd);
+    }
+    while (g->passed_count > 0) {
+        close(g->passed[--g->passed_count]);
+    }
+    pthread_mutex_destroy(&g->send_lock);
+    pthread_mutex_destroy(&g->m);
+    free(g);
+}

@@ -1,0 +1,236 @@
+#ifndef CLOUDSKIN_GEDS_H
+#define CLOUDSKIN_GEDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Objects of CloudSkin's store, in C: link with -lcloudskin. Buckets have keys, each with bytes and metadata. An object
+ * is written once and then never changes, but for appends; what was answered survives a crash.
+ *
+ *     struct geds *store;
+ *     struct geds_error err;
+ *     if (geds_connect(NULL, &store, &err) != GEDS_OK)
+ *         fprintf(stderr, "%s\n", err.text);
+ *
+ * Every call returns GEDS_OK or what went wrong, and fills *err, which may be NULL. Results, named ret_, are written on
+ * success only. Strings are NUL-terminated and borrowed for the call. Any number of threads may use one connection, and
+ * one object; a writer is of one thread at a time. Every call may fail with GEDS_NOMEM, GEDS_LIMIT (no space on
+ * the disk), GEDS_CORRUPT (damage was found, nothing of it is handed out) and GEDS_IO. After GEDS_IO of a lost
+ * connection all its calls fail so, and it is not known whether a change on its way was made: connect anew and look. */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GEDS_API __attribute__((visibility("default"), warn_unused_result))
+#define GEDS_API_VOID __attribute__((visibility("default")))
+
+enum geds_code {
+    GEDS_OK = 0,
+    GEDS_INVAL,       /* an argument is wrong */
+    GEDS_NOMEM,       /* memory ran out */
+    GEDS_LIMIT,       /* no space, or a limit was reached */
+    GEDS_IO,          /* the system refused, or the connection is lost */
+    GEDS_NOTFOUND,    /* no such bucket or object; of geds_connect: nothing is up */
+    GEDS_EXIST,       /* it is there already; a bucket is not empty */
+    GEDS_PERM,        /* not allowed */
+    GEDS_CORRUPT,     /* bytes do not match their checksum */
+    GEDS_FORMAT,      /* the other side does not speak this protocol */
+    GEDS_INVALID,     /* against the rules */
+    GEDS_UNSUPPORTED, /* not known to this version */
+    GEDS_AGAIN,       /* not now: try again */
+    GEDS_CHANGED,     /* it is there, but not as the condition says */
+    GEDS_STOPPED      /* stopped on request */
+};
+#define GEDS_NO_OFFSET UINT64_MAX
+struct geds_error {
+    enum geds_code code;
+    uint64_t offset; /* byte offset of damage in the object, or GEDS_NO_OFFSET */
+    char text[240];
+};
+
+enum {
+    GEDS_KEY_MAX = 1024,  /* bytes of UTF-8 or anything but NUL; not empty */
+    GEDS_BUCKET_MAX = 63, /* bytes: 3 at least, a-z 0-9 - . */
+    GEDS_LIST_MAX = 900,  /* entries of one page */
+};
+
+struct geds;
+
+/* address: "unix:/PATH"; NULL: $CLOUDSKIN_CONTROLLER, else the store that `cloudskin up` started.
+ * GEDS_NOTFOUND: nothing is up. GEDS_AGAIN: its process does not answer within 5 s. */
+GEDS_API enum geds_code geds_connect(const char *address, struct geds **ret_store,
+                                     struct geds_error *err);
+/* Its objects and writers must have been closed before. Takes NULL. */
+GEDS_API_VOID void geds_disconnect(struct geds *store);
+
+struct geds_status {
+    char version[64];
+    char state[4096]; /* its folder */
+    char s3[256];     /* address of its S3 endpoint */
+    uint64_t buckets, objects;
+    uint64_t bytes; /* of all objects; what copies share counts for each */
+    long process;
+};
+GEDS_API enum geds_code geds_status(struct geds *store, struct geds_status *ret_status,
+                                    struct geds_error *err);
+
+/* Buckets. */
+
+struct geds_bucket {
+    char name[GEDS_BUCKET_MAX + 1];
+    uint64_t created_ns; /* since the epoch */
+    uint64_t objects, bytes;
+};
+GEDS_API enum geds_code geds_bucket_create(struct geds *store, const char *bucket,
+                                           struct geds_error *err);
+/* GEDS_EXIST: objects are in it. */
+GEDS_API enum geds_code geds_bucket_delete(struct geds *store, const char *bucket,
+                                           struct geds_error *err);
+GEDS_API enum geds_code geds_bucket_status(struct geds *store, const char *bucket,
+                                           struct geds_bucket *ret_bucket, struct geds_error *err);
+/* In order of names. *ret_buckets: for free. */
+GEDS_API enum geds_code geds_bucket_list(struct geds *store, struct geds_bucket **ret_buckets,
+                                         size_t *ret_count, struct geds_error *err);
+
+/* What an object carries beside its bytes. S3's user metadata is x-amz-meta-NAME here. */
+struct geds_attribute {
+    const char *name; /* each once */
+    const char *value;
+};
+struct geds_attributes {
+    const char *content_type; /* NULL: none */
+    const struct geds_attribute *pairs;
+    size_t count;
+};
+struct geds_info {
+    uint64_t size;        /* bytes */
+    uint64_t modified_ns; /* since the epoch */
+    char etag[48];        /* another one after each change */
+};
+/* What must be true of a name when it is changed. NULL or zeroed: nothing. */
+struct geds_condition {
+    bool if_none; /* there is no such object, else GEDS_EXIST */
+    const char
+        *if_match; /* there is one with this etag, "*": any; else GEDS_NOTFOUND, GEDS_CHANGED */
+};
+
+/* Writing. GEDS_NOTFOUND: no such bucket. */
+
+/* All bytes at once. attributes, condition, ret_info may be NULL. */
+GEDS_API enum geds_code geds_put(struct geds *store, const char *bucket, const char *key,
+                                 const struct geds_attributes *attributes,
+                                 const struct geds_condition *condition, const void *data,
+                                 size_t len, struct geds_info *ret_info, struct geds_error *err);
+/* Bytes one after the other, of any number. Nothing has the name before geds_seal; errors may come as late as that. */
+struct geds_writer;
+GEDS_API enum geds_code geds_create(struct geds *store, const char *bucket, const char *key,
+                                    const struct geds_attributes *attributes,
+                                    struct geds_writer **ret_writer, struct geds_error *err);
+/* After an error only geds_abort is of use. */
+GEDS_API enum geds_code geds_write(struct geds_writer *w, const void *data, size_t len,
+                                   struct geds_error *err);
+/* Give it the name, instead of what had it. The writer ends, whatever the result is. */
+GEDS_API enum geds_code geds_seal(struct geds_writer *w, const struct geds_condition *condition,
+                                  struct geds_info *ret_info, struct geds_error *err);
+/* The writer ends, and nothing was written. Takes NULL. */
+GEDS_API_VOID void geds_abort(struct geds_writer *w);
+/* Add bytes at the end of an object, which is made when it is not there. Not more than 1 MiB is added as a whole:
+ * of more, pieces of 1 MiB are, one after the other. *ret_info: after the last. */
+GEDS_API enum geds_code geds_append(struct geds *store, const char *bucket, const char *key,
+                                    const struct geds_condition *condition, const void *data,
+                                    size_t len, struct geds_info *ret_info, struct geds_error *err);
+
+/* Reading. */
+
+struct geds_object;
+/* The object as it is now: it stays readable after an overwrite, a rename or a delete. At most 256 of a connection are
+ * open at a time. */
+GEDS_API enum geds_code geds_open(struct geds *store, const char *bucket, const char *key,
+                                  struct geds_object **ret_object, struct geds_error *err);
+/* Takes NULL. */
+GEDS_API_VOID void geds_close(struct geds_object *o);
+/* Valid until the close. */
+GEDS_API const struct geds_info *geds_object_info(const struct geds_object *o);
+GEDS_API const struct geds_attributes *geds_object_attributes(const struct geds_object *o);
+/* Read up to len bytes at off. *ret_len is less at the end of the object only. GEDS_CORRUPT: err has the place. */
+GEDS_API enum geds_code geds_pread(struct geds_object *o, void *data, size_t len, uint64_t off,
+                                   size_t *ret_len, struct geds_error *err);
+
+/* All bytes of the object, read-only in memory: pages of the store's own files, shared by all who map them and read
+ * from the disk when they are touched, without a call of the store. They are not compared with their checksums, as
+ * those of geds_pread are. A small object, or one with parts that do not end where a page does, is copied there
+ * instead. Valid until geds_unmap, also when the object is closed or removed. GEDS_LIMIT: it would have to be copied,
+ * and is longer than GEDS_MAP_COPY_MAX. */
+#define GEDS_MAP_COPY_MAX (1ULL << 30)
+GEDS_API enum geds_code geds_map(struct geds_object *o, const void **ret_data, size_t *ret_len,
+                                 struct geds_error *err);
+/* What geds_map gave. */
+GEDS_API_VOID void geds_unmap(const void *data, size_t len);
+
+/* Names. */
+
+GEDS_API enum geds_code geds_stat(struct geds *store, const char *bucket, const char *key,
+                                  struct geds_info *ret_info, struct geds_error *err);
+GEDS_API enum geds_code geds_delete(struct geds *store, const char *bucket, const char *key,
+                                    const struct geds_condition *condition, struct geds_error *err);
+/* ret_codes[i]: GEDS_OK, GEDS_NOTFOUND or GEDS_INVAL of keys[i]. */
+GEDS_API enum geds_code geds_delete_many(struct geds *store, const char *bucket,
+                                         const char *const *keys, size_t count,
+                                         enum geds_code *ret_codes, struct geds_error *err);
+/* Its size does not matter: no bytes move. condition: of the new name. */
+GEDS_API enum geds_code geds_rename(struct geds *store, const char *bucket, const char *key,
+                                    const char *to_bucket, const char *to_key,
+                                    const struct geds_condition *condition, struct geds_error *err);
+/* Replace the beginning `from` of all keys that have it by `to`, all at once. GEDS_EXIST: a new name is taken. */
+GEDS_API enum geds_code geds_rename_prefix(struct geds *store, const char *bucket, const char *from,
+                                           const char *to, uint64_t *ret_count,
+                                           struct geds_error *err);
+/* A copy shares the bytes. attributes: instead of the source's; NULL: the same. */
+GEDS_API enum geds_code geds_copy(struct geds *store, const char *bucket, const char *key,
+                                  const char *to_bucket, const char *to_key,
+                                  const struct geds_attributes *attributes,
+                                  const struct geds_condition *condition,
+                                  struct geds_info *ret_info, struct geds_error *err);
+
+struct geds_query {
+    const char *prefix;      /* NULL: all */
+    const char *delimiter;   /* NULL: none. Keys alike up to it, behind the prefix, are one entry */
+    const char *start_after; /* NULL: from the beginning */
+    unsigned max;            /* entries; 0 or more than GEDS_LIST_MAX: that many */
+};
+struct geds_entry {
+    const char *key; /* of an object, or the common beginning up to and with the delimiter */
+    bool is_prefix;  /* the latter: info is zeroed */
+    struct geds_info info;
+};
+struct geds_page {
+    struct geds_entry *entries; /* in the order of bytes */
+    size_t count;
+    bool more; /* go on with start_after = key of the last entry */
+};
+GEDS_API enum geds_code geds_list(struct geds *store, const char *bucket,
+                                  const struct geds_query *query, struct geds_page **ret_page,
+                                  struct geds_error *err);
+/* Takes NULL. */
+GEDS_API_VOID void geds_page_free(struct geds_page *page);
+
+/* Checking: read all that is in the store and compare it. found may be NULL; it is called in this thread. */
+struct geds_finding {
+    uint64_t extent; /* 0: none */
+    uint64_t offset; /* bytes in it */
+    const char *text;
+};
+struct geds_check {
+    uint64_t objects, extents, bytes, findings, repaired;
+};
+GEDS_API enum geds_code geds_fsck(struct geds *store, bool repair,
+                                  void (*found)(void *arg, const struct geds_finding *finding),
+                                  void *arg, struct geds_check *ret_check, struct geds_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,278 @@
+#include <stdlib.h>
+
+#include "task.h"
+
+/* Bytes of objects. */
+
+/* Compared after the store has taken its own checksums of these bytes. */
+static status_t compare(struct task *t)
+{
+    return rpc_request_intact(t->rpc) ? ST_OK
+                                      : error_set(&t->err, ST_CORRUPT, ERROR_NO_OFFSET,
+                                                  "the data are not those that were sent");
+}
+
+static status_t commit(struct task *t, struct store_put *put)
+{
+    struct store_info info;
+    const struct store_condition condition = task_condition(&t->request.condition);
+    status_t st = store_put_commit(put, &condition, &info, &t->err);
+    if (st == ST_OK) {
+        task_info(t, &info);
+    }
+    return st;
+}
+
+status_t serve_put(struct task *t)
+{
+    struct store_put *put = NULL;
+    const struct store_attributes *attributes = task_attributes(t);
+    status_t st = attributes == NULL ? ST_NOMEM
+                                     : store_put_begin(t->store, t->request.bucket, t->request.key,
+                                                       attributes, &put, &t->err);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = store_put_write(put, t->rpc->data, t->rpc->data_bytes, &t->err);
+    if (st == ST_OK) {
+        st = compare(t);
+    }
+    if (st != ST_OK) {
+        store_put_abort(put);
+        return st;
+    }
+    return commit(t, put);
+}
+
+status_t serve_put_begin(struct task *t)
+{
+    struct store_put *put = NULL;
+    const struct store_attributes *attributes = task_attributes(t);
+    status_t st = attributes == NULL ? ST_NOMEM
+                                     : store_put_begin(t->store, t->request.bucket, t->request.key,
+                                                       attributes, &put, &t->err);
+    if (st == ST_OK && (st = handle_add(t, put, NULL)) != ST_OK) {
+        store_put_abort(put);
+    }
+    return st;
+}
+
+/* Only the lane of a put keeps its requests from being run at the same time. */
+static status_t find_put(struct task *t, struct handle **ret_handle)
+{
+    struct handle *h = NULL;
+    if (t->rpc->lane != t->request.handle || t->rpc->lane == 0) {
+        return error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET,
+                         "requests of a put must have its handle as their lane");
+    }
+    status_t st = handle_find(t, &h);
+    if (st == ST_OK && h->put == NULL) {
+        handle_drop(t->session, h);
+        return error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "%u is no put", t->request.handle);
+    }
+    if (st == ST_OK) {
+        *ret_handle = h;
+    }
+    return st;
+}
+
+status_t serve_put_write(struct task *t)
+{
+    struct handle *h = NULL;
+    status_t st = find_put(t, &h);
+    if (st != ST_OK) {
+        return st;
+    }
+    if (t->request.offset != h->put_bytes) {
+        st = error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET,
+                       "bytes at %llu were expected, not at %llu", (unsigned long long)h->put_bytes,
+                       (unsigned long long)t->request.offset);
+    }
+    if (st == ST_OK) {
+        st = store_put_write(h->put, t->rpc->data, t->rpc->data_bytes, &t->err);
+    }
+    if (st == ST_OK) {
+        st = compare(t);
+    }
+    if (st == ST_OK) {
+        h->put_bytes += t->rpc->data_bytes;
+    } else { /* what comes behind it finds no put */
+        handle_remove(t->session, h);
+    }
+    handle_drop(t->session, h);
+    return st;
+}
+
+status_t serve_put_commit(struct task *t)
+{
+    struct handle *h = NULL;
+    status_t st = find_put(t, &h);
+    if (st != ST_OK) {
+        return st;
+    }
+    if (t->request.offset != h->put_bytes) {
+        st = error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "%llu bytes came, not %llu",
+                       (unsigned long long)h->put_bytes, (unsigned long long)t->request.offset);
+    } else {
+        struct store_put *put = h->put;
+        h->put = NULL;
+        st = commit(t, put);
+    }
+    handle_remove(t->session, h);
+    handle_drop(t->session, h);
+    return st;
+}
+
+status_t serve_put_abort(struct task *t)
+{
+    struct handle *h = NULL;
+    status_t st = find_put(t, &h);
+    if (st == ST_OK) {
+        handle_remove(t->session, h);
+        handle_drop(t->session, h);
+    }
+    return st;
+}
+
+status_t serve_append(struct task *t)
+{
+    struct store_info info;
+    const struct store_condition condition = task_condition(&t->request.condition);
+    /* it is one call of the store: nothing can come between its sums and its commit */
+    status_t st = compare(t);
+    if (st == ST_OK) {
+        st = store_append(t->store, t->request.bucket, t->request.key, t->rpc->data,
+                          t->rpc->data_bytes, &condition, &info, &t->err);
+    }
+    if (st == ST_OK) {
+        task_info(t, &info);
+    }
+    return st;
+}
+
+/* Attributes are borrowed from the object, so it has to stay until they are encoded: they are copied. */
+static void copy_attributes(struct task *t, const struct store_object *o)
+{
+    const struct store_attributes *from = store_object_attributes(o);
+    struct store_attribute *pairs = arena_alloc(&t->arena, from->count, sizeof *pairs);
+    struct store_attributes a = {.pairs = pairs, .count = pairs != NULL ? from->count : 0};
+    if (from->content_type != NULL) {
+        a.content_type = arena_strndup(&t->arena, from->content_type, strlen(from->content_type));
+    }
+    for (size_t i = 0; i < a.count; i++) {
+        const char *name = from->pairs[i].name, *value = from->pairs[i].value;
+        pairs[i].name = arena_strndup(&t->arena, name, strlen(name));
+        pairs[i].value = arena_strndup(&t->arena, value, strlen(value));
+        if (pairs[i].name == NULL || pairs[i].value == NULL) {
+            a.count = i;
+        }
+    }
+    task_set_attributes(t, &a);
+}
+
+status_t serve_stat(struct task *t)
+{
+    struct store_object *o = NULL;
+    status_t st = store_object_open(t->store, t->request.bucket, t->request.key, &o, &t->err);
+    if (st == ST_OK) {
+        task_info(t, store_object_info(o));
+        copy_attributes(t, o);
+        store_object_close(o);
+    }
+    return st;
+}
+
+static status_t read_into_answer(struct task *t, struct store_object *o, uint64_t off)
+{
+    uint64_t size = store_object_info(o)->size, left = off < size ? size - off : 0;
+    size_t len = left < t->rpc->room ? (size_t)left : t->rpc->room, got = 0;
+    struct buf *data = &t->out->data;
+    if (len == 0) {
+        return ST_OK;
+    }
+    if ((data->data = malloc(len)) == NULL) {
+        return error_set(&t->err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    }
+    data->cap = len;
+    status_t st = store_object_read(o, data->data, len, off, &got, &t->err);
+    data->len = st == ST_OK ? got : 0;
+    return st;
+}
+
+status_t serve_open(struct task *t)
+{
+    struct store_object *o = NULL;
+    status_t st = store_object_open(t->store, t->request.bucket, t->request.key, &o, &t->err);
+    if (st != ST_OK) {
+        return st;
+    }
+    task_info(t, store_object_info(o));
+    copy_attributes(t, o);
+    st = read_into_answer(t, o, 0);
+    if (st == ST_OK) {
+        st = handle_add(t, NULL, o);
+    }
+    if (st != ST_OK) {
+        store_object_close(o);
+    }
+    return st;
+}
+
+static status_t find_object(struct task *t, struct handle **ret_handle)
+{
+    struct handle *h = NULL;
+    status_t st = handle_find(t, &h);
+    if (st == ST_OK && h->object == NULL) {
+        handle_drop(t->session, h);
+        return error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "%u is no open object",
+                         t->request.handle);
+    }
+    if (st == ST_OK) {
+        *ret_handle = h;
+    }
+    return st;
+}
+
+status_t serve_read(struct task *t)
+{
+    struct handle *h = NULL;
+    status_t st = find_object(t, &h);
+    if (st == ST_OK) {
+        st = read_into_answer(t, h->object, t->request.offset);
+        handle_drop(t->session, h);
+    }
+    return st;
+}
+
+/* As many pieces as one answer can pass, from number max on. */
+status_t serve_map(struct task *t)
+{
+    struct handle *h = NULL;
+    status_t st = find_object(t, &h);
+    if (st != ST_OK) {
+        return st;
+    }
+    size_t first = t->request.max, n = 0;
+    while (st == ST_OK && n < RPC_PASSED_MAX && t->out->data.len + 8 <= t->rpc->room) {
+        uint64_t bytes = 0;
+        st = store_object_piece(h->object, first + n, &t->out->passed[n], &bytes, &t->err);
+        if (st == ST_OK) {
+            geds_piece_encode(bytes, &t->out->data);
+            t->out->passed_count = (unsigned)++n;
+        }
+    }
+    t->answer.more = st == ST_OK;
+    handle_drop(t->session, h);
+    return st == ST_NOTFOUND ? ST_OK : st;
+}
+
+status_t serve_close(struct task *t)
+{
+    struct handle *h = NULL;
+    status_t st = find_object(t, &h);
+    if (st == ST_OK) {
+        handle_remove(t->session, h);
+        handle_drop(t->session, h);
+    }
+    return st;
+}

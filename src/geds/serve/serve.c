@@ -1,0 +1,241 @@
+#include "task.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { QUICK_READ_BYTES = 64 * 1024 };
+
+static void *session_new(void *ctx)
+{
+    struct session *s = calloc(1, sizeof *s);
+    if (s == NULL || pthread_mutex_init(&s->m, NULL) != 0) {
+        free(s);
+        return NULL;
+    }
+    s->context = ctx;
+    return s;
+}
+
+static void handle_free(struct handle *h)
+{
+    store_put_abort(h->put);
+    store_object_close(h->object);
+    free(h);
+}
+
+static void session_free(void *session)
+{
+    struct session *s = session;
+    while (s->handles != NULL) {
+        struct handle *h = s->handles;
+        s->handles = h->next;
+        handle_free(h);
+    }
+    pthread_mutex_destroy(&s->m);
+    free(s);
+}
+
+status_t handle_find(struct task *t, struct handle **ret_handle)
+{
+    struct session *s = t->session;
+    pthread_mutex_lock(&s->m);
+    struct handle *h = s->handles;
+    while (h != NULL && h->number != t->request.handle) {
+        h = h->next;
+    }
+    if (h != NULL) {
+        h->refs++;
+    }
+    pthread_mutex_unlock(&s->m);
+    if (h == NULL) {
+        return error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "nothing is open as %u",
+                         t->request.handle);
+    }
+    *ret_handle = h;
+    return ST_OK;
+}
+
+status_t handle_add(struct task *t, struct store_put *put, struct store_object *object)
+{
+    struct session *s = t->session;
+    struct handle *h = calloc(1, sizeof *h);
+    if (h == NULL) {
+        return error_set(&t->err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    }
+    *h = (struct handle){.number = t->request.handle, .refs = 1, .put = put, .object = object};
+    status_t st = ST_OK;
+    pthread_mutex_lock(&s->m);
+    for (struct handle *other = s->handles; other != NULL && st == ST_OK; other = other->next) {
+        if (other->number == h->number) {
+            st = error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "%u is open already", h->number);
+        }
+    }
+    if (st == ST_OK && s->count >= SERVE_HANDLES_MAX) {
+        st = error_set(&t->err, ST_LIMIT, ERROR_NO_OFFSET,
+                       "a connection may have %d objects open at a time", SERVE_HANDLES_MAX);
+    }
+    if (st == ST_OK) {
+        h->next = s->handles;
+        s->handles = h;
+        s->count++;
+    }
+    pthread_mutex_unlock(&s->m);
+    if (st != ST_OK) {
+        free(h);
+    }
+    return st;
+}
+
+void handle_remove(struct session *s, struct handle *h)
+{
+    bool last = false;
+    pthread_mutex_lock(&s->m);
+    struct handle **at = &s->handles;
+    while (*at != NULL && *at != h) {
+        at = &(*at)->next;
+    }
+    if (*at == h) { /* two may close it at a time */
+        *at = h->next;
+        s->count--;
+        last = --h->refs == 0;
+    }
+    pthread_mutex_unlock(&s->m);
+    if (last) {
+        handle_free(h);
+    }
+}
+
+void handle_drop(struct session *s, struct handle *h)
+{
+    pthread_mutex_lock(&s->m);
+    bool last = --h->refs == 0;
+    pthread_mutex_unlock(&s->m);
+    if (last) {
+        handle_free(h);
+    }
+}
+
+const struct store_attributes *task_attributes(struct task *t)
+{
+    const struct geds_wire_attributes *from = &t->request.attributes;
+    struct store_attributes *a = arena_alloc(&t->arena, 1, sizeof *a);
+    struct store_attribute *pairs = arena_alloc(&t->arena, from->count, sizeof *pairs);
+    if (a == NULL || pairs == NULL) {
+        error_set(&t->err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+        return NULL;
+    }
+    for (size_t i = 0; i < from->count; i++) {
+        pairs[i] = (struct store_attribute){.name = from->pairs[i].name,
+                                            .value = from->pairs[i].value};
+    }
+    *a = (struct store_attributes){
+        .content_type = from->content_type, .pairs = pairs, .count = from->count};
+    return a;
+}
+
+struct store_condition task_condition(const struct geds_wire_condition *c)
+{
+    return (struct store_condition){.if_none = c->if_none, .if_match = c->if_match};
+}
+
+void task_info(struct task *t, const struct store_info *info)
+{
+    char *etag = arena_strndup(&t->arena, info->etag, strlen(info->etag));
+    t->answer.info = (struct geds_wire_info){
+        .size = info->size, .modified_ns = info->modified_ns, .etag = etag != NULL ? etag : ""};
+}
+
+void task_set_attributes(struct task *t, const struct store_attributes *a)
+{
+    struct geds_wire_pair *pairs = arena_alloc(&t->arena, a->count, sizeof *pairs);
+    size_t count = pairs != NULL ? a->count : 0;
+    for (size_t i = 0; i < count; i++) {
+        pairs[i] = (struct geds_wire_pair){.name = a->pairs[i].name, .value = a->pairs[i].value};
+    }
+    t->answer.attributes = (struct geds_wire_attributes){
+        .given = true, .content_type = a->content_type, .pairs = pairs, .count = count};
+}
+
+static status_t serve_status(struct task *t)
+{
+    const struct serve_context *c = t->session->context;
+    struct store_counters n = {0};
+    status_t st = store_counters(t->store, &n, &t->err);
+    t->answer.texts[0] = c->version;
+    t->answer.texts[1] = c->state;
+    t->answer.texts[2] = c->s3;
+    t->answer.numbers[GEDS_N_BUCKETS] = n.buckets;
+    t->answer.numbers[GEDS_N_OBJECTS] = n.objects;
+    t->answer.numbers[GEDS_N_BYTES] = n.bytes;
+    t->answer.numbers[GEDS_N_UPLOADS] = n.uploads;
+    t->answer.numbers[GEDS_N_PROCESS] = (uint64_t)getpid();
+    return st;
+}
+
+static status_t (*const operations[GEDS_OP_END])(struct task *t) = {
+    [GEDS_STATUS] = serve_status,
+    [GEDS_BUCKET_CREATE] = serve_bucket_create,
+    [GEDS_BUCKET_DELETE] = serve_bucket_delete,
+    [GEDS_BUCKET_STAT] = serve_bucket_stat,
+    [GEDS_BUCKET_LIST] = serve_bucket_list,
+    [GEDS_PUT] = serve_put,
+    [GEDS_PUT_BEGIN] = serve_put_begin,
+    [GEDS_PUT_WRITE] = serve_put_write,
+    [GEDS_PUT_COMMIT] = serve_put_commit,
+    [GEDS_PUT_ABORT] = serve_put_abort,
+    [GEDS_APPEND] = serve_append,
+    [GEDS_STAT] = serve_stat,
+    [GEDS_OPEN] = serve_open,
+    [GEDS_READ] = serve_read,
+    [GEDS_CLOSE] = serve_close,
+    [GEDS_DELETE] = serve_delete,
+    [GEDS_DELETE_MANY] = serve_delete_many,
+    [GEDS_RENAME] = serve_rename,
+    [GEDS_RENAME_PREFIX] = serve_rename_prefix,
+    [GEDS_COPY] = serve_copy,
+    [GEDS_LIST] = serve_list,
+    [GEDS_FSCK] = serve_fsck,
+    [GEDS_MAP] = serve_map,
+};
+
+static bool is_quick(const struct rpc_request *r)
+{
+    return r->kind == GEDS_STAT || r->kind == GEDS_OPEN || r->kind == GEDS_CLOSE ||
+           (r->kind == GEDS_READ && r->room <= QUICK_READ_BYTES);
+}
+
+static void run(void *session, const struct rpc_request *r, struct rpc_reply *reply,
+                struct rpc_answer *answer)
+{
+    struct session *s = session;
+    struct task t = {.session = s,
+                     .store = s->context->store,
+                     .rpc = r,
+                     .reply = reply,
+                     .out = answer,
+                     .err = {.offset = ERROR_NO_OFFSET}};
+    status_t st = geds_request_decode(r->kind, r->args, r->args_bytes, &t.arena, &t.request,
+                                      &t.err);
+    if (st == ST_OK) {
+        st = operations[r->kind](&t);
+    }
+    rpc_result_encode(st, &t.err, &answer->args);
+    if (st == ST_OK) {
+        geds_answer_encode((enum geds_op)r->kind, &t.answer, &answer->args);
+    } else {
+        buf_done(&answer->data);
+        answer->data = (struct buf){0};
+        while (answer->passed_count > 0) {
+            close(answer->passed[--answer->passed_count]);
+        }
+    }
+    arena_done(&t.arena);
+}
+
+const struct rpc_handler *serve_handler(void)
+{
+    static const struct rpc_handler handler = {
+        .session_new = session_new, .session_free = session_free, .is_quick = is_quick, .run = run};
+    return &handler;
+}

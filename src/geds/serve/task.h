@@ -1,0 +1,78 @@
+#ifndef GEDS_SERVE_TASK_H
+#define GEDS_SERVE_TASK_H
+
+#include <pthread.h>
+
+#include "geds/serve/serve.h"
+#include "proto/geds.h"
+
+/* A put or an open object. */
+struct handle {
+    struct handle *next;
+    uint32_t number;
+    unsigned refs;         /* guarded by session.m; one is the table's */
+    struct store_put *put; /* requests of one put are of one lane, so one thread has it */
+    uint64_t put_bytes;
+    struct store_object *object;
+};
+
+/* Of one connection. */
+struct session {
+    const struct serve_context *context;
+    pthread_mutex_t m; /* guards the table */
+    struct handle *handles;
+    unsigned count;
+};
+
+/* One request, while it is run. */
+struct task {
+    struct session *session;
+    struct store *store;
+    const struct rpc_request *rpc;
+    struct rpc_reply *reply;
+    struct rpc_answer *out;
+    struct arena arena;
+    struct geds_request request;
+    struct geds_answer answer; /* what is encoded when the operation succeeded */
+    struct error err;
+};
+
+/* The handle of this number, whose reference ends with handle_drop. ST_INVAL: there is none. */
+CHECKED status_t handle_find(struct task *t, struct handle **ret_handle);
+/* A new one, in the table, for put or object, which it owns then. ST_LIMIT; ST_INVAL: the number is in use. */
+CHECKED status_t handle_add(struct task *t, struct store_put *put, struct store_object *object);
+/* Take it out of the table. */
+void handle_remove(struct session *s, struct handle *h);
+void handle_drop(struct session *s, struct handle *h);
+
+/* Conversions of arguments; what they return is of the task. NULL after a failure of memory. */
+const struct store_attributes *task_attributes(struct task *t);
+struct store_condition task_condition(const struct geds_wire_condition *c);
+void task_info(struct task *t, const struct store_info *info);
+void task_set_attributes(struct task *t, const struct store_attributes *a);
+
+/* Objects and puts (objects.c), names and buckets (names.c). */
+status_t serve_put(struct task *t);
+status_t serve_put_begin(struct task *t);
+status_t serve_put_write(struct task *t);
+status_t serve_put_commit(struct task *t);
+status_t serve_put_abort(struct task *t);
+status_t serve_append(struct task *t);
+status_t serve_stat(struct task *t);
+status_t serve_open(struct task *t);
+status_t serve_read(struct task *t);
+status_t serve_map(struct task *t);
+status_t serve_close(struct task *t);
+status_t serve_bucket_create(struct task *t);
+status_t serve_bucket_delete(struct task *t);
+status_t serve_bucket_stat(struct task *t);
+status_t serve_bucket_list(struct task *t);
+status_t serve_delete(struct task *t);
+status_t serve_delete_many(struct task *t);
+status_t serve_rename(struct task *t);
+status_t serve_rename_prefix(struct task *t);
+status_t serve_copy(struct task *t);
+status_t serve_list(struct task *t);
+status_t serve_fsck(struct task *t);
+
+#endif

@@ -1,0 +1,78 @@
+#ifndef NET_RPC_SERVER_H
+#define NET_RPC_SERVER_H
+
+#include <stdbool.h>
+
+#include "net/rpc/frame.h"
+
+/* A server of requests in frames. It knows no operation: those are the handler's. */
+
+enum {
+    RPC_CONNECTIONS_MAX = 256,
+    RPC_REQUESTS_MAX = 64,              /* admitted, of one connection */
+    RPC_ADMITTED_MAX = 8 * 1024 * 1024, /* bytes of these with room for their answers */
+    RPC_STALL_MS = 60 * 1000,           /* a half frame or answer may stand still for so long */
+    RPC_WORKERS_MAX = 64,
+    RPC_PASSED_MAX = 16, /* descriptors with one answer */
+};
+
+/* All of it belongs to the server; data may be written to. */
+struct rpc_request {
+    uint32_t lane;
+    uint32_t room; /* bytes */
+    uint16_t kind;
+    const uint8_t *args; /* their checksum was right */
+    size_t args_bytes;
+    uint8_t *data;
+    size_t data_bytes;
+    uint32_t data_crc; /* as the client says: compare by rpc_request_intact */
+};
+/* Are the data still those that the client sent? */
+bool rpc_request_intact(const struct rpc_request *r);
+
+/* Zeroed at first; what is in there is freed, and passed is closed, by the server. */
+struct rpc_answer {
+    struct buf args; /* begins with rpc_result_encode */
+    struct buf data; /* at most the request's room */
+    int passed[RPC_PASSED_MAX];
+    unsigned passed_count;
+};
+/* Send one answer of several, and go on. The answer is empty then. Only inside run, one thread. */
+struct rpc_reply;
+CHECKED status_t rpc_reply_more(struct rpc_reply *reply, struct rpc_answer *answer);
+
+struct rpc_handler {
+    /* For each connection, after its hello. NULL: no memory. */
+    void *(*session_new)(void *ctx);
+    /* No request of it is being run any more. */
+    void (*session_free)(void *session);
+    /* Is this one done in no time, as a rule? Then it takes no thread of its own. */
+    bool (*is_quick)(const struct rpc_request *r);
+    /* Run a request. Any thread, many at a time; those of one lane one after the other. */
+    void (*run)(void *session, const struct rpc_request *r, struct rpc_reply *reply,
+                struct rpc_answer *answer);
+};
+
+struct rpc_server_options {
+    int listen_fd; /* a listening Unix socket that does not block; borrowed */
+    const struct rpc_handler *handler;
+    void *ctx;
+    unsigned event_threads; /* 0: 2 */
+    unsigned stall_ms;      /* 0: RPC_STALL_MS */
+};
+
+struct rpc_server;
+/* ST_NOMEM, ST_IO. */
+CHECKED status_t rpc_server_start(const struct rpc_server_options *o,
+                                  struct rpc_server **ret_server, struct error *err);
+/* Reads no more, finishes what was admitted, ends all connections. Takes NULL. */
+void rpc_server_stop(struct rpc_server *s);
+
+struct rpc_server_counters {
+    unsigned connections; /* now */
+    unsigned admitted;    /* requests now */
+    uint64_t requests;    /* since the start */
+};
+void rpc_server_counters(struct rpc_server *s, struct rpc_server_counters *ret_counters);
+
+#endif

@@ -1,0 +1,146 @@
+#ifndef PROTO_GEDS_H
+#define PROTO_GEDS_H
+
+#include <stdbool.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/cursor.h"
+
+/* Requests and answers of the object store (docs/internals/geds-wire.md): what stands in the args of a frame. */
+
+/* Numbers of the protocol. */
+enum geds_op {
+    GEDS_STATUS = 1,
+    GEDS_BUCKET_CREATE,
+    GEDS_BUCKET_DELETE,
+    GEDS_BUCKET_STAT,
+    GEDS_BUCKET_LIST,
+    GEDS_PUT,
+    GEDS_PUT_BEGIN,
+    GEDS_PUT_WRITE,
+    GEDS_PUT_COMMIT,
+    GEDS_PUT_ABORT,
+    GEDS_APPEND,
+    GEDS_STAT,
+    GEDS_OPEN,
+    GEDS_READ,
+    GEDS_CLOSE,
+    GEDS_DELETE,
+    GEDS_DELETE_MANY,
+    GEDS_RENAME,
+    GEDS_RENAME_PREFIX,
+    GEDS_COPY,
+    GEDS_LIST,
+    GEDS_FSCK,
+    GEDS_MAP,
+    GEDS_OP_END
+};
+
+enum {
+    GEDS_WIRE_BUCKET_MAX = 63, /* bytes of these texts */
+    GEDS_WIRE_KEY_MAX = 1024,
+    GEDS_WIRE_ETAG_MAX = 47,
+    GEDS_WIRE_ATTRIBUTES_MAX = 256, /* pairs */
+    GEDS_WIRE_VALUE_MAX = 16 * 1024,
+    GEDS_WIRE_KEYS_MAX = 1000, /* of one request; less if they are long */
+    GEDS_WIRE_PATH_MAX = 4096,
+    GEDS_WIRE_TEXT_MAX = 512,
+};
+
+struct geds_wire_pair {
+    const char *name;
+    const char *value;
+};
+struct geds_wire_attributes {
+    bool given;               /* false: those of the source, or none */
+    const char *content_type; /* or NULL */
+    const struct geds_wire_pair *pairs;
+    size_t count;
+};
+struct geds_wire_condition {
+    bool if_none;
+    const char *if_match; /* or NULL */
+};
+struct geds_wire_info {
+    uint64_t size;
+    uint64_t modified_ns;
+    const char *etag;
+};
+
+/* What an operation does not have is zero. Texts may be NULL where an operation allows it. */
+struct geds_request {
+    const char *bucket, *key;
+    const char *to_bucket, *to_key;
+    const char *prefix, *to_prefix, *delimiter, *after;
+    struct geds_wire_attributes attributes;
+    struct geds_wire_condition condition;
+    struct geds_wire_condition from_condition;
+    uint32_t handle;
+    uint32_t max;
+    uint32_t flags;
+    uint64_t offset; /* bytes; of a commit: the size */
+    const char *const *keys;
+    size_t key_count;
+};
+enum { GEDS_FSCK_REPAIR = 1 }; /* flags */
+
+enum { GEDS_NUMBERS_MAX = 8 };
+struct geds_answer {
+    struct geds_wire_info info;
+    struct geds_wire_attributes attributes;
+    const char *texts[3];               /* STATUS: version, state folder, S3 address */
+    uint64_t numbers[GEDS_NUMBERS_MAX]; /* see the enums below */
+    bool more;
+    const uint8_t *codes; /* DELETE_MANY: key_count of 16 bits each, little-endian */
+    size_t code_count;
+};
+enum { GEDS_N_BUCKETS, GEDS_N_OBJECTS, GEDS_N_BYTES, GEDS_N_UPLOADS, GEDS_N_PROCESS }; /* STATUS */
+enum { GEDS_N_CREATED, GEDS_N_IN_BUCKET, GEDS_N_BUCKET_BYTES }; /* BUCKET_STAT */
+enum { GEDS_N_COUNT };                                          /* RENAME_PREFIX */
+enum { GEDS_N_SEEN, GEDS_N_EXTENTS, GEDS_N_READ, GEDS_N_FINDINGS, GEDS_N_REPAIRED }; /* FSCK */
+
+/* Append a request. The fields that op has are taken. out->failed: no memory, or a text is too long. */
+void geds_request_encode(enum geds_op op, const struct geds_request *r, struct buf *out);
+/* Texts are borrowed from args, arrays are of the arena. ST_UNSUPPORTED: no such operation. ST_FORMAT: malformed. */
+CHECKED status_t geds_request_decode(unsigned op, const void *args, size_t len, struct arena *arena,
+                                     struct geds_request *ret_request, struct error *err);
+
+/* The results of an answer, behind its code. */
+void geds_answer_encode(enum geds_op op, const struct geds_answer *a, struct buf *out);
+/* ST_CORRUPT: malformed. */
+CHECKED status_t geds_answer_decode(enum geds_op op, struct cursor *c, struct arena *arena,
+                                    struct geds_answer *ret_answer, struct error *err);
+
+/* Data of LIST: entries one behind the other. */
+struct geds_wire_entry {
+    const char *key;
+    bool is_prefix;
+    struct geds_wire_info info;
+};
+void geds_entry_encode(const struct geds_wire_entry *e, struct buf *out);
+/* key and etag are borrowed. False: malformed; c->failed is set. */
+bool geds_entry_decode(struct cursor *c, struct geds_wire_entry *ret_entry);
+
+/* Data of BUCKET_LIST. */
+struct geds_wire_bucket {
+    const char *name;
+    uint64_t created_ns, objects, bytes;
+};
+void geds_bucket_encode(const struct geds_wire_bucket *b, struct buf *out);
+bool geds_bucket_decode(struct cursor *c, struct geds_wire_bucket *ret_bucket);
+
+/* Data of MAP: the bytes of each piece whose descriptor comes along. */
+void geds_piece_encode(uint64_t bytes, struct buf *out);
+bool geds_piece_decode(struct cursor *c, uint64_t *ret_bytes);
+
+/* Data of FSCK. */
+struct geds_wire_finding {
+    uint32_t kind; /* of enum store_damage */
+    uint64_t extent, offset;
+    const char *text;
+};
+void geds_finding_encode(const struct geds_wire_finding *f, struct buf *out);
+bool geds_finding_decode(struct cursor *c, struct geds_wire_finding *ret_finding);
+
+#endif

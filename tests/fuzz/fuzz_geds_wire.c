@@ -1,0 +1,116 @@
+#include <string.h>
+
+#include "fuzz.h"
+#include "net/rpc/frame.h"
+#include "proto/geds.h"
+
+/* What both sides of the store's protocol read: a header, a hello, a request, an answer, entries of a list. What is
+ * accepted is written again the same. */
+
+static void check_same(const struct buf *again, const uint8_t *data, size_t len)
+{
+    FUZZ_CHECK(again->failed ||
+               (again->len == len && (len == 0 || memcmp(again->data, data, len) == 0)));
+}
+
+static void frame(const uint8_t *data, size_t len)
+{
+    struct rpc_frame f;
+    uint8_t again[RPC_HEADER_BYTES];
+    uint16_t lowest, highest;
+    struct error err;
+    struct cursor c;
+    if (len >= RPC_HEADER_BYTES && rpc_frame_decode(data, &f, &err) == ST_OK) {
+        rpc_frame_encode(&f, again);
+        FUZZ_CHECK(memcmp(again, data, RPC_HEADER_BYTES) == 0);
+        FUZZ_CHECK(f.args_bytes <= RPC_ARGS_MAX && f.data_bytes <= RPC_DATA_MAX);
+    }
+    status_t st = rpc_hello_decode(data, len, &lowest, &highest, &err);
+    (void)st;
+    cursor_init(&c, data, len, 0);
+    st = rpc_result_decode(&c, &err);
+    (void)st;
+}
+
+static void request(unsigned op, const uint8_t *data, size_t len)
+{
+    struct arena arena = {0};
+    struct geds_request r;
+    struct buf again = {0};
+    struct error err;
+    if (geds_request_decode(op, data, len, &arena, &r, &err) == ST_OK) {
+        geds_request_encode((enum geds_op)op, &r, &again);
+        check_same(&again, data, len);
+    }
+    buf_done(&again);
+    arena_done(&arena);
+}
+
+static void answer(unsigned op, const uint8_t *data, size_t len)
+{
+    struct arena arena = {0};
+    struct geds_answer a;
+    struct buf again = {0};
+    struct cursor c;
+    if (op == 0 || op >= GEDS_OP_END) {
+        return;
+    }
+    cursor_init(&c, data, len, 0);
+    if (geds_answer_decode((enum geds_op)op, &c, &arena, &a, NULL) == ST_OK) {
+        geds_answer_encode((enum geds_op)op, &a, &again);
+        check_same(&again, data, len);
+    }
+    buf_done(&again);
+    arena_done(&arena);
+}
+
+static void data_of_lists(unsigned which, const uint8_t *data, size_t len)
+{
+    struct cursor c;
+    struct geds_wire_entry e;
+    struct geds_wire_bucket b;
+    struct geds_wire_finding f;
+    uint64_t bytes;
+    struct buf again = {0};
+    cursor_init(&c, data, len, 0);
+    while (cursor_left(&c) > 0 && !c.failed) {
+        if (which % 4 == 0 && geds_entry_decode(&c, &e)) {
+            geds_entry_encode(&e, &again);
+        } else if (which % 4 == 1 && geds_bucket_decode(&c, &b)) {
+            geds_bucket_encode(&b, &again);
+        } else if (which % 4 == 2 && geds_finding_decode(&c, &f)) {
+            geds_finding_encode(&f, &again);
+        } else if (which % 4 == 3 && geds_piece_decode(&c, &bytes)) {
+            geds_piece_encode(bytes, &again);
+        }
+    }
+    if (!c.failed) {
+        check_same(&again, data, len);
+    }
+    buf_done(&again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    if (len < 2) {
+        return 0;
+    }
+    unsigned what = data[0], op = data[1];
+    data += 2;
+    len -= 2;
+    switch (what % 4) {
+    case 0:
+        frame(data, len);
+        break;
+    case 1:
+        request(op, data, len);
+        break;
+    case 2:
+        answer(op, data, len);
+        break;
+    default:
+        data_of_lists(op, data, len);
+        break;
+    }
+    return 0;
+}
