@@ -240,6 +240,7 @@ static void what_is_saved_cannot_answer_for_the_cell(void)
     CHECK_EQ(serve(&s), ST_CAPTURED);
     check_answer(client, "ok 1 5 here?error ?[31mnot done");
     check_answer_and_close(client, "done ");
+    CHECK_EQ(unlinkat(dir, "whole", 0), 0);
     close(out);
     close(dir);
     control_end(control);
