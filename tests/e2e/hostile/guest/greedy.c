@@ -88,7 +88,7 @@ static int race(void)
 static int paths(void)
 {
     static const char *const wanted[] = {
-        "/etc/passwd", "/data/../etc/passwd", "/proc/self/mem", "/proc/self/environ", "/dev/mem", "/dev/fd/0",
+        "/etc/passwd", "/data/../etc/passwd", "/proc/self/mem", "/proc/self/environ", "/dev/mem", "/dev/kmsg",
         "/data/../../../../../../etc/passwd", "/data/loop", "/data/loop/file", "/data/far", "/data/./../data/../far",
         "../etc/passwd", "..", "/..", "/data/..", "\\..\\etc\\passwd", "/data//../..//etc/passwd",
     };
