@@ -139,21 +139,21 @@ static void close_stream(int *out)
     }
 }
 
-/* Say what is about to have the name. A folder that has no path any more cannot be thawed from. */
+/* Say what is about to have the name: by "" where that has no path, which only matters to a journal. */
 static status_t leave(const struct control_saver *saver, int folder, const char *part,
                       const char *name, struct error *err)
 {
     struct stat st;
     char link[64], path[PATH_MAX];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
-    ssize_t len = readlink(link, path, sizeof path);
-    if (len < 0 || fstatat(folder, part, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (fstatat(folder, part, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         return error_set_errno(err, errno, "%s", name);
     }
-    size_t room = sizeof path - (size_t)len;
-    int name_len = snprintf(path + len, room, "/%s", name);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    ssize_t len = readlink(link, path, sizeof path);
+    size_t room = sizeof path - (size_t)(len > 0 ? len : 0);
+    int name_len = len > 0 ? snprintf(path + len, room, "/%s", name) : -1;
     if (name_len < 0 || (size_t)name_len >= room) {
-        return error_set_errno(err, ENAMETOOLONG, "%s", name);
+        path[0] = '\0';
     }
     return saver->leave(saver->arg, path, st.st_ino, err);
 }

@@ -4,6 +4,8 @@
 
 #include "subject.h"
 
+enum { LISTEN_SHOWN_MAX = 64 };
+
 static void put_text(struct buf *out, const char *text)
 {
     subject_put_name(out, (struct name){text, (uint32_t)strlen(text)});
@@ -159,7 +161,7 @@ void host_put_thaw(const struct wasi_saved *w, const char *path, struct buf *out
             buf_printf(out, "%s", w->grants[i].read_only ? ":ro" : "");
         }
     }
-    for (uint32_t i = 0; i < w->listen_needed; i++) {
+    for (uint32_t i = 0; i < w->listen_needed && i < LISTEN_SHOWN_MAX; i++) {
         buf_printf(out, " --listen ADDRESS:PORT");
     }
     buf_printf(out, "%s ", output_is_file(w) ? " [--output FILE]" : "");

@@ -607,6 +607,11 @@ status_t wasi_undo_leaving(struct wasi *w, const char *path, uint64_t inode, str
     if (b == NULL || b->journal_fd < 0 || strlen(path) > JOURNAL_LEAVING_PATH_MAX) {
         return ST_OK;
     }
+    if (path[0] == '\0') {
+        return error_set(
+            err, ST_IO, ERROR_NO_OFFSET,
+            "the journal of the checkpoint needs the snapshot's path (is there a /proc?)");
+    }
     return write_leaving(b, path, inode, err);
 }
 

@@ -40,14 +40,6 @@ static bool read_head(int fd, uint8_t head[JOURNAL_HEAD_BYTES], bool *ret_empty)
     return is_file && !*ret_empty && file_read_all(fd, head, JOURNAL_HEAD_BYTES) == 0;
 }
 
-/* Is the snapshot that the program was being frozen into in its place? */
-static bool has_left(const struct journal_head *h)
-{
-    struct stat st;
-    return h->leaving_path[0] != '\0' && stat(h->leaving_path, &st) == 0 &&
-           st.st_ino == h->leaving_inode;
-}
-
 /* False: g->why says what is wrong with it. */
 static bool look_at(int folder_fd, uint32_t number, struct journal_head *h, struct wasi_goback *g)
 {
@@ -69,7 +61,7 @@ static bool look_at(int folder_fd, uint32_t number, struct journal_head *h, stru
         snprintf(g->why, sizeof g->why, "the journal of checkpoint %u is damaged", number);
     } else if (h->lost[0] != '\0') {
         snprintf(g->why, sizeof g->why, "%.180s", h->lost);
-    } else if (has_left(h)) {
+    } else if (journal_has_left(h)) {
         snprintf(g->why, sizeof g->why, "the program was frozen after it: thaw %.150s",
                  h->leaving_path);
     }

@@ -65,7 +65,7 @@ status_t journal_get_head(const uint8_t *data, struct journal_head *ret_head, st
     if (cursor_le64(&c) != hash_xxh3(data, HEAD_SUMMED_BYTES)) {
         return error_set(err, ST_CORRUPT, 0, "its head has a wrong checksum");
     }
-    if (version != JOURNAL_VERSION) {
+    if (version < JOURNAL_VERSION_FIRST || version > JOURNAL_VERSION) {
         return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "journal of format version %u",
                          version);
     }
@@ -84,6 +84,13 @@ void journal_put_leaving(struct buf *out, const char *path, uint64_t inode)
     if (!out->failed) {
         buf_le64(out, len > 0 ? hash_xxh3(out->data + begin, LEAVING_SUMMED_BYTES) : 0);
     }
+}
+
+bool journal_has_left(const struct journal_head *h)
+{
+    struct stat st;
+    return h->leaving_path[0] != '\0' && stat(h->leaving_path, &st) == 0 &&
+           st.st_ino == h->leaving_inode;
 }
 
 /* ---- standard output ---- */

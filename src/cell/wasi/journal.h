@@ -10,7 +10,9 @@
  * folder: NNNNNN.undo the journal, NNNNNN.M.kept what was removed, NNNNNN.snap the snapshot. */
 
 enum {
-    JOURNAL_VERSION = 1,
+    JOURNAL_VERSION = 2,
+    JOURNAL_VERSION_FIRST =
+        1, /* without JOURNAL_WAS_NAME, which file output is, and where the program went */
     JOURNAL_HEAD_BYTES = 4096,
     JOURNAL_LOST_OFF = 2048, /* in the head: why this journal is of no use, or NUL */
     JOURNAL_LOST_MAX = 1024,
@@ -103,6 +105,8 @@ CHECKED status_t journal_get_head(const uint8_t *data, struct journal_head *ret_
 
 /* JOURNAL_LEAVING_BYTES for JOURNAL_LEAVING_OFF. path: "" for none, at most JOURNAL_LEAVING_PATH_MAX bytes. */
 void journal_put_leaving(struct buf *out, const char *path, uint64_t inode);
+/* Was the program being frozen when it was killed, and is the snapshot in its place? It is behind all checkpoints. */
+bool journal_has_left(const struct journal_head *h);
 
 /* The path of a JOURNAL_AT_OUTPUT: which file it is. ret_text: JOURNAL_PATH_MAX + 1. ST_IO: not known. */
 CHECKED status_t journal_output_text(int fd, char *ret_text);

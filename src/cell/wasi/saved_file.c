@@ -42,6 +42,8 @@ static void check(struct cursor *c, uint32_t grant_count, const struct saved_fil
         wrong = "unknown rights of a descriptor";
     } else if (f->origin == SAVED_ORIGIN_PATH && f->index >= grant_count) {
         wrong = "a descriptor beneath an unknown grant";
+    } else if (f->origin == SAVED_ORIGIN_LISTEN && f->index >= WASI_OPEN_FILES_MAX) {
+        wrong = "too many listening sockets";
     } else if (f->origin == SAVED_ORIGIN_STDIO && f->index >= WASI_STDIO_COUNT) {
         wrong = "an unknown standard descriptor";
     }

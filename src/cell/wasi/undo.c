@@ -357,14 +357,6 @@ static status_t check_newest(const struct newest *newest, uint32_t begun, uint32
     return ST_OK;
 }
 
-/* Was the program being frozen when it was killed, and is the snapshot in its place? It is behind all checkpoints. */
-static bool has_left(const struct journal_head *h)
-{
-    struct stat st;
-    return h->leaving_path[0] != '\0' && stat(h->leaving_path, &st) == 0 &&
-           st.st_ino == h->leaving_inode;
-}
-
 /* From the newest journal back to that of `number`: each has to be there and good. */
 static status_t check_chain(int folder_fd, uint32_t newest, uint32_t number, struct undo *u,
                             struct error *err)
@@ -378,7 +370,7 @@ static status_t check_chain(int folder_fd, uint32_t newest, uint32_t number, str
             st = error_set(err, ST_INVAL, ERROR_NO_OFFSET,
                            "checkpoint %u cannot be brought back: %.150s", number, r.head.lost);
         }
-        if (st == ST_OK && has_left(&r.head)) {
+        if (st == ST_OK && journal_has_left(&r.head)) {
             st = error_set(err, ST_INVAL, ERROR_NO_OFFSET,
                            "checkpoint %u cannot be brought back: the program was frozen after it: "
                            "thaw %.150s",
