@@ -3,7 +3,9 @@
  * Invariant: a number that the table says nothing about (NULL) is the host's descriptor of the same number, open or
  * not. A host's descriptor that has another number here is never reached by its own one: the table says CLOSED or
  * something else there. Open files are used again, never freed, so that a call on a descriptor that another thread
- * closes meets an open file, as natively. */
+ * closes meets an open file, if perhaps one of another kind by then: what the call needs of it, it looks up with the
+ * lock held. A call that waits for a pipe counts as a reference to its open file, which stays what it is until the
+ * call is over, as natively. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -176,7 +178,7 @@ int __descriptor_is_open(int fd)
     return f ? f != CLOSED : host_has(fd);
 }
 
-static __wasi_errno_t release(struct open_file *f)
+__wasi_errno_t __descriptor_release(struct open_file *f)
 {
     __wasi_errno_t error = 0;
 
@@ -199,7 +201,7 @@ static __wasi_errno_t close_locked(int fd)
         return __WASI_ERRNO_BADF;
     if (f) {
         put(fd, CLOSED);
-        error = release(f);
+        error = __descriptor_release(f);
     } else if (!host_grants(fd)) {
         error = __host_fd_close((__wasi_fd_t)(DESCRIPTOR_HOST | fd));
     } else if (put(fd, CLOSED) != 0) {
@@ -317,7 +319,7 @@ int __descriptor_copy_to(int fd, int to)
         f->references++;
         (void)close_locked(to);
         if (put(to, f) != 0) {
-            (void)release(f);
+            (void)__descriptor_release(f);
             error = ENOMEM;
             f = NULL;
         }

@@ -21,7 +21,7 @@ enum open_kind { OPEN_HOST, OPEN_PIPE, OPEN_NULL, OPEN_ZERO, OPEN_FULL, OPEN_RAN
 /* What descriptors stand for: one offset, one set of flags, however many numbers. Guarded by the table's lock. */
 struct open_file {
     enum open_kind kind;
-    int references;
+    int references;    /* numbers, and calls that wait */
     int host;          /* OPEN_HOST: number there */
     int kept;          /* OPEN_HOST: a granted folder, which libc goes on using */
     int reads, writes; /* others: for what it was opened */
@@ -46,6 +46,7 @@ int __descriptor_is_open(int fd);
 int __descriptor_copy(int fd, int least);           /* errno; EMFILE: no number is free */
 int __descriptor_copy_to(int fd, int to);           /* errno */
 int __descriptor_new(const struct open_file *model); /* errno; the model is copied */
+__wasi_errno_t __descriptor_release(struct open_file *f); /* one reference less; with the lock held */
 
 /* Of pipe.c and devices.c, for an open file of their kinds. */
 __wasi_errno_t __pipe_read(struct open_file *f, const __wasi_iovec_t *v, size_t n, __wasi_size_t *ret_size);
@@ -53,7 +54,8 @@ __wasi_errno_t __pipe_receive(struct open_file *f, const __wasi_iovec_t *v, size
                               __wasi_size_t *ret_size);
 __wasi_errno_t __pipe_write(struct open_file *f, const __wasi_ciovec_t *v, size_t n, __wasi_size_t *ret_size);
 void __pipe_release(struct open_file *f); /* with the lock held */
-/* Can it be read (or written)? ret_bytes: how many; ret_ended: nobody has the other end. */
+/* Can it be read (or written)? ret_bytes: how many; ret_ended: nobody has the other end. With the lock
+ * held. */
 int __pipe_ready(struct open_file *f, int to_write, uint64_t *ret_bytes, int *ret_ended);
 __wasi_errno_t __pipe_shutdown(struct open_file *f, __wasi_sdflags_t how);
 __wasi_errno_t __device_read(struct open_file *f, const __wasi_iovec_t *v, size_t n, __wasi_size_t *ret_size);

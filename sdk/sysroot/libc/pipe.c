@@ -17,8 +17,9 @@
 struct pipe {
     char *ring; /* PIPE_BYTES */
     size_t start, used;
-    int readers, writers;  /* open files */
-    volatile int changes;  /* waited on */
+    int files;            /* open files that have it as in or out; it lives as long as there is one */
+    int ended;            /* one of its ends is shut or closed: nothing comes in any more */
+    volatile int changes; /* waited on */
 };
 
 static size_t min(size_t a, size_t b)
@@ -72,6 +73,7 @@ static void give(struct pipe *p, const char *from, size_t size)
     memcpy(p->ring + end, from, first);
     memcpy(p->ring, from + first, size - first);
     p->used += size;
+    changed(p);
 }
 
 /* One piece of a read. Call with the lock held. */
@@ -95,18 +97,36 @@ static size_t take_all(struct pipe *p, const __wasi_iovec_t *v, size_t n, size_t
     return done;
 }
 
+/* The pipe behind an end, which lives until __descriptor_release(f), whatever other threads close meanwhile. Call with
+ * the lock held. NULL: they closed the descriptor after it was looked up. */
+static struct pipe *hold(struct open_file *f, int to_write)
+{
+    struct pipe *p = f->kind != OPEN_PIPE ? NULL : to_write ? f->out : f->in;
+
+    if (p)
+        f->references++;
+    return p;
+}
+
+/* What is looked at stays where it is, so that it cannot be waited for in pieces: as natively, MSG_WAITALL is nothing
+ * there. */
 __wasi_errno_t __pipe_receive(struct open_file *f, const __wasi_iovec_t *v, size_t n, __wasi_riflags_t how,
                               __wasi_size_t *ret_size)
 {
+    int peek = how & __WASI_RIFLAGS_RECV_PEEK, all = !peek && (how & __WASI_RIFLAGS_RECV_WAITALL);
     size_t size = total(v, n), done = 0;
     __wasi_errno_t error = 0;
+    struct pipe *p;
 
     __descriptors_lock();
+    p = hold(f, 0);
+    if (!p) {
+        __descriptors_unlock();
+        return __WASI_ERRNO_BADF;
+    }
     while (size > 0) {
-        struct pipe *p = f->in;
-
-        done += take_all(p, v, n, done, how & __WASI_RIFLAGS_RECV_PEEK);
-        if (done == size || (done > 0 && !(how & __WASI_RIFLAGS_RECV_WAITALL)) || p->writers == 0)
+        done += take_all(p, v, n, done, peek);
+        if (done == size || (done > 0 && !all) || p->ended)
             break;
         if (f->flags & __WASI_FDFLAGS_NONBLOCK) {
             error = done ? 0 : __WASI_ERRNO_AGAIN;
@@ -114,6 +134,7 @@ __wasi_errno_t __pipe_receive(struct open_file *f, const __wasi_iovec_t *v, size
         }
         wait_for_change(p);
     }
+    (void)__descriptor_release(f);
     __descriptors_unlock();
     if (error == 0)
         *ret_size = done;
@@ -130,14 +151,21 @@ __wasi_errno_t __pipe_write(struct open_file *f, const __wasi_ciovec_t *v, size_
 {
     size_t size = total((const __wasi_iovec_t *)v, n), done = 0, i = 0, passed = 0;
     __wasi_errno_t error = 0;
+    struct pipe *p;
+    int socket;
 
     __descriptors_lock();
+    p = hold(f, 1);
+    if (!p) {
+        __descriptors_unlock();
+        return __WASI_ERRNO_BADF;
+    }
+    socket = f->socket;
     while (done < size) {
-        struct pipe *p = f->out;
         size_t room = PIPE_BYTES - p->used;
 
-        if (p->readers == 0) {
-            error = __WASI_ERRNO_PIPE;
+        if (p->ended) {
+            error = done ? 0 : __WASI_ERRNO_PIPE;
             break;
         }
         if (size <= PIPE_BUF && room < size)
@@ -154,7 +182,6 @@ __wasi_errno_t __pipe_write(struct open_file *f, const __wasi_ciovec_t *v, size_
                 passed = 0;
             }
         }
-        changed(p);
         if (done == size)
             break;
         if (f->flags & __WASI_FDFLAGS_NONBLOCK) {
@@ -163,9 +190,10 @@ __wasi_errno_t __pipe_write(struct open_file *f, const __wasi_ciovec_t *v, size_
         }
         wait_for_change(p);
     }
+    (void)__descriptor_release(f);
     __descriptors_unlock();
     /* MSG_NOSIGNAL is nothing here, so sockets never raise it. */
-    if (error == __WASI_ERRNO_PIPE && !f->socket)
+    if (error == __WASI_ERRNO_PIPE && !socket)
         raise(SIGPIPE);
     else if (error == 0)
         *ret_size = done;
@@ -179,44 +207,54 @@ int __pipe_ready(struct open_file *f, int to_write, uint64_t *ret_bytes, int *re
     if (!p)
         return 0;
     *ret_bytes = to_write ? PIPE_BYTES - p->used : p->used;
-    *ret_ended = to_write ? p->readers == 0 : p->writers == 0;
-    return *ret_ended || *ret_bytes >= (to_write ? PIPE_BUF : 1);
+    *ret_ended = p->files < 2;
+    return p->ended || *ret_bytes >= (to_write ? PIPE_BUF : 1);
 }
 
-static void leave(struct pipe *p, int *side)
+static void end(struct pipe *p)
 {
-    --*side;
+    p->ended = 1;
     changed(p);
-    if (p->readers > 0 || p->writers > 0)
-        return;
-    free(p->ring);
+}
+
+static void pipe_free(struct pipe *p)
+{
+    if (p)
+        free(p->ring);
     free(p);
+}
+
+static void leave(struct pipe *p)
+{
+    end(p);
+    if (--p->files == 0)
+        pipe_free(p);
 }
 
 void __pipe_release(struct open_file *f)
 {
     if (f->in)
-        leave(f->in, &f->in->readers);
+        leave(f->in);
     if (f->out)
-        leave(f->out, &f->out->writers);
+        leave(f->out);
 }
 
-/* A side that is shut down stays where it is: only the other end sees it go. */
+/* The open file keeps a side that is shut: what came in before can still be read, and poll asks about it. */
 __wasi_errno_t __pipe_shutdown(struct open_file *f, __wasi_sdflags_t how)
 {
+    __wasi_errno_t error = 0;
+
     __descriptors_lock();
-    if (how & __WASI_SDFLAGS_WR) {
-        f->writes = 0;
-        f->out->writers = 0;
-        changed(f->out);
-    }
-    if (how & __WASI_SDFLAGS_RD) {
-        f->reads = 0;
-        f->in->readers = 0;
-        changed(f->in);
+    if (f->kind != OPEN_PIPE) {
+        error = __WASI_ERRNO_BADF;
+    } else {
+        if ((how & __WASI_SDFLAGS_WR) && f->out)
+            end(f->out);
+        if ((how & __WASI_SDFLAGS_RD) && f->in)
+            end(f->in);
     }
     __descriptors_unlock();
-    return 0;
+    return error;
 }
 
 static struct pipe *pipe_new(void)
@@ -234,13 +272,6 @@ static struct pipe *pipe_new(void)
     return p;
 }
 
-static void pipe_free(struct pipe *p)
-{
-    if (p)
-        free(p->ring);
-    free(p);
-}
-
 static int both(const struct open_file *one, const struct open_file *other, int fds[2])
 {
     int first = __descriptor_new(one), second, error;
@@ -250,11 +281,7 @@ static int both(const struct open_file *one, const struct open_file *other, int 
     second = __descriptor_new(other);
     if (second < 0) {
         error = errno;
-        /* What the two share is freed by the caller. */
-        if (one->in)
-            one->in->readers++;
-        if (one->out)
-            one->out->writers++;
+        /* The caller frees what the two share: it counts the other one still. */
         close(first);
         errno = error;
         return -1;
@@ -276,7 +303,7 @@ int pipe2(int fds[2], int flags)
     p = pipe_new();
     if (!p)
         return -1;
-    p->readers = p->writers = 1;
+    p->files = 2;
     from.in = to.out = p;
     from.flags = to.flags = flags & O_NONBLOCK ? __WASI_FDFLAGS_NONBLOCK : 0;
     if (both(&from, &to, fds) == 0)
@@ -301,7 +328,7 @@ int socketpair(int domain, int type, int protocol, int fds[2])
     one.in = pipe_new();
     one.out = one.in ? pipe_new() : NULL;
     if (one.out) {
-        one.in->readers = one.in->writers = one.out->readers = one.out->writers = 1;
+        one.in->files = one.out->files = 2;
         one.flags = type & SOCK_NONBLOCK ? __WASI_FDFLAGS_NONBLOCK : 0;
         other = one;
         other.in = one.out;

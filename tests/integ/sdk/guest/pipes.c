@@ -129,6 +129,109 @@ static void pairs(void)
     close(fds[1]);
 }
 
+/* Does poll say anything about an end to write to? */
+static int told(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+    return poll(&p, 1, 0);
+}
+
+/* A new pair takes the memory of the last one, if that was given back: it must be empty, and the only user. */
+static void fresh(void)
+{
+    char text[8] = "";
+    int fds[2];
+
+    printf(" fresh %d", socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds));
+    printf(" %zd %d", read(fds[0], text, 1), errno == EAGAIN);
+    printf(" %zd", write(fds[1], "new", 3));
+    printf(" %zd %s", read(fds[0], text, sizeof text), text);
+    printf(" %d %d\n", close(fds[0]), close(fds[1]));
+}
+
+/* Ends that are shut before they are closed, in either order: `first` is closed first. */
+static void shut_then_closed(int how_one, int how_other, int first)
+{
+    char text[8] = "";
+    int fds[2];
+
+    printf("pair %d:", socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds));
+    printf(" %zd %zd", write(fds[0], "to", 2), write(fds[1], "fro", 3));
+    printf(", shut %d", shutdown(fds[0], how_one));
+    if (how_other >= 0)
+        printf(" %d", shutdown(fds[1], how_other));
+    printf(", told %d %d", told(fds[0]), told(fds[1]));
+    printf(", mode %d", (fcntl(fds[0], F_GETFL) & O_ACCMODE) == O_RDWR);
+    errno = 0;
+    printf(", send %zd %d", send(fds[0], "x", 1, MSG_NOSIGNAL), errno == EPIPE);
+    errno = 0;
+    printf(", back %zd %d", send(fds[1], "y", 1, MSG_NOSIGNAL), errno == EPIPE);
+    printf(", left %zd", read(fds[1], text, sizeof text));
+    printf(" %s", text);
+    errno = 0;
+    printf(" then %zd %d", read(fds[1], text, 1), errno == EAGAIN);
+    printf(", close %d", close(fds[first]));
+    printf(", told %d", told(fds[!first]));
+    printf(", close %d", close(fds[!first]));
+    fresh();
+}
+
+static void shut(void)
+{
+    static const int hows[] = {SHUT_RD, SHUT_WR, SHUT_RDWR};
+
+    for (int first = 0; first < 2; first++)
+        for (int i = 0; i < 3; i++) {
+            shut_then_closed(hows[i], -1, first);
+            for (int j = 0; j < 3; j++)
+                shut_then_closed(hows[i], hows[j], first);
+        }
+}
+
+/* An end that is shut twice, through a copy that outlives it. */
+static void shut_copies(void)
+{
+    char text[8] = "";
+    int fds[2], copy;
+
+    printf("pair %d", socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+    copy = dup(fds[0]);
+    printf(", shut %d %d, close %d", shutdown(fds[0], SHUT_WR), shutdown(copy, SHUT_WR), close(fds[0]));
+    printf(", end %zd, back %zd", read(fds[1], text, 1), write(fds[1], "abc", 3));
+    printf(", close %d, left %zd", close(fds[1]), read(copy, text, sizeof text));
+    printf(" %s, end %zd, told %d, close %d\n", text, read(copy, text, 1), told(copy), close(copy));
+}
+
+/* What is looked at is there once, however often it is looked at. */
+static void peeks(void)
+{
+    char text[16] = "";
+    int fds[2];
+
+    printf("pair %d", socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
+    printf(" %zd", write(fds[0], "abcde", 5));
+    for (int i = 0; i < 2; i++) {
+        memset(text, 0, sizeof text);
+        printf(", peek %zd", recv(fds[1], text, 8, MSG_PEEK | MSG_WAITALL));
+        printf(" %s", text);
+    }
+    memset(text, 0, sizeof text);
+    printf(", part %zd", recv(fds[1], text, 3, MSG_PEEK | MSG_WAITALL));
+    printf(" %s", text);
+    printf(", all %zd", recv(fds[1], text, 5, MSG_WAITALL));
+    printf(" %s", text);
+    fcntl(fds[1], F_SETFL, O_NONBLOCK);
+    printf(", none %zd", recv(fds[1], text, 5, MSG_PEEK | MSG_WAITALL));
+    printf(" %d", errno == EAGAIN);
+    printf(", more %zd", write(fds[0], "fg", 2));
+    memset(text, 0, sizeof text);
+    printf(", some %zd", recv(fds[1], text, 5, MSG_WAITALL));
+    printf(" %s\n", text);
+    printf("close %d, end %zd", close(fds[0]), recv(fds[1], text, 5, MSG_PEEK | MSG_WAITALL));
+    printf(", close %d\n", close(fds[1]));
+}
+
 static void streams(void)
 {
     char line[32];
@@ -157,6 +260,9 @@ int main(void)
     words();
     rounds();
     pairs();
+    shut();
+    shut_copies();
+    peeks();
     streams();
     return 0;
 }
