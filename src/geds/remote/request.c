@@ -100,6 +100,19 @@ status_t request_check_headers(const struct http_header *headers, size_t count, 
     return ST_OK;
 }
 
+/* A quote or a line break in it would end it, and something else begin. */
+static status_t check_if_match(const char *tag, struct error *err)
+{
+    if (strlen(tag) >= REMOTE_TAG_BYTES)
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "if_match is too long");
+    for (const char *s = tag; *s != '\0'; s++) {
+        if ((uint8_t)*s < ' ' || *s == 127 || *s == '"')
+            return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                             "if_match has a quote or a control character");
+    }
+    return ST_OK;
+}
+
 static void add(struct lines *l, const char *name, const char *value)
 {
     l->of[l->count++] = (struct http_header){name, value};
@@ -210,6 +223,11 @@ status_t request_build(struct transfer *t, const struct remote *r, uint64_t now_
                        struct error *err)
 {
     struct lines l = {0};
+    if (t->if_match) {
+        status_t st = check_if_match(t->if_match, err);
+        if (st != ST_OK)
+            return st;
+    }
     amz_date_format(now_s, l.date);
     add_path(&l.path, t, r);
     add(&l, "Host", r->host);

@@ -146,6 +146,13 @@ static void conditions_hold(void)
     g.if_match = second.etag;
     CHECK_EQ(get(remote, "once", &g, &len, NULL), ST_OK);
     CHECK_EQ(len, BIG);
+    static const char *const wrong[] = {"a\r\nx-amz-meta-a: b", "a\nb", "a\", \"b", "\""};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        o.if_match = g.if_match = wrong[i];
+        CHECK_EQ(put(remote, "once", "4", 1, &o, NULL), ST_INVAL);
+        CHECK_EQ(put(remote, "once", big, BIG, &o, NULL), ST_INVAL);
+        CHECK_EQ(get(remote, "once", &g, &len, NULL), ST_INVAL);
+    }
 }
 
 static void ranges_are_exact(void)
