@@ -40,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     status_t a = read_form(data + 1, len - 1, len, &whole, &file);
     status_t b = read_form(data + 1, len - 1, piece, &pieces, &again);
     FUZZ_CHECK(whole.count <= FORM_FIELDS_MAX && pieces.count <= FORM_FIELDS_MAX);
+    FUZZ_CHECK(a == b || len >= FORM_FIELDS_BYTES_MAX);
     if (a == ST_OK && b == ST_OK && len < FORM_FIELDS_BYTES_MAX) {
         FUZZ_CHECK(whole.state == pieces.state && whole.count == pieces.count);
         for (size_t i = 0; i < whole.count; i++)

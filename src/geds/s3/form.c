@@ -129,9 +129,11 @@ static status_t take_headers(struct form *f, enum found *ret_found)
     const char *data = (const char *)f->head.data, *start = data + f->at;
     const char *end = search(f, f->at, "\r\n\r\n", 4);
     size_t disposition_len, type_len;
-    if (!end)
-        return f->head.len - f->at > HEADERS_BYTES_MAX ? ST_FORMAT : ST_OK;
+    if (!end) /* as many with the beginning of an end are still allowed */
+        return f->head.len - f->at > HEADERS_BYTES_MAX + 3 ? ST_FORMAT : ST_OK;
     size_t headers = (size_t)(end - start);
+    if (headers > HEADERS_BYTES_MAX)
+        return ST_FORMAT;
     const char *disposition = header(start, headers, "Content-Disposition", &disposition_len);
     f->name = disposition ? parameter(disposition, disposition_len, "name") : NULL;
     if (!f->name || *f->name == '\0')
