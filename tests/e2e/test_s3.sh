@@ -73,6 +73,9 @@ fact "keys that others can read are refused" \
 printf 'nonsense\n' >state/s3-keys
 chmod 600 state/s3-keys
 fact "a file that has no keys is refused" exits 65 timeout 30 cloudskin-controller --s3 127.0.0.1:0 --state "$PWD/state"
+printf 'A secret\nB secret cloudskin\n' >state/s3-keys
+fact "no user has the owner's name" \
+    says "the user is cloudskin" timeout 30 cloudskin-controller --s3 127.0.0.1:0 --state "$PWD/state"
 fact "an address that is none is refused" exits 64 cloudskin-controller --s3 nonsense --state "$PWD/third"
 fact "an unknown option is refused" exits 64 cloudskin-controller --nonsense
 fact "--help says what it does" bash -c 'cloudskin-controller --help | grep -q -- --s3'

@@ -60,7 +60,8 @@ static bool take_line(struct keys *k, const char *line, size_t len)
         return false;
     struct key *to = &k->of[k->count++];
     return take_word(&at, end, to->access) && take_word(&at, end, to->secret) &&
-           (at == end || take_word(&at, end, to->user)) && at == end;
+           (at == end || take_word(&at, end, to->user)) && at == end &&
+           strcmp(to->user, KEYS_OWNER) != 0;
 }
 
 static status_t parse(const char *path, const struct buf *text, struct keys *k, struct error *err)
@@ -70,8 +71,9 @@ static status_t parse(const char *path, const struct buf *text, struct keys *k, 
         const char *newline = memchr(s, '\n', (size_t)(end - s));
         size_t len = (size_t)((newline ? newline : end) - s);
         if (len > 0 && *s != '#' && !take_line(k, s, len))
-            return error_set(err, ST_FORMAT, (uint64_t)(s - (const char *)text->data),
-                             "%s: a line is not ACCESS_KEY SECRET [USER]", path);
+            return error_set(
+                err, ST_FORMAT, (uint64_t)(s - (const char *)text->data),
+                "%s: a line is not ACCESS_KEY SECRET [USER], or the user is " KEYS_OWNER, path);
         s += len + 1;
     }
     if (k->count == 0)

@@ -9,6 +9,7 @@
 /* The S3 keys of a state folder: the file `s3-keys` (0600), a line `ACCESS_KEY SECRET [USER]` for
  * each. Without a user it is one of the owner, who may do everything that no policy denies. */
 
+#define KEYS_OWNER "cloudskin" /* policies name the owner so: no user can have the name */
 enum { KEYS_MAX = 64, KEY_BYTES_MAX = 128 };
 
 struct keys {
