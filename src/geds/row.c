@@ -67,6 +67,7 @@ status_t row_find(struct db *db, const struct bucket_ref *bucket, const char *ke
         st = read_row(db, statement, bucket, ret_row, err);
     }
     db_end(statement);
+    ret_row->newest = st == ST_OK && ret_row->found;
     return st;
 }
 
@@ -89,6 +90,17 @@ static status_t find_behind(struct db *db, const struct bucket_ref *bucket, cons
     return st;
 }
 
+/* With no current one, one of those behind is the newest. */
+static status_t is_newest(struct db *db, const struct bucket_ref *bucket, const char *key,
+                          struct row *row, struct error *err)
+{
+    struct row newest = {0};
+    status_t st = find_behind(db, bucket, key, STORE_VERSION_NEWEST, &newest, err);
+    row->newest = st == ST_OK && newest.found && newest.seq == row->seq;
+    row_done(&newest);
+    return st;
+}
+
 status_t row_find_version(struct db *db, const struct bucket_ref *bucket, const char *key,
                           uint64_t version, struct row *ret_row, bool *ret_current,
                           struct error *err)
@@ -99,10 +111,14 @@ status_t row_find_version(struct db *db, const struct bucket_ref *bucket, const 
                    (version == STORE_VERSION_CURRENT || version == STORE_VERSION_NEWEST ||
                     version == row.info.version);
     if (st == ST_OK && !*ret_current && version != STORE_VERSION_CURRENT) {
+        bool covered = row.found;
         row_done(&row);
         row = (struct row){0};
         if (version <= INT64_MAX || version == STORE_VERSION_NEWEST) {
             st = find_behind(db, bucket, key, version, &row, err);
+        }
+        if (st == ST_OK && row.found && !covered) {
+            st = is_newest(db, bucket, key, &row, err);
         }
     }
     if (st == ST_OK) {
@@ -126,7 +142,7 @@ static status_t ask(const struct row *row, const char *key, const struct store_c
     struct arena arena = {0};
     struct store_attributes a = {0};
     status_t st = attributes_decode(&arena, row->attributes.data, row->attributes.len, &a, err);
-    if (st == ST_OK && !condition->may(condition->arg, &row->info, &a)) {
+    if (st == ST_OK && !condition->may(condition->arg, &row->info, &a, row->newest)) {
         st = error_set(err, ST_CHANGED, ERROR_NO_OFFSET, "%.100s may not be changed", key);
     }
     arena_done(&arena);

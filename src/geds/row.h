@@ -6,6 +6,7 @@
 /* An object as it is in the database. */
 struct row {
     bool found;
+    bool newest; /* of the versions and markers of its key */
     struct store_info info;
     struct buf attributes; /* encoded */
     struct buf layout;     /* encoded */

@@ -22,6 +22,21 @@ static void read_cors(const uint8_t *data, size_t len)
     arena_done(&arena);
 }
 
+#define DAY_S UINT64_C(86400)
+#define LAST_S (UINT64_MAX / 1000000000)
+
+/* The first midnight that is no earlier, or never where there are no such times. */
+static void check_due(uint64_t from_ns, uint64_t days)
+{
+    uint64_t due = lifecycle_due_ns(from_ns, days);
+    uint64_t least_s = from_ns / 1000000000 + days * DAY_S;
+    if (due == UINT64_MAX)
+        FUZZ_CHECK(least_s + DAY_S > LAST_S);
+    else
+        FUZZ_CHECK(due % (DAY_S * 1000000000) == 0 && due / 1000000000 >= least_s &&
+                   due / 1000000000 - least_s < DAY_S);
+}
+
 static void read_lifecycle(const uint8_t *data, size_t len)
 {
     struct arena arena = {0};
@@ -31,7 +46,11 @@ static void read_lifecycle(const uint8_t *data, size_t len)
     FUZZ_CHECK(st == ST_OK ? l && l->count > 0 : !l && err.text[0] != '\0');
     for (size_t i = 0; l && i < l->count; i++) {
         lifecycle_matches(&l->rules[i], "a/b", 10, NULL);
-        FUZZ_CHECK(lifecycle_due_ns(UINT64_MAX, l->rules[i].days) >= l->rules[i].days);
+        FUZZ_CHECK(l->rules[i].date_s % DAY_S == 0 && l->rules[i].date_s <= LAST_S);
+        FUZZ_CHECK(l->rules[i].days <= LIFECYCLE_DAYS_MAX);
+        check_due(0, l->rules[i].days);
+        check_due(UINT64_C(1700000000123456789), l->rules[i].days);
+        check_due(UINT64_MAX, l->rules[i].noncurrent_days);
     }
     arena_done(&arena);
 }

@@ -185,7 +185,7 @@ static enum s3_code read_key(struct s3_call *c, const struct xml_node *n,
     *item = (struct store_removal){.key = key, .version = STORE_VERSION_CURRENT};
     if (version && *version != '\0' && s3_version_of(version, &item->version) != S3_OK)
         return S3_INVALID_VERSION;
-    *d = (struct doomed){.asker = s3_lock_asker_of(c, key)};
+    *d = (struct doomed){.asker = s3_lock_asker_of(c, key, item->version)};
     item->condition = &d->condition;
     if (item->version != STORE_VERSION_CURRENT)
         d->condition = (struct store_condition){.may = s3_lock_may_remove, .arg = &d->asker};

@@ -83,7 +83,7 @@ static status_t read_expiration(struct lifecycle_rule *r, const struct xml_node 
             st = number(n, 1, &r->days, err);
         else if (strcmp(n->name, "Date") == 0)
             st = iso_date_parse(n->text, &r->date_s) == ST_OK && r->date_s % DAY_S == 0 &&
-                         r->date_s > 0
+                         r->date_s > 0 && r->date_s <= UINT64_MAX / 1000000000
                      ? ST_OK
                      : bad_value(err, n);
         else if (strcmp(n->name, "ExpiredObjectDeleteMarker") == 0)

@@ -105,13 +105,13 @@ enum s3_code s3_lock_attributes(struct s3_call *c, struct s3_attributes *a)
 
 /* Who may remove */
 
-struct s3_lock_asker s3_lock_asker_of(struct s3_call *c, const char *key)
+struct s3_lock_asker s3_lock_asker_of(struct s3_call *c, const char *key, uint64_t version)
 {
     const char *bypass = http_header(c->rq, "x-amz-bypass-governance-retention");
     return (struct s3_lock_asker){
         .now_s = c->s->o.now_ns() / 1000000000,
         .bypass = bypass && strcasecmp(bypass, "true") == 0 &&
-                  s3_may(c, key, STORE_VERSION_CURRENT, "s3:BypassGovernanceRetention") == S3_OK};
+                  s3_may(c, key, version, "s3:BypassGovernanceRetention") == S3_OK};
 }
 
 static bool is_retained(const struct store_attributes *a, uint64_t now_s, bool *ret_compliance)
@@ -133,8 +133,10 @@ static bool is_held(const struct store_attributes *a)
     return hold && strcmp(hold, "ON") == 0;
 }
 
-bool s3_lock_may_remove(void *arg, const struct store_info *info, const struct store_attributes *a)
+bool s3_lock_may_remove(void *arg, const struct store_info *info, const struct store_attributes *a,
+                        bool newest)
 {
+    (void)newest;
     struct s3_lock_asker *asker = arg;
     bool compliance;
     bool retained = !info->marker && is_retained(a, asker->now_s, &compliance);
@@ -201,8 +203,10 @@ struct retention {
 };
 
 /* It may be made longer by all who may set it; else it has to be one that may be removed. */
-static bool may_retain(void *arg, const struct store_info *info, const struct store_attributes *a)
+static bool may_retain(void *arg, const struct store_info *info, const struct store_attributes *a,
+                       bool newest)
 {
+    (void)newest;
     struct retention *r = arg;
     const char *text = s3_attribute_get(a, S3_LOCK_UNTIL);
     uint64_t old_s = 0;
@@ -246,7 +250,7 @@ static enum s3_code read_retention(struct s3_call *c, struct retention *r)
 
 void s3_retention_put(struct s3_call *c)
 {
-    struct retention r = {.asker = s3_lock_asker_of(c, c->key)};
+    struct retention r = {.asker = s3_lock_asker_of(c, c->key, c->version)};
     struct s3_attributes a = {.count = 0};
     const struct store_condition condition = {.may = may_retain, .arg = &r};
     if (!lock_is_on(c))

@@ -318,7 +318,7 @@ void s3_object_delete(struct s3_call *c)
 {
     struct store_condition condition;
     struct store_removal item = {.key = c->key, .version = c->version, .condition = &condition};
-    struct s3_lock_asker asker = s3_lock_asker_of(c, c->key);
+    struct s3_lock_asker asker = s3_lock_asker_of(c, c->key, c->version);
     enum s3_code code = s3_condition_of(c, &condition);
     if (code == S3_OK && condition.if_none)
         code = S3_NOT_IMPLEMENTED;

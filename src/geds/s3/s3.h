@@ -254,8 +254,9 @@ struct s3_lock_asker {
     bool bypass; /* of governance */
     bool refused;
 };
-struct s3_lock_asker s3_lock_asker_of(struct s3_call *c, const char *key);
-bool s3_lock_may_remove(void *arg, const struct store_info *info, const struct store_attributes *a);
+struct s3_lock_asker s3_lock_asker_of(struct s3_call *c, const char *key, uint64_t version);
+bool s3_lock_may_remove(void *arg, const struct store_info *info, const struct store_attributes *a,
+                        bool newest);
 /* A rule's document. S3_MALFORMED_XML. */
 CHECKED enum s3_code s3_lock_read(const void *data, size_t len, struct arena *arena,
                                   struct s3_lock_rule *ret_rule, struct error *err);

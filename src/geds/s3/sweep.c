@@ -14,6 +14,7 @@ enum { SWEEP_PAGE = 1000, SWEEP_BATCH = 250 };
 struct expected {
     uint64_t modified_ns;
     bool by_version;
+    bool newest; /* else what was in front of it is still there */
     struct s3_lock_asker asker;
 };
 
@@ -29,18 +30,19 @@ struct sweep {
     size_t count;
     /* the entry before */
     char key[STORE_KEY_MAX + 1];
-    uint64_t newer_ns;   /* when it came */
+    uint64_t newer_ns;   /* when it came; its time tells less, a rename keeps it */
     uint64_t noncurrent; /* of its key so far */
     bool marker_alone;   /* it is the newest of its key, and a marker */
     uint64_t marker;     /* its version */
     uint64_t marker_ns;
 };
 
-static bool is_same(void *arg, const struct store_info *info, const struct store_attributes *a)
+static bool is_same(void *arg, const struct store_info *info, const struct store_attributes *a,
+                    bool newest)
 {
     struct expected *e = arg;
-    return info->modified_ns == e->modified_ns &&
-           (!e->by_version || s3_lock_may_remove(&e->asker, info, a));
+    return info->modified_ns == e->modified_ns && newest == e->newest &&
+           (!e->by_version || s3_lock_may_remove(&e->asker, info, a, newest));
 }
 
 static status_t flush(struct sweep *w, struct error *err)
@@ -52,7 +54,7 @@ static status_t flush(struct sweep *w, struct error *err)
 }
 
 static status_t remove_one(struct sweep *w, const char *key, uint64_t version, uint64_t modified_ns,
-                           struct error *err)
+                           bool newest, struct error *err)
 {
     status_t st = w->count == SWEEP_BATCH ? flush(w, err) : ST_OK;
     if (st != ST_OK)
@@ -61,6 +63,7 @@ static status_t remove_one(struct sweep *w, const char *key, uint64_t version, u
     snprintf(w->keys[i], sizeof w->keys[i], "%s", key);
     w->expected[i] = (struct expected){.modified_ns = modified_ns,
                                        .by_version = version != STORE_VERSION_CURRENT,
+                                       .newest = newest,
                                        .asker = {.now_s = w->now_ns / 1000000000}};
     w->conditions[i] = (struct store_condition){.may = is_same, .arg = &w->expected[i]};
     w->items[i] = (struct store_removal){
@@ -99,9 +102,9 @@ static status_t sweep_current(struct sweep *w, const struct store_version_entry 
     for (size_t i = 0; i < w->rules->count; i++) {
         const struct lifecycle_rule *r = &w->rules->rules[i];
         bool due = is_due(w, e->info.modified_ns, r->days) ||
-                   (r->date_s > 0 && r->date_s * 1000000000 <= w->now_ns);
+                   (r->date_s > 0 && r->date_s <= w->now_ns / 1000000000);
         if (r->enabled && due && matches(w, r, e))
-            return remove_one(w, e->key, STORE_VERSION_CURRENT, e->info.modified_ns, err);
+            return remove_one(w, e->key, STORE_VERSION_CURRENT, e->info.modified_ns, true, err);
     }
     return ST_OK;
 }
@@ -113,7 +116,7 @@ static status_t sweep_noncurrent(struct sweep *w, const struct store_version_ent
         const struct lifecycle_rule *r = &w->rules->rules[i];
         if (r->enabled && w->noncurrent >= r->noncurrent_kept &&
             is_due(w, w->newer_ns, r->noncurrent_days) && matches(w, r, e))
-            return remove_one(w, e->key, e->info.version, e->info.modified_ns, err);
+            return remove_one(w, e->key, e->info.version, e->info.modified_ns, false, err);
     }
     return ST_OK;
 }
@@ -126,7 +129,7 @@ static status_t sweep_marker(struct sweep *w, struct error *err)
     for (size_t i = 0; alone && i < w->rules->count; i++) {
         const struct lifecycle_rule *r = &w->rules->rules[i];
         if (r->enabled && r->lonely_markers && lifecycle_matches(r, w->key, 0, NULL))
-            return remove_one(w, w->key, w->marker, w->marker_ns, err);
+            return remove_one(w, w->key, w->marker, w->marker_ns, true, err);
     }
     return ST_OK;
 }
@@ -148,7 +151,7 @@ static status_t sweep_entry(struct sweep *w, const struct store_version_entry *e
         st = sweep_noncurrent(w, e, err);
         w->noncurrent++;
     }
-    w->newer_ns = e->info.modified_ns;
+    w->newer_ns = e->order;
     return st;
 }
 
@@ -182,7 +185,7 @@ static status_t sweep_versions(struct sweep *w, struct error *err)
         if (st == ST_OK)
             st = flush(w, err);
     }
-    if (st == ST_OK)
+    if (st == ST_OK && !more) /* else what is behind the last one has not been seen */
         st = sweep_marker(w, err);
     return st == ST_OK ? flush(w, err) : st;
 }

@@ -308,11 +308,14 @@ static void a_delimiter_makes_one_entry_of_many_versions(void)
 struct asked {
     bool answer;
     int count;
+    bool newest; /* what it was told last */
 };
-static bool may(void *arg, const struct store_info *info, const struct store_attributes *a)
+static bool may(void *arg, const struct store_info *info, const struct store_attributes *a,
+                bool newest)
 {
     struct asked *asked = arg;
     asked->count++;
+    asked->newest = newest;
     CHECK(info->size == 1 && a->count <= 1);
     return asked->answer;
 }
@@ -332,6 +335,7 @@ static void who_is_asked_decides(void)
     CHECK_EQ(store_change_attributes(store, "box", "k", STORE_VERSION_CURRENT, &pair, 1, &condition,
                                      &info, NULL),
              ST_CHANGED);
+    CHECK(asked.newest);
     MUST(store_bucket_set_versioning(store, "box", STORE_VERSIONING_ON, &err));
     CHECK_EQ(put("box", "k", "z", 1), ST_OK);
     struct store_removal items[] = {{.key = "k", .condition = &condition},
@@ -344,8 +348,11 @@ static void who_is_asked_decides(void)
     asked.answer = true;
     MUST(store_change_attributes(store, "box", "k", STORE_VERSION_NULL, &pair, 1, &condition, &info,
                                  &err));
+    CHECK(!asked.newest); /* behind the marker */
+    asked.newest = true;
     MUST(store_delete_each(store, "box", items, 1, &err));
     CHECK_EQ(items[0].status, ST_OK);
+    CHECK(!asked.newest);
     CHECK_EQ(store_bucket_set_versioning(store, "box", STORE_VERSIONING_OFF, NULL), ST_INVAL);
     CHECK_EQ(store_rename_prefix(store, "box", "k", "l", &(uint64_t){0}, NULL), ST_INVAL);
     check_sound();

@@ -22,10 +22,25 @@ static const char *no_secret(void *ctx, const char *access)
     return NULL;
 }
 
+/* What happens when the versions have been listed; NULL: nothing. */
+static void (*after_list)(struct store_versions *page);
+
+static status_t list_versions(struct store *s, const char *bucket,
+                              const struct store_version_query *q, struct store_versions **ret,
+                              struct error *why)
+{
+    void (*then)(struct store_versions *) = after_list;
+    status_t st = store_version_list(s, bucket, q, ret, why);
+    after_list = NULL;
+    if (st == ST_OK && then)
+        then(*ret);
+    return st;
+}
+
 static const struct s3_table table = {.bucket_stat = store_bucket_stat,
                                       .bucket_list = store_bucket_list,
                                       .bucket_changes = store_bucket_changes,
-                                      .version_list = store_version_list,
+                                      .version_list = list_versions,
                                       .versions_free = store_versions_free,
                                       .version_open = store_version_open,
                                       .object_attributes = store_object_attributes,
@@ -142,7 +157,7 @@ static void a_date_that_is_past_ends_all(void)
     begin(false, "<Rule><Prefix>a</Prefix><Status>Enabled</Status><Expiration>"
                  "<Date>2020-01-01T00:00:00.000Z</Date></Expiration></Rule>"
                  "<Rule><Prefix>b</Prefix><Status>Enabled</Status><Expiration>"
-                 "<Date>2099-01-01T00:00:00Z</Date></Expiration></Rule>");
+                 "<Date>2554-07-21T00:00:00Z</Date></Expiration></Rule>");
     CHECK_EQ(put("box", "a", "x", 1), ST_OK);
     CHECK_EQ(put("box", "b", "x", 1), ST_OK);
     s3_service_sweep(service);
@@ -177,6 +192,52 @@ static void versions_end_by_their_age_and_count(void)
     CHECK_EQ(versions_of("l", &markers), 0);
     CHECK_EQ(markers, 0);
     CHECK(there("k"));
+    end();
+}
+
+#define NONCURRENT                                                         \
+    "<Rule><Prefix/><Status>Enabled</Status><NoncurrentVersionExpiration>" \
+    "<NoncurrentDays>1</NoncurrentDays></NoncurrentVersionExpiration></Rule>"
+
+static void delete_newest(struct store_versions *page)
+{
+    struct store_removal item = {.key = "k", .version = page->entries[0].info.version};
+    CHECK(page->entries[0].latest);
+    MUST(store_delete_each(store, "box", &item, 1, &err));
+    CHECK_EQ(item.status, ST_OK);
+}
+
+static void a_version_that_became_the_newest_stays(void)
+{
+    size_t markers;
+    begin(true, NONCURRENT);
+    CHECK_EQ(put("box", "k", "x", 1), ST_OK);
+    CHECK_EQ(put("box", "k", "y", 1), ST_OK);
+    after_list = delete_newest;
+    after_days(3);
+    CHECK_EQ(versions_of("k", &markers), 1);
+    CHECK(there("k"));
+    end();
+}
+
+static void make_old(struct store_versions *page)
+{
+    page->entries[0].info.modified_ns = DAY_NS;
+}
+
+/* As that of what was renamed. */
+static void an_old_successor_came_when_it_came(void)
+{
+    size_t markers;
+    begin(true, NONCURRENT);
+    CHECK_EQ(put("box", "k", "x", 1), ST_OK);
+    CHECK_EQ(put("box", "k", "y", 1), ST_OK);
+    after_list = make_old;
+    after_days(0);
+    CHECK_EQ(versions_of("k", &markers), 2);
+    after_list = make_old;
+    after_days(3);
+    CHECK_EQ(versions_of("k", &markers), 1);
     end();
 }
 
@@ -247,6 +308,8 @@ static void rules_that_cannot_be_are_refused(void)
                  {RULE("<Expiration><Days>1</Days><Date>2020-01-01T00:00:00Z</Date></Expiration>"),
                   ST_FORMAT},
                  {RULE("<Expiration><Date>2020-01-01T01:00:00Z</Date></Expiration>"), ST_INVALID},
+                 {RULE("<Expiration><Date>2554-07-21T00:00:00Z</Date></Expiration>"), ST_OK},
+                 {RULE("<Expiration><Date>2600-01-01T00:00:00Z</Date></Expiration>"), ST_INVALID},
                  {RULE("<Transition><Days>1</Days></Transition>"), ST_UNSUPPORTED},
                  {RULE("<ID>a</ID>" EXPIRES) RULE("<ID>a</ID>" EXPIRES), ST_INVALID},
                  {"<Rule><Filter><Tag><Key>a</Key><Value>b</Value></Tag></Filter><Status>Enabled"
@@ -273,6 +336,8 @@ int main(void)
     RUN(objects_end_after_days_by_prefix_tag_and_size);
     RUN(a_date_that_is_past_ends_all);
     RUN(versions_end_by_their_age_and_count);
+    RUN(a_version_that_became_the_newest_stays);
+    RUN(an_old_successor_came_when_it_came);
     RUN(locked_versions_stay);
     RUN(uploads_that_were_left_are_aborted);
     RUN(rules_that_cannot_be_are_refused);

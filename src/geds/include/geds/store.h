@@ -146,9 +146,11 @@ struct store_condition {
     bool if_none; /* there is no object of this name: else ST_EXIST */
     const char
         *if_match; /* there is one (else ST_NOTFOUND) with this etag (else ST_CHANGED); "*": any */
-    /* Of what would be replaced, removed or changed, where there is something: false is ST_CHANGED. Called by the
-     * thread that makes changes, so it has to be quick and must not call the store. NULL: all may. */
-    bool (*may)(void *arg, const struct store_info *info, const struct store_attributes *a);
+    /* Of what would be replaced, removed or changed, where there is something: false is ST_CHANGED. newest: it is the
+     * newest of its key's versions and markers. Called by the thread that makes changes, so it has to be quick and
+     * must not call the store. NULL: all may. */
+    bool (*may)(void *arg, const struct store_info *info, const struct store_attributes *a,
+                bool newest);
     void *arg;
 };
 
