@@ -2,10 +2,17 @@
 
 #include "s3.h"
 
+/* What is asked for: several things with versions of their own in a copy or a batch. */
+struct question {
+    const struct s3_call *c;
+    char version[S3_VERSION_BYTES]; /* "": none */
+};
+
 /* Values of the conditions that policies may have. */
 static const char *value_of(void *arg, const char *name)
 {
-    const struct s3_call *c = arg;
+    const struct question *q = arg;
+    const struct s3_call *c = q->c;
     if (strcasecmp(name, "s3:prefix") == 0)
         return query_get(&c->query, "prefix");
     if (strcasecmp(name, "s3:delimiter") == 0)
@@ -13,7 +20,7 @@ static const char *value_of(void *arg, const char *name)
     if (strcasecmp(name, "s3:max-keys") == 0)
         return query_get(&c->query, "max-keys");
     if (strcasecmp(name, "s3:VersionId") == 0)
-        return query_get(&c->query, "versionId");
+        return q->version[0] != '\0' ? q->version : NULL;
     if (strcasecmp(name, "aws:username") == 0)
         return c->user;
     if (strcasecmp(name, "aws:SecureTransport") == 0)
@@ -47,17 +54,39 @@ static bool is_about_policy(const char *action)
            strcmp(action, "s3:DeleteBucketPolicy") == 0;
 }
 
+/* What cannot be read denies all, but for what replaces or removes it. */
+static enum s3_code decide_broken(const struct s3_call *c, const char *action)
+{
+    static const char *const repairs[] = {"s3:GetBucketCORS",
+                                          "s3:PutBucketCORS",
+                                          "s3:GetLifecycleConfiguration",
+                                          "s3:PutLifecycleConfiguration",
+                                          "s3:GetBucketObjectLockConfiguration",
+                                          "s3:PutBucketObjectLockConfiguration"};
+    bool allowed = is_about_policy(action);
+    for (size_t i = 0; i < sizeof repairs / sizeof *repairs; i++)
+        allowed = allowed || strcmp(repairs[i], action) == 0;
+    if (!c->owner)
+        return S3_ACCESS_DENIED;
+    return allowed ? S3_OK : S3_INTERNAL;
+}
+
 static enum s3_code decide(struct s3_call *c, const struct s3_bucket *b, const char *key,
                            uint64_t version, const char *action)
 {
     if (!action)
         return c->owner ? S3_OK : S3_ACCESS_DENIED;
+    if (b->broken)
+        return decide_broken(c, action);
+    struct question q = {.c = c};
+    if (version != STORE_VERSION_CURRENT)
+        s3_version_text(version, q.version);
     struct policy_request rq = {.user = c->user,
                                 .action = action_of(action, version),
                                 .bucket = b->name,
                                 .key = key,
                                 .value_of = value_of,
-                                .arg = c};
+                                .arg = &q};
     enum policy_decision d = b->policy ? policy_decide(b->policy, &rq) : POLICY_SILENT;
     if (c->owner)
         return d == POLICY_DENIES && !is_about_policy(action) ? S3_ACCESS_DENIED : S3_OK;

@@ -26,9 +26,9 @@ static status_t read_sections(struct s3_bucket *b, const char *config, struct er
         st = cors_read(text, len, &b->arena, &b->cors, err);
     if (st == ST_OK)
         st = config_get(config, "s3.object-lock", &text, &len, err);
-    if (st == ST_OK && text && s3_lock_read(text, len, &b->arena, &b->lock, err) != S3_OK)
-        st = ST_CORRUPT;
-    return st;
+    b->lock_broken = st == ST_OK && text &&
+                     s3_lock_read(text, len, &b->arena, &b->lock, err) != S3_OK;
+    return b->lock_broken ? ST_CORRUPT : st;
 }
 
 static enum s3_code load(struct s3_call *c, const char *name, struct s3_bucket **ret_bucket)
@@ -45,6 +45,12 @@ static enum s3_code load(struct s3_call *c, const char *name, struct s3_bucket *
     if (st == ST_OK)
         st = read_sections(b, config, &c->err);
     free(config);
+    if (b->found && st != ST_OK && st != ST_NOMEM) {
+        b->broken = true;
+        b->policy = NULL;
+        b->cors = NULL;
+        st = ST_OK;
+    }
     if (st == ST_OK || st == ST_NOTFOUND) {
         *ret_bucket = b;
         return S3_OK;
@@ -71,8 +77,10 @@ enum s3_code s3_bucket_ref(struct s3_call *c, const char *name, struct s3_bucket
         return S3_OK;
     }
     enum s3_code code = load(c, name, &b);
-    if (code != S3_OK)
+    if (code != S3_OK || b->broken) { /* which is not kept, so that each call has the error */
+        *ret_bucket = b;
         return code;
+    }
     atomic_fetch_add(&b->refs, 1);
     pthread_mutex_lock(&s->kept_lock);
     old = s->kept[at];

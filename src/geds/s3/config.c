@@ -23,6 +23,7 @@ static bool copy_until(struct cursor *c, char end, char *to, size_t size)
             break;
         to[len++] = x;
     }
+    to[0] = '\0';
     cursor_fail(c, "a section without a name or length");
     return false;
 }
@@ -32,6 +33,7 @@ static bool next(struct cursor *c, struct section *s)
 {
     char number[24];
     uint64_t len = 0;
+    s->name[0] = '\0';
     if (c->failed || cursor_left(c) == 0)
         return false;
     if (!copy_until(c, ' ', s->name, sizeof s->name) || !copy_until(c, '\n', number, sizeof number))
@@ -81,12 +83,16 @@ status_t config_set(const char *config, const char *name, const char *text, size
 {
     struct cursor c;
     struct section s;
+    if (text && memchr(text, '\0', len))
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "section %s has a zero byte", name);
     cursor_init(&c, config, strlen(config), 0);
     while (next(&c, &s)) {
         if (strcmp(s.name, name) != 0)
             add(out, s.name, s.text, s.len);
     }
-    status_t st = cursor_status(&c, ST_CORRUPT, err);
+    /* what is damaged and nobody else's goes, or else nothing could be set any more */
+    bool theirs = s.name[0] != '\0' && strcmp(s.name, name) != 0;
+    status_t st = theirs ? cursor_status(&c, ST_CORRUPT, err) : ST_OK;
     if (st != ST_OK)
         return st;
     if (text)

@@ -76,7 +76,7 @@ static enum s3_code check(struct s3_call *c, const struct document *d)
             c, lifecycle_read(c->xml.data, c->xml.len, &arena, &lifecycle, &c->err));
     } else {
         code = s3_lock_read(c->xml.data, c->xml.len, &arena, &rule, &c->err);
-        if (code == S3_OK && c->conf && !c->conf->lock.enabled)
+        if (code == S3_OK && c->conf && !c->conf->lock.enabled && !c->conf->lock_broken)
             code = S3_INVALID_BUCKET_STATE; /* it is turned on when a bucket is made */
     }
     arena_done(&arena);

@@ -132,14 +132,25 @@ static bool read_principals(struct reader *r, const json_t *v, struct list *l)
     for (size_t i = 0; i < l->count; i++) { /* arn:aws:iam::ACCOUNT:user/NAME, :root, or NAME */
         const char *text = l->values[i], *name = strrchr(text, '/');
         size_t len = strlen(text);
-        if (strncmp(text, "arn:", 4) == 0 && len > 5 && strcmp(text + len - 5, ":root") == 0)
+        bool is_arn = strncmp(text, "arn:", 4) == 0;
+        if (is_arn && len > 5 && strcmp(text + len - 5, ":root") == 0)
             l->values[i] = POLICY_OWNER;
-        else if (strncmp(text, "arn:", 4) == 0 && (!name || !strstr(text, ":user/")))
+        else if (is_arn && (!name || !strstr(text, ":user/")))
             return fail(r, ST_UNSUPPORTED, "Invalid principal in policy", text);
-        else if (name)
+        else if (is_arn)
             l->values[i] = name + 1;
         if (*l->values[i] == '\0')
             return fail(r, ST_INVALID, "Invalid principal in policy", text);
+    }
+    return true;
+}
+
+/* ${aws:username} and the like are not put in, and as plain text they would protect nobody. */
+static bool has_no_variables(struct reader *r, const struct list *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        if (strstr(l->values[i], "${"))
+            return fail(r, ST_UNSUPPORTED, "Policy variables are not implemented", l->values[i]);
     }
     return true;
 }
@@ -159,7 +170,7 @@ static bool read_actions(struct reader *r, const json_t *v, struct list *l)
 static bool read_resources(struct reader *r, const json_t *v, struct list *l)
 {
     size_t len = strlen(r->bucket);
-    if (!read_list(r, v, "Resource", l))
+    if (!read_list(r, v, "Resource", l) || !has_no_variables(r, l))
         return false;
     for (size_t i = 0; i < l->count; i++) {
         const char *text = l->values[i];
@@ -203,7 +214,8 @@ static bool read_conditions(struct reader *r, json_t *v, struct statement *s)
                 return fail(r, ST_LIMIT, "Policy has too many conditions", NULL);
             struct condition *c = &s->conditions[s->condition_count++];
             c->op = (enum operator)op;
-            if (!keep(r, key, &c->key) || !read_list(r, values, key, &c->values))
+            if (!keep(r, key, &c->key) || !read_list(r, values, key, &c->values) ||
+                !has_no_variables(r, &c->values))
                 return false;
         }
     }

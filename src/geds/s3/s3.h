@@ -109,6 +109,8 @@ struct s3_bucket {
     uint64_t changes;
     char name[STORE_BUCKET_MAX + 1];
     bool found;
+    bool broken; /* it cannot be read: only the owner does something, and that is to repair it */
+    bool lock_broken; /* so is the section of lock */
     struct arena arena;
     struct policy *policy; /* NULL: none */
     struct cors *cors;     /* so */

@@ -255,6 +255,8 @@ status_t xml_read(const void *data, size_t len, struct arena *arena, struct xml_
     struct reader r = {.arena = arena};
     if (len > XML_BYTES_MAX)
         return error_set(err, ST_LIMIT, 0, "a document of %zu bytes", len);
+    if (len > 0 && memchr(data, '\0', len)) /* texts end there for who keeps the document */
+        return error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "a document with a zero byte");
     if (arena->limit_bytes == 0)
         arena->limit_bytes = ARENA_BYTES_MAX;
     cursor_init(&r.c, data, len, 0);

@@ -788,6 +788,24 @@ def a_policy_says_who_may_do_what(b):
 
 
 @fact
+def a_policy_tells_versions_apart(b):
+    b.fresh("version-policies")
+    at = {"Bucket": "version-policies"}
+    b.s3.put_bucket_versioning(**at, VersioningConfiguration={"Status": "Enabled"})
+    kept, other = (b.s3.put_object(**at, Key="k", Body=x)["VersionId"] for x in (b"1", b"2"))
+    denied = ("Deny", "*", ["s3:GetObjectVersion", "s3:DeleteObjectVersion"], ["/*"], {"StringEquals": {"s3:VersionId": kept}})
+    b.s3.put_bucket_policy(**at, Policy=policy("version-policies", denied))
+    def copy(version):
+        return code_of(b.s3.copy_object, **at, Key="copy", CopySource={**at, "Key": "k", "VersionId": version})
+    equal((copy(kept), copy(other)), (("AccessDenied", 403), (None, 200)))
+    equal(code_of(b.s3.get_object, **at, Key="k", VersionId=kept), ("AccessDenied", 403))
+    gone = b.s3.delete_objects(**at, Delete={"Objects": [{"Key": "k", "VersionId": v} for v in (kept, other)]})
+    equal(([x["VersionId"] for x in gone["Deleted"]], [(x["VersionId"], x["Code"]) for x in gone["Errors"]]),
+          ([other], [(kept, "AccessDenied")]))
+    b.s3.delete_bucket_policy(**at)
+
+
+@fact
 def policies_that_are_none_are_refused(b):
     b.fresh("bad-policies")
     good = json.loads(policy("bad-policies", ("Allow", "*", "s3:GetObject", ["/*"])))
@@ -804,7 +822,8 @@ def policies_that_are_none_are_refused(b):
                {"Resource": "arn:aws:s3:::other/*"}, {"Resource": "*"}, {"Resource": "arn:aws:s3:::bad-policies-2/*"}, {"Extra": 1},
                {"Condition": []}):
         equal(changed(**kw), ("MalformedPolicy", 400))
-    for kw in ({"Condition": {"IpAddress": {"aws:SourceIp": "1.2.3.4"}}}, {"Condition": {"StringEquals": {"aws:unknown": "1"}}}):
+    for kw in ({"Condition": {"IpAddress": {"aws:SourceIp": "1.2.3.4"}}}, {"Condition": {"StringEquals": {"aws:unknown": "1"}}},
+               {"Resource": "arn:aws:s3:::bad-policies/${aws:username}/*"}, {"Condition": {"StringLike": {"s3:prefix": "${aws:username}/*"}}}):
         equal(changed(**kw), ("NotImplemented", 501))
     equal(json.loads(b.s3.get_bucket_policy(Bucket="bad-policies")["Policy"]), good)
     equal(b.s3.get_bucket_policy_status(Bucket="bad-policies")["PolicyStatus"]["IsPublic"], True)
@@ -842,6 +861,7 @@ def browsers_are_told_who_may_use_a_bucket(b):
 
 
 DOCUMENTS_OF_HARM = (b"", b"<", b"<a/>", b"<CORSConfiguration", b"nonsense", b"<CORSConfiguration>" * 100,
+                     b"<!-- \0 --><CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod><AllowedOrigin>*</AllowedOrigin></CORSRule></CORSConfiguration>",
                      b'<!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><CORSConfiguration>&b;</CORSConfiguration>')
 
 

@@ -85,6 +85,33 @@ static void conditions_have_to_hold(void)
     CHECK_EQ(decide(text, NULL, "s3:ListBucket", ""), POLICY_SILENT);
 }
 
+static void only_arns_have_paths(void)
+{
+    const char *text = POLICY(
+        STATEMENT("Allow", "{\"AWS\":\"team/alice\"}", "\"*\"", "\"arn:aws:s3:::box/*\""));
+    CHECK_EQ(decide(text, "alice", "s3:GetObject", "k"), POLICY_SILENT);
+    CHECK_EQ(decide(text, "team/alice", "s3:GetObject", "k"), POLICY_ALLOWS);
+    text = POLICY(STATEMENT("Allow", "{\"AWS\":\"arn:aws:iam::1:user/team/alice\"}", "\"*\"",
+                            "\"arn:aws:s3:::box/*\""));
+    CHECK_EQ(decide(text, "alice", "s3:GetObject", "k"), POLICY_ALLOWS);
+}
+
+static void variables_are_refused(void)
+{
+    static const char *const texts[] = {
+        POLICY(STATEMENT("Deny", "\"*\"", "\"*\"", "\"arn:aws:s3:::box/${aws:username}/*\"")),
+        "{\"Statement\":{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"*\","
+        "\"Resource\":\"arn:aws:s3:::box\",\"Condition\":{\"StringLike\":"
+        "{\"s3:prefix\":\"${aws:username}/*\"}}}}"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct arena arena = {0};
+        struct policy *p = NULL;
+        struct error err = {0};
+        CHECK_EQ(policy_read(texts[i], strlen(texts[i]), "box", &arena, &p, &err), ST_UNSUPPORTED);
+        arena_done(&arena);
+    }
+}
+
 static void sections_are_set_replaced_and_removed(void)
 {
     struct buf one = {0}, two = {0}, three = {0};
@@ -108,12 +135,34 @@ static void sections_are_set_replaced_and_removed(void)
     buf_done(&three);
 }
 
+static void a_damaged_section_can_be_replaced_but_not_others(void)
+{
+    static const char damaged[] = "a 1\nx\nb 5\nxy";
+    struct buf out = {0};
+    const char *text;
+    size_t len;
+    struct error err = {0};
+    CHECK_EQ(config_set("", "a", "x\0y", 3, &out, &err), ST_INVAL);
+    CHECK_EQ(config_get(damaged, "a", &text, &len, &err), ST_CORRUPT);
+    CHECK_EQ(config_set(damaged, "a", "z", 1, &out, &err), ST_CORRUPT);
+    buf_done(&out);
+    CHECK_EQ(config_set(damaged, "b", NULL, 0, &out, &err), ST_OK);
+    CHECK_STR((char *)out.data, "a 1\nx\n");
+    buf_done(&out);
+    CHECK_EQ(config_set("a 1\nx\nb", "c", "z", 1, &out, &err), ST_OK);
+    CHECK_STR((char *)out.data, "a 1\nx\nc 1\nz\n");
+    buf_done(&out);
+}
+
 int main(void)
 {
     RUN(wildcards_stand_for_any_text);
     RUN(a_denial_outweighs);
     RUN(what_is_not_named_is_inverted);
     RUN(conditions_have_to_hold);
+    RUN(only_arns_have_paths);
+    RUN(variables_are_refused);
     RUN(sections_are_set_replaced_and_removed);
+    RUN(a_damaged_section_can_be_replaced_but_not_others);
     return CHECK_DONE();
 }

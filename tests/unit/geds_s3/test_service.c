@@ -47,6 +47,7 @@ static status_t bucket_delete(struct store *s, const char *b, struct error *err)
     return answer();
 }
 
+static const char *config_text = "";
 static atomic_bool kept; /* the service has the bucket's configuration */
 
 static status_t bucket_stat(struct store *s, const char *b, struct store_bucket *ret, char **config,
@@ -57,7 +58,7 @@ static status_t bucket_stat(struct store *s, const char *b, struct store_bucket 
     if (!config || st != ST_OK)
         return st;
     kept = true;
-    *config = strdup("");
+    *config = strdup(config_text);
     return ST_OK;
 }
 
@@ -535,8 +536,49 @@ static void a_failing_store_is_answered_and_left_closed(void)
     CHECK_EQ(open_things, 0);
 }
 
+/* A configuration that cannot be read shuts out all, but the owner can put another there. */
+static void the_owner_repairs_a_configuration(void)
+{
+#define RULES                                                         \
+    "<CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod>" \
+    "<AllowedOrigin>*</AllowedOrigin></CORSRule></CORSConfiguration>"
+    static const char *const broken[] = {"s3.cors 3\n<a>\n", "s3.cors 300\n<!-- ", "s3.c",
+                                         "s3.policy 2\n{}\n"};
+    static const struct {
+        struct operation ask;
+        int status;
+    } cases[] = {{{"GET", "/box/k", NULL, NULL, NULL, "", 0}, 500},
+                 {{"DELETE", "/box/k", NULL, NULL, NULL, "", 0}, 500},
+                 {{"GET", "/box", NULL, NULL, NULL, "", 0}, 500},
+                 {{"PUT", "/box", "cors", NULL, NULL, RULES, 0}, 200},
+                 {{"DELETE", "/box", "cors", NULL, NULL, "", 0}, 204}};
+    const struct s3_options options = {
+        .table = &table, .secret_of = secret_of, .failed = on_failure, .now_ns = now_ns};
+    struct s3_service *service = NULL;
+    struct http_options http;
+    struct error err = {0};
+    bool whole;
+    CHECK_EQ(s3_service_new(&options, &service), ST_OK);
+    http_options_default(&http);
+    http.address = "127.0.0.1:0";
+    http.handler = s3_service_handler();
+    http.ctx = service;
+    CHECK_EQ(http_server_start(&http, &server, &err), ST_OK);
+    allowed = 1000;
+    for (size_t b = 0; b < sizeof broken / sizeof *broken; b++) {
+        config_text = broken[b];
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+            CHECK_EQ(ask(&cases[i].ask, &whole), cases[i].status);
+    }
+    config_text = "";
+    http_server_stop(server);
+    s3_service_free(service);
+    CHECK_EQ(open_things, 0);
+}
+
 int main(void)
 {
     RUN(a_failing_store_is_answered_and_left_closed);
+    RUN(the_owner_repairs_a_configuration);
     return CHECK_DONE();
 }

@@ -66,6 +66,23 @@ static void document_types_are_refused(void)
     arena_done(&arena);
 }
 
+static void a_zero_byte_is_refused_everywhere(void)
+{
+#define WITH(x) {x, sizeof x - 1}
+    static const struct {
+        const char *text;
+        size_t len;
+    } cases[] = {WITH("<!-- \0 --><a/>"), WITH("<a><![CDATA[\0]]></a>"), WITH("<a b=\"\0\"/>"),
+                 WITH("<a>\0</a>"),       WITH("<?x \0?><a/>"),          WITH("<a/>\0")};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arena arena = {0};
+        struct xml_node *root = NULL;
+        struct error err = {0};
+        CHECK_EQ(xml_read(cases[i].text, cases[i].len, &arena, &root, &err), ST_FORMAT);
+        arena_done(&arena);
+    }
+}
+
 static void depth_and_number_have_limits(void)
 {
     struct arena arena = {0};
@@ -100,6 +117,7 @@ int main(void)
     RUN(elements_and_text_are_read);
     RUN(what_is_not_well_formed_is_refused);
     RUN(document_types_are_refused);
+    RUN(a_zero_byte_is_refused_everywhere);
     RUN(depth_and_number_have_limits);
     RUN(text_is_escaped);
     return CHECK_DONE();
