@@ -64,8 +64,16 @@ static status_t create(struct batch *b, struct task *task, struct error *err)
     if (st == ST_OK && found) {
         return error_set(err, ST_EXIST, ERROR_NO_OFFSET, "bucket %s exists already", t->bucket);
     }
-    return st == ST_OK ? db_do(b->db, SQL_BUCKET_ADD, err, "tit", t->bucket, b->now_ns, t->config)
-                       : st;
+    if (st == ST_OK) {
+        st = db_do(b->db, SQL_BUCKET_ADD, err, "tit", t->bucket, b->now_ns, t->config);
+    }
+    if (st != ST_OK || t->versioning == STORE_VERSIONING_OFF) {
+        return st;
+    }
+    st = bucket_find(b->db, t->bucket, &ref, err);
+    return st == ST_OK
+               ? db_do(b->db, SQL_BUCKET_VERSIONING, err, "ii", ref.id, (uint64_t)t->versioning)
+               : st;
 }
 
 static status_t check_config(const char *config, struct error *err)
@@ -93,7 +101,14 @@ static status_t change(struct store *s, struct bucket_task *t, struct error *err
 status_t store_bucket_create(struct store *s, const char *bucket, const char *config,
                              struct error *err)
 {
-    struct bucket_task t = {.task = {.run = create}, .bucket = bucket, .config = config};
+    return store_bucket_create_as(s, bucket, config, STORE_VERSIONING_OFF, err);
+}
+
+status_t store_bucket_create_as(struct store *s, const char *bucket, const char *config,
+                                enum store_versioning versioning, struct error *err)
+{
+    struct bucket_task t = {
+        .task = {.run = create}, .bucket = bucket, .config = config, .versioning = versioning};
     status_t st = check_bucket(bucket, err);
     if (st == ST_OK) {
         st = check_config(config, err);

@@ -1,7 +1,7 @@
 #include "table.h"
 
 const struct s3_table controller_table = {
-    .bucket_create = store_bucket_create,
+    .bucket_create_as = store_bucket_create_as,
     .bucket_delete = store_bucket_delete,
     .bucket_stat = store_bucket_stat,
     .bucket_list = store_bucket_list,

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "geds/s3/config.h"
 #include "s3.h"
 
 #define OWNER "<Owner><ID>cloudskin</ID><DisplayName>cloudskin</DisplayName></Owner>"
@@ -43,12 +44,18 @@ static enum s3_code check_configuration(struct s3_call *c)
     "<ObjectLockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">" \
     "<ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"
 
-/* Versions first: an object must not be replaced where it is locked. */
-static enum s3_code turn_lock_on(struct s3_call *c)
+/* With lock and versions in one change: an object must not be replaced where it is locked. */
+static status_t create(struct s3_call *c, bool locks)
 {
-    enum s3_code code = s3_code_of(c, s3_store(c)->bucket_set_versioning(
-                                          c->s->o.store, c->bucket, STORE_VERSIONING_ON, &c->err));
-    return code == S3_OK ? s3_config_change(c, "s3.object-lock", LOCK_ON, strlen(LOCK_ON)) : code;
+    struct buf config = {0};
+    status_t st = config_set("", "s3.object-lock", locks ? LOCK_ON : NULL,
+                             locks ? strlen(LOCK_ON) : 0, &config, &c->err);
+    if (st == ST_OK)
+        st = s3_store(c)->bucket_create_as(c->s->o.store, c->bucket, (const char *)config.data,
+                                           locks ? STORE_VERSIONING_ON : STORE_VERSIONING_OFF,
+                                           &c->err);
+    buf_done(&config);
+    return st;
 }
 
 void s3_bucket_create(struct s3_call *c)
@@ -56,13 +63,11 @@ void s3_bucket_create(struct s3_call *c)
     const char *lock = http_header(c->rq, "x-amz-bucket-object-lock-enabled");
     enum s3_code code = check_configuration(c);
     if (code == S3_OK) {
-        status_t st = s3_store(c)->bucket_create(c->s->o.store, c->bucket, "", &c->err);
+        status_t st = create(c, lock && strcasecmp(lock, "true") == 0);
         code = st == ST_INVAL   ? S3_INVALID_BUCKET
                : st == ST_EXIST ? S3_BUCKET_EXISTS
                                 : s3_code_of(c, st);
     }
-    if (code == S3_OK && lock && strcasecmp(lock, "true") == 0)
-        code = turn_lock_on(c);
     if (code != S3_OK) {
         s3_fail(c, code);
         return;

@@ -320,6 +320,21 @@ static bool may(void *arg, const struct store_info *info, const struct store_att
     return asked->answer;
 }
 
+static void a_bucket_is_made_with_versions(void)
+{
+    struct store_bucket b;
+    char *config = NULL;
+    store_make(NULL);
+    MUST(store_bucket_create_as(store, "box", "text", STORE_VERSIONING_ON, &err));
+    CHECK_EQ(store_bucket_create_as(store, "box", "", STORE_VERSIONING_OFF, NULL), ST_EXIST);
+    MUST(store_bucket_stat(store, "box", &b, &config, &err));
+    CHECK_EQ(b.versioning, STORE_VERSIONING_ON);
+    CHECK_STR(config, "text");
+    free(config);
+    check_sound();
+    store_remove();
+}
+
 static void who_is_asked_decides(void)
 {
     struct asked asked = {.answer = false};
@@ -475,6 +490,7 @@ int main(int argc, char **argv)
     random_state |= 1;
     RUN(random_calls_do_what_the_model_does);
     RUN(a_delimiter_makes_one_entry_of_many_versions);
+    RUN(a_bucket_is_made_with_versions);
     RUN(who_is_asked_decides);
     RUN(wrong_versions_are_found);
     RUN(a_store_of_format_1_is_taken_over);

@@ -35,9 +35,11 @@ static status_t opened(void *to)
     return st;
 }
 
-static status_t bucket_create(struct store *s, const char *b, const char *config, struct error *err)
+static status_t bucket_create_as(struct store *s, const char *b, const char *config,
+                                 enum store_versioning v, struct error *err)
 {
-    (void)s, (void)b, (void)config, (void)err;
+    (void)s, (void)b, (void)err;
+    CHECK_EQ(v == STORE_VERSIONING_ON, strstr(config, "s3.object-lock") != NULL);
     return answer();
 }
 
@@ -322,7 +324,7 @@ static void uploads_free(struct store_uploads *u)
     open_things -= u != NULL;
 }
 
-static const struct s3_table table = {.bucket_create = bucket_create,
+static const struct s3_table table = {.bucket_create_as = bucket_create_as,
                                       .bucket_delete = bucket_delete,
                                       .bucket_stat = bucket_stat,
                                       .bucket_list = bucket_list,
@@ -413,7 +415,7 @@ static const struct operation operations[] = {
      "</Expiration></Rule></LifecycleConfiguration>",
      2},
     {"DELETE", "/box", "cors", NULL, NULL, "", 2},
-    {"PUT", "/box", NULL, "x-amz-bucket-object-lock-enabled", "true", "", 4},
+    {"PUT", "/box", NULL, "x-amz-bucket-object-lock-enabled", "true", "", 1},
     {"GET", "/box", "list-type=2", NULL, NULL, "", 1},
     {"GET", "/box", "uploads", NULL, NULL, "", 1},
     {"POST", "/box", "delete", NULL, NULL, "<Delete><Object><Key>k</Key></Object></Delete>", 1},

@@ -95,6 +95,9 @@ enum store_versioning {
     STORE_VERSIONING_ON,
     STORE_VERSIONING_SUSPENDED,
 };
+/* store_bucket_create of one that has versions from the start. */
+CHECKED status_t store_bucket_create_as(struct store *s, const char *bucket, const char *config,
+                                        enum store_versioning versioning, struct error *err);
 /* ST_NOTFOUND. ST_INVAL: OFF, which is no way back. */
 CHECKED status_t store_bucket_set_versioning(struct store *s, const char *bucket,
                                              enum store_versioning versioning, struct error *err);

@@ -6,8 +6,8 @@
 /* What S3 needs of a store: the calls of geds/store.h, whose comments say what each does, so that another
  * store can stand behind it, as in the tests. */
 struct s3_table {
-    status_t (*bucket_create)(struct store *s, const char *bucket, const char *config,
-                              struct error *err);
+    status_t (*bucket_create_as)(struct store *s, const char *bucket, const char *config,
+                                 enum store_versioning versioning, struct error *err);
     status_t (*bucket_delete)(struct store *s, const char *bucket, struct error *err);
     status_t (*bucket_stat)(struct store *s, const char *bucket, struct store_bucket *ret_bucket,
                             char **ret_config, struct error *err);
