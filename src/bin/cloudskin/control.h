@@ -27,9 +27,9 @@ struct control_request {
 /* What a snapshot is saved with. Errors are what the client is told. */
 struct control_saver {
     status_t (*save)(void *arg, const struct control_request *q, struct error *err);
-    /* The cell is not to go on here: its snapshot, the file with this inode number, is about to get its path, or ""
-     * where that is not known; or it has (leave_end), or went into a stream; or it cannot (leave_not). From any thread, while
-     * the cell's waits. */
+    /* The cell is not to go on here: its snapshot, the file with this inode number, is about to get its path ("" when
+     * that is not known), or it has (leave_end), or went into a stream; or it cannot (leave_not).
+     * From any thread, while the cell's waits. */
     status_t (*leave)(void *arg, const char *path, uint64_t inode, struct error *err);
     void (*leave_end)(void *arg);
     void (*leave_not)(void *arg);
