@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "geds/s3/config.h"
 #include "geds/s3/service.h"
+#include "s3.h"
 
 #define DAY_NS (UINT64_C(86400) * 1000000000)
 static uint64_t ahead_ns; /* of the real clock */
@@ -241,6 +242,36 @@ static void an_old_successor_came_when_it_came(void)
     end();
 }
 
+static void stop_sweeping(struct store_versions *page)
+{
+    CHECK(page->more && page->entries[page->count - 1].info.marker);
+    pthread_mutex_lock(&service->sweep_lock);
+    service->sweep_stop = true;
+    pthread_mutex_unlock(&service->sweep_lock);
+}
+
+/* The first page, of 1000, ends with a marker, and nobody looks at the second. */
+static void a_sweep_that_stops_leaves_the_last_marker(void)
+{
+    char key[16];
+    size_t markers;
+    begin(true, "<Rule><Prefix/><Status>Enabled</Status><Expiration>"
+                "<ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration></Rule>");
+    for (unsigned i = 0; i < 999; i++) {
+        snprintf(key, sizeof key, "a%u", i);
+        CHECK_EQ(put("box", key, "x", 1), ST_OK);
+    }
+    CHECK_EQ(put("box", "k", "x", 1), ST_OK);
+    MUST(store_delete(store, "box", "k", NULL, &err));
+    after_list = stop_sweeping;
+    s3_service_sweep(service);
+    CHECK(!after_list);
+    CHECK_EQ(versions_of("k", &markers), 1);
+    CHECK_EQ(markers, 1);
+    CHECK(!there("k"));
+    end();
+}
+
 static void locked_versions_stay(void)
 {
     size_t markers;
@@ -338,6 +369,7 @@ int main(void)
     RUN(versions_end_by_their_age_and_count);
     RUN(a_version_that_became_the_newest_stays);
     RUN(an_old_successor_came_when_it_came);
+    RUN(a_sweep_that_stops_leaves_the_last_marker);
     RUN(locked_versions_stay);
     RUN(uploads_that_were_left_are_aborted);
     RUN(rules_that_cannot_be_are_refused);
