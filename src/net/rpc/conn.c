@@ -270,9 +270,19 @@ status_t rpc_reply_more(struct rpc_reply *reply, struct rpc_answer *answer)
     if (!wait_until_sent(call->conn)) {
         return ST_IO;
     }
-    conn_pump(call->conn);
     send_answer(call->conn, &call->frame, answer, RPC_ANSWER | RPC_MORE, NULL);
+    /* what was sent here may have been all that a held request waits for */
+    conn_pump(call->conn);
     return ST_OK;
+}
+
+bool rpc_reply_is_wanted(const struct rpc_reply *reply)
+{
+    struct conn *c = reply->call->conn;
+    pthread_mutex_lock(&c->m);
+    bool wanted = !c->failed && !c->ended && !atomic_load(&c->server->draining);
+    pthread_mutex_unlock(&c->m);
+    return wanted;
 }
 
 void call_run(struct call *call)

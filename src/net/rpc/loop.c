@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "impl.h"
 #include "net/rpc/local.h"
 #include "sys/clock.h"
@@ -32,14 +33,45 @@ static bool is_own(int fd)
            (peer.uid == geteuid() || peer.uid == 0);
 }
 
+/* Say why, as far as the socket takes it at once, and close it. */
+static void turn_away(int fd, status_t st, const char *text)
+{
+    struct error err;
+    struct buf frame = {0}, args = {0};
+    uint8_t head[RPC_HEADER_BYTES];
+    error_set(&err, st, ERROR_NO_OFFSET, "%s", text);
+    rpc_result_encode(st, &err, &args);
+    const struct rpc_frame f = {.args_bytes = (uint32_t)args.len,
+                                .kind = RPC_HELLO,
+                                .flags = RPC_ANSWER,
+                                .args_crc = hash_crc32c(0, args.data, args.len),
+                                .data_crc = hash_crc32c(0, NULL, 0)};
+    rpc_frame_encode(&f, head);
+    buf_bytes(&frame, head, sizeof head);
+    buf_bytes(&frame, args.data, args.len);
+    if (!args.failed && !frame.failed) {
+        ssize_t ignored = send(fd, frame.data, frame.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)ignored;
+    }
+    buf_done(&args);
+    buf_done(&frame);
+    close(fd);
+}
+
 static void add(struct loop *l, int fd)
 {
     struct rpc_server *s = l->server;
     struct conn *c = NULL;
-    if (atomic_fetch_add(&s->conn_count, 1) >= RPC_CONNECTIONS_MAX || !is_own(fd) ||
-        (c = conn_new(s, l, fd)) == NULL) {
+    bool room = atomic_fetch_add(&s->conn_count, 1) < RPC_CONNECTIONS_MAX, own = is_own(fd);
+    if (!room || !own || (c = conn_new(s, l, fd)) == NULL) {
         atomic_fetch_sub(&s->conn_count, 1);
-        close(fd);
+        turn_away(fd,
+                  !own    ? ST_PERM
+                  : !room ? ST_LIMIT
+                          : ST_NOMEM,
+                  !own    ? "the store is another user's"
+                  : !room ? "the store has as many connections as it can have"
+                          : "out of memory");
         return;
     }
     c->waits_for = EPOLLIN;
@@ -99,9 +131,10 @@ static void ready(struct conn *c, uint32_t events)
     }
 }
 
-static bool stands_still(struct conn *c, uint64_t now_ns, uint64_t stall_ns)
+static bool stands_still(struct conn *c, uint64_t stall_ns)
 {
     pthread_mutex_lock(&c->m);
+    uint64_t now_ns = clock_monotonic_ns(); /* under m: never before what a worker noted */
     bool half = c->head_got > 0 || c->reading != NULL || c->session == NULL;
     bool reads = (c->waits_for & EPOLLIN) != 0;
     bool still = (half && reads && now_ns - c->read_ns > stall_ns) ||
@@ -119,7 +152,7 @@ static void sweep(struct loop *l, unsigned period_ms)
     l->swept_ns = now_ns;
     for (struct conn *c = l->conns, *next; c != NULL; c = next) {
         next = c->next;
-        if (stands_still(c, now_ns, l->server->o.stall_ms * 1000000ULL)) {
+        if (stands_still(c, l->server->o.stall_ms * 1000000ULL)) {
             end(c);
         }
     }

@@ -630,6 +630,8 @@ static void connections_are_bounded(void)
         fds[i] = greet();
     }
     int one_more = dial();
+    CHECK(get(one_more, &a));
+    CHECK_EQ(a.status, ST_LIMIT);
     CHECK(!get(one_more, &a));
     close(one_more);
     for (int i = 0; i < RPC_CONNECTIONS_MAX; i++) {

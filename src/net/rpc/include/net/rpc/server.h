@@ -40,6 +40,8 @@ struct rpc_answer {
 /* Send one answer of several, and go on. The answer is empty then. Only inside run, one thread. */
 struct rpc_reply;
 CHECKED status_t rpc_reply_more(struct rpc_reply *reply, struct rpc_answer *answer);
+/* False: the client is gone, or the server is to stop, so a request that takes long should end. Only inside run. */
+bool rpc_reply_is_wanted(const struct rpc_reply *reply);
 
 struct rpc_handler {
     /* For each connection, after its hello. NULL: no memory. */
