@@ -186,12 +186,11 @@ static status_t start_files(const struct settings *o, struct running *r, struct 
     if (st == ST_OK && o->socket)
         st = rpc_local_listen(o->socket, &r->socket_fd, err);
     if (st == ST_OK)
-        st = keys_load(o->state, &r->keys, &r->made_keys, err);
-    if (st == ST_OK)
         st = store_open(folder, &options, &r->store, err);
     if (st == ST_AGAIN)
         return error_set(err, st, ERROR_NO_OFFSET, "%s: another process has it open", o->state);
-    return st;
+    /* under the store's lock: who makes keys here is the only one, so they may be unmade */
+    return st == ST_OK ? keys_load(o->state, &r->keys, &r->made_keys, err) : st;
 }
 
 static status_t start_s3(const struct settings *o, struct running *r, struct error *err)
