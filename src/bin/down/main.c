@@ -41,21 +41,31 @@ static int fail(const struct error *err)
     return err->code == ST_INVAL ? EXIT_USAGE : EXIT_SYSTEM;
 }
 
-/* As long as the connection is there the process is, so its number is not another's. */
-static bool still_connected(int fd)
+/* As long as the connection is there the process is, so its number is not another's. A server with too many connections
+ * closes this one: then it is there when it can be connected to again. */
+static bool is_there(const char *path, int fd, pid_t pid)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    return poll(&p, 1, 0) >= 0 && (p.revents & (POLLHUP | POLLERR)) == 0;
+    int again = -1;
+    if (poll(&p, 1, 0) >= 0 && (p.revents & (POLLHUP | POLLERR)) == 0) {
+        return true;
+    }
+    bool there = rpc_local_connect(path, &again, NULL) == ST_OK && rpc_local_peer(again) == pid;
+    if (again >= 0) {
+        close(again);
+    }
+    return there;
 }
 
-static status_t end_process(int fd, pid_t pid, uint64_t timeout_ns, struct error *err)
+static status_t end_process(const char *path, int fd, pid_t pid, uint64_t timeout_ns,
+                            struct error *err)
 {
     int process = (int)syscall(SYS_pidfd_open, pid, 0);
     if (process < 0) {
         return errno == ESRCH ? ST_OK : error_set_errno(err, errno, "process %ld", (long)pid);
     }
     status_t st = ST_OK;
-    if (still_connected(fd)) {
+    if (is_there(path, fd, pid)) {
         struct pollfd p = {.fd = process, .events = POLLIN};
         if (syscall(SYS_pidfd_send_signal, process, SIGTERM, NULL, 0) != 0 && errno != ESRCH) {
             st = error_set_errno(err, errno, "process %ld", (long)pid);
@@ -86,7 +96,7 @@ static int down(uint64_t timeout_ns)
         return fail(&err);
     }
     pid_t pid = rpc_local_peer(fd);
-    st = pid > 0 ? end_process(fd, pid, timeout_ns, &err)
+    st = pid > 0 ? end_process(path, fd, pid, timeout_ns, &err)
                  : error_set(&err, ST_IO, ERROR_NO_OFFSET,
                              "the process at %s is of another container", path);
     close(fd);
