@@ -15,6 +15,7 @@ struct check {
     struct store *store;
     bool repair;
     void (*found)(void *arg, const struct store_finding *finding);
+    bool (*goes_on)(void *arg);
     void *arg;
     struct store_fsck totals;
     struct ids named; /* an extent for each piece that names it */
@@ -37,6 +38,13 @@ static void report(struct check *c, enum store_damage kind, uint64_t extent, uin
             .kind = kind, .extent = extent, .offset = offset, .text = text};
         c->found(c->arg, &finding);
     }
+}
+
+static status_t look_for_end(const struct check *c, struct error *err)
+{
+    return c->goes_on == NULL || c->goes_on(c->arg)
+               ? ST_OK
+               : error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "the check was ended");
 }
 
 static status_t check_database(struct check *c, struct db *db, struct error *err)
@@ -91,6 +99,9 @@ static status_t note_layouts(struct check *c, struct db *db, enum sql which, uin
     while (st == ST_OK && (st = db_next(db, statement, &row, err)) == ST_OK && row) {
         st = note_layout(c, statement, err);
         *count += 1;
+        if (st == ST_OK) {
+            st = look_for_end(c, err);
+        }
     }
     db_end(statement);
     return st;
@@ -315,7 +326,7 @@ static status_t check_file(struct check *c, uint64_t id, uint64_t bytes, const s
                (long long)info.st_size, (unsigned long long)bytes);
         bytes = (uint64_t)info.st_size < bytes ? (uint64_t)info.st_size : bytes;
     }
-    for (uint64_t off = 0; off < bytes;) {
+    for (uint64_t off = 0; off < bytes && (st = look_for_end(c, err)) == ST_OK;) {
         size_t want = bytes - off < FSCK_READ_BYTES ? (size_t)(bytes - off) : FSCK_READ_BYTES;
         ssize_t got = pread(fd, scratch, want, (off_t)off);
         if (got < 0 && errno == EINTR) {
@@ -339,7 +350,7 @@ static status_t check_file(struct check *c, uint64_t id, uint64_t bytes, const s
         off += want;
     }
     close(fd);
-    return ST_OK;
+    return st;
 }
 
 static status_t check_extent(struct check *c, struct db *db, uint64_t id, uint8_t *scratch,
@@ -420,6 +431,9 @@ static status_t check_extents(struct check *c, struct db *db, struct error *err)
         }
         for (size_t i = 0; i < some.count; i++) {
             if (st == ST_OK) {
+                st = look_for_end(c, err);
+            }
+            if (st == ST_OK) {
                 st = check_extent(c, db, some.ids[i], scratch, err);
             }
             if (pins_remove(&c->store->pins, some.ids[i])) {
@@ -471,7 +485,7 @@ static status_t check_orphan(void *arg, const char *name, struct error *err)
 static status_t check_folders(struct check *c, struct db *db, struct error *err)
 {
     status_t st = ST_OK;
-    for (unsigned i = 0; i < 256 && st == ST_OK; i++) {
+    for (unsigned i = 0; i < 256 && st == ST_OK && (st = look_for_end(c, err)) == ST_OK; i++) {
         struct orphans o = {.check = c, .db = db, .number = i};
         char name[4];
         snprintf(name, sizeof name, "%02x", i);
@@ -486,13 +500,18 @@ static status_t check_folders(struct check *c, struct db *db, struct error *err)
 }
 
 status_t store_fsck(struct store *s, bool repair,
-                    void (*found)(void *arg, const struct store_finding *finding), void *arg,
-                    struct store_fsck *ret_fsck, struct error *err)
+                    void (*found)(void *arg, const struct store_finding *finding),
+                    bool (*goes_on)(void *arg), void *arg, struct store_fsck *ret_fsck,
+                    struct error *err)
 {
-    struct check c = {.store = s, .repair = repair, .found = found, .arg = arg};
+    struct check c = {.store = s, .repair = repair, .found = found, .goes_on = goes_on, .arg = arg};
     struct db *db = NULL;
+    if (atomic_exchange(&s->checked, true)) {
+        return error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "the store is being checked already");
+    }
     status_t st = store_reader(s, &db, err);
     if (st != ST_OK) {
+        atomic_store(&s->checked, false);
         return st;
     }
     st = look_at_names(&c, err);
@@ -503,6 +522,7 @@ status_t store_fsck(struct store *s, bool repair,
         st = check_folders(&c, db, err);
     }
     store_reader_back(s, db);
+    atomic_store(&s->checked, false);
     ids_done(&c.named);
     if (st == ST_OK) {
         *ret_fsck = c.totals;

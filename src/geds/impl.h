@@ -66,7 +66,8 @@ struct store {
     _Atomic uint64_t batches;
     _Atomic uint64_t changes;
     _Atomic uint64_t bucket_changes;
-    _Atomic bool broken; /* a sync failed: no changes any more */
+    _Atomic bool checked; /* by a store_fsck */
+    _Atomic bool broken;  /* a sync failed: no changes any more */
 };
 
 /* One transaction of the writer. */

@@ -103,7 +103,7 @@ static status_t check_folder(struct check *c, struct error *err)
                          "%s: another process has it open, at another socket", folder);
     }
     if (st == ST_OK) {
-        st = store_fsck(store, c->repair, found_here, c, &n, err);
+        st = store_fsck(store, c->repair, found_here, NULL, c, &n, err);
         c->result = (struct geds_check){n.objects, n.extents, n.bytes, n.findings, n.repaired};
     }
     store_close(store);

@@ -84,8 +84,8 @@ enum s3_code s3_tags_check(const struct query *q)
     for (size_t i = 0; i < q->count; i++) {
         const struct query_pair *p = &q->pairs[i];
         if (*p->name == '\0' || characters(p->name) > S3_TAG_KEY_CHARACTERS_MAX ||
-            characters(p->value) > S3_TAG_VALUE_CHARACTERS_MAX || !s3_is_utf8(p->name) ||
-            !s3_is_utf8(p->value) || query_get(q, p->name) != p->value)
+            characters(p->value) > S3_TAG_VALUE_CHARACTERS_MAX || !text_is_utf8(p->name) ||
+            !text_is_utf8(p->value) || query_get(q, p->name) != p->value)
             return S3_INVALID_TAG;
     }
     return S3_OK;

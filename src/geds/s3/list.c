@@ -56,7 +56,8 @@ static enum s3_code read_page(struct s3_call *c, const char *after, uint64_t *re
         code = s3_encoding_of(c, ret_url);
     if (code != S3_OK)
         return code;
-    if (!s3_is_utf8(param(c, "prefix")) || !s3_is_utf8(param(c, "delimiter")) || !s3_is_utf8(after))
+    if (!text_is_utf8(param(c, "prefix")) || !text_is_utf8(param(c, "delimiter")) ||
+        !text_is_utf8(after))
         return S3_INVALID_ARGUMENT;
     const struct store_list_query query = {.prefix = param(c, "prefix"),
                                            .delimiter = param(c, "delimiter"),

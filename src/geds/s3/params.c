@@ -102,32 +102,11 @@ enum s3_code s3_check_conditions(const struct s3_call *c, const char *prefix,
     return S3_OK;
 }
 
-bool s3_is_utf8(const char *s)
-{
-    const uint8_t *p = (const uint8_t *)s;
-    while (*p) {
-        unsigned more = *p < 0x80 ? 0 : *p >= 0xf0 ? 3 : *p >= 0xe0 ? 2 : 1;
-        uint32_t u = *p & (more == 0 ? 0x7fU : 0x3fU >> more);
-        if (*p > 0xf4 || (*p >= 0x80 && *p < 0xc2))
-            return false;
-        for (unsigned i = 0; i < more; i++) {
-            if ((*++p & 0xc0) != 0x80)
-                return false;
-            u = u << 6 | (*p & 0x3fU);
-        }
-        if ((more == 2 && u < 0x800) || (more == 3 && (u < 0x10000 || u > 0x10ffff)) ||
-            (u >= 0xd800 && u < 0xe000))
-            return false;
-        p++;
-    }
-    return true;
-}
-
 enum s3_code s3_check_key(const char *key)
 {
     if (strlen(key) > STORE_KEY_MAX)
         return S3_KEY_TOO_LONG;
-    return s3_is_utf8(key) ? S3_OK : S3_INVALID_URI;
+    return text_is_utf8(key) ? S3_OK : S3_INVALID_URI;
 }
 
 /* The store's rules, so that a name that cannot be says so whatever is asked about it. */

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "base/arena.h"
+#include "base/text.h"
 #include "geds/s3/checksum.h"
 #include "geds/s3/cors.h"
 #include "geds/s3/form.h"
@@ -315,8 +316,6 @@ CHECKED enum s3_code s3_condition_of(struct s3_call *c, struct store_condition *
  * S3_PRECONDITION. */
 enum s3_code s3_check_conditions(const struct s3_call *c, const char *prefix,
                                  const struct store_info *info);
-/* Is it UTF-8, as keys have to be? */
-bool s3_is_utf8(const char *s);
 CHECKED enum s3_code s3_check_key(const char *key);
 CHECKED enum s3_code s3_check_bucket(const char *bucket);
 

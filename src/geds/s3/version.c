@@ -123,7 +123,7 @@ static enum s3_code read_query(struct s3_call *c, struct store_version_query *q,
     if (*marker != '\0' &&
         (*q->key_marker == '\0' || parse_hex(marker, INT64_MAX, &q->order_marker) != ST_OK))
         return S3_INVALID_ARGUMENT;
-    return s3_is_utf8(q->prefix) && s3_is_utf8(q->delimiter) && s3_is_utf8(q->key_marker)
+    return text_is_utf8(q->prefix) && text_is_utf8(q->delimiter) && text_is_utf8(q->key_marker)
                ? S3_OK
                : S3_INVALID_ARGUMENT;
 }

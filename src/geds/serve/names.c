@@ -86,15 +86,21 @@ status_t serve_rename(struct task *t)
 {
     const struct geds_request *r = &t->request;
     const struct store_condition condition = task_condition(&r->condition);
-    return store_rename(t->store, &(struct store_name){r->bucket, r->key},
-                        &(struct store_name){r->to_bucket, r->to_key}, &condition, &t->err);
+    status_t st = task_check_new_key(t, r->to_key);
+    return st == ST_OK
+               ? store_rename(t->store, &(struct store_name){r->bucket, r->key},
+                              &(struct store_name){r->to_bucket, r->to_key}, &condition, &t->err)
+               : st;
 }
 
 status_t serve_rename_prefix(struct task *t)
 {
     const char *from = t->request.prefix;
-    return store_rename_prefix(t->store, t->request.bucket, from != NULL ? from : "",
-                               t->request.to_prefix, &t->answer.numbers[GEDS_N_COUNT], &t->err);
+    status_t st = task_check_new_key(t, t->request.to_prefix);
+    return st == ST_OK ? store_rename_prefix(t->store, t->request.bucket, from != NULL ? from : "",
+                                             t->request.to_prefix, &t->answer.numbers[GEDS_N_COUNT],
+                                             &t->err)
+                       : st;
 }
 
 status_t serve_copy(struct task *t)
@@ -102,14 +108,18 @@ status_t serve_copy(struct task *t)
     const struct geds_request *r = &t->request;
     const struct store_condition from = task_condition(&r->from_condition);
     const struct store_condition to = task_condition(&r->condition);
-    const struct store_attributes *attributes = r->attributes.given ? task_attributes(t) : NULL;
+    const struct store_attributes *attributes = NULL;
     struct store_info info;
-    if (r->attributes.given && attributes == NULL) {
-        return ST_NOMEM;
+    status_t st = task_check_new_key(t, r->to_key);
+    if (st == ST_OK && r->attributes.given) {
+        st = task_attributes(t, &attributes);
     }
-    status_t st = store_copy(t->store, &(struct store_name){r->bucket, r->key},
-                             &(struct store_name){r->to_bucket, r->to_key}, attributes, &from, &to,
-                             &info, &t->err);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = store_copy(t->store, &(struct store_name){r->bucket, r->key},
+                    &(struct store_name){r->to_bucket, r->to_key}, attributes, &from, &to, &info,
+                    &t->err);
     if (st == ST_OK) {
         task_info(t, &info);
     }
@@ -165,6 +175,12 @@ static void send_findings(struct findings *f)
     }
 }
 
+static bool goes_on(void *arg)
+{
+    const struct findings *f = arg;
+    return !f->gone && rpc_reply_is_wanted(f->task->reply);
+}
+
 static void found(void *arg, const struct store_finding *finding)
 {
     struct findings *f = arg;
@@ -186,8 +202,8 @@ status_t serve_fsck(struct task *t)
 {
     struct findings f = {.task = t};
     struct store_fsck n = {0};
-    status_t st = store_fsck(t->store, (t->request.flags & GEDS_FSCK_REPAIR) != 0, found, &f, &n,
-                             &t->err);
+    status_t st = store_fsck(t->store, (t->request.flags & GEDS_FSCK_REPAIR) != 0, found, goes_on,
+                             &f, &n, &t->err);
     if (st == ST_OK && f.data.len > 0) {
         send_findings(&f);
     }

@@ -23,13 +23,22 @@ static status_t commit(struct task *t, struct store_put *put)
     return st;
 }
 
+static status_t begin(struct task *t, struct store_put **ret_put)
+{
+    const struct store_attributes *attributes = NULL;
+    status_t st = task_check_new_key(t, t->request.key);
+    if (st == ST_OK) {
+        st = task_attributes(t, &attributes);
+    }
+    return st == ST_OK ? store_put_begin(t->store, t->request.bucket, t->request.key, attributes,
+                                         ret_put, &t->err)
+                       : st;
+}
+
 status_t serve_put(struct task *t)
 {
     struct store_put *put = NULL;
-    const struct store_attributes *attributes = task_attributes(t);
-    status_t st = attributes == NULL ? ST_NOMEM
-                                     : store_put_begin(t->store, t->request.bucket, t->request.key,
-                                                       attributes, &put, &t->err);
+    status_t st = begin(t, &put);
     if (st != ST_OK) {
         return st;
     }
@@ -47,10 +56,7 @@ status_t serve_put(struct task *t)
 status_t serve_put_begin(struct task *t)
 {
     struct store_put *put = NULL;
-    const struct store_attributes *attributes = task_attributes(t);
-    status_t st = attributes == NULL ? ST_NOMEM
-                                     : store_put_begin(t->store, t->request.bucket, t->request.key,
-                                                       attributes, &put, &t->err);
+    status_t st = begin(t, &put);
     if (st == ST_OK && (st = handle_add(t, put, NULL)) != ST_OK) {
         store_put_abort(put);
     }
@@ -141,6 +147,9 @@ status_t serve_append(struct task *t)
     /* it is one call of the store: nothing can come between its sums and its commit */
     status_t st = compare(t);
     if (st == ST_OK) {
+        st = task_check_new_key(t, t->request.key);
+    }
+    if (st == ST_OK) {
         st = store_append(t->store, t->request.bucket, t->request.key, t->rpc->data,
                           t->rpc->data_bytes, &condition, &info, &t->err);
     }
@@ -151,23 +160,24 @@ status_t serve_append(struct task *t)
 }
 
 /* Attributes are borrowed from the object, so it has to stay until they are encoded: they are copied. */
-static void copy_attributes(struct task *t, const struct store_object *o)
+static status_t copy_attributes(struct task *t, const struct store_object *o)
 {
     const struct store_attributes *from = store_object_attributes(o);
     struct store_attribute *pairs = arena_alloc(&t->arena, from->count, sizeof *pairs);
-    struct store_attributes a = {.pairs = pairs, .count = pairs != NULL ? from->count : 0};
+    struct store_attributes a = {.pairs = pairs, .count = from->count};
+    bool good = pairs != NULL;
     if (from->content_type != NULL) {
         a.content_type = arena_strndup(&t->arena, from->content_type, strlen(from->content_type));
+        good = good && a.content_type != NULL;
     }
-    for (size_t i = 0; i < a.count; i++) {
+    for (size_t i = 0; i < a.count && good; i++) {
         const char *name = from->pairs[i].name, *value = from->pairs[i].value;
         pairs[i].name = arena_strndup(&t->arena, name, strlen(name));
         pairs[i].value = arena_strndup(&t->arena, value, strlen(value));
-        if (pairs[i].name == NULL || pairs[i].value == NULL) {
-            a.count = i;
-        }
+        good = pairs[i].name != NULL && pairs[i].value != NULL;
     }
-    task_set_attributes(t, &a);
+    return good ? task_set_attributes(t, &a)
+                : error_set(&t->err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
 }
 
 status_t serve_stat(struct task *t)
@@ -176,7 +186,7 @@ status_t serve_stat(struct task *t)
     status_t st = store_object_open(t->store, t->request.bucket, t->request.key, &o, &t->err);
     if (st == ST_OK) {
         task_info(t, store_object_info(o));
-        copy_attributes(t, o);
+        st = copy_attributes(t, o);
         store_object_close(o);
     }
     return st;
@@ -207,8 +217,10 @@ status_t serve_open(struct task *t)
         return st;
     }
     task_info(t, store_object_info(o));
-    copy_attributes(t, o);
-    st = read_into_answer(t, o, 0);
+    st = copy_attributes(t, o);
+    if (st == ST_OK) {
+        st = read_into_answer(t, o, 0);
+    }
     if (st == ST_OK) {
         st = handle_add(t, NULL, o);
     }

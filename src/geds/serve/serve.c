@@ -2,7 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
+
+#include "base/text.h"
 
 enum { QUICK_READ_BYTES = 64 * 1024 };
 
@@ -116,22 +119,93 @@ void handle_drop(struct session *s, struct handle *h)
     }
 }
 
-const struct store_attributes *task_attributes(struct task *t)
+static status_t no_memory(struct task *t)
+{
+    return error_set(&t->err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+}
+
+static bool is_token(const char *s)
+{
+    if (*s == '\0') {
+        return false;
+    }
+    for (; *s != '\0'; s++) {
+        if (*s <= ' ' || *s >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", *s) != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_header_value(const char *s)
+{
+    for (; *s != '\0'; s++) {
+        unsigned char c = (unsigned char)*s;
+        if ((c < ' ' && c != '\t') || c == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What S3 answers of its own accord, and what keeps objects from being removed. */
+static bool is_reserved(const char *name)
+{
+    static const char *const names[] = {"content-length", "content-type",      "content-range",
+                                        "connection",     "transfer-encoding", "etag",
+                                        "last-modified",  "accept-ranges",     "date"};
+    static const char lock[] = "x-amz-object-lock-";
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcasecmp(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return strncasecmp(name, lock, sizeof lock - 1) == 0;
+}
+
+status_t task_attributes(struct task *t, const struct store_attributes **ret_attributes)
 {
     const struct geds_wire_attributes *from = &t->request.attributes;
     struct store_attributes *a = arena_alloc(&t->arena, 1, sizeof *a);
     struct store_attribute *pairs = arena_alloc(&t->arena, from->count, sizeof *pairs);
     if (a == NULL || pairs == NULL) {
-        error_set(&t->err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
-        return NULL;
+        return no_memory(t);
+    }
+    if (from->content_type != NULL && !is_header_value(from->content_type)) {
+        return error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET,
+                         "the type of an object cannot have control characters");
     }
     for (size_t i = 0; i < from->count; i++) {
-        pairs[i] = (struct store_attribute){.name = from->pairs[i].name,
-                                            .value = from->pairs[i].value};
+        const char *name = from->pairs[i].name;
+        if (!is_token(name) || is_reserved(name)) {
+            return error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "%s name of metadata: \"%.60s\"",
+                             is_token(name) ? "a reserved" : "not a", name);
+        }
+        if (!is_header_value(from->pairs[i].value)) {
+            return error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET,
+                             "metadata cannot have control characters: %.60s", name);
+        }
+        pairs[i] = (struct store_attribute){.name = name, .value = from->pairs[i].value};
     }
     *a = (struct store_attributes){
         .content_type = from->content_type, .pairs = pairs, .count = from->count};
-    return a;
+    *ret_attributes = a;
+    return ST_OK;
+}
+
+status_t task_check_new_key(struct task *t, const char *key)
+{
+    if (key == NULL) { /* the store says what is missing */
+        return ST_OK;
+    }
+    bool good = text_is_utf8(key) && strstr(key, "\xef\xbf\xbe") == NULL &&
+                strstr(key, "\xef\xbf\xbf") == NULL;
+    for (const char *s = key; *s != '\0' && good; s++) {
+        good = (unsigned char)*s >= ' ' && *s != 0x7f;
+    }
+    return good ? ST_OK
+                : error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET,
+                            "a key must be UTF-8 without control characters");
 }
 
 struct store_condition task_condition(const struct geds_wire_condition *c)
@@ -146,15 +220,18 @@ void task_info(struct task *t, const struct store_info *info)
         .size = info->size, .modified_ns = info->modified_ns, .etag = etag != NULL ? etag : ""};
 }
 
-void task_set_attributes(struct task *t, const struct store_attributes *a)
+status_t task_set_attributes(struct task *t, const struct store_attributes *a)
 {
     struct geds_wire_pair *pairs = arena_alloc(&t->arena, a->count, sizeof *pairs);
-    size_t count = pairs != NULL ? a->count : 0;
-    for (size_t i = 0; i < count; i++) {
+    if (pairs == NULL) {
+        return no_memory(t);
+    }
+    for (size_t i = 0; i < a->count; i++) {
         pairs[i] = (struct geds_wire_pair){.name = a->pairs[i].name, .value = a->pairs[i].value};
     }
     t->answer.attributes = (struct geds_wire_attributes){
-        .given = true, .content_type = a->content_type, .pairs = pairs, .count = count};
+        .given = true, .content_type = a->content_type, .pairs = pairs, .count = a->count};
+    return ST_OK;
 }
 
 static status_t serve_status(struct task *t)

@@ -45,11 +45,14 @@ CHECKED status_t handle_add(struct task *t, struct store_put *put, struct store_
 void handle_remove(struct session *s, struct handle *h);
 void handle_drop(struct session *s, struct handle *h);
 
-/* Conversions of arguments; what they return is of the task. NULL after a failure of memory. */
-const struct store_attributes *task_attributes(struct task *t);
+/* Conversions of arguments; what they return is of the task. */
+/* ST_INVAL: one that could not be sent as a header of HTTP, or is not the caller's to set. ST_NOMEM. */
+CHECKED status_t task_attributes(struct task *t, const struct store_attributes **ret_attributes);
+/* A key that objects get, or the beginning of such keys. ST_INVAL: it is no text, so XML could not have it. */
+CHECKED status_t task_check_new_key(struct task *t, const char *key);
 struct store_condition task_condition(const struct geds_wire_condition *c);
 void task_info(struct task *t, const struct store_info *info);
-void task_set_attributes(struct task *t, const struct store_attributes *a);
+CHECKED status_t task_set_attributes(struct task *t, const struct store_attributes *a);
 
 /* Objects and puts (objects.c), names and buckets (names.c). */
 status_t serve_put(struct task *t);

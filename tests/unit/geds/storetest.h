@@ -155,7 +155,7 @@ __attribute__((unused)) static void print_finding(void *arg, const struct store_
 __attribute__((unused)) static void check_sound(void)
 {
     struct store_fsck totals = {0};
-    MUST(store_fsck(store, false, print_finding, NULL, &totals, &err));
+    MUST(store_fsck(store, false, print_finding, NULL, NULL, &totals, &err));
     CHECK_EQ(totals.findings, 0);
 }
 

@@ -250,7 +250,7 @@ static void check_store(const struct store_options *options, const uint64_t ackn
         check_thread(i, acknowledged[i]);
     }
     struct store_fsck totals;
-    MUST(store_fsck(store, false, print_finding, NULL, &totals, &err));
+    MUST(store_fsck(store, false, print_finding, NULL, NULL, &totals, &err));
     CHECK_EQ(totals.findings, 0);
     store_close(store);
     store = NULL;

@@ -22,7 +22,7 @@ static struct store_fsck fsck(bool repair)
 {
     struct store_fsck totals = {0};
     memset(kinds, 0, sizeof kinds);
-    MUST(store_fsck(store, repair, note, NULL, &totals, &err));
+    MUST(store_fsck(store, repair, note, NULL, NULL, &totals, &err));
     return totals;
 }
 

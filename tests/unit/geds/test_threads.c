@@ -184,7 +184,7 @@ static void *check_or_work(void *arg)
     }
     for (unsigned i = 0; i < 20; i++) {
         struct store_fsck totals = {0};
-        wrong += store_fsck(store, i % 2 == 0, print_finding, NULL, &totals, NULL) != ST_OK;
+        wrong += store_fsck(store, i % 2 == 0, print_finding, NULL, NULL, &totals, NULL) != ST_OK;
         wrong += totals.findings > 0;
     }
     return (void *)wrong;

@@ -406,9 +406,9 @@ static void wrong_versions_are_found(void)
         store_close(store);
         damage(cases[i].sql);
         MUST(store_open(scratch, NULL, &store, &err));
-        MUST(store_fsck(store, true, NULL, NULL, &totals, &err));
+        MUST(store_fsck(store, true, NULL, NULL, NULL, &totals, &err));
         CHECK_EQ(totals.findings >= cases[i].findings, true);
-        MUST(store_fsck(store, false, NULL, NULL, &totals, &err));
+        MUST(store_fsck(store, false, NULL, NULL, NULL, &totals, &err));
         CHECK_EQ(totals.findings > 0, cases[i].left > 0);
         store_remove();
     }

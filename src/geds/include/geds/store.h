@@ -427,9 +427,12 @@ struct store_fsck {
     uint64_t repaired;
 };
 /* Read all that is in the store and compare it; others go on using the store. found may be NULL.
- * repair: remove orphans and set wrong counts right. ST_OK whatever is found. */
+ * goes_on (may be NULL) is asked again and again; false ends it with ST_STOPPED, and counts that were not set right yet
+ * stay as they are. repair: remove orphans and set wrong counts right. ST_OK whatever is found. ST_AGAIN: it is being
+ * checked already. */
 CHECKED status_t store_fsck(struct store *s, bool repair,
                             void (*found)(void *arg, const struct store_finding *finding),
-                            void *arg, struct store_fsck *ret_fsck, struct error *err);
+                            bool (*goes_on)(void *arg), void *arg, struct store_fsck *ret_fsck,
+                            struct error *err);
 
 #endif
