@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -83,6 +84,7 @@ static ssize_t receive(struct geds *g, void *data, size_t len)
     } while (n < 0 && errno == EINTR);
     if (n > 0) {
         keep_passed(g, &m);
+        g->passed_lost |= (m.msg_flags & MSG_CTRUNC) != 0;
     }
     return n;
 }
@@ -211,6 +213,9 @@ static status_t read_answer(struct geds *g, struct pending *p, const struct rpc_
         return lost(g);
     }
     p->data_len = f->data_bytes;
+    if (g->passed_lost) { /* which ones is not known, so none can be given out any more */
+        return break_off(g, ST_LIMIT, "this process can have no more files open");
+    }
     if (f->kind == GEDS_MAP && f->data_bytes <= 8 * PASSED_MAX) {
         take_passed(g, p, f->data_bytes / 8);
     }
@@ -246,7 +251,8 @@ static status_t read_one(struct geds *g)
                : read_answer(g, p, &f);
 }
 
-/* Caller holds m. Somebody else who waits goes on reading. */
+/* Caller holds m. Somebody else goes on reading: who waits for an answer, or else who waits for room
+ * to send. All others may be waiting to send behind that one. */
 static void stop_reading(struct geds *g)
 {
     g->reading = false;
@@ -256,29 +262,53 @@ static void stop_reading(struct geds *g)
     }
     if (p != NULL) {
         pthread_cond_signal(&p->changed);
+    } else if (g->sender_waits) {
+        const uint64_t one = 1;
+        ssize_t ignored = write(g->wake_fd, &one, sizeof one);
+        (void)ignored;
     }
 }
 
 /* Sending. */
 
-/* Until the socket takes something again. Meanwhile answers are read, so that the other side is not kept waiting. */
+/* Until the socket takes something again, or reading is free to be taken. */
+static bool wait_while_read_for(struct geds *g)
+{
+    uint64_t ignored;
+    struct pollfd p[2] = {{.fd = g->fd, .events = POLLOUT}, {.fd = g->wake_fd, .events = POLLIN}};
+    int n = poll(p, 2, -1);
+    bool good = n >= 0 || errno == EINTR;
+    pthread_mutex_lock(&g->m);
+    g->sender_waits = false;
+    pthread_mutex_unlock(&g->m);
+    if (read(g->wake_fd, &ignored, sizeof ignored) < 0 && errno != EAGAIN) {
+        good = false;
+    }
+    return good && (n <= 0 || (p[0].revents & POLLERR) == 0);
+}
+
+/* Until the socket takes something again, or sooner. Meanwhile answers are read, so that the other side is not kept
+ * waiting. */
 static bool wait_for_room(struct geds *g)
 {
     pthread_mutex_lock(&g->m);
     bool mine = !g->reading && !g->broken;
     g->reading |= mine;
+    g->sender_waits = !mine;
     pthread_mutex_unlock(&g->m);
-    struct pollfd p = {.fd = g->fd, .events = (short)(POLLOUT | (mine ? POLLIN : 0))};
-    int n = poll(&p, 1, -1);
+    if (!mine) {
+        return wait_while_read_for(g);
+    }
+    struct pollfd p = {.fd = g->fd, .events = POLLOUT | POLLIN};
+    bool there = g->input_at < g->input_end; /* an answer that was read along with another */
+    int n = there ? 0 : poll(&p, 1, -1);
     bool good = n >= 0 || errno == EINTR;
-    if (mine && n > 0 && (p.revents & POLLOUT) == 0) {
+    if (there || (n > 0 && (p.revents & POLLOUT) == 0)) {
         good = read_one(g) == ST_OK;
     }
-    if (mine) {
-        pthread_mutex_lock(&g->m);
-        stop_reading(g);
-        pthread_mutex_unlock(&g->m);
-    }
+    pthread_mutex_lock(&g->m);
+    stop_reading(g);
+    pthread_mutex_unlock(&g->m);
     return good && (p.revents & POLLERR) == 0;
 }
 
@@ -493,12 +523,15 @@ status_t client_open(const char *address, struct geds **ret_store, struct error 
     if (g == NULL) {
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }
-    g->fd = -1;
+    g->fd = g->wake_fd = -1;
     pthread_mutex_init(&g->send_lock, NULL);
     pthread_mutex_init(&g->m, NULL);
     status_t st = rpc_local_path(address, path, err);
     if (st == ST_OK) {
         st = rpc_local_connect(path, &g->fd, err);
+    }
+    if (st == ST_OK && (g->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) {
+        st = error_set_errno(err, errno, "eventfd");
     }
     if (st == ST_OK) {
         st = say_hello(g, err);
@@ -518,6 +551,9 @@ void client_close(struct geds *g)
     }
     if (g->fd >= 0) {
         close(g->fd);
+    }
+    if (g->wake_fd >= 0) {
+        close(g->wake_fd);
     }
     while (g->passed_count > 0) {
         close(g->passed[--g->passed_count]);

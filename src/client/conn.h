@@ -42,6 +42,8 @@ struct geds {
     pthread_mutex_t send_lock; /* before m: held while a frame is sent */
     pthread_mutex_t m;         /* guards the rest */
     bool reading;              /* a thread is; input is its own then */
+    bool sender_waits; /* for room, while another reads: wake_fd tells it that nobody does */
+    int wake_fd;       /* eventfd */
     bool broken;
     struct error why;
     struct pending *pendings;
@@ -51,6 +53,7 @@ struct geds {
     size_t input_at, input_end;
     int passed[2 * PASSED_MAX]; /* in the order of the answers that they belong to */
     unsigned passed_count;
+    bool passed_lost; /* the kernel dropped some that came: this process has too many open */
 };
 
 CHECKED status_t client_open(const char *address, struct geds **ret_store, struct error *err);

@@ -241,6 +241,51 @@ static uint64_t count_objects(void)
     return s.objects;
 }
 
+/* An object of S3 is shown with these as headers and its key in XML. */
+static void names_that_s3_could_not_show_are_refused(void)
+{
+    static const char *const names[] = {"x-amz-meta-a\tb",
+                                        "x-amz-meta-\xc3\xa4",
+                                        "a:b",
+                                        "content-length",
+                                        "Content-Length",
+                                        "a b",
+                                        "x-amz-object-lock-mode",
+                                        "etag"};
+    static const char *const keys[] = {"a\nb",  "\x7f",         "\xff",
+                                       "a\xc3", "\xed\xa0\x80", "\xef\xbf\xbf"};
+    struct geds_writer *w = NULL;
+    uint64_t count = 0;
+    start();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const struct geds_attribute pair = {names[i], "v"};
+        const struct geds_attributes a = {NULL, &pair, 1};
+        CHECK_EQ(geds_put(g, "bucket", "k", &a, NULL, "1", 1, NULL, &err), GEDS_INVAL);
+    }
+    const struct geds_attribute value = {"x-amz-meta-a", "1\r\nb: 2"};
+    const struct geds_attributes of_value = {NULL, &value, 1}, of_type = {"a\nb", NULL, 0};
+    CHECK_EQ(geds_put(g, "bucket", "k", &of_value, NULL, "1", 1, NULL, &err), GEDS_INVAL);
+    CHECK(strstr(err.text, "control") != NULL);
+    CHECK_EQ(geds_put(g, "bucket", "k", &of_type, NULL, "1", 1, NULL, &err), GEDS_INVAL);
+    OK(geds_put(g, "bucket", "\xc3\xa4\xf0\x9f\x90\x80", NULL, NULL, "1", 1, NULL, &err));
+    OK(geds_put(g, "bucket", "good", NULL, NULL, "1", 1, NULL, &err));
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        uint8_t *bytes = pattern(100000, 1);
+        CHECK_EQ(geds_put(g, "bucket", keys[i], NULL, NULL, "1", 1, NULL, &err), GEDS_INVAL);
+        CHECK(strstr(err.text, "UTF-8") != NULL);
+        CHECK_EQ(geds_append(g, "bucket", keys[i], NULL, "1", 1, NULL, &err), GEDS_INVAL);
+        CHECK_EQ(geds_rename(g, "bucket", "good", "bucket", keys[i], NULL, &err), GEDS_INVAL);
+        CHECK_EQ(geds_copy(g, "bucket", "good", "bucket", keys[i], NULL, NULL, NULL, &err),
+                 GEDS_INVAL);
+        CHECK_EQ(geds_rename_prefix(g, "bucket", "go", keys[i], &count, &err), GEDS_INVAL);
+        OK(geds_create(g, "bucket", keys[i], NULL, &w, &err));
+        OK(geds_write(w, bytes, 100000, &err));
+        CHECK_EQ(geds_seal(w, NULL, NULL, &err), GEDS_INVAL);
+        free(bytes);
+    }
+    stop();
+}
+
 static void what_is_not_sealed_leaves_nothing(void)
 {
     struct geds_writer *w = NULL;
@@ -511,6 +556,57 @@ static void a_lost_connection_ends_all_its_calls(void)
     serve();
     OK(geds_connect(address, &g, &err));
     CHECK_EQ(geds_stat(g, "bucket", "k", &info, &err), GEDS_NOTFOUND);
+    stop();
+}
+
+enum { LONG_BYTES = 20 * 1000 * 1000, LONG_ROUNDS = 5, LONG_READERS = 3, LONG_WRITERS = 2 };
+
+static void *long_reader(void *arg)
+{
+    const uint8_t *want = arg;
+    struct geds_object *o = NULL;
+    struct geds_error why;
+    uint8_t *bytes = malloc(LONG_BYTES);
+    CHECK_EQ(geds_open(g, "bucket", "long", &o, &why), GEDS_OK);
+    for (int i = 0; i < LONG_ROUNDS; i++) {
+        size_t got = 0;
+        CHECK_EQ(geds_pread(o, bytes, LONG_BYTES, 0, &got, &why), GEDS_OK);
+        CHECK(got == LONG_BYTES && memcmp(bytes, want, got) == 0);
+    }
+    geds_close(o);
+    free(bytes);
+    return NULL;
+}
+
+static void *long_writer(void *arg)
+{
+    const uint8_t *bytes = arg;
+    char key[32];
+    struct geds_error why;
+    snprintf(key, sizeof key, "of-%lx", (unsigned long)pthread_self());
+    for (int i = 0; i < 15 * LONG_ROUNDS; i++) {
+        CHECK_EQ(geds_put(g, "bucket", key, NULL, NULL, bytes, 1024 * 1024, NULL, &why), GEDS_OK);
+    }
+    return NULL;
+}
+
+/* The server reads nothing more while a request has to wait: who sends then must not wait for a reader that in turn
+ * waits to send. */
+static void threads_that_read_and_write_much_do_not_block_each_other(void)
+{
+    pthread_t threads[LONG_READERS + LONG_WRITERS];
+    uint8_t *bytes = pattern(LONG_BYTES, 3);
+    start();
+    OK(geds_put(g, "bucket", "long", NULL, NULL, bytes, LONG_BYTES, NULL, &err));
+    for (int i = 0; i < LONG_READERS + LONG_WRITERS; i++) {
+        CHECK_EQ(
+            pthread_create(&threads[i], NULL, i < LONG_READERS ? long_reader : long_writer, bytes),
+            0);
+    }
+    for (int i = 0; i < LONG_READERS + LONG_WRITERS; i++) {
+        CHECK_EQ(pthread_join(threads[i], NULL), 0);
+    }
+    free(bytes);
     stop();
 }
 
@@ -798,6 +894,7 @@ int main(void)
     RUN(ranges_are_what_was_asked_for);
     RUN(an_open_object_stays_as_it_is);
     RUN(attributes_and_conditions_arrive);
+    RUN(names_that_s3_could_not_show_are_refused);
     RUN(what_is_not_sealed_leaves_nothing);
     RUN(errors_of_a_writer_come_out_and_say_what_was_wrong);
     RUN(appends_are_whole_and_in_order);
@@ -808,6 +905,7 @@ int main(void)
     RUN(open_objects_of_a_connection_are_bounded);
     RUN(many_threads_share_a_connection);
     RUN(a_lost_connection_ends_all_its_calls);
+    RUN(threads_that_read_and_write_much_do_not_block_each_other);
     RUN(a_server_that_lies_is_no_danger);
     RUN(an_object_is_mapped);
     RUN(an_object_of_many_pieces_is_mapped);
