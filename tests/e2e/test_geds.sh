@@ -149,8 +149,15 @@ escape() {
         cloudskin rm -r geds://scenes/up
 }
 fact "a key does not lead out of the folder" escape
+unshowable() {
+    printf x | cloudskin put - "$1" 2>said
+    [ $? = 64 ] && grep -q "UTF-8" said && [ "$(tr -d '\n' <said | grep -c $'[\x01-\x1f]')" = 0 ]
+}
+fact "a key with control characters is refused" unshowable $'geds://scenes/odd/a\nb\x1b[31m'
+fact "and one that is not UTF-8" unshowable $'geds://scenes/odd/\xff'
+fact "metadata that is no header is refused" exits 64 cloudskin put --meta $'a\tb=c' small geds://scenes/k
 odd() {
-    printf x | cloudskin put - $'geds://scenes/odd/a\nb\x1b[31m' && [ "$(cloudskin ls -r geds://scenes/odd)" = 'odd/a\x0ab\x1b[31m' ]
+    "$clients/aws" --endpoint-url "$endpoint" --region us-east-1 s3api put-object --bucket scenes --key $'odd/a\nb\x1b[31m' --body small >/dev/null && [ "$(cloudskin ls -r geds://scenes/odd)" = 'odd/a\x0ab\x1b[31m' ]
 }
 fact "control characters do not reach the terminal" odd
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "cloudskin/geds.h"
 #include "exitcode/exit_code.h"
 #include "geds/store.h"
@@ -22,7 +23,7 @@ static const char help_text[] =
     "up is checked while it works; else, or with --state, that of a folder nobody uses.\n"
     "\n"
     "      --repair           remove files that no object needs, set wrong counts right; damaged\n"
-    "                         bytes stay where they are, and are never handed out\n"
+    "                         bytes stay where they are; reads of them are refused\n"
     "      --json             as JSON on standard output\n"
     "      --state DIR        a state folder (default $XDG_STATE_HOME/cloudskin, else\n"
     "                         ~/.local/state/cloudskin)\n"
@@ -46,8 +47,15 @@ struct check {
     struct geds_check result;
 };
 
-static void print_finding(struct check *c, uint64_t extent, uint64_t offset, const char *text)
+enum { FINDING_BYTES = 1024 };
+
+static void print_finding(struct check *c, uint64_t extent, uint64_t offset, const char *found)
 {
+    char text[FINDING_BYTES];
+    snprintf(text, sizeof text, "%s", found);
+    if (!c->json) {
+        text_hide_controls(text); /* it may have a key */
+    }
     if (c->json) {
         json_open(&c->j, NULL, '{');
         json_u64(&c->j, "extent", extent);

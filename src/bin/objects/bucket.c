@@ -47,9 +47,8 @@ static int change(const struct verb *v, struct geds *store, const struct place *
         return 0;
     }
     if (!make && code == GEDS_EXIST) {
-        fprintf(stderr,
-                "cloudskin rb: geds://%s is not empty (`cloudskin rm -r geds://%s` empties it)\n",
-                p->bucket, p->bucket);
+        say(v, "geds://%s is not empty (`cloudskin rm -r geds://%s` empties it)", p->bucket,
+            p->bucket);
         return EXIT_SYSTEM;
     }
     return make ? fail(v, p->bucket, &err) : fail_at(v, store, p, &err);

@@ -56,7 +56,7 @@ static int system_error(const struct verb *v, const char *name, int errnum)
 {
     struct error err;
     status_t st = error_set_errno(&err, errnum, "%s", name);
-    fprintf(stderr, "cloudskin %s: %s\n", v->name, err.text);
+    say(v, "%s", err.text);
     return exit_code_of(st);
 }
 
@@ -85,6 +85,26 @@ static int copy_out(struct get *g, struct geds_object *o, const struct place *fr
     return code;
 }
 
+static int give_name(struct get *g, const char *temporary, const char *target)
+{
+    if (!g->no_clobber) {
+        return rename(temporary, target) == 0 ? 0 : system_error(g->verb, target, errno);
+    }
+    if (renameat2(AT_FDCWD, temporary, AT_FDCWD, target, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    /* not all file systems know that; a second name is not given over another either */
+    if (errno == EINVAL && link(temporary, target) == 0) {
+        unlink(temporary);
+        return 0;
+    }
+    if (errno == EEXIST) {
+        say(g->verb, "%s: is there already", target);
+        return EXIT_SYSTEM;
+    }
+    return system_error(g->verb, target, errno);
+}
+
 /* What is no file is written into; a file is replaced when all is there. */
 static int write_to(struct get *g, struct geds_object *o, const struct place *from,
                     const char *name)
@@ -95,7 +115,7 @@ static int write_to(struct get *g, struct geds_object *o, const struct place *fr
     int fd = -1;
     bool exists = stat(name, &info) == 0;
     if (exists && g->no_clobber) {
-        fprintf(stderr, "cloudskin get: %s: is there already\n", name);
+        say(&get_verb, "%s: is there already", name);
         return EXIT_SYSTEM;
     }
     if (exists && !S_ISREG(info.st_mode)) {
@@ -114,15 +134,19 @@ static int write_to(struct get *g, struct geds_object *o, const struct place *fr
         }
     }
     if (file_open_temporary(target, MODE, temporary, &fd, &err) != ST_OK) {
-        fprintf(stderr, "cloudskin get: %s\n", err.text);
+        say(&get_verb, "%s", err.text);
         return exit_code_of(err.code);
     }
     int code = copy_out(g, o, from, fd, name);
+    /* what is replaced is not there any more after a crash, so what replaces it must be */
+    if (code == 0 && exists && fsync(fd) != 0) {
+        code = system_error(g->verb, name, errno);
+    }
     if (close(fd) != 0 && code == 0) {
         code = system_error(g->verb, name, errno);
     }
-    if (code == 0 && rename(temporary, target) != 0) {
-        code = system_error(g->verb, name, errno);
+    if (code == 0) {
+        code = give_name(g, temporary, target);
     }
     if (code != 0) {
         unlink(temporary);
@@ -167,8 +191,7 @@ static int get_entry(void *arg, const struct geds_entry *e)
         return 0; /* a marker of a folder */
     }
     if (!is_safe(rest)) {
-        fprintf(stderr, "cloudskin get: geds://%s/%s: cannot be the name of a file here\n",
-                g->bucket, e->key);
+        say(&get_verb, "geds://%s/%s: cannot be the name of a file here", g->bucket, e->key);
         return EXIT_REFUSED;
     }
     if (snprintf(path, sizeof path, "%s/%s", g->folder, rest) >= PATH_MAX) {
@@ -177,7 +200,7 @@ static int get_entry(void *arg, const struct geds_entry *e)
     memcpy(folder, path, strlen(path) + 1);
     *strrchr(folder, '/') = '\0';
     if (file_make_dirs(folder, 0777, &err) != ST_OK) {
-        fprintf(stderr, "cloudskin get: %s\n", err.text);
+        say(&get_verb, "%s", err.text);
         return exit_code_of(err.code);
     }
     snprintf(from.bucket, sizeof from.bucket, "%s", g->bucket);
@@ -197,8 +220,7 @@ static int get_tree(struct get *g, struct place *from, const char *folder)
     g->folder = folder;
     code = each_object(g->verb, g->store, from->bucket, from->key, get_entry, g);
     if (code == 0 && g->count == 0) {
-        fprintf(stderr, "cloudskin get: nothing is beneath geds://%s/%s\n", from->bucket,
-                from->key);
+        say(&get_verb, "nothing is beneath geds://%s/%s", from->bucket, from->key);
         return EXIT_MISSING;
     }
     return code;
@@ -287,7 +309,7 @@ static int run(const struct verb *v, int argc, char **argv)
         code = connect_store(v, g.controller, &g.store);
     }
     if (code == 0 && (g.buffer = malloc(BUFFER_BYTES)) == NULL) {
-        fprintf(stderr, "cloudskin get: out of memory\n");
+        say(&get_verb, "out of memory");
         code = EXIT_SYSTEM;
     }
     catch_signals();

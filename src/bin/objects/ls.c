@@ -151,7 +151,7 @@ static int list_place(struct ls *l, const char *text)
         }
     }
     if (code == 0 && l->count == 0 && p.key[0] != '\0') {
-        fprintf(stderr, "cloudskin ls: %s: nothing is there\n", text);
+        say(&ls_verb, "%s: nothing is there", text);
         return EXIT_MISSING;
     }
     return code;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "exitcode/exit_code.h"
 #include "net/rpc/frame.h"
 #include "objects.h"
@@ -15,14 +16,33 @@
 static const struct verb *const verbs[] = {&put_verb, &get_verb,  &ls_verb, &rm_verb, &mv_verb,
                                            &cp_verb,  &stat_verb, &mb_verb, &rb_verb};
 
+static void say_list(const struct verb *v, const char *fmt, va_list args)
+{
+    char *text = NULL;
+    if (vasprintf(&text, fmt, args) < 0) {
+        fprintf(stderr, "cloudskin %s: out of memory\n", v->name);
+        return;
+    }
+    text_hide_controls(text);
+    fprintf(stderr, "cloudskin %s: %s\n", v->name, text);
+    free(text);
+}
+
+void say(const struct verb *v, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    say_list(v, fmt, args);
+    va_end(args);
+}
+
 int usage(const struct verb *v, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    fprintf(stderr, "cloudskin %s: ", v->name);
-    vfprintf(stderr, fmt, args);
-    fprintf(stderr, "\nTry 'cloudskin %s --help'.\n", v->name);
+    say_list(v, fmt, args);
     va_end(args);
+    fprintf(stderr, "Try 'cloudskin %s --help'.\n", v->name);
     return EXIT_USAGE;
 }
 
@@ -33,8 +53,7 @@ int exit_of(enum geds_code code)
 
 int fail(const struct verb *v, const char *what, const struct geds_error *err)
 {
-    fprintf(stderr, "cloudskin %s: %s%s%s\n", v->name, what, what[0] != '\0' ? ": " : "",
-            err->text);
+    say(v, "%s%s%s", what, what[0] != '\0' ? ": " : "", err->text);
     return exit_of(err->code);
 }
 
@@ -46,14 +65,14 @@ int fail_at(const struct verb *v, struct geds *store, const struct place *p,
     snprintf(what, sizeof what, "geds://%s%s%s", p->bucket, p->key[0] != '\0' ? "/" : "", p->key);
     if (err->code == GEDS_NOTFOUND &&
         geds_bucket_status(store, p->bucket, &ignored, NULL) == GEDS_NOTFOUND) {
-        fprintf(stderr,
-                "cloudskin %s: no bucket \"%s\" (`cloudskin mb geds://%s` makes it, `cloudskin ls` "
-                "lists those that are there)\n",
-                v->name, p->bucket, p->bucket);
+        say(v,
+            "no bucket \"%s\" (`cloudskin mb geds://%s` makes it, `cloudskin ls` lists those that "
+            "are there)",
+            p->bucket, p->bucket);
         return EXIT_MISSING;
     }
     if (err->code == GEDS_NOTFOUND) {
-        fprintf(stderr, "cloudskin %s: %s: no such object\n", v->name, what);
+        say(v, "%s: no such object", what);
         return EXIT_MISSING;
     }
     return fail(v, what, err);

@@ -15,7 +15,7 @@ static const char mv_help[] =
     "\n"
     "  -r, --recursive        KEY/ of all keys beneath it becomes the second KEY/, of the same "
     "bucket,\n"
-    "                         all at once or not at all\n"
+    "                         all at once or not at all; refused where the bucket has versions\n"
     "  -n, --no-clobber       refuse to replace an object\n"
     "      --controller ADDR  unix:/PATH of the store (default: that of cloudskin up)\n"
     "  -h, --help             this text\n"
@@ -96,8 +96,7 @@ static int copy_entry(void *arg, const struct geds_entry *e)
 
 static int missing(const struct move *m)
 {
-    fprintf(stderr, "cloudskin %s: nothing is beneath geds://%s/%s\n", m->verb->name,
-            m->from.bucket, m->from.key);
+    say(m->verb, "nothing is beneath geds://%s/%s", m->from.bucket, m->from.key);
     return EXIT_MISSING;
 }
 

@@ -32,7 +32,10 @@ int place_add_name(const struct verb *v, struct place *p, const char *path);
 /* The key as what is beneath it: with '/' at its end, unless it is "". EXIT_USAGE: too long. */
 int place_to_folder(const struct verb *v, struct place *p);
 
-/* Messages: "cloudskin VERB: ...". They return the exit code. */
+/* A message "cloudskin VERB: ..." to standard error, a line without control characters: keys and names of files are
+ * chosen by anybody. */
+void say(const struct verb *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Such messages too. They return the exit code. */
 int usage(const struct verb *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int fail(const struct verb *v, const char *what, const struct geds_error *err);
 int exit_of(enum geds_code code);
@@ -49,9 +52,10 @@ int each_object(const struct verb *v, struct geds *store, const char *bucket, co
                 int (*f)(void *arg, const struct geds_entry *e), void *arg);
 
 /* Progress on standard error when that is a terminal and it takes more than a second. */
+enum { PROGRESS_NAME_BYTES = 128 };
 struct progress {
-    const char *name;
-    uint64_t total; /* bytes; UINT64_MAX: not known */
+    char name[PROGRESS_NAME_BYTES]; /* its beginning */
+    uint64_t total;                 /* bytes; UINT64_MAX: not known */
     uint64_t done;
     uint64_t started_ns, shown_ns;
     bool on;

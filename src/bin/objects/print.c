@@ -1,6 +1,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "objects.h"
 #include "sys/clock.h"
 
@@ -9,10 +10,11 @@ enum { SHOWS_PER_SECOND = 5, NAME_COLUMNS = 40 };
 
 void progress_start(struct progress *p, const char *name, uint64_t total, bool quiet)
 {
-    *p = (struct progress){.name = name,
-                           .total = total,
+    *p = (struct progress){.total = total,
                            .started_ns = clock_monotonic_ns(),
                            .on = !quiet && isatty(STDERR_FILENO) == 1};
+    snprintf(p->name, sizeof p->name, "%s", name);
+    text_hide_controls(p->name);
 }
 
 static void show(struct progress *p, uint64_t now_ns)
@@ -55,6 +57,8 @@ void print_text(const char *text)
     for (const unsigned char *s = (const unsigned char *)text; *s != '\0'; s++) {
         if (*s < 0x20 || *s == 0x7f) {
             printf("\\x%02x", *s);
+        } else if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0) {
+            printf("\\xc2\\x%02x", *++s);
         } else {
             putchar(*s);
         }

@@ -60,7 +60,7 @@ static int file_error(const struct verb *v, const char *name, int errnum)
 {
     struct error err;
     status_t st = error_set_errno(&err, errnum, "%s", name);
-    fprintf(stderr, "cloudskin %s: %s\n", v->name, err.text);
+    say(v, "%s", err.text);
     return exit_code_of(st);
 }
 
@@ -158,7 +158,7 @@ static int put_entry(struct put *p, const FTSENT *e, const struct place *to, siz
         return 0;
     }
     if (e->fts_info != FTS_F && (stat(e->fts_accpath, &info) != 0 || !S_ISREG(info.st_mode))) {
-        fprintf(stderr, "cloudskin put: %s: neither file nor folder: left out\n", e->fts_path);
+        say(p->verb, "%s: neither file nor folder: left out", e->fts_path);
         return 0;
     }
     rest += strspn(rest, "/");
@@ -271,7 +271,7 @@ static int run(const struct verb *v, int argc, char **argv)
         code = connect_store(v, p.controller, &p.store);
     }
     if (code == 0 && (p.buffer = malloc(BUFFER_BYTES)) == NULL) {
-        fprintf(stderr, "cloudskin put: out of memory\n");
+        say(v, "out of memory");
         code = EXIT_SYSTEM;
     }
     catch_signals();

@@ -2,7 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/status.h"
 #include "exitcode/exit_code.h"
+#include "net/rpc/frame.h"
 #include "objects.h"
 
 static const char help_text[] =
@@ -47,12 +49,19 @@ static int remove_gathered(struct rm *r)
         code = geds_delete_many(r->store, r->bucket, (const char *const *)r->keys, r->count, codes,
                                 &err);
     }
+    int result = code == GEDS_OK ? 0 : fail(r->verb, r->bucket, &err);
     for (size_t i = 0; i < r->count; i++) {
+        if (code == GEDS_OK && codes[i] == GEDS_OK) {
+            r->removed++;
+        } else if (code == GEDS_OK && codes[i] != GEDS_NOTFOUND) { /* else another removed it */
+            say(r->verb, "geds://%s/%s: was not removed: %s", r->bucket, r->keys[i],
+                status_name(rpc_status_of((uint16_t)codes[i])));
+            result = exit_of(codes[i]);
+        }
         free(r->keys[i]);
     }
-    r->removed += r->count;
     r->count = 0;
-    return code == GEDS_OK ? 0 : fail(r->verb, r->bucket, &err);
+    return result;
 }
 
 static int gather(void *arg, const struct geds_entry *e)
@@ -63,7 +72,7 @@ static int gather(void *arg, const struct geds_entry *e)
     }
     char *key = strdup(e->key);
     if (key == NULL) {
-        fprintf(stderr, "cloudskin rm: out of memory\n");
+        say(r->verb, "out of memory");
         return EXIT_SYSTEM;
     }
     r->keys[r->count++] = key;
@@ -88,7 +97,7 @@ static int remove_tree(struct rm *r, struct place *p)
     int last = remove_gathered(r);
     code = code != 0 ? code : last;
     if (code == 0 && r->removed == before && p->key[0] != '\0' && !r->force) {
-        fprintf(stderr, "cloudskin rm: geds://%s/%s: nothing is there\n", p->bucket, p->key);
+        say(r->verb, "geds://%s/%s: nothing is there", p->bucket, p->key);
         return EXIT_MISSING;
     }
     return code;
