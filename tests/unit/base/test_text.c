@@ -19,9 +19,39 @@ static void other_text_stays(void)
     CHECK_STR(none, "");
 }
 
+static void only_well_formed_utf8_is_utf8(void)
+{
+    static const char *const good[] = {"",
+                                       "a",
+                                       "\x7f",
+                                       "\xc2\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xef\xbf\xbf",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {"\x80",
+                                      "\xc0\x80",
+                                      "\xc1\xbf",
+                                      "\xc3",
+                                      "\xc3z",
+                                      "\xe0\x9f\xbf",
+                                      "\xed\xa0\x80",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "a\xff"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        CHECK(text_is_utf8(good[i]));
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CHECK(!text_is_utf8(bad[i]));
+    }
+}
+
 int main(void)
 {
     RUN(control_characters_become_question_marks);
     RUN(other_text_stays);
+    RUN(only_well_formed_utf8_is_utf8);
     return CHECK_DONE();
 }

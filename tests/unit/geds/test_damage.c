@@ -263,6 +263,37 @@ static void folders_that_are_no_store_are_refused(void)
     unlink(scratch);
 }
 
+struct asked {
+    unsigned left; /* times that it goes on */
+    status_t other;
+};
+
+static bool goes_on(void *arg)
+{
+    struct asked *a = arg;
+    struct store_fsck totals;
+    a->other = store_fsck(store, false, NULL, NULL, NULL, &totals, NULL);
+    return a->left-- > 0;
+}
+
+static void a_check_can_be_ended_and_runs_once_at_a_time(void)
+{
+    struct store_fsck totals = {0};
+    status_t st = ST_STOPPED;
+    unsigned times = 0;
+    start();
+    for (; st == ST_STOPPED && times < 10000; times++) {
+        struct asked a = {.left = times};
+        st = store_fsck(store, times % 2 == 0, NULL, goes_on, &a, &totals, NULL);
+        CHECK_EQ(a.other, ST_AGAIN);
+    }
+    CHECK_EQ(st, ST_OK);
+    CHECK(times > 3);
+    CHECK_EQ(totals.findings, 0);
+    CHECK_EQ(fsck(false).findings, 0);
+    store_remove();
+}
+
 int main(void)
 {
     fill(big, BIG, 1);
@@ -273,6 +304,7 @@ int main(void)
     RUN(files_without_a_name_are_found_and_removed);
     RUN(what_a_crash_left_is_removed_at_the_next_start);
     RUN(malformed_rows_are_refused);
+    RUN(a_check_can_be_ended_and_runs_once_at_a_time);
     RUN(a_store_in_use_is_refused);
     RUN(folders_that_are_no_store_are_refused);
     return CHECK_DONE();
