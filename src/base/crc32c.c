@@ -86,26 +86,3 @@ uint32_t hash_crc32c(uint32_t crc, const void *data, size_t len)
 {
     return ~(native_usable() ? native(~crc, data, len) : portable(~crc, data, len));
 }
-
-/* The product of two polynomials modulo that of CRC32C. The highest bit is x^0. */
-static uint32_t product(uint32_t a, uint32_t b)
-{
-    uint32_t sum = 0;
-    for (uint32_t bit = UINT32_C(1) << 31; bit != 0; bit >>= 1) {
-        if (a & bit)
-            sum ^= b;
-        b = b & 1 ? b >> 1 ^ 0x82f63b78 : b >> 1;
-    }
-    return sum;
-}
-
-uint32_t hash_crc32c_join(uint32_t first, uint32_t second, uint64_t second_bytes)
-{
-    uint32_t power = UINT32_C(1) << 31, factor = UINT32_C(1) << 23; /* x^0 and x^8 */
-    for (uint64_t n = second_bytes; n != 0; n >>= 1) {
-        if (n & 1)
-            power = product(factor, power);
-        factor = product(factor, factor);
-    }
-    return product(power, first) ^ second;
-}

@@ -58,17 +58,6 @@ struct walk {
     bool has_end;
 };
 
-/* Length of the common beginning that key belongs to; 0: it stands for itself. */
-static size_t common_len(const struct walk *w, const char *key, size_t len)
-{
-    size_t prefix_len = strlen(w->prefix), delimiter_len = strlen(w->delimiter);
-    if (delimiter_len == 0 || len < prefix_len + delimiter_len) {
-        return 0;
-    }
-    const char *found = memmem(key + prefix_len, len - prefix_len, w->delimiter, delimiter_len);
-    return found == NULL ? 0 : (size_t)(found - key) + delimiter_len;
-}
-
 /* Go on behind all keys that begin as the first len bytes of key; false: nothing is there. */
 static bool skip(struct walk *w, const char *key, size_t len)
 {
@@ -94,7 +83,7 @@ static status_t walk_once(struct walk *w, struct db *db, bool *ret_again, struct
             st = error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "a key of %zu bytes", len);
             break;
         }
-        size_t common = common_len(w, key, len);
+        size_t common = common_len(w->prefix, w->delimiter, key, len);
         bool seen = common > 0 && strncmp(key, w->start_after, common) == 0 &&
                     strlen(w->start_after) >= common;
         if (!seen && w->page->page.count == w->max) {

@@ -210,6 +210,16 @@ status_t store_rename(struct store *s, const struct store_name *from, const stru
     return st == ST_OK ? store_change(s, &t.task, err) : st;
 }
 
+size_t common_len(const char *prefix, const char *delimiter, const char *key, size_t len)
+{
+    size_t prefix_len = strlen(prefix), delimiter_len = strlen(delimiter);
+    if (delimiter_len == 0 || len < prefix_len + delimiter_len) {
+        return 0;
+    }
+    const char *found = memmem(key + prefix_len, len - prefix_len, delimiter, delimiter_len);
+    return found == NULL ? 0 : (size_t)(found - key) + delimiter_len;
+}
+
 bool prefix_end(const char *prefix, char ret_end[STORE_KEY_MAX + 1], size_t *ret_len)
 {
     size_t len = strnlen(prefix, STORE_KEY_MAX);

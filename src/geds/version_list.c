@@ -60,16 +60,6 @@ struct walk {
     bool has_last;
 };
 
-static size_t common_len(const struct walk *w, const char *key, size_t len)
-{
-    size_t prefix_len = strlen(w->prefix), delimiter_len = strlen(w->delimiter);
-    if (delimiter_len == 0 || len < prefix_len + delimiter_len) {
-        return 0;
-    }
-    const char *found = memmem(key + prefix_len, len - prefix_len, w->delimiter, delimiter_len);
-    return found == NULL ? 0 : (size_t)(found - key) + delimiter_len;
-}
-
 static void read_entry(struct walk *w, sqlite3_stmt *statement, const char *key, size_t len,
                        struct store_version_entry *entry)
 {
@@ -105,7 +95,7 @@ static status_t take(struct walk *w, sqlite3_stmt *statement, bool *ret_stop, bo
     if (key == NULL || len > STORE_KEY_MAX) {
         return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "a key of %zu bytes", len);
     }
-    size_t common = common_len(w, key, len);
+    size_t common = common_len(w->prefix, w->delimiter, key, len);
     bool seen = common > 0 ? strlen(w->marker) >= common && strncmp(key, w->marker, common) == 0
                            : false;
     read_entry(w, statement, key, len, &entry);

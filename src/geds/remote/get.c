@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "geds/s3/checksum.h"
 #include "impl.h"
 
 /* GET: a first range, which tells size and tag, then the others, some at the same time. */
@@ -157,7 +158,8 @@ static status_t done_range(void *arg, struct transfer *t, struct error *err)
 {
     struct get *g = arg;
     (void)err;
-    g->crc32c ^= hash_crc32c_join(t->crc32c, 0, g->end - t->want_off - t->want_len);
+    g->crc32c ^= (uint32_t)s3_crc_combine(S3_SUM_CRC32C, t->crc32c, 0,
+                                          g->end - t->want_off - t->want_len);
     transfer_done(t);
     memset(t, 0, sizeof *t);
     return ST_OK;
@@ -218,7 +220,7 @@ static status_t get(struct get *g, struct transfer *first, struct error *err)
                          (unsigned long long)g->total);
     g->end = g->o->len != 0 ? g->off + g->o->len : g->total;
     g->next = g->off + first->got;
-    g->crc32c = hash_crc32c_join(first->crc32c, 0, g->end - g->next);
+    g->crc32c = (uint32_t)s3_crc_combine(S3_SUM_CRC32C, first->crc32c, 0, g->end - g->next);
     if (g->next == g->end)
         return ST_OK;
     st = get_rest(g, err);

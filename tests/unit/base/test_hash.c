@@ -130,18 +130,6 @@ static void crc32c_of_pieces_is_that_of_the_whole(void)
     }
 }
 
-static void crc32c_of_parts_can_be_joined(void)
-{
-    static const char text[] = "in any order, each moved to its place";
-    uint32_t whole = hash_crc32c(0, text, sizeof text);
-    for (size_t i = 0; i <= sizeof text; i++) {
-        size_t left = sizeof text - i;
-        uint32_t first = hash_crc32c(0, text, i), second = hash_crc32c(0, text + i, left);
-        CHECK_EQ(hash_crc32c_join(first, second, left), whole);
-        CHECK_EQ(hash_crc32c_join(first, 0, left) ^ second, whole);
-    }
-}
-
 static void check_md5(const char *text, const char *expected)
 {
     uint8_t digest[MD5_BYTES];
@@ -193,7 +181,6 @@ int main(void)
     RUN(xxh3_gives_its_published_values);
     RUN(crc32c_matches_published_values);
     RUN(crc32c_of_pieces_is_that_of_the_whole);
-    RUN(crc32c_of_parts_can_be_joined);
     RUN(md5_matches_rfc_1321);
     RUN(md5_of_pieces_is_that_of_the_whole);
     return CHECK_DONE();

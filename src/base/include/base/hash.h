@@ -52,8 +52,5 @@ uint64_t hash_xxh3(const void *data, size_t len);
 /* CRC32C of data behind bytes whose CRC32C is crc (0: none): a checksum against accidents that
  * other systems know too. Uses the CPU's instruction on x86-64. */
 uint32_t hash_crc32c(uint32_t crc, const void *data, size_t len);
-/* CRC32C of bytes and those behind them, from that of either. (first, 0, n) is the share of the
- * first ones in a CRC that goes on for n bytes: shares may be joined by ^ in any order. */
-uint32_t hash_crc32c_join(uint32_t first, uint32_t second, uint64_t second_bytes);
 
 #endif
