@@ -68,7 +68,8 @@ static int refuse(const char *path, const struct error *err)
 
 static int print(struct buf *out, int exit_code)
 {
-    fwrite(out->data, 1, out->len, stdout);
+    if (out->len > 0)
+        fwrite(out->data, 1, out->len, stdout);
     int code = out->failed ? EXIT_SYSTEM : exit_after_output("cloudskin inspect");
     buf_done(out);
     return code != 0 ? code : exit_code;
