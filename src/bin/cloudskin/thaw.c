@@ -195,8 +195,8 @@ static int go_on(struct run *r)
     if (code == ST_OK && m->has_start && called == m->start) {
         return run_call_program(r);
     }
-    return code == ST_OK ? run_print_results(module_func_type(m, called), io)
-                         : run_ended(r, code, &err);
+    int exit_code = run_ended(r, code, &err);
+    return code == ST_OK ? run_print_results(module_func_type(m, called), io) : exit_code;
 }
 
 static status_t load_all(struct run *r, struct thawing *t, struct error *err)
@@ -268,7 +268,7 @@ int thaw_main(int argc, char **argv)
     } else if (r.options.help) {
         exit_code = help_print("thaw", stdout);
     } else {
-        exit_code = find_and_thaw(&r);
+        exit_code = run_publish(&r, find_and_thaw(&r));
     }
     run_done(&r);
     return exit_code;
