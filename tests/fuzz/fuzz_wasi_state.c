@@ -43,7 +43,7 @@ static void make_folder(void)
 /* Restore data; NULL when it was refused. */
 static struct wasi *restore(const void *data, size_t len, bool stale_files)
 {
-    struct wasi_grant grant = {folder, "/data", false};
+    struct wasi_grant grant = {folder, "/data", false, NULL};
     struct wasi_config config = {.grants = &grant, .grant_count = 1, .stdio = {-1, -1, -1}};
     struct wasi *w = NULL;
     struct error err = {0};

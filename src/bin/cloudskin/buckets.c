@@ -11,7 +11,10 @@
 #include "base/text.h"
 #include "gedsfile/place.h"
 
-enum { TRIES = 2, WRITER_KEEPS_BYTES = 1 << 20 /* an object up to that long is put in one request */ };
+enum {
+    TRIES = 2,
+    WRITER_KEEPS_BYTES = 1 << 20 /* an object up to that long is put in one request */
+};
 
 /* Everything that is open belongs to the connection that it was opened with, which lives as long. */
 struct connection {
@@ -32,7 +35,7 @@ struct buckets {
     pthread_mutex_t lock;
     /* Guarded by lock. */
     struct connection *present; /* NULL: lost */
-    uint64_t said;              /* what was told last, so that it is told once; 0: nothing since all went well */
+    uint64_t said; /* what was told last, so that it is told once; 0: nothing since all went well */
     struct bucket *list;
 };
 

@@ -9,7 +9,10 @@
 
 #include "sys/files.h"
 
-enum { FETCH_BYTES = 1 << 20, INHERITED_FD_FROM = 64 /* above what children take for themselves */ };
+enum {
+    FETCH_BYTES = 1 << 20,
+    INHERITED_FD_FROM = 64 /* above what children take for themselves */
+};
 
 static const char scheme[] = "geds://";
 
@@ -79,7 +82,9 @@ status_t geds_error_take(const char *what, const struct geds_error *from, struct
 const char *geds_temporary_folder(void)
 {
     const char *tmp = getenv("TMPDIR");
-    return tmp != NULL && tmp[0] != '\0' ? tmp : access("/var/tmp", W_OK) == 0 ? "/var/tmp" : "/tmp";
+    return tmp != NULL && tmp[0] != '\0'   ? tmp
+           : access("/var/tmp", W_OK) == 0 ? "/var/tmp"
+                                           : "/tmp";
 }
 
 static status_t open_temporary(bool inherited, int *ret_fd, struct error *err)
@@ -132,7 +137,8 @@ status_t geds_place_fetch(const char *text, bool inherited, int *ret_fd, struct 
     int fd = -1;
     status_t code = geds_place_parse(text, &place, err);
     if (code == ST_OK && place.key[0] == '\0') {
-        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "'%.200s' is a bucket, not an object", text);
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "'%.200s' is a bucket, not an object",
+                         text);
     }
     if (code != ST_OK) {
         return code;

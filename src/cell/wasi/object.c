@@ -245,8 +245,7 @@ int object_new_folder(struct wasi *w, uint32_t grant, const char *path, struct f
 int object_new_reader(struct wasi *w, uint32_t grant, const char *path, void *reader,
                       const struct wasi_object_info *info, struct file **ret_f)
 {
-    const struct object o = {
-        .bucket = w->grants[grant].bucket, .reader = reader, .info = *info};
+    const struct object o = {.bucket = w->grants[grant].bucket, .reader = reader, .info = *info};
     int fd = memfd_create("object", MFD_CLOEXEC);
     if (fd >= 0 && ftruncate(fd, (off_t)info->size) != 0) {
         int errnum = errno;

@@ -106,8 +106,7 @@ static int stage(struct wasi *w, const struct object_name *n, int flags, void *b
 }
 
 /* It may be written: opened as it is, cut or made. */
-static int open_written(struct wasi *w, const struct object_name *n, int flags,
-                        struct file **ret_f)
+static int open_written(struct wasi *w, const struct object_name *n, int flags, struct file **ret_f)
 {
     struct wasi_object_info info = {0};
     void *base = NULL;

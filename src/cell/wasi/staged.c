@@ -200,8 +200,8 @@ static int fill(struct staged *s, uint64_t granule)
 static int need(struct staged *s, uint64_t from, uint64_t to)
 {
     int errnum = 0;
-    for (uint64_t g = from / STAGED_GRANULE_BYTES; errnum == 0 && g * STAGED_GRANULE_BYTES < to &&
-                                                   g * STAGED_GRANULE_BYTES < s->base_len;
+    for (uint64_t g = from / STAGED_GRANULE_BYTES;
+         errnum == 0 && g * STAGED_GRANULE_BYTES < to && g * STAGED_GRANULE_BYTES < s->base_len;
          g++) {
         errnum = fill(s, g);
     }

@@ -21,13 +21,13 @@ struct staged {
     /* Immutable. */
     const struct wasi_bucket *bucket;
     uint32_t grant;
-    int fd; /* a temporary file without a name */
-    pthread_mutex_t lock; /* guards the rest; before w->staged_lock */
+    int fd;                            /* a temporary file without a name */
+    pthread_mutex_t lock;              /* guards the rest; before w->staged_lock */
     char path[WASI_KEY_BYTES_MAX + 1]; /* beneath the grant */
-    bool dirty;      /* it has bytes without a name */
-    bool only_new;   /* published only where there is no object: O_EXCL */
-    bool only_same;  /* published only in the place of the object of info.etag */
-    bool nameless;   /* the cell removed its name: never published */
+    bool dirty;                        /* it has bytes without a name */
+    bool only_new;                     /* published only where there is no object: O_EXCL */
+    bool only_same;                    /* published only in the place of the object of info.etag */
+    bool nameless;                     /* the cell removed its name: never published */
     struct wasi_object_info info; /* of the object that it was opened as or published as last */
     void *base;                   /* that object, open; NULL: nothing more is needed of it */
     uint64_t base_len;            /* of which bytes are those of the file, where not filled */
