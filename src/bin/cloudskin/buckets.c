@@ -148,7 +148,8 @@ static void say(struct buckets *b, const char *what, const char *key, const char
     }
 }
 
-/* The errno value; what a program cannot know is told the user. The store being away is one line, whatever is wanted. */
+/* The errno value; what a program cannot know is told the user. That the store is away is one line, whatever was
+ * wanted. */
 static int result(struct bucket *k, const char *key, const struct geds_error *err)
 {
     int errnum = errno_of(err->code);

@@ -6,7 +6,18 @@
 #include "gedsfile/place.h"
 #include "run_parts.h"
 
-/* Buckets that are granted as folders. */
+/* What is in the object store: buckets that are granted as folders, and the program. */
+
+status_t run_fetch_program(struct run *r, const char *place, struct error *err)
+{
+    int fd = -1;
+    status_t code = geds_place_fetch(place, true, &fd, err);
+    if (code == ST_OK) {
+        r->embedded_fd = fd;
+        snprintf(r->embedded_path, sizeof r->embedded_path, "/proc/self/fd/%d", fd);
+    }
+    return code;
+}
 
 status_t run_open_buckets(struct run *r, struct error *err)
 {

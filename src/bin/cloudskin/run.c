@@ -350,6 +350,19 @@ status_t run_runtime(struct run *r, struct error *err)
     return runtime_new(&one_cell, &r->rt, err);
 }
 
+static status_t load(struct run *r, struct error *err)
+{
+    struct run_options from = r->options;
+    if (geds_place_told(from.module_path)) {
+        status_t code = run_fetch_program(r, from.module_path, err);
+        if (code != ST_OK) {
+            return code;
+        }
+        from.module_path = r->embedded_path;
+    }
+    return load_program(r->rt, &from, &r->program, r->better, err);
+}
+
 static int run_program(struct run *r)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
@@ -361,7 +374,7 @@ static int run_program(struct run *r)
     if (code != ST_OK) {
         return run_fail(NULL, &err, code == ST_INVAL ? EXIT_USAGE : EXIT_SYSTEM);
     }
-    code = load_program(r->rt, &r->options, &r->program, r->better, &err);
+    code = load(r, &err);
     if (code != ST_OK) {
         return run_fail(r->options.module_path, &err, exit_code_of(code));
     }

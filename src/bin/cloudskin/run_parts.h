@@ -37,7 +37,7 @@ struct run {
     bool output_made;  /* by us, for it */
     bool prepares;     /* the start function or _initialize runs, and --invoke is still to come */
     char program_path[SNAPSHOT_TEXT_MAX]; /* where the program was when it was first run */
-    int embedded_fd;                      /* the module that the snapshot had; 0: none */
+    int embedded_fd; /* the module that the snapshot had, or that is an object; 0: none */
     char embedded_path[EMBEDDED_PATH_BYTES];
 };
 
@@ -52,6 +52,8 @@ CHECKED status_t run_runtime(struct run *r, struct error *err);
 CHECKED status_t run_start_control(struct run *r, struct error *err);
 /* What --output names in place of standard output, and --listen. thaws: what the file holds stays, for now. */
 CHECKED status_t run_open_outside(struct run *r, bool thaws, struct error *err);
+/* Copy a program from geds://BUCKET/KEY to where an embedded module would be. */
+CHECKED status_t run_fetch_program(struct run *r, const char *place, struct error *err);
 /* Connect the buckets that --dir names. ST_NOTFOUND: nothing is up, or no such bucket; ST_INVAL, ST_IO. */
 CHECKED status_t run_open_buckets(struct run *r, struct error *err);
 /* Behind the end of the program: what it has written to buckets and not closed is written there, or named if it did not

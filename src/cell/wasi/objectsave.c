@@ -43,9 +43,9 @@ static status_t put_one(struct staged *s, struct buf *out, uint64_t *left, struc
                          (unsigned long long)(WASI_STAGED_SAVE_MAX >> 20));
     }
     buf_le32(out, s->grant);
-    buf_u8(out, (uint8_t)((s->dirty ? STAGED_DIRTY : 0) | (s->only_new ? STAGED_ONLY_NEW : 0) |
-                          (s->only_same ? STAGED_ONLY_SAME : 0) |
-                          (s->nameless ? STAGED_NAMELESS : 0)));
+    buf_u8(out,
+           (uint8_t)((s->dirty ? STAGED_DIRTY : 0) | (s->only_new ? STAGED_ONLY_NEW : 0) |
+                     (s->only_same ? STAGED_ONLY_SAME : 0) | (s->nameless ? STAGED_NAMELESS : 0)));
     saved_put_text(out, s->path, strlen(s->path));
     saved_put_text(out, s->info.etag, strlen(s->info.etag));
     buf_le64(out, s->info.modified_ns);
@@ -210,7 +210,10 @@ int object_restore_staged(struct wasi *w, uint32_t grant, const struct saved_fil
     if (staged->made->grant != grant) {
         return ENOENT; /* a changed state: descriptors of other grants */
     }
-    errnum = object_new_staged(w, staged->made, !writes ? O_RDONLY : reads ? O_RDWR : O_WRONLY,
+    errnum = object_new_staged(w, staged->made,
+                               !writes ? O_RDONLY
+                               : reads ? O_RDWR
+                                       : O_WRONLY,
                                ret_f);
     return errnum == 0 ? seek_to(*ret_f, s->offset) : errnum;
 }
