@@ -132,20 +132,36 @@ static int errno_of(enum geds_code code)
     return EIO;
 }
 
-/* A line for the user, not twice the same one after the other; "" forgets what was said. */
-static void say(struct buckets *b, const char *what, const char *key, const char *why)
+enum { SAID_NOTHING, SAID_AWAY }; /* a hash is hardly ever one of these */
+
+/* A line for the user, not twice the same one after the other. */
+static void say(struct buckets *b, uint64_t said, const char *what, const char *key,
+                const char *why)
 {
     char line[2 * GEDS_KEY_MAX];
     snprintf(line, sizeof line, "%s%s: %s", what, key, why);
     text_hide_controls(line);
-    uint64_t said = why[0] != '\0' ? hash_xxh3(line, strlen(line)) : 0;
     pthread_mutex_lock(&b->lock);
     bool again = b->said == said;
     b->said = said;
     pthread_mutex_unlock(&b->lock);
-    if (!again && said != 0) {
+    if (!again) {
         fprintf(stderr, "cloudskin: %s\n", line);
     }
+}
+
+static void say_of(struct bucket *k, const char *key, const char *why)
+{
+    const char *name = key + strlen(k->prefix);
+    say(k->all, hash_xxh3(key, strlen(key)) + hash_xxh3(why, strlen(why)), k->face.place, name,
+        why);
+}
+
+static void all_well(struct buckets *b)
+{
+    pthread_mutex_lock(&b->lock);
+    b->said = SAID_NOTHING;
+    pthread_mutex_unlock(&b->lock);
 }
 
 /* The errno value; what a program cannot know is told the user. That the store is away is one line, whatever was
@@ -154,11 +170,11 @@ static int result(struct bucket *k, const char *key, const struct geds_error *er
 {
     int errnum = errno_of(err->code);
     if (errnum == 0) {
-        say(k->all, "", "", "");
+        all_well(k->all);
     } else if (err->code == GEDS_IO) {
-        say(k->all, "geds://", k->place.bucket, err->text);
+        say(k->all, SAID_AWAY, "geds://", k->place.bucket, err->text);
     } else if (errnum == EIO || errnum == ENOSPC) {
-        say(k->all, k->face.place, key + strlen(k->prefix), err->text);
+        say_of(k, key, err->text);
     }
     return errnum;
 }
@@ -372,8 +388,8 @@ static enum geds_code reader_again(struct reader *r, struct geds_error *err)
         reader_drop(r, false);
     }
     if (other || code == GEDS_NOTFOUND) {
-        say(r->bucket->all, r->bucket->face.place, r->key + strlen(r->bucket->prefix),
-            "was replaced or removed while the store was away, and cannot be read any further");
+        say_of(r->bucket, r->key,
+               "was replaced or removed while the store was away, and cannot be read any further");
         code = err->code = GEDS_CHANGED;
     }
     return code;
@@ -474,11 +490,10 @@ static int bucket_write(void *writer, const void *data, size_t len)
 static void tell_condition(const struct writer *w, const struct geds_error *err)
 {
     if (err->code == GEDS_EXIST) {
-        say(w->bucket->all, w->bucket->face.place, w->key + strlen(w->bucket->prefix),
-            "not written: it was to be a new object, and there is one by now");
+        say_of(w->bucket, w->key,
+               "not written: it was to be a new object, and there is one by now");
     } else if (err->code == GEDS_CHANGED || err->code == GEDS_NOTFOUND) {
-        say(w->bucket->all, w->bucket->face.place, w->key + strlen(w->bucket->prefix),
-            "not written: it was replaced or removed since it was opened");
+        say_of(w->bucket, w->key, "not written: it was replaced or removed since it was opened");
     }
 }
 
