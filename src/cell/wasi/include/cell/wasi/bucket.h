@@ -37,8 +37,8 @@ struct wasi_object_query {
     void *arg;
 };
 
-/* All return 0 or a positive errno value, may block and are called by any thread. ENOENT: no such object. EIO: the store
- * is not there, or bytes are damaged; whoever knows why has told the user. bucket, object and writer are the
+/* All return 0 or a positive errno value, may block and are called by any thread. ENOENT: no such object. EIO: the
+ * store is not there, or bytes are damaged; whoever knows why has told the user. bucket, object and writer are the
  * embedder's. */
 struct wasi_bucket_ops {
     int (*stat)(void *bucket, const char *key, struct wasi_object_info *ret_info);
