@@ -43,7 +43,7 @@ status_t name_object(const char *address, const char *bucket, const char *part, 
     }
     enum geds_code code = geds_rename(store, bucket, part, bucket, key, NULL, &from);
     geds_disconnect(store);
-    return code == GEDS_IO ? look(address, bucket, part, key, err)
+    return code == GEDS_IO   ? look(address, bucket, part, key, err)
            : code != GEDS_OK ? geds_error_take(key, &from, err)
                              : ST_OK;
 }

@@ -172,10 +172,9 @@ status_t object_output_line(const struct object_output *o, char ret_line[CONTROL
     bool plain = address != NULL && address[0] != '\0' && strpbrk(address, " \n") == NULL;
     int len = snprintf(ret_line, CONTROL_LINE_MAX, "object %s %s %s %s\n", o->place.bucket, o->part,
                        plain ? address : "-", o->place.key);
-    return len > 0 && len < CONTROL_LINE_MAX
-               ? ST_OK
-               : error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%.80s...: the key is too long",
-                           o->text);
+    return len > 0 && len < CONTROL_LINE_MAX ? ST_OK
+                                             : error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
+                                                         "%.80s...: the key is too long", o->text);
 }
 
 bool object_output_named(struct object_output *o)

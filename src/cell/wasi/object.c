@@ -131,12 +131,8 @@ static void describe(const struct wasi_bucket *b, const char *path, bool folder,
 
 static void describe_staged(struct staged *s, struct stat *ret_st)
 {
-    struct stat st = {0};
     pthread_mutex_lock(&s->lock);
-    uint64_t size = fstat(s->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
-    uint64_t time = s->dirty || s->info.modified_ns == 0 ? stat_ns(st.st_mtim)
-                                                         : s->info.modified_ns;
-    describe(s->bucket, s->path, false, size, time, ret_st);
+    describe(s->bucket, s->path, false, staged_size(s), staged_modified_ns(s), ret_st);
     pthread_mutex_unlock(&s->lock);
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sys/files.h"
@@ -48,7 +49,7 @@ static status_t put_one(struct staged *s, struct buf *out, uint64_t *left, struc
                      (s->only_same ? STAGED_ONLY_SAME : 0) | (s->nameless ? STAGED_NAMELESS : 0)));
     saved_put_text(out, s->path, strlen(s->path));
     saved_put_text(out, s->info.etag, strlen(s->info.etag));
-    buf_le64(out, s->info.modified_ns);
+    buf_le64(out, staged_modified_ns(s));
     buf_le64(out, size);
     *left -= bytes ? size : 0;
     return bytes ? put_bytes(s, out, err) : ST_OK;
@@ -190,6 +191,12 @@ static int make_staged(struct wasi *w, uint32_t grant, struct saved_staged *s, b
         staged_put(s->made);
         s->made = NULL;
         return errnum;
+    }
+    if (bytes) {
+        uint64_t ns = s->info.modified_ns;
+        struct timespec t = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+        const struct timespec times[2] = {t, t};
+        (void)futimens(s->made->fd, times); /* a time that no file can have stays away */
     }
     s->made->dirty = (s->bits & STAGED_DIRTY) != 0;
     s->made->only_new = (s->bits & STAGED_ONLY_NEW) != 0;

@@ -100,6 +100,7 @@ static void take_move(struct restore *r, uint32_t target, struct saved_move *ret
     }
     if (target != FILE_NO_GRANT) {
         ret_move->now = saved_root_of(&r->w->grants[target]);
+        ret_move->bucket = r->w->grants[target].bucket != NULL;
     }
 }
 

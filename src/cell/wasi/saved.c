@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "object.h"
 #include "state.h"
 
 /* ---- what several parts are made of ---- */
@@ -195,11 +194,7 @@ struct saved_root saved_root_of(const struct wasi_grant *g)
     struct saved_root root = {0};
     struct stat st;
     struct statx more;
-    if (g->bucket != NULL) { /* the same everywhere */
-        root.host = (struct ids_key){object_device(g->bucket), object_inode(g->bucket, "", true)};
-        return root;
-    }
-    if (stat(host_path, &st) != 0) {
+    if (g->bucket != NULL || stat(host_path, &st) != 0) {
         return root;
     }
     root.host = (struct ids_key){st.st_dev, st.st_ino};
@@ -254,7 +249,7 @@ bool saved_device_stayed(const struct saved_move *moves, uint32_t count, uint64_
 bool saved_all_stayed(const struct saved_move *moves, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (!stayed(&moves[i])) {
+        if (!stayed(&moves[i]) && !moves[i].bucket) {
             return false;
         }
     }

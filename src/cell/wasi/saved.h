@@ -84,7 +84,7 @@ void saved_put_ids(struct buf *out, const struct ids *ids);
 /* Into an empty table, and seals it. False when memory ran out. */
 bool saved_take_ids(struct cursor *c, struct ids *ids);
 
-/* The folder, or bucket, of a grant as it is now. */
+/* The folder of a grant as it is now; of a bucket nothing is known, as its numbers are the same everywhere. */
 struct saved_root saved_root_of(const struct wasi_grant *g);
 /* What a bucket is recognised by, behind the root: its place; NULL: a folder. From version SAVED_VERSION_BUCKETS on. */
 void saved_put_place(struct buf *out, const struct wasi_grant *g);
@@ -92,6 +92,7 @@ const char *saved_take_place(struct cursor *c, size_t *ret_len);
 /* A folder of the saved guest, and that which it is here. */
 struct saved_move {
     struct saved_root then, now;
+    bool bucket; /* it is one */
 };
 /* True when one of the folders that stayed is on this device: then it is the same file system. */
 bool saved_device_stayed(const struct saved_move *moves, uint32_t count, uint64_t dev);

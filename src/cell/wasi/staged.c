@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "object.h"
+#include "stat.h"
 #include "sys/files.h"
 
 static int open_nameless(const char *folder)
@@ -258,6 +259,15 @@ uint64_t staged_size(const struct staged *s)
 {
     struct stat st;
     return fstat(s->fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+uint64_t staged_modified_ns(const struct staged *s)
+{
+    struct stat st;
+    if (!s->dirty && s->info.modified_ns != 0) {
+        return s->info.modified_ns;
+    }
+    return fstat(s->fd, &st) == 0 ? stat_ns(st.st_mtim) : 0;
 }
 
 void staged_forget_name(struct staged *s)

@@ -54,6 +54,8 @@ int staged_resize(struct staged *s, uint64_t size);
 /* Make at least that long. */
 int staged_reserve(struct staged *s, uint64_t offset, uint64_t len);
 uint64_t staged_size(const struct staged *s);
+/* When it was changed, or published. */
+uint64_t staged_modified_ns(const struct staged *s);
 void staged_forget_name(struct staged *s);
 /* The new path beneath the same grant. */
 void staged_rename(struct staged *s, const char *path);
