@@ -1,6 +1,6 @@
 /* A WASI state from anywhere. The first byte is 0, or else files are taken as they are. It is restored in a folder of
- * a few files and a bucket of the same; what was accepted can be saved and restored again, and is then the same. It is described as well: what
- * can be restored can be described. */
+ * a few files and a bucket of the same; what was accepted can be saved and restored again, and is then the same. It is
+ * described as well: what can be restored can be described. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -29,7 +29,7 @@ struct memory_bucket {
     unsigned changes; /* for etags */
     unsigned open;    /* objects and writers */
     unsigned calls;
-    int fails_with; /* every call, when it is not 0 */
+    int fails_with;       /* every call, when it is not 0 */
     unsigned fails_after; /* calls that still succeed */
 };
 
