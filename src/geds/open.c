@@ -246,6 +246,9 @@ static status_t start(struct store *s, struct error *err)
     if (st == ST_OK) {
         st = take_lock(s, err);
     }
+    if (st == ST_OK) { /* before anything can change */
+        st = leases_open(&s->leases, s->path, err);
+    }
     if (st == ST_OK && (st = open_database(s, err)) != ST_OK && err != NULL) {
         struct error inner = *err; /* which store it is about */
         error_set(err, inner.code, inner.offset, "%.100s: %s", s->path, inner.text);
@@ -308,6 +311,7 @@ void store_close(struct store *s)
         db_close(db);
     }
     db_close(s->writer_db);
+    leases_close(&s->leases, s->path);
     ids_done(&s->forget);
     for (size_t i = 0; i < APPEND_LOCKS; i++) {
         pthread_mutex_destroy(&s->append_locks[i]);

@@ -34,7 +34,9 @@ enum geds_op {
     GEDS_LIST,
     GEDS_FSCK,
     GEDS_MAP,
-    GEDS_OP_END
+    GEDS_LEASE = 96, /* leases: 96 to 103 */
+    GEDS_PIECES,
+    GEDS_OP_END = 104 /* some below it are no operations */
 };
 
 enum {
@@ -106,6 +108,9 @@ void geds_request_encode(enum geds_op op, const struct geds_request *r, struct b
 CHECKED status_t geds_request_decode(unsigned op, const void *args, size_t len, struct arena *arena,
                                      struct geds_request *ret_request, struct error *err);
 
+/* Is there such an operation? */
+bool geds_op_is_known(unsigned op);
+
 /* The results of an answer, behind its code. */
 void geds_answer_encode(enum geds_op op, const struct geds_answer *a, struct buf *out);
 /* ST_CORRUPT: malformed. */
@@ -133,6 +138,17 @@ bool geds_bucket_decode(struct cursor *c, struct geds_wire_bucket *ret_bucket);
 /* Data of MAP: the bytes of each piece whose descriptor comes along. */
 void geds_piece_encode(uint64_t bytes, struct buf *out);
 bool geds_piece_decode(struct cursor *c, uint64_t *ret_bytes);
+
+/* Data of PIECES: of each piece whose descriptor comes along, its bytes and the checksums of its blocks. */
+struct geds_wire_piece {
+    uint64_t bytes;
+    const uint8_t *sums; /* sum_count of 32 bits each, little-endian */
+    size_t sum_count;
+};
+enum { GEDS_WIRE_SUMS_MAX = 16384, GEDS_WIRE_PIECE_HEAD = 12 /* bytes */ };
+void geds_sums_encode(const struct geds_wire_piece *p, struct buf *out);
+/* sums are borrowed. False: malformed; c->failed is set. */
+bool geds_sums_decode(struct cursor *c, struct geds_wire_piece *ret_piece);
 
 /* Data of FSCK. */
 struct geds_wire_finding {
