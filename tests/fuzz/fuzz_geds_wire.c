@@ -3,6 +3,7 @@
 #include "fuzz.h"
 #include "net/rpc/frame.h"
 #include "proto/geds.h"
+#include "proto/lease.h"
 
 /* What both sides of the store's protocol read: a header, a hello, a request, an answer, entries of a list. What is
  * accepted is written again the same. */
@@ -93,6 +94,23 @@ static void data_of_lists(unsigned which, const uint8_t *data, size_t len)
     buf_done(&again);
 }
 
+/* Memory that the store shares: the first half of the words is the table. */
+static void leases(unsigned slots, const uint8_t *data, size_t len)
+{
+    static uint64_t table[LEASE_T_FIRST + 256], page[LEASE_PAGE_BYTES / sizeof(uint64_t)];
+    size_t half = len / 2, count = 0;
+    struct error err;
+    memset(table, 0, sizeof table);
+    memset(page, 0, sizeof page);
+    memcpy(table, data, half < sizeof table ? half : sizeof table);
+    memcpy(page, data + half, half < sizeof page ? half : sizeof page);
+    size_t bytes = lease_table_bytes(slots);
+    if (lease_check((const lease_word *)table, bytes, (const lease_word *)page, sizeof page, &count,
+                    &err) == ST_OK) {
+        FUZZ_CHECK(count == slots && lease_table_bytes(count) == bytes);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     if (len < 2) {
@@ -101,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     unsigned what = data[0], op = data[1];
     data += 2;
     len -= 2;
-    switch (what % 4) {
+    switch (what % 5) {
     case 0:
         frame(data, len);
         break;
@@ -111,8 +129,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     case 2:
         answer(op, data, len);
         break;
-    default:
+    case 3:
         data_of_lists(op, data, len);
+        break;
+    default:
+        leases(op, data, len);
         break;
     }
     return 0;
