@@ -1,10 +1,13 @@
 #include "lease.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -139,6 +142,34 @@ static bool stands(struct geds *g)
     }
     atomic_store_explicit(&l->looked_ms, now, memory_order_relaxed);
     return client_look(g);
+}
+
+bool leases_want(struct geds *g)
+{
+    struct leases *l = g->leases;
+    enum lease_state state = LEASE_NEW;
+    if (atomic_compare_exchange_strong(&l->state, &state, LEASE_ASKING)) {
+        ask(g);
+    }
+    return atomic_load(&l->state) == LEASE_ON;
+}
+
+uint32_t leases_events(const struct geds *g)
+{
+    const struct leases *l = g->leases;
+    return atomic_load(&l->state) == LEASE_ON ? (uint32_t)atomic_load(&l->table[LEASE_T_EVENTS])
+                                              : 0;
+}
+
+bool leases_wait(struct geds *g, uint32_t seen, unsigned ms)
+{
+    const struct leases *l = g->leases;
+    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    if (atomic_load(&l->state) != LEASE_ON) {
+        return nanosleep(&t, NULL) == 0;
+    }
+    long code = syscall(SYS_futex, &l->table[LEASE_T_EVENTS], FUTEX_WAIT, seen, &t, NULL, 0);
+    return code == 0 || errno != EINTR;
 }
 
 static bool is_on(struct geds *g)

@@ -48,6 +48,12 @@ struct lease_ticket {
 void leases_init(struct leases *l);
 void leases_done(struct leases *l);
 
+/* Ask for the table, unless that was done. false: there is none. */
+bool leases_want(struct geds *g);
+/* Wait until the number of events is another one than seen, at most ms. false: a signal came. Also without a table. */
+uint32_t leases_events(const struct geds *g);
+bool leases_wait(struct geds *g, uint32_t seen, unsigned ms);
+
 /* What the name leads to, when that is known: a reference, or NULL, and then *ret_ticket is set before the store is
  * asked. whole: not without all bytes. Any thread. */
 struct content *leases_find(struct geds *g, const char *bucket, const char *key, bool whole,

@@ -136,6 +136,7 @@ static bool run_all(struct batch *b, struct task *first, struct error *err)
         rollback(b);
         return false;
     }
+    events_add(&b->store->events, &b->store->leases, &b->changes, b->now_ns);
     atomic_fetch_add(&b->store->batches, 1);
     atomic_fetch_add(&b->store->changes, changes);
     return true;

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "changes.h"
 #include "db.h"
+#include "events.h"
 #include "leases.h"
 #include "pins.h"
 
@@ -65,6 +66,7 @@ struct store {
         names_lock; /* held for reading from the look at a name until its extents are pinned */
     struct pins pins;
     struct leases leases; /* the writer's, but for what leases.h says */
+    struct events events; /* guards itself */
     _Atomic uint64_t last_extent;
     _Atomic uint64_t batches;
     _Atomic uint64_t changes;

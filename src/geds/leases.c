@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "impl.h"
@@ -152,6 +155,15 @@ static void each(struct leases *l, const struct changes *changes, bool odd)
         if (e->from_key != NULL) {
             make_odd(&slots[lease_hash(e->from_bucket, e->from_key) % LEASE_SLOTS], odd);
         }
+    }
+}
+
+void leases_wake(struct leases *l, uint64_t count)
+{
+    if (l->table != NULL) {
+        lease_word *word = &l->table[LEASE_T_EVENTS];
+        atomic_store(word, count);
+        syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     }
 }
 

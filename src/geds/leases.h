@@ -17,6 +17,8 @@ struct leases {
 CHECKED status_t leases_open(struct leases *l, const char *path, struct error *err);
 /* Ends them. Also closed ones. */
 void leases_close(struct leases *l, const char *path);
+/* Wake who waits for events; count: whatever is another one than before. */
+void leases_wake(struct leases *l, uint64_t count);
 /* Around the commit of changes. The writer's thread only. */
 void leases_begin(struct leases *l, const struct changes *changes);
 void leases_end(struct leases *l, const struct changes *changes);

@@ -30,6 +30,7 @@ static const char *const request_fields[GEDS_OP_END] = {
     [GEDS_LIST] = "bpdsm",
     [GEDS_FSCK] = "f",
     [GEDS_MAP] = "hm",
+    [GEDS_EVENTS] = "bpfo",
     [GEDS_LEASE] = "",
     [GEDS_PIECES] = "hm",
 };
@@ -44,7 +45,7 @@ static const char *const answer_fields[GEDS_OP_END] = {
     [GEDS_DELETE] = "",         [GEDS_DELETE_MANY] = "n",  [GEDS_RENAME] = "",
     [GEDS_RENAME_PREFIX] = "1", [GEDS_COPY] = "i",         [GEDS_LIST] = "m",
     [GEDS_FSCK] = "5",          [GEDS_MAP] = "m",          [GEDS_LEASE] = "",
-    [GEDS_PIECES] = "m",
+    [GEDS_PIECES] = "m",        [GEDS_EVENTS] = "2m",
 };
 
 bool geds_op_is_known(unsigned op)
@@ -402,6 +403,35 @@ bool geds_finding_decode(struct cursor *c, struct geds_wire_finding *ret_finding
     f.text = cursor_text(c, GEDS_WIRE_TEXT_MAX, false);
     if (!c->failed) {
         *ret_finding = f;
+    }
+    return !c->failed;
+}
+
+void geds_event_encode(const struct geds_wire_event *e, struct buf *out)
+{
+    buf_le64(out, e->number);
+    buf_le64(out, e->time_ns);
+    buf_u8(out, e->kind);
+    buf_text(out, e->bucket);
+    buf_text(out, e->key);
+    buf_text(out, e->from_bucket);
+    buf_text(out, e->from_key);
+    encode_info(&e->info, out);
+}
+
+bool geds_event_decode(struct cursor *c, struct geds_wire_event *ret_event)
+{
+    struct geds_wire_event e;
+    e.number = cursor_le64(c);
+    e.time_ns = cursor_le64(c);
+    e.kind = cursor_u8(c);
+    e.bucket = cursor_text(c, GEDS_WIRE_BUCKET_MAX, false);
+    e.key = cursor_text(c, GEDS_WIRE_KEY_MAX, false);
+    e.from_bucket = cursor_text(c, GEDS_WIRE_BUCKET_MAX, true);
+    e.from_key = cursor_text(c, GEDS_WIRE_KEY_MAX, true);
+    decode_info(c, &e.info);
+    if (!c->failed) {
+        *ret_event = e;
     }
     return !c->failed;
 }

@@ -72,20 +72,23 @@ static void data_of_lists(unsigned which, const uint8_t *data, size_t len)
     struct geds_wire_bucket b;
     struct geds_wire_finding f;
     struct geds_wire_piece p;
+    struct geds_wire_event event;
     uint64_t bytes;
     struct buf again = {0};
     cursor_init(&c, data, len, 0);
     while (cursor_left(&c) > 0 && !c.failed) {
-        if (which % 5 == 0 && geds_entry_decode(&c, &e)) {
+        if (which % 6 == 0 && geds_entry_decode(&c, &e)) {
             geds_entry_encode(&e, &again);
-        } else if (which % 5 == 1 && geds_bucket_decode(&c, &b)) {
+        } else if (which % 6 == 1 && geds_bucket_decode(&c, &b)) {
             geds_bucket_encode(&b, &again);
-        } else if (which % 5 == 2 && geds_finding_decode(&c, &f)) {
+        } else if (which % 6 == 2 && geds_finding_decode(&c, &f)) {
             geds_finding_encode(&f, &again);
-        } else if (which % 5 == 3 && geds_piece_decode(&c, &bytes)) {
+        } else if (which % 6 == 3 && geds_piece_decode(&c, &bytes)) {
             geds_piece_encode(bytes, &again);
-        } else if (which % 5 == 4 && geds_sums_decode(&c, &p)) {
+        } else if (which % 6 == 4 && geds_sums_decode(&c, &p)) {
             geds_sums_encode(&p, &again);
+        } else if (which % 6 == 5 && geds_event_decode(&c, &event)) {
+            geds_event_encode(&event, &again);
         }
     }
     if (!c.failed) {

@@ -83,5 +83,7 @@ status_t serve_fsck(struct task *t);
 /* lease.c */
 status_t serve_lease(struct task *t);
 status_t serve_pieces(struct task *t);
+/* events.c */
+status_t serve_events(struct task *t);
 
 #endif

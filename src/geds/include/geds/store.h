@@ -317,6 +317,25 @@ struct store_event {
     struct store_info info;             /* of what the name leads to; zeroed where there is none */
 };
 
+/* Events, for who watches names (docs/internals/geds-events.md). */
+struct store_event_query {
+    const char *bucket;
+    const char *prefix; /* NULL or "": all */
+    bool exact;         /* only the name that is prefix */
+    uint64_t from;      /* the first number that is wanted; 0: none, only where to begin */
+};
+struct store_events {
+    uint64_t next; /* go on with from = next */
+    bool
+        gap; /* events from `from` on are not there any more, or were of another store; none are given */
+    bool more; /* without waiting */
+};
+/* Append events that match, in the order of commits, as proto/geds.h encodes them, of at most room bytes. Never waits
+ * for any. ST_NOMEM. */
+CHECKED status_t store_events_read(struct store *s, const struct store_event_query *query,
+                                   size_t room, struct buf *out, struct store_events *ret_events,
+                                   struct error *err);
+
 /* Listing in the order of bytes. */
 struct store_list_query {
     const char *prefix; /* NULL or "": all */

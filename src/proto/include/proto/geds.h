@@ -34,7 +34,8 @@ enum geds_op {
     GEDS_LIST,
     GEDS_FSCK,
     GEDS_MAP,
-    GEDS_LEASE = 96, /* leases: 96 to 103 */
+    GEDS_EVENTS = 80, /* events: 80 to 87 */
+    GEDS_LEASE = 96,  /* leases: 96 to 103 */
     GEDS_PIECES,
     GEDS_OP_END = 104 /* some below it are no operations */
 };
@@ -85,7 +86,8 @@ struct geds_request {
     const char *const *keys;
     size_t key_count;
 };
-enum { GEDS_FSCK_REPAIR = 1 }; /* flags */
+enum { GEDS_FSCK_REPAIR = 1 };  /* flags */
+enum { GEDS_EVENTS_EXACT = 1 }; /* flags: prefix is a whole key */
 
 enum { GEDS_NUMBERS_MAX = 8 };
 struct geds_answer {
@@ -101,6 +103,8 @@ enum { GEDS_N_BUCKETS, GEDS_N_OBJECTS, GEDS_N_BYTES, GEDS_N_UPLOADS, GEDS_N_PROC
 enum { GEDS_N_CREATED, GEDS_N_IN_BUCKET, GEDS_N_BUCKET_BYTES }; /* BUCKET_STAT */
 enum { GEDS_N_COUNT };                                          /* RENAME_PREFIX */
 enum { GEDS_N_SEEN, GEDS_N_EXTENTS, GEDS_N_READ, GEDS_N_FINDINGS, GEDS_N_REPAIRED }; /* FSCK */
+
+enum { GEDS_N_NEXT, GEDS_N_GAP }; /* EVENTS */
 
 /* Append a request. The fields that op has are taken. out->failed: no memory, or a text is too long. */
 void geds_request_encode(enum geds_op op, const struct geds_request *r, struct buf *out);
@@ -149,6 +153,19 @@ enum { GEDS_WIRE_SUMS_MAX = 16384, GEDS_WIRE_PIECE_HEAD = 12 /* bytes */ };
 void geds_sums_encode(const struct geds_wire_piece *p, struct buf *out);
 /* sums are borrowed. False: malformed; c->failed is set. */
 bool geds_sums_decode(struct cursor *c, struct geds_wire_piece *ret_piece);
+
+/* Data of EVENTS. */
+struct geds_wire_event {
+    uint64_t number;
+    uint64_t time_ns;
+    uint8_t kind; /* of enum store_event_kind, geds_event_kind */
+    const char *bucket, *key;
+    const char *from_bucket, *from_key; /* or NULL */
+    struct geds_wire_info info;
+};
+void geds_event_encode(const struct geds_wire_event *e, struct buf *out);
+/* Texts are borrowed. False: malformed; c->failed is set. */
+bool geds_event_decode(struct cursor *c, struct geds_wire_event *ret_event);
 
 /* Data of FSCK. */
 struct geds_wire_finding {
