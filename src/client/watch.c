@@ -19,6 +19,7 @@ struct geds_subscription {
     char prefix[GEDS_KEY_MAX + 1];
     bool exact;
     uint64_t next; /* number to ask for */
+    uint64_t told; /* number behind the last event that was given */
     bool gap;      /* to be told */
     bool asked;    /* seen is of before that */
     uint32_t seen;
@@ -87,8 +88,14 @@ enum geds_code geds_subscribe(struct geds *g, const struct geds_watched *w,
         return give_error(st, &inner, err);
     }
     s->asked = !more;
+    s->told = w->from != 0 && !s->gap ? w->from : s->next;
     *ret_subscription = s;
     return GEDS_OK;
+}
+
+uint64_t geds_subscription_next(const struct geds_subscription *s)
+{
+    return s->told;
 }
 
 void geds_unsubscribe(struct geds_subscription *s)
@@ -106,6 +113,7 @@ static status_t take(struct geds_subscription *s, struct geds_event *ret_event, 
         cursor_fail(&s->events, "an event of no kind");
         return cursor_status(&s->events, ST_CORRUPT, err);
     }
+    s->told = e.number + 1;
     *ret_event = (struct geds_event){.number = e.number,
                                      .time_ns = e.time_ns,
                                      .kind = (enum geds_event_kind)e.kind,
@@ -158,6 +166,7 @@ enum geds_code geds_next_event(struct geds_subscription *s, int timeout_ms,
         bool more = false;
         if (s->gap) {
             s->gap = false;
+            s->told = s->next;
             *ret_event = (struct geds_event){
                 .number = s->next, .kind = GEDS_GAP, .bucket = s->bucket, .key = s->prefix};
             break;

@@ -147,8 +147,8 @@ GEDS_API enum geds_code geds_append(struct geds *store, const char *bucket, cons
 struct geds_object;
 /* The object as it is now: it stays readable after an overwrite, a rename or a delete. At most 256 of a connection that
  * need the store are open at a time. Objects that are opened again need it no more: what was read is kept (of a
- * connection at most 32 MiB and 256 files), and used as long as the name leads to the same object. Such an open,
- * geds_stat, geds_pread, geds_map and geds_close ask nobody. */
+ * connection at most 32 MiB and 256 files), and used as long as the name leads to the same object. Such an open, and
+ * geds_stat, geds_pread, geds_map and geds_close of it, ask nobody. */
 GEDS_API enum geds_code geds_open(struct geds *store, const char *bucket, const char *key,
                                   struct geds_object **ret_object, struct geds_error *err);
 /* Takes NULL. */
@@ -257,6 +257,8 @@ GEDS_API enum geds_code geds_subscribe(struct geds *store, const struct geds_wat
  * none, or a signal came. After GEDS_IO: connect anew and subscribe from where it was. */
 GEDS_API enum geds_code geds_next_event(struct geds_subscription *s, int timeout_ms,
                                         struct geds_event *ret_event, struct geds_error *err);
+/* The number to go on from, in another subscription, when all that geds_next_event gave has been seen. */
+GEDS_API_VOID uint64_t geds_subscription_next(const struct geds_subscription *s);
 /* Before its connection ends. Takes NULL. */
 GEDS_API_VOID void geds_unsubscribe(struct geds_subscription *s);
 
