@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "lease.h"
 #include "net/rpc/local.h"
 
 enum { HELLO_MS_MAX = 5000 };
@@ -17,6 +18,7 @@ static void break_locked(struct geds *g, const struct error *why)
 {
     if (!g->broken) {
         g->broken = true;
+        atomic_store(&g->lost, true);
         g->why = *why;
         shutdown(g->fd, SHUT_RDWR); /* who reads sees it */
     }
@@ -42,6 +44,13 @@ static status_t break_off(struct geds *g, status_t st, const char *text)
 static status_t lost(struct geds *g)
 {
     return break_off(g, ST_IO, "the connection to the store is lost");
+}
+
+bool client_look(struct geds *g)
+{
+    uint8_t ignored;
+    ssize_t n = recv(g->fd, &ignored, sizeof ignored, MSG_PEEK | MSG_DONTWAIT);
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)) || lost(g) == ST_OK;
 }
 
 /* Reading: by one thread at a time, which has set `reading`. */
@@ -169,6 +178,23 @@ static status_t told_off(struct geds *g, const struct rpc_frame *f)
     return st == ST_OK ? lost(g) : break_off(g, st, why.text);
 }
 
+/* How many descriptors an answer has, as its data say. */
+static unsigned passed_with(unsigned kind, const uint8_t *data, size_t len)
+{
+    struct cursor c;
+    struct geds_wire_piece ignored;
+    unsigned count = 0;
+    if ((kind == GEDS_MAP || kind == GEDS_LEASE) && len <= 8 * PASSED_MAX) {
+        count = (unsigned)(len / 8);
+    } else if (kind == GEDS_PIECES) {
+        cursor_init(&c, data, len, 0);
+        while (count < PASSED_MAX && cursor_left(&c) > 0 && geds_sums_decode(&c, &ignored)) {
+            count++;
+        }
+    }
+    return count;
+}
+
 static status_t read_part(struct geds *g, struct pending *p, const struct rpc_frame *f)
 {
     struct answer_part *part = malloc(sizeof *part + f->data_bytes);
@@ -216,9 +242,7 @@ static status_t read_answer(struct geds *g, struct pending *p, const struct rpc_
     if (g->passed_lost) { /* which ones is not known, so none can be given out any more */
         return break_off(g, ST_LIMIT, "this process can have no more files open");
     }
-    if (f->kind == GEDS_MAP && f->data_bytes <= 8 * PASSED_MAX) {
-        take_passed(g, p, f->data_bytes / 8);
-    }
+    take_passed(g, p, passed_with(f->kind, p->data, p->data_len));
     bool intact = hash_crc32c(0, p->data, f->data_bytes) == f->data_crc;
     pthread_mutex_lock(&g->m);
     p->status = intact ? ST_OK
@@ -458,7 +482,10 @@ void pending_done(struct pending *p)
     pthread_cond_destroy(&p->changed);
     buf_done(&p->args);
     while (p->passed_count > 0) {
-        close(p->passed[--p->passed_count]);
+        int fd = p->passed[--p->passed_count];
+        if (fd >= 0) { /* it was not taken */
+            close(fd);
+        }
     }
     while (p->parts != NULL) {
         struct answer_part *next = p->parts->next;
@@ -527,6 +554,12 @@ status_t client_open(const char *address, struct geds **ret_store, struct error 
     pthread_mutex_init(&g->send_lock, NULL);
     pthread_mutex_init(&g->m, NULL);
     status_t st = rpc_local_path(address, path, err);
+    if (st == ST_OK && (g->leases = calloc(1, sizeof *g->leases)) == NULL) {
+        st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    }
+    if (st == ST_OK) {
+        leases_init(g->leases);
+    }
     if (st == ST_OK) {
         st = rpc_local_connect(path, &g->fd, err);
     }
@@ -548,6 +581,10 @@ void client_close(struct geds *g)
 {
     if (g == NULL) {
         return;
+    }
+    if (g->leases != NULL) {
+        leases_done(g->leases);
+        free(g->leases);
     }
     if (g->fd >= 0) {
         close(g->fd);

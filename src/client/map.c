@@ -49,6 +49,17 @@ static status_t map_answer(const struct pending *p, uint8_t *base, size_t len, u
     return st == ST_OK ? cursor_status(&c, ST_CORRUPT, err) : st;
 }
 
+/* The same of files that are here: nobody is asked. */
+static status_t map_extents(const struct content *c, uint8_t *base, size_t len, struct error *err)
+{
+    status_t st = ST_OK;
+    for (unsigned i = 0; i < c->extent_count && st == ST_OK; i++) {
+        const struct extent *e = &c->extents[i];
+        st = map_piece(base, len, e->start, e->bytes, e->fd, err);
+    }
+    return st;
+}
+
 /* ST_UNSUPPORTED: it has to be copied. */
 static status_t map_files(struct geds_object *o, uint8_t *base, size_t len, struct error *err)
 {
@@ -100,7 +111,8 @@ enum geds_code geds_map(struct geds_object *o, const void **ret_data, size_t *re
                         struct geds_error *err)
 {
     struct error inner = {.offset = ERROR_NO_OFFSET};
-    size_t len = (size_t)o->info.size;
+    const struct content *c = o->content;
+    size_t len = (size_t)c->info.size;
     status_t st = ST_OK;
     uint8_t *base = mmap(NULL, whole_pages(len), PROT_NONE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -109,7 +121,9 @@ enum geds_code geds_map(struct geds_object *o, const void **ret_data, size_t *re
         return give_error(st, &inner, err);
     }
     /* what came with the open needs no file */
-    st = len <= o->first_bytes ? ST_UNSUPPORTED : map_files(o, base, len, &inner);
+    st = len <= c->first_bytes ? ST_UNSUPPORTED
+         : c->extent_count > 0 ? map_extents(c, base, len, &inner)
+                               : map_files(o, base, len, &inner);
     if (st == ST_UNSUPPORTED) {
         st = copy_bytes(o, base, len, &inner);
     }

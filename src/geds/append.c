@@ -113,6 +113,9 @@ static status_t append(struct batch *b, struct task *task, struct error *err)
         if (st == ST_OK) {
             st = row_set(b, &bucket, t->key, &row, &old, err);
         }
+        if (st == ST_OK && old.found) {
+            changes_last(b)->kind = STORE_APPENDED;
+        }
     }
     t->info = row.info;
     buf_done(&row.layout);

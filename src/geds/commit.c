@@ -90,19 +90,26 @@ static void rollback(struct batch *b)
 {
     b->placed.count = 0;
     b->dropped.count = 0;
+    b->changes.count = 0;
     if (sqlite3_get_autocommit(b->db->handle) == 0) {
         status_t ignored = db_do(b->db, SQL_ROLLBACK, NULL, "");
         (void)ignored;
     }
 }
 
+/* Nobody trusts what he knows of these names from before the commit, whoever sees it first, until
+ * after it, before it is answered. */
 static status_t commit(struct batch *b, struct error *err)
 {
     status_t st = sync_names(b, err);
-    if (st == ST_OK && (st = db_do(b->db, SQL_COMMIT, err, "")) != ST_OK &&
-        !db_wrote_nothing(b->db)) {
+    if (st != ST_OK) {
+        return st;
+    }
+    leases_begin(&b->store->leases, &b->changes);
+    if ((st = db_do(b->db, SQL_COMMIT, err, "")) != ST_OK && !db_wrote_nothing(b->db)) {
         atomic_store(&b->store->broken, true);
     }
+    leases_end(&b->store->leases, &b->changes);
     return st;
 }
 
@@ -129,6 +136,7 @@ static bool run_all(struct batch *b, struct task *first, struct error *err)
         rollback(b);
         return false;
     }
+    events_add(&b->store->events, &b->store->leases, &b->changes, b->now_ns);
     atomic_fetch_add(&b->store->batches, 1);
     atomic_fetch_add(&b->store->changes, changes);
     return true;
@@ -242,6 +250,7 @@ static void run_batch(struct store *s, struct task *first)
     }
     ids_done(&b.placed);
     ids_done(&b.dropped);
+    changes_done(&b.changes);
 }
 
 /* Take what waits, at most a batch; NULL: the end. */

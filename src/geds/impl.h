@@ -6,7 +6,10 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "changes.h"
 #include "db.h"
+#include "events.h"
+#include "leases.h"
 #include "pins.h"
 
 /* Lock order: one of append_locks, then queue.lock, then names_lock, then pins.lock;
@@ -62,6 +65,8 @@ struct store {
     pthread_rwlock_t
         names_lock; /* held for reading from the look at a name until its extents are pinned */
     struct pins pins;
+    struct leases leases; /* the writer's, but for what leases.h says */
+    struct events events; /* guards itself */
     _Atomic uint64_t last_extent;
     _Atomic uint64_t batches;
     _Atomic uint64_t changes;
@@ -74,8 +79,9 @@ struct store {
 struct batch {
     struct store *store;
     struct db *db;
-    struct ids placed;  /* extents whose files are named for good after the commit */
-    struct ids dropped; /* extents without a use */
+    struct ids placed;      /* extents whose files are named for good after the commit */
+    struct ids dropped;     /* extents without a use */
+    struct changes changes; /* names that lead to something else after the commit */
     uint64_t now_ns;
 };
 
@@ -130,6 +136,7 @@ status_t no_memory(struct error *err);
 
 struct bucket_ref {
     uint64_t id;
+    const char *name; /* borrowed from who looked for it */
     enum store_versioning versioning;
 };
 /* ST_NOTFOUND when there is no such bucket. */

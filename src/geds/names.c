@@ -179,6 +179,7 @@ static status_t rename_object(struct batch *b, struct task *task, struct error *
     struct row from = {0}, to = {0};
     status_t st = find_both(b, t, buckets, &from, &to, err);
     bool same = buckets[0].id == buckets[1].id && strcmp(t->from->key, t->to->key) == 0;
+    size_t mark = b->changes.count;
     if (st == ST_OK && !same && buckets[0].versioning != STORE_VERSIONING_OFF) {
         struct store_removal removal = {0};
         st = layout_use(b, &from.layout, err); /* the old name's version keeps its own */
@@ -195,6 +196,13 @@ static status_t rename_object(struct batch *b, struct task *task, struct error *
         if (st == ST_OK) {
             st = row_set(b, &buckets[1], t->to->key, &from, &to, err);
         }
+    }
+    if (st == ST_OK && !same) { /* one change for both names */
+        changes_join(b, mark);
+        struct store_event *e = changes_last(b);
+        e->kind = STORE_RENAMED;
+        e->from_bucket = t->from->bucket;
+        e->from_key = t->from->key;
     }
     row_done(&from);
     row_done(&to);
@@ -356,7 +364,13 @@ static status_t rename_prefix(struct batch *b, struct task *task, struct error *
         }
     }
     status_t ended = db_do(b->db, SQL_SAVE_END, st == ST_OK ? err : NULL, "");
-    return st == ST_OK ? ended : st;
+    st = st == ST_OK ? ended : st;
+    if (st == ST_OK &&
+        (st = change_note(b, STORE_RENAMED_PREFIX, &ref, t->to, NULL, err)) == ST_OK) {
+        changes_last(b)->from_bucket = t->bucket;
+        changes_last(b)->from_key = t->from;
+    }
+    return st;
 }
 
 status_t store_rename_prefix(struct store *s, const char *bucket, const char *from, const char *to,

@@ -470,3 +470,22 @@ status_t store_object_piece(struct store_object *o, size_t index, int *ret_fd, u
     }
     return st;
 }
+
+status_t store_object_sums(struct store_object *o, size_t index, struct buf *out, struct error *err)
+{
+    struct db *db = NULL;
+    struct buf no_data = {0};
+    bool is_inline = false;
+    if (index >= o->layout.count) {
+        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no such piece");
+    }
+    status_t st = store_reader(o->store, &db, err);
+    if (st == ST_OK) {
+        st = get_extent(db, &o->layout.pieces[index], out, &no_data, &is_inline, err);
+        store_reader_back(o->store, db);
+    }
+    buf_done(&no_data);
+    return st == ST_OK && is_inline
+               ? error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "a small object has no file")
+               : st;
+}

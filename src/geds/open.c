@@ -224,6 +224,11 @@ static status_t init_locks(struct store *s, struct error *err)
         queue_done(&s->queue);
         return st;
     }
+    if ((st = events_init(&s->events, err)) != ST_OK) {
+        pins_done(&s->pins);
+        queue_done(&s->queue);
+        return st;
+    }
     int code = pthread_mutex_init(&s->readers_lock, NULL);
     code = code == 0 ? pthread_rwlock_init(&s->names_lock, NULL) : code;
     for (size_t i = 0; i < APPEND_LOCKS && code == 0; i++) {
@@ -232,6 +237,7 @@ static status_t init_locks(struct store *s, struct error *err)
     if (code != 0) {
         queue_done(&s->queue);
         pins_done(&s->pins);
+        events_done(&s->events);
         return error_set_errno(err, code, "lock");
     }
     return ST_OK;
@@ -245,6 +251,9 @@ static status_t start(struct store *s, struct error *err)
     status_t st = open_folder(s->path, err);
     if (st == ST_OK) {
         st = take_lock(s, err);
+    }
+    if (st == ST_OK) { /* before anything can change */
+        st = leases_open(&s->leases, s->path, err);
     }
     if (st == ST_OK && (st = open_database(s, err)) != ST_OK && err != NULL) {
         struct error inner = *err; /* which store it is about */
@@ -308,6 +317,7 @@ void store_close(struct store *s)
         db_close(db);
     }
     db_close(s->writer_db);
+    leases_close(&s->leases, s->path);
     ids_done(&s->forget);
     for (size_t i = 0; i < APPEND_LOCKS; i++) {
         pthread_mutex_destroy(&s->append_locks[i]);
@@ -315,6 +325,7 @@ void store_close(struct store *s)
     pthread_mutex_destroy(&s->readers_lock);
     pthread_rwlock_destroy(&s->names_lock);
     pins_done(&s->pins);
+    events_done(&s->events);
     queue_done(&s->queue);
     close_if_open(s->data_fd);
     close_if_open(s->new_fd);

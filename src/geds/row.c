@@ -244,7 +244,9 @@ status_t row_write(struct batch *b, const struct bucket_ref *bucket, const char 
         st = db_do(b->db, SQL_BUCKET_COUNT, err, "iiiii", bucket->id, (uint64_t)1,
                    (uint64_t)replaces, row->info.size, replaced_bytes);
     }
-    return st;
+    return st == ST_OK ? change_note(b, replaces ? STORE_OVERWRITTEN : STORE_CREATED, bucket, key,
+                                     &row->info, err)
+                       : st;
 }
 
 status_t row_set(struct batch *b, const struct bucket_ref *bucket, const char *key, struct row *row,
@@ -285,5 +287,5 @@ status_t row_remove(struct batch *b, const struct bucket_ref *bucket, const char
         st = db_do(b->db, SQL_BUCKET_COUNT, err, "iiiii", bucket->id, (uint64_t)0, (uint64_t)1,
                    (uint64_t)0, old->info.size);
     }
-    return st;
+    return st == ST_OK ? change_note(b, STORE_DELETED, bucket, key, NULL, err) : st;
 }

@@ -148,6 +148,7 @@ static status_t remove_version(struct batch *b, const struct bucket_ref *bucket,
 {
     struct row row = {0};
     bool current = false;
+    size_t mark = b->changes.count;
     status_t st = find(b, bucket, item->key, item->version, &row, &current, err);
     item->versioned = bucket->versioning != STORE_VERSIONING_OFF;
     item->removed = row.info.version;
@@ -163,6 +164,10 @@ static status_t remove_version(struct batch *b, const struct bucket_ref *bucket,
                      : drop(b, bucket, item->key, &row, err);
         if (st == ST_OK) {
             st = uncover(b, bucket, item->key, err);
+        }
+        if (st == ST_OK && b->changes.count == mark + 2) { /* gone, and another one is there */
+            changes_join(b, mark);
+            changes_last(b)->kind = STORE_OVERWRITTEN;
         }
     }
     row_done(&row);
@@ -206,8 +211,13 @@ static status_t remove_items(struct batch *b, struct task *task, struct error *e
         item->removed = STORE_VERSION_NULL;
         item->status = check_key(item->key, NULL);
         if (item->status == ST_OK) {
+            size_t mark = b->changes.count;
             st = item->version == STORE_VERSION_CURRENT ? remove_name(b, &bucket, item, err)
                                                         : remove_version(b, &bucket, item, err);
+            if (item->expired && b->changes.count > mark &&
+                changes_last(b)->kind == STORE_DELETED) {
+                changes_last(b)->kind = STORE_EXPIRED;
+            }
         }
     }
     return st;
@@ -291,6 +301,9 @@ static status_t change_attributes(struct batch *b, struct task *task, struct err
     if (st == ST_OK && current) {
         st = db_do(b->db, SQL_OBJECT_ATTRIBUTES, err, "ibb", bucket.id, key, strlen(key),
                    attributes.data, attributes.len);
+        if (st == ST_OK) {
+            st = change_note(b, STORE_ATTRIBUTES, &bucket, key, &row.info, err);
+        }
     } else if (st == ST_OK) {
         st = db_do(b->db, SQL_VERSION_ATTRIBUTES, err, "ibib", bucket.id, key, strlen(key), row.seq,
                    attributes.data, attributes.len);

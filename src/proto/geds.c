@@ -30,6 +30,9 @@ static const char *const request_fields[GEDS_OP_END] = {
     [GEDS_LIST] = "bpdsm",
     [GEDS_FSCK] = "f",
     [GEDS_MAP] = "hm",
+    [GEDS_EVENTS] = "bpfo",
+    [GEDS_LEASE] = "",
+    [GEDS_PIECES] = "hm",
 };
 
 /* i a  info, attributes   1..8  so many numbers   t  three texts   m  more   n  codes */
@@ -41,8 +44,14 @@ static const char *const answer_fields[GEDS_OP_END] = {
     [GEDS_OPEN] = "ia",         [GEDS_READ] = "",          [GEDS_CLOSE] = "",
     [GEDS_DELETE] = "",         [GEDS_DELETE_MANY] = "n",  [GEDS_RENAME] = "",
     [GEDS_RENAME_PREFIX] = "1", [GEDS_COPY] = "i",         [GEDS_LIST] = "m",
-    [GEDS_FSCK] = "5",          [GEDS_MAP] = "m",
+    [GEDS_FSCK] = "5",          [GEDS_MAP] = "m",          [GEDS_LEASE] = "",
+    [GEDS_PIECES] = "m",        [GEDS_EVENTS] = "2m",
 };
+
+bool geds_op_is_known(unsigned op)
+{
+    return op < GEDS_OP_END && request_fields[op] != NULL;
+}
 
 static void encode_attributes(const struct geds_wire_attributes *a, struct buf *out)
 {
@@ -219,7 +228,7 @@ status_t geds_request_decode(unsigned op, const void *args, size_t len, struct a
 {
     struct cursor c;
     struct geds_request r = {0};
-    if (op == 0 || op >= GEDS_OP_END) {
+    if (!geds_op_is_known(op)) {
         return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "no operation %u", op);
     }
     cursor_init(&c, args, len, 0);
@@ -355,6 +364,28 @@ bool geds_piece_decode(struct cursor *c, uint64_t *ret_bytes)
     return !c->failed;
 }
 
+void geds_sums_encode(const struct geds_wire_piece *p, struct buf *out)
+{
+    buf_le64(out, p->bytes);
+    buf_le32(out, (uint32_t)p->sum_count);
+    buf_bytes(out, p->sums, 4 * p->sum_count);
+}
+
+bool geds_sums_decode(struct cursor *c, struct geds_wire_piece *ret_piece)
+{
+    struct geds_wire_piece p = {.bytes = cursor_le64(c)};
+    p.sum_count = cursor_le32(c);
+    if (p.sum_count > GEDS_WIRE_SUMS_MAX) {
+        cursor_fail(c, "too many checksums of a piece");
+        return false;
+    }
+    p.sums = cursor_bytes(c, 4 * p.sum_count);
+    if (!c->failed) {
+        *ret_piece = p;
+    }
+    return !c->failed;
+}
+
 void geds_finding_encode(const struct geds_wire_finding *f, struct buf *out)
 {
     buf_le32(out, f->kind);
@@ -372,6 +403,35 @@ bool geds_finding_decode(struct cursor *c, struct geds_wire_finding *ret_finding
     f.text = cursor_text(c, GEDS_WIRE_TEXT_MAX, false);
     if (!c->failed) {
         *ret_finding = f;
+    }
+    return !c->failed;
+}
+
+void geds_event_encode(const struct geds_wire_event *e, struct buf *out)
+{
+    buf_le64(out, e->number);
+    buf_le64(out, e->time_ns);
+    buf_u8(out, e->kind);
+    buf_text(out, e->bucket);
+    buf_text(out, e->key);
+    buf_text(out, e->from_bucket);
+    buf_text(out, e->from_key);
+    encode_info(&e->info, out);
+}
+
+bool geds_event_decode(struct cursor *c, struct geds_wire_event *ret_event)
+{
+    struct geds_wire_event e;
+    e.number = cursor_le64(c);
+    e.time_ns = cursor_le64(c);
+    e.kind = cursor_u8(c);
+    e.bucket = cursor_text(c, GEDS_WIRE_BUCKET_MAX, false);
+    e.key = cursor_text(c, GEDS_WIRE_KEY_MAX, false);
+    e.from_bucket = cursor_text(c, GEDS_WIRE_BUCKET_MAX, true);
+    e.from_key = cursor_text(c, GEDS_WIRE_KEY_MAX, true);
+    decode_info(c, &e.info);
+    if (!c->failed) {
+        *ret_event = e;
     }
     return !c->failed;
 }

@@ -3,6 +3,7 @@
 #include "fuzz.h"
 #include "net/rpc/frame.h"
 #include "proto/geds.h"
+#include "proto/lease.h"
 
 /* What both sides of the store's protocol read: a header, a hello, a request, an answer, entries of a list. What is
  * accepted is written again the same. */
@@ -52,7 +53,7 @@ static void answer(unsigned op, const uint8_t *data, size_t len)
     struct geds_answer a;
     struct buf again = {0};
     struct cursor c;
-    if (op == 0 || op >= GEDS_OP_END) {
+    if (!geds_op_is_known(op)) {
         return;
     }
     cursor_init(&c, data, len, 0);
@@ -70,24 +71,47 @@ static void data_of_lists(unsigned which, const uint8_t *data, size_t len)
     struct geds_wire_entry e;
     struct geds_wire_bucket b;
     struct geds_wire_finding f;
+    struct geds_wire_piece p;
+    struct geds_wire_event event;
     uint64_t bytes;
     struct buf again = {0};
     cursor_init(&c, data, len, 0);
     while (cursor_left(&c) > 0 && !c.failed) {
-        if (which % 4 == 0 && geds_entry_decode(&c, &e)) {
+        if (which % 6 == 0 && geds_entry_decode(&c, &e)) {
             geds_entry_encode(&e, &again);
-        } else if (which % 4 == 1 && geds_bucket_decode(&c, &b)) {
+        } else if (which % 6 == 1 && geds_bucket_decode(&c, &b)) {
             geds_bucket_encode(&b, &again);
-        } else if (which % 4 == 2 && geds_finding_decode(&c, &f)) {
+        } else if (which % 6 == 2 && geds_finding_decode(&c, &f)) {
             geds_finding_encode(&f, &again);
-        } else if (which % 4 == 3 && geds_piece_decode(&c, &bytes)) {
+        } else if (which % 6 == 3 && geds_piece_decode(&c, &bytes)) {
             geds_piece_encode(bytes, &again);
+        } else if (which % 6 == 4 && geds_sums_decode(&c, &p)) {
+            geds_sums_encode(&p, &again);
+        } else if (which % 6 == 5 && geds_event_decode(&c, &event)) {
+            geds_event_encode(&event, &again);
         }
     }
     if (!c.failed) {
         check_same(&again, data, len);
     }
     buf_done(&again);
+}
+
+/* Memory that the store shares: the first half of the words is the table. */
+static void leases(unsigned slots, const uint8_t *data, size_t len)
+{
+    static uint64_t table[LEASE_T_FIRST + 256], page[LEASE_PAGE_BYTES / sizeof(uint64_t)];
+    size_t half = len / 2, count = 0;
+    struct error err;
+    memset(table, 0, sizeof table);
+    memset(page, 0, sizeof page);
+    memcpy(table, data, half < sizeof table ? half : sizeof table);
+    memcpy(page, data + half, half < sizeof page ? half : sizeof page);
+    size_t bytes = lease_table_bytes(slots);
+    if (lease_check((const lease_word *)table, bytes, (const lease_word *)page, sizeof page, &count,
+                    &err) == ST_OK) {
+        FUZZ_CHECK(count == slots && lease_table_bytes(count) == bytes);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -98,7 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     unsigned what = data[0], op = data[1];
     data += 2;
     len -= 2;
-    switch (what % 4) {
+    switch (what % 5) {
     case 0:
         frame(data, len);
         break;
@@ -108,8 +132,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     case 2:
         answer(op, data, len);
         break;
-    default:
+    case 3:
         data_of_lists(op, data, len);
+        break;
+    default:
+        leases(op, data, len);
         break;
     }
     return 0;

@@ -81,7 +81,7 @@ _cloudskin_objects() { # _cloudskin_objects OPTIONS [files]
 
 _cloudskin() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='run ps freeze thaw checkpoint inspect cache up down keys put get ls rm mv cp stat mb rb fsck help --version'
+    local verbs='run ps freeze thaw checkpoint inspect cache up down keys put get ls rm mv cp stat watch mb rb fsck help --version'
     shopt -q extglob || { shopt -s extglob && local restore=1; }
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -127,9 +127,10 @@ _cloudskin() {
         rm) _cloudskin_objects '--recursive --force --controller --help' ;;
         mv | cp) _cloudskin_objects '--recursive --no-clobber --controller --help' ;;
         stat) _cloudskin_objects '--json --controller --help' ;;
+        watch) _cloudskin_objects '--json --from --count --exact --quiet --controller --help' ;;
         mb | rb) _cloudskin_objects '--force --controller --help' ;;
         fsck) mapfile -t COMPREPLY < <(compgen -W '--repair --json --state --controller --help' -- "$cur") ;;
-        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache up down keys put get ls rm mv cp stat mb rb fsck' -- "$cur") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache up down keys put get ls rm mv cp stat watch mb rb fsck' -- "$cur") ;;
         esac
     fi
     [ -z "${restore:-}" ] || shopt -u extglob

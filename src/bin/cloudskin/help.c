@@ -20,6 +20,7 @@ static const char overview[] =
     "  keys               print the key for S3 clients\n"
     "  put, get           write files to the object store and read them from there\n"
     "  ls, stat           list and show buckets and objects, geds://BUCKET/KEY\n"
+    "  watch              print what becomes of objects, as it happens\n"
     "  mv, cp, rm         rename, copy and remove objects\n"
     "  mb, rb             make and remove buckets\n"
     "  fsck               check everything in the object store\n"

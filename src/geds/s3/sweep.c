@@ -67,7 +67,7 @@ static status_t remove_one(struct sweep *w, const char *key, uint64_t version, u
                                        .asker = {.now_s = w->now_ns / 1000000000}};
     w->conditions[i] = (struct store_condition){.may = is_same, .arg = &w->expected[i]};
     w->items[i] = (struct store_removal){
-        .key = w->keys[i], .version = version, .condition = &w->conditions[i]};
+        .key = w->keys[i], .version = version, .condition = &w->conditions[i], .expired = true};
     return ST_OK;
 }
 

@@ -230,7 +230,7 @@ status_t serve_open(struct task *t)
     return st;
 }
 
-static status_t find_object(struct task *t, struct handle **ret_handle)
+status_t handle_find_object(struct task *t, struct handle **ret_handle)
 {
     struct handle *h = NULL;
     status_t st = handle_find(t, &h);
@@ -248,7 +248,7 @@ static status_t find_object(struct task *t, struct handle **ret_handle)
 status_t serve_read(struct task *t)
 {
     struct handle *h = NULL;
-    status_t st = find_object(t, &h);
+    status_t st = handle_find_object(t, &h);
     if (st == ST_OK) {
         st = read_into_answer(t, h->object, t->request.offset);
         handle_drop(t->session, h);
@@ -260,7 +260,7 @@ status_t serve_read(struct task *t)
 status_t serve_map(struct task *t)
 {
     struct handle *h = NULL;
-    status_t st = find_object(t, &h);
+    status_t st = handle_find_object(t, &h);
     if (st != ST_OK) {
         return st;
     }
@@ -281,7 +281,7 @@ status_t serve_map(struct task *t)
 status_t serve_close(struct task *t)
 {
     struct handle *h = NULL;
-    status_t st = find_object(t, &h);
+    status_t st = handle_find_object(t, &h);
     if (st == ST_OK) {
         handle_remove(t->session, h);
         handle_drop(t->session, h);

@@ -274,11 +274,15 @@ static status_t (*const operations[GEDS_OP_END])(struct task *t) = {
     [GEDS_LIST] = serve_list,
     [GEDS_FSCK] = serve_fsck,
     [GEDS_MAP] = serve_map,
+    [GEDS_EVENTS] = serve_events,
+    [GEDS_LEASE] = serve_lease,
+    [GEDS_PIECES] = serve_pieces,
 };
 
 static bool is_quick(const struct rpc_request *r)
 {
     return r->kind == GEDS_STAT || r->kind == GEDS_OPEN || r->kind == GEDS_CLOSE ||
+           r->kind == GEDS_LEASE || r->kind == GEDS_EVENTS ||
            (r->kind == GEDS_READ && r->room <= QUICK_READ_BYTES);
 }
 

@@ -45,6 +45,9 @@ CHECKED status_t handle_add(struct task *t, struct store_put *put, struct store_
 void handle_remove(struct session *s, struct handle *h);
 void handle_drop(struct session *s, struct handle *h);
 
+/* handle_find of an open object: ST_INVAL for a put. */
+CHECKED status_t handle_find_object(struct task *t, struct handle **ret_handle);
+
 /* Conversions of arguments; what they return is of the task. */
 /* ST_INVAL: one that could not be sent as a header of HTTP, or is not the caller's to set. ST_NOMEM. */
 CHECKED status_t task_attributes(struct task *t, const struct store_attributes **ret_attributes);
@@ -77,5 +80,10 @@ status_t serve_rename_prefix(struct task *t);
 status_t serve_copy(struct task *t);
 status_t serve_list(struct task *t);
 status_t serve_fsck(struct task *t);
+/* lease.c */
+status_t serve_lease(struct task *t);
+status_t serve_pieces(struct task *t);
+/* events.c */
+status_t serve_events(struct task *t);
 
 #endif

@@ -469,10 +469,15 @@ static void buckets_are_made_listed_and_removed(void)
 
 static void open_objects_of_a_connection_are_bounded(void)
 {
+    enum { PIECE = 256 * 1024, PIECES = 17 }; /* of more than a client keeps */
     static struct geds_object *objects[SERVE_HANDLES_MAX];
     struct geds_object *one_more = NULL;
+    uint8_t *bytes = pattern(PIECE, 1);
     start();
-    OK(geds_put(g, "bucket", "k", NULL, NULL, "x", 1, NULL, &err));
+    for (int i = 0; i < PIECES; i++) {
+        OK(geds_append(g, "bucket", "k", NULL, bytes, PIECE, NULL, &err));
+    }
+    free(bytes);
     for (int i = 0; i < SERVE_HANDLES_MAX; i++) {
         OK(geds_open(g, "bucket", "k", &objects[i], &err));
     }
@@ -800,7 +805,7 @@ static void random_frame(struct buf *out)
                                    .max = random_below(2000),
                                    .condition = {.if_none = random_below(9) == 0}};
     memset(data, (int)random_below(256), sizeof data);
-    if (op > 0 && op < GEDS_OP_END && op != GEDS_FSCK) {
+    if (geds_op_is_known(op) && op != GEDS_FSCK) {
         geds_request_encode((enum geds_op)op, &r, &args);
     }
     if (random_below(8) == 0 && args.len > 0) {

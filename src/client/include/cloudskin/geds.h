@@ -145,8 +145,10 @@ GEDS_API enum geds_code geds_append(struct geds *store, const char *bucket, cons
 /* Reading. */
 
 struct geds_object;
-/* The object as it is now: it stays readable after an overwrite, a rename or a delete. At most 256 of a connection are
- * open at a time. */
+/* The object as it is now: it stays readable after an overwrite, a rename or a delete. At most 256 of a connection that
+ * need the store are open at a time. Objects that are opened again need it no more: what was read is kept (of a
+ * connection at most 32 MiB and 256 files), and used as long as the name leads to the same object. Such an open, and
+ * geds_stat, geds_pread, geds_map and geds_close of it, ask nobody. */
 GEDS_API enum geds_code geds_open(struct geds *store, const char *bucket, const char *key,
                                   struct geds_object **ret_object, struct geds_error *err);
 /* Takes NULL. */
@@ -215,6 +217,50 @@ GEDS_API enum geds_code geds_list(struct geds *store, const char *bucket,
                                   struct geds_error *err);
 /* Takes NULL. */
 GEDS_API_VOID void geds_page_free(struct geds_page *page);
+
+/* Events: what becomes of names, whoever changes them - clients, S3, rules of the bucket. Each change that was committed
+ * is told once, in the order of the commits. */
+enum geds_event_kind {
+    GEDS_CREATED = 1,
+    GEDS_OVERWRITTEN,
+    GEDS_APPENDED,
+    GEDS_DELETED,
+    GEDS_RENAMED,        /* whatever had the new name is gone */
+    GEDS_RENAMED_PREFIX, /* key and from_key are the beginnings of all that were renamed at once */
+    GEDS_ATTRIBUTES,     /* and neither bytes nor time */
+    GEDS_EXPIRED,        /* deleted by a rule of the bucket */
+    GEDS_GAP             /* some changes are not told: list what is watched, then go on */
+};
+struct geds_event {
+    uint64_t number;  /* goes up, also over restarts of the store. GEDS_GAP: of the next event */
+    uint64_t time_ns; /* of the change, since the epoch; GEDS_GAP: 0 */
+    enum geds_event_kind kind;
+    const char *bucket, *key;           /* valid until the next call */
+    const char *from_bucket, *from_key; /* before it was renamed; else NULL */
+    struct geds_info info;              /* of the object; zeroed where there is none, or are many */
+};
+struct geds_subscription;
+struct geds_watched {
+    const char *bucket;
+    const char *prefix; /* NULL: all of the bucket */
+    bool exact;         /* prefix is a whole key */
+    /* The first number that is wanted: 0: what happens from now on. After a lost connection: one more than that of the
+     * last event, or that of the last gap. When the store has forgotten it, the first event is a gap: it keeps the last
+     * 16,384 events or 4 MiB, while its process runs. */
+    uint64_t from;
+};
+/* The store keeps nothing of a subscription, so nobody waits for who is slow. GEDS_NOTFOUND: no such bucket. */
+GEDS_API enum geds_code geds_subscribe(struct geds *store, const struct geds_watched *watched,
+                                       struct geds_subscription **ret_subscription,
+                                       struct geds_error *err);
+/* Wait for the next event, at most timeout_ms; less than 0: without end. One thread at a time. GEDS_AGAIN: there was
+ * none, or a signal came. After GEDS_IO: connect anew and subscribe from where it was. */
+GEDS_API enum geds_code geds_next_event(struct geds_subscription *s, int timeout_ms,
+                                        struct geds_event *ret_event, struct geds_error *err);
+/* The number to go on from, in another subscription, when all that geds_next_event gave has been seen. */
+GEDS_API_VOID uint64_t geds_subscription_next(const struct geds_subscription *s);
+/* Before its connection ends. Takes NULL. */
+GEDS_API_VOID void geds_unsubscribe(struct geds_subscription *s);
 
 /* Checking: read all that is in the store and compare it. found may be NULL; it is called in this thread. */
 struct geds_finding {

@@ -222,6 +222,18 @@ CHECKED status_t store_object_read(struct store_object *o, void *data, size_t le
  * ST_NOTFOUND: there are no more. ST_UNSUPPORTED: a small object has no file. */
 CHECKED status_t store_object_piece(struct store_object *o, size_t index, int *ret_fd,
                                     uint64_t *ret_bytes, struct error *err);
+/* The checksums of that piece, appended as they are stored: CRC32C of each block of STORE_BLOCK_BYTES, 32 bits
+ * little-endian. ST_NOTFOUND, ST_UNSUPPORTED as above. */
+struct buf;
+CHECKED status_t store_object_sums(struct store_object *o, size_t index, struct buf *out,
+                                   struct error *err);
+
+/* For clients of this machine, which may keep what they read of names as long as a table of counters says so
+ * (docs/internals/geds-leases.md): the files that they map, and their bytes. ret_fds are the caller's. ST_UNSUPPORTED:
+ * there are none. */
+enum { STORE_LEASE_FILES = 2 };
+CHECKED status_t store_lease_files(struct store *s, int ret_fds[STORE_LEASE_FILES],
+                                   uint64_t ret_bytes[STORE_LEASE_FILES], struct error *err);
 
 /* Names. */
 
@@ -237,6 +249,7 @@ struct store_removal {
     const char *key;
     uint64_t version;
     const struct store_condition *condition; /* about the version; NULL: none */
+    bool expired;     /* by a rule of its bucket, so its event is STORE_EXPIRED */
     status_t status;  /* what became of it: ST_OK, ST_NOTFOUND, ST_INVAL, or the condition's */
     bool versioned;   /* the bucket has or had versions; then: */
     bool marker;      /* a marker was made, or it was one */
@@ -285,6 +298,43 @@ CHECKED status_t store_rename(struct store *s, const struct store_name *from,
  * changed. ST_INVAL: a new key would be empty or too long, or the bucket has or had versions. */
 CHECKED status_t store_rename_prefix(struct store *s, const char *bucket, const char *from,
                                      const char *to, uint64_t *ret_count, struct error *err);
+
+/* What becomes of names. */
+enum store_event_kind {
+    STORE_CREATED = 1, /* numbers of the protocol */
+    STORE_OVERWRITTEN,
+    STORE_APPENDED,
+    STORE_DELETED,
+    STORE_RENAMED,
+    STORE_RENAMED_PREFIX, /* keys are the beginnings of all that were renamed */
+    STORE_ATTRIBUTES,     /* and neither bytes nor time */
+    STORE_EXPIRED,        /* deleted by a rule of the bucket */
+};
+struct store_event {
+    enum store_event_kind kind;
+    const char *bucket, *key;           /* now */
+    const char *from_bucket, *from_key; /* before it was renamed; else NULL */
+    struct store_info info;             /* of what the name leads to; zeroed where there is none */
+};
+
+/* Events, for who watches names (docs/internals/geds-events.md). */
+struct store_event_query {
+    const char *bucket;
+    const char *prefix; /* NULL or "": all */
+    bool exact;         /* only the name that is prefix */
+    uint64_t from;      /* the first number that is wanted; 0: none, only where to begin */
+};
+struct store_events {
+    uint64_t next; /* go on with from = next */
+    bool
+        gap; /* events from `from` on are not there any more, or were of another store; none are given */
+    bool more; /* without waiting */
+};
+/* Append events that match, in the order of commits, as proto/geds.h encodes them, of at most room bytes. Never waits
+ * for any. ST_NOMEM. */
+CHECKED status_t store_events_read(struct store *s, const struct store_event_query *query,
+                                   size_t room, struct buf *out, struct store_events *ret_events,
+                                   struct error *err);
 
 /* Listing in the order of bytes. */
 struct store_list_query {

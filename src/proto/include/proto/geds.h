@@ -34,7 +34,10 @@ enum geds_op {
     GEDS_LIST,
     GEDS_FSCK,
     GEDS_MAP,
-    GEDS_OP_END
+    GEDS_EVENTS = 80, /* events: 80 to 87 */
+    GEDS_LEASE = 96,  /* leases: 96 to 103 */
+    GEDS_PIECES,
+    GEDS_OP_END = 104 /* some below it are no operations */
 };
 
 enum {
@@ -83,7 +86,8 @@ struct geds_request {
     const char *const *keys;
     size_t key_count;
 };
-enum { GEDS_FSCK_REPAIR = 1 }; /* flags */
+enum { GEDS_FSCK_REPAIR = 1 };  /* flags */
+enum { GEDS_EVENTS_EXACT = 1 }; /* flags: prefix is a whole key */
 
 enum { GEDS_NUMBERS_MAX = 8 };
 struct geds_answer {
@@ -100,11 +104,16 @@ enum { GEDS_N_CREATED, GEDS_N_IN_BUCKET, GEDS_N_BUCKET_BYTES }; /* BUCKET_STAT *
 enum { GEDS_N_COUNT };                                          /* RENAME_PREFIX */
 enum { GEDS_N_SEEN, GEDS_N_EXTENTS, GEDS_N_READ, GEDS_N_FINDINGS, GEDS_N_REPAIRED }; /* FSCK */
 
+enum { GEDS_N_NEXT, GEDS_N_GAP }; /* EVENTS */
+
 /* Append a request. The fields that op has are taken. out->failed: no memory, or a text is too long. */
 void geds_request_encode(enum geds_op op, const struct geds_request *r, struct buf *out);
 /* Texts are borrowed from args, arrays are of the arena. ST_UNSUPPORTED: no such operation. ST_FORMAT: malformed. */
 CHECKED status_t geds_request_decode(unsigned op, const void *args, size_t len, struct arena *arena,
                                      struct geds_request *ret_request, struct error *err);
+
+/* Is there such an operation? */
+bool geds_op_is_known(unsigned op);
 
 /* The results of an answer, behind its code. */
 void geds_answer_encode(enum geds_op op, const struct geds_answer *a, struct buf *out);
@@ -133,6 +142,30 @@ bool geds_bucket_decode(struct cursor *c, struct geds_wire_bucket *ret_bucket);
 /* Data of MAP: the bytes of each piece whose descriptor comes along. */
 void geds_piece_encode(uint64_t bytes, struct buf *out);
 bool geds_piece_decode(struct cursor *c, uint64_t *ret_bytes);
+
+/* Data of PIECES: of each piece whose descriptor comes along, its bytes and the checksums of its blocks. */
+struct geds_wire_piece {
+    uint64_t bytes;
+    const uint8_t *sums; /* sum_count of 32 bits each, little-endian */
+    size_t sum_count;
+};
+enum { GEDS_WIRE_SUMS_MAX = 16384, GEDS_WIRE_PIECE_HEAD = 12 /* bytes */ };
+void geds_sums_encode(const struct geds_wire_piece *p, struct buf *out);
+/* sums are borrowed. False: malformed; c->failed is set. */
+bool geds_sums_decode(struct cursor *c, struct geds_wire_piece *ret_piece);
+
+/* Data of EVENTS. */
+struct geds_wire_event {
+    uint64_t number;
+    uint64_t time_ns;
+    uint8_t kind; /* of enum store_event_kind, geds_event_kind */
+    const char *bucket, *key;
+    const char *from_bucket, *from_key; /* or NULL */
+    struct geds_wire_info info;
+};
+void geds_event_encode(const struct geds_wire_event *e, struct buf *out);
+/* Texts are borrowed. False: malformed; c->failed is set. */
+bool geds_event_decode(struct cursor *c, struct geds_wire_event *ret_event);
 
 /* Data of FSCK. */
 struct geds_wire_finding {
