@@ -311,7 +311,7 @@ int main(int argc, char **argv)
     }
     if (argc == 8) {
         l.for_ns = number(argv[7], "SECONDS") * 1000000000u;
-        l.warm_up = 1;
+        l.warm_up = s.bytes <= 1 << 20 ? 1 : 0;
     }
     l.operation = strcmp(verb, "make") == 0                              ? op_make
                   : strcmp(verb, "put") == 0 || strcmp(verb, "fill") == 0 ? op_put

@@ -108,6 +108,8 @@ def minio():
     """Path of MinIO's server: what MINIO names, else built once into the cache (needs Go)."""
     given = os.environ.get("MINIO")
     if given:
+        if not os.access(given, os.X_OK):
+            raise BenchError("MINIO names no program")
         return given
     folder = FOLDER / f"minio-{MINIO_VERSION}"
     program = folder / "minio"

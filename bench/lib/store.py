@@ -41,9 +41,9 @@ def median_of(runs, key):
     return stats.median([run[key] for run in runs])
 
 
-def start_servers(folder, args):
-    """Those that can be had, and reasons for the others."""
-    running, missing = [], {}
+def start_servers(folder, args, running):
+    """Adds those that can be had; returns reasons for the others."""
+    missing = {}
     kinds = [servers.Ours] if args.no_peers else [servers.Ours, servers.Minio, servers.Radosgw]
     for kind in kinds:
         server = kind(os.path.join(folder, kind.name.lower()))
@@ -57,7 +57,7 @@ def start_servers(folder, args):
             print(f"without {kind.name}: {e}", flush=True)
             continue
         running.append(server)
-    return running, missing
+    return missing
 
 
 def one_cell(program, running, size, clients, operation, args):
@@ -87,8 +87,9 @@ def row_s3(args):
     """GET and PUT through S3, the same load on each server."""
     program, rows = micro.embedder("s3load"), []
     with scratch() as folder:
-        running, missing = start_servers(folder, args)
+        running = []
         try:
+            missing = start_servers(folder, args, running)
             names = [server.name for server in running]
             for server in running:
                 load([program, server.endpoint, "bench", "make"], server.env)
