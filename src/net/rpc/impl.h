@@ -85,8 +85,8 @@ struct rpc_server {
     _Atomic unsigned conn_count;
     _Atomic uint64_t requests;
     _Atomic unsigned running; /* admitted and not answered */
-    _Atomic bool draining; /* nothing more is read */
-    _Atomic bool stopping; /* loops end */
+    _Atomic bool draining;    /* nothing more is read */
+    _Atomic bool stopping;    /* loops end */
 
     pthread_mutex_t m; /* guards the rest */
     pthread_cond_t work;
