@@ -96,7 +96,7 @@ class Server:
 
 class Ours(Server):
     name = "cloudskin"
-    sync = "an answer comes after fdatasync of the object and of the log of names, of a small object with others' in one"
+    sync = "its default: fdatasync of the data and of the log that names it, many small objects with one"
 
     def __init__(self, folder, sync=True):
         super().__init__(folder)
@@ -145,7 +145,7 @@ class Ours(Server):
 
 class Minio(Server):
     name = "MinIO"
-    sync = "its default: data with O_DIRECT and fdatasync where the file system has it, metadata with O_SYNC"
+    sync = "its default, as strace shows: fdatasync of the data, O_DSYNC or fdatasync of the metadata, and a rename that is not synced"
 
     def start(self):
         self.endpoint = f"127.0.0.1:{free_port()}"
@@ -204,7 +204,7 @@ class Radosgw(Server):
     """With a monitor, a manager and one OSD whose block device is a file."""
 
     name = "radosgw"
-    sync = "bluestore: an answer comes after the data and its log are flushed to the file"
+    sync = "bluestore's default: an answer comes after data and log are flushed to the file that stands for its disk"
     block_bytes = 24 << 30
 
     def __init__(self, folder):
