@@ -358,9 +358,7 @@ static struct call *admit(struct conn *c)
         c->admitted++;
         c->admitted_bytes += bytes;
         atomic_fetch_add(&c->server->requests, 1);
-        pthread_mutex_lock(&c->server->m);
-        c->server->running++;
-        pthread_mutex_unlock(&c->server->m);
+        atomic_fetch_add(&c->server->running, 1);
         call = enter_lane(c, first) ? first : NULL;
     }
     conn_wait(c);
