@@ -108,6 +108,7 @@ static status_t append(struct batch *b, struct task *task, struct error *err)
             etag_make(t->md5, 0, row.info.etag);
         }
         if (st == ST_OK) {
+            t->stream->keep = bucket.spill;
             st = make_layout(b, t, &old, &row.layout, err);
         }
         if (st == ST_OK) {
