@@ -15,7 +15,7 @@ enum state { LOADING, READY, FAILED };
 
 /* A piece of an extent. All of it is guarded by cache.lock; what its slot has stays while refs is not 0. */
 struct piece_entry {
-    struct piece_entry *chain;        /* of the same hash */
+    struct piece_entry *chain;         /* of the same hash */
     struct piece_entry *newer, *older; /* READY ones in order of use */
     uint64_t extent, nonce, number;
     size_t len;
@@ -106,8 +106,8 @@ uint64_t cache_bytes(struct cache *c)
 static struct piece_entry **find(struct cache *c, const struct store_extent *x, uint64_t number)
 {
     struct piece_entry **link = &c->chains[(x->id * 31 + number) % CHAINS];
-    while (*link != NULL && ((*link)->extent != x->id || (*link)->nonce != x->nonce ||
-                             (*link)->number != number)) {
+    while (*link != NULL &&
+           ((*link)->extent != x->id || (*link)->nonce != x->nonce || (*link)->number != number)) {
         link = &(*link)->chain;
     }
     return link;

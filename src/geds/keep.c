@@ -33,9 +33,8 @@ static status_t set_keep(struct batch *b, struct task *task, struct error *err)
     struct row row = {0};
     status_t st = bucket_find(b->db, t->bucket, &bucket, err);
     if (st != ST_OK || t->key == NULL) {
-        return st == ST_OK
-                   ? db_do(b->db, SQL_BUCKET_SPILL, err, "ii", bucket.id, (uint64_t)t->keep)
-                   : st;
+        return st == ST_OK ? db_do(b->db, SQL_BUCKET_SPILL, err, "ii", bucket.id, (uint64_t)t->keep)
+                           : st;
     }
     st = row_find(b->db, &bucket, t->key, &row, err);
     if (st == ST_OK && !row.found) {

@@ -27,10 +27,9 @@ static status_t not_there(uint64_t id, struct error *err)
 status_t store_set_tier(struct store *s, const struct store_tier *tier, struct error *err)
 {
     if (tier->cache_bytes < STORE_CACHE_MIN) {
-        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
-                         "a cache of %llu bytes: at least %llu are needed",
-                         (unsigned long long)tier->cache_bytes,
-                         (unsigned long long)STORE_CACHE_MIN);
+        return error_set(
+            err, ST_INVAL, ERROR_NO_OFFSET, "a cache of %llu bytes: at least %llu are needed",
+            (unsigned long long)tier->cache_bytes, (unsigned long long)STORE_CACHE_MIN);
     }
     struct placing *p = calloc(1, sizeof *p);
     if (p == NULL) {
@@ -661,6 +660,21 @@ status_t store_extent_recall(struct store *s, uint64_t id, struct error *err)
     pthread_mutex_unlock(lock);
     buf_done(&x.sums);
     return st;
+}
+
+static status_t nothing(struct batch *b, struct task *task, struct error *err)
+{
+    (void)b, (void)task, (void)err;
+    return ST_OK;
+}
+
+status_t store_settle(struct store *s, struct error *err)
+{
+    struct task t = {.run = nothing};
+    pthread_mutex_lock(&s->pins.lock);
+    bool waits = s->forget.count + s->settle.count > 0;
+    pthread_mutex_unlock(&s->pins.lock);
+    return waits ? store_change(s, &t, err) : ST_OK;
 }
 
 status_t store_extents_gone(struct store *s, size_t max, struct store_extent *ret_list,

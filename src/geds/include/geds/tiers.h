@@ -58,17 +58,17 @@ CHECKED status_t store_set_tier(struct store *s, const struct store_tier *tier, 
 CHECKED status_t store_id(struct store *s, char ret_id[STORE_ID_BYTES], struct error *err);
 
 struct store_places {
-    uint64_t local_count, local_bytes;   /* files */
-    uint64_t sent_count, sent_bytes;     /* those of them with a copy */
-    uint64_t away_count, away_bytes;     /* copies without a file */
-    uint64_t gone_count, gone_bytes;     /* copies that are to be deleted */
-    uint64_t kept_count, kept_bytes;     /* files that stay */
-    uint64_t eager_count, eager_bytes;   /* files without a copy that are to have one at once */
-    uint64_t local_reads, remote_reads;  /* pieces of extents that were read, since the start */
-    uint64_t cache_hits, cache_bytes;    /* of remote_reads; bytes in the cache now */
-    uint64_t fetched_bytes;              /* that came from the tier for readers */
+    uint64_t local_count, local_bytes;  /* files */
+    uint64_t sent_count, sent_bytes;    /* those of them with a copy */
+    uint64_t away_count, away_bytes;    /* copies without a file */
+    uint64_t gone_count, gone_bytes;    /* copies that are to be deleted */
+    uint64_t kept_count, kept_bytes;    /* files that stay */
+    uint64_t eager_count, eager_bytes;  /* files without a copy that are to have one at once */
+    uint64_t local_reads, remote_reads; /* pieces of extents that were read, since the start */
+    uint64_t cache_hits, cache_bytes;   /* of remote_reads; bytes in the cache now */
+    uint64_t fetched_bytes;             /* that came from the tier for readers */
     uint64_t recalled_count, recalled_bytes;
-    uint64_t damaged;                    /* local extents that did not match */
+    uint64_t damaged; /* local extents that did not match */
 };
 CHECKED status_t store_places(struct store *s, struct store_places *ret_places, struct error *err);
 
@@ -115,6 +115,8 @@ CHECKED status_t store_extents_drop(struct store *s, const uint64_t *ids, size_t
  * ST_CORRUPT: the tier. ST_LIMIT: no space. */
 CHECKED status_t store_extent_recall(struct store *s, uint64_t id, struct error *err);
 
+/* Rows follow files that were removed with the next change of the store; this makes one, if there are any. */
+CHECKED status_t store_settle(struct store *s, struct error *err);
 /* Copies that are to be deleted: id, bytes and nonce are set. */
 CHECKED status_t store_extents_gone(struct store *s, size_t max, struct store_extent *ret_list,
                                     size_t *ret_count, struct error *err);
