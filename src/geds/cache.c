@@ -195,7 +195,8 @@ static status_t fetch(struct cache *c, const struct store_extent *x, uint64_t nu
     return st;
 }
 
-/* Fetch the piece of e, which is LOADING and this thread's, into data. What cannot be kept is handed out nevertheless. */
+/* Fetch the piece of e, which is LOADING and this thread's, into data. What cannot be kept is handed out
+ * nevertheless. */
 static status_t load(struct cache *c, struct piece_entry *e, const struct store_extent *x,
                      uint8_t *data, struct error *err)
 {

@@ -30,6 +30,9 @@ static const char *const request_fields[GEDS_OP_END] = {
     [GEDS_LIST] = "bpdsm",
     [GEDS_FSCK] = "f",
     [GEDS_MAP] = "hm",
+    [GEDS_TIER_STATUS] = "",
+    [GEDS_TIER_MOVE] = "bpf",
+    [GEDS_TIER_KEEP] = "bf",
 };
 
 /* i a  info, attributes   1..8  so many numbers   t  three texts   m  more   n  codes */
@@ -41,8 +44,14 @@ static const char *const answer_fields[GEDS_OP_END] = {
     [GEDS_OPEN] = "ia",         [GEDS_READ] = "",          [GEDS_CLOSE] = "",
     [GEDS_DELETE] = "",         [GEDS_DELETE_MANY] = "n",  [GEDS_RENAME] = "",
     [GEDS_RENAME_PREFIX] = "1", [GEDS_COPY] = "i",         [GEDS_LIST] = "m",
-    [GEDS_FSCK] = "5",          [GEDS_MAP] = "m",
+    [GEDS_FSCK] = "5",          [GEDS_MAP] = "m",          [GEDS_TIER_STATUS] = "",
+    [GEDS_TIER_MOVE] = "4",     [GEDS_TIER_KEEP] = "1",
 };
+
+bool geds_op_is_known(unsigned op)
+{
+    return op < GEDS_OP_END && request_fields[op] != NULL;
+}
 
 static void encode_attributes(const struct geds_wire_attributes *a, struct buf *out)
 {
@@ -219,7 +228,7 @@ status_t geds_request_decode(unsigned op, const void *args, size_t len, struct a
 {
     struct cursor c;
     struct geds_request r = {0};
-    if (op == 0 || op >= GEDS_OP_END) {
+    if (!geds_op_is_known(op)) {
         return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "no operation %u", op);
     }
     cursor_init(&c, args, len, 0);
@@ -372,6 +381,36 @@ bool geds_finding_decode(struct cursor *c, struct geds_wire_finding *ret_finding
     f.text = cursor_text(c, GEDS_WIRE_TEXT_MAX, false);
     if (!c->failed) {
         *ret_finding = f;
+    }
+    return !c->failed;
+}
+
+void geds_tier_encode(const struct geds_wire_tier *t, struct buf *out)
+{
+    buf_text(out, t->name);
+    buf_text(out, t->endpoint);
+    buf_text(out, t->error);
+    buf_le16(out, GEDS_T_COUNT);
+    for (size_t i = 0; i < GEDS_T_COUNT; i++) {
+        buf_le64(out, t->numbers[i]);
+    }
+}
+
+bool geds_tier_decode(struct cursor *c, struct geds_wire_tier *ret_tier)
+{
+    struct geds_wire_tier t = {0};
+    t.name = cursor_text(c, GEDS_WIRE_PATH_MAX, true);
+    t.endpoint = cursor_text(c, GEDS_WIRE_PATH_MAX, true);
+    t.error = cursor_text(c, GEDS_WIRE_TEXT_MAX, true);
+    size_t count = cursor_le16(c);
+    for (size_t i = 0; i < count && !c->failed; i++) {
+        uint64_t n = cursor_le64(c);
+        if (i < GEDS_T_COUNT) {
+            t.numbers[i] = n;
+        }
+    }
+    if (!c->failed) {
+        *ret_tier = t;
     }
     return !c->failed;
 }

@@ -52,7 +52,7 @@ static void answer(unsigned op, const uint8_t *data, size_t len)
     struct geds_answer a;
     struct buf again = {0};
     struct cursor c;
-    if (op == 0 || op >= GEDS_OP_END) {
+    if (!geds_op_is_known(op)) {
         return;
     }
     cursor_init(&c, data, len, 0);

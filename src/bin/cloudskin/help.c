@@ -22,6 +22,8 @@ static const char overview[] =
     "  ls, stat           list and show buckets and objects, geds://BUCKET/KEY\n"
     "  mv, cp, rm         rename, copy and remove objects\n"
     "  mb, rb             make and remove buckets\n"
+    "  pin, spill, tier   keep objects on local disk, move them to the tier behind it, show what is "
+    "where\n"
     "  fsck               check everything in the object store\n"
     "  cache              list, add, trim or clear compiled images\n"
     "  help [VERB]        this text, or the help of a verb\n"

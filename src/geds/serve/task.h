@@ -14,6 +14,7 @@ struct handle {
     struct store_put *put; /* requests of one put are of one lane, so one thread has it */
     uint64_t put_bytes;
     struct store_object *object;
+    bool waits; /* bytes of object are in a tier: a read takes long */
 };
 
 /* Of one connection. */
@@ -77,5 +78,9 @@ status_t serve_rename_prefix(struct task *t);
 status_t serve_copy(struct task *t);
 status_t serve_list(struct task *t);
 status_t serve_fsck(struct task *t);
+/* tier.c */
+status_t serve_tier_status(struct task *t);
+status_t serve_tier_move(struct task *t);
+status_t serve_tier_keep(struct task *t);
 
 #endif

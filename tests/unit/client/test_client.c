@@ -800,7 +800,7 @@ static void random_frame(struct buf *out)
                                    .max = random_below(2000),
                                    .condition = {.if_none = random_below(9) == 0}};
     memset(data, (int)random_below(256), sizeof data);
-    if (op > 0 && op < GEDS_OP_END && op != GEDS_FSCK) {
+    if (geds_op_is_known(op) && op != GEDS_FSCK) {
         geds_request_encode((enum geds_op)op, &r, &args);
     }
     if (random_below(8) == 0 && args.len > 0) {

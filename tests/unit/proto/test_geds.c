@@ -35,6 +35,9 @@ static void every_request_comes_back_as_it_was(void)
                                                    .to_key = "",
                                                    .to_prefix = ""};
     for (unsigned op = 1; op < GEDS_OP_END; op++) {
+        if (!geds_op_is_known(op)) {
+            continue;
+        }
         for (int i = 0; i < 2; i++) {
             struct buf out = {0}, again = {0};
             struct arena arena = {0};
@@ -79,6 +82,9 @@ static void a_request_that_is_cut_or_longer_is_refused(void)
 {
     const struct geds_request r = full();
     for (unsigned op = 1; op < GEDS_OP_END; op++) {
+        if (!geds_op_is_known(op)) {
+            continue;
+        }
         struct buf out = {0};
         struct arena arena = {0};
         struct geds_request back = {.handle = 5};
@@ -134,6 +140,9 @@ static void every_answer_comes_back_as_it_was(void)
                                   .codes = codes,
                                   .code_count = 2};
     for (unsigned op = 1; op < GEDS_OP_END; op++) {
+        if (!geds_op_is_known(op)) {
+            continue;
+        }
         struct buf out = {0}, again = {0};
         struct arena arena = {0};
         struct geds_answer back = {0};

@@ -93,7 +93,8 @@ bool store_extent_is_open(struct store *s, uint64_t id);
 CHECKED status_t store_extent_hold(struct store *s, uint64_t id, struct store_extent *ret_extent,
                                    int *ret_fd, struct error *err);
 void store_extent_release(struct store *s, uint64_t id);
-/* Compare bytes of a file with the checksums: off and len are multiples of STORE_BLOCK_BYTES, or end with the extent. */
+/* Compare bytes of a file with the checksums: off and len are multiples of STORE_BLOCK_BYTES, or end with the
+ * extent. */
 CHECKED status_t store_extent_compare(const struct store_extent *extent, uint64_t off,
                                       const void *data, size_t len, struct error *err);
 /* The tier's id of an upload that is under way, kept for a restart. "": none. */
