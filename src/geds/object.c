@@ -516,14 +516,19 @@ status_t store_object_piece(struct store_object *o, size_t index, int *ret_fd, u
     return st;
 }
 
+enum { LOOKED_AT_MAX = 64 };
+
 bool store_object_is_away(struct store_object *o)
 {
-    for (size_t i = 0; i < o->layout.count && !o->is_inline; i++) {
-        struct store_extent x = {0};
-        bool away = store_extent_get(o->store, o->layout.pieces[i].extent, &x, NULL) == ST_OK &&
-                    (x.place & STORE_PLACE_AWAY) != 0;
-        buf_done(&x.sums);
-        if (away) {
+    const struct placing *p = o->store->placing;
+    if (p == NULL || o->is_inline || !atomic_load(&p->any_away)) {
+        return false;
+    }
+    if (o->layout.count > LOOKED_AT_MAX) {
+        return true; /* it may be */
+    }
+    for (size_t i = 0; i < o->layout.count; i++) {
+        if (place_is_away(o->store, o->layout.pieces[i].extent)) {
             return true;
         }
     }

@@ -43,6 +43,15 @@ status_t store_set_tier(struct store *s, const struct store_tier *tier, struct e
         free(p);
         return st;
     }
+    struct store_places places;
+    st = store_places(s, &places, err);
+    if (st != ST_OK) {
+        cache_free(p->cache);
+        free(p->used);
+        free(p);
+        return st;
+    }
+    atomic_store(&p->any_away, places.away_count > 0);
     s->placing = p;
     return ST_OK;
 }
@@ -93,6 +102,17 @@ static uint64_t last_use(const struct placing *p, uint64_t id)
         }
     }
     return 0;
+}
+
+bool place_is_away(struct store *s, uint64_t id)
+{
+    struct store_extent x = {0};
+    if (s->placing == NULL || !atomic_load(&s->placing->any_away)) {
+        return false;
+    }
+    bool away = store_extent_get(s, id, &x, NULL) == ST_OK && (x.place & STORE_PLACE_AWAY) != 0;
+    buf_done(&x.sums);
+    return away;
 }
 
 void place_damaged(struct store *s, uint64_t id)
@@ -474,6 +494,9 @@ static status_t drop(struct batch *b, struct task *task, struct error *err)
     struct place_task *t = (struct place_task *)task;
     status_t st = ST_OK;
     t->changed = 0;
+    if (b->store->placing != NULL) {
+        atomic_store(&b->store->placing->any_away, true);
+    }
     for (size_t i = 0; i < t->count && st == ST_OK; i++) {
         bool changed = false;
         if (pins_has(&b->store->pins, t->ids[i])) {

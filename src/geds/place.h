@@ -9,7 +9,8 @@
 struct placing {
     struct store_tier tier;
     struct cache *cache;
-    struct last_use *used; /* USED_ENTRIES */
+    struct last_use *used;
+    _Atomic bool any_away; /* some extent is, or was since the start */
     _Atomic uint64_t clock;
     _Atomic uint64_t local_reads, remote_reads, cache_hits, fetched_bytes;
     _Atomic uint64_t recalled_count, recalled_bytes, damaged;
@@ -22,6 +23,8 @@ void place_used(struct store *s, uint64_t id);
  * extent's end. ST_AGAIN, ST_CORRUPT. */
 CHECKED status_t place_read(struct store *s, const struct store_extent *extent, uint64_t off,
                             void *data, size_t len, struct error *err);
+/* Has it no local bytes? Quick where nothing is away. */
+bool place_is_away(struct store *s, uint64_t id);
 /* Its local bytes do not match; they are in the tier as well. */
 void place_damaged(struct store *s, uint64_t id);
 

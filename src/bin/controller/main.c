@@ -312,7 +312,7 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
     }
     if (st != ST_OK && r.made_keys)
         keys_unmake(o->state); /* the next start prints one */
-    tier_stop(r.tier.tier); /* first: who waits for it holds the others up */
+    tier_stop(r.tier.tier);    /* first: who waits for it holds the others up */
     rpc_server_stop(r.rpc);
     http_server_stop(r.server);
     s3_service_free(r.service);

@@ -30,13 +30,13 @@ static const struct {
     const char *name;
     size_t at, size;
 } fields[] = {
-    {"tier", offsetof(struct conf, place), sizeof ((struct conf *)0)->place},
-    {"endpoint", offsetof(struct conf, endpoint), sizeof ((struct conf *)0)->endpoint},
-    {"region", offsetof(struct conf, region), sizeof ((struct conf *)0)->region},
-    {"ca-file", offsetof(struct conf, ca_file), sizeof ((struct conf *)0)->ca_file},
-    {"style", offsetof(struct conf, style), sizeof ((struct conf *)0)->style},
-    {"local-bytes", offsetof(struct conf, local_bytes), sizeof ((struct conf *)0)->local_bytes},
-    {"cache-bytes", offsetof(struct conf, cache_bytes), sizeof ((struct conf *)0)->cache_bytes},
+    {"tier", offsetof(struct conf, place), sizeof((struct conf *)0)->place},
+    {"endpoint", offsetof(struct conf, endpoint), sizeof((struct conf *)0)->endpoint},
+    {"region", offsetof(struct conf, region), sizeof((struct conf *)0)->region},
+    {"ca-file", offsetof(struct conf, ca_file), sizeof((struct conf *)0)->ca_file},
+    {"style", offsetof(struct conf, style), sizeof((struct conf *)0)->style},
+    {"local-bytes", offsetof(struct conf, local_bytes), sizeof((struct conf *)0)->local_bytes},
+    {"cache-bytes", offsetof(struct conf, cache_bytes), sizeof((struct conf *)0)->cache_bytes},
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
@@ -232,8 +232,7 @@ static status_t open_remote(const struct conf *c, const char *key_file, struct t
     if (st == ST_OK) {
         st = remote_credentials_load(key_file, &credentials, err);
         if (st == ST_NOTFOUND) {
-            st = error_set(err, ST_INVAL, ERROR_NO_OFFSET,
-                           "--tier needs --tier-credentials FILE");
+            st = error_set(err, ST_INVAL, ERROR_NO_OFFSET, "--tier needs --tier-credentials FILE");
         }
     }
     o.endpoint = c->endpoint;

@@ -17,7 +17,7 @@ struct tier_given {
     const char *credentials; /* file */
     const char *region;
     const char *ca_file;
-    const char *style; /* path, or virtual-host */
+    const char *style;                 /* path, or virtual-host */
     uint64_t local_bytes, cache_bytes; /* 0: as before */
 };
 

@@ -24,8 +24,10 @@ static const char help_text[] =
     "\n"
     "      --repair           remove files that no object needs, set wrong counts right; damaged\n"
     "                         bytes stay where they are; reads of them are refused\n"
-    "      --remote           also compare the copies in the tier with what the store says of them;\n"
-    "                         with --repair: those that nothing names are deleted there, and what is\n"
+    "      --remote           also compare the copies in the tier with what the store says of "
+    "them;\n"
+    "                         with --repair: those that nothing names are deleted there, and what "
+    "is\n"
     "                         missing there is copied again where it is local\n"
     "      --json             as JSON on standard output\n"
     "      --state DIR        a state folder (default $XDG_STATE_HOME/cloudskin, else\n"
@@ -182,11 +184,13 @@ static int check(struct check *c)
 
 int main(int argc, char **argv)
 {
-    static const struct option long_options[] = {
-        {"repair", no_argument, NULL, 'r'},      {"remote", no_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},
-        {"state", required_argument, NULL, 's'}, {"controller", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},        {0}};
+    static const struct option long_options[] = {{"repair", no_argument, NULL, 'r'},
+                                                 {"remote", no_argument, NULL, 't'},
+                                                 {"json", no_argument, NULL, 'j'},
+                                                 {"state", required_argument, NULL, 's'},
+                                                 {"controller", required_argument, NULL, 'c'},
+                                                 {"help", no_argument, NULL, 'h'},
+                                                 {0}};
     struct check c = {0};
     process_open_stdio();
     for (int id; (id = getopt_long(argc, argv, "h", long_options, NULL)) != -1;) {

@@ -11,7 +11,8 @@
 static const char pin_help[] =
     "Usage: cloudskin pin [--off] [-q] geds://BUCKET[/KEY]...\n"
     "\n"
-    "Keep the bytes of objects on local disk, whatever the tier's rules say; those that are in the\n"
+    "Keep the bytes of objects on local disk, whatever the tier's rules say; those that are in "
+    "the\n"
     "tier only are fetched. A bucket, or a key that ends with /, stands for all beneath it. A pin "
     "is\n"
     "of the bytes that are there now: what replaces them is not pinned, and copies share it.\n"
@@ -31,8 +32,10 @@ static const char pin_help[] =
 static const char spill_help[] =
     "Usage: cloudskin spill [--recall] [-q] geds://BUCKET[/KEY]...\n"
     "\n"
-    "Move the bytes of objects to the tier behind local disk, now; or back. A bucket, or a key that\n"
-    "ends with /, stands for all beneath it. What is pinned or open stays, and so do objects of at\n"
+    "Move the bytes of objects to the tier behind local disk, now; or back. A bucket, or a key "
+    "that\n"
+    "ends with /, stands for all beneath it. What is pinned or open stays, and so do objects of "
+    "at\n"
     "most 16 KiB. Objects can be read as before; what is read is fetched in pieces.\n"
     "\n"
     "      --recall           fetch them back to local disk\n"
@@ -89,13 +92,11 @@ static int move_place(const struct verb *v, struct geds *store, const char *text
     }
     bool all = place_is_folder(&p);
     progress_start(&progress, text, UINT64_MAX, quiet);
-    enum geds_code result = v == &pin_verb
-                                ? geds_pin(store, p.bucket, p.key, all, !other, show_progress,
-                                           &progress, &moved, &err)
-                            : other ? geds_recall(store, p.bucket, p.key, all, show_progress,
-                                                  &progress, &moved, &err)
-                                    : geds_spill(store, p.bucket, p.key, all, show_progress,
-                                                 &progress, &moved, &err);
+    enum geds_code result =
+        v == &pin_verb
+            ? geds_pin(store, p.bucket, p.key, all, !other, show_progress, &progress, &moved, &err)
+        : other ? geds_recall(store, p.bucket, p.key, all, show_progress, &progress, &moved, &err)
+                : geds_spill(store, p.bucket, p.key, all, show_progress, &progress, &moved, &err);
     progress_end(&progress);
     if (result != GEDS_OK) {
         return fail_at(v, store, &p, &err);

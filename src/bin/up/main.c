@@ -28,7 +28,8 @@ static const char help_text[] =
     "                      ~/.local/state/cloudskin)\n"
     "      --tier s3://BUCKET[/PREFIX]  have a tier behind local disk, where bytes go that nobody\n"
     "                      used for long; with --tier-endpoint URL, --tier-credentials FILE (mode\n"
-    "                      0600, a line `ACCESS_KEY SECRET [TOKEN]`), and if need be --tier-region\n"
+    "                      0600, a line `ACCESS_KEY SECRET [TOKEN]`), and if need be "
+    "--tier-region\n"
     "                      NAME, --tier-ca-file FILE, --tier-style path|virtual-host. It is kept\n"
     "                      in the state folder: later starts need none of it. none: no tier any\n"
     "                      more, when nothing is in it\n"
@@ -53,9 +54,12 @@ static const char help_text[] =
 static const char program[] = "cloudskin up";
 
 static const struct option long_options[] = {
-    {"detach", no_argument, NULL, 'd'},      {"s3", required_argument, NULL, 's'},
-    {"state", required_argument, NULL, 'S'}, {"no-sync", no_argument, NULL, 'n'},
-    {"help", no_argument, NULL, 'h'},        {"tier", required_argument, NULL, 't'},
+    {"detach", no_argument, NULL, 'd'},
+    {"s3", required_argument, NULL, 's'},
+    {"state", required_argument, NULL, 'S'},
+    {"no-sync", no_argument, NULL, 'n'},
+    {"help", no_argument, NULL, 'h'},
+    {"tier", required_argument, NULL, 't'},
     {"tier-endpoint", required_argument, NULL, 't'},
     {"tier-credentials", required_argument, NULL, 't'},
     {"tier-region", required_argument, NULL, 't'},
@@ -71,7 +75,7 @@ struct settings {
     bool background;
     bool no_sync;
     const char *s3;
-    const char *state; /* NULL: the default */
+    const char *state;              /* NULL: the default */
     char *tier[TIER_ARGUMENTS_MAX]; /* handed on as they are */
     size_t tier_count;
 };

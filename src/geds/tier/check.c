@@ -127,8 +127,7 @@ static status_t check_rows(struct check *c, unsigned place, enum store_keep keep
     struct store_candidate *page = malloc(PAGE * sizeof *page);
     uint64_t after = 0;
     size_t count = PAGE;
-    status_t st = page != NULL ? ST_OK
-                               : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    status_t st = page != NULL ? ST_OK : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     while (st == ST_OK && count == PAGE) {
         st = store_candidates(c->t->o.store, place, keep, after, PAGE, page, &count, err);
         for (size_t i = 0; i < count && st == ST_OK; i++) {
@@ -188,9 +187,8 @@ status_t tier_check(struct tier *t, bool repair,
                     struct error *err)
 {
     struct check c = {.t = t, .repair = repair, .found = found, .goes_on = goes_on, .arg = arg};
-    static const unsigned places[] = {
-        STORE_PLACE_REMOTE, STORE_PLACE_REMOTE | STORE_PLACE_AWAY,
-        STORE_PLACE_REMOTE | STORE_PLACE_AWAY | STORE_PLACE_FILE};
+    static const unsigned places[] = {STORE_PLACE_REMOTE, STORE_PLACE_REMOTE | STORE_PLACE_AWAY,
+                                      STORE_PLACE_REMOTE | STORE_PLACE_AWAY | STORE_PLACE_FILE};
     char prefix[TIER_NAME_BYTES];
     snprintf(prefix, sizeof prefix, "%s/extents/", t->id);
     status_t st = t->remote.list(t->remote.arg, prefix, note_copy, &c, err);

@@ -119,8 +119,7 @@ static status_t move_prefix(struct move *m, const char *prefix, struct error *er
             }
         }
         more = page->more && page->count > 0;
-        if (st == ST_OK && more &&
-            (after = strdup(page->entries[page->count - 1].key)) == NULL) {
+        if (st == ST_OK && more && (after = strdup(page->entries[page->count - 1].key)) == NULL) {
             st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
         }
         store_page_free(page);

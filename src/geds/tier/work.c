@@ -60,8 +60,7 @@ static status_t look(struct tier *t, unsigned place, enum store_keep keep, struc
     uint64_t after = 0;
     size_t count = PAGE;
     bool settled = false;
-    status_t st = page != NULL ? ST_OK
-                               : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    status_t st = page != NULL ? ST_OK : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     while (st == ST_OK && count == PAGE && !settled) {
         st = store_candidates(t->o.store, place, keep, after, PAGE, page, &count, err);
         for (size_t i = 0; i < count && st == ST_OK; i++) {

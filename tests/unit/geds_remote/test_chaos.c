@@ -6,14 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-enum {
-    THREADS = 3,
-    STEPS = 240,
-    KEYS = 4,
-    RACES = 24,
-    PART = 16 << 10,
-    VALUE_MAX = 4 * PART
-};
+enum { THREADS = 3, STEPS = 240, KEYS = 4, RACES = 24, PART = 16 << 10, VALUE_MAX = 4 * PART };
 
 /* The work: each thread has keys of its own, and all race for some. */
 

@@ -14,10 +14,10 @@
 /* A tier that is a folder, which survives the process, and that can be told to misbehave. */
 
 static char tier_folder[80];
-static _Atomic bool fake_down;       /* nothing is answered */
-static _Atomic bool fake_lies;       /* a byte of each read is wrong */
-static _Atomic bool fake_cuts;       /* half of what is sent is kept, and that is called a success */
-static _Atomic unsigned fake_fails;  /* every so manyth call fails; 0: none */
+static _Atomic bool fake_down;      /* nothing is answered */
+static _Atomic bool fake_lies;      /* a byte of each read is wrong */
+static _Atomic bool fake_cuts;      /* half of what is sent is kept, and that is called a success */
+static _Atomic unsigned fake_fails; /* every so manyth call fails; 0: none */
 static _Atomic unsigned fake_calls, fake_sends, fake_reads, fake_resumed, fake_begun;
 static _Atomic bool fake_stopped;
 static _Atomic uint64_t fake_break_at; /* bytes of a send after which it breaks off; 0: never */
@@ -268,13 +268,13 @@ __attribute__((unused)) static size_t tier_files(void)
 }
 
 /* Until the condition is true, some seconds at most. */
-#define EVENTUALLY(condition)                                            \
-    do {                                                                 \
-        uint64_t until_ = clock_monotonic_ns() + 20ULL * 1000000000;     \
-        while (!(condition) && clock_monotonic_ns() < until_) {          \
-            sched_yield();                                               \
-        }                                                                \
-        CHECK(condition);                                                \
+#define EVENTUALLY(condition)                                        \
+    do {                                                             \
+        uint64_t until_ = clock_monotonic_ns() + 20ULL * 1000000000; \
+        while (!(condition) && clock_monotonic_ns() < until_) {      \
+            sched_yield();                                           \
+        }                                                            \
+        CHECK(condition);                                            \
     } while (0)
 
 __attribute__((unused)) static struct tier_status status_now(void)

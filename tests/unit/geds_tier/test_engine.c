@@ -128,6 +128,7 @@ static void an_outage_delays_only(void)
     unsigned reads = atomic_load(&fake_reads);
     CHECK_EQ(get("box", "k00", &got, &len, &why), ST_AGAIN);
     CHECK(atomic_load(&fake_reads) <= reads + 1);
+    MUST(store_append(store, "box", "k00", source, 10, NULL, NULL, &err));
     MUST(store_delete(store, "box", "k01", NULL, &err));
     tier_again(&no_sync); /* nothing of this is lost by a restart */
     put_some(1, 2);
@@ -139,7 +140,10 @@ static void an_outage_delays_only(void)
     CHECK_EQ(n.away_since_ns, 0);
     CHECK_STR(n.last_error, "");
     CHECK(n.places.local_bytes <= 2 * LEN);
-    CHECK(has_some(0, 20));
+    CHECK(has_some(1, 20));
+    CHECK_EQ(get("box", "k00", &got, &len, &why), ST_OK);
+    CHECK(len == LEN + 10 && memcmp(got, source, LEN) == 0 && memcmp(got + LEN, source, 10) == 0);
+    free(got);
     check_sound();
     tier_unmake();
 }
@@ -313,6 +317,30 @@ static void rows_and_the_tier_are_compared(void)
     tier_unmake();
 }
 
+/* Whoever else fills the file system. */
+static void little_free_space_is_as_good_as_a_watermark(void)
+{
+    struct tier_options o = {.store = NULL,
+                             .remote = &fake_remote,
+                             .high_bytes = 1ULL << 50,
+                             .low_bytes = 1,
+                             .free_bytes = 1ULL << 60,
+                             .path = "/tmp",
+                             .cache_bytes = STORE_CACHE_MIN,
+                             .idle_ms = 10};
+    make(100 * LEN, 50 * LEN);
+    put_some(0, 5);
+    tier_down();
+    MUST(store_open(scratch, &no_sync, &store, &err));
+    o.store = store;
+    atomic_store(&fake_stopped, false);
+    MUST(tier_open(&o, &tier, &err));
+    MUST(tier_start(tier, &err));
+    EVENTUALLY(status_now().places.away_count == 5);
+    CHECK(has_some(0, 5));
+    tier_unmake();
+}
+
 static void wrong_options_are_refused(void)
 {
     struct tier *t = NULL;
@@ -339,6 +367,7 @@ int main(void)
     RUN(a_tier_that_cuts_is_noticed);
     RUN(a_move_can_be_ended);
     RUN(rows_and_the_tier_are_compared);
+    RUN(little_free_space_is_as_good_as_a_watermark);
     RUN(wrong_options_are_refused);
     return CHECK_DONE();
 }

@@ -259,18 +259,19 @@ GEDS_API enum geds_code geds_bucket_spill(struct geds *store, const char *bucket
                                           enum geds_spill_rule *ret_rule, struct geds_error *err);
 
 struct geds_tier {
-    char name[1200];    /* s3://BUCKET/PREFIX; "": there is none */
-    char endpoint[512]; /* URL */
-    char error[512];    /* why the tier does not answer; "": it does */
-    uint64_t away_since_ns; /* since the epoch; 0: it answers */
+    char name[1200];                     /* s3://BUCKET/PREFIX; "": there is none */
+    char endpoint[512];                  /* URL */
+    char error[512];                     /* why the tier does not answer; "": it does */
+    uint64_t away_since_ns;              /* since the epoch; 0: it answers */
     uint64_t local_count, local_bytes;   /* extents that are local files */
     uint64_t copied_count, copied_bytes; /* of them: also in the tier */
     uint64_t away_count, away_bytes;     /* in the tier only */
     uint64_t doomed_count, doomed_bytes; /* copies that are to be deleted */
     uint64_t pinned_count, pinned_bytes; /* local files that stay */
     uint64_t eager_count, eager_bytes;   /* that are to be copied at once, and are not yet */
-    uint64_t high_bytes, low_bytes;      /* above the one local files are moved until they are the other */
-    uint64_t backlog_bytes;              /* that are to be moved and are not yet */
+    uint64_t high_bytes,
+        low_bytes;          /* above the one local files are moved until they are the other */
+    uint64_t backlog_bytes; /* that are to be moved and are not yet */
     uint64_t cache_bytes, cache_max_bytes;
     /* since the start: */
     uint64_t local_reads, tier_reads, cache_hits; /* pieces; hits: of tier_reads */

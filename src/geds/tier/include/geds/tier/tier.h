@@ -12,13 +12,15 @@ struct tier;
 struct tier_options {
     struct store *store;
     const struct tier_remote *remote;
-    uint64_t high_bytes;  /* local files above this are moved ... */
-    uint64_t low_bytes;   /* ... until they are this many; less than high_bytes */
-    uint64_t free_bytes;  /* of the file system at path: less free than this is as good as above; 0: not looked at */
+    uint64_t high_bytes; /* local files above this are moved ... */
+    uint64_t low_bytes;  /* ... until they are this many; less than high_bytes */
+    uint64_t
+        free_bytes; /* of the file system at path: less free than this is as good as above; 0: not looked at */
     const char *path;     /* may be NULL when free_bytes is 0 */
     uint64_t cache_bytes; /* as in struct store_tier */
     unsigned idle_ms;     /* between two looks; 0: 1,000 */
-    unsigned retry_ms;    /* the first wait when the tier is away, and how long readers fail at once after one did;
+    unsigned
+        retry_ms; /* the first wait when the tier is away, and how long readers fail at once after one did;
                            * the wait doubles up to retry_max_ms. 0: 1,000 and 30,000 */
     unsigned retry_max_ms;
     /* For who writes a log; event is a constant. May be NULL. Any thread. */
@@ -43,12 +45,12 @@ struct tier_status {
     uint64_t backlog_bytes; /* that are to be sent or dropped, and are not yet */
     uint64_t sent_count, sent_bytes, dropped_count, dropped_bytes, deleted_count;
     uint64_t repaired_count;
-    uint64_t errors;                    /* calls of the tier that failed */
-    uint64_t bad_count;                 /* local extents without a copy that do not match */
-    uint64_t send_rate, read_rate;      /* bytes in a second, lately */
-    uint64_t away_since_ns;             /* since the epoch; 0: it answers */
-    uint64_t next_try_ns;               /* monotonic */
-    char last_error[TIER_ERROR_MAX];    /* "": there was none since it answered */
+    uint64_t errors;                 /* calls of the tier that failed */
+    uint64_t bad_count;              /* local extents without a copy that do not match */
+    uint64_t send_rate, read_rate;   /* bytes in a second, lately */
+    uint64_t away_since_ns;          /* since the epoch; 0: it answers */
+    uint64_t next_try_ns;            /* monotonic */
+    char last_error[TIER_ERROR_MAX]; /* "": there was none since it answered */
 };
 CHECKED status_t tier_status(struct tier *t, struct tier_status *ret_status, struct error *err);
 
@@ -67,8 +69,8 @@ struct tier_moved {
 /* key: an object's; or with is_prefix what begins so, "": all of the bucket. goes_on (may be NULL) is called now and
  * then with what is done; false ends it with ST_STOPPED. ST_NOTFOUND: no such bucket or key. *ret_moved is set also
  * after an error. */
-CHECKED status_t tier_move(struct tier *t, enum tier_move what, const char *bucket,
-                           const char *key, bool is_prefix,
+CHECKED status_t tier_move(struct tier *t, enum tier_move what, const char *bucket, const char *key,
+                           bool is_prefix,
                            bool (*goes_on)(void *arg, const struct tier_moved *moved), void *arg,
                            struct tier_moved *ret_moved, struct error *err);
 
