@@ -369,7 +369,7 @@ static struct call *admit(struct conn *c)
 void conn_pump(struct conn *c)
 {
     for (struct call *call; (call = admit(c)) != NULL;) {
-        if (c->server->o.handler->is_quick(&call->request)) {
+        if (c->server->o.handler->is_quick(c->session, &call->request)) {
             call_run(call);
         } else {
             server_enqueue(c->server, call);
