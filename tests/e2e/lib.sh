@@ -49,9 +49,9 @@ says() {
     }
 }
 
-# Until the command succeeds, for at most 30 seconds, or PATIENCE seconds.
+# Until the command succeeds, for at most 120 seconds, or PATIENCE seconds.
 eventually() {
-    local end=$((SECONDS + ${PATIENCE:-30}))
+    local end=$((SECONDS + ${PATIENCE:-120}))
     until "$@" >/dev/null 2>&1; do
         [ "$SECONDS" -lt "$end" ] || return 1
         read -r -t 0.05 <> <(:) || true
