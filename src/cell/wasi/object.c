@@ -394,7 +394,8 @@ static bool go_on(void *ctx)
 enum wasi_errno object_publish(void *ctx, const struct file *f)
 {
     struct staged *s = f->object->staged;
-    if (s == NULL || !f->object->writes) {
+    /* Who only reads leaves it to who writes, if there is one: O_CREAT and O_TRUNC need no right to write. */
+    if (s == NULL || (!f->object->writes && !staged_is_last(s))) {
         return WASI_OK;
     }
     int errnum = staged_publish(s, go_on, ctx);

@@ -289,7 +289,8 @@ enum wasi_errno object_unlink(struct wasi *w, const struct file *dir, const char
     return wasi_errno_from_host(errnum);
 }
 
-static int rename_folder(const struct object_name *from, const struct object_name *to)
+static int rename_folder(struct wasi *w, const struct object_name *from,
+                         const struct object_name *to)
 {
     char from_key[WASI_KEY_BYTES_MAX + 2], to_key[WASI_KEY_BYTES_MAX + 2];
     size_t len = strlen(from->path);
@@ -318,6 +319,9 @@ static int rename_folder(const struct object_name *from, const struct object_nam
         return ENAMETOOLONG;
     }
     errnum = from->bucket->ops->rename_all(from->bucket->bucket, from_key, to_key);
+    if (errnum == 0) {
+        staged_rename_folder(w, from->grant, from->path, to->path);
+    }
     return errnum == EEXIST ? ENOTEMPTY : errnum;
 }
 
@@ -380,7 +384,7 @@ enum wasi_errno object_rename(struct wasi *w, const struct file *from_dir, const
         return WASI_NOTDIR;
     }
     errnum = file && !from.folder ? rename_file(w, &from, errnum == 0, &to)
-                                  : rename_folder(&from, &to);
+                                  : rename_folder(w, &from, &to);
     if (errnum == 0) {
         keep_parent(&from);
     }

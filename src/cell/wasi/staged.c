@@ -289,6 +289,29 @@ void staged_rename(struct staged *s, const char *path)
     pthread_mutex_unlock(&s->lock);
 }
 
+void staged_rename_folder(struct wasi *w, uint32_t grant, const char *from, const char *to)
+{
+    char path[2 * WASI_KEY_BYTES_MAX + 2];
+    size_t len = strlen(from);
+    pthread_mutex_lock(&w->staged_lock);
+    for (struct staged *s = w->staged; s != NULL; s = s->next) {
+        if (s->grant == grant && strncmp(s->path, from, len) == 0 && s->path[len] == '/') {
+            snprintf(path, sizeof(path), "%s%s", to, s->path + len);
+            s->nameless = s->nameless || strlen(path) > WASI_KEY_BYTES_MAX;
+            snprintf(s->path, sizeof(s->path), "%.*s", WASI_KEY_BYTES_MAX, path);
+        }
+    }
+    pthread_mutex_unlock(&w->staged_lock);
+}
+
+bool staged_is_last(struct staged *s)
+{
+    pthread_mutex_lock(&s->w->staged_lock);
+    bool last = s->refs == 1;
+    pthread_mutex_unlock(&s->w->staged_lock);
+    return last;
+}
+
 /* ---- publishing; with the lock held ---- */
 
 /* Into the buffer: *ret_len bytes of the file, from it or from the object. */
