@@ -146,8 +146,9 @@ static void say_done(const struct run *r, const struct wasi_undo_report *report)
                         "with --output FILE)\n");
     }
     if (r->buckets != NULL) {
-        fprintf(stderr, "cloudskin: objects that it has written or removed in buckets since stay as "
-                        "they are\n");
+        fprintf(stderr,
+                "cloudskin: objects that it has written or removed in buckets since stay as "
+                "they are\n");
     }
 }
 
