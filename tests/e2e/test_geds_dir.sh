@@ -391,6 +391,34 @@ begin thaw --name sh --dir geds://scenes:/in geds://snaps/deep/sim
 fact "it is thawed from there" answers 0 close a
 fact "and has written its file" prints 700000 size_of geds://scenes/half
 fact "it ends" ends 0 "exit 0"
+# The cell's connection to the store is the one behind that of `freeze`: it is lost when the snapshot gets its name.
+lossy() { # lossy FATE
+    rm -f run/lossy ready
+    exec 9> >(exec python3 "$E2E/tools/lossy.py" "$PWD/run/lossy" "$PWD/run/cloudskin/controller.socket" 2 "$1" >ready 7<&- 8<&-)
+    eventually grep -q ready ready
+}
+freeze_through() { # freeze_through KEY
+    CLOUDSKIN_CONTROLLER=unix:$PWD/run/lossy timeout 60 cloudskin freeze sh -o "geds://snaps/$1" 9>&-
+}
+begin run --name sh geds://snaps/shell.wasm
+fact "a cell waits" answers "error No such file or directory" stat /in
+fact "the question is lost" lossy before
+fact "then nothing is frozen" exits 71 freeze_through lost
+fact "it runs on" answers "error No such file or directory" stat /in
+fact "and there is no snapshot" prints $'deep/sim\nkept\nshell.wasm' cloudskin ls -r geds://snaps
+exec 9>&-
+fact "question and store are lost" lossy away
+fact "then it is not known" says "it is not known whether the snapshot has its name" freeze_through away
+fact "and it runs on" answers "error No such file or directory" stat /in
+exec 9>&-
+fact "the answer is lost" lossy behind
+fact "then the cell looks" freeze_through found
+fact "and is frozen" ends 75
+exec 9>&-
+fact "once" prints 1 bash -c 'cloudskin ls geds://snaps | grep -c found'
+begin thaw geds://snaps/found
+fact "it goes on from there" answers "error No such file or directory" stat /in
+fact "it ends" ends 0 "exit 0"
 cloudskin put shell.wasm geds://snaps/damaged
 fact "no snapshot is refused" exits 65 cloudskin thaw geds://snaps/damaged
 finish
