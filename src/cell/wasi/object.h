@@ -10,7 +10,7 @@
 
 /* Files and folders beneath a bucket: docs/internals/geds-dir.md. None of this is called for files of the host. */
 
-enum { READ_WINDOW_MIN = 8 << 10, READ_WINDOW_MAX = 256 << 10 };
+enum { READ_WINDOW_MIN = 8 << 10, READ_WINDOW_MAX = 2 << 20 };
 
 /* Bytes of an object that were read, for reads to come; memory of wasi_scratch_new. */
 struct read_window {

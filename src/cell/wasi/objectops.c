@@ -269,12 +269,17 @@ enum wasi_errno object_unlink(struct wasi *w, const struct file *dir, const char
     if (e != WASI_OK) {
         return e;
     }
-    struct staged *s = n.folder ? NULL : staged_find(w, n.bucket, n.key);
-    struct wasi_object_info info;
-    int errnum = stat_object(&n, &info);
-    if (errnum == 0) {
-        errnum = n.folder ? ENOTDIR : n.bucket->ops->remove(n.bucket->bucket, n.key);
-    } else if (errnum == ENOENT && s == NULL) {
+    if (n.folder || n.path[0] == '\0') {
+        struct wasi_object_info info;
+        int there = stat_object(&n, &info);
+        there = there == ENOENT ? object_folder_there(n.bucket, n.path)
+                : there == 0    ? ENOTDIR
+                                : there;
+        return wasi_errno_from_host(there == 0 ? EISDIR : there);
+    }
+    struct staged *s = staged_find(w, n.bucket, n.key);
+    int errnum = n.bucket->ops->remove(n.bucket->bucket, n.key);
+    if (errnum == ENOENT && s == NULL) {
         errnum = object_folder_there(n.bucket, n.path) == 0 ? EISDIR : ENOENT;
     } else if (errnum == ENOENT) {
         errnum = 0; /* it had no name yet but in this cell */
