@@ -211,8 +211,7 @@ static bool see_beneath(void *arg, const char *key, bool folder,
                         const struct wasi_object_info *info)
 {
     struct beneath *b = arg;
-    (void)info;
-    if (!folder && strcmp(key, b->marker) == 0) {
+    if (!folder && strcmp(key, b->marker) == 0 && info->size == 0) {
         b->marked = true;
     } else {
         b->more = true;

@@ -33,7 +33,7 @@ struct staged {
     uint64_t base_len;            /* of which bytes are those of the file, where not filled */
     uint8_t *filled;              /* a bit for each granule below base_len */
     uint64_t granules;
-    uint8_t *buffer; /* of a granule */
+    uint8_t *buffer; /* of a granule, during a call that needs it */
 };
 
 /* Make one with one reference; not yet found by staged_find. base may be NULL, and is taken over, also on failure. 0 or

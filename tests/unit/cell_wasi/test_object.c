@@ -586,6 +586,33 @@ static void small_reads_of_a_large_object_are_few_calls(void)
     end();
 }
 
+static void many_readers_share_the_memory_that_there_is(void)
+{
+    enum { READERS = 40, BYTES = 3 << 20 };
+    uint8_t *bytes = malloc(BYTES);
+    uint32_t fds[READERS];
+    begin();
+    for (size_t i = 0; i < BYTES; i++) {
+        bytes[i] = (uint8_t)(i * 7 >> 3);
+    }
+    memory_put(bucket, "f", bytes, BYTES);
+    uint32_t data = g_alloc(1 << 20), out = g_alloc(4), iov = g_iov(data, 1 << 20);
+    for (int i = 0; i < READERS; i++) {
+        fds[i] = open_ok("f", 0, READ_RIGHTS);
+        for (uint32_t at = 0; at < BYTES; at += 1 << 20) {
+            CHECK_EQ(wasi_fd_read(NULL, w, fds[i], iov, 1, out), WASI_OK);
+            CHECK(g_u32(out) == 1 << 20 && memcmp(double_mem + data, bytes + at, 1 << 20) == 0);
+        }
+        CHECK(atomic_load(&w->window_bytes) <= READ_WINDOWS_BYTES_MAX + READERS * READ_WINDOW_MIN);
+    }
+    for (int i = 0; i < READERS; i++) {
+        CHECK_EQ(wasi_fd_close(NULL, w, fds[i]), WASI_OK);
+    }
+    CHECK_EQ(atomic_load(&w->window_bytes), 0);
+    free(bytes);
+    end();
+}
+
 /* ---- in snapshots ---- */
 
 static status_t restore(const struct buf *state, bool stale_files)
@@ -744,6 +771,7 @@ int main(void)
     RUN(times_and_links_are_not_supported);
     RUN(written_files_are_as_files_in_memory);
     RUN(small_reads_of_a_large_object_are_few_calls);
+    RUN(many_readers_share_the_memory_that_there_is);
     RUN(a_read_file_is_found_by_its_etag);
     RUN(what_has_no_name_yet_is_in_the_state);
     RUN(a_cut_or_changed_state_is_refused);
