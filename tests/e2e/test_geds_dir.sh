@@ -203,8 +203,14 @@ fact "written" answers 3 write a abc
 fact "closed" answers 0 close a
 fact "it has the new name" prints abc bytes scenes/new
 fact "only" nothing geds://scenes/old
+fact "a file is opened to be changed" answers 0 open a b new
+fact "renamed" answers 0 rename new newer
+fact "changed" answers 1 write a A
+fact "closed" answers 0 close a
+fact "it has the change under its new name" prints Abc bytes scenes/newer
+fact "it goes back" answers 0 rename newer new
 fact "a file replaces another" answers 0 rename new out/one.txt
-fact "at once" prints abc bytes scenes/out/one.txt
+fact "at once" prints Abc bytes scenes/out/one.txt
 
 # --- folders
 fact "a folder is made" answers 0 mkdir m
@@ -286,7 +292,7 @@ fact "and right" answers 700000 verify c
 fact "it is closed" answers 0 close b
 fact "and has its name" prints 700000 size_of geds://scenes/half
 fact "the change is closed" answers 0 close d
-fact "and there" prints aBc bytes scenes/out/one.txt
+fact "and there" prints ABc bytes scenes/out/one.txt
 fact "what was synced goes on" answers 3 write e def
 fact "is closed" answers 0 close e
 fact "and whole" prints abcdef bytes scenes/synced
@@ -305,6 +311,27 @@ fact "nor with a folder" says "was in a bucket" cloudskin thaw --dir folder:/in 
 begin thaw --stale-files --dir geds://scenes:/in again.snap
 fact "--stale-files goes on" answers "'deep'" pread f 10 0
 fact "what is gone cannot be read" answers "error Bad file descriptor" read a 3
+fact "it ends" ends 0 "exit 0"
+
+# --- checkpoints
+checkpoint() {
+    timeout 60 cloudskin checkpoint sh -o points
+}
+begin run --name sh --dir geds://scenes:/in shell.wasm
+fact "a file is written" answers 0 open a wct /in/point
+fact "in part" answers 5 write a first
+fact "a checkpoint is made" checkpoint
+fact "the file is written on" answers 6 write a second
+fact "and another one closed" answers 0 open b wct /in/later
+fact "it is" answers 0 close b
+kill -9 "$cell"
+fact "it is killed" ends 137
+begin thaw --dir geds://scenes:/in points
+fact "it is where it was" answers 5 end a
+fact "a line says what is not" said "objects that it has written or removed in buckets since stay"
+fact "it goes on" answers 5 write a again
+fact "to the end" answers 0 close a
+fact "which is right" prints firstagain bytes scenes/point
 fact "it ends" ends 0 "exit 0"
 
 # --- the store is killed
@@ -363,6 +390,34 @@ fact "no such program" exits 127 cloudskin run geds://snaps/nothing.wasm
 begin thaw --name sh --dir geds://scenes:/in geds://snaps/deep/sim
 fact "it is thawed from there" answers 0 close a
 fact "and has written its file" prints 700000 size_of geds://scenes/half
+fact "it ends" ends 0 "exit 0"
+# The cell's connection to the store is the one behind that of `freeze`: it is lost when the snapshot gets its name.
+lossy() { # lossy FATE
+    rm -f run/lossy ready
+    exec 9> >(exec python3 "$E2E/tools/lossy.py" "$PWD/run/lossy" "$PWD/run/cloudskin/controller.socket" 2 "$1" >ready 7<&- 8<&-)
+    eventually grep -q ready ready
+}
+freeze_through() { # freeze_through KEY
+    CLOUDSKIN_CONTROLLER=unix:$PWD/run/lossy timeout 60 cloudskin freeze sh -o "geds://snaps/$1" 9>&-
+}
+begin run --name sh geds://snaps/shell.wasm
+fact "a cell waits" answers "error No such file or directory" stat /in
+fact "the question is lost" lossy before
+fact "then nothing is frozen" exits 71 freeze_through lost
+fact "it runs on" answers "error No such file or directory" stat /in
+fact "and there is no snapshot" prints $'deep/sim\nkept\nshell.wasm' cloudskin ls -r geds://snaps
+exec 9>&-
+fact "question and store are lost" lossy away
+fact "then it is not known" says "it is not known whether the snapshot has its name" freeze_through away
+fact "and it runs on" answers "error No such file or directory" stat /in
+exec 9>&-
+fact "the answer is lost" lossy behind
+fact "then the cell looks" freeze_through found
+fact "and is frozen" ends 75
+exec 9>&-
+fact "once" prints 1 bash -c 'cloudskin ls geds://snaps | grep -c found'
+begin thaw geds://snaps/found
+fact "it goes on from there" answers "error No such file or directory" stat /in
 fact "it ends" ends 0 "exit 0"
 cloudskin put shell.wasm geds://snaps/damaged
 fact "no snapshot is refused" exits 65 cloudskin thaw geds://snaps/damaged

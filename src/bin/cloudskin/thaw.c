@@ -145,6 +145,11 @@ static void say_done(const struct run *r, const struct wasi_undo_report *report)
         fprintf(stderr, "cloudskin: what it wrote to standard output since will come again (not "
                         "with --output FILE)\n");
     }
+    if (r->buckets != NULL) {
+        fprintf(stderr,
+                "cloudskin: objects that it has written or removed in buckets since stay as "
+                "they are\n");
+    }
 }
 
 /* Files as they were at the checkpoint. */

@@ -185,6 +185,8 @@ enum wasi_errno object_stat_path(struct wasi *w, const struct file *dir, const c
 
 /* ---- open files ---- */
 
+static void free_window(struct wasi *w, struct read_window *win);
+
 void object_free(struct object *o)
 {
     if (o == NULL) {
@@ -194,7 +196,7 @@ void object_free(struct object *o)
         o->bucket->ops->close(o->reader);
     }
     staged_put(o->staged);
-    wasi_scratch_free(o->w, o->window);
+    free_window(o->w, o->window);
     free(o);
 }
 
@@ -308,41 +310,78 @@ int object_before_write(const struct file_use *u, uint64_t offset, size_t len)
     return at < 0 ? errno : staged_before_write(s, (uint64_t)at, len);
 }
 
+static struct read_window *new_window(struct wasi *w, size_t cap)
+{
+    struct read_window *win = wasi_scratch_new(w, sizeof(*win) + cap);
+    if (win != NULL) {
+        win->cap = cap;
+        atomic_fetch_add(&w->window_bytes, cap);
+    }
+    return win;
+}
+
+static void free_window(struct wasi *w, struct read_window *win)
+{
+    if (win != NULL) {
+        atomic_fetch_sub(&w->window_bytes, win->cap);
+        wasi_scratch_free(w, win);
+    }
+}
+
+static pthread_mutex_t *window_lock(const struct file *f)
+{
+    return (pthread_mutex_t *)(uintptr_t)&f->dir_lock;
+}
+
 static struct read_window *take_window(const struct file *f)
 {
     struct object *o = f->object;
-    pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&f->dir_lock;
-    pthread_mutex_lock(lock);
+    pthread_mutex_lock(window_lock(f));
     struct read_window *win = o->window;
     o->window = NULL;
-    pthread_mutex_unlock(lock);
-    return win != NULL ? win : wasi_scratch_new(o->w, sizeof(*win));
+    pthread_mutex_unlock(window_lock(f));
+    return win != NULL ? win : new_window(o->w, READ_WINDOW_MIN);
 }
 
 static void give_window(const struct file *f, struct read_window *win)
 {
     struct object *o = f->object;
-    pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&f->dir_lock;
-    pthread_mutex_lock(lock);
+    pthread_mutex_lock(window_lock(f));
     struct read_window *other = o->window;
     o->window = win;
-    pthread_mutex_unlock(lock);
-    wasi_scratch_free(o->w, other);
+    pthread_mutex_unlock(window_lock(f));
+    free_window(o->w, other);
+}
+
+/* A larger one in the place of *win, if there is room for it. What was in it has been used up. */
+static void grow_window(struct wasi *w, struct read_window **win, size_t cap)
+{
+    cap = cap < READ_WINDOW_MAX ? cap : READ_WINDOW_MAX;
+    struct read_window *larger = cap > (*win)->cap && atomic_load(&w->window_bytes) + cap <=
+                                                          READ_WINDOWS_BYTES_MAX
+                                     ? new_window(w, cap)
+                                     : NULL;
+    if (larger != NULL) {
+        free_window(w, *win);
+        *win = larger;
+    }
 }
 
 /* Have the byte at `at` in the window, and as many behind it as seem useful; want: asked for. */
-static int look(const struct object *o, struct read_window *win, uint64_t at, size_t want)
+static int look(const struct object *o, struct read_window **win, uint64_t at, size_t want)
 {
-    if (at >= win->offset && at - win->offset < win->len) {
+    const struct read_window *old = *win;
+    if (at >= old->offset && at - old->offset < old->len) {
         return 0;
     }
-    bool follows = win->len > 0 && at == win->offset + win->len;
-    size_t len = follows ? win->next * 2 : READ_WINDOW_MIN;
+    bool follows = old->len > 0 && at == old->offset + old->len;
+    size_t len = follows ? old->len * 2 : READ_WINDOW_MIN;
     len = len < want ? want : len;
-    win->next = len < READ_WINDOW_MAX ? len : READ_WINDOW_MAX;
-    win->len = 0;
-    win->offset = at;
-    return o->bucket->ops->read(o->reader, win->data, win->next, at, &win->len);
+    grow_window(o->w, win, len);
+    (*win)->len = 0;
+    (*win)->offset = at;
+    len = len < (*win)->cap ? len : (*win)->cap;
+    return o->bucket->ops->read(o->reader, (*win)->data, len, at, &(*win)->len);
 }
 
 /* Nothing of the store, and no lock, is held when guest memory is touched; a window that a trap leaves behind is ended
@@ -362,7 +401,7 @@ ssize_t object_read(const struct file *f, const struct piece *p, uint64_t offset
         uint8_t *dst = p->iovs[i].iov_base;
         size_t left = p->iovs[i].iov_len;
         while (left > 0 && at < o->info.size && errnum == 0) {
-            errnum = look(o, win, at, total - done);
+            errnum = look(o, &win, at, total - done);
             size_t have = errnum == 0 ? win->len - (size_t)(at - win->offset) : 0;
             size_t n = left < have ? left : have;
             if (errnum == 0 && have == 0) {
@@ -394,7 +433,8 @@ static bool go_on(void *ctx)
 enum wasi_errno object_publish(void *ctx, const struct file *f)
 {
     struct staged *s = f->object->staged;
-    if (s == NULL || !f->object->writes) {
+    /* Who only reads leaves it to who writes, if there is one: O_CREAT and O_TRUNC need no right to write. */
+    if (s == NULL || (!f->object->writes && !staged_is_last(s))) {
         return WASI_OK;
     }
     int errnum = staged_publish(s, go_on, ctx);

@@ -10,14 +10,18 @@
 
 /* Files and folders beneath a bucket: docs/internals/geds-dir.md. None of this is called for files of the host. */
 
-enum { READ_WINDOW_MIN = 8 << 10, READ_WINDOW_MAX = 256 << 10 };
+enum {
+    READ_WINDOW_MIN = 8 << 10,
+    READ_WINDOW_MAX = 2 << 20,
+    READ_WINDOWS_BYTES_MAX = 32 << 20 /* of one cell; beyond it windows do not grow */
+};
 
 /* Bytes of an object that were read, for reads to come; memory of wasi_scratch_new. */
 struct read_window {
     uint64_t offset;
     size_t len;
-    size_t next; /* bytes to read at the next miss, when it follows */
-    uint8_t data[READ_WINDOW_MAX];
+    size_t cap;
+    uint8_t data[];
 };
 
 /* What struct file has besides, beneath a bucket. Immutable while open, but for the window. */

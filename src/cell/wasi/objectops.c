@@ -211,8 +211,7 @@ static bool see_beneath(void *arg, const char *key, bool folder,
                         const struct wasi_object_info *info)
 {
     struct beneath *b = arg;
-    (void)info;
-    if (!folder && strcmp(key, b->marker) == 0) {
+    if (!folder && strcmp(key, b->marker) == 0 && info->size == 0) {
         b->marked = true;
     } else {
         b->more = true;
@@ -269,12 +268,17 @@ enum wasi_errno object_unlink(struct wasi *w, const struct file *dir, const char
     if (e != WASI_OK) {
         return e;
     }
-    struct staged *s = n.folder ? NULL : staged_find(w, n.bucket, n.key);
-    struct wasi_object_info info;
-    int errnum = stat_object(&n, &info);
-    if (errnum == 0) {
-        errnum = n.folder ? ENOTDIR : n.bucket->ops->remove(n.bucket->bucket, n.key);
-    } else if (errnum == ENOENT && s == NULL) {
+    if (n.folder || n.path[0] == '\0') {
+        struct wasi_object_info info;
+        int there = stat_object(&n, &info);
+        there = there == ENOENT ? object_folder_there(n.bucket, n.path)
+                : there == 0    ? ENOTDIR
+                                : there;
+        return wasi_errno_from_host(there == 0 ? EISDIR : there);
+    }
+    struct staged *s = staged_find(w, n.bucket, n.key);
+    int errnum = n.bucket->ops->remove(n.bucket->bucket, n.key);
+    if (errnum == ENOENT && s == NULL) {
         errnum = object_folder_there(n.bucket, n.path) == 0 ? EISDIR : ENOENT;
     } else if (errnum == ENOENT) {
         errnum = 0; /* it had no name yet but in this cell */
@@ -289,7 +293,8 @@ enum wasi_errno object_unlink(struct wasi *w, const struct file *dir, const char
     return wasi_errno_from_host(errnum);
 }
 
-static int rename_folder(const struct object_name *from, const struct object_name *to)
+static int rename_folder(struct wasi *w, const struct object_name *from,
+                         const struct object_name *to)
 {
     char from_key[WASI_KEY_BYTES_MAX + 2], to_key[WASI_KEY_BYTES_MAX + 2];
     size_t len = strlen(from->path);
@@ -318,6 +323,9 @@ static int rename_folder(const struct object_name *from, const struct object_nam
         return ENAMETOOLONG;
     }
     errnum = from->bucket->ops->rename_all(from->bucket->bucket, from_key, to_key);
+    if (errnum == 0) {
+        staged_rename_folder(w, from->grant, from->path, to->path);
+    }
     return errnum == EEXIST ? ENOTEMPTY : errnum;
 }
 
@@ -380,7 +388,7 @@ enum wasi_errno object_rename(struct wasi *w, const struct file *from_dir, const
         return WASI_NOTDIR;
     }
     errnum = file && !from.folder ? rename_file(w, &from, errnum == 0, &to)
-                                  : rename_folder(&from, &to);
+                                  : rename_folder(w, &from, &to);
     if (errnum == 0) {
         keep_parent(&from);
     }

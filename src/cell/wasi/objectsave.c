@@ -11,18 +11,21 @@
 
 /* ---- saving ---- */
 
+enum { SAVED_PIECE_BYTES = 16 << 10 };
+
 /* All bytes, whatever of them is only in the object so far. */
 static status_t put_bytes(struct staged *s, struct buf *out, struct error *err)
 {
+    uint8_t piece[SAVED_PIECE_BYTES];
     uint64_t size = staged_size(s);
     int errnum = staged_before_read(s, 0, size);
     for (uint64_t at = 0; errnum == 0 && at < size && !out->failed;) {
-        size_t len = size - at < STAGED_GRANULE_BYTES ? (size_t)(size - at) : STAGED_GRANULE_BYTES;
-        ssize_t n = pread(s->fd, s->buffer, len, (off_t)at);
+        size_t len = size - at < sizeof(piece) ? (size_t)(size - at) : sizeof(piece);
+        ssize_t n = pread(s->fd, piece, len, (off_t)at);
         if (n == 0 || (n < 0 && errno != EINTR)) {
             errnum = n == 0 ? EIO : errno;
         } else if (n > 0) {
-            buf_bytes(out, s->buffer, (size_t)n);
+            buf_bytes(out, piece, (size_t)n);
             at += (uint64_t)n;
         }
     }

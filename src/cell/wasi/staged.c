@@ -41,7 +41,6 @@ static void free_staged(struct staged *s)
     }
     pthread_mutex_destroy(&s->lock);
     free(s->filled);
-    free(s->buffer);
     free(s);
 }
 
@@ -53,8 +52,7 @@ static int prepare(struct staged *s)
     }
     s->granules = (s->base_len + STAGED_GRANULE_BYTES - 1) / STAGED_GRANULE_BYTES;
     s->filled = calloc((size_t)s->granules / 8 + 1, 1);
-    s->buffer = malloc(STAGED_GRANULE_BYTES);
-    if (s->filled == NULL || s->buffer == NULL) {
+    if (s->filled == NULL) {
         return ENOMEM;
     }
     s->fd = open_nameless(folder);
@@ -176,13 +174,26 @@ static int read_base(struct staged *s, uint64_t granule, size_t *ret_len)
     return 0;
 }
 
+/* A cell may have very many of these, and each needs its buffer for a moment only. */
+static bool take_buffer(struct staged *s)
+{
+    s->buffer = s->buffer != NULL ? s->buffer : malloc(STAGED_GRANULE_BYTES);
+    return s->buffer != NULL;
+}
+
+static void give_buffer(struct staged *s)
+{
+    free(s->buffer);
+    s->buffer = NULL;
+}
+
 static int fill(struct staged *s, uint64_t granule)
 {
     size_t len = 0, done = 0;
     if (is_filled(s, granule)) {
         return 0;
     }
-    int errnum = read_base(s, granule, &len);
+    int errnum = take_buffer(s) ? read_base(s, granule, &len) : ENOMEM;
     while (errnum == 0 && done < len) {
         off_t at = (off_t)(granule * STAGED_GRANULE_BYTES + done);
         ssize_t n = pwrite(s->fd, s->buffer + done, len - done, at);
@@ -206,6 +217,7 @@ static int need(struct staged *s, uint64_t from, uint64_t to)
          g++) {
         errnum = fill(s, g);
     }
+    give_buffer(s);
     return errnum;
 }
 
@@ -289,6 +301,29 @@ void staged_rename(struct staged *s, const char *path)
     pthread_mutex_unlock(&s->lock);
 }
 
+void staged_rename_folder(struct wasi *w, uint32_t grant, const char *from, const char *to)
+{
+    char path[2 * WASI_KEY_BYTES_MAX + 2];
+    size_t len = strlen(from);
+    pthread_mutex_lock(&w->staged_lock);
+    for (struct staged *s = w->staged; s != NULL; s = s->next) {
+        if (s->grant == grant && strncmp(s->path, from, len) == 0 && s->path[len] == '/') {
+            snprintf(path, sizeof(path), "%s%s", to, s->path + len);
+            s->nameless = s->nameless || strlen(path) > WASI_KEY_BYTES_MAX;
+            snprintf(s->path, sizeof(s->path), "%.*s", WASI_KEY_BYTES_MAX, path);
+        }
+    }
+    pthread_mutex_unlock(&w->staged_lock);
+}
+
+bool staged_is_last(struct staged *s)
+{
+    pthread_mutex_lock(&s->w->staged_lock);
+    bool last = s->refs == 1;
+    pthread_mutex_unlock(&s->w->staged_lock);
+    return last;
+}
+
 /* ---- publishing; with the lock held ---- */
 
 /* Into the buffer: *ret_len bytes of the file, from it or from the object. */
@@ -345,7 +380,8 @@ static int publish(struct staged *s, bool (*go_on)(void *), void *arg)
     if (errnum != 0) {
         return errnum;
     }
-    errnum = write_all(s, writer, go_on, arg);
+    errnum = take_buffer(s) ? write_all(s, writer, go_on, arg) : ENOMEM;
+    give_buffer(s);
     if (errnum != 0) {
         ops->abort(writer);
         return errnum;

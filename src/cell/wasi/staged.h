@@ -33,7 +33,7 @@ struct staged {
     uint64_t base_len;            /* of which bytes are those of the file, where not filled */
     uint8_t *filled;              /* a bit for each granule below base_len */
     uint64_t granules;
-    uint8_t *buffer; /* of a granule */
+    uint8_t *buffer; /* of a granule, during a call that needs it */
 };
 
 /* Make one with one reference; not yet found by staged_find. base may be NULL, and is taken over, also on failure. 0 or
@@ -59,6 +59,10 @@ uint64_t staged_modified_ns(const struct staged *s);
 void staged_forget_name(struct staged *s);
 /* The new path beneath the same grant. */
 void staged_rename(struct staged *s, const char *path);
+/* The folder `from` of a grant has become `to`: what is written in it goes there. */
+void staged_rename_folder(struct wasi *w, uint32_t grant, const char *from, const char *to);
+/* Has it one descriptor only? */
+bool staged_is_last(struct staged *s);
 
 /* Give what was written its name. go_on (may be NULL) is asked between pieces: false: ECANCELED, and nothing
  * changed. 0 or an errno value. */

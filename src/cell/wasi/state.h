@@ -59,6 +59,7 @@ struct wasi {
     uint32_t bucket_count; /* grants that are buckets; 0: nothing of bucket.h is ever called */
     const char *staging;
     int void_fd; /* an empty folder without a name: the host descriptor of folders in buckets; -1: none */
+    _Atomic size_t window_bytes; /* of windows over objects that are being read */
     struct staged *staged; /* files that are being written to buckets; guarded by staged_lock */
     pthread_mutex_t staged_lock;
     struct host_module modules[2];

@@ -312,6 +312,103 @@ static void a_renumbered_descriptor_is_published(void)
     end();
 }
 
+static void a_file_can_be_made_without_the_right_to_write(void)
+{
+    begin();
+    put("f", "text");
+    uint32_t fd = open_ok("new", OFLAG_CREAT, READ_RIGHTS);
+    CHECK_EQ(wasi_fd_close(NULL, w, fd), WASI_OK);
+    CHECK_STR(get("new"), "");
+    fd = open_ok("f", OFLAG_TRUNC, READ_RIGHTS);
+    CHECK_EQ(wasi_fd_close(NULL, w, fd), WASI_OK);
+    CHECK_STR(get("f"), "");
+    fd = open_ok("f", OFLAG_CREAT, READ_RIGHTS);
+    unsigned changes = bucket->changes;
+    CHECK_EQ(wasi_fd_close(NULL, w, fd), WASI_OK);
+    CHECK_EQ(bucket->changes, changes);
+    end();
+}
+
+static void renames_carry_open_files_along(void)
+{
+    begin();
+    put("a/f", "text");
+    put("a/g", "more");
+    uint32_t one = open_ok("a/f", 0, FILE_RW), two = open_ok("a/new", OFLAG_CREAT, FILE_RW);
+    write_text(one, "T");
+    write_text(two, "new");
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("a"), 3, G_PATH("b")), WASI_OK);
+    CHECK_EQ(path_error("a"), WASI_NOENT);
+    CHECK_EQ(wasi_fd_sync(NULL, w, one), WASI_OK);
+    CHECK_STR(get("b/f"), "Text");
+    CHECK_EQ(wasi_fd_close(NULL, w, two), WASI_OK);
+    CHECK_STR(get("b/new"), "new");
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("b/f"), 3, G_PATH("b/g")), WASI_OK);
+    write_text(one, "E");
+    CHECK_EQ(wasi_fd_close(NULL, w, one), WASI_OK);
+    CHECK_STR(get("b/g"), "TExt");
+    CHECK_EQ(bucket->count, 2);
+    end();
+}
+
+static void a_replaced_file_does_not_come_back(void)
+{
+    begin();
+    put("old", "old");
+    uint32_t fd = open_ok("old", 0, FILE_RW);
+    write_text(fd, "OLD");
+    put("new", "new");
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("new"), 3, G_PATH("old")), WASI_OK);
+    CHECK_EQ(wasi_fd_close(NULL, w, fd), WASI_OK);
+    CHECK_STR(get("old"), "new");
+    end();
+}
+
+static void folders_stay_when_they_are_emptied(void)
+{
+    begin();
+    put("d/f", "1");
+    put("d/e/g", "2");
+    CHECK_EQ(wasi_path_unlink_file(NULL, w, 3, G_PATH("d/e/g")), WASI_OK);
+    CHECK_STR(get("d/e/"), "");
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("d/f"), 3, G_PATH("f")), WASI_OK);
+    CHECK_STR(get("d/"), "(none)"); /* the folder in it keeps it */
+    CHECK_EQ(wasi_path_remove_directory(NULL, w, 3, G_PATH("d")), WASI_NOTEMPTY);
+    CHECK_EQ(wasi_path_remove_directory(NULL, w, 3, G_PATH("d/e/")), WASI_OK);
+    CHECK_STR(get("d/"), "");
+    CHECK_EQ(wasi_path_remove_directory(NULL, w, 3, G_PATH("d")), WASI_OK);
+    CHECK_EQ(wasi_path_remove_directory(NULL, w, 3, G_PATH("f")), WASI_NOTDIR);
+    CHECK_EQ(wasi_path_remove_directory(NULL, w, 3, G_PATH(".")), WASI_BUSY);
+    CHECK_EQ(wasi_path_create_directory(NULL, w, 3, G_PATH("x/y/")), WASI_OK);
+    CHECK_STR(get("x/y/"), "");
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("f"), 3, G_PATH("x")), WASI_ISDIR);
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("x"), 3, G_PATH("f")), WASI_NOTDIR);
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("x"), 3, G_PATH("x/y/z")), WASI_INVAL);
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("nothing"), 3, G_PATH("z")), WASI_NOENT);
+    CHECK_EQ(wasi_path_create_directory(NULL, w, 3, G_PATH("z")), WASI_OK);
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("x"), 3, G_PATH("z")), WASI_OK);
+    CHECK_STR(get("z/y/"), "");
+    end();
+}
+
+static void a_read_only_bucket_is_not_changed(void)
+{
+    uint32_t fd;
+    begin_in("", true);
+    put("f", "1");
+    CHECK_EQ(open_as("f", 0, FILE_RW, &fd), WASI_ROFS);
+    CHECK_EQ(open_as("f", OFLAG_TRUNC, READ_RIGHTS, &fd), WASI_ROFS);
+    CHECK_EQ(open_as("g", OFLAG_CREAT, READ_RIGHTS, &fd), WASI_ROFS);
+    CHECK_EQ(open_as("f", OFLAG_CREAT | OFLAG_EXCL, READ_RIGHTS, &fd), WASI_EXIST);
+    CHECK_EQ(open_as("f", OFLAG_CREAT, READ_RIGHTS, &fd), WASI_OK);
+    CHECK_EQ(wasi_path_unlink_file(NULL, w, 3, G_PATH("f")), WASI_ROFS);
+    CHECK_EQ(wasi_path_create_directory(NULL, w, 3, G_PATH("d")), WASI_ROFS);
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("f"), 3, G_PATH("g")), WASI_ROFS);
+    CHECK_EQ(bucket->count, 1);
+    CHECK_EQ(bucket->changes, 1);
+    end();
+}
+
 static void see_lost(void *arg, const char *place, uint64_t size)
 {
     snprintf(arg, 200, "%s %llu", place, (unsigned long long)size);
@@ -489,6 +586,33 @@ static void small_reads_of_a_large_object_are_few_calls(void)
     end();
 }
 
+static void many_readers_share_the_memory_that_there_is(void)
+{
+    enum { READERS = 40, BYTES = 3 << 20 };
+    uint8_t *bytes = malloc(BYTES);
+    uint32_t fds[READERS];
+    begin();
+    for (size_t i = 0; i < BYTES; i++) {
+        bytes[i] = (uint8_t)(i * 7 >> 3);
+    }
+    memory_put(bucket, "f", bytes, BYTES);
+    uint32_t data = g_alloc(1 << 20), out = g_alloc(4), iov = g_iov(data, 1 << 20);
+    for (int i = 0; i < READERS; i++) {
+        fds[i] = open_ok("f", 0, READ_RIGHTS);
+        for (uint32_t at = 0; at < BYTES; at += 1 << 20) {
+            CHECK_EQ(wasi_fd_read(NULL, w, fds[i], iov, 1, out), WASI_OK);
+            CHECK(g_u32(out) == 1 << 20 && memcmp(double_mem + data, bytes + at, 1 << 20) == 0);
+        }
+        CHECK(atomic_load(&w->window_bytes) <= READ_WINDOWS_BYTES_MAX + READERS * READ_WINDOW_MIN);
+    }
+    for (int i = 0; i < READERS; i++) {
+        CHECK_EQ(wasi_fd_close(NULL, w, fds[i]), WASI_OK);
+    }
+    CHECK_EQ(atomic_load(&w->window_bytes), 0);
+    free(bytes);
+    end();
+}
+
 /* ---- in snapshots ---- */
 
 static status_t restore(const struct buf *state, bool stale_files)
@@ -638,10 +762,16 @@ int main(void)
     RUN(every_failure_of_the_store_is_an_error_and_loses_nothing);
     RUN(a_freeze_in_the_middle_repeats_the_close);
     RUN(a_renumbered_descriptor_is_published);
+    RUN(a_file_can_be_made_without_the_right_to_write);
+    RUN(renames_carry_open_files_along);
+    RUN(a_replaced_file_does_not_come_back);
+    RUN(folders_stay_when_they_are_emptied);
+    RUN(a_read_only_bucket_is_not_changed);
     RUN(the_end_of_a_program_publishes_or_names_it);
     RUN(times_and_links_are_not_supported);
     RUN(written_files_are_as_files_in_memory);
     RUN(small_reads_of_a_large_object_are_few_calls);
+    RUN(many_readers_share_the_memory_that_there_is);
     RUN(a_read_file_is_found_by_its_etag);
     RUN(what_has_no_name_yet_is_in_the_state);
     RUN(a_cut_or_changed_state_is_refused);

@@ -268,6 +268,8 @@ static void what_is_no_decision_lets_the_cell_go_on(void)
     check_goes_on("place part/a/b\n", "error no name for the snapshot");
     check_goes_on("place /x\n", "error x: No such file or directory");
     check_goes_on("place other/x\n", "error x: No such file or directory");
+    check_goes_on("object b part\n", "error no name for the snapshot");
+    check_goes_on("object b part - \n", "error no name for the snapshot");
     check_goes_on("commit it\n", "error unknown request");
     check_goes_on("\n", "error unknown request");
     control_end(control);
