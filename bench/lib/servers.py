@@ -155,9 +155,17 @@ class Minio(Server):
                     os.path.join(self.folder, "data")], env=env)
         self.wait(self.healthy, "MinIO")
 
+    def kill(self):
+        self.processes[0].kill()
+        self.processes[0].wait()
+        self.processes = []
+
     def healthy(self):
+        """It answers before it serves, with 503."""
         try:
-            urllib.request.urlopen(f"http://{self.endpoint}/minio/health/ready", timeout=2).close()
+            urllib.request.urlopen(f"http://{self.endpoint}/", timeout=2).close()
+        except urllib.error.HTTPError as e:
+            return e.code == 403
         except OSError:
             return False
         return True

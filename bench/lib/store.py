@@ -19,6 +19,7 @@ OBJECTS, OBJECT_BYTES = 1_000_000, 1024
 PAGE_KEYS = 1000  # through S3
 BAR_LIST_P99_NS, BAR_READY_S, BAR_IDLE_KIB, BAR_PER_OBJECT_BYTES = 5_000_000, 2.0, 20 * 1024, 1024
 FILL_CLIENTS, LOOK_SECONDS, RESTARTS = 64, 5, 5
+PEER_SHARE = 50  # of the objects, in MinIO
 
 
 def scratch():
@@ -161,6 +162,29 @@ def restart(server):
     return time.monotonic() - began
 
 
+def many_in_minio(args, s3load, folder):
+    """The same with fewer objects, since each is a folder with a file there. None when it cannot be had."""
+    objects = max(2 * PAGE_KEYS, args.objects // PEER_SHARE)
+    server = servers.Minio(os.path.join(folder, "minio"))
+    try:
+        server.start()
+        load([s3load, server.endpoint, "bench", "make"], server.env)
+        idle_kib = servers.resident_kib(server.pid())
+        fill = load([s3load, server.endpoint, "bench", "fill", OBJECT_BYTES, FILL_CLIENTS, objects], server.env)
+        full_kib = servers.resident_kib(server.pid())
+        pages = load([s3load, server.endpoint, "bench", "list", PAGE_KEYS, 1, objects, LOOK_SECONDS], server.env)
+        server.kill()
+        began = time.monotonic()
+        server.start()
+        ready_s = time.monotonic() - began
+    except BenchError as e:
+        print(f"without MinIO: {e}", flush=True)
+        return None
+    finally:
+        server.stop()
+    return {"objects": objects, "idle_kib": idle_kib, "full_kib": full_kib, "fill": fill, "pages": pages, "ready_s": ready_s}
+
+
 def row_geds_million(args):
     """A million objects: made, listed, looked at, and there after a crash."""
     s3load, program = micro.embedder("s3load"), micro.embedder("geds")
@@ -186,20 +210,25 @@ def row_geds_million(args):
             again_kib = servers.resident_kib(server.pid())
         finally:
             server.stop()
+        minio = None if args.no_peers else many_in_minio(args, s3load, folder)
     per_object = max(0, max(full_kib, looked_kib) - idle_kib) * 1024 / args.objects
-    rows = [["create", f"{fill['rate']:.0f} a second", f"{fill['p50_ns'] / 1e6:.2f}", f"{fill['p99_ns'] / 1e6:.2f}"],
+    rows = [["create by libcloudskin", f"{fill['rate']:.0f} a second", f"{fill['p50_ns'] / 1e6:.2f}", f"{fill['p99_ns'] / 1e6:.2f}"],
             [f"list, a page of {PAGE_KEYS} keys through S3", f"{pages['rate']:.0f} a second", f"{pages['p50_ns'] / 1e6:.2f}",
              f"{pages['p99_ns'] / 1e6:.2f}"],
             ["list, a page of 900 keys by libcloudskin", f"{own_pages['rate']:.0f} a second",
              f"{own_pages['p50_ns'] / 1e6:.2f}", f"{own_pages['p99_ns'] / 1e6:.2f}"],
             ["stat by libcloudskin", f"{looks['rate']:.0f} a second", f"{looks['p50_ns'] / 1e6:.3f}",
              f"{looks['p99_ns'] / 1e6:.3f}"]]
+    if minio:
+        rows += [[f"MinIO: {what}, {minio['objects']} objects", f"{m['rate']:.0f} a second", f"{m['p50_ns'] / 1e6:.2f}",
+                  f"{m['p99_ns'] / 1e6:.2f}"]
+                 for what, m in (("create through S3", minio["fill"]), (f"list, a page of {PAGE_KEYS} keys", minio["pages"]))]
     print(stats.table(["", "rate", "p50 ms", "p99 ms"], rows))
     print("ready again: " + ", ".join(f"{s:.2f} s" for s in ready_s))
     worst = max(ready_s)
     return {"title": "A million objects", "objects": args.objects, "bytes": OBJECT_BYTES, "clients": FILL_CLIENTS, "table": rows,
             "fill": fill, "pages": pages, "own_pages": own_pages, "looks": looks, "ready_s": ready_s, "idle_kib": idle_kib,
-            "full_kib": full_kib, "looked_kib": looked_kib, "again_kib": again_kib, "per_object_bytes": per_object,
+            "full_kib": full_kib, "looked_kib": looked_kib, "again_kib": again_kib, "per_object_bytes": per_object, "minio": minio, "peer_versions": {"MinIO": peers.MINIO_VERSION} if minio else {},
             "bars": [stats.bar(f"p99 of a page of {PAGE_KEYS} keys <= 5 ms", f"{pages['p99_ns'] / 1e6:.2f} ms",
                                pages["p99_ns"] <= BAR_LIST_P99_NS),
                      stats.bar(f"ready after kill -9 in <= {BAR_READY_S:.0f} s, the longest of {RESTARTS}", f"{worst:.2f} s",

@@ -36,13 +36,32 @@ void amz_date_format(uint64_t s, char ret_text[AMZ_DATE_BYTES])
              (unsigned)tm.tm_sec % 100);
 }
 
+static char *digits(char *to, unsigned value, size_t count)
+{
+    for (size_t i = count; i > 0; i--, value /= 10)
+        to[i - 1] = (char)('0' + value % 10);
+    return to + count;
+}
+
+/* Lists have thousands of these, which is why no format is read. */
 void iso_date_format(uint64_t ns, char ret_text[ISO_DATE_BYTES])
 {
     struct tm tm = fields(ns / 1000000000);
-    snprintf(ret_text, ISO_DATE_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
-             ((unsigned)tm.tm_year + 1900) % 10000, ((unsigned)tm.tm_mon + 1) % 100,
-             (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
-             (unsigned)tm.tm_sec % 100, (unsigned)(ns / 1000000 % 1000));
+    char *at = digits(ret_text, (unsigned)tm.tm_year + 1900, 4);
+    *at++ = '-';
+    at = digits(at, (unsigned)tm.tm_mon + 1, 2);
+    *at++ = '-';
+    at = digits(at, (unsigned)tm.tm_mday, 2);
+    *at++ = 'T';
+    at = digits(at, (unsigned)tm.tm_hour, 2);
+    *at++ = ':';
+    at = digits(at, (unsigned)tm.tm_min, 2);
+    *at++ = ':';
+    at = digits(at, (unsigned)tm.tm_sec, 2);
+    *at++ = '.';
+    at = digits(at, (unsigned)(ns / 1000000 % 1000), 3);
+    *at++ = 'Z';
+    *at = '\0';
 }
 
 /* pattern: 0 stands for a digit of the number that the next call of number() reads, all else for itself. */

@@ -12,26 +12,31 @@ static const char *param(const struct s3_call *c, const char *name)
 }
 
 /* What both versions say, in their order; owner: of each object. */
+static void add_text(struct buf *xml, const char *text)
+{
+    buf_bytes(xml, text, strlen(text));
+}
+
 static void add_entries(struct buf *xml, const struct store_page *page, bool url, bool owner)
 {
     for (size_t i = 0; i < page->count; i++) {
         const struct store_entry *e = &page->entries[i];
         if (e->is_prefix)
             continue;
-        buf_printf(xml, "<Contents>");
+        add_text(xml, "<Contents>");
         s3_xml_key(xml, "Key", e->key, url);
         s3_xml_time(xml, "LastModified", e->info.modified_ns);
         s3_xml_etag(xml, e->info.etag);
         s3_xml_u64(xml, "Size", e->info.size);
         if (owner)
-            buf_printf(xml, OWNER);
-        buf_printf(xml, "<StorageClass>STANDARD</StorageClass></Contents>");
+            add_text(xml, OWNER);
+        add_text(xml, "<StorageClass>STANDARD</StorageClass></Contents>");
     }
     for (size_t i = 0; i < page->count; i++) {
         if (page->entries[i].is_prefix) {
-            buf_printf(xml, "<CommonPrefixes>");
+            add_text(xml, "<CommonPrefixes>");
             s3_xml_key(xml, "Prefix", page->entries[i].key, url);
-            buf_printf(xml, "</CommonPrefixes>");
+            add_text(xml, "</CommonPrefixes>");
         }
     }
 }

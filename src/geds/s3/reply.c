@@ -26,12 +26,16 @@ void s3_xml_time(struct buf *xml, const char *name, uint64_t ns)
 
 void s3_xml_u64(struct buf *xml, const char *name, uint64_t value)
 {
-    buf_printf(xml, "<%s>%llu</%s>", name, (unsigned long long)value, name);
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    xml_element(xml, name, text);
 }
 
 void s3_xml_etag(struct buf *xml, const char *etag)
 {
-    buf_printf(xml, "<ETag>&quot;%s&quot;</ETag>", etag);
+    char quoted[STORE_ETAG_BYTES + 3];
+    snprintf(quoted, sizeof quoted, "\"%s\"", etag);
+    xml_element(xml, "ETag", quoted);
 }
 
 void s3_xml_key(struct buf *xml, const char *name, const char *key, bool url)

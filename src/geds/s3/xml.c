@@ -298,25 +298,34 @@ const char *xml_text(const struct xml_node *n, const char *name)
 void xml_escape(struct buf *out, const char *text)
 {
     for (const char *s = text; *s != '\0'; s++) {
-        uint8_t c = (uint8_t)*s;
-        if (c == '&')
+        const char *plain = s;
+        while ((uint8_t)*s >= ' ' && *s != '&' && *s != '<' && *s != '>' && *s != '"')
+            s++;
+        buf_bytes(out, plain, (size_t)(s - plain));
+        if (*s == '\0')
+            break;
+        if (*s == '&')
             buf_bytes(out, "&amp;", 5);
-        else if (c == '<')
+        else if (*s == '<')
             buf_bytes(out, "&lt;", 4);
-        else if (c == '>')
+        else if (*s == '>')
             buf_bytes(out, "&gt;", 4);
-        else if (c == '"')
+        else if (*s == '"')
             buf_bytes(out, "&quot;", 6);
-        else if (c < ' ')
-            buf_printf(out, "&#x%x;", c);
         else
-            buf_u8(out, c);
+            buf_printf(out, "&#x%x;", (uint8_t)*s);
     }
 }
 
+/* A list has thousands of these: they are put together without a format. */
 void xml_element(struct buf *out, const char *name, const char *text)
 {
-    buf_printf(out, "<%s>", name);
+    size_t len = strlen(name);
+    buf_u8(out, '<');
+    buf_bytes(out, name, len);
+    buf_u8(out, '>');
     xml_escape(out, text);
-    buf_printf(out, "</%s>", name);
+    buf_bytes(out, "</", 2);
+    buf_bytes(out, name, len);
+    buf_u8(out, '>');
 }
