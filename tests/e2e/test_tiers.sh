@@ -195,7 +195,8 @@ fact "what is written is copied at once" bash -c 'cloudskin put -q file1 geds://
 fact "as was wanted" eventually tier 'd["eager_bytes"] == 0 and d["copied_files"] == d["local_files"]'
 fact "a rule that is none" exits 64 cloudskin tier --spill now geds://box
 fact "a rule of no bucket" exits 127 cloudskin tier geds://nobox
-fact "another tier is refused while this one is used" bash -c 'cloudskin down && ! cloudskin up -d --tier none 2>said; grep -q "have their copies in s3://tier/of/this" said'
+cloudskin spill -q geds://box/file2
+fact "another tier is refused while this one is used" bash -c 'cloudskin down && ! cloudskin up -d --tier none 2>said; grep -q "are in s3://tier/of/this and nowhere else" said'
 fact "it starts with the old one" up
 fact "--watch shows again and again" bash -c 'timeout -s INT 3 cloudskin tier --watch=0.2 >shown; [ "$(grep -c ^local shown)" -ge 3 ]'
 fact "moves of what is not there" exits 127 cloudskin pin geds://box/none

@@ -90,6 +90,23 @@ static status_t put(struct tier *t, struct source *s, struct error *err)
     return st == ST_OK ? ST_OK : error_set(err, st, inner.offset, "%s", inner.text);
 }
 
+/* Is the copy that the row tells of still there? It may have been deleted by somebody, or the tier is another one. */
+static status_t look_at_copy(struct tier *t, const struct store_extent *x, bool *ret_there,
+                             struct error *err)
+{
+    char name[TIER_NAME_BYTES];
+    uint64_t size = 0;
+    struct error inner = {.offset = ERROR_NO_OFFSET};
+    tier_name(t, x->id, x->nonce, name);
+    status_t st = t->remote.size(t->remote.arg, name, &size, &inner);
+    tier_note(t, st, &inner);
+    *ret_there = st == ST_OK && size == x->bytes;
+    if (st != ST_OK && st != ST_NOTFOUND) {
+        return error_set(err, st, inner.offset, "%s", inner.text);
+    }
+    return *ret_there ? ST_OK : store_extent_unsent(t->o.store, x, err);
+}
+
 static status_t send_held(struct tier *t, uint64_t id, struct error *err)
 {
     struct source s = {.fd = -1};
@@ -97,8 +114,12 @@ static status_t send_held(struct tier *t, uint64_t id, struct error *err)
     if (st != ST_OK) {
         return st;
     }
-    bool needed = (s.x.place & STORE_PLACE_REMOTE) == 0;
-    if (needed) {
+    bool there = false;
+    if ((s.x.place & STORE_PLACE_REMOTE) != 0) {
+        st = look_at_copy(t, &s.x, &there, err);
+    }
+    bool needed = !there;
+    if (st == ST_OK && needed) {
         st = put(t, &s, err);
     }
     if (st == ST_OK && needed) {
