@@ -89,7 +89,7 @@ static void what_is_open_or_pinned_stays(void)
     CHECK_EQ(moved.bytes, 2 * LEN);
     CHECK_EQ(moved.kept, 2);
     put_some(4, 9);
-    EVENTUALLY(status_now().places.local_count == 2); /* no more may go */
+    EVENTUALLY(nothing_waits());
     CHECK(is_here("k00") && is_here("k01"));
     store_object_close(o);
     MUST(tier_move(tier, TIER_UNPIN, "box", "k00", false, NULL, NULL, &moved, &err));
