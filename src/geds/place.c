@@ -356,7 +356,8 @@ static status_t random_nonce(uint64_t *ret_nonce, struct error *err)
 static status_t hold(struct store *s, uint64_t id, struct store_extent *ret_extent, int *ret_fd,
                      struct error *err)
 {
-    struct place_task t = {.task = {.run = name_extent}, .id = id};
+    /* each step of a spill frees space in the end, so it may take what is kept for a full disk */
+    struct place_task t = {.task = {.run = name_extent, .frees = true}, .id = id};
     struct store_extent x = {0};
     status_t st = random_nonce(&t.nonce, err);
     if (st == ST_OK && (st = store_extent_get(s, id, &x, err)) == ST_OK && x.nonce == 0) {
@@ -416,7 +417,7 @@ static status_t set_upload(struct batch *b, struct task *task, struct error *err
 status_t store_extent_set_upload(struct store *s, uint64_t id, const char *upload,
                                  struct error *err)
 {
-    struct place_task t = {.task = {.run = set_upload}, .id = id, .text = upload};
+    struct place_task t = {.task = {.run = set_upload, .frees = true}, .id = id, .text = upload};
     if (strlen(upload) > STORE_UPLOAD_TEXT_MAX) {
         return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "an upload's id of %zu bytes: at most %d",
                          strlen(upload), STORE_UPLOAD_TEXT_MAX);
@@ -456,7 +457,8 @@ static status_t sent(struct batch *b, struct task *task, struct error *err)
 
 status_t store_extent_sent(struct store *s, const struct store_extent *extent, struct error *err)
 {
-    struct place_task t = {.task = {.run = sent}, .id = extent->id, .nonce = extent->nonce};
+    struct place_task t = {
+        .task = {.run = sent, .frees = true}, .id = extent->id, .nonce = extent->nonce};
     return store_change(s, &t.task, err);
 }
 

@@ -70,7 +70,7 @@ secret=$(cut -d ' ' -f 2 far.key)
 fact "they are nowhere else" bash -c '! grep -rlF "$1" state/cloudskin | grep -v "/tier.key$"' _ "$secret"
 
 fact "an object is moved" bash -c 'cloudskin spill geds://box/file1 | grep -q "1 objects, 1.9 MiB moved to the tier"'
-fact "it is there only" tier 'd["tier_bytes"] == 2000000 and d["local_files"] == 0 and d["spilled_files"] == 1'
+fact "it is there only" tier 'd["objects"] == 1 and d["tier_bytes"] == 2000000 and d["local_files"] == 0 and d["spilled_files"] == 1'
 fact "the other store has it" json 'len(d) == 1 and d[0]["key"].startswith("of/this/")' far cloudskin ls -r --json geds://tier
 fact "it can be shown" json 'd["size"] == 2000000' cloudskin stat --json geds://box/file1
 fact "it is read" same file1 geds://box/file1
@@ -195,8 +195,21 @@ fact "what is written is copied at once" bash -c 'cloudskin put -q file1 geds://
 fact "as was wanted" eventually tier 'd["eager_bytes"] == 0 and d["copied_files"] == d["local_files"]'
 fact "a rule that is none" exits 64 cloudskin tier --spill now geds://box
 fact "a rule of no bucket" exits 127 cloudskin tier geds://nobox
-fact "another tier is refused while this one is used" bash -c 'cloudskin down && ! cloudskin up -d --tier none 2>said; grep -q "have their copies in s3://tier/of/this" said'
-fact "it starts with the old one" up
+cloudskin spill -q geds://box/file2
+fact "another tier is refused while this one is used" bash -c 'cloudskin down && ! cloudskin up -d --tier none 2>said; grep -q "are in s3://tier/of/this and nowhere else" said'
+cp state/cloudskin/tier.conf saved.conf
+echo nonsense >>state/cloudskin/tier.conf
+fact "a damaged tier.conf is refused" says "a line is not" up
+fact "its exit code says so" exits 65 up
+cp saved.conf state/cloudskin/tier.conf
+sed 's/ .*/ wrongsecretwrongsecretwrongsecretwrong12/' far.key >wrong.key
+chmod 600 wrong.key
+fact "it starts with keys that are not right" up --tier-credentials wrong.key
+fact "which a reader is told" says "the tier is away" cloudskin get geds://box/file2 back
+fact "and is shown" tier 'd["away"] and "SignatureDoesNotMatch" in d["error"]'
+fact "the secret is in no log" bash -c '! grep -q wrongsecret state/cloudskin/controller.log'
+fact "it starts with the right ones" bash -c 'cloudskin down && timeout 60 cloudskin up -d --s3 127.0.0.1:0 --tier-credentials far.key >up.txt'
+fact "and reads again" same file2 geds://box/file2
 fact "--watch shows again and again" bash -c 'timeout -s INT 3 cloudskin tier --watch=0.2 >shown; [ "$(grep -c ^local shown)" -ge 3 ]'
 fact "moves of what is not there" exits 127 cloudskin pin geds://box/none
 fact "wrong usage" exits 64 cloudskin spill --nonsense geds://box

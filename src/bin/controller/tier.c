@@ -167,7 +167,8 @@ static status_t split_place(const char *place, char bucket[TIER_PLACE_BYTES],
     return ST_OK;
 }
 
-/* Copies at the former place would be looked for at the new one. */
+/* Bytes at the former place would be looked for at the new one. Copies of what is local are made again when they are
+ * needed. */
 static status_t check_change(const char *was, const char *is, struct store *store,
                              struct error *err)
 {
@@ -176,12 +177,11 @@ static status_t check_change(const char *was, const char *is, struct store *stor
         return ST_OK;
     }
     status_t st = store_places(store, &p, err);
-    if (st == ST_OK && p.away_count + p.sent_count > 0) {
+    if (st == ST_OK && p.away_count > 0) {
         return error_set(err, ST_EXIST, ERROR_NO_OFFSET,
-                         "--tier: %llu files have their copies in %.80s, of which %llu are nowhere "
-                         "else; a tier can be changed only when there are none",
-                         (unsigned long long)(p.away_count + p.sent_count), was,
-                         (unsigned long long)p.away_count);
+                         "--tier: %llu files are in %.80s and nowhere else; fetch them first "
+                         "(cloudskin spill --recall geds://BUCKET)",
+                         (unsigned long long)p.away_count, was);
     }
     return st;
 }

@@ -29,7 +29,7 @@ struct tier_running {
     char endpoint[TIER_ENDPOINT_BYTES];
 };
 /* Open the tier, if there is one, and keep what was given in the state folder: tier.conf and, with the credentials,
- * tier.key (both 0600). ST_INVAL: an argument. ST_EXIST: copies are at another place. */
+ * tier.key (both 0600). ST_INVAL: an argument. ST_EXIST: bytes are at another place only. */
 CHECKED status_t controller_tier_open(const struct tier_given *given, const char *state,
                                       struct store *store, struct tier_running *ret_running,
                                       struct error *err);

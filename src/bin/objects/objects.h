@@ -7,7 +7,8 @@
 #include "base/status.h"
 #include "cloudskin/geds.h"
 
-/* The verbs that work on objects: put, get, ls, rm, mv, cp, stat, mb, rb, watch, pin, spill, tier. One program, by its argv[0]. */
+/* The verbs that work on objects: put, get, ls, rm, mv, cp, stat, mb, rb, watch, pin, spill, tier. One program, by its
+ * argv[0]. */
 
 struct verb {
     const char *name;
@@ -46,8 +47,8 @@ int fail_at(const struct verb *v, struct geds *store, const struct place *p,
 /* Connect to controller (NULL: the default). 0 or an exit code after a message. */
 int connect_store(const struct verb *v, const char *controller, struct geds **ret_store);
 
-/* Call f for each object whose key begins with prefix, page by page; f may delete or rename it. Stops at the first that
- * is not 0, which is returned. */
+/* Call f for each object whose key begins with prefix, page by page; f may delete or rename it. Stops at the first
+ * that is not 0, which is returned. */
 int each_object(const struct verb *v, struct geds *store, const char *bucket, const char *prefix,
                 int (*f)(void *arg, const struct geds_entry *e), void *arg);
 

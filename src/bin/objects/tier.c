@@ -35,12 +35,14 @@ static const char help_text[] =
     "  cloudskin tier -w\n"
     "  cloudskin tier --spill eager geds://results\n";
 
-static void show_json(const struct geds_tier *t, struct json *j)
+static void show_json(const struct geds_status *s, const struct geds_tier *t, struct json *j)
 {
     const struct {
         const char *key;
         uint64_t value;
-    } numbers[] = {{"local_files", t->local_count},
+    } numbers[] = {{"objects", s->objects},
+                   {"bytes", s->bytes},
+                   {"local_files", t->local_count},
                    {"local_bytes", t->local_bytes},
                    {"copied_files", t->copied_count},
                    {"copied_bytes", t->copied_bytes},
@@ -92,7 +94,7 @@ static void line(const char *name, uint64_t files, uint64_t bytes, const char *m
     printf("%-10s %12s  %9" PRIu64 " files%s\n", name, text, files, more);
 }
 
-static void show_text(const struct geds_tier *t)
+static void show_text(const struct geds_status *s, const struct geds_tier *t)
 {
     char a[HUMAN_TEXT_BYTES], b[HUMAN_TEXT_BYTES], more[96];
     if (t->name[0] == '\0') {
@@ -111,6 +113,8 @@ static void show_text(const struct geds_tier *t)
             putchar('\n');
         }
     }
+    human_bytes(s->bytes, a);
+    printf("%-10s %12s  %9" PRIu64 " objects\n", "names", a, s->objects);
     human_bytes(t->high_bytes, a);
     snprintf(more, sizeof more, t->name[0] != '\0' ? ", moved above %s" : "", a);
     line("local", t->local_count, t->local_bytes, more);
@@ -154,20 +158,22 @@ static int show(const struct verb *v, struct geds *store, bool json, uint64_t wa
     bool is_terminal = isatty(STDOUT_FILENO) == 1;
     for (;;) {
         struct geds_tier t;
+        struct geds_status s;
         struct geds_error err;
         struct buf out = {0};
         struct json j = {.out = &out};
-        if (geds_tier_status(store, &t, &err) != GEDS_OK) {
+        if (geds_status(store, &s, &err) != GEDS_OK ||
+            geds_tier_status(store, &t, &err) != GEDS_OK) {
             return fail(v, "", &err);
         }
         if (json) {
-            show_json(&t, &j);
+            show_json(&s, &t, &j);
             fwrite(out.data, 1, out.len, stdout);
         } else {
             if (watch_ns != 0 && is_terminal) {
                 fputs("\033[H\033[2J", stdout);
             }
-            show_text(&t);
+            show_text(&s, &t);
         }
         buf_done(&out);
         fflush(stdout);

@@ -215,5 +215,9 @@ int main(int argc, char **argv)
     struct error err = {0};
     process_open_stdio();
     int code = parse_options(argc, argv, &o);
-    return code != 0 ? code - 1 : start(&o, &err);
+    code = code != 0 ? code - 1 : start(&o, &err);
+    for (size_t i = 0; i < o.tier_count; i++) {
+        free(o.tier[i]);
+    }
+    return code;
 }

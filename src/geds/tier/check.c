@@ -151,13 +151,22 @@ static status_t check_rows(struct check *c, unsigned place, enum store_keep keep
     return st;
 }
 
-/* A name that no row has now: nobody will ever use it. */
-static bool is_orphan(struct check *c, const struct copy *copy)
+/* A name that no row has now: nobody will ever use it. It was deleted since the list was made where it is not there any
+ * more, as its row goes after it. */
+static status_t is_orphan(struct check *c, const struct copy *copy, const char *name, bool *ret_is,
+                          struct error *err)
 {
+    struct tier *t = c->t;
     struct store_extent x = {0};
-    status_t st = store_extent_get(c->t->o.store, copy->id, &x, NULL);
+    uint64_t size = 0;
+    status_t st = store_extent_get(t->o.store, copy->id, &x, err);
     buf_done(&x.sums);
-    return st == ST_NOTFOUND || (st == ST_OK && x.nonce != copy->nonce);
+    *ret_is = st == ST_NOTFOUND || (st == ST_OK && x.nonce != copy->nonce);
+    if (*ret_is) {
+        st = t->remote.size(t->remote.arg, name, &size, err);
+        *ret_is = st == ST_OK;
+    }
+    return st == ST_NOTFOUND ? ST_OK : st;
 }
 
 static status_t check_orphans(struct check *c, struct error *err)
@@ -167,10 +176,15 @@ static status_t check_orphans(struct check *c, struct error *err)
     status_t result = ST_OK, st = ST_OK;
     for (size_t i = 0; i < c->count && st == ST_OK; i++) {
         const struct copy *copy = &c->copies[i];
-        if (copy->has_row || !is_orphan(c, copy)) {
+        bool orphan = false;
+        if (copy->has_row) {
             continue;
         }
         tier_name(c->t, copy->id, copy->nonce, name);
+        st = is_orphan(c, copy, name, &orphan, err);
+        if (st != ST_OK || !orphan) {
+            continue;
+        }
         snprintf(text, sizeof text, "in the tier: nothing names %.150s", name);
         report(c, STORE_DAMAGE_ORPHAN, copy->id, text);
         if (c->repair) {

@@ -44,6 +44,7 @@ struct tier {
     uint64_t backlog;
     uint64_t rate_at, rate_sent, rate_read, send_rate, read_rate;
 
+    uint64_t look_after; /* monotonic; the thread's own */
     _Atomic bool stopping;
     _Atomic uint64_t sent_count, sent_bytes, dropped_count, dropped_bytes, deleted_count;
     _Atomic uint64_t repaired_count, errors, read_bytes;
@@ -59,7 +60,8 @@ bool numbers_have(const struct numbers *n, uint64_t id);
 bool numbers_add(struct numbers *n, size_t max, uint64_t id);
 void numbers_take(struct numbers *n, uint64_t id);
 
-/* Have a copy in the tier, if there is none. ST_CORRUPT: the local bytes do not match. ST_NOTFOUND: it is gone. */
+/* Have a copy in the tier, where there is none, or it is not there any more. ST_CORRUPT: the local bytes do not match.
+ * ST_NOTFOUND: the extent is gone. */
 CHECKED status_t tier_send(struct tier *t, uint64_t id, struct error *err);
 /* Send those of ids without a copy, some at a time, and drop all that have one. Errors of the tier end it. */
 CHECKED status_t tier_send_all(struct tier *t, const struct store_candidate *list, size_t count,

@@ -10,10 +10,10 @@
 struct source {
     struct store_extent x;
     int fd;
+    bool is_bad; /* they do not match */
 };
 
-static status_t read_file(const struct source *s, uint64_t off, void *data, size_t len,
-                          struct error *err)
+static status_t read_file(struct source *s, uint64_t off, void *data, size_t len, struct error *err)
 {
     for (size_t got = 0; got < len;) {
         ssize_t n = pread(s->fd, (uint8_t *)data + got, len - got, (off_t)(off + got));
@@ -21,19 +21,22 @@ static status_t read_file(const struct source *s, uint64_t off, void *data, size
             continue;
         }
         if (n <= 0) {
+            s->is_bad = true;
             return error_set(err, ST_CORRUPT, off + got, "extent %016llx: byte %llu: %s",
                              (unsigned long long)s->x.id, (unsigned long long)(off + got),
                              n < 0 ? strerror(errno) : "it ends there");
         }
         got += (size_t)n;
     }
-    return store_extent_compare(&s->x, off, data, len, err);
+    status_t st = store_extent_compare(&s->x, off, data, len, err);
+    s->is_bad |= st != ST_OK;
+    return st;
 }
 
 /* Sums are of whole blocks. */
 static status_t read_source(void *arg, uint64_t off, void *data, size_t len, struct error *err)
 {
-    const struct source *s = arg;
+    struct source *s = arg;
     uint64_t from = off / STORE_BLOCK_BYTES * STORE_BLOCK_BYTES;
     uint64_t to = (off + len + STORE_BLOCK_BYTES - 1) / STORE_BLOCK_BYTES * STORE_BLOCK_BYTES;
     to = to < s->x.bytes ? to : s->x.bytes;
@@ -86,8 +89,28 @@ static status_t put(struct tier *t, struct source *s, struct error *err)
                            (unsigned long long)size);
         }
     }
+    if (st == ST_CORRUPT && !s->is_bad) { /* on the way, or there: the local bytes are good */
+        st = inner.code = ST_IO;
+    }
     tier_note(t, st, &inner);
     return st == ST_OK ? ST_OK : error_set(err, st, inner.offset, "%s", inner.text);
+}
+
+/* Is the copy that the row tells of still there? It may have been deleted by somebody, or the tier is another one. */
+static status_t look_at_copy(struct tier *t, const struct store_extent *x, bool *ret_there,
+                             struct error *err)
+{
+    char name[TIER_NAME_BYTES];
+    uint64_t size = 0;
+    struct error inner = {.offset = ERROR_NO_OFFSET};
+    tier_name(t, x->id, x->nonce, name);
+    status_t st = t->remote.size(t->remote.arg, name, &size, &inner);
+    tier_note(t, st, &inner);
+    *ret_there = st == ST_OK && size == x->bytes;
+    if (st != ST_OK && st != ST_NOTFOUND) {
+        return error_set(err, st, inner.offset, "%s", inner.text);
+    }
+    return *ret_there ? ST_OK : store_extent_unsent(t->o.store, x, err);
 }
 
 static status_t send_held(struct tier *t, uint64_t id, struct error *err)
@@ -97,8 +120,12 @@ static status_t send_held(struct tier *t, uint64_t id, struct error *err)
     if (st != ST_OK) {
         return st;
     }
-    bool needed = (s.x.place & STORE_PLACE_REMOTE) == 0;
-    if (needed) {
+    bool there = false;
+    if ((s.x.place & STORE_PLACE_REMOTE) != 0) {
+        st = look_at_copy(t, &s.x, &there, err);
+    }
+    bool needed = !there;
+    if (st == ST_OK && needed) {
         st = put(t, &s, err);
     }
     if (st == ST_OK && needed) {

@@ -7,7 +7,7 @@
 
 /* What the thread does when it looks. */
 
-enum { PAGE = 1024, DELETE_MAX = 1000, ROUNDS_MAX = 1000 };
+enum { PAGE = 1024, DELETE_MAX = 1000, ROUNDS_MAX = 1000, LOOK_PAUSE = 20 };
 #define NS_PER_S 1000000000ULL
 
 /* The ROUND_MAX extents that were not used for longest. */
@@ -126,10 +126,21 @@ static uint64_t bytes_to_move(struct tier *t, struct error *err)
     return need;
 }
 
+/* Looking costs time where there are very many files: at most a twentieth of it is spent so. */
+static bool may_look(struct tier *t)
+{
+    return clock_monotonic_ns() >= t->look_after;
+}
+
 static void spill(struct tier *t)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
-    uint64_t need = bytes_to_move(t, &err), moved = 1;
+    uint64_t began = clock_monotonic_ns(), moved = 1;
+    if (!may_look(t)) {
+        return;
+    }
+    uint64_t need = bytes_to_move(t, &err), now = clock_monotonic_ns();
+    t->look_after = now + LOOK_PAUSE * (now - began);
     for (int i = 0; i < ROUNDS_MAX && need > 0 && moved > 0 && !atomic_load(&t->stopping); i++) {
         if (move_oldest(t, need, &moved, &err) != ST_OK) {
             break;
@@ -244,12 +255,15 @@ static status_t repair(struct tier *t, uint64_t id, struct error *err)
     if (st == ST_NOTFOUND) {
         return ST_OK;
     }
+    if (st == ST_OK && store_extent_is_open(t->o.store, id)) { /* somebody reads it: later */
+        st = error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "it is open");
+    }
     if (st == ST_OK && x.place == STORE_PLACE_REMOTE && x.uses > 0) {
         st = tier_verify(t, &x, err);
         if (st == ST_OK) {
             st = store_extents_drop(t->o.store, &id, 1, true, &dropped, err);
         }
-        if (st == ST_OK && dropped == 0) { /* somebody reads it: later */
+        if (st == ST_OK && dropped == 0) {
             st = error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "it is open");
         }
     }

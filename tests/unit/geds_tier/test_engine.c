@@ -89,7 +89,7 @@ static void what_is_open_or_pinned_stays(void)
     CHECK_EQ(moved.bytes, 2 * LEN);
     CHECK_EQ(moved.kept, 2);
     put_some(4, 9);
-    EVENTUALLY(status_now().places.local_count == 2); /* no more may go */
+    EVENTUALLY(nothing_waits());
     CHECK(is_here("k00") && is_here("k01"));
     store_object_close(o);
     MUST(tier_move(tier, TIER_UNPIN, "box", "k00", false, NULL, NULL, &moved, &err));
@@ -253,6 +253,29 @@ static void a_tier_that_cuts_is_noticed(void)
     tier_unmake();
 }
 
+/* Somebody deleted or cut it behind our back, before the local bytes went. */
+static void a_copy_that_is_gone_is_sent_again(void)
+{
+    struct tier_moved moved;
+    make(100 * LEN, 50 * LEN);
+    MUST(store_bucket_set_keep(store, "box", STORE_KEEP_BOTH, &err));
+    put_some(0, 3);
+    tier_wake(tier);
+    EVENTUALLY(status_now().places.sent_count == 3);
+    DIR *dir = opendir(tier_folder);
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        char path[400];
+        snprintf(path, sizeof path, "%s/%s", tier_folder, e->d_name);
+        CHECK(e->d_name[0] == '.' || truncate(path, 10) == 0);
+    }
+    closedir(dir);
+    MUST(tier_move(tier, TIER_SPILL, "box", "", true, NULL, NULL, &moved, &err));
+    CHECK_EQ(moved.extents, 3);
+    CHECK(has_some(0, 3));
+    CHECK_EQ(status_now().sent_count, 6);
+    tier_unmake();
+}
+
 static bool count_and_stop(void *arg, const struct tier_moved *moved)
 {
     (void)moved;
@@ -365,6 +388,7 @@ int main(void)
     RUN(damage_is_repaired_from_the_copy);
     RUN(an_upload_is_resumed);
     RUN(a_tier_that_cuts_is_noticed);
+    RUN(a_copy_that_is_gone_is_sent_again);
     RUN(a_move_can_be_ended);
     RUN(rows_and_the_tier_are_compared);
     RUN(little_free_space_is_as_good_as_a_watermark);

@@ -172,6 +172,9 @@ static void numbers_of_operations_stay(void)
     CHECK_EQ(GEDS_LIST, 21);
     CHECK_EQ(GEDS_FSCK, 22);
     CHECK_EQ(GEDS_MAP, 23);
+    CHECK_EQ(GEDS_TIER_STATUS, 64);
+    CHECK_EQ(GEDS_TIER_MOVE, 65);
+    CHECK_EQ(GEDS_TIER_KEEP, 66);
 }
 
 static void entries_buckets_and_findings_come_back(void)

@@ -5,19 +5,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Objects of CloudSkin's store, in C: link with -lcloudskin. Buckets have keys, each with bytes and metadata. An object
- * is written once and then never changes, but for appends; what was answered survives a crash.
- *
- *     struct geds *store;
- *     struct geds_error err;
- *     if (geds_connect(NULL, &store, &err) != GEDS_OK)
- *         fprintf(stderr, "%s\n", err.text);
- *
- * Every call returns GEDS_OK or what went wrong, and fills *err, which may be NULL. Results, named ret_, are written on
- * success only. Strings are NUL-terminated and borrowed for the call. Any number of threads may use one connection, and
- * one object; a writer is of one thread at a time. Every call may fail with GEDS_NOMEM, GEDS_LIMIT (no space on
+/* Objects of CloudSkin's store, in C: link with -lcloudskin. Buckets have keys, each with bytes and metadata. An
+ * object is written once and then never changes, but for appends; what was answered survives a crash.  struct geds
+ * *store; struct geds_error err; if (geds_connect(NULL, &store, &err) != GEDS_OK) fprintf(stderr, "%s\n", err.text);
+ * Every call returns GEDS_OK or what went wrong, and fills *err, which may be NULL. Results, named ret_, are written
+ * on success only. Strings are NUL-terminated and borrowed for the call. Any number of threads may use one connection,
+ * and one object; a writer is of one thread at a time. Every call may fail with GEDS_NOMEM, GEDS_LIMIT (no space on
  * the disk), GEDS_CORRUPT (damage was found, nothing of it is handed out) and GEDS_IO. After GEDS_IO of a lost
- * connection all its calls fail so, and it is not known whether a change on its way was made: connect anew and look. */
+ * connection all its calls fail so, and it is not known whether a change on its way was made: connect anew and look.
+ * */
 
 #ifdef __cplusplus
 extern "C" {
@@ -261,9 +257,10 @@ GEDS_API enum geds_code geds_next_event(struct geds_subscription *s, int timeout
 GEDS_API_VOID uint64_t geds_subscription_next(const struct geds_subscription *s);
 /* Before its connection ends. Takes NULL. */
 GEDS_API_VOID void geds_unsubscribe(struct geds_subscription *s);
-/* The tier behind local disk: an S3 server to which bytes go that nobody used for long. Objects stay what they are: they
- * are read as before, with GEDS_AGAIN when their bytes are there and it does not answer. Objects of at most 16 KiB are
- * always local. */
+
+/* The tier behind local disk: an S3 server to which bytes go that nobody used for long. Objects stay what they are:
+ * they are read as before, with GEDS_AGAIN when their bytes are there and it does not answer. Objects of at most 16
+ * KiB are always local. */
 
 enum geds_spill_rule {
     GEDS_SPILL_WATERMARK, /* bytes leave local disk when that is full */
@@ -276,12 +273,12 @@ struct geds_moved {
     uint64_t extents, bytes; /* that moved */
     uint64_t kept;           /* extents that a spill left, since they are pinned or open */
 };
-/* key: an object's; with is_prefix the beginning of keys, "": the whole bucket. progress (may be NULL) is called in this
- * thread now and then, and may be with results of long ago. GEDS_UNSUPPORTED: there is no tier. GEDS_AGAIN: it does not
- * answer; what moved before has moved. */
+/* key: an object's; with is_prefix the beginning of keys, "": the whole bucket. progress (may be NULL) is called in
+ * this thread now and then, and may be with results of long ago. GEDS_UNSUPPORTED: there is no tier. GEDS_AGAIN: it
+ * does not answer; what moved before has moved. */
 
-/* Keep local bytes, which are fetched if they are away; on false: as the bucket's rule says. A pin is of the bytes: what
- * replaces them is not pinned, and copies share it. */
+/* Keep local bytes, which are fetched if they are away; on false: as the bucket's rule says. A pin is of the bytes:
+ * what replaces them is not pinned, and copies share it. */
 GEDS_API enum geds_code geds_pin(struct geds *store, const char *bucket, const char *key,
                                  bool is_prefix, bool on,
                                  void (*progress)(void *arg, const struct geds_moved *moved),
@@ -297,7 +294,8 @@ GEDS_API enum geds_code geds_recall(struct geds *store, const char *bucket, cons
                                     void (*progress)(void *arg, const struct geds_moved *moved),
                                     void *arg, struct geds_moved *ret_moved,
                                     struct geds_error *err);
-/* The rule of what is written into a bucket from now on; what is there gets it by geds_pin(..., "", true, false, ...). */
+/* The rule of what is written into a bucket from now on; what is there gets it by geds_pin(..., "", true, false,
+ * ...). */
 GEDS_API enum geds_code geds_bucket_set_spill(struct geds *store, const char *bucket,
                                               enum geds_spill_rule rule, struct geds_error *err);
 GEDS_API enum geds_code geds_bucket_spill(struct geds *store, const char *bucket,

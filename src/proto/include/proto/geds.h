@@ -220,12 +220,12 @@ struct geds_wire_tier {
 void geds_tier_encode(const struct geds_wire_tier *t, struct buf *out);
 bool geds_tier_decode(struct cursor *c, struct geds_wire_tier *ret_tier);
 
-/* TIER_MOVE: flags are what is wanted, and whether prefix is an object's key or a beginning of keys. Data of each answer
- * but the last, and numbers of that: what is done so far. */
+/* TIER_MOVE: flags are what is wanted, and whether prefix is an object's key or a beginning of keys. Data of each
+ * answer but the last, and numbers of that: what is done so far. */
 enum { GEDS_MOVE_SPILL, GEDS_MOVE_RECALL, GEDS_MOVE_PIN, GEDS_MOVE_UNPIN, GEDS_MOVE_PREFIX = 16 };
 enum { GEDS_N_MOVED_OBJECTS, GEDS_N_MOVED_EXTENTS, GEDS_N_MOVED_BYTES, GEDS_N_MOVED_KEPT };
-/* TIER_KEEP: flags are what a bucket says from now on, or that it is only asked for; GEDS_N_COUNT of the answer: what it
- * says. */
+/* TIER_KEEP: flags are what a bucket says from now on, or that it is only asked for; GEDS_N_COUNT of the answer:
+ * what it says. */
 enum { GEDS_KEEP_WATERMARK, GEDS_KEEP_NEVER, GEDS_KEEP_EAGER, GEDS_KEEP_ASK };
 
 /* Data of FSCK. */

@@ -8,8 +8,8 @@
 
 struct tier_s3;
 
-/* options: as in remote_open; all is copied. Tries and deadlines are set here: a read gives up after some seconds, since
- * somebody waits; a send after minutes without progress. *ret_remote: the functions, valid until tier_s3_close.
+/* options: as in remote_open; all is copied. Tries and deadlines are set here: a read gives up after some seconds,
+ * since somebody waits; a send after minutes without progress. *ret_remote: the functions, valid until tier_s3_close.
  * ST_INVAL names the wrong option. */
 CHECKED status_t tier_s3_open(const struct remote_options *options, struct tier_s3 **ret_s3,
                               struct tier_remote *ret_remote, struct error *err);
