@@ -100,6 +100,11 @@ size_t content_bytes(const struct content *c)
     return bytes + (c->extent_count > 0 ? CONTENT_BLOCK_BYTES : 0);
 }
 
+uint64_t content_file_bytes(const struct content *c)
+{
+    return c->extent_count > 0 ? c->info.size : 0;
+}
+
 /* One piece of the answer becomes the next extent. */
 static bool add_extent(struct content *c, const struct geds_wire_piece *p, struct pending *from)
 {
