@@ -147,8 +147,8 @@ GEDS_API enum geds_code geds_append(struct geds *store, const char *bucket, cons
 struct geds_object;
 /* The object as it is now: it stays readable after an overwrite, a rename or a delete. At most 256 of a connection that
  * need the store are open at a time. Objects that are opened again need it no more: what was read is kept (of a
- * connection at most 32 MiB, and 256 files of 1 GiB), and used as long as the name leads to the same object. Such an open, and
- * geds_stat, geds_pread, geds_map and geds_close of it, ask nobody. */
+ * connection at most 32 MiB, and 256 files of 1 GiB), and used as long as the name leads to the same object. Such an
+ * open, and geds_stat, geds_pread, geds_map and geds_close of it, ask nobody. */
 GEDS_API enum geds_code geds_open(struct geds *store, const char *bucket, const char *key,
                                   struct geds_object **ret_object, struct geds_error *err);
 /* Takes NULL. */
