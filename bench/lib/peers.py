@@ -100,6 +100,43 @@ def criu():
     return str(program)
 
 
+# Its tags are no versions for Go, so this is the name that Go has for the commit of its last release.
+MINIO_VERSION = "v0.0.0-20260212201848-7aac2a2c5b7c"
+
+
+def minio():
+    """Path of MinIO's server: what MINIO names, else built once into the cache (needs Go)."""
+    given = os.environ.get("MINIO")
+    if given:
+        if not os.access(given, os.X_OK):
+            raise BenchError("MINIO names no program")
+        return given
+    folder = FOLDER / f"minio-{MINIO_VERSION}"
+    program = folder / "minio"
+    if not program.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        tools.run([tools.host_program("go"), "install", f"github.com/minio/minio@{MINIO_VERSION}"],
+                  env=dict(os.environ, GOBIN=str(folder)))
+    return str(program)
+
+
+CEPH_PACKAGES = ("ceph-mon", "ceph-mgr", "ceph-osd", "radosgw", "ceph-common")
+
+
+def ceph():
+    """Ceph's programs, which are installed when they are missing: that takes root, as running them here does."""
+    if os.geteuid() != 0:
+        raise BenchError("Ceph runs as root only")
+    if shutil.which("radosgw") is None or shutil.which("ceph-osd") is None:
+        tools.run(["bash", "-c", '. "$1" && deps_packages "${@:2}"', "bash", tools.ROOT / "tools" / "deps.d" / "lib.sh",
+                   *CEPH_PACKAGES])
+    return tools.host_program("radosgw")
+
+
+def versions_of_ceph():
+    return _says([tools.host_program("radosgw")])
+
+
 def wamr():
     """Paths of WAMR's compiler and of its runner: there is no package of them, so the environment names them."""
     found = []
@@ -155,7 +192,8 @@ def main():
     """Install all, and print what there is."""
     install()
     report = {"versions": pinned(), "paths": paths()}
-    for name, find in (("wasm_opt", wasm_opt), ("crun", crun), ("wamr", wamr), ("criu", criu)):
+    for name, find in (("wasm_opt", wasm_opt), ("crun", crun), ("wamr", wamr), ("criu", criu), ("minio", minio),
+                       ("radosgw", ceph)):
         try:
             report["paths"][name] = find()
         except BenchError as e:

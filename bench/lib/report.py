@@ -214,9 +214,41 @@ def hot_objects(r):
             markdown(["", "p50 us", "p99 us"], rows))
 
 
+def s3(r):
+    names = r["names"]
+    heads = ["", "clients", *[f"{n}, ops/s" for n in names], *[f"{n}, p50 ms" for n in names], *[f"{n}, p99 ms" for n in names]]
+    rows = [[f"{row['operation'].upper()} {row['size']}", row["clients"], *[f"{row['rate'][n]:.0f}" if row["rate"][n] >= 20
+                                                                            else f"{row['rate'][n]:.1f}" for n in names],
+             *[f"{row['p50_ns'][n] / 1e6:.2f}" for n in names], *[f"{row['p99_ns'][n] / 1e6:.2f}" for n in names]]
+            for row in r["rows"]]
+    text = (f"{r['rounds']} rounds in turn of {r['seconds']} s each (longer where one operation is), medians. All servers have their "
+            "data on the same disk of one machine, on which the load runs as well, by the same program: each client is a connection that "
+            "is kept, all requests are signed, bodies with their SHA-256. Objects are replaced and read whole.\n\n"
+            "When a PUT is answered:\n\n" + "\n".join(f"- {n}: {r['sync'][n]}." for n in names) + "\n\n" + markdown(heads, rows))
+    return text + ("\n\nWithout a value:\n\n" + missing(r["missing"].items()) if r["missing"] else "")
+
+
+def geds_put(r):
+    words = {"fsync": "append and fdatasync of one file", "put": "put, 32 connections",
+             "no_sync": "the same with `up --no-sync`", "put_1_connection": "put, 32 threads over one connection"}
+    rows = [[words[kind], f"{m['rate']:.0f}", f"{m['p50_ns'] / 1e6:.2f}", f"{m['p99_ns'] / 1e6:.2f}"]
+            for kind, m in r["medians"].items()]
+    return (f"{r['pairs']} rounds in turn of {r['seconds']} s each, 4 KiB, new names, 32 threads with libcloudskin; each put is on the "
+            "disk before it is answered.\n\n" + markdown(["", "a second", "p50, ms", "p99, ms"], rows))
+
+
+def geds_million(r):
+    return (f"{r['objects']} objects of {r['bytes']} bytes, made by {r['clients']} threads; the others are one after the other, at "
+            f"random places. Ready again after kill -9, `cloudskin up -d` and one answer included: "
+            f"{', '.join(f'{s:.2f} s' for s in r['ready_s'])}. Resident: {r['idle_kib'] / 1024:.1f} MiB when it is empty, "
+            f"{r['full_kib'] / 1024:.1f} MiB with all objects, {r['looked_kib'] / 1024:.1f} MiB after the lists, "
+            f"{r['again_kib'] / 1024:.1f} MiB after the last restart.\n\n" + markdown(["", "rate", "p50, ms", "p99, ms"], r["table"]))
+
+
 SECTIONS = {"kernels": kernels, "polls": polls, "movable": movable, "start": start, "process": process, "idle": idle,
             "hostcall": hostcall, "stop": stop, "freeze": freeze, "criu": criu, "precopy": precopy, "incremental": incremental,
-            "compile": compile_time, "geds_hot": hot_objects}
+            "compile": compile_time, "geds_hot": hot_objects, "s3": s3, "geds_put": geds_put,
+            "geds_million": geds_million}
 
 
 def describe(r):
@@ -242,6 +274,8 @@ def section(name):
         lines += [f"**Provisional**: rounds: {r['pairs']}; {stats.PAIRS_MIN} are needed."]
     if r.get("partial") and name in ("kernels", "polls", "movable", "stop"):
         lines += ["**Partial**: not all kernels at their full size."]
+    if r.get("partial") and name == "geds_million":
+        lines += ["**Partial**: fewer objects."]
     lines += ["", SECTIONS[name](r), "", bars(r), ""]
     reason = why(name, r)
     return "\n".join(lines + (["Missed, and why:", "", reason, ""] if reason else []))

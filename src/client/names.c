@@ -355,17 +355,16 @@ static void hear(void *arg, const struct answer_part *part)
     }
 }
 
-enum geds_code geds_fsck(struct geds *g, bool repair,
-                         void (*found)(void *arg, const struct geds_finding *finding), void *arg,
-                         struct geds_check *ret_check, struct geds_error *err)
+static enum geds_code fsck(struct geds *g, uint32_t flags,
+                           void (*found)(void *arg, const struct geds_finding *finding), void *arg,
+                           struct geds_check *ret_check, struct geds_error *err)
 {
     struct pending p = {0};
     struct arena arena = {0};
     struct geds_answer a;
     struct listener l = {.found = found, .arg = arg};
     struct error inner = {.offset = ERROR_NO_OFFSET};
-    client_send(g, &p, GEDS_FSCK, &(struct geds_request){.flags = repair ? GEDS_FSCK_REPAIR : 0},
-                NULL);
+    client_send(g, &p, GEDS_FSCK, &(struct geds_request){.flags = flags}, NULL);
     status_t st = client_wait(g, &p, hear, &l, &inner);
     if (st == ST_OK) {
         st = pending_decode(&p, GEDS_FSCK, &arena, &a, &inner);
@@ -380,4 +379,18 @@ enum geds_code geds_fsck(struct geds *g, bool repair,
     pending_done(&p);
     arena_done(&arena);
     return give_error(st, &inner, err);
+}
+
+enum geds_code geds_fsck(struct geds *g, bool repair,
+                         void (*found)(void *arg, const struct geds_finding *finding), void *arg,
+                         struct geds_check *ret_check, struct geds_error *err)
+{
+    return fsck(g, repair ? GEDS_FSCK_REPAIR : 0, found, arg, ret_check, err);
+}
+
+enum geds_code geds_fsck_all(struct geds *g, bool repair,
+                             void (*found)(void *arg, const struct geds_finding *finding),
+                             void *arg, struct geds_check *ret_check, struct geds_error *err)
+{
+    return fsck(g, GEDS_FSCK_TIER | (repair ? GEDS_FSCK_REPAIR : 0), found, arg, ret_check, err);
 }

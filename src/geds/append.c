@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/parse.h"
 #include "object.h"
+#include "place.h"
 #include "stream.h"
 
 /* Appends of less than this are joined with what is at the object's end, so that many small ones
@@ -108,6 +109,7 @@ static status_t append(struct batch *b, struct task *task, struct error *err)
             etag_make(t->md5, 0, row.info.etag);
         }
         if (st == ST_OK) {
+            t->stream->keep = bucket.spill;
             st = make_layout(b, t, &old, &row.layout, err);
         }
         if (st == ST_OK) {
@@ -123,13 +125,18 @@ static status_t append(struct batch *b, struct task *task, struct error *err)
     return st;
 }
 
-/* Read the object's last piece into the stream when it is to be joined. */
-static status_t join(struct store_object *o, struct append_task *t, struct error *err)
+/* Read the object's last piece into the stream when it is to be joined. One in a tier is left there: writes do not
+ * wait for that. */
+static status_t join(struct store *s, struct store_object *o, struct append_task *t,
+                     struct error *err)
 {
     const struct layout *layout = object_layout(o);
     const struct piece *last = layout->count > 0 ? &layout->pieces[layout->count - 1] : NULL;
     /* bytes in a row cannot be a piece among others */
     if (last == NULL || (!object_is_inline(o) && last->bytes + t->added_bytes > JOIN_BYTES)) {
+        return ST_OK;
+    }
+    if (!object_is_inline(o) && place_is_away(s, last->extent)) {
         return ST_OK;
     }
     size_t len = (size_t)last->bytes, got = 0;
@@ -138,12 +145,13 @@ static status_t join(struct store_object *o, struct append_task *t, struct error
         return no_memory(err);
     }
     status_t st = store_object_read(o, bytes, len, store_object_info(o)->size - len, &got, err);
+    bool joins = st != ST_AGAIN; /* else it has just gone to a tier that is away */
     if (st == ST_OK) {
         st = stream_write(t->stream, bytes, got, err);
     }
     free(bytes);
-    t->joined_bytes = len;
-    return st;
+    t->joined_bytes = joins ? len : 0;
+    return joins ? st : ST_OK;
 }
 
 /* What is joined was read before the change takes place; when another change came between, it is
@@ -167,7 +175,7 @@ static status_t try_append(struct store *s, struct append_task *t, const void *d
     whole = o == NULL || object_is_inline(o) || store_object_info(o)->size == 0;
     if (st == ST_OK && o != NULL) {
         t->seen_etag = store_object_info(o)->etag;
-        st = join(o, t, err);
+        st = join(s, o, t, err);
     }
     if (st == ST_OK) {
         st = stream_write(&stream, data, len, err);

@@ -27,6 +27,7 @@ static status_t find(struct db *db, const char *bucket, bool *ret_found,
             ret_bucket->id = db_u64(statement, 0);
             ret_bucket->name = bucket;
             ret_bucket->versioning = (enum store_versioning)db_u64(statement, 1);
+            ret_bucket->spill = (unsigned)db_u64(statement, 4);
             *ret_objects = db_u64(statement, 2) + db_u64(statement, 3);
         }
     }

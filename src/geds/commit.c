@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "impl.h"
+#include "place.h"
 #include "sys/clock.h"
 #include "sys/files.h"
 
@@ -59,7 +60,7 @@ static bool is_refusal(status_t st)
 /* Files are named before the rows that name them: their folder is synced, they are already. */
 static status_t sync_names(struct batch *b, struct error *err)
 {
-    if (b->placed.count == 0 || b->store->options.sync == STORE_SYNC_OFF ||
+    if (b->placed.count + b->recalled.count == 0 || b->store->options.sync == STORE_SYNC_OFF ||
         file_sync(b->store->new_fd) == 0) {
         return ST_OK;
     }
@@ -82,8 +83,11 @@ static status_t forget_rows(struct batch *b, struct error *err)
     status_t st = ST_OK;
     for (size_t i = 0; i < count && st == ST_OK; i++) {
         st = db_do(b->db, SQL_EXTENT_FORGET, err, "i", ids[i]);
+        if (st == ST_OK) {
+            st = db_do(b->db, SQL_EXTENT_BURY, err, "i", ids[i]);
+        }
     }
-    return st;
+    return st == ST_OK ? place_settle(b, err) : st;
 }
 
 static void rollback(struct batch *b)
@@ -91,6 +95,8 @@ static void rollback(struct batch *b)
     b->placed.count = 0;
     b->dropped.count = 0;
     b->changes.count = 0;
+    b->evicted.count = 0;
+    b->recalled.count = 0;
     if (sqlite3_get_autocommit(b->db->handle) == 0) {
         status_t ignored = db_do(b->db, SQL_ROLLBACK, NULL, "");
         (void)ignored;
@@ -150,6 +156,13 @@ static void place_files(struct batch *b)
         char from[EXTENT_NAME_BYTES], to[EXTENT_NAME_BYTES];
         extent_new_name(b->placed.ids[i], from);
         extent_name(b->placed.ids[i], to);
+        int ignored = renameat(b->store->new_fd, from, b->store->data_fd, to);
+        (void)ignored;
+    }
+    for (size_t i = 0; i < b->recalled.count; i++) {
+        char from[EXTENT_NAME_BYTES], to[EXTENT_NAME_BYTES];
+        extent_recall_name(b->recalled.ids[i], from);
+        extent_name(b->recalled.ids[i], to);
         int ignored = renameat(b->store->new_fd, from, b->store->data_fd, to);
         (void)ignored;
     }
@@ -232,6 +245,7 @@ static void run_batch(struct store *s, struct task *first)
     if (run_with_room(&b, first, &err)) {
         place_files(&b);
         remove_dropped(&b);
+        place_evict(&b);
         if (!s->has_reserve) {
             cut_log(s->writer_db);
             store_keep_reserve(s);
@@ -251,6 +265,8 @@ static void run_batch(struct store *s, struct task *first)
     ids_done(&b.placed);
     ids_done(&b.dropped);
     changes_done(&b.changes);
+    ids_done(&b.evicted);
+    ids_done(&b.recalled);
 }
 
 /* Take what waits, at most a batch; NULL: the end. */

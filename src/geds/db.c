@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum { FORMAT_VERSION = 2, APPLICATION_ID = 0x47454453 /* GEDS */ };
+enum { FORMAT_VERSION = 3, APPLICATION_ID = 0x47454453 /* GEDS */ };
 
 /* Of format 1; a new database becomes one of today's by the same steps as an old one. */
 static const char schema[] =
@@ -37,6 +37,16 @@ static const char *const upgrades[FORMAT_VERSION - 1] = {
     " modified_ns INTEGER NOT NULL, etag TEXT NOT NULL, attributes BLOB NOT NULL,"
     " layout BLOB NOT NULL, parts BLOB NOT NULL,"
     " PRIMARY KEY (bucket, key, seq DESC)) STRICT, WITHOUT ROWID;",
+    "ALTER TABLE bucket ADD COLUMN spill INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE extent ADD COLUMN place INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE extent ADD COLUMN nonce INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE extent ADD COLUMN keep INTEGER NOT NULL DEFAULT 0;"
+    "DROP INDEX extent_unused;"
+    "CREATE INDEX extent_unused ON extent(place, id) WHERE uses = 0;"
+    "CREATE INDEX extent_file ON extent(place, keep, id, bytes) WHERE data IS NULL;"
+    "CREATE TABLE sending(extent INTEGER PRIMARY KEY, upload TEXT NOT NULL) STRICT;"
+    "CREATE TABLE store(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL) STRICT;"
+    "INSERT INTO store VALUES (1, lower(hex(randomblob(16))));",
 };
 
 bool db_wrote_nothing(struct db *db)

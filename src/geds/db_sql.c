@@ -12,7 +12,8 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_SAVE_UNDO] = "ROLLBACK TO change",
     [SQL_SAVE_END] = "RELEASE change",
 
-    [SQL_BUCKET_FIND] = "SELECT id, versioning, objects, versions FROM bucket WHERE name = ?1",
+    [SQL_BUCKET_FIND] = "SELECT id, versioning, objects, versions, spill FROM bucket "
+                        "WHERE name = ?1",
     [SQL_BUCKET_STAT] = "SELECT created_ns, objects, bytes, config, versioning, versions, "
                         "version_bytes FROM bucket WHERE name = ?1",
     [SQL_BUCKET_LIST] = "SELECT name, created_ns, objects, bytes, versioning, versions, "
@@ -90,17 +91,47 @@ const char *const db_sql[SQL_COUNT] = {
                          "AND o.key = m.key WHERE m.bucket = -?1 LIMIT 1",
     [SQL_PREFIX_BACK] = "UPDATE object SET bucket = ?1 WHERE bucket = -?1",
 
-    [SQL_EXTENT_ADD] = "INSERT INTO extent(id, bytes, uses, sums, data) VALUES (?1, ?2, 1, ?3, ?4)",
-    [SQL_EXTENT_GET] = "SELECT bytes, sums, data FROM extent WHERE id = ?1",
+    [SQL_EXTENT_ADD] =
+        "INSERT INTO extent(id, bytes, uses, sums, data, keep) VALUES (?1, ?2, 1, ?3, ?4, ?5)",
+    [SQL_EXTENT_GET] = "SELECT bytes, sums, data, place, nonce FROM extent WHERE id = ?1",
     [SQL_EXTENT_USE] = "UPDATE extent SET uses = uses + 1 WHERE id = ?1",
     [SQL_EXTENT_DROP_INLINE] = "DELETE FROM extent WHERE id = ?1 AND uses = 1 AND data IS NOT NULL",
     [SQL_EXTENT_DROP] =
         "UPDATE extent SET uses = uses - 1 WHERE id = ?1 AND uses > 0 RETURNING uses",
-    [SQL_EXTENT_FORGET] = "DELETE FROM extent WHERE id = ?1 AND uses = 0",
-    [SQL_EXTENT_UNUSED] = "SELECT id FROM extent WHERE uses = 0",
+    [SQL_EXTENT_FORGET] = "DELETE FROM extent WHERE id = ?1 AND uses = 0 AND nonce = 0",
+    [SQL_EXTENT_BURY] = "UPDATE extent SET place = (place | 9) & ~4 WHERE id = ?1 AND uses = 0 "
+                        "AND nonce <> 0",
+    [SQL_EXTENT_UNUSED] = "SELECT id FROM extent WHERE uses = 0 AND place < 8",
     [SQL_EXTENT_LAST] = "SELECT coalesce(max(id), 0) FROM extent",
     [SQL_EXTENT_LIST] = "SELECT id, uses, bytes FROM extent WHERE id > ?1 ORDER BY id",
     [SQL_EXTENT_SET_USES] = "UPDATE extent SET uses = ?2 WHERE id = ?1",
+
+    /* Where the bytes of files are: enum place in place.h. */
+    [SQL_PLACE_GET] = "SELECT bytes, uses, place, nonce, keep, sums, data IS NULL FROM extent "
+                      "WHERE id = ?1",
+    [SQL_PLACE_TOTALS] = "SELECT place, keep, count(*), sum(bytes) FROM extent "
+                         "WHERE data IS NULL GROUP BY place, keep",
+    [SQL_PLACE_LIST] = "SELECT id, bytes FROM extent WHERE data IS NULL AND place = ?1 "
+                       "AND keep = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
+    [SQL_PLACE_NAME] = "UPDATE extent SET nonce = ?2 WHERE id = ?1 AND nonce = 0 AND uses > 0 "
+                       "AND data IS NULL",
+    [SQL_PLACE_SENT] = "UPDATE extent SET place = place | 2 WHERE id = ?1 AND nonce = ?2",
+    [SQL_PLACE_UNSENT] = "UPDATE extent SET place = 0 WHERE id = ?1 AND nonce = ?2 AND place = 2",
+    /* ?2: also what is kept */
+    [SQL_PLACE_DROP] = "UPDATE extent SET place = 7 WHERE id = ?1 AND place = 2 AND uses > 0 "
+                       "AND (keep <> 1 OR ?2) RETURNING 1",
+    [SQL_PLACE_DROPPING] = "SELECT id FROM extent WHERE data IS NULL AND place = 7",
+    [SQL_PLACE_DROPPED] = "UPDATE extent SET place = 3 WHERE id = ?1 AND place = 7",
+    [SQL_PLACE_BACK] = "UPDATE extent SET place = 2 WHERE id = ?1 AND uses > 0 "
+                       "AND place IN (3, 7) RETURNING 1",
+    [SQL_PLACE_KEEP] = "UPDATE extent SET keep = ?2 WHERE id = ?1 AND data IS NULL",
+    [SQL_PLACE_GONE] = "SELECT id, bytes, nonce FROM extent WHERE uses = 0 AND place >= 8 LIMIT ?1",
+    [SQL_PLACE_DELETED] = "DELETE FROM extent WHERE id = ?1 AND uses = 0 AND place >= 8",
+    [SQL_SENDING_SET] = "REPLACE INTO sending(extent, upload) VALUES (?1, ?2)",
+    [SQL_SENDING_GET] = "SELECT upload FROM sending WHERE extent = ?1",
+    [SQL_SENDING_END] = "DELETE FROM sending WHERE extent = ?1",
+    [SQL_STORE_ID] = "SELECT id FROM store",
+    [SQL_BUCKET_SPILL] = "UPDATE bucket SET spill = ?2 WHERE id = ?1",
 
     [SQL_UPLOAD_ADD] = "INSERT INTO upload(id, bucket, key, created_ns, attributes) "
                        "VALUES (?1, ?2, ?3, ?4, ?5)",

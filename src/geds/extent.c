@@ -17,6 +17,11 @@ void extent_new_name(uint64_t id, char ret_name[EXTENT_NAME_BYTES])
     snprintf(ret_name, EXTENT_NAME_BYTES, "%016llx", (unsigned long long)id);
 }
 
+void extent_recall_name(uint64_t id, char ret_name[EXTENT_NAME_BYTES])
+{
+    snprintf(ret_name, EXTENT_NAME_BYTES, "r%016llx", (unsigned long long)id);
+}
+
 bool extent_name_parse(const char *name, uint64_t *ret_id)
 {
     return strlen(name) == 16 && parse_hex(name, INT64_MAX, ret_id) == ST_OK;
@@ -42,6 +47,22 @@ status_t extent_open(struct store *s, uint64_t id, int *ret_fd, struct error *er
         return errnum == ENOENT ? error_set(err, ST_CORRUPT, ERROR_NO_OFFSET,
                                             "extent %016llx has no file", (unsigned long long)id)
                                 : st;
+    }
+    *ret_fd = fd;
+    return ST_OK;
+}
+
+status_t extent_open_here(struct store *s, uint64_t id, int *ret_fd, struct error *err)
+{
+    char name[EXTENT_NAME_BYTES];
+    status_t st = extent_open(s, id, ret_fd, err);
+    if (st != ST_CORRUPT) {
+        return st;
+    }
+    extent_recall_name(id, name);
+    int fd = openat(s->new_fd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) { /* it may have got its name in between */
+        return extent_open(s, id, ret_fd, err);
     }
     *ret_fd = fd;
     return ST_OK;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cursor.h"
+#include "place.h"
 #include "row.h"
 #include "sys/files.h"
 
@@ -313,9 +314,18 @@ static status_t check_file(struct check *c, uint64_t id, uint64_t bytes, const s
     struct error inner = {0};
     struct stat info;
     status_t st = extent_open(c->store, id, &fd, &inner);
-    if (st == ST_CORRUPT) {
-        report(c, STORE_DAMAGE_MISSING, id, 0, "%s", inner.text);
-        return ST_OK;
+    if (st == ST_CORRUPT) { /* unless it was dropped since its row was read */
+        struct store_extent now = {0};
+        if (store_extent_get(c->store, id, &now, NULL) == ST_OK &&
+            (now.place & STORE_PLACE_AWAY) == 0 &&
+            extent_open_here(c->store, id, &fd, NULL) != ST_OK) {
+            report(c, STORE_DAMAGE_MISSING, id, 0, "%s", inner.text);
+        }
+        buf_done(&now.sums);
+        if (fd < 0) {
+            return ST_OK;
+        }
+        st = ST_OK;
     }
     if (st != ST_OK) {
         return error_set(err, st, ERROR_NO_OFFSET, "%s", inner.text);
@@ -357,7 +367,7 @@ static status_t check_extent(struct check *c, struct db *db, uint64_t id, uint8_
                              struct error *err)
 {
     sqlite3_stmt *statement = NULL;
-    bool row = false, is_inline = false;
+    bool row = false, is_inline = false, away = false;
     struct buf sums = {0};
     uint64_t bytes = 0;
     status_t st = db_start(db, SQL_EXTENT_GET, &statement, err, "i", id);
@@ -368,7 +378,9 @@ static status_t check_extent(struct check *c, struct db *db, uint64_t id, uint8_
         struct error inner = {0};
         bytes = db_u64(statement, 0);
         is_inline = sqlite3_column_type(statement, 2) != SQLITE_NULL;
+        away = (db_u64(statement, 3) & STORE_PLACE_AWAY) != 0;
         c->totals.extents++;
+        c->totals.away += away;
         if (!column_blob(statement, 1, &sums)) {
             st = no_memory(err);
         } else if (is_inline) {
@@ -383,7 +395,7 @@ static status_t check_extent(struct check *c, struct db *db, uint64_t id, uint8_
         }
     }
     db_end(statement);
-    if (st == ST_OK && row && !is_inline) {
+    if (st == ST_OK && row && !is_inline && !away) {
         st = check_file(c, id, bytes, &sums, scratch, err);
     }
     buf_done(&sums);
@@ -469,6 +481,9 @@ static status_t check_orphan(void *arg, const char *name, struct error *err)
         if (st == ST_OK) {
             st = db_next(o->db, statement, &row, err);
         }
+        /* one that is dropped goes now, or at the next start */
+        unsigned place = st == ST_OK && row ? (unsigned)db_u64(statement, 3) : 0;
+        row = row && ((place & STORE_PLACE_AWAY) == 0 || (place & STORE_PLACE_FILE) != 0);
         db_end(statement);
     }
     /* one that was removed since the folder was read has no row either */

@@ -12,7 +12,7 @@
 #include "leases.h"
 #include "pins.h"
 
-/* Lock order: one of append_locks, then queue.lock, then names_lock, then pins.lock;
+/* Lock order: one of append_locks, one of recall_locks, then queue.lock, then names_lock, then pins.lock;
  * readers_lock alone. */
 
 enum {
@@ -21,6 +21,7 @@ enum {
     RESERVE_BYTES = 1024 * 1024,
     READERS_IDLE_MAX = 16,
     APPEND_LOCKS = 64,
+    RECALL_LOCKS = 16,
 };
 #define EXTENT_BYTES_MAX (1ULL << 30) /* a larger object is several extents */
 
@@ -53,12 +54,14 @@ struct store {
     pthread_t writer;
     bool writer_runs;
 
+    struct ids settle;    /* extents whose files were evicted; guarded by pins.lock */
     struct ids forget;    /* extents whose files are gone and rows are not; guarded by pins.lock */
     struct db *writer_db; /* the writer's thread only, and so is: */
     bool has_reserve;     /* the file `reserve` has its bytes */
 
     struct queue queue;
     pthread_mutex_t append_locks[APPEND_LOCKS]; /* one append of an object at a time */
+    pthread_mutex_t recall_locks[RECALL_LOCKS]; /* one recall of an extent at a time */
     pthread_mutex_t readers_lock;
     struct db *idle_readers; /* guarded by readers_lock */
     unsigned idle_readers_count;
@@ -71,16 +74,19 @@ struct store {
     _Atomic uint64_t batches;
     _Atomic uint64_t changes;
     _Atomic uint64_t bucket_changes;
-    _Atomic bool checked; /* by a store_fsck */
-    _Atomic bool broken;  /* a sync failed: no changes any more */
+    struct placing *placing; /* of who has a tier; else NULL */
+    _Atomic bool checked;    /* by a store_fsck */
+    _Atomic bool broken;     /* a sync failed: no changes any more */
 };
 
 /* One transaction of the writer. */
 struct batch {
     struct store *store;
     struct db *db;
-    struct ids placed;      /* extents whose files are named for good after the commit */
-    struct ids dropped;     /* extents without a use */
+    struct ids placed;   /* extents whose files are named for good after the commit */
+    struct ids dropped;  /* extents without a use */
+    struct ids recalled; /* extents whose files are there again; named so after the commit */
+    struct ids evicted;  /* extents whose files go, since a copy is in the tier */
     struct changes changes; /* names that lead to something else after the commit */
     uint64_t now_ns;
 };
@@ -119,9 +125,14 @@ void store_reader_back(struct store *s, struct db *db);
 void extent_name(uint64_t id, char ret_name[EXTENT_NAME_BYTES]);
 void extent_new_name(uint64_t id, char ret_name[EXTENT_NAME_BYTES]);
 /* Hexadecimal digits of a name in new_fd or a folder of data_fd; false: it is no extent's. */
+void extent_recall_name(uint64_t id,
+                        char ret_name[EXTENT_NAME_BYTES]); /* in new_fd, of one that comes back */
 bool extent_name_parse(const char *name, uint64_t *ret_id);
 /* Open the file of an extent for reading. ST_NOTFOUND, ST_LIMIT, ST_IO. */
 CHECKED status_t extent_open(struct store *s, uint64_t id, int *ret_fd, struct error *err);
+/* The same, when its row says that there are local bytes since somebody looks for them: they may have come back and not
+ * have their name yet. */
+CHECKED status_t extent_open_here(struct store *s, uint64_t id, int *ret_fd, struct error *err);
 /* Remove its file, wherever it is; that it is not there is fine. */
 CHECKED status_t extent_remove(struct store *s, uint64_t id, struct error *err);
 /* Of a block of extent id at offset off: ST_CORRUPT when sums (len bytes, 4 for each block) say
@@ -138,6 +149,7 @@ struct bucket_ref {
     uint64_t id;
     const char *name; /* borrowed from who looked for it */
     enum store_versioning versioning;
+    unsigned spill; /* enum store_keep of what is written into it */
 };
 /* ST_NOTFOUND when there is no such bucket. */
 CHECKED status_t bucket_find(struct db *db, const char *bucket, struct bucket_ref *ret_bucket,

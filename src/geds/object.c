@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "place.h"
+
 /* The file of one extent with its checksums. Counted under store_object.lock. */
 struct handle {
     unsigned refs;
-    uint64_t extent;
-    uint64_t bytes;
-    int fd;
-    struct buf sums;
+    int fd; /* -1: there are no local bytes */
+    struct store *store;
+    struct store_extent extent;
 };
 
 struct store_object {
@@ -46,7 +47,7 @@ static void handle_unref(struct store_object *o, struct handle *h)
         if (h->fd >= 0) {
             close(h->fd);
         }
-        buf_done(&h->sums);
+        buf_done(&h->extent.sums);
         free(h);
     }
 }
@@ -142,6 +143,7 @@ static status_t hold_bytes(struct store_object *o, struct db *db, struct error *
             return no_memory(err);
         }
         o->pinned++;
+        place_used(o->store, o->layout.pieces[i].extent);
     }
     return st;
 }
@@ -264,36 +266,63 @@ status_t store_stat(struct store *s, const char *bucket, const char *key,
     return st;
 }
 
+/* A file that is not there has been dropped since the row was read; else it is lost, and read from its copy. */
+static status_t open_bytes(struct handle *h, struct error *err)
+{
+    struct store *s = h->store;
+    if (h->extent.place & STORE_PLACE_AWAY) {
+        return ST_OK;
+    }
+    status_t st = extent_open(s, h->extent.id, &h->fd, err);
+    if (st != ST_CORRUPT) {
+        return st;
+    }
+    struct store_extent now = {0};
+    if (store_extent_get(s, h->extent.id, &now, NULL) != ST_OK) {
+        return st;
+    }
+    h->extent.place = now.place;
+    h->extent.nonce = now.nonce;
+    buf_done(&now.sums);
+    if (now.place & STORE_PLACE_AWAY) {
+        return ST_OK;
+    }
+    if (extent_open_here(s, h->extent.id, &h->fd, NULL) == ST_OK) {
+        return ST_OK; /* it was recalled since */
+    }
+    if ((now.place & STORE_PLACE_REMOTE) == 0 || s->placing == NULL) {
+        return st;
+    }
+    place_damaged(s, h->extent.id);
+    h->extent.place |= STORE_PLACE_AWAY;
+    return ST_OK;
+}
+
 static status_t handle_new(struct store_object *o, const struct piece *piece,
                            struct handle **ret_handle, struct error *err)
 {
-    struct db *db = NULL;
-    struct buf no_data = {0};
-    bool is_inline = false;
     struct handle *h = calloc(1, sizeof *h);
     if (h == NULL) {
         return no_memory(err);
     }
-    *h = (struct handle){.refs = 1, .extent = piece->extent, .fd = -1};
-    status_t st = store_reader(o->store, &db, err);
-    if (st == ST_OK) {
-        st = get_extent(db, piece, &h->sums, &no_data, &is_inline, err);
-        store_reader_back(o->store, db);
+    *h = (struct handle){.refs = 1, .fd = -1, .store = o->store};
+    status_t st = store_extent_get(o->store, piece->extent, &h->extent, err);
+    if (st == ST_NOTFOUND || (st == ST_OK && h->extent.bytes != piece->bytes)) {
+        st = error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "extent %016llx is not what it was",
+                       (unsigned long long)piece->extent);
     }
-    if (st == ST_OK && is_inline) {
+    if (st == ST_OK && h->extent.is_inline) {
         st = error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "extent %016llx is not a file",
                        (unsigned long long)piece->extent);
     }
     if (st == ST_OK) {
-        st = extent_open(o->store, piece->extent, &h->fd, err);
+        st = open_bytes(h, err);
     }
-    buf_done(&no_data);
     if (st != ST_OK) {
-        buf_done(&h->sums);
+        buf_done(&h->extent.sums);
         free(h);
         return st;
     }
-    h->bytes = piece->bytes;
     *ret_handle = h;
     return ST_OK;
 }
@@ -304,7 +333,7 @@ static status_t handle_of(struct store_object *o, const struct piece *piece,
 {
     struct handle *h = NULL, *old = NULL;
     pthread_mutex_lock(&o->lock);
-    if (o->handle != NULL && o->handle->extent == piece->extent) {
+    if (o->handle != NULL && o->handle->extent.id == piece->extent) {
         h = o->handle;
         h->refs++;
     }
@@ -327,8 +356,8 @@ static status_t handle_of(struct store_object *o, const struct piece *piece,
     return ST_OK;
 }
 
-static status_t read_verified(const struct handle *h, uint8_t *data, size_t len, uint64_t off,
-                              struct error *err)
+static status_t read_local(const struct handle *h, uint8_t *data, size_t len, uint64_t off,
+                           struct error *err)
 {
     size_t got = 0;
     while (got < len) {
@@ -338,24 +367,36 @@ static status_t read_verified(const struct handle *h, uint8_t *data, size_t len,
         }
         if (n < 0) {
             return error_set_errno(err, errno, "read of extent %016llx",
-                                   (unsigned long long)h->extent);
+                                   (unsigned long long)h->extent.id);
         }
         if (n == 0) {
             return error_set(err, ST_CORRUPT, off + got, "extent %016llx ends at byte %llu of %llu",
-                             (unsigned long long)h->extent, (unsigned long long)(off + got),
-                             (unsigned long long)h->bytes);
+                             (unsigned long long)h->extent.id, (unsigned long long)(off + got),
+                             (unsigned long long)h->extent.bytes);
         }
         got += (size_t)n;
     }
-    for (size_t at = 0; at < len; at += STORE_BLOCK_BYTES) {
-        size_t n = len - at < STORE_BLOCK_BYTES ? len - at : STORE_BLOCK_BYTES;
-        status_t st = extent_verify(h->sums.data, h->sums.len, h->extent, off + at, data + at, n,
-                                    err);
-        if (st != ST_OK) {
-            return st;
-        }
+    return store_extent_compare(&h->extent, off, data, len, err);
+}
+
+/* Local bytes that cannot be read or do not match are read from the copy, if there is one. */
+static status_t read_verified(const struct handle *h, uint8_t *data, size_t len, uint64_t off,
+                              struct error *err)
+{
+    struct placing *p = h->store->placing;
+    if (h->fd < 0) {
+        return place_read(h->store, &h->extent, off, data, len, err);
     }
-    return ST_OK;
+    status_t st = read_local(h, data, len, off, err);
+    if (p == NULL) {
+        return st;
+    }
+    atomic_fetch_add_explicit(&p->local_reads, 1, memory_order_relaxed);
+    if ((st != ST_CORRUPT && st != ST_IO) || (h->extent.place & STORE_PLACE_REMOTE) == 0) {
+        return st;
+    }
+    place_damaged(h->store, h->extent.id);
+    return place_read(h->store, &h->extent, off, data, len, NULL) == ST_OK ? ST_OK : st;
 }
 
 enum { READ_BYTES = 1024 * 1024 };
@@ -367,7 +408,7 @@ static status_t read_piece(const struct handle *h, uint8_t *data, size_t len, ui
 {
     while (len > 0) {
         size_t inside = (size_t)(off % STORE_BLOCK_BYTES), n;
-        uint64_t block = off - inside, left = h->bytes - block;
+        uint64_t block = off - inside, left = h->extent.bytes - block;
         size_t whole = left < STORE_BLOCK_BYTES ? (size_t)left : STORE_BLOCK_BYTES;
         status_t st = ST_OK;
         if (inside == 0 && len >= whole) {
@@ -464,7 +505,11 @@ status_t store_object_piece(struct store_object *o, size_t index, int *ret_fd, u
     if (index >= o->layout.count) {
         return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no such piece");
     }
-    status_t st = extent_open(o->store, o->layout.pieces[index].extent, ret_fd, err);
+    uint64_t id = o->layout.pieces[index].extent;
+    status_t st = store_extent_recall(o->store, id, err);
+    if (st == ST_OK) {
+        st = extent_open_here(o->store, id, ret_fd, err);
+    }
     if (st == ST_OK) {
         *ret_bytes = o->layout.pieces[index].bytes;
     }
@@ -488,4 +533,23 @@ status_t store_object_sums(struct store_object *o, size_t index, struct buf *out
     return st == ST_OK && is_inline
                ? error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "a small object has no file")
                : st;
+}
+
+enum { LOOKED_AT_MAX = 64 };
+
+bool store_object_is_away(struct store_object *o)
+{
+    const struct placing *p = o->store->placing;
+    if (p == NULL || o->is_inline || !atomic_load(&p->any_away)) {
+        return false;
+    }
+    if (o->layout.count > LOOKED_AT_MAX) {
+        return true; /* it may be */
+    }
+    for (size_t i = 0; i < o->layout.count; i++) {
+        if (place_is_away(o->store, o->layout.pieces[i].extent)) {
+            return true;
+        }
+    }
+    return false;
 }

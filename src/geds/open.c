@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "impl.h"
+#include "place.h"
 #include "sys/files.h"
 #include "sys/thread.h"
 
@@ -86,13 +87,16 @@ static status_t make_folders(struct store *s, bool is_new, struct error *err)
     return st;
 }
 
-/* Is there a row for a file in the folder of new ones? */
+/* Is there a row for a file in the folder of new ones? One without local bytes was being recalled. */
 static status_t has_row(struct db *db, uint64_t id, bool *ret_has, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
     status_t st = db_start(db, SQL_EXTENT_GET, &statement, err, "i", id);
     if (st == ST_OK) {
         st = db_next(db, statement, ret_has, err);
+    }
+    if (st == ST_OK && *ret_has) {
+        *ret_has = (db_u64(statement, 3) & STORE_PLACE_AWAY) == 0;
     }
     db_end(statement);
     return st;
@@ -107,7 +111,8 @@ static status_t recover_new(void *arg, const char *name, struct error *err)
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
         return ST_OK;
     }
-    if (extent_name_parse(name, &id)) {
+    bool recalled = name[0] == 'r';
+    if (extent_name_parse(recalled ? name + 1 : name, &id)) {
         status_t st = has_row(s->writer_db, id, &has, err);
         if (st != ST_OK) {
             return st;
@@ -140,6 +145,9 @@ static status_t recover_unused(struct store *s, struct error *err)
         st = db_do(s->writer_db, SQL_BEGIN_WRITE, err, "");
         for (size_t i = 0; i < unused.count && st == ST_OK; i++) {
             st = db_do(s->writer_db, SQL_EXTENT_FORGET, err, "i", unused.ids[i]);
+            if (st == ST_OK) {
+                st = db_do(s->writer_db, SQL_EXTENT_BURY, err, "i", unused.ids[i]);
+            }
         }
         if (st == ST_OK) {
             st = db_do(s->writer_db, SQL_COMMIT, err, "");
@@ -209,6 +217,9 @@ static status_t open_database(struct store *s, struct error *err)
         st = recover_unused(s, err);
     }
     if (st == ST_OK) {
+        st = place_recover(s, err);
+    }
+    if (st == ST_OK) {
         store_keep_reserve(s);
     }
     return st;
@@ -233,6 +244,9 @@ static status_t init_locks(struct store *s, struct error *err)
     code = code == 0 ? pthread_rwlock_init(&s->names_lock, NULL) : code;
     for (size_t i = 0; i < APPEND_LOCKS && code == 0; i++) {
         code = pthread_mutex_init(&s->append_locks[i], NULL);
+    }
+    for (size_t i = 0; i < RECALL_LOCKS && code == 0; i++) {
+        code = pthread_mutex_init(&s->recall_locks[i], NULL);
     }
     if (code != 0) {
         queue_done(&s->queue);
@@ -322,6 +336,10 @@ void store_close(struct store *s)
     for (size_t i = 0; i < APPEND_LOCKS; i++) {
         pthread_mutex_destroy(&s->append_locks[i]);
     }
+    for (size_t i = 0; i < RECALL_LOCKS; i++) {
+        pthread_mutex_destroy(&s->recall_locks[i]);
+    }
+    place_done(s);
     pthread_mutex_destroy(&s->readers_lock);
     pthread_rwlock_destroy(&s->names_lock);
     pins_done(&s->pins);

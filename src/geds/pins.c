@@ -52,6 +52,14 @@ bool pins_add(struct pins *p, uint64_t id)
     return ok;
 }
 
+bool pins_has(struct pins *p, uint64_t id)
+{
+    pthread_mutex_lock(&p->lock);
+    bool has = *find(p, id) != NULL;
+    pthread_mutex_unlock(&p->lock);
+    return has;
+}
+
 bool pins_remove(struct pins *p, uint64_t id)
 {
     bool last = false;

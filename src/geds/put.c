@@ -199,6 +199,7 @@ static status_t put_object(struct batch *b, struct task *task, struct error *err
         st = row_check(&old, p->key, t->condition, err);
     }
     if (st == ST_OK) {
+        p->stream.keep = bucket.spill;
         st = place(&p->stream, b, &row.layout, err);
     }
     if (st == ST_OK) {
@@ -243,6 +244,7 @@ static status_t put_part(struct batch *b, struct task *task, struct error *err)
         st = find_part(b, p, &old, err);
     }
     if (st == ST_OK) {
+        p->stream.keep = bucket.spill;
         st = place(&p->stream, b, &layout, err);
     }
     if (st == ST_OK) {

@@ -147,8 +147,8 @@ static status_t add_inline(struct stream *w, struct batch *b, struct piece *ret_
                       (uint8_t)(crc >> 24)};
     struct piece piece = {.extent = atomic_fetch_add(&w->store->last_extent, 1) + 1,
                           .bytes = w->fill};
-    status_t st = db_do(b->db, SQL_EXTENT_ADD, err, "iibb", piece.extent, piece.bytes, sum,
-                        sizeof sum, w->block, w->fill);
+    status_t st = db_do(b->db, SQL_EXTENT_ADD, err, "iibbi", piece.extent, piece.bytes, sum,
+                        sizeof sum, w->block, w->fill, (uint64_t)w->keep);
     if (st == ST_OK) {
         *ret_piece = piece;
     }
@@ -161,8 +161,8 @@ status_t stream_place(struct stream *w, struct batch *b, struct piece *ret_piece
     size_t count = 0;
     for (; count < w->count; count++) {
         const struct new_extent *e = &w->extents[count];
-        status_t st = db_do(b->db, SQL_EXTENT_ADD, err, "iibn", e->piece.extent, e->piece.bytes,
-                            e->sums.data, e->sums.len);
+        status_t st = db_do(b->db, SQL_EXTENT_ADD, err, "iibni", e->piece.extent, e->piece.bytes,
+                            e->sums.data, e->sums.len, (uint64_t)w->keep);
         if (st != ST_OK) {
             return st;
         }

@@ -18,6 +18,7 @@ struct stream {
     struct new_extent *extents; /* finished */
     size_t count;
     size_t cap;
+    unsigned keep; /* enum store_keep of its extents; set before stream_place */
 };
 struct new_extent {
     struct piece piece;

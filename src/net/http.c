@@ -410,10 +410,11 @@ static bool give_to_worker(struct http_request *rq)
         rq->next = NULL;
         *s->last = rq;
         s->last = &rq->next;
-        pthread_cond_signal(&s->work);
         given = true;
     }
     pthread_mutex_unlock(&s->m);
+    if (given) /* without the lock that who wakes takes first */
+        pthread_cond_signal(&s->work);
     return given;
 }
 

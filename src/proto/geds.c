@@ -33,6 +33,9 @@ static const char *const request_fields[GEDS_OP_END] = {
     [GEDS_EVENTS] = "bpfo",
     [GEDS_LEASE] = "",
     [GEDS_PIECES] = "hm",
+    [GEDS_TIER_STATUS] = "",
+    [GEDS_TIER_MOVE] = "bpf",
+    [GEDS_TIER_KEEP] = "bf",
 };
 
 /* i a  info, attributes   1..8  so many numbers   t  three texts   m  more   n  codes */
@@ -45,7 +48,8 @@ static const char *const answer_fields[GEDS_OP_END] = {
     [GEDS_DELETE] = "",         [GEDS_DELETE_MANY] = "n",  [GEDS_RENAME] = "",
     [GEDS_RENAME_PREFIX] = "1", [GEDS_COPY] = "i",         [GEDS_LIST] = "m",
     [GEDS_FSCK] = "5",          [GEDS_MAP] = "m",          [GEDS_LEASE] = "",
-    [GEDS_PIECES] = "m",        [GEDS_EVENTS] = "2m",
+    [GEDS_PIECES] = "m",        [GEDS_EVENTS] = "2m",      [GEDS_TIER_STATUS] = "",
+    [GEDS_TIER_MOVE] = "4",     [GEDS_TIER_KEEP] = "1",
 };
 
 bool geds_op_is_known(unsigned op)
@@ -432,6 +436,36 @@ bool geds_event_decode(struct cursor *c, struct geds_wire_event *ret_event)
     decode_info(c, &e.info);
     if (!c->failed) {
         *ret_event = e;
+    }
+    return !c->failed;
+}
+
+void geds_tier_encode(const struct geds_wire_tier *t, struct buf *out)
+{
+    buf_text(out, t->name);
+    buf_text(out, t->endpoint);
+    buf_text(out, t->error);
+    buf_le16(out, GEDS_T_COUNT);
+    for (size_t i = 0; i < GEDS_T_COUNT; i++) {
+        buf_le64(out, t->numbers[i]);
+    }
+}
+
+bool geds_tier_decode(struct cursor *c, struct geds_wire_tier *ret_tier)
+{
+    struct geds_wire_tier t = {0};
+    t.name = cursor_text(c, GEDS_WIRE_PATH_MAX, true);
+    t.endpoint = cursor_text(c, GEDS_WIRE_PATH_MAX, true);
+    t.error = cursor_text(c, GEDS_WIRE_TEXT_MAX, true);
+    size_t count = cursor_le16(c);
+    for (size_t i = 0; i < count && !c->failed; i++) {
+        uint64_t n = cursor_le64(c);
+        if (i < GEDS_T_COUNT) {
+            t.numbers[i] = n;
+        }
+    }
+    if (!c->failed) {
+        *ret_tier = t;
     }
     return !c->failed;
 }

@@ -1,6 +1,6 @@
 /* A WASI state from anywhere. The first byte is 0, or else files are taken as they are. It is restored in a folder of
- * a few files; what was accepted can be saved and restored again, and is then the same. It is described as well: what
- * can be restored can be described. */
+ * a few files and a bucket of the same; what was accepted can be saved and restored again, and is then the same. It is
+ * described as well: what can be restored can be described. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -8,12 +8,14 @@
 
 #include "cell/wasi/describe.h"
 #include "cell/wasi/wasi.h"
+#include "cell_wasi/memory_bucket.h"
 #include "fuzz.h"
 
 /* In front of it are the clocks. */
 enum { STRINGS_AT = 48 };
 
 static const char *const files[] = {"a", "b", "sub/c"};
+static struct memory_bucket *bucket;
 static char folder[] = "/tmp/fuzz-wasi-state-XXXXXX";
 
 static void remove_folder(void)
@@ -24,6 +26,7 @@ static void remove_folder(void)
     unlinkat(dir, "sub", AT_REMOVEDIR);
     close(dir);
     rmdir(folder);
+    FUZZ_CHECK(memory_bucket_free(bucket) == 0);
 }
 
 static void make_folder(void)
@@ -37,14 +40,18 @@ static void make_folder(void)
         close(fd);
     }
     close(dir);
+    bucket = memory_bucket_new("", "geds://memory/");
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        memory_put(bucket, files[i], "0123456789", 10);
     atexit(remove_folder);
 }
 
 /* Restore data; NULL when it was refused. */
 static struct wasi *restore(const void *data, size_t len, bool stale_files)
 {
-    struct wasi_grant grant = {folder, "/data", false};
-    struct wasi_config config = {.grants = &grant, .grant_count = 1, .stdio = {-1, -1, -1}};
+    const struct wasi_grant grants[] = {{folder, "/data", false, NULL},
+                                        {"geds://memory", "/b", false, &bucket->face}};
+    struct wasi_config config = {.grants = grants, .grant_count = 2, .stdio = {-1, -1, -1}};
     struct wasi *w = NULL;
     struct error err = {0};
     status_t st = wasi_restore(&config, data, len, stale_files, &w, &err);

@@ -81,7 +81,7 @@ _cloudskin_objects() { # _cloudskin_objects OPTIONS [files]
 
 _cloudskin() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='run ps freeze thaw checkpoint inspect cache up down keys put get ls rm mv cp stat watch mb rb fsck help --version'
+    local verbs='run ps freeze thaw checkpoint inspect cache up down keys put get ls rm mv cp stat watch mb rb pin spill tier fsck help --version'
     shopt -q extglob || { shopt -s extglob && local restore=1; }
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -110,7 +110,8 @@ _cloudskin() {
             if [ "$prev" = --state ]; then
                 mapfile -t COMPREPLY < <(compgen -d -- "$cur")
             else
-                mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --state --no-sync --help' -- "$cur")
+                mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --state --no-sync --tier --tier-endpoint
+                    --tier-credentials --tier-region --tier-ca-file --tier-style --local-bytes --cache-bytes --help' -- "$cur")
             fi
             ;;
         down) mapfile -t COMPREPLY < <(compgen -W '--timeout --help' -- "$cur") ;;
@@ -129,8 +130,11 @@ _cloudskin() {
         stat) _cloudskin_objects '--json --controller --help' ;;
         watch) _cloudskin_objects '--json --from --count --exact --quiet --controller --help' ;;
         mb | rb) _cloudskin_objects '--force --controller --help' ;;
-        fsck) mapfile -t COMPREPLY < <(compgen -W '--repair --json --state --controller --help' -- "$cur") ;;
-        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache up down keys put get ls rm mv cp stat watch mb rb fsck' -- "$cur") ;;
+        pin) _cloudskin_objects '--off --quiet --controller --help' ;;
+        spill) _cloudskin_objects '--recall --quiet --controller --help' ;;
+        tier) _cloudskin_objects '--json --watch --spill --controller --help' ;;
+        fsck) mapfile -t COMPREPLY < <(compgen -W '--repair --remote --json --state --controller --help' -- "$cur") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache up down keys put get ls rm mv cp stat watch mb rb pin spill tier fsck' -- "$cur") ;;
         esac
     fi
     [ -z "${restore:-}" ] || shopt -u extglob

@@ -18,6 +18,7 @@
 #include "cell/wasi/undo_files.h"
 #include "controlpath/control.h"
 #include "exitcode/exit_code.h"
+#include "nameobject.h"
 #include "sys/clock.h"
 #include "sys/files.h"
 #include "sys/runtime.h"
@@ -187,17 +188,52 @@ static status_t place(const struct control_saver *saver, int out, int folder, ch
     return ST_OK;
 }
 
+/* The same with an object of the store, whose name has no path that a journal could look for. names: BUCKET PART
+ * ADDRESS KEY. */
+static status_t place_object(const struct control_saver *saver, char *names, struct error *err)
+{
+    char *bucket = strsep(&names, " "), *part = strsep(&names, " "), *address = strsep(&names, " ");
+    if (address == NULL || names == NULL || names[0] == '\0') {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "no name for the snapshot");
+    }
+    status_t code = saver != NULL ? saver->leave(saver->arg, "", 0, err) : ST_OK;
+    if (code != ST_OK) {
+        return code;
+    }
+    code = name_object(strcmp(address, "-") == 0 ? NULL : address, bucket, part, names, err);
+    if (code != ST_OK && saver != NULL) {
+        saver->leave_not(saver->arg);
+    }
+    return code;
+}
+
+/* The client's last word: it may take its time until the snapshot is durable. */
+static status_t receive_decision(int fd, char line[CONTROL_LINE_MAX], int *ret_folder,
+                                 struct error *err)
+{
+    status_t code = ST_OK;
+    for (int i = 0; i <= CONTROL_WAITS_MAX; i++) {
+        code = control_receive(fd, line, ret_folder, err);
+        if (code != ST_OK || strcmp(line, "wait") != 0) {
+            break;
+        }
+    }
+    return code;
+}
+
 /* The client has what it needs, or not: the cell goes on unless the snapshot is in its place. */
 static void decide(struct control *k, int fd, int out, bool keep)
 {
-    static const char place_verb[] = "place ";
+    static const char place_verb[] = "place ", object_verb[] = "object ";
     char line[CONTROL_LINE_MAX];
     int folder = -1;
     struct error err = {.offset = ERROR_NO_OFFSET};
     const struct control_saver *saver = keep ? NULL : k->saver; /* its thread waits for us */
-    status_t code = control_receive(fd, line, &folder, &err);
+    status_t code = receive_decision(fd, line, &folder, &err);
     if (code == ST_OK && strncmp(line, place_verb, sizeof place_verb - 1) == 0) {
         code = place(saver, out, folder, line + sizeof place_verb - 1, &err);
+    } else if (code == ST_OK && strncmp(line, object_verb, sizeof object_verb - 1) == 0) {
+        code = place_object(saver, line + sizeof object_verb - 1, &err);
     } else if (code == ST_OK && strcmp(line, "commit") != 0) {
         code = error_set(&err, ST_INVAL, ERROR_NO_OFFSET, "unknown request");
     }

@@ -6,6 +6,7 @@
 #include "base/parse.h"
 #include "cell/wasi/undo.h"
 #include "controlpath/control.h"
+#include "gedsfile/place.h"
 
 enum {
     OPEN_FILES_DEFAULT = 1024,
@@ -90,7 +91,15 @@ static status_t bad(struct error *err, const char *option, const char *value, co
                      expected);
 }
 
-/* HOST[:GUEST][:ro] */
+/* The guest's name of a bucket, unless one is given: /BUCKET. NULL: no memory. */
+static const char *bucket_guest(struct run_options *o, const char *place)
+{
+    const char *slashes = strchr(place, '/'), *bucket = slashes + 1; /* the second of "geds://" */
+    size_t len = strcspn(bucket + 1, "/");
+    return arena_strndup(&o->arena, bucket, len + 1);
+}
+
+/* HOST[:GUEST][:ro]; HOST may be geds://BUCKET[/PREFIX], whose own colon counts for nothing. */
 static status_t add_grant(struct run_options *o, const char *value, struct error *err)
 {
     char *host = arena_strndup(&o->arena, value, strlen(value));
@@ -98,7 +107,8 @@ static status_t add_grant(struct run_options *o, const char *value, struct error
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }
     struct wasi_grant *g = &o->grants[o->grant_count];
-    char *guest = strchr(host, ':');
+    bool bucket = geds_place_told(value);
+    char *guest = strchr(bucket ? strchr(host, ':') + 1 : host, ':');
     char *mode = guest != NULL ? strchr(guest + 1, ':') : NULL;
     if (guest != NULL) {
         *guest++ = '\0';
@@ -111,7 +121,10 @@ static status_t add_grant(struct run_options *o, const char *value, struct error
     }
     if (host[0] == '\0' || (guest != NULL && guest[0] == '\0') ||
         (mode != NULL && strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0)) {
-        return bad(err, "--dir", value, "HOST[:GUEST][:ro]");
+        return bad(err, "--dir", value, "HOST[:GUEST][:ro] or geds://BUCKET[/PREFIX][:GUEST][:ro]");
+    }
+    if (bucket && guest == NULL && (guest = (char *)(uintptr_t)bucket_guest(o, host)) == NULL) {
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }
     g->host_path = host;
     g->guest_path = guest != NULL ? guest : host;

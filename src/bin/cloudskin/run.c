@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "cell/wasi/wasi.h"
 #include "exitcode/exit_code.h"
+#include "gedsfile/place.h"
 #include "help.h"
 #include "invoke.h"
 #include "listen.h"
@@ -131,6 +132,7 @@ struct wasi_config run_wasi_config(const struct run *r)
         .listen_count = r->listen_count,
         .open_files_max = o->open_files,
         .output_bytes_max = o->output_bytes,
+        .staging = r->buckets != NULL ? geds_temporary_folder() : NULL,
     };
 }
 
@@ -176,7 +178,8 @@ static status_t make_wasi(struct run *r, struct error *err)
 
 status_t run_open_outside(struct run *r, bool thaws, struct error *err)
 {
-    status_t code = open_output(r, thaws, err);
+    status_t code = run_open_buckets(r, err);
+    code = code != ST_OK ? code : open_output(r, thaws, err);
     return code != ST_OK ? code : open_listeners(r, err);
 }
 
@@ -195,6 +198,9 @@ status_t run_make_cell(struct run *r, struct error *err)
 int run_ended(struct run *r, status_t code, const struct error *err)
 {
     const char *program = r->options.module_path;
+    r->end = code == ST_OK || code == ST_EXIT ? RUN_ENDED
+             : code == ST_CAPTURED            ? RUN_FROZEN
+                                              : RUN_NOT_ENDED;
     switch ((unsigned)code) {
     case ST_OK:
         return 0;
@@ -278,8 +284,10 @@ static int call(struct run *r, const char *name, const char *const *args, uint32
     }
     code = cell_call(r->cell, func.ptr, io, &err);
     code = run_go_on(r, code, io, &err);
-    int exit_code = code == ST_OK ? run_print_results(func.func_type, io)
-                                  : run_ended(r, code, &err);
+    int exit_code = run_ended(r, code, &err);
+    if (code == ST_OK) {
+        exit_code = run_print_results(func.func_type, io);
+    }
     free(io);
     return exit_code;
 }
@@ -342,6 +350,19 @@ status_t run_runtime(struct run *r, struct error *err)
     return runtime_new(&one_cell, &r->rt, err);
 }
 
+static status_t load(struct run *r, struct error *err)
+{
+    struct run_options from = r->options;
+    if (geds_place_told(from.module_path)) {
+        status_t code = run_fetch_program(r, from.module_path, err);
+        if (code != ST_OK) {
+            return code;
+        }
+        from.module_path = r->embedded_path;
+    }
+    return load_program(r->rt, &from, &r->program, r->better, err);
+}
+
 static int run_program(struct run *r)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
@@ -353,7 +374,7 @@ static int run_program(struct run *r)
     if (code != ST_OK) {
         return run_fail(NULL, &err, code == ST_INVAL ? EXIT_USAGE : EXIT_SYSTEM);
     }
-    code = load_program(r->rt, &r->options, &r->program, r->better, &err);
+    code = load(r, &err);
     if (code != ST_OK) {
         return run_fail(r->options.module_path, &err, exit_code_of(code));
     }
@@ -382,6 +403,7 @@ void run_done(struct run *r)
     upgrade_end(r->upgrade);
     cell_free(r->cell);
     wasi_free(r->wasi);
+    buckets_close(r->buckets);
     program_unref(r->program);
     runtime_free(r->rt);
     for (uint32_t i = 0; i < r->listen_count; i++) {
@@ -404,7 +426,7 @@ int run_main(int argc, char **argv)
     } else if (r.options.help) {
         exit_code = help_print("run", stdout);
     } else {
-        exit_code = run_program(&r);
+        exit_code = run_publish(&r, run_program(&r));
     }
     run_done(&r);
     return exit_code;

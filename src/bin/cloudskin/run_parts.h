@@ -3,6 +3,7 @@
 
 #include <limits.h>
 
+#include "buckets.h"
 #include "cell/snapshot/snapshot.h"
 #include "checkpoint.h"
 #include "control.h"
@@ -12,6 +13,9 @@
 
 /* What run.c (a program from its start), captured.c (what a captured one is asked for) and thaw.c (one that goes on)
  * share. All of the cell's thread. Errors that are printed become the exit code of the process. */
+
+/* How the program ended; what was not closed is written to buckets when it did so by itself. */
+enum run_end { RUN_NOT_ENDED, RUN_ENDED, RUN_FROZEN };
 
 /* All that one run holds; ended by run_done, however far it got. */
 struct run {
@@ -27,11 +31,13 @@ struct run {
     char better[PATH_MAX];   /* the image that is being made; "": none */
     struct upgrade *upgrade; /* NULL: the program stays in its image */
     struct checkpointer checkpoints;
+    struct buckets *buckets; /* NULL: none is granted */
+    enum run_end end;
     bool output_named; /* standard output is a file that was there before: --output of thaw */
     bool output_made;  /* by us, for it */
     bool prepares;     /* the start function or _initialize runs, and --invoke is still to come */
     char program_path[SNAPSHOT_TEXT_MAX]; /* where the program was when it was first run */
-    int embedded_fd;                      /* the module that the snapshot had; 0: none */
+    int embedded_fd; /* the module that the snapshot had, or that is an object; 0: none */
     char embedded_path[EMBEDDED_PATH_BYTES];
 };
 
@@ -46,6 +52,13 @@ CHECKED status_t run_runtime(struct run *r, struct error *err);
 CHECKED status_t run_start_control(struct run *r, struct error *err);
 /* What --output names in place of standard output, and --listen. thaws: what the file holds stays, for now. */
 CHECKED status_t run_open_outside(struct run *r, bool thaws, struct error *err);
+/* Copy a program from geds://BUCKET/KEY to where an embedded module would be. */
+CHECKED status_t run_fetch_program(struct run *r, const char *place, struct error *err);
+/* Connect the buckets that --dir names. ST_NOTFOUND: nothing is up, or no such bucket; ST_INVAL, ST_IO. */
+CHECKED status_t run_open_buckets(struct run *r, struct error *err);
+/* Behind the end of the program: what it has written to buckets and not closed is written there, or named if it did not
+ * end by itself. Returns exit_code, or another one when that failed. */
+int run_publish(struct run *r, int exit_code);
 /* No program goes on in the end: a file that --output made is removed again. */
 void run_drop_output(struct run *r);
 struct wasi_config run_wasi_config(const struct run *r);

@@ -10,6 +10,7 @@
 #include "chain.h"
 #include "checkpoints/folder.h"
 #include "exitcode/exit_code.h"
+#include "gedsfile/place.h"
 #include "help.h"
 #include "load.h"
 #include "run.h"
@@ -37,7 +38,12 @@ static int open_folder_of(const char *path)
 static status_t open_chain(const struct thawing *t, struct snapshot_chain *ret_chain,
                            struct error *err)
 {
-    int fd = open(t->file, O_RDONLY | O_CLOEXEC);
+    int fd = -1;
+    if (geds_place_told(t->file)) {
+        status_t fetched = geds_place_fetch(t->file, false, &fd, err);
+        return fetched == ST_OK ? snapshot_chain_open(fd, t->file, -1, ret_chain, err) : fetched;
+    }
+    fd = open(t->file, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return error_set_errno(err, errno, "%s", t->file);
     }
@@ -72,6 +78,8 @@ static status_t load_snapshot_program(struct run *r, const struct snapshot_chain
             return code;
         }
         guess = r->embedded_path;
+    } else if (geds_place_told(guess) && run_fetch_program(r, guess, NULL) == ST_OK) {
+        guess = r->embedded_path; /* it was run from there */
     }
     return load_program_by_hash(r->rt, &r->options, info->module_hash, guess, &r->program,
                                 r->better, err);
@@ -195,8 +203,8 @@ static int go_on(struct run *r)
     if (code == ST_OK && m->has_start && called == m->start) {
         return run_call_program(r);
     }
-    return code == ST_OK ? run_print_results(module_func_type(m, called), io)
-                         : run_ended(r, code, &err);
+    int exit_code = run_ended(r, code, &err);
+    return code == ST_OK ? run_print_results(module_func_type(m, called), io) : exit_code;
 }
 
 static status_t load_all(struct run *r, struct thawing *t, struct error *err)
@@ -236,7 +244,14 @@ static int find_and_thaw(struct run *r)
     struct run_options *o = &r->options;
     struct thawing t = {.place = {.folder_fd = -1}};
     char name[CHECKPOINT_FILE_BYTES];
-    status_t code = checkpoint_find(o->module_path, o->name, o->at, &t.checkpoint, &t.place, &err);
+    bool object = o->module_path != NULL && geds_place_told(o->module_path);
+    status_t code = object ? ST_OK
+                           : checkpoint_find(o->module_path, o->name, o->at, &t.checkpoint,
+                                             &t.place, &err);
+    if (object && o->at != 0) {
+        fprintf(stderr, "cloudskin thaw: --at is for checkpoints\n");
+        return EXIT_USAGE;
+    }
     if (code != ST_OK) {
         return run_fail(o->module_path, &err, code == ST_INVAL ? EXIT_USAGE : exit_code_of(code));
     }
@@ -268,7 +283,7 @@ int thaw_main(int argc, char **argv)
     } else if (r.options.help) {
         exit_code = help_print("thaw", stdout);
     } else {
-        exit_code = find_and_thaw(&r);
+        exit_code = run_publish(&r, find_and_thaw(&r));
     }
     run_done(&r);
     return exit_code;

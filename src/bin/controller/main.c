@@ -20,6 +20,7 @@
 #include "sys/files.h"
 #include "sys/process.h"
 #include "table.h"
+#include "tier.h"
 
 /* `cloudskin controller`: the store of this machine and its S3 endpoint. */
 
@@ -36,6 +37,12 @@ static const char help_text[] =
     "socket\n"
     "      --greet         say on standard output where what is, when it serves\n"
     "      --detach LOG    then become a session of its own, whose output is appended to LOG\n"
+    "      --tier s3://BUCKET[/PREFIX]  the S3 server behind local disk (none: no more); with\n"
+    "      --tier-endpoint URL, --tier-credentials FILE (a line `ACCESS_KEY SECRET [TOKEN]`),\n"
+    "      --tier-region NAME, --tier-ca-file FILE, --tier-style path|virtual-host\n"
+    "      --local-bytes SIZE   local files above which bytes go to the tier\n"
+    "      --cache-bytes SIZE   of local disk for pieces that are read from the tier\n"
+    "                      These are kept in DIR for later starts.\n"
     "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
     "  -h, --help          this text\n"
     "\n"
@@ -52,6 +59,14 @@ static const struct option long_options[] = {
     {"state", required_argument, NULL, 'd'},
     {"sweep", required_argument, NULL, 'w'},
     {"no-sync", no_argument, NULL, 'n'},
+    {"tier", required_argument, NULL, 1},
+    {"tier-endpoint", required_argument, NULL, 2},
+    {"tier-credentials", required_argument, NULL, 3},
+    {"tier-region", required_argument, NULL, 4},
+    {"tier-ca-file", required_argument, NULL, 5},
+    {"tier-style", required_argument, NULL, 6},
+    {"local-bytes", required_argument, NULL, 7},
+    {"cache-bytes", required_argument, NULL, 8},
     {"socket", required_argument, NULL, 'u'},
     {"greet", no_argument, NULL, 'g'},
     {"detach", required_argument, NULL, 'l'},
@@ -69,6 +84,7 @@ struct settings {
     bool greet;
     bool no_sync;
     uint64_t sweep_s;
+    struct tier_given tier;
 };
 
 static int fail(const struct error *err)
@@ -79,6 +95,23 @@ static int fail(const struct error *err)
     return err->code == ST_CORRUPT || err->code == ST_UNSUPPORTED || err->code == ST_FORMAT
                ? EXIT_REFUSED
                : EXIT_SYSTEM;
+}
+
+/* Is it an option of the tier, with a good value? */
+static bool take_tier_option(struct tier_given *g, int c, const char *value)
+{
+    const char **const texts[] = {&g->place,  &g->endpoint, &g->credentials,
+                                  &g->region, &g->ca_file,  &g->style};
+    if (c >= 1 && c <= 6) {
+        *texts[c - 1] = value;
+        return true;
+    }
+    uint64_t *number = c == 7 ? &g->local_bytes : c == 8 ? &g->cache_bytes : NULL;
+    if (number && (parse_size(value, UINT64_C(1) << 60, number) != ST_OK || *number == 0)) {
+        fprintf(stderr, "cloudskin-controller: \"%s\" is not a size\n", value);
+        return false;
+    }
+    return number;
 }
 
 /* 0: go on; else the exit code + 1. */
@@ -102,6 +135,8 @@ static int parse_options(int argc, char **argv, struct settings *o)
         } else if (c == 'h') {
             fputs(help_text, stdout);
             return exit_after_output("cloudskin-controller") + 1;
+        } else if (c < 'A' && take_tier_option(&o->tier, c, optarg)) {
+            continue;
         } else if (c != 'd' || snprintf(o->state, PATH_MAX, "%s", optarg) >= PATH_MAX) {
             fprintf(stderr, "Try 'cloudskin-controller --help'.\n");
             return EXIT_USAGE + 1;
@@ -163,6 +198,7 @@ struct running {
     int log_fd;
     int socket_fd;
     struct store *store;
+    struct tier_running tier;
     struct s3_service *service;
     struct http_server *server;
     char s3[256]; /* where it is served */
@@ -189,6 +225,8 @@ static status_t start_files(const struct settings *o, struct running *r, struct 
         st = store_open(folder, &options, &r->store, err);
     if (st == ST_AGAIN)
         return error_set(err, st, ERROR_NO_OFFSET, "%s: another process has it open", o->state);
+    if (st == ST_OK)
+        st = controller_tier_open(&o->tier, o->state, r->store, &r->tier, err);
     /* under the store's lock: who makes keys here is the only one, so they may be unmade */
     return st == ST_OK ? keys_load(o->state, &r->keys, &r->made_keys, err) : st;
 }
@@ -228,6 +266,11 @@ static status_t start_rpc(const struct settings *o, struct running *r, struct er
 {
     r->context = (struct serve_context){
         .store = r->store, .version = CLOUDSKIN_VERSION, .state = o->state, .s3 = r->s3};
+    if (r->tier.tier) {
+        r->context.tier = r->tier.tier;
+        r->context.tier_name = r->tier.place;
+        r->context.tier_endpoint = r->tier.endpoint;
+    }
     const struct rpc_server_options options = {
         .listen_fd = r->socket_fd, .handler = serve_handler(), .ctx = &r->context};
     return r->socket_fd < 0 ? ST_OK : rpc_server_start(&options, &r->rpc, err);
@@ -260,6 +303,8 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
         st = start_s3(o, &r, err);
     if (st == ST_OK)
         st = start_rpc(o, &r, err);
+    if (st == ST_OK && r.tier.tier)
+        st = tier_start(r.tier.tier, err);
     if (st == ST_OK) {
         say_started(o, &r);
         sigwait(ends, &number);
@@ -267,10 +312,12 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
     }
     if (st != ST_OK && r.made_keys)
         keys_unmake(o->state); /* the next start prints one */
+    tier_stop(r.tier.tier);    /* first: who waits for it holds the others up */
     rpc_server_stop(r.rpc);
     http_server_stop(r.server);
     s3_service_free(r.service);
     store_close(r.store);
+    controller_tier_close(&r.tier);
     rpc_local_unlisten(o->socket, r.socket_fd);
     return st;
 }

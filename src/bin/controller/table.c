@@ -1,5 +1,7 @@
 #include "table.h"
 
+#include "geds/tiers.h"
+
 const struct s3_table controller_table = {
     .bucket_create_as = store_bucket_create_as,
     .bucket_delete = store_bucket_delete,
@@ -21,6 +23,7 @@ const struct s3_table controller_table = {
     .object_attributes = store_object_attributes,
     .object_parts = store_object_parts,
     .object_read = store_object_read,
+    .object_is_away = store_object_is_away,
     .delete_each = store_delete_each,
     .change_attributes = store_change_attributes,
     .copy_version = store_copy_version,

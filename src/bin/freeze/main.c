@@ -12,6 +12,8 @@
 #include "base/parse.h"
 #include "controlpath/control.h"
 #include "exitcode/exit_code.h"
+#include "gedsfile/place.h"
+#include "object.h"
 #include "snapfile/file.h"
 #include "sys/files.h"
 
@@ -26,7 +28,9 @@ static const char help_text[] =
     "`cloudskin thaw SNAPSHOT` goes on with it. The file appears only when it is whole; if\n"
     "anything fails the cell runs on.\n"
     "\n"
-    "  -o, --output FILE   the snapshot; '-' is standard output; a pipe or device is written into\n"
+    "  -o, --output FILE   the snapshot; '-' is standard output; a pipe or device is written "
+    "into;\n"
+    "                      geds://BUCKET/KEY is an object\n"
     "      --keep          let the cell run on afterwards\n"
     "      --compress[=N]  with zstd at level N, 1 to 19 (default 3)\n"
     "      --embed         with the program's module, so that thaw needs no other file\n"
@@ -37,6 +41,7 @@ static const char help_text[] =
     "  cloudskin run --name sim sim.wasm &\n"
     "  cloudskin freeze sim -o sim.snap\n"
     "  cloudskin thaw sim.snap\n"
+    "  cloudskin freeze sim -o geds://snaps/sim\n"
     "\n"
     "Exit codes: 0 done, 64 wrong usage, 65 the cell cannot travel or its module is not there to\n"
     "be embedded, 71 the system refused (disk), 127 no such cell, or it ended before.\n";
@@ -64,6 +69,7 @@ struct request {
     int folder;            /* -1: the output is a pipe or a device, written into as it comes */
     char part[PATH_MAX];   /* path of the file while it is written; "": there is none */
     char target[PATH_MAX]; /* path of the file that it becomes */
+    struct object_output *object; /* NULL: the output is no object */
 };
 
 static int usage(const char *what, const char *argument)
@@ -141,6 +147,10 @@ static int open_part(struct request *q, struct error *err)
 static int open_output(struct request *q, struct error *err)
 {
     struct stat st;
+    int out = -1;
+    if (geds_place_told(q->output)) {
+        return object_output_open(q->output, &q->object, &out, err) == ST_OK ? out : -1;
+    }
     if (strcmp(q->output, "-") == 0) {
         return STDOUT_FILENO;
     }
@@ -167,10 +177,31 @@ static void wait_for_answer(const char *name, int fd)
     }
 }
 
+/* The same of an object. */
+static status_t finish_object(struct request *q, int control, struct error *err)
+{
+    char line[CONTROL_LINE_MAX];
+    status_t code = object_output_seal(q->object, control, err);
+    code = code == ST_OK ? object_output_line(q->object, line, err) : code;
+    if (code != ST_OK) {
+        return code;
+    }
+    code = control_send(control, line, -1, err);
+    code = code == ST_OK ? control_receive(control, line, NULL, err) : code;
+    if (code == ST_OK && strncmp(line, "error ", 6) == 0) {
+        return error_set(err, ST_IO, ERROR_NO_OFFSET, "%s: %s", q->output, line + 6);
+    }
+    /* the cell was killed, after it had named its snapshot */
+    return code != ST_OK && object_output_named(q->object) ? ST_OK : code;
+}
+
 /* The snapshot is whole: have it named, and the cell let go. */
 static status_t finish(struct request *q, int control, struct error *err)
 {
     char line[CONTROL_LINE_MAX];
+    if (q->object != NULL) {
+        return finish_object(q, control, err);
+    }
     int len = q->part[0] != '\0' ? snprintf(line, sizeof line, "place %s/%s\n", base_name(q->part),
                                             base_name(q->target))
                                  : snprintf(line, sizeof line, "commit\n");
@@ -245,6 +276,11 @@ static int exchange(struct request *q, int out, int control)
     } else {
         ask(q, out, control, line);
     }
+    if (q->object != NULL) {
+        close(out);
+        status_t ended = object_output_end(q->object, code == ST_OK ? &err : NULL);
+        code = code == ST_OK ? ended : code;
+    }
     if (code != ST_OK) {
         return fail(&err, EXIT_SYSTEM);
     }
@@ -272,7 +308,8 @@ static int freeze(struct request *q)
     struct error err = {.offset = ERROR_NO_OFFSET};
     int exit_code, control, out = open_output(q, &err);
     if (out < 0) {
-        return fail(&err, EXIT_SYSTEM);
+        int refused = err.code == ST_INVAL ? EXIT_USAGE : exit_code_of(err.code);
+        return fail(&err, geds_place_told(q->output) ? refused : EXIT_SYSTEM);
     }
     status_t code = control_connect(q->name, &control, &err);
     if (code == ST_OK) {
@@ -280,7 +317,11 @@ static int freeze(struct request *q)
         close(control);
     } else {
         exit_code = fail(&err, code == ST_INVAL ? EXIT_USAGE : exit_code_of(code));
+        if (q->object != NULL) {
+            close(out);
+        }
     }
+    object_output_close(q->object);
     if (q->part[0] != '\0') {
         unlink(q->part);
     }

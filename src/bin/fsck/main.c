@@ -16,7 +16,7 @@
 /* `cloudskin fsck`: has a store that is up check itself, else opens its folder. */
 
 static const char help_text[] =
-    "Usage: cloudskin fsck [--repair] [--json] [--state DIR]\n"
+    "Usage: cloudskin fsck [--repair] [--remote] [--json] [--state DIR]\n"
     "\n"
     "Read everything in the object store and compare it with its checksums and counts. A store "
     "that is\n"
@@ -24,6 +24,11 @@ static const char help_text[] =
     "\n"
     "      --repair           remove files that no object needs, set wrong counts right; damaged\n"
     "                         bytes stay where they are; reads of them are refused\n"
+    "      --remote           also compare the copies in the tier with what the store says of "
+    "them;\n"
+    "                         with --repair: those that nothing names are deleted there, and what "
+    "is\n"
+    "                         missing there is copied again where it is local\n"
     "      --json             as JSON on standard output\n"
     "      --state DIR        a state folder (default $XDG_STATE_HOME/cloudskin, else\n"
     "                         ~/.local/state/cloudskin)\n"
@@ -40,7 +45,7 @@ static const char help_text[] =
 static const char program[] = "cloudskin fsck";
 
 struct check {
-    bool repair, json;
+    bool repair, remote, json;
     const char *state, *controller;
     struct buf out;
     struct json j;
@@ -82,7 +87,9 @@ static void found_here(void *arg, const struct store_finding *f)
 static status_t check_running(struct check *c, struct geds *store, struct error *err)
 {
     struct geds_error inner;
-    enum geds_code code = geds_fsck(store, c->repair, found_there, c, &c->result, &inner);
+    enum geds_code code = c->remote
+                              ? geds_fsck_all(store, c->repair, found_there, c, &c->result, &inner)
+                              : geds_fsck(store, c->repair, found_there, c, &c->result, &inner);
     return code == GEDS_OK
                ? ST_OK
                : error_set(err, rpc_status_of((uint16_t)code), ERROR_NO_OFFSET, "%s", inner.text);
@@ -154,6 +161,9 @@ static int check(struct check *c)
     status_t st;
     if (code == GEDS_OK) {
         st = check_running(c, store, &err);
+    } else if (code == GEDS_NOTFOUND && c->controller == NULL && c->remote) {
+        st = error_set(&err, ST_NOTFOUND, ERROR_NO_OFFSET,
+                       "--remote asks a store that is up; start it with `cloudskin up`");
     } else if (code == GEDS_NOTFOUND && c->controller == NULL) {
         st = check_folder(c, &err);
     } else {
@@ -174,15 +184,20 @@ static int check(struct check *c)
 
 int main(int argc, char **argv)
 {
-    static const struct option long_options[] = {
-        {"repair", no_argument, NULL, 'r'},      {"json", no_argument, NULL, 'j'},
-        {"state", required_argument, NULL, 's'}, {"controller", required_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},        {0}};
+    static const struct option long_options[] = {{"repair", no_argument, NULL, 'r'},
+                                                 {"remote", no_argument, NULL, 't'},
+                                                 {"json", no_argument, NULL, 'j'},
+                                                 {"state", required_argument, NULL, 's'},
+                                                 {"controller", required_argument, NULL, 'c'},
+                                                 {"help", no_argument, NULL, 'h'},
+                                                 {0}};
     struct check c = {0};
     process_open_stdio();
     for (int id; (id = getopt_long(argc, argv, "h", long_options, NULL)) != -1;) {
         if (id == 'r') {
             c.repair = true;
+        } else if (id == 't') {
+            c.remote = true;
         } else if (id == 'j') {
             c.json = true;
         } else if (id == 's') {

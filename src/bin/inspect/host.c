@@ -1,5 +1,6 @@
 #include "host.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "subject.h"
@@ -132,6 +133,10 @@ void host_put_text(const struct wasi_saved *w, struct buf *out)
     for (uint32_t i = 0; i < w->grant_count; i++) {
         buf_printf(out, i == 0 ? "  folders     " : "              ");
         put_word(out, w->grants[i].guest_path);
+        if (w->grants[i].place != NULL) {
+            buf_printf(out, ", ");
+            put_word(out, w->grants[i].place);
+        }
         buf_printf(out, "%s\n", w->grants[i].read_only ? ", read-only" : "");
     }
     buf_printf(out, "open files (%u)\n", w->file_count);
@@ -151,12 +156,30 @@ static bool output_is_file(const struct wasi_saved *w)
     return is_file;
 }
 
+/* Without the '/' that ends its prefix, as it is given to --dir. */
+static void put_place(struct buf *out, const char *place)
+{
+    char text[2048];
+    snprintf(text, sizeof text, "%s", place);
+    size_t len = strlen(text);
+    if (len > 0 && text[len - 1] == '/') {
+        text[len - 1] = '\0';
+    }
+    put_word(out, text);
+}
+
 void host_put_thaw(const struct wasi_saved *w, const char *path, struct buf *out)
 {
     buf_printf(out, "thaw it with\n  cloudskin thaw");
     for (uint32_t i = 0; i < w->grant_count; i++) {
         if (w->grants[i].needed) {
-            buf_printf(out, " --dir FOLDER:");
+            buf_printf(out, " --dir ");
+            if (w->grants[i].place != NULL) {
+                put_place(out, w->grants[i].place);
+            } else {
+                buf_printf(out, "FOLDER");
+            }
+            buf_u8(out, ':');
             put_word(out, w->grants[i].guest_path);
             buf_printf(out, "%s", w->grants[i].read_only ? ":ro" : "");
         }
@@ -215,6 +238,9 @@ void host_put_json(const struct wasi_saved *w, struct json *j)
     for (uint32_t i = 0; i < w->grant_count; i++) {
         json_open(j, NULL, '{');
         json_text(j, "path", w->grants[i].guest_path);
+        if (w->grants[i].place != NULL) {
+            json_text(j, "place", w->grants[i].place);
+        }
         json_bool(j, "read_only", w->grants[i].read_only);
         json_bool(j, "needed", w->grants[i].needed);
         json_close(j, '}');

@@ -1,16 +1,18 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "checkpointlist/list.h"
 #include "exitcode/exit_code.h"
+#include "gedsfile/place.h"
 #include "snapshot.h"
 #include "subject.h"
 
 /* cloudskin inspect: what is in an image or a module. */
 
 static const char help_text[] =
-    "Usage: cloudskin inspect [--json] [--all] { FILE | FOLDER }\n"
+    "Usage: cloudskin inspect [--json] [--all] { FILE | FOLDER | geds://BUCKET/KEY }\n"
     "\n"
     "Describe a cell image or a WebAssembly module: what it is compiled for and how, which module\n"
     "it comes from and which features that uses, its functions, memories and tables, what it\n"
@@ -29,12 +31,14 @@ static const char help_text[] =
     "  -h, --help   this text\n"
     "\n"
     "Exit codes: 0 done, 64 wrong usage, 65 the file is refused, 71 the system refused (memory,\n"
-    "files), 127 no such file.\n"
+    "files), 127 no such file\n"
+    "or object.\n"
     "\n"
     "Examples:\n"
     "  cloudskin inspect app.wasm\n"
     "  cloudskin inspect --json app.cell | jq .control_points\n"
     "  cloudskin inspect sim.snap\n"
+    "  cloudskin inspect geds://snaps/sim\n"
     "  cloudskin inspect ~/.local/state/cloudskin/checkpoints/sim\n";
 
 static const struct option long_options[] = {
@@ -104,13 +108,28 @@ static int inspect(const char *path, const struct inspect_options *options)
     status_t st = is_snapshot ? snapshot_put(path, options, &out, &err)
                               : subject_open(path, &s, &err);
     if (st != ST_OK) {
-        code = refuse(path, &err);
-    } else {
-        if (!is_snapshot)
-            (options->json ? subject_put_json : subject_put_text)(&s, &out);
+        code = refuse(options->name, &err);
+    } else if (!is_snapshot) {
+        s.path = options->name;
+        (options->json ? subject_put_json : subject_put_text)(&s, &out);
     }
     subject_close(&s);
     return print(&out, code);
+}
+
+/* A copy of the object, which is gone when this process ends. */
+static int inspect_object(const char *place, const struct inspect_options *options)
+{
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    char path[64];
+    int fd = -1;
+    if (geds_place_fetch(place, false, &fd, &err) != ST_OK) {
+        return refuse(place, &err);
+    }
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int code = inspect(path, options);
+    close(fd);
+    return code;
 }
 
 int main(int argc, char **argv)
@@ -130,5 +149,9 @@ int main(int argc, char **argv)
     if (optind + 1 != argc)
         return usage(optind == argc ? "which file?" : "one file at a time");
     const char *path = argv[optind];
+    options.name = path;
+    if (geds_place_told(path)) {
+        return inspect_object(path, &options);
+    }
     return is_folder(path) ? inspect_folder(path, options.json) : inspect(path, &options);
 }

@@ -292,11 +292,11 @@ static void put_json(const struct description *d, struct buf *out)
     json_close(&j, '}');
 }
 
-static status_t describe(struct snapshot_file *file, const char *path,
-                         const struct inspect_options *options, struct buf *out, struct error *err)
+static status_t describe(struct snapshot_file *file, const struct inspect_options *options,
+                         struct buf *out, struct error *err)
 {
     size_t host_len;
-    struct description d = {.file = file, .path = path, .all = options->all};
+    struct description d = {.file = file, .path = options->name, .all = options->all};
     struct snapshot_reader *r = NULL;
     const struct snapshot_source source = snapshot_file_source(file);
     status_t st = snapshot_open(&source, &r, err);
@@ -332,7 +332,7 @@ status_t snapshot_put(const char *path, const struct inspect_options *options, s
     struct snapshot_file file = {0};
     status_t st = snapshot_file_open(path, &file, err);
     if (st == ST_OK)
-        st = describe(&file, path, options, out, err);
+        st = describe(&file, options, out, err);
     snapshot_file_close(&file);
     return st;
 }

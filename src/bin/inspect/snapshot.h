@@ -7,7 +7,8 @@
 
 struct inspect_options {
     bool json;
-    bool all; /* the whole call stack as text; JSON always has it */
+    const char *name; /* as it was given */
+    bool all;         /* the whole call stack as text; JSON always has it */
 };
 
 /* Does the file begin like a snapshot? False as well when it cannot be read. */

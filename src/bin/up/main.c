@@ -26,6 +26,16 @@ static const char help_text[] =
     "      --s3 HOST:PORT  where S3 is served (default 127.0.0.1:9000; port 0: any free one)\n"
     "      --state DIR     the state folder (default $XDG_STATE_HOME/cloudskin, else\n"
     "                      ~/.local/state/cloudskin)\n"
+    "      --tier s3://BUCKET[/PREFIX]  have a tier behind local disk, where bytes go that nobody\n"
+    "                      used for long; with --tier-endpoint URL, --tier-credentials FILE (mode\n"
+    "                      0600, a line `ACCESS_KEY SECRET [TOKEN]`), and if need be "
+    "--tier-region\n"
+    "                      NAME, --tier-ca-file FILE, --tier-style path|virtual-host. It is kept\n"
+    "                      in the state folder: later starts need none of it. none: no tier any\n"
+    "                      more, when nothing is in it\n"
+    "      --local-bytes SIZE  bytes of local files above which they go to the tier (default\n"
+    "                      80 % of the file system); --cache-bytes SIZE of local disk for what is\n"
+    "                      read from the tier. Both are kept, too\n"
     "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
     "  -h, --help          this text\n"
     "\n"
@@ -44,16 +54,30 @@ static const char help_text[] =
 static const char program[] = "cloudskin up";
 
 static const struct option long_options[] = {
-    {"detach", no_argument, NULL, 'd'},      {"s3", required_argument, NULL, 's'},
-    {"state", required_argument, NULL, 'S'}, {"no-sync", no_argument, NULL, 'n'},
-    {"help", no_argument, NULL, 'h'},        {0},
+    {"detach", no_argument, NULL, 'd'},
+    {"s3", required_argument, NULL, 's'},
+    {"state", required_argument, NULL, 'S'},
+    {"no-sync", no_argument, NULL, 'n'},
+    {"help", no_argument, NULL, 'h'},
+    {"tier", required_argument, NULL, 't'},
+    {"tier-endpoint", required_argument, NULL, 't'},
+    {"tier-credentials", required_argument, NULL, 't'},
+    {"tier-region", required_argument, NULL, 't'},
+    {"tier-ca-file", required_argument, NULL, 't'},
+    {"tier-style", required_argument, NULL, 't'},
+    {"local-bytes", required_argument, NULL, 't'},
+    {"cache-bytes", required_argument, NULL, 't'},
+    {0},
 };
+enum { TIER_ARGUMENTS_MAX = 8 * 4 };
 
 struct settings {
     bool background;
     bool no_sync;
     const char *s3;
-    const char *state; /* NULL: the default */
+    const char *state;              /* NULL: the default */
+    char *tier[TIER_ARGUMENTS_MAX]; /* handed on as they are */
+    size_t tier_count;
 };
 
 static int fail(const struct error *err)
@@ -65,8 +89,8 @@ static int fail(const struct error *err)
 /* 0: go on; else the exit code + 1. */
 static int parse_options(int argc, char **argv, struct settings *o)
 {
-    int c;
-    while ((c = getopt_long(argc, argv, "dh", long_options, NULL)) != -1) {
+    int c, index = 0;
+    while ((c = getopt_long(argc, argv, "dh", long_options, &index)) != -1) {
         if (c == 'd') {
             o->background = true;
         } else if (c == 's') {
@@ -75,6 +99,13 @@ static int parse_options(int argc, char **argv, struct settings *o)
             o->state = optarg;
         } else if (c == 'n') {
             o->no_sync = true;
+        } else if (c == 't' && o->tier_count < TIER_ARGUMENTS_MAX) {
+            char *text = NULL;
+            if (asprintf(&text, "--%s=%s", long_options[index].name, optarg) < 0) {
+                fprintf(stderr, "%s: out of memory\n", program);
+                return EXIT_SYSTEM + 1;
+            }
+            o->tier[o->tier_count++] = text;
         } else if (c == 'h') {
             fputs(help_text, stdout);
             return exit_after_output(program) + 1;
@@ -138,7 +169,7 @@ static int wait_for_start(struct process *p)
 static int start(const struct settings *o, struct error *err)
 {
     char state[PATH_MAX], path[PATH_MAX], socket_path[RPC_PATH_MAX], log[PATH_MAX + 32];
-    char *argv[16];
+    char *argv[16 + TIER_ARGUMENTS_MAX];
     size_t count = 0;
     const char *const fixed[] = {program,   "--s3",     o->s3,       "--state", state,
                                  "--greet", "--socket", socket_path, NULL};
@@ -156,6 +187,9 @@ static int start(const struct settings *o, struct error *err)
     }
     for (; fixed[count] != NULL; count++) {
         argv[count] = (char *)(uintptr_t)fixed[count];
+    }
+    for (size_t i = 0; i < o->tier_count; i++) {
+        argv[count++] = o->tier[i];
     }
     if (o->no_sync) {
         argv[count++] = (char *)(uintptr_t)"--no-sync";

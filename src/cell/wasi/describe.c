@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "guest.h"
+#include "objectsave.h"
 #include "saved.h"
 
 struct reading {
@@ -61,6 +62,10 @@ static void take_grants(struct reading *r)
         if (r->head.version >= SAVED_VERSION_IDS) {
             (void)saved_take_root(&r->c);
         }
+        if (r->head.version >= SAVED_VERSION_BUCKETS) {
+            const char *place = saved_take_place(&r->c, &len);
+            r->grants[i].place = r->c.failed ? NULL : copy(r, place, len);
+        }
     }
     r->out.grants = r->grants;
     r->out.grant_count = count;
@@ -73,6 +78,21 @@ static void take_ids(struct reading *r)
         r->no_memory = true;
     }
     ids_done(&ids);
+}
+
+static void take_staged(struct reading *r)
+{
+    struct saved_staged *list;
+    uint32_t count;
+    if (r->head.version >= SAVED_VERSION_BUCKETS &&
+        !saved_take_staged(&r->c, &r->out.arena, r->out.grant_count, &list, &count)) {
+        r->no_memory = true;
+    }
+}
+
+static bool is_beneath(const struct saved_file *f)
+{
+    return f->origin == SAVED_ORIGIN_PATH || f->origin == SAVED_ORIGIN_BUCKET;
 }
 
 static enum wasi_saved_kind kind_of(const struct saved_file *f)
@@ -96,7 +116,7 @@ static enum wasi_saved_kind kind_of(const struct saved_file *f)
 static const char *path_of_guest(struct reading *r, const struct saved_file *f)
 {
     char path[2 * WASI_PATH_BYTES_MAX + 2];
-    if (f->origin != SAVED_ORIGIN_PATH) {
+    if (!is_beneath(f)) {
         return copy(r, f->path, strlen(f->path));
     }
     const char *grant = r->grants[f->index].guest_path;
@@ -109,7 +129,7 @@ static const char *path_of_guest(struct reading *r, const struct saved_file *f)
 static void note_needs(struct reading *r, const struct saved_file *f)
 {
     bool read_only = (f->bits & SAVED_READ_ONLY) != 0;
-    if (f->origin == SAVED_ORIGIN_PATH) {
+    if (is_beneath(f)) {
         r->grants[f->index].needed = true;
         r->grants[f->index].read_only = r->grants[f->index].read_only || read_only;
     } else if (f->origin == SAVED_ORIGIN_LISTEN && f->index >= r->out.listen_needed) {
@@ -120,10 +140,9 @@ static void note_needs(struct reading *r, const struct saved_file *f)
 static void take_file(struct reading *r, struct wasi_saved_file *ret_file)
 {
     static const enum wasi_saved_origin origins[SAVED_ORIGIN_COUNT] = {
-        [SAVED_ORIGIN_PATH] = WASI_SAVED_PATH,
-        [SAVED_ORIGIN_STDIO] = WASI_SAVED_STDIO,
-        [SAVED_ORIGIN_LISTEN] = WASI_SAVED_LISTEN,
-        [SAVED_ORIGIN_LOST] = WASI_SAVED_LOST,
+        [SAVED_ORIGIN_PATH] = WASI_SAVED_PATH,     [SAVED_ORIGIN_STDIO] = WASI_SAVED_STDIO,
+        [SAVED_ORIGIN_LISTEN] = WASI_SAVED_LISTEN, [SAVED_ORIGIN_LOST] = WASI_SAVED_LOST,
+        [SAVED_ORIGIN_BUCKET] = WASI_SAVED_PATH,
     };
     struct saved_file f = {0};
     if (!saved_take_file(&r->c, r->head.version, r->out.grant_count, &f)) {
@@ -174,6 +193,9 @@ static void take_all(struct reading *r)
     }
     if (!failed(r)) {
         take_ids(r);
+    }
+    if (!failed(r)) {
+        take_staged(r);
     }
     if (!failed(r)) {
         take_files(r);

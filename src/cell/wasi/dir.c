@@ -7,6 +7,7 @@
 
 #include "dir.h"
 #include "guest.h"
+#include "object.h"
 #include "stat.h"
 
 enum { DIR_CHUNK_BYTES = 8192, LIST_TRIES = 8 };
@@ -51,7 +52,10 @@ static bool put_listed(const struct file *f, uint32_t index, struct dir_chunk *c
     if (len > sizeof(c->data) - c->len) {
         return false;
     }
-    if (fstatat(f->host_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (f->object != NULL) {
+        st.st_ino = f->list->entries[index].ino;
+        st.st_mode = object_inode_is_folder(st.st_ino) ? S_IFDIR : S_IFREG;
+    } else if (fstatat(f->host_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         return true;
     }
     struct dirent64 *d = entry_at(c, c->len);
@@ -109,6 +113,13 @@ static enum wasi_errno chunk_read(struct file *f, uint64_t cookie, struct dir_ch
         dirlist_free(f->list);
         f->list = NULL;
     }
+    if (f->object != NULL && f->list == NULL) {
+        enum wasi_errno listed = object_list(f, &f->list);
+        if (listed != WASI_OK) {
+            pthread_mutex_unlock(&f->dir_lock);
+            return listed;
+        }
+    }
     enum wasi_errno e = f->list != NULL ? read_listed(f, cookie, ret_chunk)
                                         : read_live(f, cookie, ret_chunk);
     pthread_mutex_unlock(&f->dir_lock);
@@ -131,6 +142,9 @@ static uint8_t type_of(const struct file *f, const struct dirent64 *d)
 static uint64_t ino_of(const struct ids *ids, const struct file *f, const struct dirent64 *d)
 {
     struct stat st;
+    if (f->object != NULL) {
+        return d->d_ino;
+    }
     bool above = f->path != NULL && f->path[0] == '\0' && strcmp(d->d_name, "..") == 0;
     if ((!above && ids_are_native(ids)) || fstat(f->host_fd, &st) != 0) {
         return d->d_ino;

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "object.h"
+
 enum { SLOTS_FIRST = 16 };
 
 void fdtable_init(struct fdtable *t, uint32_t open_max)
@@ -26,6 +28,7 @@ void file_free(struct file *f)
     pthread_mutex_destroy(&f->dir_lock);
     cookies_done(&f->cookies);
     dirlist_free(f->list);
+    object_free(f->object);
     free(f->path);
     free(f->preopen);
     free(f);

@@ -37,6 +37,7 @@ struct file {
     uint64_t
         dir_marks[DIRLIST_MARKS]; /* cookies with which the guest may go on; both 0: not begun */
     struct dirlist *list;         /* begun before a restore: what is still to be read, else NULL */
+    struct object *object;        /* it is beneath a bucket: object.h; NULL: a file of the host */
     /* Guarded by the table's lock. */
     uint64_t rights_base;
     uint64_t rights_inheriting;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "before.h"
+#include "object.h"
 #include "stat.h"
 
 /* The functions on one descriptor: data, offsets, sizes, times, flags, rights and numbers. */
@@ -122,18 +123,45 @@ int32_t wasi_fd_tell(void *ctx, void *env, uint32_t fd, uint32_t ret_offset)
     return seek_to(ctx, env, fd, 0, SEEK_CUR, RIGHT_FD_TELL, ret_offset);
 }
 
+/* What was written to a bucket gets its name. False: fd is nothing beneath a bucket; right: that it needs. */
+static bool publish(void *ctx, struct wasi *w, uint32_t fd, uint64_t right, enum wasi_errno *ret_e)
+{
+    struct file_use u;
+    *ret_e = WASI_OK;
+    if (w->bucket_count == 0) {
+        return false;
+    }
+    *ret_e = fdtable_use(&w->files, fd, right, &u);
+    if (*ret_e != WASI_OK) {
+        return true;
+    }
+    bool ours = u.file->object != NULL;
+    *ret_e = ours ? object_publish(ctx, u.file) : WASI_OK;
+    file_put(&w->files, &u);
+    return ours;
+}
+
+/* A descriptor is closed whatever becomes of its bytes, but not when the call is made again. */
 int32_t wasi_fd_close(void *ctx, void *env, uint32_t fd)
 {
     struct wasi *w = env;
-    (void)ctx;
-    return (int32_t)fdtable_close(&w->files, fd);
+    enum wasi_errno e;
+    if (publish(ctx, w, fd, 0, &e) && e == WASI_INTR) {
+        return (int32_t)e;
+    }
+    enum wasi_errno closed = fdtable_close(&w->files, fd);
+    return (int32_t)(closed == WASI_OK ? e : closed);
 }
 
 int32_t wasi_fd_renumber(void *ctx, void *env, uint32_t from, uint32_t to)
 {
     struct wasi *w = env;
-    (void)ctx;
-    return (int32_t)fdtable_renumber(&w->files, from, to);
+    enum wasi_errno e = WASI_OK;
+    if (from != to && publish(ctx, w, to, 0, &e) && e == WASI_INTR) {
+        return (int32_t)e;
+    }
+    enum wasi_errno done = fdtable_renumber(&w->files, from, to);
+    return (int32_t)(done == WASI_OK && e != WASI_BADF ? e : done);
 }
 
 /* ---- calls that act on the host descriptor alone ---- */
@@ -206,22 +234,53 @@ static enum wasi_errno keep_size(void *ctx, struct wasi *w, uint32_t fd, uint64_
     struct file_use u;
     enum wasi_errno e = WASI_OK;
     if (before_is_on(w) && fdtable_use(&w->files, fd, right, &u) == WASI_OK) {
-        e = before_resize(ctx, w, u.file, size);
+        e = u.file->object == NULL ? before_resize(ctx, w, u.file, size) : WASI_OK;
         file_put(&w->files, &u);
     }
     return guest_waited(ctx, e);
 }
 
+/* The same beneath a bucket: another size, or room. */
+struct object_change {
+    bool allocates;
+    uint64_t offset, len;
+    enum wasi_errno result;
+};
+
+/* False: it is a file of the host. */
+static bool change_object(struct wasi *w, uint32_t fd, uint64_t right, struct object_change *c)
+{
+    struct file_use u;
+    if (w->bucket_count == 0) {
+        return false;
+    }
+    c->result = fdtable_use(&w->files, fd, right, &u);
+    if (c->result != WASI_OK) {
+        return true;
+    }
+    bool ours = u.file->object != NULL && u.file->object->staged != NULL;
+    if (ours) {
+        c->result = c->allocates ? object_allocate(u.file, c->offset, c->len)
+                                 : object_set_size(u.file, c->len);
+    }
+    file_put(&w->files, &u);
+    return ours;
+}
+
 int32_t wasi_fd_sync(void *ctx, void *env, uint32_t fd)
 {
     static const struct fd_call call = {RIGHT_FD_SYNC, run_sync};
-    return fd_run(ctx, env, fd, &call, 0, 0, 0);
+    enum wasi_errno e;
+    return publish(ctx, env, fd, RIGHT_FD_SYNC, &e) ? (int32_t)e
+                                                    : fd_run(ctx, env, fd, &call, 0, 0, 0);
 }
 
 int32_t wasi_fd_datasync(void *ctx, void *env, uint32_t fd)
 {
     static const struct fd_call call = {RIGHT_FD_DATASYNC, run_datasync};
-    return fd_run(ctx, env, fd, &call, 0, 0, 0);
+    enum wasi_errno e;
+    return publish(ctx, env, fd, RIGHT_FD_DATASYNC, &e) ? (int32_t)e
+                                                        : fd_run(ctx, env, fd, &call, 0, 0, 0);
 }
 
 int32_t wasi_fd_allocate(void *ctx, void *env, uint32_t fd, uint64_t offset, uint64_t len)
@@ -229,6 +288,10 @@ int32_t wasi_fd_allocate(void *ctx, void *env, uint32_t fd, uint64_t offset, uin
     static const struct fd_call call = {RIGHT_FD_ALLOCATE, run_allocate};
     if (offset > INT64_MAX || len > INT64_MAX - offset) {
         return WASI_FBIG;
+    }
+    struct object_change change = {.allocates = true, .offset = offset, .len = len};
+    if (change_object(env, fd, RIGHT_FD_ALLOCATE, &change)) {
+        return (int32_t)change.result;
     }
     enum wasi_errno e = keep_size(ctx, env, fd, RIGHT_FD_ALLOCATE, offset + len);
     return e == WASI_OK ? fd_run(ctx, env, fd, &call, offset, len, 0) : (int32_t)e;
@@ -254,6 +317,10 @@ int32_t wasi_fd_filestat_set_size(void *ctx, void *env, uint32_t fd, uint64_t si
     if (size > INT64_MAX) {
         return WASI_INVAL;
     }
+    struct object_change change = {.len = size};
+    if (change_object(env, fd, RIGHT_FD_FILESTAT_SET_SIZE, &change)) {
+        return (int32_t)change.result;
+    }
     enum wasi_errno e = keep_size(ctx, env, fd, RIGHT_FD_FILESTAT_SET_SIZE, size);
     return e == WASI_OK ? fd_run(ctx, env, fd, &call, size, 0, 0) : (int32_t)e;
 }
@@ -274,14 +341,19 @@ static int32_t filestat_get(void *ctx, struct wasi *w, uint32_t fd, bool unstabl
     if (e != WASI_OK) {
         return (int32_t)e;
     }
-    e = fstat(u.file->host_fd, &st) != 0 ? wasi_errno_from_host(errno) : WASI_OK;
+    bool ours = u.file->object != NULL;
+    if (ours) {
+        e = object_stat_file(u.file, &st);
+    } else {
+        e = fstat(u.file->host_fd, &st) != 0 ? wasi_errno_from_host(errno) : WASI_OK;
+    }
     type = u.file->filetype;
     file_put(&w->files, &u);
-    if (e == WASI_OK && before_is_on(w)) {
+    if (e == WASI_OK && !ours && before_is_on(w)) {
         before_hide_links(w, &st);
     }
     if (e == WASI_OK) {
-        stat_encode(&w->ids, &st, type, unstable, out);
+        stat_encode(ours ? NULL : &w->ids, &st, type, unstable, out);
     }
     return (int32_t)e;
 }
@@ -309,6 +381,10 @@ int32_t wasi_fd_filestat_set_times(void *ctx, void *env, uint32_t fd, uint64_t a
     }
     if (e != WASI_OK) {
         return (int32_t)e;
+    }
+    if (u.file->object != NULL) {
+        file_put(&w->files, &u);
+        return WASI_NOTSUP;
     }
     if (before_is_on(w)) {
         before_touch(w, u.file->grant, u.file->host_fd);

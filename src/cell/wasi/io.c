@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "before.h"
+#include "object.h"
 
 /* Moving bytes between descriptors and guest memory. The flags APPEND, DSYNC, RSYNC, SYNC and NONBLOCK are the
  * guest's own: they are applied to each call and never set on the host's open file, which others may share. */
@@ -44,6 +45,13 @@ enum wasi_errno io_wait(void *ctx, int host_fd, short events)
 static ssize_t read_plain(const struct file_use *u, const struct piece *p, uint64_t offset)
 {
     int fd = u->file->host_fd;
+    if (u->file->object != NULL && u->file->object->staged == NULL) {
+        return object_read(u->file, p, offset);
+    }
+    int errnum = u->file->object != NULL ? object_before_read(u->file, offset, p->bytes) : 0;
+    if (errnum != 0) {
+        return -errnum;
+    }
     ssize_t n = offset == IO_AT_OFFSET ? readv(fd, p->iovs, p->count)
                                        : preadv(fd, p->iovs, p->count, (off_t)offset);
     return n < 0 ? -errno : n;
@@ -53,6 +61,10 @@ static ssize_t write_plain(const struct file_use *u, const struct piece *p, uint
 {
     int fd = u->file->host_fd;
     int flags = 0;
+    int errnum = u->file->object != NULL ? object_before_write(u, offset, p->bytes) : 0;
+    if (errnum != 0) {
+        return -errnum;
+    }
     if (u->flags & FDFLAG_DSYNC) {
         flags |= RWF_DSYNC;
     }
@@ -275,7 +287,7 @@ static enum wasi_errno write_next(void *ctx, struct wasi *w, const struct file_u
     enum wasi_errno e = guest_iovs_piece(ctx, g, bytes_max, &p);
     if (e == WASI_OK) {
         *ret_asked = p.bytes;
-        if (before_is_on(w) && u->file->kind == FILE_PLAIN) {
+        if (before_is_on(w) && u->file->kind == FILE_PLAIN && u->file->object == NULL) {
             before_write(w, u, req->offset, p.bytes);
         }
         e = write_piece(ctx, u, &p, req, ret_n);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "before.h"
+#include "object.h"
 #include "stat.h"
 
 /* The functions on paths. Those that look at a file open it with O_PATH beneath the directory and act on that
@@ -16,6 +17,21 @@
 static enum wasi_errno host_result(int result)
 {
     return result < 0 ? wasi_errno_from_host(errno) : WASI_OK;
+}
+
+/* True when fd is a folder in a bucket, and in use unless *ret_e is an error. Else it is not for these functions. */
+static bool use_object(struct wasi *w, uint32_t fd, uint64_t rights, struct file_use *ret_dir,
+                       enum wasi_errno *ret_e)
+{
+    if (w->bucket_count == 0) {
+        return false;
+    }
+    *ret_e = fdtable_use(&w->files, fd, rights, ret_dir);
+    if (*ret_e == WASI_OK && ret_dir->file->object == NULL) {
+        file_put(&w->files, ret_dir);
+        return false;
+    }
+    return true;
 }
 
 /* ---- path_open ---- */
@@ -154,6 +170,25 @@ static enum wasi_errno open_read_only_create(void *ctx, struct wasi *w, int dir_
     return e;
 }
 
+/* Give the guest's file a number with what was asked for. Takes it over also on failure. */
+static enum wasi_errno number(struct wasi *w, const struct file_use *dir,
+                              const struct open_request *r, struct file *f, uint32_t *ret_fd)
+{
+    f->rights_base &= r->base;
+    f->rights_inheriting &= r->inheriting;
+    f->flags = (uint16_t)r->fdflags;
+    f->read_only = dir->file->read_only;
+    if (f->read_only) {
+        f->rights_base &= ~RIGHTS_CHANGE;
+    }
+    f->grant = dir->file->grant;
+    enum wasi_errno e = fdtable_add(&w->files, f, ret_fd);
+    if (e != WASI_OK) {
+        file_free(f);
+    }
+    return e;
+}
+
 /* Make the guest's file of a host descriptor, which it takes over also on failure. */
 static enum wasi_errno adopt(struct wasi *w, const struct file_use *dir,
                              const struct open_request *r, const char *path, int host_fd,
@@ -169,20 +204,8 @@ static enum wasi_errno adopt(struct wasi *w, const struct file_use *dir,
         close(host_fd);
         return wasi_errno_from_host(errnum);
     }
-    f->rights_base &= r->base;
-    f->rights_inheriting &= r->inheriting;
-    f->flags = (uint16_t)r->fdflags;
-    f->read_only = dir->file->read_only;
-    if (f->read_only) {
-        f->rights_base &= ~RIGHTS_CHANGE;
-    }
-    f->grant = dir->file->grant;
     f->path = file_path_join(dir->file->path, path);
-    enum wasi_errno e = fdtable_add(&w->files, f, ret_fd);
-    if (e != WASI_OK) {
-        file_free(f);
-    }
-    return e;
+    return number(w, dir, r, f, ret_fd);
 }
 
 static enum wasi_errno open_in(void *ctx, struct wasi *w, const struct file_use *dir,
@@ -197,6 +220,11 @@ static enum wasi_errno open_in(void *ctx, struct wasi *w, const struct file_use 
         return e;
     }
     int flags = open_request_host_flags(r);
+    if (dir->file->object != NULL) {
+        struct file *f = NULL;
+        e = object_open(w, dir->file, path, flags, &f);
+        return e == WASI_OK ? number(w, dir, r, f, ret_fd) : e;
+    }
     if (dir->file->read_only && (flags & O_CREAT)) {
         e = open_read_only_create(ctx, w, dir->file->host_fd, path, flags, &host_fd);
     } else if (before_is_on(w) && (flags & (O_CREAT | O_TRUNC))) {
@@ -256,6 +284,28 @@ static enum wasi_errno look_up(struct wasi *w, uint32_t fd, uint64_t rights, uin
     return e;
 }
 
+static int32_t object_path_stat(struct wasi *w, struct file_use *dir, const char *path,
+                                bool unstable, uint8_t *out)
+{
+    struct stat st;
+    enum wasi_errno e = object_stat_path(w, dir->file, path, &st);
+    file_put(&w->files, dir);
+    if (e == WASI_OK) {
+        stat_encode(NULL, &st, filetype_from_mode(st.st_mode), unstable, out);
+    }
+    return (int32_t)e;
+}
+
+/* What there is not beneath a bucket: the error for a path that is there. */
+static enum wasi_errno object_refuse(struct wasi *w, struct file_use *dir, const char *path,
+                                     enum wasi_errno refusal)
+{
+    struct stat st;
+    enum wasi_errno e = object_stat_path(w, dir->file, path, &st);
+    file_put(&w->files, dir);
+    return e == WASI_OK ? refusal : e;
+}
+
 static int32_t path_stat(void *ctx, struct wasi *w, uint32_t fd, uint32_t lookup,
                          uint32_t path_addr, uint32_t path_len, bool unstable, uint32_t ret_stat)
 {
@@ -264,6 +314,10 @@ static int32_t path_stat(void *ctx, struct wasi *w, uint32_t fd, uint32_t lookup
     int host_fd = -1;
     uint8_t *out = host_range(ctx, ret_stat, unstable ? FILESTAT_UNSTABLE_BYTES : FILESTAT_BYTES);
     enum wasi_errno e = out == NULL ? WASI_FAULT : guest_path(ctx, path_addr, path_len, path);
+    struct file_use dir;
+    if (e == WASI_OK && use_object(w, fd, RIGHT_PATH_FILESTAT_GET, &dir, &e)) {
+        return e == WASI_OK ? object_path_stat(w, &dir, path, unstable, out) : (int32_t)e;
+    }
     if (e == WASI_OK) {
         e = look_up(w, fd, RIGHT_PATH_FILESTAT_GET, lookup, path, &host_fd);
     }
@@ -313,6 +367,10 @@ int32_t wasi_path_filestat_set_times(void *ctx, void *env, uint32_t fd, uint32_t
     if (e == WASI_OK) {
         e = stat_times(atim, mtim, flags, times);
     }
+    struct file_use dir;
+    if (e == WASI_OK && use_object(env, fd, RIGHT_PATH_FILESTAT_SET_TIMES, &dir, &e)) {
+        return (int32_t)(e == WASI_OK ? object_refuse(env, &dir, path, WASI_NOTSUP) : e);
+    }
     if (e == WASI_OK) {
         e = look_up(env, fd, RIGHT_PATH_FILESTAT_SET_TIMES, lookup, path, &host_fd);
     }
@@ -354,6 +412,10 @@ int32_t wasi_path_readlink(void *ctx, void *env, uint32_t fd, uint32_t path_addr
         return WASI_FAULT;
     }
     enum wasi_errno e = guest_path(ctx, path_addr, path_len, path);
+    struct file_use dir;
+    if (e == WASI_OK && use_object(env, fd, RIGHT_PATH_READLINK, &dir, &e)) {
+        return (int32_t)(e == WASI_OK ? object_refuse(env, &dir, path, WASI_INVAL) : e);
+    }
     if (e == WASI_OK) {
         e = look_up(env, fd, RIGHT_PATH_READLINK, 0, path, &host_fd);
     }
@@ -402,6 +464,7 @@ enum name_change { NAME_MADE, NAME_REMOVED };
 struct name_call {
     uint64_t rights;
     int (*run)(int dir_fd, const char *name);
+    enum wasi_errno (*run_object)(struct wasi *w, const struct file *dir, const char *path);
     enum name_change change;
 };
 
@@ -418,7 +481,15 @@ static int32_t run_on_name(void *ctx, struct wasi *w, uint32_t fd, uint32_t path
 {
     char path[WASI_PATH_BYTES_MAX + 1];
     struct name_at at;
+    struct file_use dir;
     enum wasi_errno e = guest_path(ctx, path_addr, path_len, path);
+    if (e == WASI_OK && use_object(w, fd, call->rights, &dir, &e)) {
+        if (e == WASI_OK) {
+            e = call->run_object(w, dir.file, path);
+            file_put(&w->files, &dir);
+        }
+        return (int32_t)e;
+    }
     if (e == WASI_OK) {
         e = name_at_open(w, fd, call->rights, path, &at);
     }
@@ -450,23 +521,38 @@ static int run_unlink(int dir_fd, const char *name)
     return unlinkat(dir_fd, name, 0);
 }
 
+static enum wasi_errno mkdir_object(struct wasi *w, const struct file *dir, const char *path)
+{
+    (void)w;
+    return object_make_folder(dir, path);
+}
+
+static enum wasi_errno rmdir_object(struct wasi *w, const struct file *dir, const char *path)
+{
+    (void)w;
+    return object_remove_folder(dir, path);
+}
+
 int32_t wasi_path_create_directory(void *ctx, void *env, uint32_t fd, uint32_t path,
                                    uint32_t path_len)
 {
-    static const struct name_call call = {RIGHT_PATH_CREATE_DIRECTORY, run_mkdir, NAME_MADE};
+    static const struct name_call call = {RIGHT_PATH_CREATE_DIRECTORY, run_mkdir, mkdir_object,
+                                          NAME_MADE};
     return run_on_name(ctx, env, fd, path, path_len, &call);
 }
 
 int32_t wasi_path_remove_directory(void *ctx, void *env, uint32_t fd, uint32_t path,
                                    uint32_t path_len)
 {
-    static const struct name_call call = {RIGHT_PATH_REMOVE_DIRECTORY, run_rmdir, NAME_REMOVED};
+    static const struct name_call call = {RIGHT_PATH_REMOVE_DIRECTORY, run_rmdir, rmdir_object,
+                                          NAME_REMOVED};
     return run_on_name(ctx, env, fd, path, path_len, &call);
 }
 
 int32_t wasi_path_unlink_file(void *ctx, void *env, uint32_t fd, uint32_t path, uint32_t path_len)
 {
-    static const struct name_call call = {RIGHT_PATH_UNLINK_FILE, run_unlink, NAME_REMOVED};
+    static const struct name_call call = {RIGHT_PATH_UNLINK_FILE, run_unlink, object_unlink,
+                                          NAME_REMOVED};
     return run_on_name(ctx, env, fd, path, path_len, &call);
 }
 
@@ -484,6 +570,13 @@ int32_t wasi_path_symlink(void *ctx, void *env, uint32_t target_addr, uint32_t t
     if (e == WASI_OK) {
         e = path_check(target); /* an absolute link could never be followed again */
     }
+    struct file_use dir;
+    if (e == WASI_OK && use_object(w, fd, RIGHT_PATH_SYMLINK, &dir, &e)) {
+        if (e == WASI_OK) {
+            file_put(&w->files, &dir);
+        }
+        return (int32_t)(e == WASI_OK ? WASI_NOTSUP : e);
+    }
     if (e == WASI_OK) {
         e = name_at_open(w, fd, RIGHT_PATH_SYMLINK, path, &at);
     }
@@ -496,6 +589,30 @@ int32_t wasi_path_symlink(void *ctx, void *env, uint32_t target_addr, uint32_t t
     return (int32_t)e;
 }
 
+/* True when one of the two is beneath a bucket: *ret_e is the result. */
+static bool rename_object(struct wasi *w, uint32_t old_fd, const char *old_path, uint32_t new_fd,
+                          const char *new_path, enum wasi_errno *ret_e)
+{
+    struct file_use from, to;
+    if (w->bucket_count == 0) {
+        return false;
+    }
+    *ret_e = fdtable_use(&w->files, old_fd, RIGHT_PATH_RENAME_SOURCE, &from);
+    if (*ret_e != WASI_OK) {
+        return true;
+    }
+    *ret_e = fdtable_use(&w->files, new_fd, RIGHT_PATH_RENAME_TARGET, &to);
+    bool ours = *ret_e != WASI_OK || from.file->object != NULL || to.file->object != NULL;
+    if (*ret_e == WASI_OK) {
+        if (ours) {
+            *ret_e = object_rename(w, from.file, old_path, to.file, new_path);
+        }
+        file_put(&w->files, &to);
+    }
+    file_put(&w->files, &from);
+    return ours;
+}
+
 int32_t wasi_path_rename(void *ctx, void *env, uint32_t old_fd, uint32_t old_addr, uint32_t old_len,
                          uint32_t new_fd, uint32_t new_addr, uint32_t new_len)
 {
@@ -506,6 +623,9 @@ int32_t wasi_path_rename(void *ctx, void *env, uint32_t old_fd, uint32_t old_add
     enum wasi_errno e = guest_path(ctx, old_addr, old_len, old_path);
     if (e == WASI_OK) {
         e = guest_path(ctx, new_addr, new_len, new_path);
+    }
+    if (e == WASI_OK && rename_object(w, old_fd, old_path, new_fd, new_path, &e)) {
+        return (int32_t)e;
     }
     if (e == WASI_OK) {
         e = name_at_open(w, old_fd, RIGHT_PATH_RENAME_SOURCE, old_path, &from);
@@ -575,6 +695,16 @@ int32_t wasi_path_link(void *ctx, void *env, uint32_t old_fd, uint32_t lookup, u
     enum wasi_errno e = guest_path(ctx, old_addr, old_len, old_path);
     if (e == WASI_OK) {
         e = guest_path(ctx, new_addr, new_len, new_path);
+    }
+    struct file_use dir;
+    if (e == WASI_OK && use_object(w, old_fd, RIGHT_PATH_LINK_SOURCE, &dir, &e)) {
+        return (int32_t)(e == WASI_OK ? object_refuse(w, &dir, old_path, WASI_NOTSUP) : e);
+    }
+    if (e == WASI_OK && use_object(w, new_fd, RIGHT_PATH_LINK_TARGET, &dir, &e)) {
+        if (e == WASI_OK) {
+            file_put(&w->files, &dir);
+        }
+        return (int32_t)(e == WASI_OK ? WASI_XDEV : e);
     }
     if (e == WASI_OK) {
         e = link_source(w, old_fd, lookup, old_path, &from);

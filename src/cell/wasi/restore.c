@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "guest.h"
+#include "objectsave.h"
 #include "saved.h"
 #include "stat.h"
 #include "sys/files.h"
@@ -27,6 +28,8 @@ struct restore {
     uint32_t version;
     bool checks_only; /* files may be brought back before it goes on */
     struct ids then;  /* the saved guest's */
+    struct saved_staged *staged;
+    uint32_t staged_count;
 };
 
 static status_t corrupt(struct restore *r)
@@ -96,7 +99,8 @@ static void take_move(struct restore *r, uint32_t target, struct saved_move *ret
         ret_move->then = saved_take_root(&r->c);
     }
     if (target != FILE_NO_GRANT) {
-        ret_move->now = saved_root_of(r->w->grants[target].host_path);
+        ret_move->now = saved_root_of(&r->w->grants[target]);
+        ret_move->bucket = r->w->grants[target].bucket != NULL;
     }
 }
 
@@ -121,6 +125,9 @@ static status_t take_grants(struct restore *r)
         }
         r->grants[i] = (struct saved_grant){copy, match_grant(r->w, i, copy)};
         take_move(r, r->grants[i].target, &r->moves[i]);
+        if (r->version >= SAVED_VERSION_BUCKETS) {
+            (void)saved_take_place(&r->c, &len); /* for tools */
+        }
     }
     r->grant_count = count;
     return r->c.failed ? corrupt(r) : ST_OK;
@@ -293,6 +300,45 @@ static status_t open_file(struct restore *r, const struct saved_file *s, struct 
     return adopt(r, s, fd, ret_f);
 }
 
+/* Beneath a bucket that is granted here. */
+static int open_in_bucket(struct restore *r, const struct saved_file *s, struct file **ret_f)
+{
+    uint32_t target = r->grants[s->index].target;
+    if (s->kind == FILE_DIRECTORY) {
+        return object_restore_folder(r->w, target, s->path, ret_f);
+    }
+    if (s->staged == 0) {
+        return object_restore_reader(r->w, target, s, r->stale_files, ret_f);
+    }
+    return object_restore_staged(r->w, target, s, &r->staged[s->staged - 1], r->stale_files, ret_f);
+}
+
+static status_t open_object(struct restore *r, const struct saved_file *s, struct file **ret_f)
+{
+    const struct wasi_grant *g = &r->w->grants[r->grants[s->index].target];
+    if (s->staged > r->staged_count ||
+        (s->staged > 0 && r->staged[s->staged - 1].grant != s->index)) {
+        cursor_fail(&r->c, "an unknown staged file");
+        return corrupt(r);
+    }
+    if (g->bucket == NULL) {
+        return missing(r, s, "was in a bucket, and a folder is granted (--dir geds://)", ret_f);
+    }
+    if (writes(s) && g->read_only) {
+        return name_file(r, s, ST_PERM, "was open for writing, its bucket is read-only here");
+    }
+    int errnum = open_in_bucket(r, s, ret_f);
+    if (errnum == ENOENT) {
+        return missing(r, s, "is not there (--stale-files goes on)", ret_f);
+    }
+    if (errnum == ESTALE) {
+        return name_file(r, s, ST_NOTFOUND, "changed since it was saved (--stale-files goes on)");
+    }
+    return errnum == 0 ? ST_OK
+                       : error_set_errno(r->err, errnum, "descriptor %u: %.80s/%.80s", s->fd,
+                                         g->guest_path, s->path);
+}
+
 static status_t open_path(struct restore *r, const struct saved_file *s, struct file **ret_f)
 {
     uint32_t target = r->grants[s->index].target;
@@ -304,6 +350,12 @@ static status_t open_path(struct restore *r, const struct saved_file *s, struct 
     }
     if (s->bits & SAVED_PREOPEN) {
         return wasi_open_grant(r->w, target, ret_f, r->err);
+    }
+    if (s->origin == SAVED_ORIGIN_BUCKET) {
+        return open_object(r, s, ret_f);
+    }
+    if (r->w->grants[target].bucket != NULL) {
+        return missing(r, s, "was in a folder, and a bucket is granted", ret_f);
     }
     return open_file(r, s, ret_f);
 }
@@ -335,6 +387,7 @@ static status_t open_saved(struct restore *r, const struct saved_file *s, struct
     case SAVED_ORIGIN_LISTEN:
         return open_listener(r, s, ret_f);
     case SAVED_ORIGIN_PATH:
+    case SAVED_ORIGIN_BUCKET:
         return open_path(r, s, ret_f);
     default:
         return open_lost(r, (s->bits & SAVED_PREOPEN) ? s->path : NULL, ret_f);
@@ -353,7 +406,8 @@ static void limit_file(struct saved_file *s, struct file *f)
     if (f->read_only) {
         f->rights_base &= ~RIGHTS_CHANGE;
     }
-    if (f->kind == FILE_DIRECTORY) {
+    /* Entries of a folder say nothing of a bucket. */
+    if (f->kind == FILE_DIRECTORY && (f->object != NULL) == (s->origin == SAVED_ORIGIN_BUCKET)) {
         f->list = s->list;
         s->list = NULL;
     }
@@ -446,7 +500,7 @@ static bool keep_entries(struct restore *r, const struct saved_file *s, const st
 static void renew_entries(struct restore *r, const struct file *f)
 {
     struct stat dir, st;
-    if (f->list == NULL || fstat(f->host_fd, &dir) != 0) {
+    if (f->list == NULL || f->object != NULL || fstat(f->host_fd, &dir) != 0) {
         return;
     }
     for (uint32_t i = 0; i < f->list->count; i++) {
@@ -474,7 +528,8 @@ static status_t end_ids(struct restore *r)
 static status_t keep_id(struct restore *r, const struct saved_file *s, const struct file *f)
 {
     struct stat st;
-    if (s->id.ino == 0 || f->handed == FILE_LOST || fstat(f->host_fd, &st) != 0) {
+    if (s->id.ino == 0 || f->handed == FILE_LOST || f->object != NULL ||
+        fstat(f->host_fd, &st) != 0) {
         return ST_OK;
     }
     struct ids_key host = {st.st_dev, st.st_ino};
@@ -492,7 +547,8 @@ static status_t restore_file(struct restore *r, struct saved_file *s)
     if (st != ST_OK) {
         return st;
     }
-    if (s->origin == SAVED_ORIGIN_PATH && f->handed != FILE_LOST && f->kind != s->kind) {
+    bool beneath = s->origin == SAVED_ORIGIN_PATH || s->origin == SAVED_ORIGIN_BUCKET;
+    if (beneath && f->handed != FILE_LOST && f->kind != s->kind) {
         file_free(f);
         cursor_fail(&r->c, "a descriptor's kind is not that of its file");
         return corrupt(r);
@@ -530,6 +586,17 @@ static status_t restore_files(struct restore *r)
     return st;
 }
 
+static status_t take_staged(struct restore *r)
+{
+    if (r->version < SAVED_VERSION_BUCKETS) {
+        return ST_OK;
+    }
+    if (!saved_take_staged(&r->c, &r->w->arena, r->grant_count, &r->staged, &r->staged_count)) {
+        return no_memory(r);
+    }
+    return r->c.failed ? corrupt(r) : ST_OK;
+}
+
 static status_t restore_all(struct restore *r)
 {
     status_t st = take_head(r);
@@ -544,6 +611,9 @@ static status_t restore_all(struct restore *r)
     }
     if (st == ST_OK) {
         st = take_ids(r);
+    }
+    if (st == ST_OK) {
+        st = take_staged(r);
     }
     if (st == ST_OK) {
         st = restore_files(r);
@@ -567,6 +637,9 @@ static status_t restore_to(struct restore *r, const void *data, size_t len, stru
     cursor_init(&r->c, data, len, 0);
     st = restore_all(r);
     ids_done(&r->then);
+    for (uint32_t i = 0; i < r->staged_count; i++) {
+        staged_put(r->staged[i].made);
+    }
     if (st != ST_OK) {
         wasi_free(r->w);
         return st;

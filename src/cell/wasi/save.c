@@ -6,6 +6,7 @@
 
 #include "dir.h"
 #include "guest.h"
+#include "objectsave.h"
 #include "saved.h"
 #include "stat.h"
 
@@ -102,7 +103,10 @@ static void put_head(const struct item *it, uint8_t origin, uint32_t index)
     buf_le64(it->out, it->use->rights_inheriting);
     buf_le32(it->out, index);
     saved_put_text(it->out, it->path, strlen(it->path));
-    saved_put_key(it->out, f->handed == FILE_LOST ? lost : stat_shown(&it->w->ids, &it->st));
+    struct ids_key own = {it->st.st_dev, it->st.st_ino};
+    saved_put_key(it->out, f->handed == FILE_LOST ? lost
+                           : f->object != NULL    ? own
+                                                  : stat_shown(&it->w->ids, &it->st));
 }
 
 static status_t put_plain(const struct item *it, struct error *err)
@@ -155,6 +159,25 @@ static status_t put_path(struct item *it, struct error *err)
     return put_details(it, err);
 }
 
+/* Beneath a bucket. The object is looked for by its name and etag. */
+static status_t put_object(struct item *it, struct error *err)
+{
+    const struct object *o = it->file->object;
+    const char *path = o->staged != NULL ? o->staged->path : it->file->path;
+    if (object_stat_file(it->file, &it->st) != WASI_OK) {
+        return refuse(it, err, "its attributes cannot be read");
+    }
+    memcpy(it->path, path, strlen(path) + 1);
+    put_head(it, SAVED_ORIGIN_BUCKET, it->file->grant);
+    status_t st = put_details(it, err);
+    if (st == ST_OK && it->file->kind == FILE_PLAIN) {
+        const char *etag = o->staged != NULL ? o->staged->info.etag : o->info.etag;
+        saved_put_text(it->out, etag, strlen(etag));
+        buf_le32(it->out, o->staged != NULL ? saved_staged_number(it->w, o->staged) : 0);
+    }
+    return st;
+}
+
 static status_t put_file(struct item *it, struct error *err)
 {
     struct file *f = it->file;
@@ -163,6 +186,9 @@ static status_t put_file(struct item *it, struct error *err)
         memcpy(it->path, name, strlen(name) + 1);
         put_head(it, SAVED_ORIGIN_LOST, 0);
         return put_details(it, err);
+    }
+    if (f->object != NULL) {
+        return put_object(it, err);
     }
     if (fstat(f->host_fd, &it->st) != 0) {
         return error_set_errno(err, errno, "descriptor %u", it->fd);
@@ -212,9 +238,12 @@ static void put_grants(const struct wasi *w, struct buf *out)
 {
     buf_le32(out, w->grant_count);
     for (uint32_t i = 0; i < w->grant_count; i++) {
-        struct saved_root root = saved_root_of(w->grants[i].host_path);
+        struct saved_root root = saved_root_of(&w->grants[i]);
         saved_put_text(out, w->grants[i].guest_path, strlen(w->grants[i].guest_path));
         saved_put_root(out, &root);
+        if (w->bucket_count > 0) {
+            saved_put_place(out, &w->grants[i]);
+        }
     }
 }
 
@@ -222,7 +251,7 @@ status_t wasi_save(struct wasi *w, struct buf *out, struct error *err)
 {
     size_t begin = out->len;
     buf_le32(out, SAVED_MAGIC);
-    buf_le32(out, SAVED_VERSION);
+    buf_le32(out, w->bucket_count > 0 ? SAVED_VERSION_BUCKETS : SAVED_VERSION_IDS);
     buf_le64(out, clock_now_ns(CLOCK_REALTIME));
     buf_le64(out, clock_guest_ns(w));
     buf_le64(out, atomic_load(&w->cpu_seen_ns));
@@ -232,7 +261,8 @@ status_t wasi_save(struct wasi *w, struct buf *out, struct error *err)
     put_strings(out, &w->env);
     put_grants(w, out);
     saved_put_ids(out, &w->ids);
-    status_t st = put_files(w, out, err);
+    status_t st = w->bucket_count > 0 ? saved_put_staged(w, out, err) : ST_OK;
+    st = st == ST_OK ? put_files(w, out, err) : st;
     if (st == ST_OK && out->failed) {
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for the WASI state");
     }

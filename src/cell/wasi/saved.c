@@ -188,12 +188,13 @@ bool saved_take_ids(struct cursor *c, struct ids *ids)
 
 /* ---- folders that moved ---- */
 
-struct saved_root saved_root_of(const char *host_path)
+struct saved_root saved_root_of(const struct wasi_grant *g)
 {
+    const char *host_path = g->host_path;
     struct saved_root root = {0};
     struct stat st;
     struct statx more;
-    if (stat(host_path, &st) != 0) {
+    if (g->bucket != NULL || stat(host_path, &st) != 0) {
         return root;
     }
     root.host = (struct ids_key){st.st_dev, st.st_ino};
@@ -203,6 +204,25 @@ struct saved_root saved_root_of(const char *host_path)
                         more.stx_btime.tv_nsec;
     }
     return root;
+}
+
+enum { PLACE_BYTES_MAX = WASI_KEY_BYTES_MAX + WASI_BUCKET_NAME_BYTES_MAX + 16 };
+
+void saved_put_place(struct buf *out, const struct wasi_grant *g)
+{
+    buf_u8(out, g->bucket != NULL ? 1 : 0);
+    if (g->bucket != NULL) {
+        saved_put_text(out, g->bucket->place, strlen(g->bucket->place));
+    }
+}
+
+const char *saved_take_place(struct cursor *c, size_t *ret_len)
+{
+    uint8_t kind = cursor_u8(c);
+    if (kind > 1) {
+        cursor_fail(c, "an unknown kind of grant");
+    }
+    return kind == 1 ? saved_take_text(c, PLACE_BYTES_MAX, "too long a place", ret_len) : NULL;
 }
 
 static bool known(const struct saved_move *m)
@@ -229,7 +249,7 @@ bool saved_device_stayed(const struct saved_move *moves, uint32_t count, uint64_
 bool saved_all_stayed(const struct saved_move *moves, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (!stayed(&moves[i])) {
+        if (!stayed(&moves[i]) && !moves[i].bucket) {
             return false;
         }
     }

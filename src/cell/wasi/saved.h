@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/cursor.h"
+#include "cell/wasi/wasi.h"
 #include "dirlist.h"
 #include "fdtable.h"
 #include "ids.h"
@@ -13,13 +14,15 @@
 #define SAVED_MAGIC UINT32_C(0x49534157) /* "WASI" */
 
 enum {
-    SAVED_VERSION = 2,
-    SAVED_VERSION_IDS = 2, /* with device and inode numbers */
+    SAVED_VERSION = 3,
+    SAVED_VERSION_BUCKETS = 3, /* some grants are buckets; written only then */
+    SAVED_VERSION_IDS = 2,     /* with device and inode numbers */
     SAVED_FILE_BYTES_MIN = 34,
     SAVED_ORIGIN_PATH = 0, /* beneath a grant */
     SAVED_ORIGIN_STDIO,
     SAVED_ORIGIN_LISTEN,
-    SAVED_ORIGIN_LOST, /* not found at an earlier restore */
+    SAVED_ORIGIN_LOST,   /* not found at an earlier restore */
+    SAVED_ORIGIN_BUCKET, /* beneath a grant that is a bucket */
     SAVED_ORIGIN_COUNT
 };
 
@@ -48,10 +51,12 @@ struct saved_file {
     uint8_t origin, kind, filetype, bits;
     uint16_t flags;
     uint64_t rights_base, rights_inheriting;
-    uint32_t index; /* by origin: grant, standard descriptor, listening socket */
+    uint32_t index; /* by origin: grant (of both kinds), standard descriptor, listening socket */
     char path[WASI_PATH_BYTES_MAX + 1];
     struct ids_key id;               /* as the guest has seen it; zeros: not known */
     uint64_t offset, size, mtime_ns; /* plain files */
+    char etag[WASI_ETAG_BYTES];      /* beneath a bucket: of the object */
+    uint32_t staged;                 /* the staged file that it is one of, from 1; 0: only read */
     struct dirlist *list;            /* half-read directories, else NULL; the caller frees it */
 };
 /* Into zeros. version: of the state, grant_count: grants in it. False when memory ran out. */
@@ -79,11 +84,15 @@ void saved_put_ids(struct buf *out, const struct ids *ids);
 /* Into an empty table, and seals it. False when memory ran out. */
 bool saved_take_ids(struct cursor *c, struct ids *ids);
 
-/* The folder of that path as it is now. */
-struct saved_root saved_root_of(const char *host_path);
+/* The folder of a grant as it is now; of a bucket nothing is known, as its numbers are the same everywhere. */
+struct saved_root saved_root_of(const struct wasi_grant *g);
+/* What a bucket is recognised by, behind the root: its place; NULL: a folder. From version SAVED_VERSION_BUCKETS on. */
+void saved_put_place(struct buf *out, const struct wasi_grant *g);
+const char *saved_take_place(struct cursor *c, size_t *ret_len);
 /* A folder of the saved guest, and that which it is here. */
 struct saved_move {
     struct saved_root then, now;
+    bool bucket; /* it is one */
 };
 /* True when one of the folders that stayed is on this device: then it is the same file system. */
 bool saved_device_stayed(const struct saved_move *moves, uint32_t count, uint64_t dev);

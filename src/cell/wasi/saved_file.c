@@ -28,7 +28,8 @@ void saved_take_head(struct cursor *c, struct saved_head *ret_head)
     *ret_head = head;
 }
 
-static void check(struct cursor *c, uint32_t grant_count, const struct saved_file *f)
+static void check(struct cursor *c, uint32_t version, uint32_t grant_count,
+                  const struct saved_file *f)
 {
     const char *wrong = NULL;
     if (f->fd >= WASI_OPEN_FILES_MAX) {
@@ -40,7 +41,12 @@ static void check(struct cursor *c, uint32_t grant_count, const struct saved_fil
         wrong = "unknown flags of a descriptor";
     } else if (((f->rights_base | f->rights_inheriting) & ~RIGHTS_KNOWN) != 0) {
         wrong = "unknown rights of a descriptor";
-    } else if (f->origin == SAVED_ORIGIN_PATH && f->index >= grant_count) {
+    } else if (f->origin == SAVED_ORIGIN_BUCKET &&
+               (version < SAVED_VERSION_BUCKETS || strlen(f->path) > WASI_KEY_BYTES_MAX ||
+                (f->kind != FILE_PLAIN && f->kind != FILE_DIRECTORY))) {
+        wrong = "a descriptor that no bucket has";
+    } else if ((f->origin == SAVED_ORIGIN_PATH || f->origin == SAVED_ORIGIN_BUCKET) &&
+               f->index >= grant_count) {
         wrong = "a descriptor beneath an unknown grant";
     } else if (f->origin == SAVED_ORIGIN_LISTEN && f->index >= WASI_OPEN_FILES_MAX) {
         wrong = "too many listening sockets";
@@ -52,12 +58,25 @@ static void check(struct cursor *c, uint32_t grant_count, const struct saved_fil
     }
 }
 
+static void take_object(struct cursor *c, struct saved_file *f)
+{
+    size_t len;
+    const char *etag = saved_take_text(c, WASI_ETAG_BYTES - 1, "too long an etag", &len);
+    if (etag != NULL) {
+        memcpy(f->etag, etag, len);
+    }
+    f->staged = cursor_le32(c);
+}
+
 static bool take_details(struct cursor *c, uint32_t version, struct saved_file *f)
 {
     if (f->kind == FILE_PLAIN) {
         f->offset = saved_take_i63(c, "an offset too large");
         f->size = saved_take_i63(c, "a size too large");
         f->mtime_ns = cursor_le64(c);
+        if (f->origin == SAVED_ORIGIN_BUCKET) {
+            take_object(c, f);
+        }
     } else if (f->kind == FILE_DIRECTORY) {
         f->list = calloc(1, sizeof(*f->list));
         if (f->list == NULL || !saved_take_list(c, version, f->list)) {
@@ -87,11 +106,13 @@ bool saved_take_file(struct cursor *c, uint32_t version, uint32_t grant_count, s
     if (version >= SAVED_VERSION_IDS) {
         f->id = saved_take_key(c);
     }
-    check(c, grant_count, f);
+    if (path != NULL) {
+        memcpy(f->path, path, len);
+        f->path[len] = '\0';
+    }
+    check(c, version, grant_count, f);
     if (c->failed) {
         return true;
     }
-    memcpy(f->path, path, len);
-    f->path[len] = '\0';
     return take_details(c, version, f);
 }

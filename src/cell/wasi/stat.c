@@ -20,7 +20,10 @@ void stat_encode(const struct ids *ids, const struct stat *st, uint8_t type, boo
                  uint8_t *out)
 {
     uint8_t *p = out;
-    struct ids_key shown = stat_shown(ids, st);
+    struct ids_key shown = {st->st_dev, st->st_ino};
+    if (ids != NULL) {
+        shown = stat_shown(ids, st);
+    }
     memset(out, 0, unstable ? FILESTAT_UNSTABLE_BYTES : FILESTAT_BYTES);
     put_le64(p, shown.dev);
     put_le64(p + 8, shown.ino);

@@ -8,7 +8,7 @@
 #include "preview1.h"
 
 /* Write a filestat record at out: FILESTAT_BYTES, or FILESTAT_UNSTABLE_BYTES when unstable, with the guest's device and
- * inode numbers. type: FILETYPE_*. Times before 1970 become 0. */
+ * inode numbers. ids: NULL when st has these already. type: FILETYPE_*. Times before 1970 become 0. */
 void stat_encode(const struct ids *ids, const struct stat *st, uint8_t type, bool unstable,
                  uint8_t *out);
 

@@ -25,6 +25,7 @@ struct scratch {
 };
 
 struct before;
+struct staged;
 
 /* What a restore has still to do to the embedder's descriptors; -1: nothing. */
 struct outside {
@@ -55,6 +56,11 @@ struct wasi {
     struct scratch *scratches; /* guarded by scratch_lock */
     struct before *before;     /* before-images for the present checkpoint; NULL: none */
     struct outside outside;
+    uint32_t bucket_count; /* grants that are buckets; 0: nothing of bucket.h is ever called */
+    const char *staging;
+    int void_fd; /* an empty folder without a name: the host descriptor of folders in buckets; -1: none */
+    struct staged *staged; /* files that are being written to buckets; guarded by staged_lock */
+    pthread_mutex_t staged_lock;
     struct host_module modules[2];
 };
 
@@ -91,7 +97,7 @@ CHECKED status_t wasi_strings_add(struct wasi *w, struct strings *s, const char 
 CHECKED status_t wasi_open_null(bool output, struct file **ret_f, struct error *err);
 CHECKED status_t wasi_open_stdio(const struct wasi_config *config, uint32_t index,
                                  struct file **ret_f, struct error *err);
-CHECKED status_t wasi_open_grant(const struct wasi *w, uint32_t index, struct file **ret_f,
+CHECKED status_t wasi_open_grant(struct wasi *w, uint32_t index, struct file **ret_f,
                                  struct error *err);
 CHECKED status_t wasi_open_listener(const struct wasi_config *config, uint32_t index,
                                     struct file **ret_f, struct error *err);

@@ -2,9 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "before.h"
+#include "object.h"
 #include "state.h"
 
 /* ---- scratch ---- */
@@ -143,11 +148,14 @@ status_t wasi_open_stdio(const struct wasi_config *config, uint32_t index, struc
     return st;
 }
 
-status_t wasi_open_grant(const struct wasi *w, uint32_t index, struct file **ret_f,
-                         struct error *err)
+status_t wasi_open_grant(struct wasi *w, uint32_t index, struct file **ret_f, struct error *err)
 {
     const struct wasi_grant *g = &w->grants[index];
     struct file *f = NULL;
+    if (g->bucket != NULL) {
+        int errnum = object_new_grant(w, index, ret_f);
+        return errnum != 0 ? error_set_errno(err, errnum, "%s", g->bucket->place) : ST_OK;
+    }
     int fd = open(g->host_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         return error_set_errno(err, errno, "folder to grant, %s", g->host_path);
@@ -301,7 +309,8 @@ static status_t check_cwd(struct wasi *w, const char *cwd, struct error *err)
             grant = i;
         }
     }
-    if (best == NULL || best[0] == '\0') {
+    bool bucket = best != NULL && w->grants[grant].bucket != NULL;
+    if (best == NULL || best[0] == '\0' || bucket) { /* folders in buckets are there by name */
         return best != NULL || above
                    ? ST_OK
                    : error_set(err, ST_INVAL, ERROR_NO_OFFSET,
@@ -322,10 +331,26 @@ static status_t copy_grant(struct wasi *w, const struct wasi_grant *g, struct wa
     copy->host_path = arena_strndup(&w->arena, g->host_path, strlen(g->host_path));
     copy->guest_path = arena_strndup(&w->arena, g->guest_path, strlen(g->guest_path));
     copy->read_only = g->read_only;
+    copy->bucket = g->bucket;
+    w->bucket_count += g->bucket != NULL ? 1 : 0;
     if (copy->host_path == NULL || copy->guest_path == NULL) {
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for grants");
     }
     return ST_OK;
+}
+
+/* A folder that nothing can be in any more. */
+static status_t open_void(struct wasi *w, struct error *err)
+{
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof(path), "%s/cloudskin.XXXXXX", w->staging);
+    if (len < 0 || (size_t)len >= sizeof(path) || mkdtemp(path) == NULL) {
+        return error_set_errno(err, errno, "folder for temporary files, %s", w->staging);
+    }
+    w->void_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int errnum = errno;
+    rmdir(path);
+    return w->void_fd >= 0 ? ST_OK : error_set_errno(err, errnum, "%s", path);
 }
 
 static status_t copy_grants(struct wasi *w, const struct wasi_config *config, struct error *err)
@@ -344,7 +369,7 @@ static status_t copy_grants(struct wasi *w, const struct wasi_config *config, st
         }
     }
     w->grant_count = config->grant_count;
-    return ST_OK;
+    return w->bucket_count > 0 ? open_void(w, err) : ST_OK;
 }
 
 static void set_modules(struct wasi *w)
@@ -366,12 +391,18 @@ status_t wasi_begin(const struct wasi_config *config, struct wasi **ret_w, struc
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory");
     }
     pthread_mutex_init(&w->scratch_lock, NULL);
+    pthread_mutex_init(&w->staged_lock, NULL);
     fdtable_init(&w->files, open_max);
+    w->void_fd = -1;
     w->output_bytes_max = config->output_bytes_max;
     w->outside.input_fd = w->outside.output_fd = -1;
     w->path_method = path_method_probe();
     set_modules(w);
-    status_t st = copy_grants(w, config, err);
+    const char *staging = config->staging != NULL ? config->staging : "/tmp";
+    w->staging = arena_strndup(&w->arena, staging, strlen(staging));
+    status_t st = w->staging != NULL
+                      ? copy_grants(w, config, err)
+                      : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for grants");
     if (st != ST_OK) {
         wasi_free(w);
         return st;
@@ -409,13 +440,17 @@ void wasi_free(struct wasi *w)
     if (w == NULL) {
         return;
     }
+    fdtable_done(&w->files); /* it gives scratch memory back */
     while (w->scratches != NULL) {
         wasi_scratch_free(w, w->scratches->data);
     }
-    fdtable_done(&w->files);
+    if (w->void_fd >= 0) {
+        close(w->void_fd);
+    }
     before_free(w->before);
     ids_done(&w->ids);
     pthread_mutex_destroy(&w->scratch_lock);
+    pthread_mutex_destroy(&w->staged_lock);
     arena_done(&w->arena);
     free(w);
 }
@@ -424,4 +459,44 @@ const struct host_module *wasi_host_modules(struct wasi *w, uint32_t *ret_count)
 {
     *ret_count = sizeof(w->modules) / sizeof(w->modules[0]);
     return w->modules;
+}
+
+/* ---- buckets ---- */
+
+/* The next one behind s, or the first one, counted; gives s back. */
+static struct staged *next_staged(struct wasi *w, struct staged *s)
+{
+    pthread_mutex_lock(&w->staged_lock);
+    struct staged *next = s == NULL ? w->staged : s->next;
+    if (next != NULL) {
+        next->refs++;
+    }
+    pthread_mutex_unlock(&w->staged_lock);
+    staged_put(s);
+    return next;
+}
+
+status_t wasi_publish(struct wasi *w, struct error *err)
+{
+    status_t st = ST_OK;
+    for (struct staged *s = next_staged(w, NULL); s != NULL; s = next_staged(w, s)) {
+        int errnum = staged_publish(s, NULL, NULL);
+        if (errnum != 0 && st == ST_OK) {
+            st = error_set(err, ST_IO, ERROR_NO_OFFSET, "%s%.150s: not written: %s",
+                           s->bucket->place, s->path, strerror(errnum));
+        }
+    }
+    return st;
+}
+
+void wasi_unpublished(struct wasi *w, void (*each)(void *arg, const char *place, uint64_t size),
+                      void *arg)
+{
+    char place[2 * WASI_KEY_BYTES_MAX + 128];
+    for (struct staged *s = next_staged(w, NULL); s != NULL; s = next_staged(w, s)) {
+        if (s->dirty && !s->nameless) {
+            snprintf(place, sizeof(place), "%s%s", s->bucket->place, s->path);
+            each(arg, place, staged_size(s));
+        }
+    }
 }

@@ -100,10 +100,41 @@ static void reply_headers(struct s3_call *c, const struct store_info *info,
     reply_overrides(c);
 }
 
+enum { FETCH_BYTES = 1 << 20, FETCH_MAX = 8 << 20 };
+
+/* Bytes that are not on this machine: the first ones are fetched before the answer has a status, and by a thread that
+ * may wait. */
+static status_t fetch_first(struct s3_call *c, struct store_object *object, uint64_t off,
+                            uint64_t len)
+{
+    const struct s3_table *table = s3_store(c);
+    struct error err = {0};
+    status_t st = ST_OK;
+    if (len == 0 || !table->object_is_away(object))
+        return ST_OK;
+    uint8_t *data = malloc(FETCH_BYTES);
+    if (!data)
+        return ST_NOMEM;
+    for (uint64_t at = 0; at < len && at < FETCH_MAX && st == ST_OK; at += FETCH_BYTES) {
+        size_t got = 0, n = len - at < FETCH_BYTES ? (size_t)(len - at) : FETCH_BYTES;
+        st = table->object_read(object, data, n, off + at, &got, &err);
+    }
+    if (st != ST_OK)
+        s3_report(c->s, c->request_id, "GET", c->key, &err);
+    free(data);
+    return st;
+}
+
 /* Takes over object. */
 static void reply_bytes(struct s3_call *c, struct store_object *object, unsigned status,
                         uint64_t off, uint64_t len)
 {
+    status_t st = c->head ? ST_OK : fetch_first(c, object, off, len);
+    if (st != ST_OK) {
+        s3_store(c)->object_close(object);
+        s3_fail_status(c, st);
+        return;
+    }
     struct reading *r = c->head ? NULL : malloc(sizeof *r);
     if (c->head || !r) {
         s3_store(c)->object_close(object);

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include "geds/tiers.h"
 #include "task.h"
 
 /* What clients need to read without asking (docs/internals/geds-leases.md). */
@@ -50,6 +51,9 @@ status_t serve_pieces(struct task *t)
     status_t st = handle_find_object(t, &h);
     if (st != ST_OK) {
         return st;
+    }
+    if (store_object_is_away(h->object)) { /* clients ask for its bytes: none are fetched before */
+        st = error_set(&t->err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "its bytes are in a tier");
     }
     while (st == ST_OK && fits && t->out->passed_count < RPC_PASSED_MAX) {
         st = add_piece(t, h->object, (size_t)t->request.max + t->out->passed_count, &fits);

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "geds/tier/tier.h"
 #include "task.h"
 
 /* Buckets, names, lists, checking. */
@@ -198,12 +199,29 @@ static void found(void *arg, const struct store_finding *finding)
     }
 }
 
+static status_t check_tier(struct task *t, struct findings *f, struct store_fsck *n)
+{
+    struct tier_check more = {0};
+    struct tier *tier = t->session->context->tier;
+    if (tier == NULL) {
+        return error_set(&t->err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "the store has no tier");
+    }
+    status_t st = tier_check(tier, (t->request.flags & GEDS_FSCK_REPAIR) != 0, found, goes_on, f,
+                             &more, &t->err);
+    n->findings += more.findings;
+    n->repaired += more.repaired;
+    return st;
+}
+
 status_t serve_fsck(struct task *t)
 {
     struct findings f = {.task = t};
     struct store_fsck n = {0};
     status_t st = store_fsck(t->store, (t->request.flags & GEDS_FSCK_REPAIR) != 0, found, goes_on,
                              &f, &n, &t->err);
+    if (st == ST_OK && (t->request.flags & GEDS_FSCK_TIER) != 0) {
+        st = check_tier(t, &f, &n);
+    }
     if (st == ST_OK && f.data.len > 0) {
         send_findings(&f);
     }

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "geds/tiers.h"
 #include "task.h"
 
 /* Bytes of objects. */
@@ -218,7 +219,7 @@ status_t serve_open(struct task *t)
     }
     task_info(t, store_object_info(o));
     st = copy_attributes(t, o);
-    if (st == ST_OK) {
+    if (st == ST_OK && !store_object_is_away(o)) { /* else the first read waits for it */
         st = read_into_answer(t, o, 0);
     }
     if (st == ST_OK) {

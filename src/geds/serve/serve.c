@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "geds/tiers.h"
 
 enum { QUICK_READ_BYTES = 64 * 1024 };
 
@@ -67,6 +68,7 @@ status_t handle_add(struct task *t, struct store_put *put, struct store_object *
         return error_set(&t->err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }
     *h = (struct handle){.number = t->request.handle, .refs = 1, .put = put, .object = object};
+    h->waits = object != NULL && store_object_is_away(object);
     status_t st = ST_OK;
     pthread_mutex_lock(&s->m);
     for (struct handle *other = s->handles; other != NULL && st == ST_OK; other = other->next) {
@@ -277,13 +279,33 @@ static status_t (*const operations[GEDS_OP_END])(struct task *t) = {
     [GEDS_EVENTS] = serve_events,
     [GEDS_LEASE] = serve_lease,
     [GEDS_PIECES] = serve_pieces,
+    [GEDS_TIER_STATUS] = serve_tier_status,
+    [GEDS_TIER_MOVE] = serve_tier_move,
+    [GEDS_TIER_KEEP] = serve_tier_keep,
 };
 
-static bool is_quick(const struct rpc_request *r)
+/* Does the object that a READ is about have all its bytes here? */
+static bool reads_here(struct session *s, const struct rpc_request *r)
 {
+    struct cursor c;
+    bool waits = false;
+    cursor_init(&c, r->args, r->args_bytes, 0);
+    uint32_t number = cursor_le32(&c);
+    pthread_mutex_lock(&s->m);
+    for (struct handle *h = s->handles; h != NULL; h = h->next) {
+        waits |= h->number == number && h->waits;
+    }
+    pthread_mutex_unlock(&s->m);
+    return !waits;
+}
+
+static bool is_quick(void *session, const struct rpc_request *r)
+{
+    const struct session *s = session;
     return r->kind == GEDS_STAT || r->kind == GEDS_OPEN || r->kind == GEDS_CLOSE ||
            r->kind == GEDS_LEASE || r->kind == GEDS_EVENTS ||
-           (r->kind == GEDS_READ && r->room <= QUICK_READ_BYTES);
+           (r->kind == GEDS_READ && r->room <= QUICK_READ_BYTES &&
+            (s->context->tier == NULL || reads_here(session, r)));
 }
 
 static void run(void *session, const struct rpc_request *r, struct rpc_reply *reply,

@@ -14,6 +14,7 @@ struct handle {
     struct store_put *put; /* requests of one put are of one lane, so one thread has it */
     uint64_t put_bytes;
     struct store_object *object;
+    bool waits; /* bytes of object are in a tier: a read takes long */
 };
 
 /* Of one connection. */
@@ -85,5 +86,9 @@ status_t serve_lease(struct task *t);
 status_t serve_pieces(struct task *t);
 /* events.c */
 status_t serve_events(struct task *t);
+/* tier.c */
+status_t serve_tier_status(struct task *t);
+status_t serve_tier_move(struct task *t);
+status_t serve_tier_keep(struct task *t);
 
 #endif

@@ -358,9 +358,7 @@ static struct call *admit(struct conn *c)
         c->admitted++;
         c->admitted_bytes += bytes;
         atomic_fetch_add(&c->server->requests, 1);
-        pthread_mutex_lock(&c->server->m);
-        c->server->running++;
-        pthread_mutex_unlock(&c->server->m);
+        atomic_fetch_add(&c->server->running, 1);
         call = enter_lane(c, first) ? first : NULL;
     }
     conn_wait(c);
@@ -371,7 +369,7 @@ static struct call *admit(struct conn *c)
 void conn_pump(struct conn *c)
 {
     for (struct call *call; (call = admit(c)) != NULL;) {
-        if (c->server->o.handler->is_quick(&call->request)) {
+        if (c->server->o.handler->is_quick(c->session, &call->request)) {
             call_run(call);
         } else {
             server_enqueue(c->server, call);

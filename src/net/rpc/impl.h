@@ -84,15 +84,15 @@ struct rpc_server {
     unsigned loop_count;
     _Atomic unsigned conn_count;
     _Atomic uint64_t requests;
-    _Atomic bool draining; /* nothing more is read */
-    _Atomic bool stopping; /* loops end */
+    _Atomic unsigned running; /* admitted and not answered */
+    _Atomic bool draining;    /* nothing more is read */
+    _Atomic bool stopping;    /* loops end */
 
     pthread_mutex_t m; /* guards the rest */
     pthread_cond_t work;
     pthread_cond_t idle; /* running became 0 */
     struct calls queue;
     unsigned queued;
-    unsigned running; /* admitted and not answered */
     pthread_t workers[RPC_WORKERS_MAX];
     unsigned worker_count, waiting_workers;
     bool no_more_work;

@@ -15,11 +15,12 @@ enum { EVENT_THREADS = 2, DRAIN_SECONDS_MAX = 30 };
 
 void server_done_one(struct rpc_server *s)
 {
-    pthread_mutex_lock(&s->m);
-    if (--s->running == 0) {
+    if (atomic_fetch_sub(&s->running, 1) == 1 && atomic_load(&s->draining)) {
+        /* under m: who drains has looked, and waits, or will look */
+        pthread_mutex_lock(&s->m);
         pthread_cond_broadcast(&s->idle);
+        pthread_mutex_unlock(&s->m);
     }
-    pthread_mutex_unlock(&s->m);
 }
 
 static void *worker_main(void *arg)
@@ -59,8 +60,11 @@ void server_enqueue(struct rpc_server *s, struct call *c)
         thread_start(&s->workers[s->worker_count], worker_main, s) == 0) {
         s->worker_count++;
     }
-    pthread_cond_signal(&s->work);
+    bool wakes = s->waiting_workers > 0;
     pthread_mutex_unlock(&s->m);
+    if (wakes) { /* not under m, for which it would wait at once; who waits later finds the request */
+        pthread_cond_signal(&s->work);
+    }
 }
 
 static status_t start_loops(struct rpc_server *s, struct error *err)
@@ -136,7 +140,7 @@ static void drain(struct rpc_server *s)
     clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += DRAIN_SECONDS_MAX;
     pthread_mutex_lock(&s->m);
-    while (s->running > 0 && pthread_cond_timedwait(&s->idle, &s->m, &end) == 0) {
+    while (atomic_load(&s->running) > 0 && pthread_cond_timedwait(&s->idle, &s->m, &end) == 0) {
     }
     pthread_mutex_unlock(&s->m);
 }
@@ -182,7 +186,7 @@ void rpc_server_counters(struct rpc_server *s, struct rpc_server_counters *ret_c
 {
     pthread_mutex_lock(&s->m);
     *ret_counters = (struct rpc_server_counters){.connections = atomic_load(&s->conn_count),
-                                                 .admitted = s->running,
+                                                 .admitted = atomic_load(&s->running),
                                                  .requests = atomic_load(&s->requests)};
     pthread_mutex_unlock(&s->m);
 }

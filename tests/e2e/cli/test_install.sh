@@ -15,6 +15,7 @@ for file in bin/cloudskin bin/cloudskin-aot bin/cloudskin-cc bin/cloudskin-c++ l
     share/man/man1/cloudskin-put.1; do
     fact "$file is there" test -s "$prefix/$file"
 done
+fact "the Python package is there" test "$(ls "$prefix"/share/cloudskin/cloudskin-*.whl | wc -l)" = 1
 cat >hello.cpp <<'END'
 #include <iostream>
 #include <stdexcept>

@@ -2,6 +2,7 @@
 
 clients.py       boto3, aws and s3cmd, of clients.txt
 clients.py s3fs  the fsspec file system, of s3fs.txt: it needs another botocore
+clients.py FILE  of another list of pins, FILE.txt
 
 Each list of pins has a folder of its own, and one process at a time fills it: tests run beside each other, and so do
 checkouts with different lists."""
@@ -17,8 +18,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cloudskin"
 
 name = sys.argv[1] if len(sys.argv) > 1 else "clients"
-pins = HERE / f"{name}.txt"
-venv = CACHE / "peers" / f"s3-{name}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
+pins = HERE / f"{name}.txt"  # a path stays one
+venv = CACHE / "peers" / f"s3-{pins.stem}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
 mark = venv / "complete"
 venv.parent.mkdir(parents=True, exist_ok=True)
 with open(venv.with_suffix(".lock"), "w") as lock:

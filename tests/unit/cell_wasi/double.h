@@ -175,7 +175,7 @@ static inline struct wasi *wasi_make(const struct wasi_config *config)
 /* A guest with the folder name of the scratch folder as its one grant. */
 static inline struct wasi *guest_in(const char *name, bool read_only)
 {
-    struct wasi_grant grant = {in_scratch(name), "/data", read_only};
+    struct wasi_grant grant = {in_scratch(name), "/data", read_only, NULL};
     struct wasi_config config = {.grants = &grant, .grant_count = 1, .stdio = {0, 1, 2}};
     mkdir(grant.host_path, 0755);
     return wasi_make(&config);

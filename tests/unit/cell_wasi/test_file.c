@@ -558,7 +558,7 @@ static void what_was_moved_is_part_of_a_saved_state(void)
     struct error err = {0};
     struct wasi *other = NULL;
     struct stat st = {0};
-    struct wasi_grant grant = {in_scratch("grant"), "/data", false};
+    struct wasi_grant grant = {in_scratch("grant"), "/data", false, NULL};
     struct wasi_config config = {.grants = &grant, .grant_count = 1, .stdio = {0, 1, 2}};
     atomic_store(&double_stop, STOP_CAPTURE);
     CHECK_EQ(wasi_fd_write(NULL, w, fd, iov, 1, out), WASI_INTR);

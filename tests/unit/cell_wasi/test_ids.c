@@ -167,7 +167,7 @@ static void check_shown(uint64_t dev, uint64_t ino, uint64_t guest_dev, uint64_t
 static void a_folder_on_another_device_is_shown_on_the_old_one(void)
 {
     struct ids then = {0};
-    struct saved_move moves[] = {{root(1, 10), root(5, 2)}};
+    struct saved_move moves[] = {{root(1, 10), root(5, 2), false}};
     move_to(&then, moves, 1);
     check_shown(5, 2, 1, 10);
     check_shown(5, 10, 1, 10 | UINT64_C(1) << 48);
@@ -178,7 +178,8 @@ static void a_folder_on_another_device_is_shown_on_the_old_one(void)
 static void folders_of_one_device_on_two_never_share_a_number(void)
 {
     struct ids then = {0};
-    struct saved_move moves[] = {{root(1, 10), root(5, 2)}, {root(1, 11), root(6, 2)}};
+    struct saved_move moves[] = {{root(1, 10), root(5, 2), false},
+                                 {root(1, 11), root(6, 2), false}};
     move_to(&then, moves, 2);
     CHECK_EQ(ids.serial, 2);
     check_shown(5, 2, 1, 10);
@@ -191,7 +192,8 @@ static void folders_of_one_device_on_two_never_share_a_number(void)
 static void folders_of_two_devices_on_one_keep_their_own_numbers(void)
 {
     struct ids then = {0};
-    struct saved_move moves[] = {{root(1, 10), root(5, 2)}, {root(2, 10), root(5, 3)}};
+    struct saved_move moves[] = {{root(1, 10), root(5, 2), false},
+                                 {root(2, 10), root(5, 3), false}};
     move_to(&then, moves, 2);
     check_shown(5, 2, 1, 10);
     check_shown(5, 3, 2, 10);
@@ -202,11 +204,11 @@ static void folders_of_two_devices_on_one_keep_their_own_numbers(void)
 static void a_device_with_a_folder_that_stayed_is_the_same(void)
 {
     struct ids then = {0};
-    struct saved_move moves[] = {{root(1, 10), root(1, 20)},
-                                 {root(1, 11), root(1, 11)},
-                                 {root(2, 5), root(1, 30)},
-                                 {root(3, 5), root(4, 5)},
-                                 {root(6, 0), root(7, 5)}};
+    struct saved_move moves[] = {{root(1, 10), root(1, 20), false},
+                                 {root(1, 11), root(1, 11), false},
+                                 {root(2, 5), root(1, 30), false},
+                                 {root(3, 5), root(4, 5), false},
+                                 {root(6, 0), root(7, 5), false}};
     move_to(&then, moves, 5);
     CHECK_EQ(ids.serial, 1);
     check_shown(1, 20, 1, 10);
@@ -224,7 +226,7 @@ static void a_device_with_a_folder_that_stayed_is_the_same(void)
 static void a_folder_made_anew_is_another_one(void)
 {
     struct ids then = {0};
-    struct saved_move moves[] = {{root(1, 10), root(1, 10)}};
+    struct saved_move moves[] = {{root(1, 10), root(1, 10), false}};
     CHECK(saved_all_stayed(moves, 1));
     moves[0].now.birth_ns++;
     CHECK(!saved_all_stayed(moves, 1));
@@ -237,7 +239,7 @@ static void a_folder_made_anew_is_another_one(void)
 static void what_was_known_stays_known_where_the_folders_stay(void)
 {
     struct ids then = {.serial = 3};
-    struct saved_move moves[] = {{root(5, 2), root(5, 2)}, {root(8, 2), root(9, 2)}};
+    struct saved_move moves[] = {{root(5, 2), root(5, 2), false}, {root(8, 2), root(9, 2), false}};
     CHECK(ids_add_device(&then, 5, 1, 3));
     CHECK(ids_add_file(&then, key(5, 2), key(1, 10)));
     CHECK(ids_add_file(&then, key(5, 40), key(1, 41)));
@@ -264,7 +266,7 @@ static void what_was_known_stays_known_where_the_folders_stay(void)
 static void the_serial_number_ends_at_its_limit(void)
 {
     struct ids then = {.serial = IDS_SERIAL_MAX};
-    struct saved_move moves[] = {{root(1, 10), root(5, 2)}};
+    struct saved_move moves[] = {{root(1, 10), root(5, 2), false}};
     move_to(&then, moves, 1);
     CHECK_EQ(ids.serial, IDS_SERIAL_MAX);
     check_shown(5, 2, 1 | (uint64_t)IDS_SERIAL_MAX << 32, 10);

@@ -13,7 +13,7 @@ static struct wasi_config config;
 static void grant_folder(const char *name)
 {
     free((void *)(uintptr_t)grant.host_path);
-    grant = (struct wasi_grant){strdup(in_scratch(name)), "/data", false};
+    grant = (struct wasi_grant){strdup(in_scratch(name)), "/data", false, NULL};
     config = (struct wasi_config){.grants = &grant, .grant_count = 1, .stdio = {0, 1, 2}};
 }
 
@@ -299,8 +299,8 @@ static void one_folder_of_two_moves(void)
     mkdir(in_scratch("stays"), 0755);
     write_at("stays", "s", "abc");
     write_at("one", "a", "abc");
-    struct wasi_grant grants[2] = {{grant.host_path, "/data", false},
-                                   {in_scratch("stays"), "/stays", false}};
+    struct wasi_grant grants[2] = {{grant.host_path, "/data", false, NULL},
+                                   {in_scratch("stays"), "/stays", false, NULL}};
     wasi_free(w);
     config.grants = grants;
     config.grant_count = 2;

@@ -405,8 +405,8 @@ static void a_read_only_grant_gives_no_names_to_a_writable_one(void)
     mkdir(in_scratch("ro"), 0755);
     mkdir(in_scratch("rw"), 0755);
     host_write_file(in_scratch("ro/f"), "data");
-    struct wasi_grant grants[2] = {{in_scratch("ro"), "/ro", true},
-                                   {in_scratch("rw"), "/rw", false}};
+    struct wasi_grant grants[2] = {{in_scratch("ro"), "/ro", true, NULL},
+                                   {in_scratch("rw"), "/rw", false, NULL}};
     struct wasi_config config = {.grants = grants, .grant_count = 2, .stdio = {0, 1, 2}};
     w = wasi_make(&config);
     w->path_method = method;
@@ -426,9 +426,9 @@ static void names_move_between_grants_of_one_file_system(void)
     mkdir(in_scratch("one"), 0755);
     mkdir(in_scratch("two"), 0755);
     host_write_file(in_scratch("one/f"), "data");
-    struct wasi_grant grants[3] = {{in_scratch("one"), "/one", false},
-                                   {in_scratch("two"), "/two", false},
-                                   {"/dev/shm", "/shm", false}};
+    struct wasi_grant grants[3] = {{in_scratch("one"), "/one", false, NULL},
+                                   {in_scratch("two"), "/two", false, NULL},
+                                   {"/dev/shm", "/shm", false, NULL}};
     struct wasi_config config = {.grants = grants, .grant_count = 3, .stdio = {0, 1, 2}};
     w = wasi_make(&config);
     w->path_method = method;
@@ -449,7 +449,7 @@ static void the_limit_on_open_files_creates_nothing_behind_it(void)
     g_reset();
     scratch_make();
     mkdir(in_scratch("grant"), 0755);
-    struct wasi_grant grant = {in_scratch("grant"), "/", false};
+    struct wasi_grant grant = {in_scratch("grant"), "/", false, NULL};
     struct wasi_config config = {
         .grants = &grant, .grant_count = 1, .stdio = {0, 1, 2}, .open_files_max = 5};
     w = wasi_make(&config);

@@ -19,7 +19,7 @@ static void begin(void)
     g_reset();
     scratch_make();
     mkdir(in_scratch("grant"), 0755);
-    grant = (struct wasi_grant){strdup(in_scratch("grant")), "/data", false};
+    grant = (struct wasi_grant){strdup(in_scratch("grant")), "/data", false, NULL};
     config = (struct wasi_config){.args = args,
                                   .arg_count = 3,
                                   .env = env,
@@ -715,7 +715,7 @@ static void grants_are_matched_by_guest_path(void)
     begin();
     mkdir(in_scratch("second"), 0755);
     host_write_file(in_scratch("second/in"), "abc");
-    struct wasi_grant second = {in_scratch("second"), "/second", false};
+    struct wasi_grant second = {in_scratch("second"), "/second", false, NULL};
     struct wasi_grant forth[] = {grant, second}, back[] = {second, grant};
     config.grants = forth;
     config.grant_count = 2;

@@ -39,7 +39,7 @@ static void begin(void)
     scratch_make();
     mkdir(in_scratch("grant"), 0755);
     make_points();
-    grant = (struct wasi_grant){strdup(in_scratch("grant")), "/data", false};
+    grant = (struct wasi_grant){strdup(in_scratch("grant")), "/data", false, NULL};
     config = (struct wasi_config){.grants = &grant, .grant_count = 1, .stdio = {0, 1, 2}};
     points_fd = open(in_scratch("points"), O_RDONLY | O_DIRECTORY);
     err = (struct error){0};

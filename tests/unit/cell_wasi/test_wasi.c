@@ -72,7 +72,7 @@ static const char *env_value(struct wasi *w, const char *name)
 static void check_pwd(const char *cwd, bool with_grant, const char *want)
 {
     static const char *const env[] = {"A=1", "PWD=/host", "PWDX=2"};
-    struct wasi_grant grant = {"/", "/guest", true};
+    struct wasi_grant grant = {"/", "/guest", true, NULL};
     struct wasi_config config = {.env = env,
                                  .env_count = 3,
                                  .grants = &grant,
@@ -100,7 +100,7 @@ static void pwd_is_where_the_guest_starts(void)
 
 static void a_guest_starts_where_something_is(void)
 {
-    struct wasi_grant grants[] = {{"/dev", "/a/b/", true}, {"/", "/a/b/top", true}};
+    struct wasi_grant grants[] = {{"/dev", "/a/b/", true, NULL}, {"/", "/a/b/top", true, NULL}};
     static const struct {
         const char *cwd;
         status_t code;
@@ -184,7 +184,7 @@ static void exiting_and_fatal_signals_end_the_program(void)
 
 static void grants_that_cannot_be_opened_are_named(void)
 {
-    struct wasi_grant grant = {"/nonexistent-grant", "/g", false};
+    struct wasi_grant grant = {"/nonexistent-grant", "/g", false, NULL};
     struct wasi_config config = {.grants = &grant, .grant_count = 1, .stdio = {0, 1, 2}};
     struct wasi *w = NULL;
     struct error err = {0};
@@ -198,7 +198,7 @@ static void grants_that_cannot_be_opened_are_named(void)
 
 static void limits_of_the_configuration_are_checked(void)
 {
-    struct wasi_grant grant = {"/", "/", true};
+    struct wasi_grant grant = {"/", "/", true, NULL};
     struct wasi_config config = {
         .grants = &grant, .grant_count = 1, .stdio = {0, 1, 2}, .open_files_max = 3};
     struct wasi *w = NULL;

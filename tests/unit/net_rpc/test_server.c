@@ -37,8 +37,9 @@ static void session_free(void *session)
     atomic_fetch_sub(&sessions, 1);
 }
 
-static bool is_quick(const struct rpc_request *r)
+static bool is_quick(void *session, const struct rpc_request *r)
 {
+    (void)session;
     return r->kind == QUICK;
 }
 

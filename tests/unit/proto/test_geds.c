@@ -199,6 +199,34 @@ static void entries_buckets_and_findings_come_back(void)
     buf_done(&out);
 }
 
+static void the_state_of_a_tier_comes_back(void)
+{
+    struct geds_wire_tier t = {.name = "s3://b/p", .endpoint = "http://h", .error = NULL}, back;
+    struct buf out = {0};
+    struct cursor c;
+    for (uint64_t i = 0; i < GEDS_T_COUNT; i++) {
+        t.numbers[i] = i * i + 1;
+    }
+    geds_tier_encode(&t, &out);
+    cursor_init(&c, out.data, out.len, 0);
+    CHECK(geds_tier_decode(&c, &back));
+    CHECK_STR(back.name, "s3://b/p");
+    CHECK(back.error == NULL);
+    CHECK(memcmp(t.numbers, back.numbers, sizeof t.numbers) == 0);
+    for (size_t len = 0; len < out.len; len++) {
+        cursor_init(&c, out.data, len, 0);
+        CHECK(!geds_tier_decode(&c, &back));
+    }
+    /* of a later version, with a number more */
+    size_t at = out.len - 8 * GEDS_T_COUNT - 2;
+    out.data[at]++;
+    buf_le64(&out, 7);
+    cursor_init(&c, out.data, out.len, 0);
+    CHECK(geds_tier_decode(&c, &back));
+    CHECK(memcmp(t.numbers, back.numbers, sizeof t.numbers) == 0);
+    buf_done(&out);
+}
+
 int main(void)
 {
     RUN(every_request_comes_back_as_it_was);
@@ -209,5 +237,6 @@ int main(void)
     RUN(every_answer_comes_back_as_it_was);
     RUN(numbers_of_operations_stay);
     RUN(entries_buckets_and_findings_come_back);
+    RUN(the_state_of_a_tier_comes_back);
     return CHECK_DONE();
 }

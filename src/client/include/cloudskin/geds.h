@@ -261,6 +261,77 @@ GEDS_API enum geds_code geds_next_event(struct geds_subscription *s, int timeout
 GEDS_API_VOID uint64_t geds_subscription_next(const struct geds_subscription *s);
 /* Before its connection ends. Takes NULL. */
 GEDS_API_VOID void geds_unsubscribe(struct geds_subscription *s);
+/* The tier behind local disk: an S3 server to which bytes go that nobody used for long. Objects stay what they are: they
+ * are read as before, with GEDS_AGAIN when their bytes are there and it does not answer. Objects of at most 16 KiB are
+ * always local. */
+
+enum geds_spill_rule {
+    GEDS_SPILL_WATERMARK, /* bytes leave local disk when that is full */
+    GEDS_SPILL_NEVER,     /* they stay */
+    GEDS_SPILL_EAGER,     /* they are copied at once, and leave when local disk is full */
+};
+/* What is done so far; extents are the files that objects consist of. */
+struct geds_moved {
+    uint64_t objects;
+    uint64_t extents, bytes; /* that moved */
+    uint64_t kept;           /* extents that a spill left, since they are pinned or open */
+};
+/* key: an object's; with is_prefix the beginning of keys, "": the whole bucket. progress (may be NULL) is called in this
+ * thread now and then, and may be with results of long ago. GEDS_UNSUPPORTED: there is no tier. GEDS_AGAIN: it does not
+ * answer; what moved before has moved. */
+
+/* Keep local bytes, which are fetched if they are away; on false: as the bucket's rule says. A pin is of the bytes: what
+ * replaces them is not pinned, and copies share it. */
+GEDS_API enum geds_code geds_pin(struct geds *store, const char *bucket, const char *key,
+                                 bool is_prefix, bool on,
+                                 void (*progress)(void *arg, const struct geds_moved *moved),
+                                 void *arg, struct geds_moved *ret_moved, struct geds_error *err);
+/* Have the bytes in the tier only. */
+GEDS_API enum geds_code geds_spill(struct geds *store, const char *bucket, const char *key,
+                                   bool is_prefix,
+                                   void (*progress)(void *arg, const struct geds_moved *moved),
+                                   void *arg, struct geds_moved *ret_moved, struct geds_error *err);
+/* Have local bytes. */
+GEDS_API enum geds_code geds_recall(struct geds *store, const char *bucket, const char *key,
+                                    bool is_prefix,
+                                    void (*progress)(void *arg, const struct geds_moved *moved),
+                                    void *arg, struct geds_moved *ret_moved,
+                                    struct geds_error *err);
+/* The rule of what is written into a bucket from now on; what is there gets it by geds_pin(..., "", true, false, ...). */
+GEDS_API enum geds_code geds_bucket_set_spill(struct geds *store, const char *bucket,
+                                              enum geds_spill_rule rule, struct geds_error *err);
+GEDS_API enum geds_code geds_bucket_spill(struct geds *store, const char *bucket,
+                                          enum geds_spill_rule *ret_rule, struct geds_error *err);
+
+struct geds_tier {
+    char name[1200];                     /* s3://BUCKET/PREFIX; "": there is none */
+    char endpoint[512];                  /* URL */
+    char error[512];                     /* why the tier does not answer; "": it does */
+    uint64_t away_since_ns;              /* since the epoch; 0: it answers */
+    uint64_t local_count, local_bytes;   /* extents that are local files */
+    uint64_t copied_count, copied_bytes; /* of them: also in the tier */
+    uint64_t away_count, away_bytes;     /* in the tier only */
+    uint64_t doomed_count, doomed_bytes; /* copies that are to be deleted */
+    uint64_t pinned_count, pinned_bytes; /* local files that stay */
+    uint64_t eager_count, eager_bytes;   /* that are to be copied at once, and are not yet */
+    uint64_t high_bytes,
+        low_bytes;          /* above the one local files are moved until they are the other */
+    uint64_t backlog_bytes; /* that are to be moved and are not yet */
+    uint64_t cache_bytes, cache_max_bytes;
+    /* since the start: */
+    uint64_t local_reads, tier_reads, cache_hits; /* pieces; hits: of tier_reads */
+    uint64_t fetched_bytes;                       /* from the tier for readers */
+    uint64_t recalled_count, recalled_bytes;
+    uint64_t spilled_count, spilled_bytes; /* copied to the tier */
+    uint64_t dropped_count, dropped_bytes; /* local files that went */
+    uint64_t deleted_count;
+    uint64_t damaged, repaired; /* local extents that did not match; from their copies */
+    uint64_t bad;               /* local extents without a copy that do not match */
+    uint64_t errors;
+    uint64_t spill_rate, read_rate; /* bytes in a second, lately */
+};
+GEDS_API enum geds_code geds_tier_status(struct geds *store, struct geds_tier *ret_tier,
+                                         struct geds_error *err);
 
 /* Checking: read all that is in the store and compare it. found may be NULL; it is called in this thread. */
 struct geds_finding {
@@ -274,6 +345,11 @@ struct geds_check {
 GEDS_API enum geds_code geds_fsck(struct geds *store, bool repair,
                                   void (*found)(void *arg, const struct geds_finding *finding),
                                   void *arg, struct geds_check *ret_check, struct geds_error *err);
+/* The same, and then the copies in the tier are compared with what the store says of them. */
+GEDS_API enum geds_code geds_fsck_all(struct geds *store, bool repair,
+                                      void (*found)(void *arg, const struct geds_finding *finding),
+                                      void *arg, struct geds_check *ret_check,
+                                      struct geds_error *err);
 
 #ifdef __cplusplus
 }

@@ -472,6 +472,7 @@ struct store_finding {
 struct store_fsck {
     uint64_t objects;
     uint64_t extents;
+    uint64_t away;  /* of them, in a tier only: not looked at here */
     uint64_t bytes; /* whose checksums were compared */
     uint64_t findings;
     uint64_t repaired;

@@ -34,11 +34,17 @@ enum geds_op {
     GEDS_LIST,
     GEDS_FSCK,
     GEDS_MAP,
+    GEDS_TIER_STATUS = 64, /* tiers: 64 to 79 */
+    GEDS_TIER_MOVE,
+    GEDS_TIER_KEEP,
     GEDS_EVENTS = 80, /* events: 80 to 87 */
     GEDS_LEASE = 96,  /* leases: 96 to 103 */
     GEDS_PIECES,
-    GEDS_OP_END = 104 /* some below it are no operations */
+    GEDS_OP_END
 };
+
+/* Numbers below GEDS_OP_END are no operations where there is a gap. */
+bool geds_op_is_known(unsigned op);
 
 enum {
     GEDS_WIRE_BUCKET_MAX = 63, /* bytes of these texts */
@@ -86,8 +92,8 @@ struct geds_request {
     const char *const *keys;
     size_t key_count;
 };
-enum { GEDS_FSCK_REPAIR = 1 };  /* flags */
 enum { GEDS_EVENTS_EXACT = 1 }; /* flags: prefix is a whole key */
+enum { GEDS_FSCK_REPAIR = 1, GEDS_FSCK_TIER = 2 }; /* flags */
 
 enum { GEDS_NUMBERS_MAX = 8 };
 struct geds_answer {
@@ -166,6 +172,61 @@ struct geds_wire_event {
 void geds_event_encode(const struct geds_wire_event *e, struct buf *out);
 /* Texts are borrowed. False: malformed; c->failed is set. */
 bool geds_event_decode(struct cursor *c, struct geds_wire_event *ret_event);
+/* Data of TIER_STATUS: numbers in this order; a later version has more of them behind these. */
+enum geds_tier_number {
+    GEDS_T_LOCAL_COUNT,
+    GEDS_T_LOCAL_BYTES,
+    GEDS_T_SENT_COUNT,
+    GEDS_T_SENT_BYTES,
+    GEDS_T_AWAY_COUNT,
+    GEDS_T_AWAY_BYTES,
+    GEDS_T_GONE_COUNT,
+    GEDS_T_GONE_BYTES,
+    GEDS_T_KEPT_COUNT,
+    GEDS_T_KEPT_BYTES,
+    GEDS_T_EAGER_COUNT,
+    GEDS_T_EAGER_BYTES,
+    GEDS_T_LOCAL_READS,
+    GEDS_T_REMOTE_READS,
+    GEDS_T_CACHE_HITS,
+    GEDS_T_CACHE_BYTES,
+    GEDS_T_CACHE_MAX,
+    GEDS_T_FETCHED_BYTES,
+    GEDS_T_RECALLED_COUNT,
+    GEDS_T_RECALLED_BYTES,
+    GEDS_T_SPILLED_COUNT,
+    GEDS_T_SPILLED_BYTES,
+    GEDS_T_DROPPED_COUNT,
+    GEDS_T_DROPPED_BYTES,
+    GEDS_T_DELETED_COUNT,
+    GEDS_T_DAMAGED,
+    GEDS_T_REPAIRED,
+    GEDS_T_BAD,
+    GEDS_T_ERRORS,
+    GEDS_T_HIGH_BYTES,
+    GEDS_T_LOW_BYTES,
+    GEDS_T_BACKLOG_BYTES,
+    GEDS_T_SPILL_RATE,
+    GEDS_T_READ_RATE,
+    GEDS_T_AWAY_SINCE_NS,
+    GEDS_T_COUNT
+};
+struct geds_wire_tier {
+    uint64_t numbers[GEDS_T_COUNT];
+    const char *name;     /* NULL: there is no tier */
+    const char *endpoint; /* or NULL */
+    const char *error;    /* or NULL */
+};
+void geds_tier_encode(const struct geds_wire_tier *t, struct buf *out);
+bool geds_tier_decode(struct cursor *c, struct geds_wire_tier *ret_tier);
+
+/* TIER_MOVE: flags are what is wanted, and whether prefix is an object's key or a beginning of keys. Data of each answer
+ * but the last, and numbers of that: what is done so far. */
+enum { GEDS_MOVE_SPILL, GEDS_MOVE_RECALL, GEDS_MOVE_PIN, GEDS_MOVE_UNPIN, GEDS_MOVE_PREFIX = 16 };
+enum { GEDS_N_MOVED_OBJECTS, GEDS_N_MOVED_EXTENTS, GEDS_N_MOVED_BYTES, GEDS_N_MOVED_KEPT };
+/* TIER_KEEP: flags are what a bucket says from now on, or that it is only asked for; GEDS_N_COUNT of the answer: what it
+ * says. */
+enum { GEDS_KEEP_WATERMARK, GEDS_KEEP_NEVER, GEDS_KEEP_EAGER, GEDS_KEEP_ASK };
 
 /* Data of FSCK. */
 struct geds_wire_finding {

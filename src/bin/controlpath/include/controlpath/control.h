@@ -17,6 +17,10 @@
  *                             -> ok FRAMES BYTES WHERE\n; the client sends one of
  *         place PART/NAME\n   with the descriptor of the folder: the file PART becomes durable and gets its NAME; when
  *                             PART was not the descriptor, but is what the client made of a pipe, it is durable already
+ *         object BUCKET PART ADDRESS KEY\n
+ *                             the object PART is complete and gets the name KEY, in the store at ADDRESS ("-": the
+ *                             default)
+ *         wait\n              not yet; at most CONTROL_WAITS_MAX times
  *         commit\n            what went into the descriptor, a pipe or device, is in place
  *                             -> done\n
  *     checkpoint NUMBER BASE\n
@@ -27,9 +31,9 @@
  *     anything else fails     -> error TEXT\n
  *     the cell has ended      -> ended\n
  *
- * A client that goes away before `place` or `commit` has frozen nothing: the cell goes on. */
+ * A client that goes away before `place`, `object` or `commit` has frozen nothing: the cell goes on. */
 
-enum { CONTROL_NAME_MAX = 64, CONTROL_LINE_MAX = 1024 };
+enum { CONTROL_NAME_MAX = 64, CONTROL_LINE_MAX = 1024, CONTROL_WAITS_MAX = 300 };
 
 /* 1 to CONTROL_NAME_MAX letters, digits, '.', '_', '-', not beginning with '.' or '-'. ST_INVAL. */
 CHECKED status_t control_name_check(const char *name, struct error *err);

@@ -27,8 +27,9 @@ enum wasi_saved_kind {
 
 struct wasi_saved_grant {
     const char *guest_path;
-    bool read_only; /* as far as an open descriptor of it says */
-    bool needed;    /* a descriptor is beneath it: wasi_restore wants it */
+    const char *place; /* geds://BUCKET/PREFIX; NULL: a folder of the host */
+    bool read_only;    /* as far as an open descriptor of it says */
+    bool needed;       /* a descriptor is beneath it: wasi_restore wants it */
 };
 
 struct wasi_saved_file {

@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "cell/run/run.h"
+#include "cell/wasi/bucket.h"
 
 /* WASI preview 1 for one cell: module wasi_snapshot_preview1, and wasi_unstable with its own layouts
  * and without sock_accept. */
@@ -13,6 +14,7 @@ struct wasi_grant {
     const char *host_path;
     const char *guest_path;
     bool read_only;
+    const struct wasi_bucket *bucket; /* instead of a folder of the host; NULL: host_path is one */
 };
 
 struct wasi_config {
@@ -30,6 +32,7 @@ struct wasi_config {
     uint32_t listen_count;
     uint32_t open_files_max;   /* default 1024 */
     uint64_t output_bytes_max; /* to standard output and error together; 0: none */
+    const char *staging;       /* folder for what is written to buckets; NULL: /tmp */
 };
 
 /* Copies the configuration and opens the grants. ST_NOTFOUND, ST_PERM, ST_IO name the grant; ST_NOTFOUND also a cwd
@@ -39,11 +42,20 @@ CHECKED status_t wasi_new(const struct wasi_config *config, struct wasi **ret_w,
 /* The cell must be gone or never run again. Closes the guest's descriptors, not borrowed ones. NULL is fine. */
 void wasi_free(struct wasi *w);
 
+/* Behind the end of a program that ended by itself: what it has written to buckets and did not close gets its names, as
+ * if the program had closed it. ST_IO names the first object that could not be written; the others are. */
+CHECKED status_t wasi_publish(struct wasi *w, struct error *err);
+/* What has not got its name: place "geds://BUCKET/KEY", bytes. */
+void wasi_unpublished(struct wasi *w, void (*each)(void *arg, const char *place, uint64_t size),
+                      void *arg);
+
 /* Append the state of a stopped cell's WASI to out: arguments, environment, descriptors, clocks, output so far.
  * docs/internals/wasi.md has the format; it holds no host path, and of files only their names, sizes, times and
  * device and inode numbers. The guest goes on as if nothing had happened. No thread may be inside a call of w.
  * ST_UNSUPPORTED names a descriptor that cannot travel and why: a connected socket, a named pipe, a file that was
- * removed or whose path is not known; ST_NOMEM; ST_IO. Then out is as before. */
+ * removed or whose path is not known; more than WASI_STAGED_SAVE_MAX bytes written to buckets and not closed;
+ * ST_NOMEM; ST_IO. Then out is as before. */
+#define WASI_STAGED_SAVE_MAX (UINT64_C(512) << 20)
 CHECKED status_t wasi_save(struct wasi *w, struct buf *out, struct error *err);
 
 /* As wasi_new, but with arguments, environment and descriptors from a saved state instead of config's args, env and

@@ -14,6 +14,8 @@ struct serve_context {
     const char *version;
     const char *state; /* folder */
     const char *s3;    /* address */
+    struct tier *tier; /* NULL: none */
+    const char *tier_name, *tier_endpoint;
 };
 const struct rpc_handler *serve_handler(void);
 

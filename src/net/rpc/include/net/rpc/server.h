@@ -49,7 +49,7 @@ struct rpc_handler {
     /* No request of it is being run any more. */
     void (*session_free)(void *session);
     /* Is this one done in no time, as a rule? Then it takes no thread of its own. */
-    bool (*is_quick)(const struct rpc_request *r);
+    bool (*is_quick)(void *session, const struct rpc_request *r);
     /* Run a request. Any thread, many at a time; those of one lane one after the other. */
     void (*run)(void *session, const struct rpc_request *r, struct rpc_reply *reply,
                 struct rpc_answer *answer);

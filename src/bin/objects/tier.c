@@ -1,0 +1,310 @@
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/human.h"
+#include "base/json.h"
+#include "base/parse.h"
+#include "exitcode/exit_code.h"
+#include "objects.h"
+#include "sys/clock.h"
+
+static const char help_text[] =
+    "Usage: cloudskin tier [--json] [-w [SECONDS]]\n"
+    "       cloudskin tier [--spill watermark|eager|never] geds://BUCKET\n"
+    "\n"
+    "Show where the bytes of the store are - on local disk, in the tier behind it - what waits to "
+    "be\n"
+    "moved, how fast it moves, how often reads were served from the cache, and whether the tier "
+    "answers.\n"
+    "`cloudskin up --tier` gives a store its tier. With a bucket: show or set its rule.\n"
+    "\n"
+    "  -w, --watch[=SECONDS]  again and again, every so many seconds (default 1), until Ctrl-C\n"
+    "      --json             as JSON on standard output\n"
+    "      --spill RULE       of a bucket: watermark, its bytes go to the tier when local disk is\n"
+    "                         full; eager, they are copied there at once as well; never, they "
+    "stay\n"
+    "      --controller ADDR  unix:/PATH of the store (default: that of cloudskin up)\n"
+    "  -h, --help             this text\n"
+    "\n"
+    "Exit codes: 0; 64 wrong usage; 71 the store is gone; 127 no such bucket, or nothing is up.\n"
+    "\n"
+    "Examples:\n"
+    "  cloudskin tier -w\n"
+    "  cloudskin tier --spill eager geds://results\n";
+
+static void show_json(const struct geds_tier *t, struct json *j)
+{
+    const struct {
+        const char *key;
+        uint64_t value;
+    } numbers[] = {{"local_files", t->local_count},
+                   {"local_bytes", t->local_bytes},
+                   {"copied_files", t->copied_count},
+                   {"copied_bytes", t->copied_bytes},
+                   {"tier_files", t->away_count},
+                   {"tier_bytes", t->away_bytes},
+                   {"doomed_files", t->doomed_count},
+                   {"doomed_bytes", t->doomed_bytes},
+                   {"pinned_files", t->pinned_count},
+                   {"pinned_bytes", t->pinned_bytes},
+                   {"eager_bytes", t->eager_bytes},
+                   {"high_bytes", t->high_bytes},
+                   {"low_bytes", t->low_bytes},
+                   {"backlog_bytes", t->backlog_bytes},
+                   {"cache_bytes", t->cache_bytes},
+                   {"cache_max_bytes", t->cache_max_bytes},
+                   {"local_reads", t->local_reads},
+                   {"tier_reads", t->tier_reads},
+                   {"cache_hits", t->cache_hits},
+                   {"fetched_bytes", t->fetched_bytes},
+                   {"recalled_files", t->recalled_count},
+                   {"recalled_bytes", t->recalled_bytes},
+                   {"spilled_files", t->spilled_count},
+                   {"spilled_bytes", t->spilled_bytes},
+                   {"dropped_files", t->dropped_count},
+                   {"dropped_bytes", t->dropped_bytes},
+                   {"deleted_copies", t->deleted_count},
+                   {"damaged", t->damaged},
+                   {"repaired", t->repaired},
+                   {"bad", t->bad},
+                   {"errors", t->errors},
+                   {"spill_rate", t->spill_rate},
+                   {"read_rate", t->read_rate},
+                   {"away_since_ns", t->away_since_ns}};
+    json_open(j, NULL, '{');
+    json_text(j, "tier", t->name);
+    json_text(j, "endpoint", t->endpoint);
+    json_bool(j, "away", t->away_since_ns != 0);
+    json_text(j, "error", t->error);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        json_u64(j, numbers[i].key, numbers[i].value);
+    }
+    json_close(j, '}');
+}
+
+static void line(const char *name, uint64_t files, uint64_t bytes, const char *more)
+{
+    char text[HUMAN_TEXT_BYTES];
+    human_bytes(bytes, text);
+    printf("%-10s %12s  %9" PRIu64 " files%s\n", name, text, files, more);
+}
+
+static void show_text(const struct geds_tier *t)
+{
+    char a[HUMAN_TEXT_BYTES], b[HUMAN_TEXT_BYTES], more[96];
+    if (t->name[0] == '\0') {
+        printf("tier       none (`cloudskin up --tier` gives the store one)\n");
+    } else {
+        printf("tier       ");
+        print_text(t->name);
+        fputs(" at ", stdout);
+        print_text(t->endpoint);
+        putchar('\n');
+        if (t->away_since_ns != 0) {
+            char time[TIME_BYTES];
+            format_time(t->away_since_ns, time);
+            printf("away since %s: ", time);
+            print_text(t->error);
+            putchar('\n');
+        }
+    }
+    human_bytes(t->high_bytes, a);
+    snprintf(more, sizeof more, t->name[0] != '\0' ? ", moved above %s" : "", a);
+    line("local", t->local_count, t->local_bytes, more);
+    line(" copied", t->copied_count, t->copied_bytes, "");
+    line(" pinned", t->pinned_count, t->pinned_bytes, "");
+    line("in tier", t->away_count, t->away_bytes, "");
+    line("to delete", t->doomed_count, t->doomed_bytes, "");
+    if (t->name[0] == '\0') {
+        return;
+    }
+    human_bytes(t->backlog_bytes, a);
+    printf("%-10s %12s  waiting to be moved\n", "backlog", a);
+    human_bytes(t->spill_rate, a);
+    human_bytes(t->spilled_bytes, b);
+    printf("%-10s %10s/s  %s since the start\n", "spill", a, b);
+    human_bytes(t->read_rate, a);
+    human_bytes(t->fetched_bytes + t->recalled_bytes, b);
+    printf("%-10s %10s/s  %s since the start\n", "fetch", a, b);
+    human_bytes(t->cache_bytes, a);
+    human_bytes(t->cache_max_bytes, b);
+    printf("%-10s %12s  of %s; %.1f %% of %" PRIu64 " reads were in it\n", "cache", a, b,
+           t->tier_reads > 0 ? 100.0 * (double)t->cache_hits / (double)t->tier_reads : 0.0,
+           t->tier_reads);
+    printf("%-10s %12" PRIu64 "  %" PRIu64 " damaged files, %" PRIu64 " repaired, %" PRIu64
+           " cannot be\n",
+           "errors", t->errors, t->damaged, t->repaired, t->bad);
+}
+
+/* Until the time is over, or a signal comes. */
+static void wait_ms(uint64_t ms)
+{
+    uint64_t until = clock_monotonic_ns() + ms * 1000000;
+    for (uint64_t now; stopped_by() == 0 && (now = clock_monotonic_ns()) < until;) {
+        uint64_t left = (until - now) / 1000000 + 1;
+        poll(NULL, 0, left < 200 ? (int)left : 200); /* a signal between the look and the wait */
+    }
+}
+
+static int show(const struct verb *v, struct geds *store, bool json, uint64_t watch_ns)
+{
+    bool is_terminal = isatty(STDOUT_FILENO) == 1;
+    for (;;) {
+        struct geds_tier t;
+        struct geds_error err;
+        struct buf out = {0};
+        struct json j = {.out = &out};
+        if (geds_tier_status(store, &t, &err) != GEDS_OK) {
+            return fail(v, "", &err);
+        }
+        if (json) {
+            show_json(&t, &j);
+            fwrite(out.data, 1, out.len, stdout);
+        } else {
+            if (watch_ns != 0 && is_terminal) {
+                fputs("\033[H\033[2J", stdout);
+            }
+            show_text(&t);
+        }
+        buf_done(&out);
+        fflush(stdout);
+        if (watch_ns == 0 || stopped_by() != 0 || ferror(stdout)) {
+            return 0;
+        }
+        wait_ms(watch_ns / 1000000);
+        if (stopped_by() != 0) {
+            return 0;
+        }
+        if (!json && !is_terminal) {
+            putchar('\n');
+        }
+    }
+}
+
+static const char *const rules[] = {[GEDS_SPILL_WATERMARK] = "watermark",
+                                    [GEDS_SPILL_NEVER] = "never",
+                                    [GEDS_SPILL_EAGER] = "eager"};
+
+/* What is there gets the rule too. */
+static int set_rule(const struct verb *v, struct geds *store, const struct place *p,
+                    const char *text)
+{
+    struct geds_error err;
+    unsigned rule = 0;
+    while (rule < sizeof rules / sizeof rules[0] && strcmp(rules[rule], text) != 0) {
+        rule++;
+    }
+    if (rule == sizeof rules / sizeof rules[0]) {
+        return usage(v, "--spill: \"%s\" is not watermark, eager or never", text);
+    }
+    if (geds_bucket_set_spill(store, p->bucket, (enum geds_spill_rule)rule, &err) != GEDS_OK) {
+        return fail_at(v, store, p, &err);
+    }
+    enum geds_code code = geds_pin(store, p->bucket, "", true, false, NULL, NULL, NULL, &err);
+    return code == GEDS_OK || code == GEDS_UNSUPPORTED ? 0 : fail_at(v, store, p, &err);
+}
+
+static int show_rule(const struct verb *v, struct geds *store, const struct place *p, bool json)
+{
+    enum geds_spill_rule rule = GEDS_SPILL_WATERMARK;
+    struct geds_error err;
+    struct buf out = {0};
+    struct json j = {.out = &out};
+    if (geds_bucket_spill(store, p->bucket, &rule, &err) != GEDS_OK) {
+        return fail_at(v, store, p, &err);
+    }
+    if (json) {
+        json_open(&j, NULL, '{');
+        json_text(&j, "bucket", p->bucket);
+        json_text(&j, "spill", rules[rule]);
+        json_close(&j, '}');
+        fwrite(out.data, 1, out.len, stdout);
+    } else {
+        printf("geds://%s: %s\n", p->bucket, rules[rule]);
+    }
+    buf_done(&out);
+    return 0;
+}
+
+enum { WATCH_S_MAX = 86400 };
+
+struct wanted {
+    bool json;
+    uint64_t watch_ns;
+    const char *rule, *controller, *place;
+};
+
+static int parse(const struct verb *v, int argc, char **argv, struct wanted *w)
+{
+    static const struct option long_options[] = {{"json", no_argument, NULL, 'j'},
+                                                 {"watch", optional_argument, NULL, 'w'},
+                                                 {"spill", required_argument, NULL, 's'},
+                                                 {"controller", required_argument, NULL, 'c'},
+                                                 {0}};
+    for (int c; (c = getopt_long(argc, argv, "w::", long_options, NULL)) != -1;) {
+        if (c == 'j') {
+            w->json = true;
+        } else if (c == 's') {
+            w->rule = optarg;
+        } else if (c == 'c') {
+            w->controller = optarg;
+        } else if (c != 'w') {
+            fprintf(stderr, "Try 'cloudskin tier --help'.\n");
+            return EXIT_USAGE;
+        } else if (parse_duration(optarg != NULL ? optarg : "1", WATCH_S_MAX * UINT64_C(1000000000),
+                                  &w->watch_ns) != ST_OK ||
+                   w->watch_ns < 100000000) {
+            return usage(v, "--watch: \"%s\" is no time of 0.1 s or more",
+                         optarg != NULL ? optarg : "");
+        }
+    }
+    uint64_t ns = 0;
+    if (w->watch_ns != 0 && optind < argc && !is_place(argv[optind]) &&
+        parse_duration(argv[optind], WATCH_S_MAX * UINT64_C(1000000000), &ns) == ST_OK &&
+        ns >= 100000000) { /* -w 5 */
+        w->watch_ns = ns;
+        optind++;
+    }
+    if (argc - optind > 1 || (w->rule != NULL && argc == optind) ||
+        (w->watch_ns != 0 && optind < argc)) {
+        return usage(v, w->rule != NULL ? "--spill is about one geds://BUCKET"
+                                        : "unexpected argument");
+    }
+    w->place = optind < argc ? argv[optind] : NULL;
+    return 0;
+}
+
+static int run(const struct verb *v, int argc, char **argv)
+{
+    struct wanted w = {0};
+    struct place p = {.key = ""};
+    struct geds *store = NULL;
+    int code = parse(v, argc, argv, &w);
+    if (code == 0 && w.place != NULL) {
+        code = place_parse(v, w.place, &p);
+        if (code == 0 && p.key[0] != '\0') {
+            code = usage(v, "a rule is of a whole bucket: geds://%s", p.bucket);
+        }
+    }
+    if (code == 0) {
+        code = connect_store(v, w.controller, &store);
+    }
+    if (code != 0) {
+        return code;
+    }
+    catch_signals();
+    if (w.place == NULL) {
+        code = show(v, store, w.json, w.watch_ns);
+    } else {
+        code = w.rule != NULL ? set_rule(v, store, &p, w.rule) : 0;
+        code = code == 0 ? show_rule(v, store, &p, w.json) : code;
+    }
+    geds_disconnect(store);
+    int output = exit_after_output("cloudskin tier");
+    return code != 0 ? code : output;
+}
+
+const struct verb tier_verb = {"tier", help_text, run};

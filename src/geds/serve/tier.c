@@ -1,0 +1,160 @@
+#include "geds/tier/tier.h"
+
+#include "sys/clock.h"
+#include "task.h"
+
+/* The tier behind local disk. */
+
+#define TELL_EVERY_NS 200000000ULL
+
+static status_t no_tier(struct task *t)
+{
+    return error_set(&t->err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                     "the store has no tier (`cloudskin up --tier` gives it one)");
+}
+
+static void take_places(const struct store_places *p, uint64_t *n)
+{
+    n[GEDS_T_LOCAL_COUNT] = p->local_count;
+    n[GEDS_T_LOCAL_BYTES] = p->local_bytes;
+    n[GEDS_T_SENT_COUNT] = p->sent_count;
+    n[GEDS_T_SENT_BYTES] = p->sent_bytes;
+    n[GEDS_T_AWAY_COUNT] = p->away_count;
+    n[GEDS_T_AWAY_BYTES] = p->away_bytes;
+    n[GEDS_T_GONE_COUNT] = p->gone_count;
+    n[GEDS_T_GONE_BYTES] = p->gone_bytes;
+    n[GEDS_T_KEPT_COUNT] = p->kept_count;
+    n[GEDS_T_KEPT_BYTES] = p->kept_bytes;
+    n[GEDS_T_EAGER_COUNT] = p->eager_count;
+    n[GEDS_T_EAGER_BYTES] = p->eager_bytes;
+    n[GEDS_T_LOCAL_READS] = p->local_reads;
+    n[GEDS_T_REMOTE_READS] = p->remote_reads;
+    n[GEDS_T_CACHE_HITS] = p->cache_hits;
+    n[GEDS_T_CACHE_BYTES] = p->cache_bytes;
+    n[GEDS_T_FETCHED_BYTES] = p->fetched_bytes;
+    n[GEDS_T_RECALLED_COUNT] = p->recalled_count;
+    n[GEDS_T_RECALLED_BYTES] = p->recalled_bytes;
+    n[GEDS_T_DAMAGED] = p->damaged;
+}
+
+static void take_status(const struct tier_status *s, uint64_t *n)
+{
+    take_places(&s->places, n);
+    n[GEDS_T_CACHE_MAX] = s->cache_max_bytes;
+    n[GEDS_T_SPILLED_COUNT] = s->sent_count;
+    n[GEDS_T_SPILLED_BYTES] = s->sent_bytes;
+    n[GEDS_T_DROPPED_COUNT] = s->dropped_count;
+    n[GEDS_T_DROPPED_BYTES] = s->dropped_bytes;
+    n[GEDS_T_DELETED_COUNT] = s->deleted_count;
+    n[GEDS_T_REPAIRED] = s->repaired_count;
+    n[GEDS_T_BAD] = s->bad_count;
+    n[GEDS_T_ERRORS] = s->errors;
+    n[GEDS_T_HIGH_BYTES] = s->high_bytes;
+    n[GEDS_T_LOW_BYTES] = s->low_bytes;
+    n[GEDS_T_BACKLOG_BYTES] = s->backlog_bytes;
+    n[GEDS_T_SPILL_RATE] = s->send_rate;
+    n[GEDS_T_READ_RATE] = s->read_rate;
+    n[GEDS_T_AWAY_SINCE_NS] = s->away_since_ns;
+}
+
+status_t serve_tier_status(struct task *t)
+{
+    const struct serve_context *c = t->session->context;
+    struct geds_wire_tier w = {.name = c->tier_name, .endpoint = c->tier_endpoint};
+    struct tier_status s = {0};
+    status_t st = c->tier != NULL ? tier_status(c->tier, &s, &t->err)
+                                  : store_places(t->store, &s.places, &t->err);
+    if (st != ST_OK) {
+        return st;
+    }
+    take_status(&s, w.numbers);
+    w.error = s.last_error[0] != '\0' ? s.last_error : NULL;
+    geds_tier_encode(&w, &t->out->data);
+    return t->out->data.len <= t->rpc->room
+               ? ST_OK
+               : error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "needs room for %zu bytes",
+                           t->out->data.len);
+}
+
+/* Who moves much is told now and then how much. */
+struct telling {
+    struct task *task;
+    uint64_t told_ns;
+};
+
+static bool tell(void *arg, const struct tier_moved *moved)
+{
+    struct telling *l = arg;
+    struct rpc_answer answer = {0};
+    const struct geds_answer none = {0};
+    uint64_t now = clock_monotonic_ns();
+    if (!rpc_reply_is_wanted(l->task->reply)) {
+        return false;
+    }
+    if (now - l->told_ns < TELL_EVERY_NS) {
+        return true;
+    }
+    l->told_ns = now;
+    rpc_result_encode(ST_OK, NULL, &answer.args);
+    geds_answer_encode(GEDS_TIER_MOVE, &none, &answer.args);
+    buf_le64(&answer.data, moved->objects);
+    buf_le64(&answer.data, moved->extents);
+    buf_le64(&answer.data, moved->bytes);
+    buf_le64(&answer.data, moved->kept);
+    if (rpc_reply_more(l->task->reply, &answer) != ST_OK) {
+        buf_done(&answer.args);
+        buf_done(&answer.data);
+        return false;
+    }
+    return true;
+}
+
+status_t serve_tier_move(struct task *t)
+{
+    static const enum tier_move moves[] = {[GEDS_MOVE_SPILL] = TIER_SPILL,
+                                           [GEDS_MOVE_RECALL] = TIER_RECALL,
+                                           [GEDS_MOVE_PIN] = TIER_PIN,
+                                           [GEDS_MOVE_UNPIN] = TIER_UNPIN};
+    struct tier *tier = t->session->context->tier;
+    struct telling l = {.task = t, .told_ns = clock_monotonic_ns()};
+    struct tier_moved moved = {0};
+    uint32_t what = t->request.flags & ~(uint32_t)GEDS_MOVE_PREFIX;
+    bool is_prefix = (t->request.flags & GEDS_MOVE_PREFIX) != 0;
+    const char *key = t->request.prefix != NULL ? t->request.prefix : "";
+    if (tier == NULL) {
+        return no_tier(t);
+    }
+    if (what >= sizeof moves / sizeof moves[0]) {
+        return error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "no such move: %u", what);
+    }
+    status_t st = tier_move(tier, moves[what], t->request.bucket, key, is_prefix, tell, &l, &moved,
+                            &t->err);
+    t->answer.numbers[GEDS_N_MOVED_OBJECTS] = moved.objects;
+    t->answer.numbers[GEDS_N_MOVED_EXTENTS] = moved.extents;
+    t->answer.numbers[GEDS_N_MOVED_BYTES] = moved.bytes;
+    t->answer.numbers[GEDS_N_MOVED_KEPT] = moved.kept;
+    return st;
+}
+
+status_t serve_tier_keep(struct task *t)
+{
+    static const enum store_keep keeps[] = {[GEDS_KEEP_WATERMARK] = STORE_KEEP_UNTIL_FULL,
+                                            [GEDS_KEEP_NEVER] = STORE_KEEP_HERE,
+                                            [GEDS_KEEP_EAGER] = STORE_KEEP_BOTH};
+    enum store_keep keep = STORE_KEEP_UNTIL_FULL;
+    uint32_t what = t->request.flags;
+    status_t st = ST_OK;
+    if (what > GEDS_KEEP_ASK) {
+        return error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "no such rule: %u", what);
+    }
+    if (what != GEDS_KEEP_ASK) {
+        st = store_bucket_set_keep(t->store, t->request.bucket, keeps[what], &t->err);
+    }
+    if (st == ST_OK) {
+        st = store_bucket_keep(t->store, t->request.bucket, &keep, &t->err);
+    }
+    for (size_t i = 0; i < sizeof keeps / sizeof keeps[0]; i++) {
+        t->answer.numbers[GEDS_N_COUNT] = keeps[i] == keep ? i : t->answer.numbers[GEDS_N_COUNT];
+    }
+    return st;
+}

@@ -1,0 +1,73 @@
+#ifndef GEDS_TIER_IMPL_H
+#define GEDS_TIER_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "geds/tier/tier.h"
+
+enum {
+    TIER_NAME_BYTES = 96,
+    ROUND_MAX = 64,    /* extents that are moved before looking again */
+    SENDERS = 4,       /* extents on their way at a time */
+    DAMAGED_MAX = 256, /* extents that wait for a repair; others are found again by their readers */
+    BUSY_MAX = 96,
+    BAD_MAX = 256,
+};
+
+/* Few numbers. */
+struct numbers {
+    uint64_t ids[BUSY_MAX > BAD_MAX ? BUSY_MAX : BAD_MAX];
+    size_t count;
+};
+
+struct tier {
+    struct tier_options o; /* immutable, and so are: */
+    struct tier_remote remote;
+    char id[STORE_ID_BYTES]; /* of the store */
+
+    pthread_t thread;
+    bool runs;
+    pthread_mutex_t lock; /* guards the rest, but what is atomic */
+    pthread_cond_t wake;
+    pthread_cond_t unbusy;
+    bool stop;
+    bool woken;
+    struct numbers busy;    /* extents that are being sent */
+    struct numbers damaged; /* at most DAMAGED_MAX */
+    struct numbers bad;     /* at most BAD_MAX */
+    uint64_t away_since_ns; /* realtime; 0: not away */
+    uint64_t away_until;    /* monotonic: before, only who must tries */
+    uint64_t wait_ms;
+    char last_error[TIER_ERROR_MAX];
+    uint64_t reads_fail_until; /* monotonic */
+    uint64_t backlog;
+    uint64_t rate_at, rate_sent, rate_read, send_rate, read_rate;
+
+    _Atomic bool stopping;
+    _Atomic uint64_t sent_count, sent_bytes, dropped_count, dropped_bytes, deleted_count;
+    _Atomic uint64_t repaired_count, errors, read_bytes;
+};
+
+void tier_name(const struct tier *t, uint64_t id, uint64_t nonce, char ret_name[TIER_NAME_BYTES]);
+
+/* Outcome of a call of the tier: is it away now, or does it answer? */
+void tier_note(struct tier *t, status_t st, const struct error *err);
+bool tier_is_away(struct tier *t);
+
+bool numbers_have(const struct numbers *n, uint64_t id);
+bool numbers_add(struct numbers *n, size_t max, uint64_t id);
+void numbers_take(struct numbers *n, uint64_t id);
+
+/* Have a copy in the tier, if there is none. ST_CORRUPT: the local bytes do not match. ST_NOTFOUND: it is gone. */
+CHECKED status_t tier_send(struct tier *t, uint64_t id, struct error *err);
+/* Send those of ids without a copy, some at a time, and drop all that have one. Errors of the tier end it. */
+CHECKED status_t tier_send_all(struct tier *t, const struct store_candidate *list, size_t count,
+                               bool drop, uint64_t *ret_dropped_bytes);
+/* Is the copy whole and the row's? */
+CHECKED status_t tier_verify(struct tier *t, const struct store_extent *x, struct error *err);
+
+/* One look at all that is to be done. */
+void tier_work(struct tier *t);
+
+#endif

@@ -1,0 +1,213 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "impl.h"
+#include "sys/thread.h"
+
+/* The file of an extent on its way, compared with its checksums as it is read. */
+struct source {
+    struct store_extent x;
+    int fd;
+};
+
+static status_t read_file(const struct source *s, uint64_t off, void *data, size_t len,
+                          struct error *err)
+{
+    for (size_t got = 0; got < len;) {
+        ssize_t n = pread(s->fd, (uint8_t *)data + got, len - got, (off_t)(off + got));
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return error_set(err, ST_CORRUPT, off + got, "extent %016llx: byte %llu: %s",
+                             (unsigned long long)s->x.id, (unsigned long long)(off + got),
+                             n < 0 ? strerror(errno) : "it ends there");
+        }
+        got += (size_t)n;
+    }
+    return store_extent_compare(&s->x, off, data, len, err);
+}
+
+/* Sums are of whole blocks. */
+static status_t read_source(void *arg, uint64_t off, void *data, size_t len, struct error *err)
+{
+    const struct source *s = arg;
+    uint64_t from = off / STORE_BLOCK_BYTES * STORE_BLOCK_BYTES;
+    uint64_t to = (off + len + STORE_BLOCK_BYTES - 1) / STORE_BLOCK_BYTES * STORE_BLOCK_BYTES;
+    to = to < s->x.bytes ? to : s->x.bytes;
+    if (from == off && to == off + len) {
+        return read_file(s, off, data, len, err);
+    }
+    uint8_t *blocks = malloc((size_t)(to - from));
+    if (blocks == NULL) {
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    }
+    status_t st = read_file(s, from, blocks, (size_t)(to - from), err);
+    if (st == ST_OK) {
+        memcpy(data, blocks + (off - from), len);
+    }
+    free(blocks);
+    return st;
+}
+
+struct begun {
+    struct tier *t;
+    uint64_t id;
+};
+
+static status_t note_upload(void *arg, const char *upload, struct error *err)
+{
+    const struct begun *b = arg;
+    return store_extent_set_upload(b->t->o.store, b->id, upload, err);
+}
+
+/* Put it there, and ask what the tier has got. */
+static status_t put(struct tier *t, struct source *s, struct error *err)
+{
+    char name[TIER_NAME_BYTES], upload[STORE_UPLOAD_TEXT_MAX + 1];
+    struct begun begun = {.t = t, .id = s->x.id};
+    const struct tier_source source = {.size = s->x.bytes, .read = read_source, .arg = s};
+    uint64_t size = 0;
+    struct error inner = {.offset = ERROR_NO_OFFSET};
+    tier_name(t, s->x.id, s->x.nonce, name);
+    status_t st = store_extent_upload(t->o.store, s->x.id, upload, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = t->remote.send(t->remote.arg, name, &source, upload, note_upload, &begun, &inner);
+    if (st == ST_OK) {
+        st = t->remote.size(t->remote.arg, name, &size, &inner);
+        if (st == ST_NOTFOUND || (st == ST_OK && size != s->x.bytes)) {
+            st = error_set(&inner, ST_IO, ERROR_NO_OFFSET,
+                           "the tier took extent %016llx of %llu bytes, and has %llu",
+                           (unsigned long long)s->x.id, (unsigned long long)s->x.bytes,
+                           (unsigned long long)size);
+        }
+    }
+    tier_note(t, st, &inner);
+    return st == ST_OK ? ST_OK : error_set(err, st, inner.offset, "%s", inner.text);
+}
+
+static status_t send_held(struct tier *t, uint64_t id, struct error *err)
+{
+    struct source s = {.fd = -1};
+    status_t st = store_extent_hold(t->o.store, id, &s.x, &s.fd, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    bool needed = (s.x.place & STORE_PLACE_REMOTE) == 0;
+    if (needed) {
+        st = put(t, &s, err);
+    }
+    if (st == ST_OK && needed) {
+        st = store_extent_sent(t->o.store, &s.x, err);
+    }
+    if (st == ST_OK && needed) {
+        atomic_fetch_add(&t->sent_count, 1);
+        atomic_fetch_add(&t->sent_bytes, s.x.bytes);
+    }
+    close(s.fd);
+    buf_done(&s.x.sums);
+    store_extent_release(t->o.store, id);
+    return st;
+}
+
+status_t tier_send(struct tier *t, uint64_t id, struct error *err)
+{
+    /* one at a time sends an extent, or its multipart upload would be two */
+    pthread_mutex_lock(&t->lock);
+    while (numbers_have(&t->busy, id) || t->busy.count == BUSY_MAX) {
+        pthread_cond_wait(&t->unbusy, &t->lock);
+    }
+    numbers_add(&t->busy, BUSY_MAX, id);
+    pthread_mutex_unlock(&t->lock);
+    status_t st = send_held(t, id, err);
+    pthread_mutex_lock(&t->lock);
+    numbers_take(&t->busy, id);
+    bool is_bad = st == ST_CORRUPT && numbers_add(&t->bad, BAD_MAX, id);
+    pthread_cond_broadcast(&t->unbusy);
+    pthread_mutex_unlock(&t->lock);
+    if (is_bad && t->o.event != NULL) {
+        t->o.event(t->o.arg, "tier.bad", id, err != NULL ? err->text : "");
+    }
+    return st;
+}
+
+/* Some extents, by some threads. */
+struct batch {
+    struct tier *t;
+    const struct store_candidate *list;
+    size_t count;
+    _Atomic size_t next;
+    _Atomic bool failed; /* the tier did */
+    bool sent[ROUND_MAX];
+};
+
+static void *send_some(void *arg)
+{
+    struct batch *b = arg;
+    for (;;) {
+        size_t i = atomic_fetch_add(&b->next, 1);
+        struct error err = {.offset = ERROR_NO_OFFSET};
+        if (i >= b->count || atomic_load(&b->failed) || atomic_load(&b->t->stopping)) {
+            return NULL;
+        }
+        status_t st = tier_send(b->t, b->list[i].id, &err);
+        b->sent[i] = st == ST_OK;
+        if (st != ST_OK && st != ST_NOTFOUND && st != ST_CORRUPT) {
+            atomic_store(&b->failed, true);
+        }
+    }
+}
+
+status_t tier_send_all(struct tier *t, const struct store_candidate *list, size_t count, bool drop,
+                       uint64_t *ret_dropped_bytes)
+{
+    struct batch b = {.t = t, .list = list, .count = count < ROUND_MAX ? count : ROUND_MAX};
+    pthread_t threads[SENDERS];
+    size_t started = 0, dropped = 0;
+    uint64_t bytes = 0;
+    /* a tier that is away is tried by one only */
+    size_t wanted = tier_is_away(t) ? 1 : SENDERS;
+    while (started + 1 < wanted && started + 1 < b.count &&
+           thread_start(&threads[started], send_some, &b) == 0) {
+        started++;
+    }
+    send_some(&b);
+    for (size_t i = 0; i < started; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    for (size_t i = 0; i < b.count && drop; i++) {
+        size_t n = 0;
+        if (b.sent[i] && store_extents_drop(t->o.store, &list[i].id, 1, false, &n, NULL) == ST_OK &&
+            n > 0) {
+            dropped++;
+            bytes += list[i].bytes;
+        }
+    }
+    atomic_fetch_add(&t->dropped_count, dropped);
+    atomic_fetch_add(&t->dropped_bytes, bytes);
+    *ret_dropped_bytes = bytes;
+    return atomic_load(&b.failed) ? ST_AGAIN : ST_OK;
+}
+
+status_t tier_verify(struct tier *t, const struct store_extent *x, struct error *err)
+{
+    char name[TIER_NAME_BYTES];
+    uint8_t *piece = malloc(STORE_PIECE_BYTES);
+    status_t st = piece != NULL ? ST_OK
+                                : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    tier_name(t, x->id, x->nonce, name);
+    for (uint64_t off = 0; off < x->bytes && st == ST_OK; off += STORE_PIECE_BYTES) {
+        size_t n = x->bytes - off < STORE_PIECE_BYTES ? (size_t)(x->bytes - off)
+                                                      : STORE_PIECE_BYTES;
+        st = t->remote.read(t->remote.arg, name, off, piece, n, err);
+        if (st == ST_OK) {
+            st = store_extent_compare(x, off, piece, n, err);
+        }
+    }
+    free(piece);
+    return st;
+}
