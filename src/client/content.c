@@ -153,8 +153,9 @@ bool content_get_extents(struct geds *g, uint32_t handle, struct content *c)
     struct arena arena = {0};
     struct pending p = {.room = (uint32_t)room, .data = c->sums};
     const struct geds_request r = {.handle = handle};
-    bool good = client_call(g, &p, GEDS_PIECES, &r, NULL, &arena, &a, NULL) == ST_OK &&
-                take_extents(c, &p);
+    bool told = client_call(g, &p, GEDS_PIECES, &r, NULL, &arena, &a, NULL) == ST_OK;
+    bool good = told && take_extents(c, &p);
+    c->no_files = told && !good; /* else they may be there later, from a tier */
     if (!good) {
         drop_extents(c);
     }

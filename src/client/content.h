@@ -58,8 +58,8 @@ size_t content_bytes(const struct content *c);
 /* Bytes of the files that it has open. */
 uint64_t content_file_bytes(const struct content *c);
 
-/* Get the files of an object that is open as handle, before anybody else has c. false: it has none, or too many; c is
- * as it was. */
+/* Get the files of an object that is open as handle, before anybody else has c. false: it has none now, or too many
+ * (then no_files is set). */
 bool content_get_extents(struct geds *g, uint32_t handle, struct content *c);
 /* Read len bytes at off, all of which are in the object, from its files. ST_CORRUPT has the place in the object. */
 CHECKED status_t content_read(struct content *c, uint8_t *data, size_t len, uint64_t off,

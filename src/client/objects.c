@@ -353,7 +353,6 @@ static void keep_content(struct geds_object *o, const struct lease_ticket *t)
     bool whole = content_is_whole(c);
     if (!whole && t->hot && !c->no_files) {
         whole = content_get_extents(o->store, o->handle, c);
-        c->no_files = !whole;
     }
     if (whole) {
         close_handle(o->store, o->handle);
