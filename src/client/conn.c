@@ -178,21 +178,21 @@ static status_t told_off(struct geds *g, const struct rpc_frame *f)
     return st == ST_OK ? lost(g) : break_off(g, st, why.text);
 }
 
-/* How many descriptors an answer has, as its data say. */
-static unsigned passed_with(unsigned kind, const uint8_t *data, size_t len)
+/* How many descriptors an answer has, as its data say. When these are malformed nobody knows which ones are of the next
+ * answer. */
+static bool passed_with(unsigned kind, const uint8_t *data, size_t len, unsigned *ret_count)
 {
     struct cursor c;
     struct geds_wire_piece ignored;
-    unsigned count = 0;
+    *ret_count = 0;
+    cursor_init(&c, data, len, 0);
     if ((kind == GEDS_MAP || kind == GEDS_LEASE) && len <= 8 * PASSED_MAX) {
-        count = (unsigned)(len / 8);
-    } else if (kind == GEDS_PIECES) {
-        cursor_init(&c, data, len, 0);
-        while (count < PASSED_MAX && cursor_left(&c) > 0 && geds_sums_decode(&c, &ignored)) {
-            count++;
-        }
+        *ret_count = (unsigned)(len / 8);
     }
-    return count;
+    while (kind == GEDS_PIECES && cursor_left(&c) > 0 && geds_sums_decode(&c, &ignored)) {
+        ++*ret_count;
+    }
+    return !c.failed && *ret_count <= PASSED_MAX;
 }
 
 static status_t read_part(struct geds *g, struct pending *p, const struct rpc_frame *f)
@@ -242,7 +242,11 @@ static status_t read_answer(struct geds *g, struct pending *p, const struct rpc_
     if (g->passed_lost) { /* which ones is not known, so none can be given out any more */
         return break_off(g, ST_LIMIT, "this process can have no more files open");
     }
-    take_passed(g, p, passed_with(f->kind, p->data, p->data_len));
+    unsigned passed = 0;
+    if (!passed_with(f->kind, p->data, p->data_len, &passed)) {
+        return break_off(g, ST_FORMAT, "an answer that is malformed");
+    }
+    take_passed(g, p, passed);
     bool intact = hash_crc32c(0, p->data, f->data_bytes) == f->data_crc;
     pthread_mutex_lock(&g->m);
     p->status = intact ? ST_OK

@@ -100,6 +100,11 @@ size_t content_bytes(const struct content *c)
     return bytes + (c->extent_count > 0 ? CONTENT_BLOCK_BYTES : 0);
 }
 
+uint64_t content_file_bytes(const struct content *c)
+{
+    return c->extent_count > 0 ? c->info.size : 0;
+}
+
 /* One piece of the answer becomes the next extent. */
 static bool add_extent(struct content *c, const struct geds_wire_piece *p, struct pending *from)
 {
@@ -148,8 +153,9 @@ bool content_get_extents(struct geds *g, uint32_t handle, struct content *c)
     struct arena arena = {0};
     struct pending p = {.room = (uint32_t)room, .data = c->sums};
     const struct geds_request r = {.handle = handle};
-    bool good = client_call(g, &p, GEDS_PIECES, &r, NULL, &arena, &a, NULL) == ST_OK &&
-                take_extents(c, &p);
+    bool told = client_call(g, &p, GEDS_PIECES, &r, NULL, &arena, &a, NULL) == ST_OK;
+    bool good = told && take_extents(c, &p);
+    c->no_files = told && !good; /* else they may be there later, from a tier */
     if (!good) {
         drop_extents(c);
     }

@@ -36,6 +36,7 @@ struct content {
     size_t first_bytes;
     struct extent extents[CONTENT_EXTENTS_MAX]; /* all of the object, or none */
     unsigned extent_count;
+    bool no_files; /* it has none that could be kept; set before anybody else has the content */
     uint8_t *sums;
     pthread_mutex_t m; /* guards the rest */
     uint8_t *block;    /* the last one of which a part was read; compared */
@@ -52,11 +53,13 @@ void content_unref(struct content *c); /* takes NULL */
 
 /* Are all bytes to be had without the store? */
 bool content_is_whole(const struct content *c);
-/* What it takes of memory, about, and of files. */
+/* What it takes of memory, about. */
 size_t content_bytes(const struct content *c);
+/* Bytes of the files that it has open. */
+uint64_t content_file_bytes(const struct content *c);
 
-/* Get the files of an object that is open as handle, before anybody else has c. false: it has none, or too many; c is
- * as it was. */
+/* Get the files of an object that is open as handle, before anybody else has c. false: it has none now, or too many
+ * (then no_files is set). */
 bool content_get_extents(struct geds *g, uint32_t handle, struct content *c);
 /* Read len bytes at off, all of which are in the object, from its files. ST_CORRUPT has the place in the object. */
 CHECKED status_t content_read(struct content *c, uint8_t *data, size_t len, uint64_t off,

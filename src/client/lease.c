@@ -31,8 +31,24 @@ static struct content *take_out(struct leases *l, struct lease_entry *e)
     l->entries--;
     l->bytes -= content_bytes(c);
     l->files -= c->extent_count;
+    l->file_bytes -= content_file_bytes(c);
     free(e);
     return c;
+}
+
+/* What is not right any more holds memory and files, and the disk space of what was removed. */
+static void forget_stale(struct leases *l)
+{
+    uint64_t all = atomic_load(&l->table[LEASE_T_ALL]);
+    pthread_mutex_lock(&l->m);
+    for (struct lease_entry *e = l->oldest, *newer; e != NULL; e = newer) {
+        newer = e->newer;
+        if (e->all_count != all ||
+            e->slot_count != atomic_load(&l->table[LEASE_T_FIRST + (e->hash & (l->slots - 1))])) {
+            content_unref(take_out(l, e));
+        }
+    }
+    pthread_mutex_unlock(&l->m);
 }
 
 static void forget_all(struct leases *l)
@@ -141,6 +157,7 @@ static bool stands(struct geds *g)
         return true;
     }
     atomic_store_explicit(&l->looked_ms, now, memory_order_relaxed);
+    forget_stale(l);
     return client_look(g);
 }
 
@@ -235,7 +252,8 @@ struct content *leases_find(struct geds *g, const char *bucket, const char *key,
     if (e != NULL && (e->slot_count != t.slot_count || e->all_count != t.all_count)) {
         stale = take_out(l, e);
     } else if (e != NULL && whole && !content_is_whole(e->content)) {
-        t.hot = true;
+        t.no_files = e->content->no_files;
+        t.hot = !t.no_files;
     } else if (e != NULL) {
         make_newest(l, e);
         found = content_ref(e->content);
@@ -258,6 +276,7 @@ static void add(struct leases *l, struct lease_entry *e)
     l->entries++;
     l->bytes += content_bytes(e->content);
     l->files += e->content->extent_count;
+    l->file_bytes += content_file_bytes(e->content);
 }
 
 void leases_keep(struct geds *g, const struct lease_ticket *t, struct content *c)
@@ -279,7 +298,7 @@ void leases_keep(struct geds *g, const struct lease_ticket *t, struct content *c
     }
     add(l, e);
     while (l->entries > LEASE_ENTRIES_MAX || l->bytes > LEASE_BYTES_MAX ||
-           l->files > l->files_max) {
+           l->files > l->files_max || l->file_bytes > LEASE_FILE_BYTES_MAX) {
         content_unref(dropped[1]);
         dropped[1] = take_out(l, l->oldest);
     }

@@ -9,9 +9,10 @@
 enum {
     LEASE_ENTRIES_MAX = 4096,
     LEASE_BYTES_MAX = 32 * 1024 * 1024,
-    LEASE_FILES_MAX = 256, /* and a quarter of what the process may have open */
-    LEASE_OPENS_MIN = 2,   /* of a connection, before it asks for leases */
-    LEASE_LOOK_MS = 100,   /* how often the connection is looked at, when there are no requests */
+    LEASE_FILES_MAX = 256,                     /* and a quarter of what the process may have open */
+    LEASE_FILE_BYTES_MAX = 1024 * 1024 * 1024, /* in them: disk space, also of what was removed */
+    LEASE_OPENS_MIN = 2,                       /* of a connection, before it asks for leases */
+    LEASE_LOOK_MS = 100, /* how often the connection is looked at, when there are no requests */
     LEASE_CHAINS = 1024,
 };
 
@@ -36,12 +37,14 @@ struct leases {
     struct lease_entry *chains[LEASE_CHAINS];
     struct lease_entry *newest, *oldest;
     size_t entries, bytes, files;
+    uint64_t file_bytes;
 };
 
 /* What was seen of a name before it was asked for. */
 struct lease_ticket {
-    bool on;  /* what comes can be kept */
-    bool hot; /* it is kept, but not all of it */
+    bool on;       /* what comes can be kept */
+    bool hot;      /* it is kept, but not all of it */
+    bool no_files; /* and cannot be */
     uint64_t hash, slot_count, all_count;
 };
 

@@ -348,8 +348,12 @@ static void keep_content(struct geds_object *o, const struct lease_ticket *t)
     if (!t->on) {
         return;
     }
-    bool whole = content_is_whole(o->content) ||
-                 (t->hot && content_get_extents(o->store, o->handle, o->content));
+    struct content *c = o->content;
+    c->no_files = t->no_files || c->info.size > LEASE_FILE_BYTES_MAX;
+    bool whole = content_is_whole(c);
+    if (!whole && t->hot && !c->no_files) {
+        whole = content_get_extents(o->store, o->handle, c);
+    }
     if (whole) {
         close_handle(o->store, o->handle);
         o->handle = 0;

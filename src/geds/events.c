@@ -25,10 +25,18 @@ static void drop_first(struct events *e)
     *r = (struct event_record){0};
 }
 
+/* The same. */
+static void drop_all(struct events *e)
+{
+    while (e->first < e->next) {
+        drop_first(e);
+    }
+}
+
 void events_done(struct events *e)
 {
-    while (e->records != NULL && e->first < e->next) {
-        drop_first(e);
+    if (e->records != NULL) {
+        drop_all(e);
     }
     free(e->records);
     pthread_mutex_destroy(&e->m);
@@ -56,16 +64,9 @@ static struct event_record encode(const struct store_event *from, uint64_t numbe
     return (struct event_record){.data = exact != NULL ? exact : out.data, .len = out.len};
 }
 
-/* Caller holds m. The ring never has numbers with one missing in between. */
+/* Caller holds m. */
 static void add(struct events *e, struct event_record r)
 {
-    if (r.data == NULL) {
-        while (e->first < e->next) {
-            drop_first(e);
-        }
-        e->first = ++e->next;
-        return;
-    }
     while (e->first < e->next &&
            (e->next - e->first >= EVENTS_MAX || e->bytes + r.len > EVENTS_BYTES_MAX)) {
         drop_first(e);
@@ -75,27 +76,55 @@ static void add(struct events *e, struct event_record r)
     e->next++;
 }
 
+/* The last count of them. NULL: no memory. */
+static struct event_record *encode_all(const struct changes *changes, size_t count, uint64_t number,
+                                       uint64_t now_ns)
+{
+    struct event_record *records = calloc(count, sizeof *records);
+    bool good = records != NULL;
+    for (size_t i = 0; good && i < count; i++) {
+        records[i] = encode(&changes->of[changes->count - count + i], number + i, now_ns);
+        good = records[i].data != NULL;
+    }
+    for (size_t i = 0; !good && records != NULL && i < count; i++) {
+        free(records[i].data);
+    }
+    if (!good) {
+        free(records);
+        return NULL;
+    }
+    return records;
+}
+
+/* The lock is taken once: who reads holds it for as long as it takes to look at many. */
 void events_add(struct events *e, struct leases *l, const struct changes *changes, uint64_t now_ns)
 {
     if (changes->count == 0) {
         return;
     }
     pthread_mutex_lock(&e->m);
-    uint64_t number = e->next; /* only this thread changes it */
+    uint64_t end = e->next + changes->count; /* only this thread changes next */
     bool wanted = e->records != NULL;
     if (!wanted) {
-        e->first = e->next += changes->count;
+        e->first = e->next = end;
     }
     pthread_mutex_unlock(&e->m);
-    for (size_t i = 0; wanted && i < changes->count; i++) {
-        struct event_record r = encode(&changes->of[i], number + i, now_ns);
-        pthread_mutex_lock(&e->m);
-        add(e, r);
-        pthread_mutex_unlock(&e->m);
+    if (!wanted) {
+        return;
     }
-    if (wanted) {
-        leases_wake(l, number + changes->count);
+    size_t count = changes->count < EVENTS_MAX ? changes->count : EVENTS_MAX;
+    struct event_record *records = encode_all(changes, count, end - count, now_ns);
+    pthread_mutex_lock(&e->m);
+    if (records == NULL || count < changes->count) { /* none is missing between others */
+        drop_all(e);
+        e->first = e->next = records == NULL ? end : end - count;
     }
+    for (size_t i = 0; records != NULL && i < count; i++) {
+        add(e, records[i]);
+    }
+    pthread_mutex_unlock(&e->m);
+    free(records);
+    leases_wake(l, end);
 }
 
 static bool is_name(const struct store_event_query *q, const char *bucket, const char *key)

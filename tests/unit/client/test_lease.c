@@ -616,6 +616,124 @@ static void leases_that_are_none_are_not_used(void)
     }
 }
 
+/* Extents that do not make the object. */
+enum piece_lie {
+    PIECES_RIGHT,
+    PIECES_NONE,
+    PIECES_NO_FILE,
+    PIECES_SHORT,
+    PIECES_LONG,
+    PIECES_EMPTY,
+    PIECES_SUMS,
+    PIECES_MANY,
+    PIECES_COUNT,
+    PIECES_CUT = PIECES_COUNT
+};
+static enum piece_lie piece_lie;
+enum { LIED_BYTES = 100000 };
+
+static void add_piece(struct rpc_answer *answer, uint64_t bytes, size_t sums, bool file)
+{
+    static const uint8_t zeros[4 * 64];
+    const struct geds_wire_piece p = {.bytes = bytes, .sums = zeros, .sum_count = sums};
+    geds_sums_encode(&p, &answer->data);
+    if (file) {
+        answer->passed[answer->passed_count++] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+}
+
+static void lying_pieces(void *session, const struct rpc_request *r, struct rpc_reply *reply,
+                         struct rpc_answer *answer)
+{
+    if (r->kind != GEDS_PIECES || piece_lie == PIECES_RIGHT) {
+        serve_handler()->run(session, r, reply, answer);
+        return;
+    }
+    if (piece_lie != PIECES_NONE) {
+        add_piece(answer,
+                  piece_lie == PIECES_SHORT   ? 65536
+                  : piece_lie == PIECES_LONG  ? UINT64_MAX
+                  : piece_lie == PIECES_EMPTY ? 0
+                                              : LIED_BYTES,
+                  piece_lie == PIECES_SHORT  ? 1
+                  : piece_lie == PIECES_SUMS ? 3
+                                             : 2,
+                  piece_lie != PIECES_NO_FILE);
+    }
+    for (unsigned i = 0; piece_lie == PIECES_MANY && i < 15; i++) {
+        add_piece(answer, 1, 1, true);
+    }
+    answer->data.len -= piece_lie == PIECES_CUT;
+    rpc_result_encode(ST_OK, NULL, &answer->args);
+    geds_answer_encode(GEDS_PIECES, &(const struct geds_answer){0}, &answer->args);
+}
+
+static void extents_that_do_not_make_the_object_are_not_used(void)
+{
+    for (piece_lie = 0; piece_lie < PIECES_COUNT; piece_lie++) {
+        struct rpc_handler handler = *serve_handler();
+        handler.run = lying_pieces;
+        served_names(&s);
+        served_open(&s, &handler);
+        OK(geds_connect(s.address, &g, &err));
+        OK(geds_bucket_create(g, "bucket", &err));
+        put("k", LIED_BYTES, 1);
+        heat("k", LIED_BYTES, 1);
+        uint64_t before = served_requests(&s);
+        CHECK(is(g, "k", LIED_BYTES, 1));
+        CHECK_EQ(served_requests(&s) == before, piece_lie == PIECES_RIGHT);
+        put("k", LIED_BYTES, 2);
+        CHECK(is(g, "k", LIED_BYTES, 2));
+        stop();
+    }
+}
+
+/* Which of the descriptors that come are whose is not known then. */
+static void a_malformed_list_of_extents_ends_the_connection(void)
+{
+    struct rpc_handler handler = *serve_handler();
+    struct geds_object *o = NULL;
+    enum geds_code code = GEDS_OK;
+    handler.run = lying_pieces;
+    piece_lie = PIECES_CUT;
+    served_names(&s);
+    served_open(&s, &handler);
+    OK(geds_connect(s.address, &g, &err));
+    OK(geds_bucket_create(g, "bucket", &err));
+    put("k", LIED_BYTES, 1);
+    for (int i = 0; i < 4 && code == GEDS_OK; i++) {
+        code = geds_open(g, "bucket", "k", &o, &err);
+        geds_close(code == GEDS_OK ? o : NULL);
+    }
+    CHECK_EQ(code, GEDS_FORMAT);
+    stop();
+}
+
+/* A file that was removed is held while it can be used only. */
+static void what_is_not_right_any_more_is_let_go(void)
+{
+    enum { LARGE = 50 };
+    char key[32];
+    start();
+    unsigned before = open_files();
+    for (unsigned i = 0; i < LARGE; i++) {
+        snprintf(key, sizeof key, "%u", i);
+        put(key, 20000, i);
+        heat(key, 20000, i);
+    }
+    CHECK(open_files() >= before + LARGE);
+    for (unsigned i = 0; i < LARGE; i++) {
+        snprintf(key, sizeof key, "%u", i);
+        OK(geds_delete(g, "bucket", key, NULL, &err));
+    }
+    for (int i = 0; i < 200 && open_files() >= before + LARGE; i++) {
+        CHECK_EQ(look("none"), GEDS_NOTFOUND);
+        poll(NULL, 0, 10);
+    }
+    CHECK(open_files() < before + LARGE);
+    stop();
+}
+
 int main(void)
 {
     RUN(after_a_kill_nothing_old_is_read); /* these fork, so no thread may be there */
@@ -630,5 +748,8 @@ int main(void)
     RUN(a_store_that_is_closed_ends_its_leases);
     RUN(damage_is_reported_with_its_place);
     RUN(leases_that_are_none_are_not_used);
+    RUN(extents_that_do_not_make_the_object_are_not_used);
+    RUN(a_malformed_list_of_extents_ends_the_connection);
+    RUN(what_is_not_right_any_more_is_let_go);
     return CHECK_DONE();
 }

@@ -339,6 +339,42 @@ static void who_is_slow_gets_a_gap(void)
     stop();
 }
 
+/* One change of more names than the ring has room for. */
+static void of_a_very_large_change_the_last_events_are_kept(void)
+{
+    enum { KEYS = 17000, KEPT = 16384 };
+    static char names[KEYS][8];
+    static struct store_removal items[KEYS];
+    struct geds_event e;
+    struct error inner;
+    unsigned count = 0;
+    start();
+    for (unsigned i = 0; i < KEYS; i++) {
+        snprintf(names[i], sizeof names[i], "%u", i);
+        items[i] = (struct store_removal){.key = names[i], .version = STORE_VERSION_CURRENT};
+        put("bucket", names[i], 1);
+    }
+    struct geds_subscription *w = watch("bucket", NULL, false, 0);
+    uint64_t begin = geds_subscription_next(w);
+    CHECK_EQ(store_delete_each(s.store, "bucket", items, KEYS, &inner), ST_OK);
+    OK(geds_next_event(w, 0, &e, &err));
+    CHECK(e.kind == GEDS_GAP && e.number == begin + KEYS);
+    geds_unsubscribe(w);
+    w = watch("bucket", NULL, false, begin + KEYS - KEPT);
+    while (geds_next_event(w, 0, &e, &err) == GEDS_OK) {
+        CHECK(e.kind == GEDS_DELETED && e.number == begin + KEYS - KEPT + count);
+        CHECK(strcmp(e.key, names[KEYS - KEPT + count]) == 0);
+        count++;
+    }
+    CHECK_EQ(count, KEPT);
+    geds_unsubscribe(w);
+    w = watch("bucket", NULL, false, begin + KEYS - KEPT - 1);
+    OK(geds_next_event(w, 0, &e, &err));
+    CHECK_EQ(e.kind, GEDS_GAP);
+    geds_unsubscribe(w);
+    stop();
+}
+
 static void after_a_restart_there_is_a_gap(void)
 {
     struct geds_event e = {0};
@@ -401,6 +437,7 @@ int main(void)
     RUN(each_change_of_many_writers_is_told_once_and_in_order);
     RUN(a_subscription_goes_on_where_it_was);
     RUN(who_is_slow_gets_a_gap);
+    RUN(of_a_very_large_change_the_last_events_are_kept);
     RUN(after_a_restart_there_is_a_gap);
     RUN(who_waits_is_woken);
     return CHECK_DONE();

@@ -143,8 +143,8 @@ GEDS_API enum geds_code geds_append(struct geds *store, const char *bucket, cons
 struct geds_object;
 /* The object as it is now: it stays readable after an overwrite, a rename or a delete. At most 256 of a connection that
  * need the store are open at a time. Objects that are opened again need it no more: what was read is kept (of a
- * connection at most 32 MiB and 256 files), and used as long as the name leads to the same object. Such an open, and
- * geds_stat, geds_pread, geds_map and geds_close of it, ask nobody. */
+ * connection at most 32 MiB, and 256 files of 1 GiB), and used as long as the name leads to the same object. Such an
+ * open, and geds_stat, geds_pread, geds_map and geds_close of it, ask nobody. */
 GEDS_API enum geds_code geds_open(struct geds *store, const char *bucket, const char *key,
                                   struct geds_object **ret_object, struct geds_error *err);
 /* Takes NULL. */
@@ -214,8 +214,8 @@ GEDS_API enum geds_code geds_list(struct geds *store, const char *bucket,
 /* Takes NULL. */
 GEDS_API_VOID void geds_page_free(struct geds_page *page);
 
-/* Events: what becomes of names, whoever changes them - clients, S3, rules of the bucket. Each change that was committed
- * is told once, in the order of the commits. */
+/* Events: what becomes of names, whoever changes them - clients, S3, rules of the bucket. Each change that was
+ * committed is told once, in the order of the commits. */
 enum geds_event_kind {
     GEDS_CREATED = 1,
     GEDS_OVERWRITTEN,
