@@ -708,14 +708,13 @@ static void a_cut_or_changed_state_is_refused(void)
         free(copy);
     }
     for (size_t i = 0; i < state.len; i++) {
-        for (unsigned bit = 0; bit < 8; bit++) {
-            state.data[i] ^= (uint8_t)(1U << bit);
-            (void)restore(&state, true);
-            if (wasi_describe(state.data, state.len, &saved, &err) == ST_OK) {
-                wasi_saved_done(&saved);
-            }
-            state.data[i] ^= (uint8_t)(1U << bit);
+        uint8_t bit = (uint8_t)(1U << i % 8); /* all others are the fuzzer's */
+        state.data[i] ^= bit;
+        (void)restore(&state, true);
+        if (wasi_describe(state.data, state.len, &saved, &err) == ST_OK) {
+            wasi_saved_done(&saved);
         }
+        state.data[i] ^= bit;
     }
     buf_done(&state);
     end();

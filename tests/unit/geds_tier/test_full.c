@@ -1,4 +1,5 @@
-/* Local disk becomes full while the tier is away: writes are refused then, and only then; all is moved when it is back. */
+/* Local disk becomes full while the tier is away: writes are refused then, and only then; all is moved when it is
+ * back. */
 #include "faketier.h"
 
 #include <sys/mount.h>
