@@ -23,7 +23,8 @@ static const char schema[] =
     " modified_ns INTEGER NOT NULL, md5 BLOB NOT NULL, layout BLOB NOT NULL,"
     " PRIMARY KEY (upload, number)) STRICT, WITHOUT ROWID;";
 
-/* From the format of the index + 1 to the next. Columns are added at the end, which rewrites no row. */
+/* From the format of the index + 1 to the next. Columns are added at the end, which rewrites no row. `extent_file` has
+ * `data`, which is NULL in it, so that SQLite answers from the index alone. */
 static const char *const upgrades[FORMAT_VERSION - 1] = {
     "ALTER TABLE bucket ADD COLUMN versioning INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE bucket ADD COLUMN versions INTEGER NOT NULL DEFAULT 0;"
@@ -43,7 +44,7 @@ static const char *const upgrades[FORMAT_VERSION - 1] = {
     "ALTER TABLE extent ADD COLUMN keep INTEGER NOT NULL DEFAULT 0;"
     "DROP INDEX extent_unused;"
     "CREATE INDEX extent_unused ON extent(place, id) WHERE uses = 0;"
-    "CREATE INDEX extent_file ON extent(place, keep, id, bytes) WHERE data IS NULL;"
+    "CREATE INDEX extent_file ON extent(place, keep, id, bytes, data) WHERE data IS NULL;"
     "CREATE TABLE sending(extent INTEGER PRIMARY KEY, upload TEXT NOT NULL) STRICT;"
     "CREATE TABLE store(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL) STRICT;"
     "INSERT INTO store VALUES (1, lower(hex(randomblob(16))));",

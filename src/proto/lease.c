@@ -5,6 +5,9 @@
 #include "base/hash.h"
 #include "proto/geds.h"
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "a futex waits for the lower half of a word, where the word is");
+
 size_t lease_table_bytes(size_t slots)
 {
     return (LEASE_T_FIRST + slots) * sizeof(lease_word);

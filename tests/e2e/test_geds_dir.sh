@@ -320,6 +320,7 @@ checkpoint() {
 begin run --name sh --dir geds://scenes:/in shell.wasm
 fact "a file is written" answers 0 open a wct /in/point
 fact "in part" answers 5 write a first
+fact "not as an object" exits 64 cloudskin checkpoint sh -o geds://snaps/points
 fact "a checkpoint is made" checkpoint
 fact "the file is written on" answers 6 write a second
 fact "and another one closed" answers 0 open b wct /in/later

@@ -372,6 +372,9 @@ static const char *set_option(struct request *q, int id, const char *value)
         return NULL;
     case 'o':
         q->output = value;
+        if (strncmp(value, "geds://", 7) == 0) {
+            return "checkpoints are in a folder; an object is what `cloudskin freeze` writes";
+        }
         return value[0] != '\0' ? NULL : "--output: expected a folder";
     case 'j':
         q->json = true;

@@ -189,13 +189,39 @@ static void *send_some(void *arg)
     }
 }
 
+/* All in one change. How many bytes went. */
+static uint64_t drop_sent(const struct batch *b)
+{
+    struct tier *t = b->t;
+    uint64_t ids[ROUND_MAX], bytes = 0;
+    size_t count = 0, dropped = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        if (b->sent[i]) {
+            ids[count++] = b->list[i].id;
+        }
+    }
+    if (count == 0 || store_extents_drop(t->o.store, ids, count, false, &dropped, NULL) != ST_OK) {
+        return 0;
+    }
+    for (size_t i = 0; i < b->count; i++) {
+        struct store_extent x = {0};
+        if (b->sent[i] && store_extent_get(t->o.store, b->list[i].id, &x, NULL) == ST_OK &&
+            (x.place & STORE_PLACE_AWAY) != 0) {
+            bytes += x.bytes;
+        }
+        buf_done(&x.sums);
+    }
+    atomic_fetch_add(&t->dropped_count, dropped);
+    atomic_fetch_add(&t->dropped_bytes, bytes);
+    return bytes;
+}
+
 status_t tier_send_all(struct tier *t, const struct store_candidate *list, size_t count, bool drop,
                        uint64_t *ret_dropped_bytes)
 {
     struct batch b = {.t = t, .list = list, .count = count < ROUND_MAX ? count : ROUND_MAX};
     pthread_t threads[SENDERS];
-    size_t started = 0, dropped = 0;
-    uint64_t bytes = 0;
+    size_t started = 0;
     /* a tier that is away is tried by one only */
     size_t wanted = tier_is_away(t) ? 1 : SENDERS;
     while (started + 1 < wanted && started + 1 < b.count &&
@@ -206,17 +232,7 @@ status_t tier_send_all(struct tier *t, const struct store_candidate *list, size_
     for (size_t i = 0; i < started; i++) {
         pthread_join(threads[i], NULL);
     }
-    for (size_t i = 0; i < b.count && drop; i++) {
-        size_t n = 0;
-        if (b.sent[i] && store_extents_drop(t->o.store, &list[i].id, 1, false, &n, NULL) == ST_OK &&
-            n > 0) {
-            dropped++;
-            bytes += list[i].bytes;
-        }
-    }
-    atomic_fetch_add(&t->dropped_count, dropped);
-    atomic_fetch_add(&t->dropped_bytes, bytes);
-    *ret_dropped_bytes = bytes;
+    *ret_dropped_bytes = drop ? drop_sent(&b) : 0;
     return atomic_load(&b.failed) ? ST_AGAIN : ST_OK;
 }
 

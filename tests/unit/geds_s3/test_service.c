@@ -154,6 +154,13 @@ static status_t object_read(struct store_object *o, void *data, size_t len, uint
     return answer();
 }
 
+static _Atomic bool is_away; /* the object's bytes are in a tier */
+static bool object_is_away(struct store_object *o)
+{
+    (void)o;
+    return atomic_load(&is_away);
+}
+
 static status_t object_parts(const struct store_object *o, struct store_part **ret, size_t *count,
                              struct error *err)
 {
@@ -339,6 +346,7 @@ static const struct s3_table table = {.bucket_create_as = bucket_create_as,
                                       .object_info = object_info,
                                       .object_attributes = object_attributes,
                                       .object_read = object_read,
+                                      .object_is_away = object_is_away,
                                       .bucket_set_config = bucket_set_config,
                                       .bucket_set_versioning = bucket_set_versioning,
                                       .bucket_changes = bucket_changes,
@@ -533,6 +541,17 @@ static void a_failing_store_is_answered_and_left_closed(void)
                 try_one(&operations[i], n, cases[c].status);
         }
     }
+    /* bytes that are elsewhere are fetched before the answer has a status */
+    const struct operation get = {"GET", "/box/k", NULL, NULL, NULL, "", 3};
+    bool whole = false;
+    failure = ST_AGAIN;
+    atomic_store(&is_away, true);
+    allowed = 1;
+    CHECK_EQ(ask(&get, &whole), 503);
+    allowed = 3;
+    CHECK_EQ(ask(&get, &whole), 200);
+    CHECK(whole);
+    atomic_store(&is_away, false);
     http_server_stop(server);
     s3_service_free(service);
     CHECK_EQ(open_things, 0);
