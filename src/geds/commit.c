@@ -28,22 +28,19 @@ void queue_done(struct queue *q)
 
 status_t store_change(struct store *s, struct task *task, struct error *err)
 {
-    int code = pthread_cond_init(&task->answered, NULL);
-    if (code != 0) {
-        return error_set_errno(err, code, "condition");
+    if (sem_init(&task->answered, 0, 0) != 0) {
+        return error_set_errno(err, errno, "semaphore");
     }
-    task->done = false;
     task->next = NULL;
     struct queue *q = &s->queue;
     pthread_mutex_lock(&q->lock);
     *q->last = task;
     q->last = &task->next;
-    pthread_cond_signal(&q->filled);
-    while (!task->done) {
-        pthread_cond_wait(&task->answered, &q->lock);
-    }
     pthread_mutex_unlock(&q->lock);
-    pthread_cond_destroy(&task->answered);
+    pthread_cond_signal(&q->filled); /* not under the lock that the writer takes first */
+    while (sem_wait(&task->answered) != 0) {
+    }
+    sem_destroy(&task->answered);
     if (task->status != ST_OK && err != NULL) {
         *err = task->err;
     }
@@ -294,13 +291,10 @@ void *store_writer(void *arg)
     struct store *s = arg;
     for (struct task *first = take(&s->queue); first != NULL; first = take(&s->queue)) {
         run_batch(s, first);
-        pthread_mutex_lock(&s->queue.lock);
         for (struct task *t = first, *next; t != NULL; t = next) {
-            next = t->next; /* the task is its owner's again as soon as the lock is free */
-            t->done = true;
-            pthread_cond_signal(&t->answered);
+            next = t->next; /* the task is its owner's again at once */
+            sem_post(&t->answered);
         }
-        pthread_mutex_unlock(&s->queue.lock);
     }
     run_batch(s, NULL);
     return NULL;

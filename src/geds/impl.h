@@ -2,6 +2,7 @@
 #define GEDS_IMPL_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 #include "base/buf.h"
@@ -98,8 +99,7 @@ struct task {
     status_t (*run)(struct batch *b, struct task *task, struct error *err);
     struct task *next;
     bool frees; /* it gives space back, so it may take what is kept for a full disk */
-    pthread_cond_t answered;
-    bool done;
+    sem_t answered;
     status_t status;
     struct error err;
 };
