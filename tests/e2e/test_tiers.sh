@@ -130,6 +130,9 @@ old() {
 }
 fact "all can be read again" old
 
+gone() {
+    ! kill -0 "$1" 2>/dev/null
+}
 kill_while_it_moves() {
     local pid i
     for i in 1 2 3 4; do
@@ -139,7 +142,7 @@ kill_while_it_moves() {
         read -r -t "0.$((RANDOM % 5))" <> <(:) || true
         kill -9 "$pid"
         wait
-        up || return 1
+        eventually gone "$pid" && up || return 1
     done
 }
 fact "killed in the middle of moves" kill_while_it_moves
@@ -153,7 +156,7 @@ kill_far() {
     read -r -t 0.3 <> <(:) || true
     kill -9 "$pid"
     wait
-    far_up && eventually cloudskin spill -q geds://box/
+    eventually gone "$pid" && far_up && eventually cloudskin spill -q geds://box/
 }
 fact "the tier is killed in the middle of moves" kill_far
 fact "nothing is lost by that" old
