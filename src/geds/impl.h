@@ -84,10 +84,10 @@ struct store {
 struct batch {
     struct store *store;
     struct db *db;
-    struct ids placed;   /* extents whose files are named for good after the commit */
-    struct ids dropped;  /* extents without a use */
-    struct ids recalled; /* extents whose files are there again; named so after the commit */
-    struct ids evicted;  /* extents whose files go, since a copy is in the tier */
+    struct ids placed;      /* extents whose files are named for good after the commit */
+    struct ids dropped;     /* extents without a use */
+    struct ids recalled;    /* extents whose files are there again; named so after the commit */
+    struct ids evicted;     /* extents whose files go, since a copy is in the tier */
     struct changes changes; /* names that lead to something else after the commit */
     uint64_t now_ns;
 };

@@ -92,7 +92,7 @@ struct geds_request {
     const char *const *keys;
     size_t key_count;
 };
-enum { GEDS_EVENTS_EXACT = 1 }; /* flags: prefix is a whole key */
+enum { GEDS_EVENTS_EXACT = 1 };                    /* flags: prefix is a whole key */
 enum { GEDS_FSCK_REPAIR = 1, GEDS_FSCK_TIER = 2 }; /* flags */
 
 enum { GEDS_NUMBERS_MAX = 8 };
