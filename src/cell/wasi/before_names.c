@@ -74,9 +74,11 @@ static bool keep_link(struct before *b, int parent_fd, const char *name, const c
     return result == 0;
 }
 
-/* One of several names of a file: a copy would be another file than what the others lead to. */
+/* One of several names of a file, for which no link could be made: a copy would be another file than what the others lead
+ * to. errnum: why there is no link. */
 static bool keep_other_name(struct before *b, const struct wasi *w, const struct stat *st,
-                            const struct journal_place *place, char *text, struct journal_entry *e)
+                            const struct journal_place *place, int errnum, char *text,
+                            struct journal_entry *e)
 {
     struct journal_place other;
     struct before_file *f = before_find(b, st);
@@ -84,9 +86,14 @@ static bool keep_other_name(struct before *b, const struct wasi *w, const struct
         return false;
     }
     if (!before_other_name(w, place->index, st, place, text, &other)) {
-        before_lose(b, 0,
-                    "%.*s has names elsewhere, and is on another file system than the checkpoints",
-                    (int)place->path_len, place->path);
+        if (errnum == EXDEV) {
+            before_lose(
+                b, 0,
+                "%.*s has names elsewhere, and is on another file system than the checkpoints",
+                (int)place->path_len, place->path);
+        } else {
+            before_lose(b, errnum, "%.*s", (int)place->path_len, place->path);
+        }
         return false;
     }
     f->other = true;
@@ -103,6 +110,7 @@ static bool keep_file(struct before *b, const struct wasi *w, int parent_fd, con
     uint32_t number = b->kept_count + 1;
     journal_kept_name(b->number, number, kept);
     bool linked = keep_link(b, parent_fd, name, kept);
+    int errnum = errno;
     struct before_file *f = NULL;
     if (linked && (f = before_find(b, st)) == NULL && (f = before_add(b, st)) == NULL) {
         return false;
@@ -110,7 +118,7 @@ static bool keep_file(struct before *b, const struct wasi *w, int parent_fd, con
     if (linked) {
         f->kept = number;
     } else if (st->st_nlink > 1) {
-        return keep_other_name(b, w, st, place, text, e);
+        return keep_other_name(b, w, st, place, errnum, text, e);
     } else if (!keep_copy(b, parent_fd, name, st, kept)) {
         before_lose(b, errno, "%.*s", (int)place->path_len, place->path);
         return false;
