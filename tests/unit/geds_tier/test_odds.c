@@ -1,0 +1,140 @@
+/* Things that happen at a bad moment, and what is wrong at two places at a time. */
+#include "faketier.h"
+
+enum { LEN = 300000 };
+static uint8_t source[LEN + 1000];
+static const struct store_options no_sync = {.sync = STORE_SYNC_OFF};
+
+static void make(uint64_t high, uint64_t low)
+{
+    tier_high = high;
+    tier_low = low;
+    tier_make(&no_sync);
+    MUST(store_bucket_create(store, "box", "", &err));
+}
+
+static void put_some(int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%03d", i);
+        CHECK_EQ(put("box", key, source + i, LEN), ST_OK);
+    }
+}
+
+static bool has_some(int from, int to)
+{
+    bool all = true;
+    for (int i = from; i < to; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%03d", i);
+        all &= holds("box", key, source + i, LEN);
+    }
+    return all;
+}
+
+static uint64_t extent_of(const char *key)
+{
+    uint64_t *ids = NULL, id = 0;
+    size_t count = 0;
+    MUST(store_object_extents(store, "box", key, &ids, &count, &err));
+    id = ids[0];
+    free(ids);
+    return id;
+}
+
+static void file_of(uint64_t id, char ret_path[128])
+{
+    snprintf(ret_path, 128, "%s/data/%02x/%016llx", scratch, (unsigned)(id & 255),
+             (unsigned long long)id);
+}
+
+static void copy_of(uint64_t id, char ret_path[256])
+{
+    char text[STORE_ID_BYTES], name[96];
+    struct store_extent x = {0};
+    MUST(store_id(store, text, &err));
+    MUST(store_extent_get(store, id, &x, &err));
+    snprintf(name, sizeof name, "%s/extents/%02x/%016llx-%016llx", text, (unsigned)(id & 255),
+             (unsigned long long)id, (unsigned long long)x.nonce);
+    buf_done(&x.sums);
+    fake_path(name, "", ret_path);
+}
+
+static unsigned place_of(uint64_t id)
+{
+    struct store_extent x = {0};
+    MUST(store_extent_get(store, id, &x, &err));
+    buf_done(&x.sums);
+    return x.place;
+}
+
+static void spill_key(const char *key)
+{
+    struct tier_moved moved;
+    MUST(tier_move(tier, TIER_SPILL, "box", key, false, NULL, NULL, &moved, &err));
+    MUST(store_settle(store, &err));
+}
+
+static void recall_it(void *arg, const struct store_finding *finding)
+{
+    CHECK_EQ(finding->extent, *(uint64_t *)arg);
+    MUST(store_extent_recall(store, finding->extent, &err));
+}
+
+/* Its file has the name of one that nothing named a moment ago. */
+static void a_repair_leaves_what_was_just_recalled(void)
+{
+    char path[128];
+    struct store_fsck totals;
+    make(100 * LEN, 50 * LEN);
+    put_some(0, 1);
+    uint64_t id = extent_of("k000");
+    file_of(id, path);
+    spill_key("k000");
+    CHECK(access(path, F_OK) != 0);
+    close(open(path, O_CREAT | O_WRONLY, 0600));
+    MUST(store_fsck(store, true, recall_it, NULL, &id, &totals, &err));
+    CHECK_EQ(totals.findings, 1);
+    CHECK_EQ(totals.repaired, 0);
+    CHECK_EQ(place_of(id), STORE_PLACE_REMOTE);
+    CHECK(access(path, F_OK) == 0);
+    CHECK(has_some(0, 1));
+    CHECK_EQ(status_now().places.damaged, 0);
+    check_sound();
+    tier_unmake();
+}
+
+/* The row of an extent without any good bytes does not become that of a local one. */
+static void a_check_does_not_hide_a_loss(void)
+{
+    char path[256], file[128];
+    struct tier_check n;
+    make(100 * LEN, 50 * LEN);
+    MUST(store_bucket_set_keep(store, "box", STORE_KEEP_BOTH, &err));
+    put_some(0, 2);
+    tier_wake(tier);
+    EVENTUALLY(status_now().places.sent_count == 2);
+    uint64_t lost = extent_of("k000"), local = extent_of("k001");
+    copy_of(lost, path);
+    CHECK_EQ(remove(path), 0);
+    file_of(lost, file);
+    CHECK_EQ(remove(file), 0);
+    copy_of(local, path);
+    CHECK_EQ(remove(path), 0);
+    MUST(tier_check(tier, true, NULL, NULL, NULL, &n, &err));
+    CHECK_EQ(n.findings, 2);
+    CHECK_EQ(n.repaired, 1);
+    CHECK_EQ(place_of(lost), STORE_PLACE_REMOTE);
+    tier_wake(tier);
+    EVENTUALLY(access(path, F_OK) == 0);
+    tier_unmake();
+}
+
+int main(void)
+{
+    fill(source, sizeof source, 5);
+    RUN(a_repair_leaves_what_was_just_recalled);
+    RUN(a_check_does_not_hide_a_loss);
+    return CHECK_DONE();
+}
