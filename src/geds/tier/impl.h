@@ -44,7 +44,8 @@ struct tier {
     uint64_t backlog;
     uint64_t rate_at, rate_sent, rate_read, send_rate, read_rate;
 
-    uint64_t look_after; /* monotonic; the thread's own */
+    uint64_t look_after;  /* monotonic; the thread's own, and so is: */
+    uint64_t eager_after; /* up to this extent it has just looked for what is to be copied */
     _Atomic bool stopping;
     _Atomic uint64_t sent_count, sent_bytes, dropped_count, dropped_bytes, deleted_count;
     _Atomic uint64_t repaired_count, errors, read_bytes;

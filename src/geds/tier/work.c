@@ -149,32 +149,32 @@ static void spill(struct tier *t)
     }
 }
 
-/* What is to have a copy at once. */
+/* What is to have a copy at once: some of it, so that all else has its turn where more is written than can be sent. */
 static void copy_eager(struct tier *t)
 {
     struct store_candidate list[ROUND_MAX];
     struct error err = {.offset = ERROR_NO_OFFSET};
-    size_t count = ROUND_MAX;
-    uint64_t after = 0, ignored = 0;
-    while (count == ROUND_MAX && !atomic_load(&t->stopping)) {
-        size_t good = 0;
-        if (store_candidates(t->o.store, 0, STORE_KEEP_BOTH, after, ROUND_MAX, list, &count,
-                             &err) != ST_OK ||
-            count == 0) {
-            break;
+    size_t count = 0, good = 0;
+    uint64_t ignored = 0;
+    if (store_candidates(t->o.store, 0, STORE_KEEP_BOTH, t->eager_after, ROUND_MAX, list, &count,
+                         &err) != ST_OK) {
+        return;
+    }
+    uint64_t last = count > 0 ? list[count - 1].id : 0;
+    for (size_t i = 0; i < count; i++) {
+        pthread_mutex_lock(&t->lock);
+        bool bad = numbers_have(&t->bad, list[i].id);
+        pthread_mutex_unlock(&t->lock);
+        if (!bad) {
+            list[good++] = list[i];
         }
-        after = list[count - 1].id;
-        for (size_t i = 0; i < count; i++) {
-            pthread_mutex_lock(&t->lock);
-            bool bad = numbers_have(&t->bad, list[i].id);
-            pthread_mutex_unlock(&t->lock);
-            if (!bad) {
-                list[good++] = list[i];
-            }
-        }
-        if (tier_send_all(t, list, good, false, &ignored) != ST_OK) {
-            break;
-        }
+    }
+    if (tier_send_all(t, list, good, false, &ignored) != ST_OK) {
+        return;
+    }
+    t->eager_after = count == ROUND_MAX ? last : 0;
+    if (count == ROUND_MAX) {
+        tier_wake(t);
     }
 }
 
