@@ -54,7 +54,8 @@ static bool is_away(status_t st)
            st != ST_NOMEM;
 }
 
-void tier_note(struct tier *t, status_t st, const struct error *err)
+/* moves: a failure puts the next try of the thread off. */
+static void note(struct tier *t, status_t st, bool moves, const struct error *err)
 {
     bool was, is = is_away(st);
     if (st == ST_STOPPED) {
@@ -69,10 +70,12 @@ void tier_note(struct tier *t, status_t st, const struct error *err)
         if (!was) {
             t->away_since_ns = clock_realtime_ns();
             t->wait_ms = t->o.retry_ms;
-        } else if (clock_monotonic_ns() >= t->away_until) {
+        } else if (moves && clock_monotonic_ns() >= t->away_until) {
             t->wait_ms = 2 * t->wait_ms < t->o.retry_max_ms ? 2 * t->wait_ms : t->o.retry_max_ms;
         }
-        t->away_until = clock_monotonic_ns() + t->wait_ms * NS_PER_MS;
+        if (moves || !was) {
+            t->away_until = clock_monotonic_ns() + t->wait_ms * NS_PER_MS;
+        }
         snprintf(t->last_error, sizeof t->last_error, "%s", err->text);
     } else if (st == ST_OK) {
         t->away_since_ns = 0;
@@ -86,6 +89,11 @@ void tier_note(struct tier *t, status_t st, const struct error *err)
         t->o.event(t->o.arg, "tier.back", 0, "");
         tier_wake(t);
     }
+}
+
+void tier_note(struct tier *t, status_t st, const struct error *err)
+{
+    note(t, st, true, err);
 }
 
 bool tier_is_away(struct tier *t)
@@ -114,7 +122,7 @@ static status_t read_copy(void *arg, const struct store_extent *x, uint64_t off,
     }
     tier_name(t, x->id, x->nonce, name);
     status_t st = t->remote.read(t->remote.arg, name, off, data, len, &inner);
-    tier_note(t, st, &inner);
+    note(t, st, false, &inner); /* readers who try again and again do not keep the thread waiting */
     if (st == ST_OK) {
         atomic_fetch_add(&t->read_bytes, len);
         return ST_OK;

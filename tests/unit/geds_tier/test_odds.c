@@ -1,4 +1,6 @@
 /* Things that happen at a bad moment, and what is wrong at two places at a time. */
+#include <pthread.h>
+
 #include "faketier.h"
 
 enum { LEN = 300000 };
@@ -131,10 +133,89 @@ static void a_check_does_not_hide_a_loss(void)
     tier_unmake();
 }
 
+enum { SMALL = 20000 };
+static _Atomic unsigned written;
+
+/* More than can be sent. */
+static void write_two(void)
+{
+    for (int i = 0; i < 2; i++) {
+        char key[16];
+        unsigned n = atomic_fetch_add(&written, 1);
+        if (n < 4000) {
+            snprintf(key, sizeof key, "w%u", n);
+            CHECK_EQ(put("box", key, source, SMALL), ST_OK);
+        }
+    }
+}
+
+static void eager_copies_leave_time_for_all_else(void)
+{
+    make(2000 * LEN, 1000 * LEN);
+    put_some(0, 1);
+    spill_key("k000");
+    MUST(store_bucket_set_keep(store, "box", STORE_KEEP_BOTH, &err));
+    atomic_store(&fake_down, true);
+    for (int i = 0; i < 70; i++) {
+        write_two();
+    }
+    atomic_store(&fake_on_send, write_two);
+    atomic_store(&fake_down, false);
+    EVENTUALLY(atomic_load(&written) > 200);
+    MUST(store_delete(store, "box", "k000", NULL, &err));
+    EVENTUALLY(status_now().deleted_count == 1);
+    unsigned then = atomic_load(&written);
+    CHECK(then < 4000);
+    atomic_store(&fake_on_send, NULL);
+    tier_wake(tier);
+    EVENTUALLY(status_now().places.eager_count == 0);
+    tier_unmake();
+}
+
+static _Atomic bool reads_end;
+
+static void *read_again_and_again(void *arg)
+{
+    while (!atomic_load(&reads_end)) {
+        uint8_t *got = NULL;
+        size_t len = 0;
+        struct error why = {0};
+        CHECK_EQ(get("box", "k000", &got, &len, &why), ST_AGAIN);
+        sched_yield();
+    }
+    return arg;
+}
+
+static void reads_that_fail_stop_no_spill(void)
+{
+    pthread_t reader;
+    make(4 * LEN, LEN);
+    put_some(0, 1);
+    spill_key("k000");
+    atomic_store(&fake_down, true);
+    put_some(1, 20);
+    unsigned tries = atomic_load(&fake_sends);
+    EVENTUALLY(atomic_load(&fake_sends) >= tries + 6); /* it waits for long then */
+    unsigned reads = atomic_load(&fake_reads);
+    atomic_store(&reads_end, false);
+    CHECK_EQ(pthread_create(&reader, NULL, read_again_and_again, NULL), 0);
+    EVENTUALLY(atomic_load(&fake_reads) > reads);
+    atomic_store(&fake_read_fails, true);
+    atomic_store(&fake_down, false);
+    EVENTUALLY(status_now().places.local_bytes <= 4ULL * LEN);
+    atomic_store(&reads_end, true);
+    CHECK_EQ(pthread_join(reader, NULL), 0);
+    atomic_store(&fake_read_fails, false);
+    EVENTUALLY(has_some(0, 20));
+    tier_unmake();
+}
+
 int main(void)
 {
     fill(source, sizeof source, 5);
     RUN(a_repair_leaves_what_was_just_recalled);
     RUN(a_check_does_not_hide_a_loss);
+    RUN(eager_copies_leave_time_for_all_else);
+    RUN(reads_that_fail_stop_no_spill);
     return CHECK_DONE();
 }
