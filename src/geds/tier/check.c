@@ -100,7 +100,7 @@ static status_t mark_unsent(struct check *c, uint64_t id, bool *ret_local, struc
     struct store_extent x = {0};
     int fd = -1;
     pthread_mutex_lock(&t->lock);
-    bool damaged = numbers_have(&t->damaged, id);
+    bool damaged = damage_of(t, id) != NULL;
     pthread_mutex_unlock(&t->lock);
     *ret_local = false;
     status_t st = damaged ? ST_CORRUPT : store_extent_hold(t->o.store, id, &x, &fd, NULL);

@@ -210,6 +210,112 @@ static void reads_that_fail_stop_no_spill(void)
     tier_unmake();
 }
 
+static _Atomic bool saw_space;
+
+static void look_for_space(void)
+{
+    if (status_now().places.away_count > 0) {
+        atomic_store(&saw_space, true);
+    }
+}
+
+static void space_is_freed_while_others_are_sent(void)
+{
+    make(10 * LEN, 5 * LEN);
+    atomic_store(&fake_down, true);
+    put_some(0, 30);
+    atomic_store(&saw_space, false);
+    atomic_store(&fake_on_send, look_for_space);
+    atomic_store(&fake_down, false);
+    EVENTUALLY(status_now().places.away_count >= 25);
+    CHECK(atomic_load(&saw_space));
+    CHECK(has_some(0, 30));
+    tier_unmake();
+}
+
+enum { BAD = 330, GOOD = 50 };
+
+static void what_cannot_go_keeps_nothing_else(void)
+{
+    make((BAD + 15) * SMALL, (BAD + 5) * SMALL);
+    atomic_store(&fake_down, true);
+    for (int i = 0; i < BAD + GOOD; i++) {
+        char key[16], path[128];
+        snprintf(key, sizeof key, "k%03d", i);
+        CHECK_EQ(put("box", key, source + i, SMALL), ST_OK);
+        file_of(extent_of(key), path); /* a use, so that these are in order of age */
+        if (i < BAD) {
+            int fd = open(path, O_WRONLY);
+            CHECK_EQ(pwrite(fd, "damage", 6, 100), 6);
+            close(fd);
+        }
+    }
+    atomic_store(&fake_down, false);
+    EVENTUALLY(status_now().places.away_count >= GOOD - 5);
+    CHECK_EQ(status_now().bad_count, BAD);
+    tier_unmake();
+}
+
+static void a_repair_without_hope_is_tried_less_and_less(void)
+{
+    char path[128];
+    uint8_t *got = NULL;
+    size_t len = 0;
+    struct error why = {0};
+    make(100 * LEN, 50 * LEN);
+    MUST(store_bucket_set_keep(store, "box", STORE_KEEP_BOTH, &err));
+    put_some(0, 1);
+    tier_wake(tier);
+    EVENTUALLY(status_now().places.sent_count == 1);
+    file_of(extent_of("k000"), path);
+    int fd = open(path, O_WRONLY);
+    CHECK_EQ(pwrite(fd, "damage", 6, 100), 6);
+    close(fd);
+    atomic_store(&fake_lies, true);
+    unsigned reads = atomic_load(&fake_reads);
+    CHECK_EQ(get("box", "k000", &got, &len, &why), ST_CORRUPT);
+    for (int i = 0; i < 2000; i++) {
+        tier_wake(tier);
+        CHECK_EQ(status_now().repaired_count, 0);
+    }
+    CHECK(atomic_load(&fake_reads) < reads + 20);
+    atomic_store(&fake_lies, false);
+    EVENTUALLY(status_now().repaired_count == 1);
+    CHECK(has_some(0, 1));
+    tier_unmake();
+}
+
+static void what_may_not_be_deleted_keeps_nothing_else(void)
+{
+    struct tier_moved moved;
+    static uint8_t large[3 << 20];
+    make(100 * LEN, 50 * LEN);
+    put_some(0, 2);
+    CHECK_EQ(put("box", "large", large, sizeof large), ST_OK);
+    atomic_store(&fake_break_at, sizeof large / 2);
+    CHECK_EQ(tier_move(tier, TIER_SPILL, "box", "large", false, NULL, NULL, &moved, NULL),
+             ST_AGAIN);
+    atomic_store(&fake_break_at, 0);
+    spill_key("k000");
+    spill_key("k001");
+    atomic_store(&fake_forget_refused, true);
+    MUST(store_delete(store, "box", "large", NULL, &err));
+    MUST(store_delete(store, "box", "k000", NULL, &err));
+    tier_wake(tier);
+    EVENTUALLY(status_now().deleted_count == 1);
+    EVENTUALLY(status_now().places.gone_count == 1);
+    CHECK_EQ(status_now().away_since_ns, 0);
+    CHECK(status_now().errors > 0);
+    atomic_store(&fake_refuses, true);
+    MUST(store_delete(store, "box", "k001", NULL, &err));
+    EVENTUALLY(status_now().places.gone_count == 2);
+    atomic_store(&fake_refuses, false);
+    atomic_store(&fake_forget_refused, false);
+    EVENTUALLY(status_now().places.gone_count == 0);
+    CHECK_EQ(tier_files(), 0);
+    tier_unmake();
+}
+
 int main(void)
 {
     fill(source, sizeof source, 5);
@@ -217,5 +323,9 @@ int main(void)
     RUN(a_check_does_not_hide_a_loss);
     RUN(eager_copies_leave_time_for_all_else);
     RUN(reads_that_fail_stop_no_spill);
+    RUN(space_is_freed_while_others_are_sent);
+    RUN(what_cannot_go_keeps_nothing_else);
+    RUN(a_repair_without_hope_is_tried_less_and_less);
+    RUN(what_may_not_be_deleted_keeps_nothing_else);
     return CHECK_DONE();
 }
