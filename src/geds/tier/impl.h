@@ -46,8 +46,8 @@ struct tier {
     pthread_cond_t unbusy;
     bool stop;
     bool woken;
-    struct numbers busy;    /* extents that are being sent */
-    struct many bad;        /* not to be sent: they do not match */
+    struct numbers busy; /* extents that are being sent */
+    struct many bad;     /* not to be sent: they do not match */
     struct damage damaged[DAMAGED_MAX];
     size_t damaged_count;
     uint64_t away_since_ns; /* realtime; 0: not away */

@@ -172,7 +172,7 @@ struct batch {
     _Atomic size_t next;
     _Atomic bool failed; /* the tier did */
     bool drop;
-    size_t copied; /* so many at the begin have a copy */
+    size_t copied;        /* so many at the begin have a copy */
     pthread_mutex_t lock; /* guards the rest */
     uint64_t sent[DROP_AT];
     uint64_t sent_bytes;
@@ -249,7 +249,7 @@ static void *send_some(void *arg)
 
 /* Those that have a copy first: they only have to go. How many they are. */
 static size_t copied_first(struct tier *t, const struct store_candidate *list, size_t count,
-                         struct store_candidate ret_list[ROUND_MAX])
+                           struct store_candidate ret_list[ROUND_MAX])
 {
     bool copied[ROUND_MAX];
     size_t to = 0, copied_count = 0;

@@ -330,7 +330,8 @@ static void delete_gone(struct tier *t)
     free(r);
 }
 
-/* The file goes when the copy is known to be good, and comes back from it. *ret_open: it does not, as somebody reads. */
+/* The file goes when the copy is known to be good, and comes back from it. *ret_open: not while
+ * somebody reads it. */
 static status_t repair(struct tier *t, uint64_t id, bool *ret_open, struct error *err)
 {
     struct store_extent x = {0};

@@ -19,8 +19,8 @@ static _Atomic bool fake_lies;      /* a byte of each read is wrong */
 static _Atomic bool fake_cuts;      /* half of what is sent is kept, and that is called a success */
 static _Atomic unsigned fake_fails; /* every so manyth call fails; 0: none */
 static _Atomic unsigned fake_calls, fake_sends, fake_reads, fake_resumed, fake_begun;
-static _Atomic bool fake_read_fails;       /* of all calls that one */
-static _Atomic bool fake_refuses;          /* to delete */
+static _Atomic bool fake_read_fails; /* of all calls that one */
+static _Atomic bool fake_refuses;    /* to delete */
 static _Atomic bool fake_forget_refused;
 static void (*_Atomic fake_on_send)(void); /* may be NULL */
 static _Atomic bool fake_stopped;
