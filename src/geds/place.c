@@ -525,9 +525,29 @@ status_t store_extents_drop(struct store *s, const uint64_t *ids, size_t count, 
     return st;
 }
 
+/* A database that is not synced may tell of a local file after a crash of the machine, and the disk not have it. So
+ * what tells of the copy is written first: the log, and what was moved from it into the database. */
+static bool sync_rows(struct batch *b)
+{
+    const char *files[] = {sqlite3_db_filename(b->db->handle, NULL), NULL};
+    files[1] = files[0] != NULL ? sqlite3_filename_wal(files[0]) : NULL;
+    bool good = true;
+    for (size_t i = 0; i < 2 && good; i++) {
+        int fd = files[i] != NULL ? open(files[i], O_RDONLY | O_CLOEXEC) : -1;
+        good = fd >= 0 && file_sync_data(fd) == 0;
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+    return good;
+}
+
 void place_evict(struct batch *b)
 {
     struct store *s = b->store;
+    if (b->evicted.count > 0 && s->options.sync == STORE_SYNC_OFF && !sync_rows(b)) {
+        return; /* as of files that cannot be removed: the next start finds them */
+    }
     for (size_t i = 0; i < b->evicted.count; i++) {
         /* what comes back has another name yet, and stays */
         if (extent_remove(s, b->evicted.ids[i], NULL) != ST_OK) {

@@ -1,5 +1,6 @@
 /* Things that happen at a bad moment, and what is wrong at two places at a time. */
 #include <pthread.h>
+#include <sys/syscall.h>
 
 #include "faketier.h"
 
@@ -76,6 +77,25 @@ static void spill_key(const char *key)
     struct tier_moved moved;
     MUST(tier_move(tier, TIER_SPILL, "box", key, false, NULL, NULL, &moved, &err));
     MUST(store_settle(store, &err));
+}
+
+static _Atomic unsigned synced;
+
+__attribute__((visibility("default"))) int fdatasync(int fd)
+{
+    atomic_fetch_add(&synced, 1);
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* Also of a store that syncs nothing: the row is on the disk before the file is not. */
+static void a_file_goes_after_its_row(void)
+{
+    make(100 * LEN, 50 * LEN);
+    put_some(0, 1);
+    unsigned before = atomic_load(&synced);
+    spill_key("k000");
+    CHECK_EQ(atomic_load(&synced), before + 2); /* the log and the database */
+    tier_unmake();
 }
 
 static void recall_it(void *arg, const struct store_finding *finding)
@@ -319,6 +339,7 @@ static void what_may_not_be_deleted_keeps_nothing_else(void)
 int main(void)
 {
     fill(source, sizeof source, 5);
+    RUN(a_file_goes_after_its_row);
     RUN(a_repair_leaves_what_was_just_recalled);
     RUN(a_check_does_not_hide_a_loss);
     RUN(eager_copies_leave_time_for_all_else);
