@@ -125,7 +125,8 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_PLACE_BACK] = "UPDATE extent SET place = 2 WHERE id = ?1 AND uses > 0 "
                        "AND place IN (3, 7) RETURNING 1",
     [SQL_PLACE_KEEP] = "UPDATE extent SET keep = ?2 WHERE id = ?1 AND data IS NULL",
-    [SQL_PLACE_GONE] = "SELECT id, bytes, nonce FROM extent WHERE uses = 0 AND place >= 8 LIMIT ?1",
+    [SQL_PLACE_GONE] = "SELECT id, bytes, nonce, place FROM extent WHERE uses = 0 AND place >= 8 "
+                       "AND (place, id) > (?2, ?3) ORDER BY place, id LIMIT ?1",
     [SQL_PLACE_DELETED] = "DELETE FROM extent WHERE id = ?1 AND uses = 0 AND place >= 8",
     [SQL_SENDING_SET] = "REPLACE INTO sending(extent, upload) VALUES (?1, ?2)",
     [SQL_SENDING_GET] = "SELECT upload FROM sending WHERE extent = ?1",

@@ -466,17 +466,17 @@ struct orphans {
     unsigned number;
 };
 
-static status_t check_orphan(void *arg, const char *name, struct error *err)
+/* Is it a file that no row has? remove: it goes then. A recall of the same number gives its file this name, so none
+ * is under way from the look at the row on. */
+static status_t look_at_orphan(struct orphans *o, const char *name, uint64_t id, bool remove,
+                               bool *ret_is, struct error *err)
 {
-    struct orphans *o = arg;
+    pthread_mutex_t *lock = &o->check->store->recall_locks[id % RECALL_LOCKS];
     sqlite3_stmt *statement = NULL;
-    uint64_t id = 0;
     bool row = false;
     status_t st = ST_OK;
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
-        return ST_OK;
-    }
-    if (extent_name_parse(name, &id) && (id & 0xff) == o->number) {
+    pthread_mutex_lock(lock);
+    if (id != 0) {
         st = db_start(o->db, SQL_EXTENT_GET, &statement, err, "i", id);
         if (st == ST_OK) {
             st = db_next(o->db, statement, &row, err);
@@ -487,14 +487,34 @@ static status_t check_orphan(void *arg, const char *name, struct error *err)
         db_end(statement);
     }
     /* one that was removed since the folder was read has no row either */
-    if (st != ST_OK || row || faccessat(o->folder, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
+    *ret_is = st == ST_OK && !row &&
+              (remove ? unlinkat(o->folder, name, 0)
+                      : faccessat(o->folder, name, F_OK, AT_SYMLINK_NOFOLLOW)) == 0;
+    pthread_mutex_unlock(lock);
+    return st;
+}
+
+static status_t check_orphan(void *arg, const char *name, struct error *err)
+{
+    struct orphans *o = arg;
+    uint64_t id = 0;
+    bool is = false;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+        return ST_OK;
+    }
+    if (!extent_name_parse(name, &id) || (id & 0xff) != o->number) {
+        id = 0;
+    }
+    status_t st = look_at_orphan(o, name, id, false, &is, err);
+    if (st != ST_OK || !is) {
         return st;
     }
     report(o->check, STORE_DAMAGE_ORPHAN, id, 0, "nothing names data/%02x/%.100s", o->number, name);
-    if (o->check->repair && unlinkat(o->folder, name, 0) == 0) {
-        o->check->totals.repaired++;
+    if (o->check->repair) { /* who was told may have recalled it since */
+        st = look_at_orphan(o, name, id, true, &is, err);
+        o->check->totals.repaired += is;
     }
-    return ST_OK;
+    return st;
 }
 
 static status_t check_folders(struct check *c, struct db *db, struct error *err)

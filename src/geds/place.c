@@ -525,9 +525,29 @@ status_t store_extents_drop(struct store *s, const uint64_t *ids, size_t count, 
     return st;
 }
 
+/* A database that is not synced may tell of a local file after a crash of the machine, and the disk not have it. So
+ * what tells of the copy is written first: the log, and what was moved from it into the database. */
+static bool sync_rows(struct batch *b)
+{
+    const char *files[] = {sqlite3_db_filename(b->db->handle, NULL), NULL};
+    files[1] = files[0] != NULL ? sqlite3_filename_wal(files[0]) : NULL;
+    bool good = true;
+    for (size_t i = 0; i < 2 && good; i++) {
+        int fd = files[i] != NULL ? open(files[i], O_RDONLY | O_CLOEXEC) : -1;
+        good = fd >= 0 && file_sync_data(fd) == 0;
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+    return good;
+}
+
 void place_evict(struct batch *b)
 {
     struct store *s = b->store;
+    if (b->evicted.count > 0 && s->options.sync == STORE_SYNC_OFF && !sync_rows(b)) {
+        return; /* as of files that cannot be removed: the next start finds them */
+    }
     for (size_t i = 0; i < b->evicted.count; i++) {
         /* what comes back has another name yet, and stays */
         if (extent_remove(s, b->evicted.ids[i], NULL) != ST_OK) {
@@ -612,6 +632,11 @@ static status_t back(struct batch *b, struct task *task, struct error *err)
 static status_t fetch_all(struct store *s, const struct store_extent *x, int fd, struct error *err)
 {
     const struct store_tier *tier = &s->placing->tier;
+    /* before anything is fetched for nothing; file systems that cannot tell, tell later */
+    int code = x->bytes > 0 ? posix_fallocate(fd, 0, (off_t)x->bytes) : 0;
+    if (code == ENOSPC || code == EDQUOT || code == EFBIG) {
+        return error_set_errno(err, code, "space for an extent");
+    }
     uint8_t *piece = malloc(STORE_PIECE_BYTES);
     status_t st = piece != NULL ? ST_OK : no_memory(err);
     for (uint64_t off = 0; off < x->bytes && st == ST_OK; off += STORE_PIECE_BYTES) {
@@ -702,8 +727,8 @@ status_t store_settle(struct store *s, struct error *err)
     return waits ? store_change(s, &t, err) : ST_OK;
 }
 
-status_t store_extents_gone(struct store *s, size_t max, struct store_extent *ret_list,
-                            size_t *ret_count, struct error *err)
+status_t store_extents_gone(struct store *s, const struct store_extent *after, size_t max,
+                            struct store_extent *ret_list, size_t *ret_count, struct error *err)
 {
     struct db *db = NULL;
     sqlite3_stmt *statement = NULL;
@@ -713,12 +738,13 @@ status_t store_extents_gone(struct store *s, size_t max, struct store_extent *re
     if (st != ST_OK) {
         return st;
     }
-    st = db_start(db, SQL_PLACE_GONE, &statement, err, "i", (uint64_t)max);
+    st = db_start(db, SQL_PLACE_GONE, &statement, err, "iii", (uint64_t)max,
+                  (uint64_t)(after != NULL ? after->place : 0), after != NULL ? after->id : 0);
     while (st == ST_OK && count < max && (st = db_next(db, statement, &row, err)) == ST_OK && row) {
         ret_list[count++] = (struct store_extent){.id = db_u64(statement, 0),
                                                   .bytes = db_u64(statement, 1),
                                                   .nonce = db_u64(statement, 2),
-                                                  .place = STORE_PLACE_GONE};
+                                                  .place = (unsigned)db_u64(statement, 3)};
     }
     db_end(statement);
     store_reader_back(s, db);

@@ -6,7 +6,8 @@ unset CLOUDSKIN_CONTROLLER
 export XDG_STATE_HOME=$PWD/state XDG_RUNTIME_DIR=$PWD/run
 mkdir -m 700 run state
 far_socket=unix:$PWD/far.socket
-trap 'cloudskin down >/dev/null 2>&1; CLOUDSKIN_CONTROLLER=$far_socket cloudskin down >/dev/null 2>&1' EXIT
+trap 'cloudskin down >/dev/null 2>&1; CLOUDSKIN_CONTROLLER=$far_socket cloudskin down >/dev/null 2>&1
+CLOUDSKIN_CONTROLLER=unix:$PWD/far2.socket cloudskin down >/dev/null 2>&1' EXIT
 
 far() { # far COMMAND...: at the store that is the tier
     CLOUDSKIN_CONTROLLER=$far_socket "$@"
@@ -200,6 +201,21 @@ fact "a rule that is none" exits 64 cloudskin tier --spill now geds://box
 fact "a rule of no bucket" exits 127 cloudskin tier geds://nobox
 cloudskin spill -q geds://box/file2
 fact "another tier is refused while this one is used" bash -c 'cloudskin down && ! cloudskin up -d --tier none 2>said; grep -q "are in s3://tier/of/this and nowhere else" said'
+far2_socket=unix:$PWD/far2.socket
+far2() {
+    CLOUDSKIN_CONTROLLER=$far2_socket "$@"
+}
+far2 timeout 60 cloudskin up -d --state "$PWD/far2" --s3 127.0.0.1:0 >far2.txt
+far2 cloudskin mb geds://tier
+far2 cloudskin keys --state "$PWD/far2" | sed -n 's/^export AWS_[A-Z_]*=//p' | paste -sd ' ' >far2.key
+chmod 600 far2.key
+far2_port=$(sed -n 's/^# S3 at http:.*:\([0-9]*\);.*/\1/p' far2.txt)
+fact "a server without what was sent is refused" says "and none of them at http://127.0.0.1:$far2_port" up --tier-endpoint "http://127.0.0.1:$far2_port" --tier-credentials far2.key
+far2 cloudskin down
+fact "a start that is refused changes no credentials" bash -c '! cloudskin up -d --tier-style odd --tier-credentials far2.key 2>said && grep -q tier-style said && cmp <(tr -d " \n" <far.key) <(tr -d " \n" <state/cloudskin/tier.key)'
+fact "the same server by another name is fine" up --tier-endpoint "http://localhost:$far_port"
+fact "what is there is read" same file2 geds://box/file2
+fact "the former name is, too" bash -c 'cloudskin down && timeout 60 cloudskin up -d --s3 127.0.0.1:0 --tier-endpoint "http://127.0.0.1:$1" >up.txt && cloudskin down' _ "$far_port"
 cp state/cloudskin/tier.conf saved.conf
 echo nonsense >>state/cloudskin/tier.conf
 fact "a damaged tier.conf is refused" says "a line is not" up

@@ -183,7 +183,50 @@ static status_t check_change(const char *was, const char *is, struct store *stor
                          "(cloudskin spill --recall geds://BUCKET)",
                          (unsigned long long)p.away_count, was);
     }
+    if (st == ST_OK && p.gone_count > 0 && is[0] != '\0') {
+        return error_set(err, ST_EXIST, ERROR_NO_OFFSET,
+                         "--tier: %llu files in %.80s are still to be deleted; wait for that "
+                         "(cloudskin tier), or leave them there by --tier none first",
+                         (unsigned long long)p.gone_count, was);
+    }
     return st;
+}
+
+static status_t note_any(void *arg, const char *name, uint64_t size, struct error *err)
+{
+    (void)name, (void)size;
+    *(bool *)arg = true;
+    return error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "one is enough");
+}
+
+/* Another server of the same place has what was sent to the former one, or bytes are lost: what is there only would be
+ * looked for, and what is to be deleted be taken for deleted. */
+static status_t check_endpoint(const struct conf *was, const struct conf *is, struct store *store,
+                               const struct tier_remote *remote, struct error *err)
+{
+    struct store_places p;
+    char id[STORE_ID_BYTES], prefix[STORE_ID_BYTES + 16];
+    bool any = false;
+    if (was->place[0] == '\0' || strcmp(was->endpoint, is->endpoint) == 0) {
+        return ST_OK;
+    }
+    status_t st = store_places(store, &p, err);
+    if (st != ST_OK || p.away_count + p.gone_count == 0) {
+        return st;
+    }
+    st = store_id(store, id, err);
+    if (st == ST_OK) {
+        snprintf(prefix, sizeof prefix, "%s/extents/", id);
+        st = remote->list(remote->arg, prefix, note_any, &any, err);
+    }
+    if (any || st != ST_OK) {
+        return any ? ST_OK : st;
+    }
+    return error_set(err, ST_EXIST, ERROR_NO_OFFSET,
+                     "--tier-endpoint: %llu files of this store are at %.80s, and none of them at "
+                     "%.80s",
+                     (unsigned long long)(p.away_count + p.gone_count), was->endpoint,
+                     is->endpoint);
 }
 
 /* A copy of the file, so that a later start needs nothing but the state folder. */
@@ -305,14 +348,19 @@ status_t controller_tier_open(const struct tier_given *given, const char *state,
     if (st == ST_OK) {
         st = check_change(was->place, c->place, store, err);
     }
-    if (st == ST_OK && given->credentials != NULL) {
-        st = keep_credentials(given->credentials, key_path, err);
-    }
     if (st == ST_OK && c->place[0] != '\0') {
-        st = open_remote(c, key_path, ret_running, err);
+        st = open_remote(c, given->credentials != NULL ? given->credentials : key_path, ret_running,
+                         err);
+        if (st == ST_OK) {
+            st = check_endpoint(was, c, store, &ret_running->remote, err);
+        }
         if (st == ST_OK) {
             st = open_tier(c, state, store, ret_running, err);
         }
+    }
+    /* after a start that is refused, the former ones are there */
+    if (st == ST_OK && given->credentials != NULL) {
+        st = keep_credentials(given->credentials, key_path, err);
     }
     if (st == ST_OK && memcmp(was, c, sizeof *c) != 0) {
         st = save(conf_path, c, err);

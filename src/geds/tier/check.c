@@ -1,5 +1,6 @@
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/parse.h"
 #include "impl.h"
@@ -91,6 +92,36 @@ static struct copy *find(const struct check *c, uint64_t id, uint64_t nonce)
     return c->count > 0 ? bsearch(&key, c->copies, c->count, sizeof key, compare) : NULL;
 }
 
+/* The copy is not there: the row says so, if there are local bytes to make one of. The extent is held, so that they
+ * do not go. One whose bytes do not match would have no good ones at all, and nobody would know. */
+static status_t mark_unsent(struct check *c, uint64_t id, bool *ret_local, struct error *err)
+{
+    struct tier *t = c->t;
+    struct store_extent x = {0};
+    int fd = -1;
+    pthread_mutex_lock(&t->lock);
+    bool damaged = damage_of(t, id) != NULL;
+    pthread_mutex_unlock(&t->lock);
+    *ret_local = false;
+    status_t st = damaged ? ST_CORRUPT : store_extent_hold(t->o.store, id, &x, &fd, NULL);
+    if (st == ST_NOTFOUND || st == ST_CORRUPT) {
+        return ST_OK;
+    }
+    if (st != ST_OK) {
+        return error_set(err, st, ERROR_NO_OFFSET, "extent %016llx cannot be held",
+                         (unsigned long long)id);
+    }
+    *ret_local = true;
+    if (c->repair) {
+        st = store_extent_unsent(t->o.store, &x, err);
+        c->n.repaired += st == ST_OK;
+    }
+    close(fd);
+    buf_done(&x.sums);
+    store_extent_release(t->o.store, id);
+    return st;
+}
+
 /* Asked again before anything is said: it may have been sent or dropped since the list was made. */
 static status_t missing(struct check *c, const struct store_extent *then, struct error *err)
 {
@@ -108,16 +139,17 @@ static status_t missing(struct check *c, const struct store_extent *then, struct
     if ((st == ST_OK && size == x.bytes) || (st != ST_OK && st != ST_NOTFOUND)) {
         return st;
     }
-    bool local = (x.place & STORE_PLACE_AWAY) == 0;
+    bool there = st == ST_OK, local = false;
+    st = mark_unsent(c, x.id, &local, err);
+    if (st != ST_OK) {
+        return st;
+    }
     snprintf(text, sizeof text, "in the tier: extent %016llx %s%s", (unsigned long long)x.id,
-             st == ST_OK ? "has another size" : "is not there",
+             there ? "has another size" : "is not there",
              local ? ", it has local bytes" : ", and it has no local bytes");
     report(c, STORE_DAMAGE_MISSING, x.id, text);
     if (c->repair && local) {
-        st = store_extent_unsent(t->o.store, &x, err);
-        c->n.repaired += st == ST_OK;
         tier_wake(t);
-        return st;
     }
     return ST_OK;
 }

@@ -12,13 +12,26 @@ enum {
     SENDERS = 4,       /* extents on their way at a time */
     DAMAGED_MAX = 256, /* extents that wait for a repair; others are found again by their readers */
     BUSY_MAX = 96,
-    BAD_MAX = 256,
+    MANY_MAX = 1 << 20,
 };
 
 /* Few numbers. */
 struct numbers {
-    uint64_t ids[BUSY_MAX > BAD_MAX ? BUSY_MAX : BAD_MAX];
+    uint64_t ids[BUSY_MAX];
     size_t count;
+};
+
+/* Perhaps many, in order. Zeroed memory is empty. */
+struct many {
+    uint64_t *ids;
+    size_t count, cap;
+};
+
+/* An extent whose local bytes do not match, and when its repair is tried. */
+struct damage {
+    uint64_t id;
+    uint64_t after; /* monotonic */
+    uint64_t wait_ms;
 };
 
 struct tier {
@@ -33,9 +46,10 @@ struct tier {
     pthread_cond_t unbusy;
     bool stop;
     bool woken;
-    struct numbers busy;    /* extents that are being sent */
-    struct numbers damaged; /* at most DAMAGED_MAX */
-    struct numbers bad;     /* at most BAD_MAX */
+    struct numbers busy; /* extents that are being sent */
+    struct many bad;     /* not to be sent: they do not match */
+    struct damage damaged[DAMAGED_MAX];
+    size_t damaged_count;
     uint64_t away_since_ns; /* realtime; 0: not away */
     uint64_t away_until;    /* monotonic: before, only who must tries */
     uint64_t wait_ms;
@@ -44,7 +58,10 @@ struct tier {
     uint64_t backlog;
     uint64_t rate_at, rate_sent, rate_read, send_rate, read_rate;
 
-    uint64_t look_after; /* monotonic; the thread's own */
+    uint64_t look_after;  /* monotonic; the thread's own, and so is: */
+    uint64_t eager_after; /* up to this extent it has just looked for what is to be copied */
+    struct many refused;  /* copies that could not be deleted, not tried before: */
+    uint64_t refused_until, refused_wait_ms;
     _Atomic bool stopping;
     _Atomic uint64_t sent_count, sent_bytes, dropped_count, dropped_bytes, deleted_count;
     _Atomic uint64_t repaired_count, errors, read_bytes;
@@ -59,6 +76,15 @@ bool tier_is_away(struct tier *t);
 bool numbers_have(const struct numbers *n, uint64_t id);
 bool numbers_add(struct numbers *n, size_t max, uint64_t id);
 void numbers_take(struct numbers *n, uint64_t id);
+
+bool many_have(const struct many *m, uint64_t id);
+/* false: it is there; or there are MANY_MAX, or no memory. */
+bool many_add(struct many *m, uint64_t id);
+void many_done(struct many *m);
+
+/* Both under the lock. */
+struct damage *damage_of(struct tier *t, uint64_t id);
+bool damage_add(struct tier *t, uint64_t id);
 
 /* Have a copy in the tier, where there is none, or it is not there any more. ST_CORRUPT: the local bytes do not match.
  * ST_NOTFOUND: the extent is gone. */

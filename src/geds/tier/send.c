@@ -6,6 +6,8 @@
 #include "impl.h"
 #include "sys/thread.h"
 
+enum { DROP_AT = 8, DROP_AT_BYTES = 64 << 20 };
+
 /* The file of an extent on its way, compared with its checksums as it is read. */
 struct source {
     struct store_extent x;
@@ -153,7 +155,7 @@ status_t tier_send(struct tier *t, uint64_t id, struct error *err)
     status_t st = send_held(t, id, err);
     pthread_mutex_lock(&t->lock);
     numbers_take(&t->busy, id);
-    bool is_bad = st == ST_CORRUPT && numbers_add(&t->bad, BAD_MAX, id);
+    bool is_bad = st == ST_CORRUPT && many_add(&t->bad, id);
     pthread_cond_broadcast(&t->unbusy);
     pthread_mutex_unlock(&t->lock);
     if (is_bad && t->o.event != NULL) {
@@ -169,8 +171,59 @@ struct batch {
     size_t count;
     _Atomic size_t next;
     _Atomic bool failed; /* the tier did */
-    bool sent[ROUND_MAX];
+    bool drop;
+    size_t copied;        /* so many at the begin have a copy */
+    pthread_mutex_t lock; /* guards the rest */
+    uint64_t sent[DROP_AT];
+    uint64_t sent_bytes;
+    size_t sent_count;
+    uint64_t dropped_bytes;
 };
+
+/* Some in one change, so that few of them cost a sync each. */
+static void drop_some(struct batch *b, const uint64_t *ids, size_t count)
+{
+    struct tier *t = b->t;
+    uint64_t bytes = 0;
+    size_t dropped = 0;
+    if (count == 0 || store_extents_drop(t->o.store, ids, count, false, &dropped, NULL) != ST_OK) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct store_extent x = {0};
+        if (store_extent_get(t->o.store, ids[i], &x, NULL) == ST_OK &&
+            (x.place & STORE_PLACE_AWAY) != 0) {
+            bytes += x.bytes;
+        }
+        buf_done(&x.sums);
+    }
+    atomic_fetch_add(&t->dropped_count, dropped);
+    atomic_fetch_add(&t->dropped_bytes, bytes);
+    pthread_mutex_lock(&b->lock);
+    b->dropped_bytes += bytes;
+    pthread_mutex_unlock(&b->lock);
+}
+
+/* one: one more, or NULL. Those that wait go when they are several, or large, or all is wanted: a full disk does not
+ * wait for the last one of the batch. */
+static void drop_waiting(struct batch *b, const struct store_candidate *one, bool all)
+{
+    uint64_t ids[DROP_AT];
+    size_t count = 0;
+    pthread_mutex_lock(&b->lock);
+    if (one != NULL) {
+        b->sent[b->sent_count++] = one->id;
+        b->sent_bytes += one->bytes;
+    }
+    if (all || b->sent_count == DROP_AT || b->sent_bytes >= DROP_AT_BYTES) {
+        count = b->sent_count;
+        memcpy(ids, b->sent, count * sizeof ids[0]);
+        b->sent_count = 0;
+        b->sent_bytes = 0;
+    }
+    pthread_mutex_unlock(&b->lock);
+    drop_some(b, ids, count);
+}
 
 static void *send_some(void *arg)
 {
@@ -181,47 +234,57 @@ static void *send_some(void *arg)
         if (i >= b->count || atomic_load(&b->failed) || atomic_load(&b->t->stopping)) {
             return NULL;
         }
+        if (i == b->copied) { /* the first that may take long */
+            drop_waiting(b, NULL, true);
+        }
         status_t st = tier_send(b->t, b->list[i].id, &err);
-        b->sent[i] = st == ST_OK;
+        if (st == ST_OK && b->drop) {
+            drop_waiting(b, &b->list[i], false);
+        }
         if (st != ST_OK && st != ST_NOTFOUND && st != ST_CORRUPT) {
             atomic_store(&b->failed, true);
         }
     }
 }
 
-/* All in one change. How many bytes went. */
-static uint64_t drop_sent(const struct batch *b)
+/* Those that have a copy first: they only have to go. How many they are. */
+static size_t copied_first(struct tier *t, const struct store_candidate *list, size_t count,
+                           struct store_candidate ret_list[ROUND_MAX])
 {
-    struct tier *t = b->t;
-    uint64_t ids[ROUND_MAX], bytes = 0;
-    size_t count = 0, dropped = 0;
-    for (size_t i = 0; i < b->count; i++) {
-        if (b->sent[i]) {
-            ids[count++] = b->list[i].id;
-        }
-    }
-    if (count == 0 || store_extents_drop(t->o.store, ids, count, false, &dropped, NULL) != ST_OK) {
-        return 0;
-    }
-    for (size_t i = 0; i < b->count; i++) {
+    bool copied[ROUND_MAX];
+    size_t to = 0, copied_count = 0;
+    for (size_t i = 0; i < count; i++) {
         struct store_extent x = {0};
-        if (b->sent[i] && store_extent_get(t->o.store, b->list[i].id, &x, NULL) == ST_OK &&
-            (x.place & STORE_PLACE_AWAY) != 0) {
-            bytes += x.bytes;
-        }
+        copied[i] = store_extent_get(t->o.store, list[i].id, &x, NULL) == ST_OK &&
+                    (x.place & STORE_PLACE_REMOTE) != 0;
+        copied_count += copied[i];
         buf_done(&x.sums);
     }
-    atomic_fetch_add(&t->dropped_count, dropped);
-    atomic_fetch_add(&t->dropped_bytes, bytes);
-    return bytes;
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < count; i++) {
+            if (copied[i] == (pass == 0)) {
+                ret_list[to++] = list[i];
+            }
+        }
+    }
+    return copied_count;
 }
 
 status_t tier_send_all(struct tier *t, const struct store_candidate *list, size_t count, bool drop,
                        uint64_t *ret_dropped_bytes)
 {
-    struct batch b = {.t = t, .list = list, .count = count < ROUND_MAX ? count : ROUND_MAX};
+    struct store_candidate ordered[ROUND_MAX];
+    struct batch b = {.t = t,
+                      .list = list,
+                      .count = count < ROUND_MAX ? count : ROUND_MAX,
+                      .drop = drop,
+                      .lock = PTHREAD_MUTEX_INITIALIZER};
     pthread_t threads[SENDERS];
     size_t started = 0;
+    if (drop) {
+        b.copied = copied_first(t, list, b.count, ordered);
+        b.list = ordered;
+    }
     /* a tier that is away is tried by one only */
     size_t wanted = tier_is_away(t) ? 1 : SENDERS;
     while (started + 1 < wanted && started + 1 < b.count &&
@@ -232,7 +295,9 @@ status_t tier_send_all(struct tier *t, const struct store_candidate *list, size_
     for (size_t i = 0; i < started; i++) {
         pthread_join(threads[i], NULL);
     }
-    *ret_dropped_bytes = drop ? drop_sent(&b) : 0;
+    drop_waiting(&b, NULL, true);
+    *ret_dropped_bytes = b.dropped_bytes;
+    pthread_mutex_destroy(&b.lock);
     return atomic_load(&b.failed) ? ST_AGAIN : ST_OK;
 }
 
@@ -246,7 +311,12 @@ status_t tier_verify(struct tier *t, const struct store_extent *x, struct error 
     for (uint64_t off = 0; off < x->bytes && st == ST_OK; off += STORE_PIECE_BYTES) {
         size_t n = x->bytes - off < STORE_PIECE_BYTES ? (size_t)(x->bytes - off)
                                                       : STORE_PIECE_BYTES;
-        st = t->remote.read(t->remote.arg, name, off, piece, n, err);
+        struct error inner = {.offset = ERROR_NO_OFFSET};
+        st = t->remote.read(t->remote.arg, name, off, piece, n, &inner);
+        tier_note(t, st, &inner);
+        if (st != ST_OK) {
+            st = error_set(err, st, inner.offset, "%s", inner.text);
+        }
         if (st == ST_OK) {
             st = store_extent_compare(x, off, piece, n, err);
         }

@@ -47,6 +47,73 @@ void numbers_take(struct numbers *n, uint64_t id)
     }
 }
 
+/* The place of id, or where it belongs. */
+static size_t place_in(const struct many *m, uint64_t id)
+{
+    size_t from = 0, to = m->count;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (m->ids[middle] < id) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    return from;
+}
+
+bool many_have(const struct many *m, uint64_t id)
+{
+    size_t at = place_in(m, id);
+    return at < m->count && m->ids[at] == id;
+}
+
+bool many_add(struct many *m, uint64_t id)
+{
+    size_t at = place_in(m, id);
+    if ((at < m->count && m->ids[at] == id) || m->count == MANY_MAX) {
+        return false;
+    }
+    if (m->count == m->cap) {
+        size_t cap = m->cap != 0 ? 2 * m->cap : 64;
+        uint64_t *grown = realloc(m->ids, cap * sizeof *grown);
+        if (grown == NULL) {
+            return false;
+        }
+        m->ids = grown;
+        m->cap = cap;
+    }
+    memmove(m->ids + at + 1, m->ids + at, (m->count - at) * sizeof *m->ids);
+    m->ids[at] = id;
+    m->count++;
+    return true;
+}
+
+void many_done(struct many *m)
+{
+    free(m->ids);
+    *m = (struct many){0};
+}
+
+struct damage *damage_of(struct tier *t, uint64_t id)
+{
+    for (size_t i = 0; i < t->damaged_count; i++) {
+        if (t->damaged[i].id == id) {
+            return &t->damaged[i];
+        }
+    }
+    return NULL;
+}
+
+bool damage_add(struct tier *t, uint64_t id)
+{
+    if (t->damaged_count == DAMAGED_MAX || damage_of(t, id) != NULL) {
+        return false;
+    }
+    t->damaged[t->damaged_count++] = (struct damage){.id = id};
+    return true;
+}
+
 /* What is a refusal of the tier as a whole, and not about one extent. */
 static bool is_away(status_t st)
 {
@@ -54,7 +121,8 @@ static bool is_away(status_t st)
            st != ST_NOMEM;
 }
 
-void tier_note(struct tier *t, status_t st, const struct error *err)
+/* moves: a failure puts the next try of the thread off. */
+static void note(struct tier *t, status_t st, bool moves, const struct error *err)
 {
     bool was, is = is_away(st);
     if (st == ST_STOPPED) {
@@ -69,10 +137,12 @@ void tier_note(struct tier *t, status_t st, const struct error *err)
         if (!was) {
             t->away_since_ns = clock_realtime_ns();
             t->wait_ms = t->o.retry_ms;
-        } else if (clock_monotonic_ns() >= t->away_until) {
+        } else if (moves && clock_monotonic_ns() >= t->away_until) {
             t->wait_ms = 2 * t->wait_ms < t->o.retry_max_ms ? 2 * t->wait_ms : t->o.retry_max_ms;
         }
-        t->away_until = clock_monotonic_ns() + t->wait_ms * NS_PER_MS;
+        if (moves || !was) {
+            t->away_until = clock_monotonic_ns() + t->wait_ms * NS_PER_MS;
+        }
         snprintf(t->last_error, sizeof t->last_error, "%s", err->text);
     } else if (st == ST_OK) {
         t->away_since_ns = 0;
@@ -86,6 +156,11 @@ void tier_note(struct tier *t, status_t st, const struct error *err)
         t->o.event(t->o.arg, "tier.back", 0, "");
         tier_wake(t);
     }
+}
+
+void tier_note(struct tier *t, status_t st, const struct error *err)
+{
+    note(t, st, true, err);
 }
 
 bool tier_is_away(struct tier *t)
@@ -114,7 +189,7 @@ static status_t read_copy(void *arg, const struct store_extent *x, uint64_t off,
     }
     tier_name(t, x->id, x->nonce, name);
     status_t st = t->remote.read(t->remote.arg, name, off, data, len, &inner);
-    tier_note(t, st, &inner);
+    note(t, st, false, &inner); /* readers who try again and again do not keep the thread waiting */
     if (st == ST_OK) {
         atomic_fetch_add(&t->read_bytes, len);
         return ST_OK;
@@ -135,7 +210,7 @@ static void note_damaged(void *arg, uint64_t id)
 {
     struct tier *t = arg;
     pthread_mutex_lock(&t->lock);
-    bool added = numbers_add(&t->damaged, DAMAGED_MAX, id);
+    bool added = damage_add(t, id);
     pthread_mutex_unlock(&t->lock);
     if (added && t->o.event != NULL) {
         t->o.event(t->o.arg, "tier.damaged", id, "local bytes do not match; read from the tier");
@@ -209,6 +284,8 @@ void tier_close(struct tier *t)
     pthread_cond_destroy(&t->unbusy);
     pthread_cond_destroy(&t->wake);
     pthread_mutex_destroy(&t->lock);
+    many_done(&t->bad);
+    many_done(&t->refused);
     free(t);
 }
 

@@ -19,6 +19,10 @@ static _Atomic bool fake_lies;      /* a byte of each read is wrong */
 static _Atomic bool fake_cuts;      /* half of what is sent is kept, and that is called a success */
 static _Atomic unsigned fake_fails; /* every so manyth call fails; 0: none */
 static _Atomic unsigned fake_calls, fake_sends, fake_reads, fake_resumed, fake_begun;
+static _Atomic bool fake_read_fails; /* of all calls that one */
+static _Atomic bool fake_refuses;    /* to delete */
+static _Atomic bool fake_forget_refused;
+static void (*_Atomic fake_on_send)(void); /* may be NULL */
 static _Atomic bool fake_stopped;
 static _Atomic uint64_t fake_break_at; /* bytes of a send after which it breaks off; 0: never */
 
@@ -56,6 +60,10 @@ static status_t fake_send(void *arg, const char *name, const struct tier_source 
     (void)arg;
     atomic_fetch_add(&fake_sends, 1);
     status_t st = fake_call(err);
+    void (*on_send)(void) = atomic_load(&fake_on_send);
+    if (on_send != NULL) {
+        on_send();
+    }
     fake_path(name, "", path);
     char suffix[48];
     snprintf(suffix, sizeof suffix, "~%u-%u", (unsigned)getpid(), atomic_fetch_add(&number, 1));
@@ -118,6 +126,9 @@ static status_t fake_read(void *arg, const char *name, uint64_t off, void *data,
     (void)arg;
     atomic_fetch_add(&fake_reads, 1);
     status_t st = fake_call(err);
+    if (st == ST_OK && atomic_load(&fake_read_fails)) {
+        st = error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "the fake tier reads nothing");
+    }
     if (st != ST_OK) {
         return st;
     }
@@ -145,8 +156,11 @@ static status_t fake_remove(void *arg, const char *const *names, size_t count,
     for (size_t i = 0; i < count && st == ST_OK; i++) {
         char path[256];
         fake_path(names[i], "", path);
-        remove(path);
-        ret_results[i] = ST_OK;
+        ret_results[i] = ST_PERM;
+        if (!atomic_load(&fake_refuses)) {
+            remove(path);
+            ret_results[i] = ST_OK;
+        }
     }
     return st;
 }
@@ -156,6 +170,9 @@ static status_t fake_forget(void *arg, const char *name, uint64_t size, const ch
 {
     (void)arg, (void)name, (void)size;
     CHECK_STR(upload, "an-upload");
+    if (atomic_load(&fake_forget_refused)) {
+        return error_set(err, ST_PERM, ERROR_NO_OFFSET, "the fake tier refuses");
+    }
     return fake_call(err);
 }
 
@@ -233,6 +250,10 @@ __attribute__((unused)) static void tier_make(const struct store_options *option
     atomic_store(&fake_lies, false);
     atomic_store(&fake_cuts, false);
     atomic_store(&fake_fails, 0);
+    atomic_store(&fake_read_fails, false);
+    atomic_store(&fake_refuses, false);
+    atomic_store(&fake_forget_refused, false);
+    atomic_store(&fake_on_send, NULL);
     atomic_store(&fake_break_at, 0);
     snprintf(tier_folder, sizeof tier_folder, "/tmp/geds-fake-XXXXXX");
     CHECK(mkdtemp(tier_folder) != NULL);

@@ -118,9 +118,11 @@ CHECKED status_t store_extent_recall(struct store *s, uint64_t id, struct error 
 
 /* Rows follow files that were removed with the next change of the store; this makes one, if there are any. */
 CHECKED status_t store_settle(struct store *s, struct error *err);
-/* Copies that are to be deleted: id, bytes and nonce are set. */
-CHECKED status_t store_extents_gone(struct store *s, size_t max, struct store_extent *ret_list,
-                                    size_t *ret_count, struct error *err);
+/* Copies that are to be deleted: id, bytes, nonce and place are set. after: the last one of an earlier call; NULL: from
+ * the first. */
+CHECKED status_t store_extents_gone(struct store *s, const struct store_extent *after, size_t max,
+                                    struct store_extent *ret_list, size_t *ret_count,
+                                    struct error *err);
 /* They are deleted. */
 CHECKED status_t store_extents_deleted(struct store *s, const uint64_t *ids, size_t count,
                                        struct error *err);

@@ -34,21 +34,17 @@ static status_t send_parts(struct tier_s3 *s, struct remote_upload *u,
     return st == ST_OK ? remote_upload_complete(u, NULL, &call, NULL, err) : st;
 }
 
-/* Go on with an upload. ST_NOTFOUND: it is not known any more, and its object is not there. */
+/* Go on with an upload. ST_NOTFOUND: it is not known any more. Its object may be there, also one that was found to be
+ * other bytes than were sent, so that its size says nothing: it is made again. */
 static status_t send_rest(struct tier_s3 *s, const char *name, const struct remote_source *source,
                           const char *upload, struct error *err)
 {
     const struct remote_call call = call_of(s);
     struct remote_upload *u = NULL;
-    struct remote_info info;
     status_t st = remote_upload_resume(s->sender, name, source->size, upload, &call, &u, err);
     if (st == ST_OK) {
         st = send_parts(s, u, source, err);
         remote_upload_free(u);
-    }
-    if (st == ST_NOTFOUND) { /* its end may have been acknowledged to nobody */
-        st = remote_head(s->sender, name, NULL, NULL, &call, &info, err);
-        st = st == ST_OK && info.size != source->size ? ST_NOTFOUND : st;
     }
     return st;
 }
