@@ -44,9 +44,16 @@ static status_t read_copy(void *arg, const struct store_extent *x, uint64_t off,
     return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no copy");
 }
 
+static void (*when_damaged)(void); /* called once */
+
 static void note_damaged(void *arg, uint64_t id)
 {
+    void (*call)(void) = when_damaged;
     (void)arg;
+    when_damaged = NULL;
+    if (call != NULL) {
+        call();
+    }
     atomic_fetch_add(&damaged_count, 1);
     atomic_store(&damaged_id, id);
 }
@@ -328,6 +335,47 @@ static void a_bad_block_is_read_from_the_copy(void)
     tier_remove();
 }
 
+static void damage(uint64_t id)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/data/%02x/%016llx", scratch, (unsigned)(id & 255),
+             (unsigned long long)id);
+    int fd = open(path, O_WRONLY);
+    CHECK_EQ(pwrite(fd, "damage", 6, 100), 6);
+    close(fd);
+}
+
+static void rename_over(void)
+{
+    struct store_name from = {"box", "other"}, to = {"box", "k"};
+    MUST(store_rename(store, &from, &to, NULL, &err));
+}
+
+/* Two objects of the same etag, of one piece and of two: what was read of the one is not cut off the other. */
+static void an_append_notices_other_pieces(void)
+{
+    enum { A = 120000, B = 60000 };
+    tier_store();
+    CHECK_EQ(put("box", "other", source, A), ST_OK);
+    uint64_t other = extent_of("other");
+    send(other);
+    CHECK_EQ(drop(other), 1);
+    MUST(store_append(store, "box", "other", source + A, B, NULL, NULL, &err));
+    CHECK_EQ(put("box", "k", source, A), ST_OK);
+    MUST(store_append(store, "box", "k", source + A, B, NULL, NULL, &err));
+    struct store_info one, two;
+    MUST(store_stat(store, "box", "k", &one, &err));
+    MUST(store_stat(store, "box", "other", &two, &err));
+    CHECK_STR(one.etag, two.etag);
+    send(extent_of("k"));
+    damage(extent_of("k")); /* so that the append tells when it reads it */
+    when_damaged = rename_over;
+    MUST(store_append(store, "box", "k", source + A + B, 10, NULL, NULL, &err));
+    CHECK(when_damaged == NULL);
+    CHECK(holds("box", "k", source, A + B + 10));
+    tier_remove();
+}
+
 static void *read_one(void *arg)
 {
     struct store_object *o = arg;
@@ -478,6 +526,7 @@ int main(void)
     RUN(a_recall_brings_the_file_back);
     RUN(what_is_deleted_keeps_a_row_for_its_copy);
     RUN(a_bad_block_is_read_from_the_copy);
+    RUN(an_append_notices_other_pieces);
     RUN(many_readers_fetch_once);
     RUN(the_cache_is_bounded);
     RUN(what_is_kept_stays);
