@@ -125,7 +125,7 @@ void place_damaged(struct store *s, uint64_t id)
 }
 
 status_t place_read(struct store *s, const struct store_extent *extent, uint64_t off, void *data,
-                    size_t len, struct error *err)
+                    size_t len, bool *waits, struct error *err)
 {
     struct placing *p = s->placing;
     if (p == NULL) {
@@ -138,7 +138,7 @@ status_t place_read(struct store *s, const struct store_extent *extent, uint64_t
         size_t inside = (size_t)(off % STORE_PIECE_BYTES), n = STORE_PIECE_BYTES - inside;
         bool hit = false;
         n = n < len ? n : len;
-        status_t st = cache_read(p->cache, extent, off, to, n, &hit, err);
+        status_t st = cache_read(p->cache, extent, off, to, n, &hit, waits, err);
         if (st != ST_OK) {
             return st;
         }

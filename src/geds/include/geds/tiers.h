@@ -138,5 +138,8 @@ CHECKED status_t store_bucket_keep(struct store *s, const char *bucket, enum sto
                                    struct error *err);
 /* May a read of the object wait for the tier? */
 bool store_object_is_away(struct store_object *o);
+/* store_object_read, but it does not wait for the tier: where it would, *ret_waits is true and the answer ST_AGAIN. */
+CHECKED status_t store_object_read_now(struct store_object *o, void *data, size_t len, uint64_t off,
+                                       size_t *ret_len, bool *ret_waits, struct error *err);
 
 #endif
