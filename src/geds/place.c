@@ -152,6 +152,24 @@ status_t place_read(struct store *s, const struct store_extent *extent, uint64_t
     return ST_OK;
 }
 
+status_t store_wait_begin(struct store *s, struct error *err)
+{
+    struct placing *p = s->placing;
+    if (p != NULL && atomic_fetch_add(&p->waiters, 1) >= STORE_WAITERS_MAX) {
+        atomic_fetch_sub(&p->waiters, 1);
+        return error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "%d requests wait for the tier already",
+                         STORE_WAITERS_MAX);
+    }
+    return ST_OK;
+}
+
+void store_wait_end(struct store *s)
+{
+    if (s->placing != NULL) {
+        atomic_fetch_sub(&s->placing->waiters, 1);
+    }
+}
+
 status_t store_extent_compare(const struct store_extent *x, uint64_t off, const void *data,
                               size_t len, struct error *err)
 {

@@ -14,6 +14,7 @@ struct placing {
     _Atomic uint64_t clock;
     _Atomic uint64_t local_reads, remote_reads, cache_hits, fetched_bytes;
     _Atomic uint64_t recalled_count, recalled_bytes, damaged;
+    _Atomic unsigned waiters;
 };
 
 /* Somebody uses the extent now. */
