@@ -323,8 +323,7 @@ static status_t would_wait(bool *waits, uint64_t off, struct error *err)
 }
 
 static status_t try_read(struct cache *c, const struct store_extent *x, uint64_t off, void *data,
-                         size_t len, bool *ret_hit, bool *ret_again, bool *waits,
-                         struct error *err)
+                         size_t len, bool *ret_hit, bool *ret_again, bool *waits, struct error *err)
 {
     bool mine = false;
     status_t st = ST_OK;

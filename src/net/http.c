@@ -67,13 +67,13 @@ struct http_server {
     struct MHD_Daemon *daemon;
     int listen_fd;
     pthread_mutex_t m;
-    pthread_cond_t work;                /* queue or stopping changed */
-    pthread_cond_t sweep;               /* swept changed */
-    struct link *links;                 /* guarded by m */
-    struct queue quick, slow;           /* guarded by m */
-    unsigned slow_running, slow_ends;   /* guarded by m */
-    bool stopping;                      /* guarded by m: no request goes to the workers any more */
-    bool no_sweep;                      /* guarded by m */
+    pthread_cond_t work;              /* queue or stopping changed */
+    pthread_cond_t sweep;             /* swept changed */
+    struct link *links;               /* guarded by m */
+    struct queue quick, slow;         /* guarded by m */
+    unsigned slow_running, slow_ends; /* guarded by m */
+    bool stopping;                    /* guarded by m: no request goes to the workers any more */
+    bool no_sweep;                    /* guarded by m */
     pthread_t *threads;
     unsigned thread_count;
     pthread_t sweeper;

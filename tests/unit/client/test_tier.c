@@ -10,8 +10,8 @@
 #include "check.h"
 #include "cloudskin/geds.h"
 #include "geds/serve/serve.h"
-#include "geds/tiers.h"
 #include "geds/tier/tier.h"
+#include "geds/tiers.h"
 #include "net/rpc/local.h"
 
 /* The client against a store whose tier is a table in memory. */

@@ -624,7 +624,8 @@ static void what_waits_holds_nobody_up(void)
     }
     CHECK(atomic_load(&waiting) <= (int)http.workers / 2);
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
-        bool reads = operations[i].query == get.query && strcmp(operations[i].path, "/box/k") == 0 &&
+        bool reads = operations[i].query == get.query &&
+                     strcmp(operations[i].path, "/box/k") == 0 &&
                      strcmp(operations[i].method, "GET") == 0;
         if (!reads && !operations[i].header) {
             int status = ask(&operations[i], &whole);

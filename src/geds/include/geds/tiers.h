@@ -12,7 +12,8 @@ enum {
     STORE_ID_BYTES = 33,          /* 32 hexadecimal digits and a NUL */
     STORE_UPLOAD_TEXT_MAX = 1024, /* bytes of the tier's id of an upload */
     STORE_PIECE_BYTES = 1 << 20,  /* what is fetched at a time */
-    STORE_WAITERS_MAX = 32,       /* of a store's clients: those of its threads that may wait for the tier */
+    STORE_WAITERS_MAX =
+        32, /* of a store's clients: those of its threads that may wait for the tier */
 };
 #define STORE_CACHE_MIN (16ULL << 20) /* bytes */
 

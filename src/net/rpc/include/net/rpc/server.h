@@ -37,7 +37,8 @@ struct rpc_answer {
     struct buf data; /* at most the request's room */
     int passed[RPC_PASSED_MAX];
     unsigned passed_count;
-    bool later; /* of a quick request: it would take long after all. It is run once more, by a worker; the rest of
+    bool
+        later; /* of a quick request: it would take long after all. It is run once more, by a worker; the rest of
                  * this is dropped. */
 };
 /* Send one answer of several, and go on. The answer is empty then. Only inside run, one thread. */
