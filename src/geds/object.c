@@ -515,6 +515,23 @@ status_t store_object_read_now(struct store_object *o, void *data, size_t len, u
     return read_object(o, data, len, off, ret_len, ret_waits, err);
 }
 
+enum { RECALLS_MAX = 4 };
+
+/* A drop that had looked for readers before this object was opened may take the file away in between; it cannot come
+ * twice. */
+static status_t recall_and_open(struct store *s, uint64_t id, int *ret_fd, struct error *err)
+{
+    status_t st = ST_CORRUPT;
+    for (int i = 0; i < RECALLS_MAX && st == ST_CORRUPT; i++) {
+        st = store_extent_recall(s, id, err);
+        if (st != ST_OK) {
+            return st;
+        }
+        st = extent_open_here(s, id, ret_fd, err);
+    }
+    return st;
+}
+
 status_t store_object_piece(struct store_object *o, size_t index, int *ret_fd, uint64_t *ret_bytes,
                             struct error *err)
 {
@@ -525,9 +542,10 @@ status_t store_object_piece(struct store_object *o, size_t index, int *ret_fd, u
         return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no such piece");
     }
     uint64_t id = o->layout.pieces[index].extent;
-    status_t st = store_extent_recall(o->store, id, err);
-    if (st == ST_OK) {
-        st = extent_open_here(o->store, id, ret_fd, err);
+    status_t st = recall_and_open(o->store, id, ret_fd, err);
+    if (st == ST_NOTFOUND) { /* that would say that there are no more pieces */
+        st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                       "it was deleted while its bytes were in a tier, so they have no file");
     }
     if (st == ST_OK) {
         *ret_bytes = o->layout.pieces[index].bytes;

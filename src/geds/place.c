@@ -371,6 +371,19 @@ static status_t random_nonce(uint64_t *ret_nonce, struct error *err)
     return ST_OK;
 }
 
+/* A drop that had looked for readers before this one was there may have taken the file away since the row was read. */
+static status_t open_held(struct store *s, uint64_t id, int *ret_fd, struct error *err)
+{
+    struct store_extent now = {0};
+    status_t st = extent_open_here(s, id, ret_fd, err);
+    if (st != ST_CORRUPT || store_extent_get(s, id, &now, NULL) != ST_OK) {
+        return st;
+    }
+    buf_done(&now.sums);
+    return now.place & STORE_PLACE_AWAY ? not_there(id, err)
+                                        : extent_open_here(s, id, ret_fd, err); /* recalled? */
+}
+
 static status_t hold(struct store *s, uint64_t id, struct store_extent *ret_extent, int *ret_fd,
                      struct error *err)
 {
@@ -391,7 +404,7 @@ static status_t hold(struct store *s, uint64_t id, struct store_extent *ret_exte
         st = not_there(id, err);
     }
     if (st == ST_OK) {
-        st = extent_open_here(s, id, ret_fd, err);
+        st = open_held(s, id, ret_fd, err);
     }
     if (st != ST_OK) {
         buf_done(&x.sums);
