@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "base/cursor.h"
 #include "base/hash.h"
 #include "base/parse.h"
 #include "object.h"
@@ -19,8 +20,9 @@ struct append_task {
     uint64_t added_bytes;
     uint8_t md5[MD5_BYTES]; /* of what is added */
     const char *seen_etag;  /* the object's when its end was looked at; "": there was none */
+    struct piece seen_last; /* its last piece then; zeroed: there was none */
     uint64_t joined_bytes;
-    bool raced; /* it has another etag now; nothing was done */
+    bool raced; /* it is another object now; nothing was done */
     struct store_info info;
 };
 
@@ -82,6 +84,20 @@ static status_t check_append(const struct append_task *t, const struct row *old,
     return st;
 }
 
+/* The same etag is not enough: objects of the same bytes, made by the same appends, have it, and may be of other
+ * pieces, since what is away is joined with nothing. */
+static bool is_another(const struct append_task *t, const struct row *old)
+{
+    struct piece last = {0};
+    if (old->layout.len >= PIECE_BYTES) {
+        struct cursor c;
+        cursor_init(&c, old->layout.data + old->layout.len - PIECE_BYTES, PIECE_BYTES, 0);
+        last = (struct piece){.extent = cursor_le64(&c), .bytes = cursor_le64(&c)};
+    }
+    return strcmp(old->info.etag, t->seen_etag) != 0 || last.extent != t->seen_last.extent ||
+           last.bytes != t->seen_last.bytes;
+}
+
 static status_t append(struct batch *b, struct task *task, struct error *err)
 {
     struct append_task *t = (struct append_task *)task;
@@ -92,7 +108,7 @@ static status_t append(struct batch *b, struct task *task, struct error *err)
     if (st == ST_OK) {
         st = row_find(b->db, &bucket, t->key, &old, err);
     }
-    t->raced = st == ST_OK && strcmp(old.info.etag, t->seen_etag) != 0;
+    t->raced = st == ST_OK && is_another(t, &old);
     if (st == ST_OK && !t->raced) {
         st = check_append(t, &old, err);
     }
@@ -166,6 +182,7 @@ static status_t try_append(struct store *s, struct append_task *t, const void *d
     status_t st = stream_init(&stream, s, err);
     t->stream = &stream;
     t->seen_etag = "";
+    t->seen_last = (struct piece){0};
     t->joined_bytes = 0;
     if (st == ST_OK) {
         st = store_object_open(s, t->bucket, t->key, &o, err);
@@ -174,7 +191,11 @@ static status_t try_append(struct store *s, struct append_task *t, const void *d
     /* only an object that is wholly in its row may be again */
     whole = o == NULL || object_is_inline(o) || store_object_info(o)->size == 0;
     if (st == ST_OK && o != NULL) {
+        const struct layout *layout = object_layout(o);
         t->seen_etag = store_object_info(o)->etag;
+        if (layout->count > 0) {
+            t->seen_last = layout->pieces[layout->count - 1];
+        }
         st = join(s, o, t, err);
     }
     if (st == ST_OK) {

@@ -316,13 +316,26 @@ static status_t load_and_copy(struct cache *c, struct piece_entry *e, const stru
     return st;
 }
 
+static status_t would_wait(bool *waits, uint64_t off, struct error *err)
+{
+    *waits = true;
+    return error_set(err, ST_AGAIN, off, "these bytes have to be waited for");
+}
+
 static status_t try_read(struct cache *c, const struct store_extent *x, uint64_t off, void *data,
-                         size_t len, bool *ret_hit, bool *ret_again, struct error *err)
+                         size_t len, bool *ret_hit, bool *ret_again, bool *waits, struct error *err)
 {
     bool mine = false;
     status_t st = ST_OK;
     *ret_again = false;
     pthread_mutex_lock(&c->lock);
+    if (waits != NULL) {
+        const struct piece_entry *there = *find(c, x, off / STORE_PIECE_BYTES);
+        if (there == NULL || there->state == LOADING) {
+            pthread_mutex_unlock(&c->lock);
+            return would_wait(waits, off, err);
+        }
+    }
     struct piece_entry *e = enter(c, x, off / STORE_PIECE_BYTES, &mine);
     if (e == NULL || mine) {
         pthread_mutex_unlock(&c->lock);
@@ -357,13 +370,16 @@ static status_t try_read(struct cache *c, const struct store_extent *x, uint64_t
 }
 
 status_t cache_read(struct cache *c, const struct store_extent *extent, uint64_t off, void *data,
-                    size_t len, bool *ret_hit, struct error *err)
+                    size_t len, bool *ret_hit, bool *waits, struct error *err)
 {
     bool again = false;
     *ret_hit = false;
-    status_t st = try_read(c, extent, off, data, len, ret_hit, &again, err);
+    status_t st = try_read(c, extent, off, data, len, ret_hit, &again, waits, err);
     if (!again) {
         return st;
+    }
+    if (waits != NULL) {
+        return would_wait(waits, off, err);
     }
     /* what is in the file is no good: past it */
     *ret_hit = false;

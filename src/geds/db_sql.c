@@ -109,8 +109,10 @@ const char *const db_sql[SQL_COUNT] = {
     /* Where the bytes of files are: enum place in place.h. */
     [SQL_PLACE_GET] = "SELECT bytes, uses, place, nonce, keep, sums, data IS NULL FROM extent "
                       "WHERE id = ?1",
-    [SQL_PLACE_TOTALS] = "SELECT place, keep, count(*), sum(bytes) FROM extent "
-                         "WHERE data IS NULL GROUP BY place, keep",
+    /* a damaged row is no reason for a sum that is too long for a number */
+    [SQL_PLACE_TOTALS] =
+        "SELECT place, keep, count(*), sum(min(max(bytes, 0), 1 << 30)) FROM extent "
+        "WHERE data IS NULL GROUP BY place, keep",
     [SQL_PLACE_LIST] = "SELECT id, bytes FROM extent WHERE data IS NULL AND place = ?1 "
                        "AND keep = ?2 AND id > ?3 ORDER BY id LIMIT ?4",
     [SQL_PLACE_NAME] = "UPDATE extent SET nonce = ?2 WHERE id = ?1 AND nonce = 0 AND uses > 0 "

@@ -379,13 +379,19 @@ static status_t read_local(const struct handle *h, uint8_t *data, size_t len, ui
     return store_extent_compare(&h->extent, off, data, len, err);
 }
 
+/* One call of a reader. */
+struct reading {
+    uint8_t *scratch; /* STORE_BLOCK_BYTES, made when it is needed */
+    bool *waits;      /* NULL: it may wait for a tier. Else set to true where it would have to. */
+};
+
 /* Local bytes that cannot be read or do not match are read from the copy, if there is one. */
 static status_t read_verified(const struct handle *h, uint8_t *data, size_t len, uint64_t off,
-                              struct error *err)
+                              struct reading *r, struct error *err)
 {
     struct placing *p = h->store->placing;
     if (h->fd < 0) {
-        return place_read(h->store, &h->extent, off, data, len, err);
+        return place_read(h->store, &h->extent, off, data, len, r->waits, err);
     }
     status_t st = read_local(h, data, len, off, err);
     if (p == NULL) {
@@ -396,15 +402,15 @@ static status_t read_verified(const struct handle *h, uint8_t *data, size_t len,
         return st;
     }
     place_damaged(h->store, h->extent.id);
-    return place_read(h->store, &h->extent, off, data, len, NULL) == ST_OK ? ST_OK : st;
+    status_t copy = place_read(h->store, &h->extent, off, data, len, r->waits, NULL);
+    return copy == ST_OK || (r->waits != NULL && *r->waits) ? copy : st;
 }
 
 enum { READ_BYTES = 1024 * 1024 };
 
-/* A part of a block is read by way of *scratch (STORE_BLOCK_BYTES, made when it is needed),
- * since the sum is that of the whole block. */
+/* A part of a block is read by way of scratch, since the sum is that of the whole block. */
 static status_t read_piece(const struct handle *h, uint8_t *data, size_t len, uint64_t off,
-                           uint8_t **scratch, struct error *err)
+                           struct reading *r, struct error *err)
 {
     while (len > 0) {
         size_t inside = (size_t)(off % STORE_BLOCK_BYTES), n;
@@ -414,15 +420,15 @@ static status_t read_piece(const struct handle *h, uint8_t *data, size_t len, ui
         if (inside == 0 && len >= whole) {
             n = len < READ_BYTES ? len : READ_BYTES;
             n = n == left ? n : n / STORE_BLOCK_BYTES * STORE_BLOCK_BYTES;
-            st = read_verified(h, data, n, off, err);
+            st = read_verified(h, data, n, off, r, err);
         } else {
-            if (*scratch == NULL && (*scratch = malloc(STORE_BLOCK_BYTES)) == NULL) {
+            if (r->scratch == NULL && (r->scratch = malloc(STORE_BLOCK_BYTES)) == NULL) {
                 return no_memory(err);
             }
             n = whole - inside < len ? whole - inside : len;
-            st = read_verified(h, *scratch, whole, block, err);
+            st = read_verified(h, r->scratch, whole, block, r, err);
             if (st == ST_OK) {
-                memcpy(data, *scratch + inside, n);
+                memcpy(data, r->scratch + inside, n);
             }
         }
         if (st != ST_OK) {
@@ -451,7 +457,7 @@ static size_t piece_at(const struct store_object *o, uint64_t off)
 }
 
 static status_t read_pieces(struct store_object *o, uint8_t *data, size_t len, uint64_t off,
-                            uint8_t **scratch, struct error *err)
+                            struct reading *r, struct error *err)
 {
     for (size_t i = len > 0 ? piece_at(o, off) : 0; len > 0; i++) {
         const struct piece *piece = &o->layout.pieces[i];
@@ -461,7 +467,7 @@ static status_t read_pieces(struct store_object *o, uint8_t *data, size_t len, u
         struct error inner = {.offset = ERROR_NO_OFFSET};
         status_t st = handle_of(o, piece, &h, &inner);
         if (st == ST_OK) {
-            st = read_piece(h, data, n, inside, scratch, &inner);
+            st = read_piece(h, data, n, inside, r, &inner);
             handle_unref(o, h);
         }
         if (st != ST_OK) {
@@ -475,8 +481,8 @@ static status_t read_pieces(struct store_object *o, uint8_t *data, size_t len, u
     return ST_OK;
 }
 
-status_t store_object_read(struct store_object *o, void *data, size_t len, uint64_t off,
-                           size_t *ret_len, struct error *err)
+static status_t read_object(struct store_object *o, void *data, size_t len, uint64_t off,
+                            size_t *ret_len, bool *waits, struct error *err)
 {
     uint64_t left = off < o->info.size ? o->info.size - off : 0;
     size_t n = len < left ? len : (size_t)left;
@@ -486,12 +492,42 @@ status_t store_object_read(struct store_object *o, void *data, size_t len, uint6
             memcpy(data, o->inline_bytes.data + off, n);
         }
     } else {
-        uint8_t *scratch = NULL;
-        st = read_pieces(o, data, n, off, &scratch, err);
-        free(scratch);
+        struct reading r = {.waits = waits};
+        st = read_pieces(o, data, n, off, &r, err);
+        free(r.scratch);
     }
     if (st == ST_OK) {
         *ret_len = n;
+    }
+    return st;
+}
+
+status_t store_object_read(struct store_object *o, void *data, size_t len, uint64_t off,
+                           size_t *ret_len, struct error *err)
+{
+    return read_object(o, data, len, off, ret_len, NULL, err);
+}
+
+status_t store_object_read_now(struct store_object *o, void *data, size_t len, uint64_t off,
+                               size_t *ret_len, bool *ret_waits, struct error *err)
+{
+    *ret_waits = false;
+    return read_object(o, data, len, off, ret_len, ret_waits, err);
+}
+
+enum { RECALLS_MAX = 4 };
+
+/* A drop that had looked for readers before this object was opened may take the file away in between; it cannot come
+ * twice. */
+static status_t recall_and_open(struct store *s, uint64_t id, int *ret_fd, struct error *err)
+{
+    status_t st = ST_CORRUPT;
+    for (int i = 0; i < RECALLS_MAX && st == ST_CORRUPT; i++) {
+        st = store_extent_recall(s, id, err);
+        if (st != ST_OK) {
+            return st;
+        }
+        st = extent_open_here(s, id, ret_fd, err);
     }
     return st;
 }
@@ -506,9 +542,10 @@ status_t store_object_piece(struct store_object *o, size_t index, int *ret_fd, u
         return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no such piece");
     }
     uint64_t id = o->layout.pieces[index].extent;
-    status_t st = store_extent_recall(o->store, id, err);
-    if (st == ST_OK) {
-        st = extent_open_here(o->store, id, ret_fd, err);
+    status_t st = recall_and_open(o->store, id, ret_fd, err);
+    if (st == ST_NOTFOUND) { /* that would say that there are no more pieces */
+        st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                       "it was deleted while its bytes were in a tier, so they have no file");
     }
     if (st == ST_OK) {
         *ret_bytes = o->layout.pieces[index].bytes;

@@ -125,7 +125,7 @@ void place_damaged(struct store *s, uint64_t id)
 }
 
 status_t place_read(struct store *s, const struct store_extent *extent, uint64_t off, void *data,
-                    size_t len, struct error *err)
+                    size_t len, bool *waits, struct error *err)
 {
     struct placing *p = s->placing;
     if (p == NULL) {
@@ -138,7 +138,7 @@ status_t place_read(struct store *s, const struct store_extent *extent, uint64_t
         size_t inside = (size_t)(off % STORE_PIECE_BYTES), n = STORE_PIECE_BYTES - inside;
         bool hit = false;
         n = n < len ? n : len;
-        status_t st = cache_read(p->cache, extent, off, to, n, &hit, err);
+        status_t st = cache_read(p->cache, extent, off, to, n, &hit, waits, err);
         if (st != ST_OK) {
             return st;
         }
@@ -150,6 +150,24 @@ status_t place_read(struct store *s, const struct store_extent *extent, uint64_t
         len -= n;
     }
     return ST_OK;
+}
+
+status_t store_wait_begin(struct store *s, struct error *err)
+{
+    struct placing *p = s->placing;
+    if (p != NULL && atomic_fetch_add(&p->waiters, 1) >= STORE_WAITERS_MAX) {
+        atomic_fetch_sub(&p->waiters, 1);
+        return error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "%d requests wait for the tier already",
+                         STORE_WAITERS_MAX);
+    }
+    return ST_OK;
+}
+
+void store_wait_end(struct store *s)
+{
+    if (s->placing != NULL) {
+        atomic_fetch_sub(&s->placing->waiters, 1);
+    }
 }
 
 status_t store_extent_compare(const struct store_extent *x, uint64_t off, const void *data,
@@ -353,6 +371,19 @@ static status_t random_nonce(uint64_t *ret_nonce, struct error *err)
     return ST_OK;
 }
 
+/* A drop that had looked for readers before this one was there may have taken the file away since the row was read. */
+static status_t open_held(struct store *s, uint64_t id, int *ret_fd, struct error *err)
+{
+    struct store_extent now = {0};
+    status_t st = extent_open_here(s, id, ret_fd, err);
+    if (st != ST_CORRUPT || store_extent_get(s, id, &now, NULL) != ST_OK) {
+        return st;
+    }
+    buf_done(&now.sums);
+    return now.place & STORE_PLACE_AWAY ? not_there(id, err)
+                                        : extent_open_here(s, id, ret_fd, err); /* recalled? */
+}
+
 static status_t hold(struct store *s, uint64_t id, struct store_extent *ret_extent, int *ret_fd,
                      struct error *err)
 {
@@ -373,7 +404,7 @@ static status_t hold(struct store *s, uint64_t id, struct store_extent *ret_exte
         st = not_there(id, err);
     }
     if (st == ST_OK) {
-        st = extent_open_here(s, id, ret_fd, err);
+        st = open_held(s, id, ret_fd, err);
     }
     if (st != ST_OK) {
         buf_done(&x.sums);

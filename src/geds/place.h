@@ -14,15 +14,16 @@ struct placing {
     _Atomic uint64_t clock;
     _Atomic uint64_t local_reads, remote_reads, cache_hits, fetched_bytes;
     _Atomic uint64_t recalled_count, recalled_bytes, damaged;
+    _Atomic unsigned waiters;
 };
 
 /* Somebody uses the extent now. */
 void place_used(struct store *s, uint64_t id);
 
 /* Bytes of an extent without local ones, compared: off is at a block's beginning, and len whole blocks or up to the
- * extent's end. ST_AGAIN, ST_CORRUPT. */
+ * extent's end. waits: as of cache_read. ST_AGAIN, ST_CORRUPT. */
 CHECKED status_t place_read(struct store *s, const struct store_extent *extent, uint64_t off,
-                            void *data, size_t len, struct error *err);
+                            void *data, size_t len, bool *waits, struct error *err);
 /* Has it no local bytes? Quick where nothing is away. */
 bool place_is_away(struct store *s, uint64_t id);
 /* Its local bytes do not match; they are in the tier as well. */

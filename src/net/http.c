@@ -47,7 +47,19 @@ struct http_request {
     bool begun;
     bool in_worker;
     bool ended;
-    struct http_request *next; /* in the workers' queue */
+    bool slow;                 /* its end is to be called again */
+    struct body *fetches;      /* a worker is to fetch for it; NULL: to end the request */
+    struct http_request *next; /* in a queue of the workers */
+};
+
+/* The bytes of an answer. It may outlive the request by a moment, when nothing is read any more. */
+struct body {
+    struct http_request *rq;
+    struct http_reader reader;
+};
+
+struct queue {
+    struct http_request *first, **last;
 };
 
 struct http_server {
@@ -55,12 +67,13 @@ struct http_server {
     struct MHD_Daemon *daemon;
     int listen_fd;
     pthread_mutex_t m;
-    pthread_cond_t work;                /* queue or stopping changed */
-    pthread_cond_t sweep;               /* swept changed */
-    struct link *links;                 /* guarded by m */
-    struct http_request *first, **last; /* guarded by m */
-    bool stopping;                      /* guarded by m: no request goes to the workers any more */
-    bool no_sweep;                      /* guarded by m */
+    pthread_cond_t work;              /* queue or stopping changed */
+    pthread_cond_t sweep;             /* swept changed */
+    struct link *links;               /* guarded by m */
+    struct queue quick, slow;         /* guarded by m */
+    unsigned slow_running, slow_ends; /* guarded by m */
+    bool stopping;                    /* guarded by m: no request goes to the workers any more */
+    bool no_sweep;                    /* guarded by m */
     pthread_t *threads;
     unsigned thread_count;
     pthread_t sweeper;
@@ -198,6 +211,18 @@ void http_end_in_worker(struct http_request *rq)
     rq->in_worker = true;
 }
 
+bool http_end_slowly(struct http_request *rq)
+{
+    struct http_server *s = rq->server;
+    pthread_mutex_lock(&s->m);
+    if (!rq->slow && s->slow_ends < HTTP_SLOW_MAX) {
+        s->slow_ends++;
+        rq->slow = true;
+    }
+    pthread_mutex_unlock(&s->m);
+    return rq->slow;
+}
+
 /* Replies */
 
 void http_reply_header(struct http_request *rq, const char *name, const char *value)
@@ -284,6 +309,40 @@ void http_reply_reader(struct http_request *rq, unsigned code, uint64_t len,
     if (!r)
         done(arg);
     set_response(rq, code, r);
+}
+
+static bool give_to_worker(struct http_request *rq, struct queue *q);
+
+static ssize_t read_body(void *arg, uint64_t at, char *to, size_t max)
+{
+    struct body *b = arg;
+    ssize_t n = b->reader.read(b->reader.arg, at, to, max);
+    if (n != HTTP_LATER)
+        return n;
+    b->rq->fetches = b;
+    return give_to_worker(b->rq, &b->rq->server->slow) ? 0 : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void end_body(void *arg)
+{
+    struct body *b = arg;
+    b->reader.done(b->reader.arg);
+    free(b);
+}
+
+void http_reply_fetcher(struct http_request *rq, unsigned code, uint64_t len,
+                        const struct http_reader *reader)
+{
+    struct body *b = malloc(sizeof *b);
+    if (!b || rq->response || len == 0) {
+        bool failed = !b;
+        free(b);
+        reader->done(reader->arg);
+        http_reply(rq, failed ? 500 : code, NULL);
+        return;
+    }
+    *b = (struct body){.rq = rq, .reader = *reader};
+    http_reply_reader(rq, code, len, read_body, end_body, b);
 }
 
 static ssize_t no_content(void *arg, uint64_t at, char *to, size_t max)
@@ -400,7 +459,7 @@ static enum MHD_Result take_body(struct http_request *rq, const char *data, size
 }
 
 /* False when no worker may be had any more. */
-static bool give_to_worker(struct http_request *rq)
+static bool give_to_worker(struct http_request *rq, struct queue *q)
 {
     struct http_server *s = rq->server;
     bool given = false;
@@ -408,8 +467,8 @@ static bool give_to_worker(struct http_request *rq)
     if (!s->stopping) {
         MHD_suspend_connection(rq->connection);
         rq->next = NULL;
-        *s->last = rq;
-        s->last = &rq->next;
+        *q->last = rq;
+        q->last = &rq->next;
         given = true;
     }
     pthread_mutex_unlock(&s->m);
@@ -438,10 +497,45 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *c, const char
         return send_reply(rq);
     set_deadline(c, 0);
     rq->ended = true;
-    if (rq->in_worker && give_to_worker(rq))
+    if (rq->in_worker && give_to_worker(rq, &s->quick))
         return MHD_YES;
     s->o.handler->end(s->o.ctx, rq);
+    if (rq->slow && give_to_worker(rq, &s->slow))
+        return MHD_YES;
     return send_reply(rq);
+}
+
+static struct http_request *take(struct queue *q)
+{
+    struct http_request *rq = q->first;
+    if (rq) {
+        q->first = rq->next;
+        if (!q->first)
+            q->last = &q->first;
+    }
+    return rq;
+}
+
+/* What waits for another machine leaves half of the workers to the others. Caller holds m. */
+static struct http_request *take_any(struct http_server *s, bool *ret_slow)
+{
+    unsigned slow_max = s->o.workers > 1 ? s->o.workers / 2 : 1;
+    struct http_request *rq = s->slow_running < slow_max ? take(&s->slow) : NULL;
+    *ret_slow = rq != NULL;
+    return rq ? rq : take(&s->quick);
+}
+
+/* *ret_ends: it was an end that had to be slow. */
+static void run(struct http_request *rq, bool *ret_ends)
+{
+    struct body *b = rq->fetches;
+    *ret_ends = !b && rq->slow;
+    rq->fetches = NULL;
+    if (b)
+        b->reader.fetch(b->reader.arg);
+    else
+        rq->server->o.handler->end(rq->server->o.ctx, rq);
+    MHD_resume_connection(rq->connection); /* it may be gone from here on */
 }
 
 static void *worker_main(void *arg)
@@ -449,18 +543,20 @@ static void *worker_main(void *arg)
     struct http_server *s = arg;
     pthread_mutex_lock(&s->m);
     for (;;) {
-        while (!s->first && !s->stopping)
-            pthread_cond_wait(&s->work, &s->m);
-        struct http_request *rq = s->first;
-        if (!rq)
+        bool slow = false, ends = false;
+        struct http_request *rq = take_any(s, &slow);
+        if (!rq && s->stopping)
             break;
-        s->first = rq->next;
-        if (!s->first)
-            s->last = &s->first;
+        if (!rq) {
+            pthread_cond_wait(&s->work, &s->m);
+            continue;
+        }
+        s->slow_running += slow;
         pthread_mutex_unlock(&s->m);
-        s->o.handler->end(s->o.ctx, rq);
-        MHD_resume_connection(rq->connection);
+        run(rq, &ends);
         pthread_mutex_lock(&s->m);
+        s->slow_running -= slow;
+        s->slow_ends -= ends;
     }
     pthread_mutex_unlock(&s->m);
     return NULL;
@@ -572,7 +668,8 @@ status_t http_server_start(const struct http_options *o, struct http_server **re
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a server");
     s->o = *o;
     s->listen_fd = -1;
-    s->last = &s->first;
+    s->quick.last = &s->quick.first;
+    s->slow.last = &s->slow.first;
     pthread_mutex_init(&s->m, NULL);
     pthread_cond_init(&s->work, NULL);
     pthread_condattr_init(&monotonic);

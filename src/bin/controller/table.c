@@ -24,6 +24,7 @@ const struct s3_table controller_table = {
     .object_parts = store_object_parts,
     .object_read = store_object_read,
     .object_is_away = store_object_is_away,
+    .object_read_now = store_object_read_now,
     .delete_each = store_delete_each,
     .change_attributes = store_change_attributes,
     .copy_version = store_copy_version,

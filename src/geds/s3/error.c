@@ -94,6 +94,7 @@ static const struct {
                       "provided. Check your key and signing method."},
     [S3_SKEWED] = {"RequestTimeTooSkewed", 403,
                    "The difference between the request time and the current time is too large."},
+    [S3_SLOW_DOWN] = {"SlowDown", 503, "Please reduce your request rate."},
     [S3_STORAGE_FULL] = {"InsufficientStorage", 507, "There is no space left in the store."},
     [S3_TOO_SMALL] = {"EntityTooSmall", 400,
                       "Your proposed upload is smaller than the minimum allowed size"},

@@ -42,31 +42,85 @@ enum s3_code s3_range_of(const char *text, uint64_t size, uint64_t *ret_off, uin
     return S3_OK;
 }
 
-/* An answer in progress: it outlives the call. */
-struct reading {
+enum { WINDOW_BYTES = 256 << 10 };
+
+/* An answer in progress: it outlives the call. One thread at a time. */
+struct s3_reading {
     const struct s3_service *service;
     struct store_object *object;
-    uint64_t off;
+    unsigned status;
+    uint64_t off, len;
     char request_id[S3_REQUEST_ID_BYTES];
+    uint8_t *window; /* what was fetched; NULL: nothing */
+    uint64_t window_at;
+    size_t window_len;
+    bool failed;
 };
+
+static ssize_t take_window(struct s3_reading *r, uint64_t at, char *to, size_t max)
+{
+    size_t inside = (size_t)(at - r->window_at), len = r->window_len - inside;
+    len = len < max ? len : max;
+    memcpy(to, r->window + inside, len);
+    if (inside + len == r->window_len) {
+        free(r->window);
+        r->window = NULL;
+    }
+    return (ssize_t)len;
+}
 
 static ssize_t read_some(void *arg, uint64_t at, char *to, size_t max)
 {
-    struct reading *r = arg;
+    struct s3_reading *r = arg;
     struct error err = {0};
     size_t len = 0;
-    status_t st = r->service->o.table->object_read(r->object, to, max, r->off + at, &len, &err);
+    bool waits = false;
+    if (r->failed)
+        return -1;
+    if (r->window && at >= r->window_at && at - r->window_at < r->window_len)
+        return take_window(r, at, to, max);
+    status_t st = r->service->o.table->object_read_now(r->object, to, max, r->off + at, &len,
+                                                       &waits, &err);
     if (st == ST_OK && len > 0)
         return (ssize_t)len;
+    if (st != ST_OK && waits) {
+        r->window_at = at;
+        return HTTP_LATER;
+    }
     s3_report(r->service, r->request_id, "GET", "", &err); /* the status is away already */
     return -1;
 }
 
+/* What the reader found to be on another machine. */
+static void fetch_window(void *arg)
+{
+    struct s3_reading *r = arg;
+    struct error err = {0};
+    uint64_t left = r->len - r->window_at;
+    size_t len = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
+    if (!r->window)
+        r->window = malloc(WINDOW_BYTES);
+    status_t st = r->window ? r->service->o.table->object_read(r->object, r->window, len,
+                                                               r->off + r->window_at,
+                                                               &r->window_len, &err)
+                            : error_set(&err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    r->failed = st != ST_OK || r->window_len == 0;
+    if (r->failed)
+        s3_report(r->service, r->request_id, "GET", "", &err);
+}
+
+void s3_reading_free(struct s3_reading *r)
+{
+    if (!r)
+        return;
+    r->service->o.table->object_close(r->object);
+    free(r->window);
+    free(r);
+}
+
 static void end_reading(void *arg)
 {
-    struct reading *r = arg;
-    r->service->o.table->object_close(r->object);
-    free(r);
+    s3_reading_free(arg);
 }
 
 /* What a query asks to be answered instead of what the object has. */
@@ -102,16 +156,14 @@ static void reply_headers(struct s3_call *c, const struct store_info *info,
 
 enum { FETCH_BYTES = 1 << 20, FETCH_MAX = 8 << 20 };
 
-/* Bytes that are not on this machine: the first ones are fetched before the answer has a status, and by a thread that
- * may wait. */
+/* Bytes that are not on this machine: the first ones are fetched before the answer has a status, by a thread that may
+ * wait. */
 static status_t fetch_first(struct s3_call *c, struct store_object *object, uint64_t off,
                             uint64_t len)
 {
     const struct s3_table *table = s3_store(c);
     struct error err = {0};
     status_t st = ST_OK;
-    if (len == 0 || !table->object_is_away(object))
-        return ST_OK;
     uint8_t *data = malloc(FETCH_BYTES);
     if (!data)
         return ST_NOMEM;
@@ -125,17 +177,31 @@ static status_t fetch_first(struct s3_call *c, struct store_object *object, uint
     return st;
 }
 
+static void reply_reading(struct s3_call *c)
+{
+    struct s3_reading *r = c->reading;
+    const struct http_reader reader = {
+        .read = read_some, .fetch = fetch_window, .done = end_reading, .arg = r};
+    c->reading = NULL;
+    http_reply_fetcher(c->rq, r->status, r->len, &reader);
+}
+
+/* Once more, by a thread that may wait. */
+static void reply_slowly(struct s3_call *c)
+{
+    struct s3_reading *r = c->reading;
+    status_t st = fetch_first(c, r->object, r->off, r->len);
+    if (st == ST_OK)
+        reply_reading(c);
+    else
+        s3_fail_status(c, st);
+}
+
 /* Takes over object. */
 static void reply_bytes(struct s3_call *c, struct store_object *object, unsigned status,
                         uint64_t off, uint64_t len)
 {
-    status_t st = c->head ? ST_OK : fetch_first(c, object, off, len);
-    if (st != ST_OK) {
-        s3_store(c)->object_close(object);
-        s3_fail_status(c, st);
-        return;
-    }
-    struct reading *r = c->head ? NULL : malloc(sizeof *r);
+    struct s3_reading *r = c->head ? NULL : malloc(sizeof *r);
     if (c->head || !r) {
         s3_store(c)->object_close(object);
         if (c->head)
@@ -144,9 +210,14 @@ static void reply_bytes(struct s3_call *c, struct store_object *object, unsigned
             s3_fail(c, S3_UNAVAILABLE);
         return;
     }
-    *r = (struct reading){.service = c->s, .object = object, .off = off};
+    *r = (struct s3_reading){
+        .service = c->s, .object = object, .status = status, .off = off, .len = len};
     memcpy(r->request_id, c->request_id, sizeof r->request_id);
-    http_reply_reader(c->rq, status, len, read_some, end_reading, r);
+    c->reading = r;
+    if (len == 0 || !s3_store(c)->object_is_away(object))
+        reply_reading(c);
+    else if (!http_end_slowly(c->rq))
+        s3_fail(c, S3_SLOW_DOWN);
 }
 
 /* Is the name hidden by a marker? Then its version is answered too. */
@@ -262,6 +333,10 @@ void s3_object_get(struct s3_call *c)
 {
     struct store_object *object = NULL;
     struct piece piece;
+    if (c->reading) {
+        reply_slowly(c);
+        return;
+    }
     if (!s3_object_open(c, &object))
         return;
     const struct store_info *info = s3_store(c)->object_info(object);

@@ -90,6 +90,7 @@ enum s3_code {
     S3_PRECONDITION,
     S3_SIGNATURE,
     S3_SKEWED,
+    S3_SLOW_DOWN,
     S3_STORAGE_FULL,
     S3_TOO_SMALL,
     S3_UNAVAILABLE,
@@ -134,6 +135,7 @@ struct s3_service {
 };
 
 struct s3_call;
+struct s3_reading;
 struct s3_attributes;
 
 enum s3_level { S3_LEVEL_SERVICE, S3_LEVEL_BUCKET, S3_LEVEL_OBJECT };
@@ -194,6 +196,8 @@ struct s3_call {
     struct buf xml;
     struct store_put *put;
     struct s3_post *post; /* of S3_BODY_FORM */
+
+    struct s3_reading *reading; /* an answer that waits for a worker; NULL: none */
 
     struct error err; /* of the last call that failed */
 };
@@ -372,6 +376,7 @@ void s3_hold_put(struct s3_call *c);
 void s3_list_v1(struct s3_call *c);
 void s3_list_v2(struct s3_call *c);
 void s3_object_get(struct s3_call *c);
+void s3_reading_free(struct s3_reading *r); /* takes NULL */
 void s3_object_attributes(struct s3_call *c);
 void s3_put_start(struct s3_call *c);
 void s3_put_finish(struct s3_call *c);

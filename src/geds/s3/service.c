@@ -239,7 +239,7 @@ static void on_end(void *ctx, struct http_request *rq)
 {
     struct s3_call *c = http_state(rq);
     (void)ctx;
-    enum s3_code code = s3_body_end(c);
+    enum s3_code code = c->reading ? S3_OK : s3_body_end(c); /* else it has been told already */
     if (code == S3_OK)
         c->route->finish(c);
     else
@@ -254,6 +254,7 @@ static void on_done(void *ctx, struct http_request *rq)
         return;
     if (c->put)
         s3_store(c)->put_abort(c->put);
+    s3_reading_free(c->reading);
     s3_bucket_unref(c->conf);
     s3_post_free(c->post);
     buf_done(&c->xml);

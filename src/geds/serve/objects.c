@@ -193,11 +193,14 @@ status_t serve_stat(struct task *t)
     return st;
 }
 
-static status_t read_into_answer(struct task *t, struct store_object *o, uint64_t off)
+/* *ret_waits: nothing was read, since it takes the tier. */
+static status_t read_into_answer(struct task *t, struct store_object *o, uint64_t off,
+                                 bool *ret_waits)
 {
     uint64_t size = store_object_info(o)->size, left = off < size ? size - off : 0;
     size_t len = left < t->rpc->room ? (size_t)left : t->rpc->room, got = 0;
     struct buf *data = &t->out->data;
+    *ret_waits = false;
     if (len == 0) {
         return ST_OK;
     }
@@ -205,7 +208,21 @@ static status_t read_into_answer(struct task *t, struct store_object *o, uint64_
         return error_set(&t->err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }
     data->cap = len;
-    status_t st = store_object_read(o, data->data, len, off, &got, &t->err);
+    status_t st = store_object_read_now(o, data->data, len, off, &got, ret_waits, &t->err);
+    data->len = st == ST_OK ? got : 0;
+    return *ret_waits ? ST_OK : st;
+}
+
+/* The same where read_into_answer could not. */
+static status_t wait_into_answer(struct task *t, struct store_object *o, uint64_t off)
+{
+    size_t got = 0;
+    struct buf *data = &t->out->data;
+    status_t st = store_wait_begin(t->store, &t->err);
+    if (st == ST_OK) {
+        st = store_object_read(o, data->data, data->cap, off, &got, &t->err);
+        store_wait_end(t->store);
+    }
     data->len = st == ST_OK ? got : 0;
     return st;
 }
@@ -213,14 +230,15 @@ static status_t read_into_answer(struct task *t, struct store_object *o, uint64_
 status_t serve_open(struct task *t)
 {
     struct store_object *o = NULL;
+    bool waits = false; /* the first read does then */
     status_t st = store_object_open(t->store, t->request.bucket, t->request.key, &o, &t->err);
     if (st != ST_OK) {
         return st;
     }
     task_info(t, store_object_info(o));
     st = copy_attributes(t, o);
-    if (st == ST_OK && !store_object_is_away(o)) { /* else the first read waits for it */
-        st = read_into_answer(t, o, 0);
+    if (st == ST_OK && !store_object_is_away(o)) {
+        st = read_into_answer(t, o, 0, &waits);
     }
     if (st == ST_OK) {
         st = handle_add(t, NULL, o);
@@ -249,11 +267,19 @@ status_t handle_find_object(struct task *t, struct handle **ret_handle)
 status_t serve_read(struct task *t)
 {
     struct handle *h = NULL;
+    bool waits = false;
     status_t st = handle_find_object(t, &h);
-    if (st == ST_OK) {
-        st = read_into_answer(t, h->object, t->request.offset);
-        handle_drop(t->session, h);
+    if (st != ST_OK) {
+        return st;
     }
+    st = read_into_answer(t, h->object, t->request.offset, &waits);
+    if (st == ST_OK && waits && t->rpc->quick) { /* its bytes left, or turned out to be damaged */
+        handle_waits(t->session, h);
+        t->out->later = true;
+    } else if (st == ST_OK && waits) {
+        st = wait_into_answer(t, h->object, t->request.offset);
+    }
+    handle_drop(t->session, h);
     return st;
 }
 
@@ -266,6 +292,11 @@ status_t serve_map(struct task *t)
         return st;
     }
     size_t first = t->request.max, n = 0;
+    bool waits = store_object_is_away(h->object);
+    if (waits && (st = store_wait_begin(t->store, &t->err)) != ST_OK) {
+        handle_drop(t->session, h);
+        return st;
+    }
     while (st == ST_OK && n < RPC_PASSED_MAX && t->out->data.len + 8 <= t->rpc->room) {
         uint64_t bytes = 0;
         st = store_object_piece(h->object, first + n, &t->out->passed[n], &bytes, &t->err);
@@ -273,6 +304,9 @@ status_t serve_map(struct task *t)
             geds_piece_encode(bytes, &t->out->data);
             t->out->passed_count = (unsigned)++n;
         }
+    }
+    if (waits) {
+        store_wait_end(t->store);
     }
     t->answer.more = st == ST_OK;
     handle_drop(t->session, h);

@@ -121,6 +121,13 @@ void handle_drop(struct session *s, struct handle *h)
     }
 }
 
+void handle_waits(struct session *s, struct handle *h)
+{
+    pthread_mutex_lock(&s->m);
+    h->waits = true;
+    pthread_mutex_unlock(&s->m);
+}
+
 static status_t no_memory(struct task *t)
 {
     return error_set(&t->err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");

@@ -14,7 +14,7 @@ struct handle {
     struct store_put *put; /* requests of one put are of one lane, so one thread has it */
     uint64_t put_bytes;
     struct store_object *object;
-    bool waits; /* bytes of object are in a tier: a read takes long */
+    bool waits; /* bytes of object are in a tier: a read takes long. Guarded by session.m. */
 };
 
 /* Of one connection. */
@@ -45,6 +45,8 @@ CHECKED status_t handle_add(struct task *t, struct store_put *put, struct store_
 /* Take it out of the table. */
 void handle_remove(struct session *s, struct handle *h);
 void handle_drop(struct session *s, struct handle *h);
+/* Reads of it are not quick any more. */
+void handle_waits(struct session *s, struct handle *h);
 
 /* handle_find of an open object: ST_INVAL for a put. */
 CHECKED status_t handle_find_object(struct task *t, struct handle **ret_handle);

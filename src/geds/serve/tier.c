@@ -127,8 +127,12 @@ status_t serve_tier_move(struct task *t)
     if (what >= sizeof moves / sizeof moves[0]) {
         return error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "no such move: %u", what);
     }
-    status_t st = tier_move(tier, moves[what], t->request.bucket, key, is_prefix, tell, &l, &moved,
-                            &t->err);
+    status_t st = store_wait_begin(t->store, &t->err);
+    if (st == ST_OK) {
+        st = tier_move(tier, moves[what], t->request.bucket, key, is_prefix, tell, &l, &moved,
+                       &t->err);
+        store_wait_end(t->store);
+    }
     t->answer.numbers[GEDS_N_MOVED_OBJECTS] = moved.objects;
     t->answer.numbers[GEDS_N_MOVED_EXTENTS] = moved.extents;
     t->answer.numbers[GEDS_N_MOVED_BYTES] = moved.bytes;

@@ -291,6 +291,13 @@ void call_run(struct call *call)
     struct rpc_answer answer = {0};
     struct rpc_reply reply = {.call = call};
     c->server->o.handler->run(c->session, &call->request, &reply, &answer);
+    if (answer.later && call->request.quick) {
+        struct out dropped = {.answer = answer};
+        out_done(&dropped);
+        call->request.quick = false;
+        server_enqueue(c->server, call);
+        return;
+    }
     uint32_t number = call->frame.lane;
     if (number != 0) {
         struct call *next = NULL;
@@ -369,7 +376,8 @@ static struct call *admit(struct conn *c)
 void conn_pump(struct conn *c)
 {
     for (struct call *call; (call = admit(c)) != NULL;) {
-        if (c->server->o.handler->is_quick(c->session, &call->request)) {
+        call->request.quick = c->server->o.handler->is_quick(c->session, &call->request);
+        if (call->request.quick) {
             call_run(call);
         } else {
             server_enqueue(c->server, call);

@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -9,6 +11,7 @@
 #include "cloudskin/geds.h"
 #include "geds/serve/serve.h"
 #include "geds/tier/tier.h"
+#include "geds/tiers.h"
 #include "net/rpc/local.h"
 
 /* The client against a store whose tier is a table in memory. */
@@ -21,6 +24,8 @@ static struct {
     size_t len;
 } copies[COPIES_MAX];
 static _Atomic bool is_down;
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* held: reads hang */
+static _Atomic unsigned table_reads;
 
 static status_t answer(struct error *err)
 {
@@ -74,6 +79,9 @@ static status_t table_read(void *arg, const char *name, uint64_t off, void *data
 {
     (void)arg;
     size_t i = find(name);
+    atomic_fetch_add(&table_reads, 1);
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
     status_t st = answer(err);
     if (st == ST_OK && (i == COPIES_MAX || off + len > copies[i].len)) {
         return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "not there");
@@ -261,6 +269,104 @@ static void objects_go_and_come_back(void)
     stop();
 }
 
+enum { READERS = STORE_WAITERS_MAX + 8 };
+static _Atomic unsigned answered[GEDS_AGAIN + 1]; /* by code */
+
+/* A process of its own, as far as the store sees it. */
+static void *read_some(void *arg)
+{
+    struct geds *own = NULL;
+    struct geds_object *o = NULL;
+    struct geds_error why;
+    uint8_t some[10];
+    size_t len = 0;
+    enum geds_code code = geds_connect(address, &own, &why);
+    if (code == GEDS_OK) {
+        code = geds_open(own, "bucket", arg, &o, &why);
+    }
+    if (code == GEDS_OK) {
+        code = geds_pread(o, some, sizeof some, 500000, &len, &why);
+        CHECK(code != GEDS_OK || memcmp(some, source + 500000, sizeof some) == 0);
+        geds_close(o);
+    }
+    geds_disconnect(own);
+    if (code == GEDS_OK || code == GEDS_AGAIN) {
+        atomic_fetch_add(&answered[code], 1);
+    }
+    return NULL;
+}
+
+static void others_go_on(const char *key)
+{
+    struct geds_info info;
+    OK(geds_put(g, "bucket", key, NULL, NULL, source, LEN, NULL, &err));
+    OK(geds_stat(g, "bucket", key, &info, &err));
+    OK(geds_delete(g, "bucket", key, NULL, &err));
+}
+
+static void read_many(pthread_t *threads, size_t count, char *key)
+{
+    atomic_store(&answered[GEDS_OK], 0);
+    atomic_store(&answered[GEDS_AGAIN], 0);
+    atomic_store(&table_reads, 0);
+    pthread_mutex_lock(&gate);
+    for (size_t i = 0; i < count; i++) {
+        CHECK_EQ(pthread_create(&threads[i], NULL, read_some, key), 0);
+    }
+    while (atomic_load(&table_reads) == 0) {
+        sched_yield();
+    }
+}
+
+static void end_many(const pthread_t *threads, size_t count)
+{
+    pthread_mutex_unlock(&gate);
+    for (size_t i = 0; i < count; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+
+static int damage_file(const char *name, const struct stat *info, int type, struct FTW *ftw)
+{
+    (void)ftw;
+    if (type == FTW_F && info->st_size >= LEN) {
+        int fd = open(name, O_WRONLY | O_CLOEXEC);
+        CHECK_EQ(pwrite(fd, "damage", 6, 500002), 6);
+        close(fd);
+    }
+    return 0;
+}
+
+/* A tier that hangs stops those who need it, and of them not more than there are threads for. */
+static void a_hanging_tier_holds_few_up(void)
+{
+    pthread_t threads[READERS];
+    char data[128], k[] = "k", l[] = "l";
+    start(true);
+    OK(geds_put(g, "bucket", k, NULL, NULL, source, LEN, NULL, &err));
+    OK(geds_spill(g, "bucket", k, false, NULL, NULL, NULL, &err));
+    read_many(threads, READERS, k);
+    while (atomic_load(&answered[GEDS_AGAIN]) < READERS - STORE_WAITERS_MAX) {
+        sched_yield();
+    }
+    others_go_on("m");
+    CHECK_EQ(atomic_load(&answered[GEDS_AGAIN]), READERS - STORE_WAITERS_MAX);
+    CHECK_EQ(atomic_load(&answered[GEDS_OK]), 0);
+    end_many(threads, READERS);
+    CHECK_EQ(atomic_load(&answered[GEDS_OK]), STORE_WAITERS_MAX);
+    /* local bytes that turn out to be damaged need it as well: no quick request may wait for that */
+    OK(geds_put(g, "bucket", l, NULL, NULL, source, LEN, NULL, &err));
+    OK(geds_spill(g, "bucket", l, false, NULL, NULL, NULL, &err));
+    OK(geds_recall(g, "bucket", l, false, NULL, NULL, NULL, &err));
+    snprintf(data, sizeof data, "%s/state/data", folder);
+    CHECK_EQ(nftw(data, damage_file, 16, FTW_PHYS), 0);
+    read_many(threads, 8, l);
+    others_go_on("m");
+    end_many(threads, 8);
+    CHECK_EQ(atomic_load(&answered[GEDS_OK]), 8);
+    stop();
+}
+
 static void a_bucket_has_a_rule(void)
 {
     enum geds_spill_rule rule = GEDS_SPILL_EAGER;
@@ -298,6 +404,7 @@ int main(void)
         source[i] = (uint8_t)(i * 7 + i / 1000);
     }
     RUN(objects_go_and_come_back);
+    RUN(a_hanging_tier_holds_few_up);
     RUN(a_bucket_has_a_rule);
     RUN(a_store_without_a_tier_says_so);
     return CHECK_DONE();

@@ -44,9 +44,16 @@ static status_t read_copy(void *arg, const struct store_extent *x, uint64_t off,
     return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no copy");
 }
 
+static void (*when_damaged)(void); /* called once */
+
 static void note_damaged(void *arg, uint64_t id)
 {
+    void (*call)(void) = when_damaged;
     (void)arg;
+    when_damaged = NULL;
+    if (call != NULL) {
+        call();
+    }
     atomic_fetch_add(&damaged_count, 1);
     atomic_store(&damaged_id, id);
 }
@@ -335,6 +342,47 @@ static void a_bad_block_is_read_from_the_copy(void)
     tier_remove();
 }
 
+static void damage(uint64_t id)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/data/%02x/%016llx", scratch, (unsigned)(id & 255),
+             (unsigned long long)id);
+    int fd = open(path, O_WRONLY);
+    CHECK_EQ(pwrite(fd, "damage", 6, 100), 6);
+    close(fd);
+}
+
+static void rename_over(void)
+{
+    struct store_name from = {"box", "other"}, to = {"box", "k"};
+    MUST(store_rename(store, &from, &to, NULL, &err));
+}
+
+/* Two objects of the same etag, of one piece and of two: what was read of the one is not cut off the other. */
+static void an_append_notices_other_pieces(void)
+{
+    enum { A = 120000, B = 60000 };
+    tier_store();
+    CHECK_EQ(put("box", "other", source, A), ST_OK);
+    uint64_t other = extent_of("other");
+    send(other);
+    CHECK_EQ(drop(other), 1);
+    MUST(store_append(store, "box", "other", source + A, B, NULL, NULL, &err));
+    CHECK_EQ(put("box", "k", source, A), ST_OK);
+    MUST(store_append(store, "box", "k", source + A, B, NULL, NULL, &err));
+    struct store_info one, two;
+    MUST(store_stat(store, "box", "k", &one, &err));
+    MUST(store_stat(store, "box", "other", &two, &err));
+    CHECK_STR(one.etag, two.etag);
+    send(extent_of("k"));
+    damage(extent_of("k")); /* so that the append tells when it reads it */
+    when_damaged = rename_over;
+    MUST(store_append(store, "box", "k", source + A + B, 10, NULL, NULL, &err));
+    CHECK(when_damaged == NULL);
+    CHECK(holds("box", "k", source, A + B + 10));
+    tier_remove();
+}
+
 static void *read_one(void *arg)
 {
     struct store_object *o = arg;
@@ -439,6 +487,150 @@ static void what_is_kept_stays(void)
     tier_remove();
 }
 
+static void change_bytes(const char *change)
+{
+    char path[128];
+    sqlite3 *db = NULL;
+    snprintf(path, sizeof path, "%s/meta.db", scratch);
+    CHECK_EQ(sqlite3_open(path, &db), SQLITE_OK);
+    CHECK_EQ(sqlite3_exec(db, change, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void damaged_rows_are_counted(void)
+{
+    struct store_places p;
+    tier_store();
+    CHECK_EQ(put("box", "k", source, BIG), ST_OK);
+    CHECK_EQ(put("box", "l", source, BIG), ST_OK);
+    store_close(store);
+    change_bytes("UPDATE extent SET bytes = bytes + 9223372030000000000");
+    MUST(store_open(scratch, NULL, &store, &err));
+    MUST(store_set_tier(store, &tier, &err));
+    MUST(store_places(store, &p, &err));
+    CHECK_EQ(p.local_count, 2);
+    CHECK_EQ(p.local_bytes, 2ULL << 30);
+    store_close(store);
+    change_bytes("UPDATE extent SET bytes = bytes - 9223372030000000000");
+    MUST(store_open(scratch, NULL, &store, &err));
+    MUST(store_set_tier(store, &tier, &err));
+    tier_remove();
+}
+
+/* Bytes that are in the cache, or local, are read by who must not wait. */
+static void who_must_not_wait_is_told(void)
+{
+    static uint8_t got[BIG];
+    bool waits = false;
+    size_t len = 0;
+    tier_store();
+    CHECK_EQ(put("box", "k", source, BIG), ST_OK);
+    uint64_t id = extent_of("k");
+    struct store_object *o = NULL;
+    MUST(store_object_open(store, "box", "k", &o, &err));
+    MUST(store_object_read_now(o, got, BIG, 0, &len, &waits, &err));
+    CHECK(!waits && len == BIG && memcmp(got, source, BIG) == 0);
+    store_object_close(o);
+    send(id);
+    CHECK_EQ(drop(id), 1);
+    MUST(store_object_open(store, "box", "k", &o, &err));
+    CHECK_EQ(store_object_read_now(o, got, 10, 5, &len, &waits, NULL), ST_AGAIN);
+    CHECK(waits);
+    CHECK_EQ(atomic_load(&reads), 0);
+    MUST(store_object_read(o, got, 10, 5, &len, &err));
+    MUST(store_object_read_now(o, got, 100, 50, &len, &waits, &err));
+    CHECK(!waits && len == 100 && memcmp(got, source + 50, 100) == 0);
+    CHECK_EQ(store_object_read_now(o, got, BIG, 0, &len, &waits, NULL), ST_AGAIN);
+    CHECK(waits);
+    CHECK_EQ(atomic_load(&reads), 1);
+    store_object_close(o);
+    CHECK_EQ(put("box", "l", source, BIG), ST_OK);
+    uint64_t l = extent_of("l");
+    send(l);
+    damage(l);
+    MUST(store_object_open(store, "box", "l", &o, &err));
+    CHECK_EQ(store_object_read_now(o, got, BIG, 0, &len, &waits, NULL), ST_AGAIN);
+    CHECK(waits);
+    MUST(store_object_read(o, got, BIG, 0, &len, &err));
+    CHECK(memcmp(got, source, BIG) == 0);
+    store_object_close(o);
+    CHECK_EQ(atomic_load(&reads), 2);
+    CHECK(damaged_count > 0);
+    size_t dropped = 0;
+    MUST(store_extents_drop(store, &l, 1, true, &dropped, &err));
+    for (int i = 0; i < STORE_WAITERS_MAX; i++) {
+        MUST(store_wait_begin(store, &err));
+    }
+    CHECK_EQ(store_wait_begin(store, NULL), ST_AGAIN);
+    store_wait_end(store);
+    MUST(store_wait_begin(store, &err));
+    tier_remove();
+}
+
+/* An open object whose name is gone: it is read, and has no file. */
+static void what_was_deleted_has_no_file(void)
+{
+    uint64_t bytes = 0;
+    int fd = -1;
+    tier_store();
+    CHECK_EQ(put("box", "k", source, BIG), ST_OK);
+    uint64_t id = extent_of("k");
+    send(id);
+    CHECK_EQ(drop(id), 1);
+    struct store_object *o = NULL;
+    MUST(store_object_open(store, "box", "k", &o, &err));
+    MUST(store_delete(store, "box", "k", NULL, &err));
+    CHECK_EQ(store_object_piece(o, 0, &fd, &bytes, NULL), ST_UNSUPPORTED);
+    CHECK_EQ(store_object_piece(o, 1, &fd, &bytes, NULL), ST_NOTFOUND);
+    store_object_close(o);
+    tier_remove();
+}
+
+enum { ROUNDS = 300 };
+static _Atomic bool dropping;
+
+static void *drop_again(void *arg)
+{
+    const uint64_t *id = arg;
+    while (atomic_load(&dropping)) {
+        size_t dropped = 0;
+        CHECK_EQ(store_extents_drop(store, id, 1, false, &dropped, NULL), ST_OK);
+    }
+    return NULL;
+}
+
+/* A drop that saw nobody takes the file away from who has come since. */
+static void a_drop_may_come_in_between(void)
+{
+    pthread_t thread;
+    tier_store();
+    CHECK_EQ(put("box", "k", source, 100000), ST_OK);
+    uint64_t id = extent_of("k");
+    send(id);
+    atomic_store(&dropping, true);
+    CHECK_EQ(pthread_create(&thread, NULL, drop_again, &id), 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct store_object *o = NULL;
+        struct store_extent x = {0};
+        uint64_t bytes = 0;
+        int fd = -1;
+        MUST(store_object_open(store, "box", "k", &o, &err));
+        MUST(store_object_piece(o, 0, &fd, &bytes, &err));
+        close(fd);
+        store_object_close(o);
+        status_t st = store_extent_hold(store, id, &x, &fd, NULL);
+        CHECK(st == ST_OK || st == ST_NOTFOUND);
+        if (st == ST_OK) {
+            close(fd);
+            buf_done(&x.sums);
+            store_extent_release(store, id);
+        }
+    }
+    atomic_store(&dropping, false);
+    pthread_join(thread, NULL);
+    tier_remove();
+}
+
 /* The tables of format 3 are made from those of format 2, with what is in them. */
 static void a_store_of_format_2_is_taken_over(void)
 {
@@ -485,9 +677,14 @@ int main(void)
     RUN(a_recall_brings_the_file_back);
     RUN(what_is_deleted_keeps_a_row_for_its_copy);
     RUN(a_bad_block_is_read_from_the_copy);
+    RUN(an_append_notices_other_pieces);
     RUN(many_readers_fetch_once);
     RUN(the_cache_is_bounded);
     RUN(what_is_kept_stays);
+    RUN(damaged_rows_are_counted);
+    RUN(who_must_not_wait_is_told);
+    RUN(what_was_deleted_has_no_file);
+    RUN(a_drop_may_come_in_between);
     RUN(a_store_of_format_2_is_taken_over);
     return CHECK_DONE();
 }

@@ -3,6 +3,8 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -144,10 +146,19 @@ static const struct store_attributes *object_attributes(const struct store_objec
     return &no_attributes;
 }
 
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* held: the other machine hangs */
+static _Atomic bool hangs;
+static atomic_int waiting;
+
 static status_t object_read(struct store_object *o, void *data, size_t len, uint64_t off,
                             size_t *ret_len, struct error *err)
 {
     (void)o, (void)err;
+    if (atomic_load(&hangs)) {
+        atomic_fetch_add(&waiting, 1);
+        pthread_mutex_lock(&gate);
+        pthread_mutex_unlock(&gate);
+    }
     *ret_len = off < 5 ? 5 - (size_t)off : 0;
     *ret_len = *ret_len < len ? *ret_len : len;
     memcpy(data, &"hello"[off < 5 ? off : 0], *ret_len);
@@ -159,6 +170,13 @@ static bool object_is_away(struct store_object *o)
 {
     (void)o;
     return atomic_load(&is_away);
+}
+
+static status_t object_read_now(struct store_object *o, void *data, size_t len, uint64_t off,
+                                size_t *ret_len, bool *ret_waits, struct error *err)
+{
+    *ret_waits = atomic_load(&is_away);
+    return *ret_waits ? ST_AGAIN : object_read(o, data, len, off, ret_len, err);
 }
 
 static status_t object_parts(const struct store_object *o, struct store_part **ret, size_t *count,
@@ -346,6 +364,7 @@ static const struct s3_table table = {.bucket_create_as = bucket_create_as,
                                       .object_info = object_info,
                                       .object_attributes = object_attributes,
                                       .object_read = object_read,
+                                      .object_read_now = object_read_now,
                                       .object_is_away = object_is_away,
                                       .bucket_set_config = bucket_set_config,
                                       .bucket_set_versioning = bucket_set_versioning,
@@ -472,29 +491,40 @@ static void add_request(struct buf *out, const struct operation *o)
     query_done(&q);
 }
 
-/* The status that is answered; 0 where the connection was cut. ret_whole: the body is there too. */
-static int ask(const struct operation *o, bool *ret_whole)
+/* A connection on which it was asked. */
+static int send_request(const struct operation *o)
 {
-    static char got[ANSWER_BYTES_MAX];
     struct sockaddr_in at = {.sin_family = AF_INET,
                              .sin_port = htons((uint16_t)http_server_port(server))};
     struct timeval patience = {.tv_sec = 20};
     struct buf request = {0};
-    size_t len = 0;
-    ssize_t n;
     inet_pton(AF_INET, "127.0.0.1", &at.sin_addr);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     CHECK_EQ(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
     add_request(&request, o);
     CHECK_EQ(send(fd, request.data, request.len, MSG_NOSIGNAL), request.len);
+    buf_done(&request);
+    return fd;
+}
+
+/* The status that is answered; 0 where the connection was cut. ret_whole: the body is there too. */
+static int take_answer(int fd, bool *ret_whole)
+{
+    static char got[ANSWER_BYTES_MAX];
+    size_t len = 0;
+    ssize_t n;
     while (len < sizeof got - 1 && (n = recv(fd, got + len, sizeof got - 1 - len, 0)) > 0)
         len += (size_t)n;
     got[len] = '\0';
     close(fd);
-    buf_done(&request);
     *ret_whole = strstr(got, "hello") != NULL;
     return len > 12 ? (got[9] - '0') * 100 + (got[10] - '0') * 10 + got[11] - '0' : 0;
+}
+
+static int ask(const struct operation *o, bool *ret_whole)
+{
+    return take_answer(send_request(o), ret_whole);
 }
 
 /* One operation with the calls of the store failing after so many. */
@@ -557,6 +587,66 @@ static void a_failing_store_is_answered_and_left_closed(void)
     CHECK_EQ(open_things, 0);
 }
 
+/* Where the other machine hangs, all that does not need it goes on, and who comes too late is told so. */
+static void what_waits_holds_nobody_up(void)
+{
+    enum { OVER = 5 };
+    static const struct operation get = {"GET", "/box/k", NULL, NULL, NULL, "", 0};
+    const struct s3_options options = {
+        .table = &table, .secret_of = secret_of, .failed = on_failure, .now_ns = now_ns};
+    struct s3_service *service = NULL;
+    struct pollfd fds[HTTP_SLOW_MAX + OVER];
+    struct http_options http;
+    struct error err = {0};
+    bool whole = false;
+    CHECK_EQ(s3_service_new(&options, &service), ST_OK);
+    http_options_default(&http);
+    http.address = "127.0.0.1:0";
+    http.handler = s3_service_handler();
+    http.ctx = service;
+    CHECK_EQ(http_server_start(&http, &server, &err), ST_OK);
+    allowed = 1000000;
+    atomic_store(&is_away, true);
+    atomic_store(&waiting, 0);
+    pthread_mutex_lock(&gate);
+    atomic_store(&hangs, true);
+    for (size_t i = 0; i < HTTP_SLOW_MAX + OVER; i++)
+        fds[i] = (struct pollfd){.fd = send_request(&get), .events = POLLIN};
+    for (int refused = 0; refused < OVER;) {
+        CHECK(poll(fds, HTTP_SLOW_MAX + OVER, 20000) > 0);
+        for (size_t i = 0; i < HTTP_SLOW_MAX + OVER; i++) {
+            if (fds[i].fd >= 0 && fds[i].revents) {
+                CHECK_EQ(take_answer(fds[i].fd, &whole), 503);
+                fds[i].fd = -1;
+                refused++;
+            }
+        }
+    }
+    CHECK(atomic_load(&waiting) <= (int)http.workers / 2);
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
+        bool reads = operations[i].query == get.query &&
+                     strcmp(operations[i].path, "/box/k") == 0 &&
+                     strcmp(operations[i].method, "GET") == 0;
+        if (!reads && !operations[i].header) {
+            int status = ask(&operations[i], &whole);
+            CHECK(status == 200 || status == 204);
+        }
+    }
+    CHECK_EQ(ask(&get, &whole), 503);
+    atomic_store(&hangs, false);
+    pthread_mutex_unlock(&gate);
+    for (size_t i = 0; i < HTTP_SLOW_MAX + OVER; i++) {
+        if (fds[i].fd >= 0) {
+            CHECK_EQ(take_answer(fds[i].fd, &whole), 200);
+            CHECK(whole);
+        }
+    }
+    atomic_store(&is_away, false);
+    http_server_stop(server);
+    s3_service_free(service);
+    CHECK_EQ(open_things, 0);
+}
+
 /* A configuration that cannot be read shuts out all, but the owner can put another there. */
 static void the_owner_repairs_a_configuration(void)
 {
@@ -600,6 +690,7 @@ static void the_owner_repairs_a_configuration(void)
 int main(void)
 {
     RUN(a_failing_store_is_answered_and_left_closed);
+    RUN(what_waits_holds_nobody_up);
     RUN(the_owner_repairs_a_configuration);
     return CHECK_DONE();
 }

@@ -14,7 +14,7 @@
 
 /* A server whose operations do what is needed here, and clients that send frames byte by byte. */
 
-enum { ECHO = 1, WAIT, ORDER, FILL, PARTS, PASS, QUICK, INTACT };
+enum { ECHO = 1, WAIT, ORDER, FILL, PARTS, PASS, QUICK, INTACT, LATE };
 enum { STALL_MS = 300, PATIENCE_MS = 20000 };
 
 static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
@@ -40,14 +40,20 @@ static void session_free(void *session)
 static bool is_quick(void *session, const struct rpc_request *r)
 {
     (void)session;
-    return r->kind == QUICK;
+    return r->kind == QUICK || r->kind == LATE;
 }
 
 static void run(void *session, const struct rpc_request *r, struct rpc_reply *reply,
                 struct rpc_answer *answer)
 {
     (void)session;
-    if (r->kind == WAIT) {
+    if (r->kind == LATE && r->quick) {
+        buf_printf(&answer->data, "nothing yet");
+        buf_u8(&answer->args, 1);
+        answer->later = true;
+        return;
+    }
+    if (r->kind == WAIT || r->kind == LATE) {
         pthread_mutex_lock(&m);
         atomic_fetch_add(&waiting, 1);
         while (!released) {
@@ -56,6 +62,7 @@ static void run(void *session, const struct rpc_request *r, struct rpc_reply *re
         atomic_fetch_sub(&waiting, 1);
         pthread_mutex_unlock(&m);
     } else if (r->kind == ORDER) {
+        CHECK(!r->quick);
         pthread_mutex_lock(&m);
         order[order_count++] = r->args[0];
         pthread_mutex_unlock(&m);
@@ -415,6 +422,31 @@ static void answers_come_as_requests_are_done(void)
     stop();
 }
 
+/* Quick ones that turn out to take long go to workers, and keep their places in lanes. */
+static void what_is_late_holds_nobody_up(void)
+{
+    struct answer a = {0};
+    start(0);
+    int fd = greet();
+    for (uint32_t i = 2; i < 10; i++) {
+        CHECK(ask_in(fd, i, LATE, i % 2, 0, "", ""));
+    }
+    CHECK(ask_in(fd, 20, ORDER, 1, 0, "x", ""));
+    CHECK(ask(fd, 30, QUICK, "", "soon"));
+    CHECK(get(fd, &a));
+    CHECK_EQ(a.f.id, 30);
+    CHECK_EQ(order_count, 0);
+    release();
+    for (uint32_t i = 2; i <= 10; i++) {
+        CHECK(get(fd, &a));
+        CHECK_EQ(a.f.data_bytes, 0);
+    }
+    CHECK_EQ(order_count, 1);
+    free(a.data);
+    close(fd);
+    stop();
+}
+
 static void a_lane_is_in_order(void)
 {
     struct answer a = {0};
@@ -700,6 +732,7 @@ int main(void)
     RUN(too_long_ends_the_connection);
     RUN(changed_data_are_for_the_handler_to_see);
     RUN(answers_come_as_requests_are_done);
+    RUN(what_is_late_holds_nobody_up);
     RUN(a_lane_is_in_order);
     RUN(who_does_not_read_is_not_served);
     RUN(requests_of_one_connection_are_bounded);

@@ -219,7 +219,8 @@ CHECKED status_t store_object_read(struct store_object *o, void *data, size_t le
 
 /* The bytes of an object as files that never change, for who maps them: piece `index` from 0, in
  * order. *ret_fd is open for reading and the caller's; nothing is compared with checksums.
- * ST_NOTFOUND: there are no more. ST_UNSUPPORTED: a small object has no file. */
+ * ST_NOTFOUND: there are no more. ST_UNSUPPORTED: a small object has no file, and one that was deleted while its bytes
+ * were in a tier gets none; it can be read. */
 CHECKED status_t store_object_piece(struct store_object *o, size_t index, int *ret_fd,
                                     uint64_t *ret_bytes, struct error *err);
 /* The checksums of that piece, appended as they are stored: CRC32C of each block of STORE_BLOCK_BYTES, 32 bits

@@ -12,6 +12,8 @@ enum {
     STORE_ID_BYTES = 33,          /* 32 hexadecimal digits and a NUL */
     STORE_UPLOAD_TEXT_MAX = 1024, /* bytes of the tier's id of an upload */
     STORE_PIECE_BYTES = 1 << 20,  /* what is fetched at a time */
+    STORE_WAITERS_MAX =
+        32, /* of a store's clients: those of its threads that may wait for the tier */
 };
 #define STORE_CACHE_MIN (16ULL << 20) /* bytes */
 
@@ -140,5 +142,12 @@ CHECKED status_t store_bucket_keep(struct store *s, const char *bucket, enum sto
                                    struct error *err);
 /* May a read of the object wait for the tier? */
 bool store_object_is_away(struct store_object *o);
+/* store_object_read, but it does not wait for the tier: where it would, *ret_waits is true and the answer ST_AGAIN. */
+CHECKED status_t store_object_read_now(struct store_object *o, void *data, size_t len, uint64_t off,
+                                       size_t *ret_len, bool *ret_waits, struct error *err);
+/* A client's request is going to wait for the tier, so that a thread is gone for others. ST_AGAIN: STORE_WAITERS_MAX do
+ * already. Else it ends with store_wait_end. */
+CHECKED status_t store_wait_begin(struct store *s, struct error *err);
+void store_wait_end(struct store *s);
 
 #endif

@@ -13,7 +13,8 @@
 enum {
     HTTP_TARGET_BYTES_MAX = 16384, /* of a request's first line; longer is answered by 414 or 431 */
     HTTP_HEADERS_MAX = 128,        /* more are answered by 431 */
-    HTTP_DRAIN_BYTES_MAX = 16 << 20 /* what is read of the body of a request that is refused */
+    HTTP_DRAIN_BYTES_MAX = 16 << 20, /* what is read of the body of a request that is refused */
+    HTTP_SLOW_MAX = 64               /* ends that wait for another machine, or for their turn to */
 };
 
 struct http_server;
@@ -75,6 +76,9 @@ void *http_state(const struct http_request *rq);
 void http_set_state(struct http_request *rq, void *state);
 /* In begin: let a worker call end. */
 void http_end_in_worker(struct http_request *rq);
+/* In end, when an event thread calls it, instead of a reply: end is called once more, by a worker, and may wait for
+ * another machine there. At most half of the workers do such at a time. False: too many want that already. */
+CHECKED bool http_end_slowly(struct http_request *rq);
 
 /* Add a header to the answer, before http_reply_*. Control characters in the value become blanks. Without memory the
  * answer becomes 500. */
@@ -88,6 +92,19 @@ void http_reply_file(struct http_request *rq, unsigned code, int fd, uint64_t of
 void http_reply_reader(struct http_request *rq, unsigned code, uint64_t len,
                        ssize_t (*read)(void *arg, uint64_t at, char *to, size_t max),
                        void (*done)(void *arg), void *arg);
+
+#define HTTP_LATER 0
+/* Bytes of an answer that may have to be waited for. */
+struct http_reader {
+    /* As above; HTTP_LATER: it would wait. Then fetch is called, and read once more. */
+    ssize_t (*read)(void *arg, uint64_t at, char *to, size_t max);
+    /* By one of the workers that http_end_slowly has; may wait. */
+    void (*fetch)(void *arg);
+    void (*done)(void *arg);
+    void *arg;
+};
+void http_reply_fetcher(struct http_request *rq, unsigned code, uint64_t len,
+                        const struct http_reader *reader);
 /* The answer to HEAD: a Content-Length without content. */
 void http_reply_length(struct http_request *rq, unsigned code, uint64_t len);
 bool http_replied(const struct http_request *rq);

@@ -38,6 +38,8 @@ struct s3_table {
                              size_t *ret_count, struct error *err);
     status_t (*object_read)(struct store_object *o, void *data, size_t len, uint64_t off,
                             size_t *ret_len, struct error *err);
+    status_t (*object_read_now)(struct store_object *o, void *data, size_t len, uint64_t off,
+                                size_t *ret_len, bool *ret_waits, struct error *err);
     bool (*object_is_away)(struct store_object *o); /* a read may wait for another machine */
     status_t (*delete_each)(struct store *s, const char *bucket, struct store_removal *items,
                             size_t count, struct error *err);

@@ -25,6 +25,7 @@ struct rpc_request {
     size_t args_bytes;
     uint8_t *data;
     size_t data_bytes;
+    bool quick;        /* is_quick said so: other requests wait for it */
     uint32_t data_crc; /* as the client says: compare by rpc_request_intact */
 };
 /* Are the data still those that the client sent? */
@@ -36,6 +37,9 @@ struct rpc_answer {
     struct buf data; /* at most the request's room */
     int passed[RPC_PASSED_MAX];
     unsigned passed_count;
+    bool
+        later; /* of a quick request: it would take long after all. It is run once more, by a worker; the rest of
+                 * this is dropped. */
 };
 /* Send one answer of several, and go on. The answer is empty then. Only inside run, one thread. */
 struct rpc_reply;
