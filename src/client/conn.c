@@ -13,7 +13,10 @@
 
 enum { HELLO_MS_MAX = 5000 };
 
-/* Caller holds m. Every call, now and later, fails with this. */
+static const char lost_text[] = "the connection to the store is lost";
+
+/* Caller holds m, and reads, or nobody does. Every call fails: those that are not answered with this, later ones as on any
+ * lost connection. */
 static void break_locked(struct geds *g, const struct error *why)
 {
     if (!g->broken) {
@@ -43,14 +46,28 @@ static status_t break_off(struct geds *g, status_t st, const char *text)
 
 static status_t lost(struct geds *g)
 {
-    return break_off(g, ST_IO, "the connection to the store is lost");
+    return break_off(g, ST_IO, lost_text);
 }
 
 bool client_look(struct geds *g)
 {
     uint8_t ignored;
     ssize_t n = recv(g->fd, &ignored, sizeof ignored, MSG_PEEK | MSG_DONTWAIT);
-    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)) || lost(g) == ST_OK;
+    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) {
+        return true;
+    }
+    struct error err;
+    error_set(&err, ST_IO, ERROR_NO_OFFSET, "%s", lost_text);
+    pthread_mutex_lock(&g->m);
+    if (g->reading && !g->broken) {
+        /* who reads may have an answer in hand, whose call must not end before: he finds the end himself */
+        atomic_store(&g->lost, true);
+        shutdown(g->fd, SHUT_RDWR);
+    } else {
+        break_locked(g, &err);
+    }
+    pthread_mutex_unlock(&g->m);
+    return false;
 }
 
 /* Reading: by one thread at a time, which has set `reading`. */

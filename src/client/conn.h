@@ -54,14 +54,14 @@ struct geds {
     int passed[2 * PASSED_MAX]; /* in the order of the answers that they belong to */
     unsigned passed_count;
     bool passed_lost;      /* the kernel dropped some that came: this process has too many open */
-    _Atomic bool lost;     /* the same as broken, without m */
+    _Atomic bool lost;     /* broken, or it will be by who reads; without m */
     struct leases *leases; /* lease.h; guards itself */
 };
 
 CHECKED status_t client_open(const char *address, struct geds **ret_store, struct error *err);
 void client_close(struct geds *g);
 uint32_t client_new_handle(struct geds *g);
-/* Without a request: does the connection stand? When it does not, it is broken. Any thread. */
+/* Without a request: does the connection stand? When it does not, it is broken, at the latest by who reads. Any thread. */
 bool client_look(struct geds *g);
 
 /* What is sent along with a request. */
