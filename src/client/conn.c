@@ -15,8 +15,8 @@ enum { HELLO_MS_MAX = 5000 };
 
 static const char lost_text[] = "the connection to the store is lost";
 
-/* Caller holds m, and reads, or nobody does. Every call fails: those that are not answered with this, later ones as on any
- * lost connection. */
+/* Caller holds m, and reads, or nobody does. Every call fails: those that are not answered with this, later ones as on
+ * any lost connection. */
 static void break_locked(struct geds *g, const struct error *why)
 {
     if (!g->broken) {
