@@ -500,6 +500,27 @@ static void a_store_that_is_closed_ends_its_leases(void)
     served_remove(&s);
 }
 
+static void a_store_that_is_closed_leaves_the_leases_of_another_in_its_place(void)
+{
+    char moved[140], name[200];
+    struct store *other = NULL;
+    struct error inner;
+    const struct store_options options = {.sync = STORE_SYNC_OFF};
+    start();
+    snprintf(moved, sizeof moved, "%s-moved", s.state);
+    snprintf(name, sizeof name, "%s/leases", s.state);
+    CHECK_EQ(rename(s.state, moved), 0);
+    CHECK_EQ(store_open(s.state, &options, &other, &inner), ST_OK);
+    geds_disconnect(g);
+    served_close(&s);
+    CHECK_EQ(access(name, F_OK), 0);
+    store_close(other);
+    CHECK(access(name, F_OK) != 0);
+    snprintf(name, sizeof name, "%s/leases", moved);
+    CHECK(access(name, F_OK) != 0);
+    served_remove(&s);
+}
+
 enum { FEW_FILES = 64, WRITTEN = 3000000 };
 
 /* All that this process may have. */
@@ -822,6 +843,7 @@ int main(void)
     RUN(nobody_reads_what_was_before_a_change_that_he_could_know_of);
     RUN(what_is_kept_is_bounded);
     RUN(a_store_that_is_closed_ends_its_leases);
+    RUN(a_store_that_is_closed_leaves_the_leases_of_another_in_its_place);
     RUN(damage_is_reported_with_its_place);
     RUN(leases_that_are_none_are_not_used);
     RUN(extents_that_do_not_make_the_object_are_not_used);
