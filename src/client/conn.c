@@ -13,7 +13,10 @@
 
 enum { HELLO_MS_MAX = 5000 };
 
-/* Caller holds m. Every call, now and later, fails with this. */
+static const char lost_text[] = "the connection to the store is lost";
+
+/* Caller holds m, and reads, or nobody does. Every call fails: those that are not answered with this, later ones as on
+ * any lost connection. */
 static void break_locked(struct geds *g, const struct error *why)
 {
     if (!g->broken) {
@@ -43,17 +46,41 @@ static status_t break_off(struct geds *g, status_t st, const char *text)
 
 static status_t lost(struct geds *g)
 {
-    return break_off(g, ST_IO, "the connection to the store is lost");
+    return break_off(g, ST_IO, lost_text);
 }
 
 bool client_look(struct geds *g)
 {
     uint8_t ignored;
     ssize_t n = recv(g->fd, &ignored, sizeof ignored, MSG_PEEK | MSG_DONTWAIT);
-    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)) || lost(g) == ST_OK;
+    if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) {
+        return true;
+    }
+    struct error err;
+    error_set(&err, ST_IO, ERROR_NO_OFFSET, "%s", lost_text);
+    pthread_mutex_lock(&g->m);
+    if (g->reading && !g->broken) {
+        /* who reads may have an answer in hand, whose call must not end before: he finds the end himself */
+        atomic_store(&g->lost, true);
+        shutdown(g->fd, SHUT_RDWR);
+    } else {
+        break_locked(g, &err);
+    }
+    pthread_mutex_unlock(&g->m);
+    return false;
 }
 
 /* Reading: by one thread at a time, which has set `reading`. */
+
+/* false: there is no room, since nobody asked for so many. */
+static bool keep_one(struct geds *g, int fd)
+{
+    if (g->passed_count == sizeof g->passed / sizeof g->passed[0]) {
+        return false;
+    }
+    g->passed[g->passed_count++] = fd;
+    return true;
+}
 
 static void keep_passed(struct geds *g, struct msghdr *m)
 {
@@ -65,9 +92,7 @@ static void keep_passed(struct geds *g, struct msghdr *m)
         for (size_t i = 0; i < count; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(h) + i * sizeof fd, sizeof fd);
-            if (g->passed_count < sizeof g->passed / sizeof g->passed[0]) {
-                g->passed[g->passed_count++] = fd;
-            } else { /* nobody asked for so many */
+            if (!keep_one(g, fd)) {
                 close(fd);
             }
         }
@@ -93,19 +118,28 @@ static ssize_t receive(struct geds *g, void *data, size_t len)
     } while (n < 0 && errno == EINTR);
     if (n > 0) {
         keep_passed(g, &m);
-        g->passed_lost |= (m.msg_flags & MSG_CTRUNC) != 0;
+        if ((m.msg_flags & MSG_CTRUNC) != 0 && !keep_one(g, PASSED_CUT)) {
+            g->passed_lost = true;
+        }
     }
     return n;
 }
 
-/* The first ones of those that are there. */
+/* The first ones of those that are there. An answer that has to have more than came before a cut is the one that was
+ * cut: the kernel ends what it gives at once behind a part with descriptors. */
 static void take_passed(struct geds *g, struct pending *p, unsigned count)
 {
-    count = count < g->passed_count ? count : g->passed_count;
-    memcpy(p->passed, g->passed, count * sizeof p->passed[0]);
-    p->passed_count = count;
-    g->passed_count -= count;
-    memmove(g->passed, g->passed + count, g->passed_count * sizeof g->passed[0]);
+    unsigned used = 0;
+    while (p->passed_count < count && used < g->passed_count && !p->passed_cut) {
+        int fd = g->passed[used++];
+        if (fd == PASSED_CUT) {
+            p->passed_cut = true;
+        } else {
+            p->passed[p->passed_count++] = fd;
+        }
+    }
+    g->passed_count -= used;
+    memmove(g->passed, g->passed + used, g->passed_count * sizeof g->passed[0]);
 }
 
 static bool read_bytes(struct geds *g, void *data, size_t len)
@@ -239,8 +273,8 @@ static status_t read_answer(struct geds *g, struct pending *p, const struct rpc_
         return lost(g);
     }
     p->data_len = f->data_bytes;
-    if (g->passed_lost) { /* which ones is not known, so none can be given out any more */
-        return break_off(g, ST_LIMIT, "this process can have no more files open");
+    if (g->passed_lost) { /* whose they were is not known, so none can be given out any more */
+        return break_off(g, ST_FORMAT, "the store sent more than was asked for");
     }
     unsigned passed = 0;
     if (!passed_with(f->kind, p->data, p->data_len, &passed)) {
@@ -373,8 +407,9 @@ static status_t pending_add(struct geds *g, struct pending *p)
     pthread_mutex_lock(&g->m);
     if (g->broken) {
         p->done = true;
-        p->status = g->why.code;
-        p->err = g->why;
+        bool why = g->why.code != ST_IO; /* else it is the same text */
+        p->status = error_set(&p->err, ST_IO, ERROR_NO_OFFSET, "%s%s%s", lost_text, why ? ": " : "",
+                              why ? g->why.text : "");
     } else {
         do {
             g->last_id++;
@@ -597,7 +632,10 @@ void client_close(struct geds *g)
         close(g->wake_fd);
     }
     while (g->passed_count > 0) {
-        close(g->passed[--g->passed_count]);
+        int fd = g->passed[--g->passed_count];
+        if (fd != PASSED_CUT) {
+            close(fd);
+        }
     }
     pthread_mutex_destroy(&g->send_lock);
     pthread_mutex_destroy(&g->m);

@@ -9,7 +9,7 @@
 
 /* The connection: calls of many threads over one socket. */
 
-enum { INPUT_BYTES = 32 * 1024, PASSED_MAX = 16 /* with one answer */ };
+enum { INPUT_BYTES = 32 * 1024, PASSED_MAX = 16 /* with one answer */, PASSED_CUT = -1 };
 
 /* A part of an answer before the last. */
 struct answer_part {
@@ -35,6 +35,7 @@ struct pending {
     struct buf args;        /* of the answer */
     int passed[PASSED_MAX]; /* descriptors that came along, for pending_done to close */
     unsigned passed_count;
+    bool passed_cut; /* it had more, for which this process has too many files open */
 };
 
 struct geds {
@@ -51,17 +52,19 @@ struct geds {
     uint32_t last_handle;
     uint8_t input[INPUT_BYTES];
     size_t input_at, input_end;
-    int passed[2 * PASSED_MAX]; /* in the order of the answers that they belong to */
+    int passed[2 * PASSED_MAX +
+               2]; /* in the order of the answers that they belong to, of two at most;
+                                     * PASSED_CUT: the kernel dropped those that came next */
     unsigned passed_count;
-    bool passed_lost;      /* the kernel dropped some that came: this process has too many open */
-    _Atomic bool lost;     /* the same as broken, without m */
+    bool passed_lost;      /* nobody knows any more whose they are */
+    _Atomic bool lost;     /* broken, or it will be by who reads; without m */
     struct leases *leases; /* lease.h; guards itself */
 };
 
 CHECKED status_t client_open(const char *address, struct geds **ret_store, struct error *err);
 void client_close(struct geds *g);
 uint32_t client_new_handle(struct geds *g);
-/* Without a request: does the connection stand? When it does not, it is broken. Any thread. */
+/* Without a request: does the connection stand? When it does not, it is broken, if need be by who reads. Any thread. */
 bool client_look(struct geds *g);
 
 /* What is sent along with a request. */

@@ -155,7 +155,8 @@ bool content_get_extents(struct geds *g, uint32_t handle, struct content *c)
     const struct geds_request r = {.handle = handle};
     bool told = client_call(g, &p, GEDS_PIECES, &r, NULL, &arena, &a, NULL) == ST_OK;
     bool good = told && take_extents(c, &p);
-    c->no_files = told && !good; /* else they may be there later, from a tier */
+    /* else they may be there later, from a tier or when there is room for them */
+    c->no_files = told && !good && !p.passed_cut;
     if (!good) {
         drop_extents(c);
     }

@@ -43,6 +43,8 @@ static status_t map_answer(const struct pending *p, uint8_t *base, size_t len, u
     cursor_init(&c, p->data, p->data_len, 0);
     for (unsigned i = 0; cursor_left(&c) > 0 && st == ST_OK && geds_piece_decode(&c, &bytes); i++) {
         st = i < p->passed_count ? map_piece(base, len, *at, bytes, p->passed[i], err)
+             : p->passed_cut     ? error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
+                                             "this process can have no more files open")
                                  : error_set(err, ST_CORRUPT, *at, "a piece without its file");
         *at += bytes;
     }

@@ -137,15 +137,17 @@ static status_t none_came(struct error *err)
     return error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "no event came");
 }
 
-/* Until it is time to ask again. ST_AGAIN: the time is over, or a signal came. */
-static status_t wait_for_some(struct geds_subscription *s, uint64_t end_ms, struct error *err)
+/* Until it is time to ask again. just_asked: by this call, which ends at its time whatever else is told meanwhile.
+ * ST_AGAIN: the time is over, or a signal came. */
+static status_t wait_for_some(struct geds_subscription *s, uint64_t end_ms, bool just_asked,
+                              struct error *err)
 {
     bool table = leases_want(s->store);
+    uint64_t now = now_ms(), left = end_ms > now ? end_ms - now : 0;
     if (table && leases_events(s->store) != s->seen) {
         s->asked = false;
-        return ST_OK;
+        return left > 0 || !just_asked ? ST_OK : none_came(err);
     }
-    uint64_t now = now_ms(), left = end_ms > now ? end_ms - now : 0;
     uint64_t most = table ? WAIT_MS : NO_TABLE_MS;
     bool calm = left > 0 && leases_wait(s->store, s->seen, (unsigned)(left < most ? left : most));
     if (!client_look(s->store)) {
@@ -161,6 +163,7 @@ enum geds_code geds_next_event(struct geds_subscription *s, int timeout_ms,
     struct error inner = {.offset = ERROR_NO_OFFSET};
     uint64_t end_ms = timeout_ms >= 0 ? now_ms() + (uint64_t)timeout_ms : UINT64_MAX;
     status_t st = ST_OK;
+    bool just_asked = false;
     s->asked = s->asked && leases_want(s->store);
     while (st == ST_OK) {
         bool more = false;
@@ -176,9 +179,10 @@ enum geds_code geds_next_event(struct geds_subscription *s, int timeout_ms,
             break;
         }
         if (s->asked) {
-            st = wait_for_some(s, end_ms, &inner);
+            st = wait_for_some(s, end_ms, just_asked, &inner);
         } else if ((st = ask(s, &more, &inner)) == ST_OK) {
             s->asked = !more;
+            just_asked = true;
         }
     }
     return give_error(st, &inner, err);

@@ -80,7 +80,7 @@ static bool make_table(struct leases *l, uint64_t id)
 
 static void close_files(struct leases *l)
 {
-    const int fds[] = {l->table_fd, l->page_fd, l->end_fd};
+    const int fds[] = {l->table_fd, l->page_fd, l->end_fd, l->folder_fd};
     for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
         if (fds[i] >= 0) {
             close(fds[i]);
@@ -100,35 +100,32 @@ status_t leases_open(struct leases *l, const char *path, struct error *err)
         return error_set_errno(err, errno, "%s", path);
     }
     status_t st = end_former(folder, err);
-    if (st == ST_OK) {
-        *l = (struct leases){.table_fd = -1, .page_fd = -1, .end_fd = -1};
-        bool good = getrandom(&id, sizeof id, 0) == (ssize_t)sizeof id &&
-                    make_page(l, folder, id) && make_table(l, id);
-        if (!good) {
-            if (l->end_fd >= 0) { /* nobody has it */
-                int ignored = unlinkat(folder, file_name, 0);
-                (void)ignored;
-            }
-            close_files(l);
-        }
+    if (st != ST_OK) {
+        close(folder);
+        return st;
     }
-    close(folder);
-    return st;
+    *l = (struct leases){.table_fd = -1, .page_fd = -1, .end_fd = -1, .folder_fd = folder};
+    bool good = getrandom(&id, sizeof id, 0) == (ssize_t)sizeof id && make_page(l, folder, id) &&
+                make_table(l, id);
+    if (!good) {
+        if (l->end_fd >= 0) { /* nobody has it */
+            int ignored = unlinkat(folder, file_name, 0);
+            (void)ignored;
+        }
+        close_files(l);
+    }
+    return ST_OK;
 }
 
-void leases_close(struct leases *l, const char *path)
+void leases_close(struct leases *l)
 {
     if (l->table == NULL) {
         return;
     }
-    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* what cannot be ended here stays for the next start to do */
-    if (set_end(l->end_fd) && folder >= 0) {
-        int ignored = unlinkat(folder, file_name, 0);
+    if (set_end(l->end_fd)) {
+        int ignored = unlinkat(l->folder_fd, file_name, 0);
         (void)ignored;
-    }
-    if (folder >= 0) {
-        close(folder);
     }
     close_files(l);
 }

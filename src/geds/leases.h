@@ -10,13 +10,14 @@ struct leases {
     int table_fd;      /* immutable while it is open, and so are: */
     int page_fd;       /* for reading, to be passed */
     int end_fd;        /* the same file for writing */
+    int folder_fd;     /* where its name is: another store may have the path of a folder that was moved */
 };
 
 /* End the leases that another process gave on this store, and make a table. path: the store's folder, whose lock the
  * caller has. That a table cannot be made is no error. ST_IO, ST_NOMEM: an old one could not be ended. */
 CHECKED status_t leases_open(struct leases *l, const char *path, struct error *err);
 /* Ends them. Also closed ones. */
-void leases_close(struct leases *l, const char *path);
+void leases_close(struct leases *l);
 /* Wake who waits for events; count: whatever is another one than before. */
 void leases_wake(struct leases *l, uint64_t count);
 /* Around the commit of changes. The writer's thread only. */

@@ -331,7 +331,7 @@ void store_close(struct store *s)
         db_close(db);
     }
     db_close(s->writer_db);
-    leases_close(&s->leases, s->path);
+    leases_close(&s->leases);
     ids_done(&s->forget);
     for (size_t i = 0; i < APPEND_LOCKS; i++) {
         pthread_mutex_destroy(&s->append_locks[i]);

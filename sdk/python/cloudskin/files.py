@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional
 
 from . import _native
 from ._native import Handle, lib
-from .errors import Code, error_of
+from .errors import Code, StoreError, error_of
 from .types import Info
 
 if TYPE_CHECKING:
@@ -153,7 +153,8 @@ class Object(io.RawIOBase):
 
 class Writer(io.RawIOBase):
     """A new object, which has its name when it is sealed. At the end of a `with` it is, or aborted after an exception;
-    `close` seals as well, and one that is forgotten is aborted. Used by one thread at a time."""
+    `close` seals as well, and one that is forgotten is aborted. When a write has failed, the end says so once more,
+    unless it is an abort. Used by one thread at a time."""
 
     def __init__(self, store: Handle, pointer: int, name: str, if_none: bool, if_match: Optional[str]) -> None:
         super().__init__()
@@ -161,6 +162,7 @@ class Writer(io.RawIOBase):
         self._pointer: Optional[int] = pointer
         self._lock = threading.RLock()
         self._written = 0
+        self._failure: Optional[tuple[int, str, Optional[int]]] = None  # of a write
         self._pid = os.getpid()
         self._condition = _native.conditions(if_none, if_match)
         self.name = name
@@ -170,8 +172,19 @@ class Writer(io.RawIOBase):
         """The pointer, for its last use."""
         pointer, self._pointer = self._pointer, None
         if pointer is None:
+            self._tell_failure()
             raise ValueError("the writer is sealed or aborted")
         return pointer
+
+    def _tell_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise error_of(*failure, self.name)
+
+    def _check_process(self) -> None:
+        """Before the lock, which a thread of the parent may have had at the fork."""
+        if self._pid != os.getpid():
+            raise RuntimeError("the writer is of another process")
 
     def writable(self) -> bool:
         return True
@@ -182,38 +195,45 @@ class Writer(io.RawIOBase):
     def write(self, data: Any) -> int:
         """All of data. An error ends the writer, and nothing has the name."""
         bytes_, err = _native.Bytes(data), _native.Error()
+        self._check_process()
         with self._lock:
-            if self._pid != os.getpid():
-                raise RuntimeError("the writer is of another process")
             if self._pointer is None:
                 raise ValueError("the writer is sealed or aborted")
             code = lib.geds_write(self._pointer, bytes_.address, bytes_.length, ctypes.byref(err))
+            self._store.failed |= code == Code.IO
             if code != Code.OK:
                 self.abort()
-            _native.check(code, err, self.name)
+            try:
+                _native.check(code, err, self.name)
+            except StoreError as error:
+                self._failure = (error.code, error.text, error.offset)
+                raise
             self._written += bytes_.length
         return bytes_.length
 
     def seal(self) -> Info:
         """Give it its name, when all is on the disk. The writer ends, also when that is refused."""
         raw, err = _native.Info(), _native.Error()
+        self._check_process()
         with self._lock:
-            if self._pid != os.getpid():
-                raise RuntimeError("the writer is of another process")
             pointer = self._take()
             try:
                 code = lib.geds_seal(pointer, self._condition, ctypes.byref(raw), ctypes.byref(err))
             finally:
                 self._store.leave()
                 super().close()
+            self._store.failed |= code == Code.IO
             _native.check(code, err, self.name)
             self.info = info_of(raw)
         return self.info
 
     def abort(self) -> None:
         """The writer ends, and nothing was written. Does nothing when it has ended already."""
+        self._failure = None
         if self._pid != os.getpid():
             self._pointer = None
+            super().close()
+            return
         with self._lock:
             if self._pointer is not None:
                 lib.geds_abort(self._take())
@@ -223,6 +243,16 @@ class Writer(io.RawIOBase):
     def close(self) -> None:
         if self._pointer is not None:
             self.seal()
+        self._tell_failure()
+
+    def buffered(self, size: int = 256 * 1024) -> io.BufferedWriter:
+        """For many small writes. As the writer, and unlike an `io.BufferedWriter`, it writes nothing when its `with` ends
+        with an exception, or when it is forgotten."""
+        return _Buffered(self, size)
+
+    def text(self, encoding: str = "utf-8", errors: str = "strict", newline: Optional[str] = "") -> io.TextIOWrapper:
+        """The same for text. newline: what a newline is written as, see `io.TextIOWrapper`; default: as it is."""
+        return _Text(self, encoding, errors, newline)
 
     def __exit__(
         self,
@@ -238,6 +268,34 @@ class Writer(io.RawIOBase):
     def __del__(self) -> None:
         if getattr(self, "_pointer", None) is not None:
             self.abort()
+
+
+class _Buffered(io.BufferedWriter):
+    def __init__(self, writer: Writer, size: int) -> None:
+        super().__init__(writer, size)
+        self._writer = writer
+
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
+        if kind is not None:
+            self._writer.abort()
+        self.close()
+
+    def __del__(self) -> None:
+        self._writer.abort()
+
+
+class _Text(io.TextIOWrapper):
+    def __init__(self, writer: Writer, encoding: str, errors: str, newline: Optional[str]) -> None:
+        super().__init__(writer.buffered(), encoding, errors, newline)
+        self._writer = writer
+
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
+        if kind is not None:
+            self._writer.abort()
+        self.close()
+
+    def __del__(self) -> None:
+        self._writer.abort()
 
 
 def open_object(store: Handle, bucket: str, key: str) -> Object:

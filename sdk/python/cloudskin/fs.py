@@ -148,8 +148,8 @@ class GedsNew(_Written):
         return self.writer.tell()
 
     def commit(self) -> None:
-        self.size = self.writer.tell()
         self.writer.close()
+        self.size = self.writer.tell()
 
     def discard(self) -> None:
         self.writer.abort()
@@ -161,6 +161,7 @@ class GedsAppend(_Written):
     def __init__(self, fs: GedsFileSystem, path: str, autocommit: bool, size: int) -> None:
         super().__init__(fs, path, "ab", autocommit)
         self._kept = bytearray()
+        self._failure: Optional[StoreError] = None
         self._at = size
 
     def write(self, data: Any) -> int:
@@ -181,13 +182,20 @@ class GedsAppend(_Written):
             self.commit()
 
     def commit(self) -> None:
+        if self._failure is not None:  # bytes are missing, so what comes behind them is not written either
+            raise self._failure
         if self._kept:
             kept, self._kept = self._kept, bytearray()
-            self.fs.store.append(*_object(self.path), kept)
+            try:
+                self.fs.store.append(*_object(self.path), kept)
+            except StoreError as error:
+                self._failure = error
+                raise
         self.size = self._at
 
     def discard(self) -> None:
         self._kept = bytearray()
+        self._failure = None
 
 
 class GedsFileSystem(AbstractFileSystem):  # type: ignore[misc]

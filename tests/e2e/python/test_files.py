@@ -3,6 +3,7 @@
 import gc
 import io
 import os
+import signal
 import threading
 
 import pytest
@@ -85,6 +86,92 @@ def test_close_seals(store, bucket):
     w.write(b"text")
     w.close()
     assert store.get(bucket, "k") == b"text"
+
+
+def test_text_and_buffers_write_nothing_after_an_exception(store, bucket):
+    ways = (lambda w: (w.text(), "täxt\n"), lambda w: (w.buffered(16), "täxt\n".encode()))
+    for way in ways:
+        f, data = way(store.create(bucket, "k"))
+        with f:
+            for _ in range(1000):
+                f.write(data)
+            assert not f.closed
+        assert f.closed and store.get(bucket, "k") == 1000 * "täxt\n".encode()
+        store.put(bucket, "k", b"old")
+        f, data = way(store.create(bucket, "k"))
+        with pytest.raises(ZeroDivisionError):
+            with f:
+                f.write(data * 100_000)
+                raise ZeroDivisionError
+        assert f.closed and store.get(bucket, "k") == b"old"
+        f, data = way(store.create(bucket, "k"))
+        f.write(data * 100_000)
+        del f
+        gc.collect()
+        assert store.get(bucket, "k") == b"old"
+        f, data = way(store.create(bucket, "k"))
+        f.write(data)
+        f.close()
+        assert store.get(bucket, "k") == "täxt\n".encode()
+        store.delete(bucket, "k")
+
+
+def write_until_it_fails(f):
+    with pytest.raises(FileNotFoundError):
+        for _ in range(100):
+            f.write(bytes(1 << 20))
+
+
+def test_a_write_that_failed_is_told_at_the_end_too(store, bucket):
+    with pytest.raises(FileNotFoundError):
+        with store.create("py-none", "k") as w:
+            write_until_it_fails(w)
+    assert w.closed and w.info is None
+    w.close()
+    for end in (w.seal, lambda: w.write(b"")):
+        with pytest.raises(ValueError):
+            end()
+    for end in (lambda w: w.close(), lambda w: w.seal()):
+        w = store.create("py-none", "k")
+        write_until_it_fails(w)
+        with pytest.raises(FileNotFoundError):
+            end(w)
+        w.close()
+    with store.create("py-none", "k") as w:
+        write_until_it_fails(w)
+        w.abort()
+
+
+def test_a_writer_is_ended_in_a_forks_child_whoever_had_its_lock(store, bucket):
+    w = store.create(bucket, "k")
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with w._lock:
+            held.set()
+            over.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(60)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        code = 1
+        try:
+            for call in (lambda: w.write(b"x"), w.seal):
+                with pytest.raises(RuntimeError):
+                    call()
+            w.abort()
+            code = 0 if w.closed else 2
+        finally:
+            os._exit(code)
+    over.set()
+    thread.join(60)
+    assert os.waitpid(child, 0)[1] == 0
+    w.write(b"x")
+    w.close()
+    assert store.get(bucket, "k") == b"x"
 
 
 def test_a_writer_has_conditions(store, bucket):

@@ -1,13 +1,16 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
 
+#include "proto/geds.h"
 #include "served.h"
 
 /* What is done to names is told, once and in order. */
 
 static struct served s;
 static struct geds *g;
+static _Atomic bool busy;
 
 static void start(void)
 {
@@ -428,6 +431,54 @@ static void who_waits_is_woken(void)
     stop();
 }
 
+/* Each time that somebody asks for events there is a new one, of another bucket. */
+static void busy_run(void *session, const struct rpc_request *r, struct rpc_reply *reply,
+                     struct rpc_answer *answer)
+{
+    static _Atomic unsigned count;
+    serve_handler()->run(session, r, reply, answer);
+    if (r->kind == GEDS_EVENTS && atomic_load(&busy) && atomic_fetch_add(&count, 1) < 5000) {
+        struct store_put *p = NULL;
+        struct error inner;
+        CHECK_EQ(store_put_begin(s.store, "other", "k", NULL, &p, &inner), ST_OK);
+        CHECK_EQ(store_put_commit(p, NULL, NULL, &inner), ST_OK);
+    }
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void what_others_do_lengthens_no_wait(void)
+{
+    struct rpc_handler handler = *serve_handler();
+    struct geds_event e;
+    handler.run = busy_run;
+    served_names(&s);
+    served_open(&s, &handler);
+    OK(geds_connect(s.address, &g, &err));
+    OK(geds_bucket_create(g, "bucket", &err));
+    OK(geds_bucket_create(g, "other", &err));
+    struct geds_subscription *w = watch("bucket", NULL, false, 0);
+    atomic_store(&busy, true);
+    put("other", "k", 1);
+    uint64_t before = served_requests(&s);
+    CHECK_EQ(geds_next_event(w, 0, &e, &err), GEDS_AGAIN);
+    CHECK(served_requests(&s) - before <= 2);
+    uint64_t begin = now_ms();
+    CHECK_EQ(geds_next_event(w, 20, &e, &err), GEDS_AGAIN);
+    CHECK(now_ms() - begin >= 20);
+    atomic_store(&busy, false);
+    CHECK(served_requests(&s) - before < 5000);
+    put("bucket", "k", 1);
+    CHECK(next_is(w, GEDS_CREATED, "bucket/k", NULL, 1));
+    geds_unsubscribe(w);
+    stop();
+}
+
 int main(void)
 {
     RUN(each_kind_of_change_is_told);
@@ -440,5 +491,6 @@ int main(void)
     RUN(of_a_very_large_change_the_last_events_are_kept);
     RUN(after_a_restart_there_is_a_gap);
     RUN(who_waits_is_woken);
+    RUN(what_others_do_lengthens_no_wait);
     return CHECK_DONE();
 }

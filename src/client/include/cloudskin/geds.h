@@ -160,7 +160,7 @@ GEDS_API enum geds_code geds_pread(struct geds_object *o, void *data, size_t len
  * from the disk when they are touched, without a call of the store. They are not compared with their checksums, as
  * those of geds_pread are. A small object, or one with parts that do not end where a page does, is copied there
  * instead. Valid until geds_unmap, also when the object is closed or removed. GEDS_LIMIT: it would have to be copied,
- * and is longer than GEDS_MAP_COPY_MAX. */
+ * and is longer than GEDS_MAP_COPY_MAX, or the process has too many files open. */
 #define GEDS_MAP_COPY_MAX (1ULL << 30)
 GEDS_API enum geds_code geds_map(struct geds_object *o, const void **ret_data, size_t *ret_len,
                                  struct geds_error *err);
