@@ -170,6 +170,9 @@ enum wasi_errno object_open(struct wasi *w, const struct file *dir, const char *
     if (e != WASI_OK) {
         return e;
     }
+    if (!(flags & O_CREAT)) {
+        flags &= ~O_EXCL; /* it means nothing alone, as on the host */
+    }
     if (!dir->read_only || !(flags & O_CREAT)) {
         return wasi_errno_from_host(open_name(w, &n, flags, ret_f));
     }

@@ -329,6 +329,22 @@ static void a_file_can_be_made_without_the_right_to_write(void)
     end();
 }
 
+static void to_be_made_alone_asks_for_nothing_alone(void)
+{
+    uint32_t missing;
+    begin();
+    put("f", "text");
+    uint32_t fd = open_ok("f", OFLAG_EXCL, FILE_RW);
+    write_text(fd, "T");
+    CHECK_EQ(wasi_fd_close(NULL, w, fd), WASI_OK);
+    CHECK_STR(get("f"), "Text");
+    fd = open_ok("f", OFLAG_EXCL, READ_RIGHTS);
+    check_read(fd, "Text");
+    CHECK_EQ(open_as("new", OFLAG_EXCL, FILE_RW, &missing), WASI_NOENT);
+    CHECK_EQ(open_as("f", OFLAG_EXCL | OFLAG_CREAT, FILE_RW, &missing), WASI_EXIST);
+    end();
+}
+
 static void renames_carry_open_files_along(void)
 {
     begin();
@@ -762,6 +778,7 @@ int main(void)
     RUN(a_freeze_in_the_middle_repeats_the_close);
     RUN(a_renumbered_descriptor_is_published);
     RUN(a_file_can_be_made_without_the_right_to_write);
+    RUN(to_be_made_alone_asks_for_nothing_alone);
     RUN(renames_carry_open_files_along);
     RUN(a_replaced_file_does_not_come_back);
     RUN(folders_stay_when_they_are_emptied);
