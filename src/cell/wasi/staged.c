@@ -398,7 +398,9 @@ int staged_publish(struct staged *s, bool (*go_on)(void *), void *arg)
 {
     int errnum = 0;
     pthread_mutex_lock(&s->lock);
-    if (s->dirty && !s->nameless) {
+    if (s->dirty && !s->nameless && s->w->grants[s->grant].read_only) {
+        errnum = EROFS; /* no call leads here: whatever a state says */
+    } else if (s->dirty && !s->nameless) {
         errnum = publish(s, go_on, arg);
         /* The connection was lost: the same bytes over a new one. */
         errnum = errnum == EIO ? publish(s, go_on, arg) : errnum;

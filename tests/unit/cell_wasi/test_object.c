@@ -700,6 +700,48 @@ static void what_has_no_name_yet_is_in_the_state(void)
     end();
 }
 
+static void nothing_of_a_state_is_written_to_a_read_only_bucket(void)
+{
+    struct buf state = {0};
+    begin();
+    uint32_t fd = open_ok("new", OFLAG_CREAT | OFLAG_TRUNC, READ_RIGHTS);
+    CHECK_EQ(wasi_save(w, &state, &err), ST_OK);
+    grant.read_only = true;
+    CHECK_EQ(restore(&state, false), ST_PERM);
+    CHECK(strstr(err.text, "/b/new was not written yet") != NULL);
+    CHECK_EQ(restore(&state, true), ST_PERM);
+    CHECK_EQ(wasi_restore_check(&config, state.data, state.len, true, &err), ST_PERM);
+    CHECK_EQ(bucket->count, 0);
+    grant.read_only = false;
+    CHECK_EQ(wasi_fd_sync(NULL, w, fd), WASI_OK);
+    state.len = 0;
+    CHECK_EQ(wasi_save(w, &state, &err), ST_OK);
+    unsigned changes = bucket->changes;
+    grant.read_only = true;
+    CHECK_EQ(restore(&state, false), ST_OK); /* what it has has its name */
+    check_read(fd, "");
+    struct file_use use;
+    CHECK_EQ(fdtable_use(&w->files, fd, 0, &use), WASI_OK);
+    CHECK(use.file->object->staged == NULL);
+    file_put(&w->files, &use);
+    CHECK_EQ(wasi_publish(w, &err), ST_OK);
+    CHECK_EQ(bucket->changes, changes);
+    buf_done(&state);
+    end();
+}
+
+static void a_staged_file_of_a_read_only_grant_is_not_published(void)
+{
+    begin();
+    uint32_t fd = open_ok("f", OFLAG_CREAT, FILE_RW);
+    write_text(fd, "text");
+    w->grants[0].read_only = true;
+    CHECK_EQ(wasi_fd_sync(NULL, w, fd), WASI_ROFS);
+    CHECK_EQ(wasi_publish(w, &err), ST_IO);
+    CHECK_EQ(bucket->count, 0);
+    end();
+}
+
 static void a_cut_or_changed_state_is_refused(void)
 {
     struct buf state = {0};
@@ -790,6 +832,8 @@ int main(void)
     RUN(many_readers_share_the_memory_that_there_is);
     RUN(a_read_file_is_found_by_its_etag);
     RUN(what_has_no_name_yet_is_in_the_state);
+    RUN(nothing_of_a_state_is_written_to_a_read_only_bucket);
+    RUN(a_staged_file_of_a_read_only_grant_is_not_published);
     RUN(a_cut_or_changed_state_is_refused);
     RUN(a_folder_and_a_bucket_are_not_each_other);
     return CHECK_DONE();
