@@ -700,6 +700,34 @@ static void what_has_no_name_yet_is_in_the_state(void)
     end();
 }
 
+static void one_file_of_two_grants_travels(void)
+{
+    struct buf state = {0};
+    begin();
+    struct memory_bucket inner = {.face = bucket->face};
+    inner.face.prefix = "in/";
+    struct wasi_grant grants[] = {{"geds://memory", "/b", false, &bucket->face},
+                                  {"geds://memory/in", "/i", false, &inner.face},
+                                  {"geds://memory/in", "/r", true, &inner.face}};
+    config.grants = grants;
+    config.grant_count = 3;
+    wasi_free(w);
+    w = wasi_make(&config);
+    uint32_t first = open_ok("in/new", OFLAG_CREAT, FILE_RW), second = 0, third = 0;
+    CHECK_EQ(g_open(w, 4, 0, "new", 0, FILE_RW, 0, &second), WASI_OK);
+    CHECK_EQ(g_open(w, 5, 0, "new", 0, READ_RIGHTS, 0, &third), WASI_OK);
+    write_text(second, "text");
+    CHECK_EQ(wasi_save(w, &state, &err), ST_OK);
+    CHECK_EQ(restore(&state, false), ST_OK);
+    check_read(first, "text");
+    check_read(third, "text");
+    CHECK_EQ(wasi_fd_filestat_set_size(NULL, w, third, 0), WASI_ROFS);
+    CHECK_EQ(wasi_fd_close(NULL, w, second), WASI_OK);
+    CHECK_STR(get("in/new"), "text");
+    buf_done(&state);
+    end();
+}
+
 static void nothing_of_a_state_is_written_to_a_read_only_bucket(void)
 {
     struct buf state = {0};
@@ -832,6 +860,7 @@ int main(void)
     RUN(many_readers_share_the_memory_that_there_is);
     RUN(a_read_file_is_found_by_its_etag);
     RUN(what_has_no_name_yet_is_in_the_state);
+    RUN(one_file_of_two_grants_travels);
     RUN(nothing_of_a_state_is_written_to_a_read_only_bucket);
     RUN(a_staged_file_of_a_read_only_grant_is_not_published);
     RUN(a_cut_or_changed_state_is_refused);
