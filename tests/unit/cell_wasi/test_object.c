@@ -671,6 +671,67 @@ static void a_read_file_is_found_by_its_etag(void)
     end();
 }
 
+static void what_is_read_goes_along_with_its_name(void)
+{
+    struct buf state = {0};
+    begin();
+    put("a/one", "one");
+    put("a/two", "two");
+    put("a/two2", "other");
+    uint32_t one = open_ok("a/one", 0, READ_RIGHTS), two = open_ok("a/two", 0, READ_RIGHTS);
+    uint32_t other = open_ok("a/two2", 0, READ_RIGHTS), out = g_alloc(FILESTAT_BYTES);
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("a/two"), 3, G_PATH("a/three")), WASI_OK);
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("a"), 3, G_PATH("b")), WASI_OK);
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("b/one"), 3, G_PATH("c")), WASI_OK);
+    CHECK_EQ(wasi_fd_filestat_get(NULL, w, one, out), WASI_OK);
+    uint64_t inode = g_u64(out + 8);
+    CHECK_EQ(wasi_path_filestat_get(NULL, w, 3, 0, G_PATH("c"), out), WASI_OK);
+    CHECK_EQ(g_u64(out + 8), inode);
+    CHECK_EQ(wasi_save(w, &state, &err), ST_OK);
+    CHECK_EQ(restore(&state, false), ST_OK);
+    check_read(one, "one");
+    check_read(two, "two");
+    check_read(other, "other");
+    buf_done(&state);
+    end();
+}
+
+static void check_not_saved(const char *why)
+{
+    struct buf state = {0};
+    CHECK_EQ(wasi_save(w, &state, &err), ST_UNSUPPORTED);
+    CHECK(strstr(err.text, why) != NULL);
+    CHECK_EQ(state.len, 0);
+    buf_done(&state);
+}
+
+static void what_would_not_be_found_is_not_saved(void)
+{
+    struct buf state = {0};
+    begin();
+    put("f", "text");
+    put("d/f", "text");
+    uint32_t fd = open_ok("f", 0, READ_RIGHTS);
+    memory_remove(bucket, "f");
+    check_not_saved("geds://memory/f was removed or renamed");
+    put("f", "TEXT");
+    check_not_saved("geds://memory/f was replaced since it was opened");
+    CHECK_EQ(wasi_fd_close(NULL, w, fd), WASI_OK);
+    uint32_t folder = open_ok("d", OFLAG_DIRECTORY, READ_RIGHTS);
+    memory_remove(bucket, "d/f");
+    check_not_saved("geds://memory/d was removed or renamed");
+    CHECK_EQ(wasi_fd_close(NULL, w, folder), WASI_OK);
+    fd = open_ok("f", 0, FILE_RW); /* not changed so far: only its etag would travel */
+    put("f", "more");
+    check_not_saved("geds://memory/f was replaced");
+    write_text(fd, "t");
+    CHECK_EQ(wasi_save(w, &state, &err), ST_OK);
+    CHECK_EQ(restore(&state, false), ST_OK);
+    CHECK_EQ(wasi_fd_close(NULL, w, fd), WASI_STALE);
+    buf_done(&state);
+    end();
+}
+
 static void what_has_no_name_yet_is_in_the_state(void)
 {
     struct buf state = {0};
@@ -859,6 +920,8 @@ int main(void)
     RUN(small_reads_of_a_large_object_are_few_calls);
     RUN(many_readers_share_the_memory_that_there_is);
     RUN(a_read_file_is_found_by_its_etag);
+    RUN(what_is_read_goes_along_with_its_name);
+    RUN(what_would_not_be_found_is_not_saved);
     RUN(what_has_no_name_yet_is_in_the_state);
     RUN(one_file_of_two_grants_travels);
     RUN(nothing_of_a_state_is_written_to_a_read_only_bucket);
