@@ -578,6 +578,32 @@ static void written_files_are_as_files_in_memory(void)
     free(m);
 }
 
+/* As when the store was away meanwhile: an object is read on only if it still has its name. */
+static void what_is_not_filled_is_found_behind_a_sync(void)
+{
+    static uint8_t bytes[4 * STAGED_GRANULE_BYTES];
+    begin();
+    memset(bytes, 'x', sizeof(bytes));
+    memory_put(bucket, "f", bytes, sizeof(bytes));
+    uint32_t fd = open_ok("f", 0, FILE_RW), data = g_alloc(16), out = g_alloc(4);
+    bucket->stale = true;
+    for (uint64_t at = 0; at < 3; at++) {
+        write_text(fd, "y");
+        CHECK_EQ(wasi_fd_sync(NULL, w, fd), WASI_OK);
+        if (at == 1) {
+            CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("f"), 3, G_PATH("g")), WASI_OK);
+        }
+        CHECK_EQ(wasi_fd_pread(NULL, w, fd, g_iov(data, 8), 1, (at + 1) * STAGED_GRANULE_BYTES, out),
+                 WASI_OK);
+        CHECK(g_u32(out) == 8 && memcmp(double_mem + data, "xxxxxxxx", 8) == 0);
+    }
+    CHECK_EQ(wasi_fd_close(NULL, w, fd), WASI_OK);
+    const struct memory_bytes *m = memory_get(bucket, "g");
+    CHECK_EQ(m->len, sizeof(bytes));
+    CHECK(memcmp(m->data, "yyyx", 4) == 0);
+    end();
+}
+
 static void small_reads_of_a_large_object_are_few_calls(void)
 {
     static uint8_t bytes[1000000];
@@ -917,6 +943,7 @@ int main(void)
     RUN(the_end_of_a_program_publishes_or_names_it);
     RUN(times_and_links_are_not_supported);
     RUN(written_files_are_as_files_in_memory);
+    RUN(what_is_not_filled_is_found_behind_a_sync);
     RUN(small_reads_of_a_large_object_are_few_calls);
     RUN(many_readers_share_the_memory_that_there_is);
     RUN(a_read_file_is_found_by_its_etag);
