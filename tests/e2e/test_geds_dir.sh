@@ -441,16 +441,27 @@ freeze_through() { # freeze_through KEY
 }
 begin run --name sh geds://snaps/shell.wasm
 fact "a cell waits" answers "error No such file or directory" stat /in
-fact "the question is lost" lossy 2 before 2
+fact "the question is lost" lossy 2 before 3
 fact "then nothing is frozen" exits 71 freeze_through lost
 fact "it runs on" answers "error No such file or directory" stat /in
 fact "and there is no snapshot" prints $'deep/sim\nkept\nshell.wasm' cloudskin ls -r geds://snaps
 exec 9>&-
-fact "question and store are lost" lossy 2 away 2
+printf '%s\n' 'cloudskin rm geds://snaps/$(cloudskin ls -r geds://snaps | grep -oE "\.freeze\.[0-9a-f]+")' >lost.sh
+fact "the question is lost, and the object too" lossy 2 before 3 bash lost.sh
+fact "that is no proof of the new name" says "it is not known whether the snapshot has its name" freeze_through gone
+fact "it runs on" answers "error No such file or directory" stat /in
+exec 9>&-
+fact "the question is lost, and the object again" lossy 2 before 3 bash lost.sh
+cloudskin put small geds://snaps/other
+fact "what has the name is another object: no proof either" exits 71 freeze_through other
+fact "it runs on" answers "error No such file or directory" stat /in
+cloudskin rm geds://snaps/other
+exec 9>&-
+fact "question and store are lost" lossy 2 away 3
 fact "then it is not known" says "it is not known whether the snapshot has its name" freeze_through away
 fact "and it runs on" answers "error No such file or directory" stat /in
 exec 9>&-
-fact "the answer is lost" lossy 2 behind 2
+fact "the answer is lost" lossy 2 behind 3
 fact "then the cell looks" freeze_through found
 fact "and is frozen" ends 75
 exec 9>&-
