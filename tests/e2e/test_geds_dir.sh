@@ -68,6 +68,15 @@ kill_store() {
     process=$(cloudskin stat --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["process"])') && kill -9 "$process" &&
         eventually exits 127 cloudskin ls
 }
+lossy() { # lossy NUMBER FATE MESSAGE [COMMAND...]
+    rm -f run/lossy ready
+    exec 9> >(exec python3 "$E2E/tools/lossy.py" "$PWD/run/lossy" "$PWD/run/cloudskin/controller.socket" "$@" >ready 7<&- 8<&-)
+    eventually grep -q ready ready
+}
+begin_lossy() { # begin_lossy MESSAGE: a cell to which the answer to that one is lost
+    lossy 1 behind "$1" || return 1
+    CLOUDSKIN_CONTROLLER=unix:$PWD/run/lossy begin run --name sh --dir geds://scenes:/in shell.wasm 9>&-
+}
 zeros_shown() {
     bytes "$1" | tr '\0' 0
 }
@@ -299,6 +308,13 @@ fact "and whole" prints abcdef bytes scenes/synced
 fact "without a name it goes on" answers "'deep'" pread f 10 0
 fact "the folder goes on" answers .. next g
 fact "with its entries" answers a next g
+fact "one is read" answers 0 open h r /in/synced
+fact "and renamed" answers 0 rename /in/synced /in/moved
+fact "another one" answers 0 open i r /in/left
+cloudskin put zeros geds://scenes/left
+fact "is replaced by somebody: it cannot be frozen" says "geds://scenes/left was replaced since it was opened" cloudskin freeze sh -o again.snap
+fact "and runs on" answers "'behind'" read i 10
+fact "it is closed" answers 0 close i
 fact "it is frozen again" freeze again.snap
 cloudskin put small geds://scenes/big
 fact "its object was replaced: thaw says so" says "/in/big changed since it was saved (--stale-files" cloudskin thaw --dir geds://scenes:/in again.snap
@@ -310,6 +326,7 @@ mkdir folder
 fact "nor with a folder" says "was in a bucket" cloudskin thaw --dir folder:/in again.snap
 begin thaw --stale-files --dir geds://scenes:/in again.snap
 fact "--stale-files goes on" answers "'deep'" pread f 10 0
+fact "what was renamed is read" answers "'abc'" pread h 3 0
 fact "what is gone cannot be read" answers "error Bad file descriptor" read a 3
 fact "it ends" ends 0 "exit 0"
 
@@ -364,6 +381,31 @@ fact "it comes up" up
 fact "that is an error" answers "error Stale file handle" pread a 10 1000000
 fact "it ends" ends 0 "exit 0"
 
+# --- the answer to a change is lost: it is not made again (its message: behind greeting, look at the bucket and those
+# of the same call before it)
+fact "its answer will be lost" begin_lossy 3
+fact "a file is removed" answers 0 unlink /in/later
+fact "it is" nothing geds://scenes/later
+fact "what is not there is still missing" answers "error No such file or directory" unlink /in/later
+fact "it ends" ends 0 "exit 0"
+exec 9>&-
+cloudskin put small geds://scenes/later
+fact "its answer will be lost" begin_lossy 7
+fact "a file is renamed" answers 0 rename /in/later /in/latest
+fact "it has its new name" prints 6 size_of geds://scenes/latest
+fact "only" nothing geds://scenes/later
+fact "a look finds it" answers "file 6 1 1" stat /in/latest
+fact "it ends" ends 0 "exit 0"
+exec 9>&-
+cloudskin put small geds://scenes/tree/one
+fact "its answer will be lost" begin_lossy 11
+fact "a file is written in a folder" answers 0 open a wct /in/tree/two
+fact "which is renamed" answers 0 rename /in/tree /in/wood
+fact "the file is closed" answers 0 close a
+fact "and in the folder's new place" prints $'wood/one\nwood/two' bash -c 'cloudskin ls -r geds://scenes | grep -E "tree|wood"'
+fact "it ends" ends 0 "exit 0"
+exec 9>&-
+
 # --- snapshots and programs as objects
 cloudskin put shell.wasm geds://snaps/
 begin run --name sh --dir geds://scenes:/in geds://snaps/shell.wasm
@@ -392,27 +434,34 @@ begin thaw --name sh --dir geds://scenes:/in geds://snaps/deep/sim
 fact "it is thawed from there" answers 0 close a
 fact "and has written its file" prints 700000 size_of geds://scenes/half
 fact "it ends" ends 0 "exit 0"
-# The cell's connection to the store is the one behind that of `freeze`: it is lost when the snapshot gets its name.
-lossy() { # lossy FATE
-    rm -f run/lossy ready
-    exec 9> >(exec python3 "$E2E/tools/lossy.py" "$PWD/run/lossy" "$PWD/run/cloudskin/controller.socket" 2 "$1" >ready 7<&- 8<&-)
-    eventually grep -q ready ready
-}
+# The cell's connection to the store is the one behind that of `freeze`: it is lost when the snapshot gets its name,
+# behind the greeting (and a look at what gets it).
 freeze_through() { # freeze_through KEY
     CLOUDSKIN_CONTROLLER=unix:$PWD/run/lossy timeout 60 cloudskin freeze sh -o "geds://snaps/$1" 9>&-
 }
 begin run --name sh geds://snaps/shell.wasm
 fact "a cell waits" answers "error No such file or directory" stat /in
-fact "the question is lost" lossy before
+fact "the question is lost" lossy 2 before 3
 fact "then nothing is frozen" exits 71 freeze_through lost
 fact "it runs on" answers "error No such file or directory" stat /in
 fact "and there is no snapshot" prints $'deep/sim\nkept\nshell.wasm' cloudskin ls -r geds://snaps
 exec 9>&-
-fact "question and store are lost" lossy away
+printf '%s\n' 'cloudskin rm geds://snaps/$(cloudskin ls -r geds://snaps | grep -oE "\.freeze\.[0-9a-f]+")' >lost.sh
+fact "the question is lost, and the object too" lossy 2 before 3 bash lost.sh
+fact "that is no proof of the new name" says "it is not known whether the snapshot has its name" freeze_through gone
+fact "it runs on" answers "error No such file or directory" stat /in
+exec 9>&-
+fact "the question is lost, and the object again" lossy 2 before 3 bash lost.sh
+cloudskin put small geds://snaps/other
+fact "what has the name is another object: no proof either" exits 71 freeze_through other
+fact "it runs on" answers "error No such file or directory" stat /in
+cloudskin rm geds://snaps/other
+exec 9>&-
+fact "question and store are lost" lossy 2 away 3
 fact "then it is not known" says "it is not known whether the snapshot has its name" freeze_through away
 fact "and it runs on" answers "error No such file or directory" stat /in
 exec 9>&-
-fact "the answer is lost" lossy behind
+fact "the answer is lost" lossy 2 behind 3
 fact "then the cell looks" freeze_through found
 fact "and is frozen" ends 75
 exec 9>&-

@@ -197,8 +197,9 @@ static void give_info(const struct geds_info *from, struct wasi_object_info *to)
 typedef enum geds_code operate(struct geds *g, struct bucket *k, const struct operation *o,
                                struct geds_error *err);
 
-/* All of these may be made twice: over a new connection when the first was lost. */
-static int attempt(struct bucket *k, operate *f, const struct operation *o)
+/* Made twice when the connection was lost: over a new one. done (may be NULL): the first one may have been made though
+ * its answer was lost, so that the second finds nothing any more; did it? */
+static int attempt(struct bucket *k, operate *f, operate *done, const struct operation *o)
 {
     struct geds_error err = {.code = GEDS_OK};
     for (int i = 0; i < TRIES; i++) {
@@ -208,6 +209,9 @@ static int attempt(struct bucket *k, operate *f, const struct operation *o)
         }
         err = (struct geds_error){.code = GEDS_OK};
         err.code = f(c->geds, k, o, &err);
+        if (i > 0 && err.code == GEDS_NOTFOUND && done != NULL) {
+            err.code = done(c->geds, k, o, &err);
+        }
         if (err.code == GEDS_IO) {
             drop(k->all, c);
         }
@@ -232,7 +236,7 @@ static enum geds_code do_stat(struct geds *g, struct bucket *k, const struct ope
 
 static int bucket_stat(void *bucket, const char *key, struct wasi_object_info *ret_info)
 {
-    return attempt(bucket, do_stat, &(struct operation){.key = key, .ret_info = ret_info});
+    return attempt(bucket, do_stat, NULL, &(struct operation){.key = key, .ret_info = ret_info});
 }
 
 static enum geds_code do_list(struct geds *g, struct bucket *k, const struct operation *o,
@@ -263,7 +267,7 @@ static enum geds_code do_list(struct geds *g, struct bucket *k, const struct ope
 
 static int bucket_list(void *bucket, const struct wasi_object_query *q, bool *ret_more)
 {
-    return attempt(bucket, do_list,
+    return attempt(bucket, do_list, NULL,
                    &(struct operation){.key = q->prefix, .query = q, .ret_more = ret_more});
 }
 
@@ -273,9 +277,20 @@ static enum geds_code do_remove(struct geds *g, struct bucket *k, const struct o
     return geds_delete(g, k->place.bucket, o->key, NULL, err);
 }
 
+/* Whoever did it, it is not there. */
+static enum geds_code was_removed(struct geds *g, struct bucket *k, const struct operation *o,
+                                  struct geds_error *err)
+{
+    (void)g;
+    (void)k;
+    (void)o;
+    (void)err;
+    return GEDS_OK;
+}
+
 static int bucket_remove(void *bucket, const char *key)
 {
-    return attempt(bucket, do_remove, &(struct operation){.key = key});
+    return attempt(bucket, do_remove, was_removed, &(struct operation){.key = key});
 }
 
 static enum geds_code do_rename(struct geds *g, struct bucket *k, const struct operation *o,
@@ -284,9 +299,17 @@ static enum geds_code do_rename(struct geds *g, struct bucket *k, const struct o
     return geds_rename(g, k->place.bucket, o->key, k->place.bucket, o->to, NULL, err);
 }
 
+static enum geds_code was_renamed(struct geds *g, struct bucket *k, const struct operation *o,
+                                  struct geds_error *err)
+{
+    struct geds_info info;
+    return geds_stat(g, k->place.bucket, o->to, &info, err);
+}
+
 static int bucket_rename(void *bucket, const char *key, const char *to)
 {
-    return attempt(bucket, do_rename, &(struct operation){.key = key, .to = to});
+    return attempt(bucket, do_rename, was_renamed,
+                   &(struct operation){.key = key, .to = to});
 }
 
 static enum geds_code do_rename_all(struct geds *g, struct bucket *k, const struct operation *o,
@@ -296,9 +319,23 @@ static enum geds_code do_rename_all(struct geds *g, struct bucket *k, const stru
     return geds_rename_prefix(g, k->place.bucket, o->key, o->to, &count, err);
 }
 
+static enum geds_code were_renamed(struct geds *g, struct bucket *k, const struct operation *o,
+                                   struct geds_error *err)
+{
+    struct geds_page *page = NULL;
+    const struct geds_query query = {.prefix = o->to, .max = 1};
+    enum geds_code code = geds_list(g, k->place.bucket, &query, &page, err);
+    if (code == GEDS_OK) {
+        code = page->count > 0 ? GEDS_OK : GEDS_NOTFOUND;
+        geds_page_free(page);
+    }
+    return code;
+}
+
 static int bucket_rename_all(void *bucket, const char *from, const char *to)
 {
-    return attempt(bucket, do_rename_all, &(struct operation){.key = from, .to = to});
+    return attempt(bucket, do_rename_all, were_renamed,
+                   &(struct operation){.key = from, .to = to});
 }
 
 /* ---- reading ---- */

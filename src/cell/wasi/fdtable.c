@@ -398,6 +398,15 @@ static struct file *remove_locked(struct fdtable *t, uint32_t fd)
     return unref_locked(t, f);
 }
 
+void fdtable_each(struct fdtable *t, void (*each)(void *arg, struct file *f), void *arg)
+{
+    pthread_mutex_lock(&t->lock);
+    for (struct file *f = t->all; f != NULL; f = f->next) {
+        each(arg, f);
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
 enum wasi_errno fdtable_close(struct fdtable *t, uint32_t fd)
 {
     pthread_mutex_lock(&t->lock);

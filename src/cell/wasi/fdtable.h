@@ -100,6 +100,9 @@ enum wasi_errno fdtable_use(struct fdtable *t, uint32_t fd, uint64_t rights,
                             struct file_use *ret_use);
 void file_put(struct fdtable *t, struct file_use *u);
 
+/* Every file that is open or in use, with the table's lock held. Any thread. */
+void fdtable_each(struct fdtable *t, void (*each)(void *arg, struct file *f), void *arg);
+
 /* Any thread. WASI_BADF. */
 enum wasi_errno fdtable_close(struct fdtable *t, uint32_t fd);
 /* Close `to` and let it stand for from's file; from becomes free. Both must be open (WASI_BADF). Any thread. */

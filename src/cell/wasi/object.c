@@ -73,6 +73,60 @@ enum wasi_errno object_name(const struct file *dir, const char *path, struct obj
     return e;
 }
 
+/* ---- what is read and renamed ---- */
+
+static pthread_mutex_t *window_lock(const struct file *f)
+{
+    return (pthread_mutex_t *)(uintptr_t)&f->dir_lock;
+}
+
+/* Of a file that is only read; with its lock held. */
+static const char *read_path(const struct file *f)
+{
+    return f->object->renamed != NULL ? f->object->renamed : f->path;
+}
+
+const char *object_path(const struct file *f)
+{
+    return f->object->staged != NULL ? f->object->staged->path : read_path(f);
+}
+
+struct renaming {
+    const char *bucket, *from, *to; /* keys */
+};
+
+/* A new key that the file's grant does not have is not kept: there is no path to it. */
+static void go_along(void *arg, struct file *f)
+{
+    const struct renaming *r = arg;
+    struct object *o = f->object;
+    char key[WASI_KEY_BYTES_MAX + 2], to[2 * WASI_KEY_BYTES_MAX + 4];
+    size_t len = strlen(r->from);
+    bool folder = r->from[len - 1] == '/';
+    if (o == NULL || o->reader == NULL || strcmp(o->bucket->name, r->bucket) != 0) {
+        return;
+    }
+    size_t prefix_len = strlen(o->bucket->prefix);
+    pthread_mutex_lock(window_lock(f));
+    if (object_key(o->bucket, read_path(f), false, key) && strncmp(key, r->from, len) == 0 &&
+        (folder || key[len] == '\0')) {
+        snprintf(to, sizeof(to), "%s%s", r->to, key + len);
+        bool has = strncmp(to, o->bucket->prefix, prefix_len) == 0;
+        char *path = has && strlen(to) <= WASI_KEY_BYTES_MAX ? strdup(to + prefix_len) : NULL;
+        if (path != NULL) {
+            free(o->renamed);
+            o->renamed = path;
+        }
+    }
+    pthread_mutex_unlock(window_lock(f));
+}
+
+void object_renamed(struct wasi *w, const struct wasi_bucket *b, const char *from, const char *to)
+{
+    struct renaming r = {b->name, from, to};
+    fdtable_each(&w->files, go_along, &r);
+}
+
 static bool is_something(void *arg, const char *key, bool folder,
                          const struct wasi_object_info *info)
 {
@@ -144,7 +198,9 @@ enum wasi_errno object_stat_file(const struct file *f, struct stat *ret_st)
     } else if (f->kind == FILE_DIRECTORY) {
         describe(o->bucket, f->path, true, 0, 0, ret_st);
     } else {
-        describe(o->bucket, f->path, false, o->info.size, o->info.modified_ns, ret_st);
+        pthread_mutex_lock(window_lock(f));
+        describe(o->bucket, read_path(f), false, o->info.size, o->info.modified_ns, ret_st);
+        pthread_mutex_unlock(window_lock(f));
     }
     return WASI_OK;
 }
@@ -197,6 +253,7 @@ void object_free(struct object *o)
     }
     staged_put(o->staged);
     free_window(o->w, o->window);
+    free(o->renamed);
     free(o);
 }
 
@@ -326,11 +383,6 @@ static void free_window(struct wasi *w, struct read_window *win)
         atomic_fetch_sub(&w->window_bytes, win->cap);
         wasi_scratch_free(w, win);
     }
-}
-
-static pthread_mutex_t *window_lock(const struct file *f)
-{
-    return (pthread_mutex_t *)(uintptr_t)&f->dir_lock;
 }
 
 static struct read_window *take_window(const struct file *f)

@@ -24,7 +24,7 @@ struct read_window {
     uint8_t data[];
 };
 
-/* What struct file has besides, beneath a bucket. Immutable while open, but for the window. */
+/* What struct file has besides, beneath a bucket. Immutable while open, but for what says so. */
 struct object {
     struct wasi *w;
     const struct wasi_bucket *bucket;
@@ -32,6 +32,7 @@ struct object {
     bool writes;           /* this descriptor may change it */
     void *reader;          /* a file that is only read: the object as of its open */
     struct wasi_object_info info; /* of it */
+    char *renamed; /* the path of what is read since the cell renamed it; NULL: the file's; guarded by dir_lock */
     struct read_window *window;   /* guarded by the file's dir_lock; taken out while it is used */
 };
 /* NULL is fine. */
@@ -50,6 +51,11 @@ enum wasi_errno object_name(const struct file *dir, const char *path, struct obj
 /* The key of a path beneath the grant; with folder '/' behind it, unless it is that of all keys. False: too long. */
 bool object_key(const struct wasi_bucket *b, const char *path, bool folder,
                 char ret_key[WASI_KEY_BYTES_MAX + 2]);
+
+/* The cell has renamed a key, or with '/' at the end of both all that begin with it: what reads it goes along. */
+void object_renamed(struct wasi *w, const struct wasi_bucket *b, const char *from, const char *to);
+/* Where the object of a descriptor is now, beneath its grant. The cell stands still. */
+const char *object_path(const struct file *f);
 
 /* Is there anything beneath a path? 0, ENOENT or what went wrong. */
 int object_folder_there(const struct wasi_bucket *b, const char *path);

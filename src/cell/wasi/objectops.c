@@ -170,6 +170,9 @@ enum wasi_errno object_open(struct wasi *w, const struct file *dir, const char *
     if (e != WASI_OK) {
         return e;
     }
+    if (!(flags & O_CREAT)) {
+        flags &= ~O_EXCL; /* it means nothing alone, as on the host */
+    }
     if (!dir->read_only || !(flags & O_CREAT)) {
         return wasi_errno_from_host(open_name(w, &n, flags, ret_f));
     }
@@ -325,6 +328,7 @@ static int rename_folder(struct wasi *w, const struct object_name *from,
     errnum = from->bucket->ops->rename_all(from->bucket->bucket, from_key, to_key);
     if (errnum == 0) {
         staged_rename_folder(w, from->grant, from->path, to->path);
+        object_renamed(w, from->bucket, from_key, to_key);
     }
     return errnum == EEXIST ? ENOTEMPTY : errnum;
 }
@@ -351,6 +355,7 @@ static int rename_file(struct wasi *w, const struct object_name *from, bool ther
     if (errnum != 0) {
         return errnum;
     }
+    object_renamed(w, from->bucket, from->key, to->key);
     struct staged *moved = staged_find(w, from->bucket, from->key);
     struct staged *replaced = staged_find(w, to->bucket, to->key);
     if (replaced != NULL) {

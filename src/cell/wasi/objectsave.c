@@ -74,6 +74,32 @@ status_t saved_put_staged(struct wasi *w, struct buf *out, struct error *err)
     return st;
 }
 
+status_t saved_check_object(const struct file *f, uint32_t fd, struct error *err)
+{
+    const struct object *o = f->object;
+    const struct wasi_bucket *b = o->bucket;
+    struct wasi_object_info now = {0};
+    char key[WASI_KEY_BYTES_MAX + 2];
+    const char *path = object_path(f);
+    const char *etag = o->staged != NULL ? o->staged->info.etag : o->info.etag;
+    if (o->staged != NULL && (o->staged->dirty || o->staged->nameless)) {
+        return ST_OK; /* its bytes travel */
+    }
+    int errnum = f->kind == FILE_DIRECTORY         ? object_folder_there(b, path)
+                 : object_key(b, path, false, key) ? b->ops->stat(b->bucket, key, &now)
+                                                   : ENOENT;
+    if (errnum == ENOENT) {
+        return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                         "descriptor %u: %.80s%.100s was removed or renamed", fd, b->place, path);
+    }
+    if (errnum == 0 && f->kind != FILE_DIRECTORY && strcmp(now.etag, etag) != 0) {
+        return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                         "descriptor %u: %.80s%.100s was replaced since it was opened", fd,
+                         b->place, path);
+    }
+    return ST_OK;
+}
+
 uint32_t saved_staged_number(struct wasi *w, const struct staged *s)
 {
     uint32_t number = 1;

@@ -27,6 +27,9 @@ struct saved_staged {
 
 /* All of w. ST_UNSUPPORTED: they are too many bytes; ST_NOMEM, ST_IO. */
 CHECKED status_t saved_put_staged(struct wasi *w, struct buf *out, struct error *err);
+/* Will a thaw find what descriptor fd is of? ST_OK also when the store does not say. ST_UNSUPPORTED: it is not there
+ * under its name any more. */
+CHECKED status_t saved_check_object(const struct file *f, uint32_t fd, struct error *err);
 /* The number of one in what saved_put_staged wrote, from 1. */
 uint32_t saved_staged_number(struct wasi *w, const struct staged *s);
 /* Into an array of the arena. False when memory ran out. */

@@ -181,7 +181,9 @@ static enum wasi_errno number(struct wasi *w, const struct file_use *dir,
     if (f->read_only) {
         f->rights_base &= ~RIGHTS_CHANGE;
     }
-    f->grant = dir->file->grant;
+    if (f->object == NULL) {
+        f->grant = dir->file->grant; /* that of a staged file is the one it was first opened in */
+    }
     enum wasi_errno e = fdtable_add(&w->files, f, ret_fd);
     if (e != WASI_OK) {
         file_free(f);

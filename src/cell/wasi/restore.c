@@ -300,14 +300,23 @@ static status_t open_file(struct restore *r, const struct saved_file *s, struct 
     return adopt(r, s, fd, ret_f);
 }
 
+/* Has it bytes that are to become an object? */
+static bool to_be_published(const struct restore *r, const struct saved_file *s)
+{
+    uint8_t bits = s->staged > 0 ? r->staged[s->staged - 1].bits : 0;
+    return (bits & STAGED_DIRTY) != 0 && (bits & STAGED_NAMELESS) == 0;
+}
+
 /* Beneath a bucket that is granted here. */
 static int open_in_bucket(struct restore *r, const struct saved_file *s, struct file **ret_f)
 {
     uint32_t target = r->grants[s->index].target;
+    bool nameless = s->staged > 0 && (r->staged[s->staged - 1].bits & STAGED_NAMELESS) != 0;
     if (s->kind == FILE_DIRECTORY) {
         return object_restore_folder(r->w, target, s->path, ret_f);
     }
-    if (s->staged == 0) {
+    /* Nothing that has a name is staged beneath a read-only grant: there it is only read. */
+    if (s->staged == 0 || (r->w->grants[target].read_only && !nameless)) {
         return object_restore_reader(r->w, target, s, r->stale_files, ret_f);
     }
     return object_restore_staged(r->w, target, s, &r->staged[s->staged - 1], r->stale_files, ret_f);
@@ -326,6 +335,10 @@ static status_t open_object(struct restore *r, const struct saved_file *s, struc
     }
     if (writes(s) && g->read_only) {
         return name_file(r, s, ST_PERM, "was open for writing, its bucket is read-only here");
+    }
+    /* A file can be made or cut through a descriptor that may only read. */
+    if (to_be_published(r, s) && g->read_only) {
+        return name_file(r, s, ST_PERM, "was not written yet, its bucket is read-only here");
     }
     int errnum = open_in_bucket(r, s, ret_f);
     if (errnum == ENOENT) {

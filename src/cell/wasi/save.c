@@ -163,13 +163,17 @@ static status_t put_path(struct item *it, struct error *err)
 static status_t put_object(struct item *it, struct error *err)
 {
     const struct object *o = it->file->object;
-    const char *path = o->staged != NULL ? o->staged->path : it->file->path;
+    const char *path = object_path(it->file);
+    status_t st = saved_check_object(it->file, it->fd, err);
+    if (st != ST_OK) {
+        return st;
+    }
     if (object_stat_file(it->file, &it->st) != WASI_OK) {
         return refuse(it, err, "its attributes cannot be read");
     }
     memcpy(it->path, path, strlen(path) + 1);
     put_head(it, SAVED_ORIGIN_BUCKET, it->file->grant);
-    status_t st = put_details(it, err);
+    st = put_details(it, err);
     if (st == ST_OK && it->file->kind == FILE_PLAIN) {
         const char *etag = o->staged != NULL ? o->staged->info.etag : o->info.etag;
         saved_put_text(it->out, etag, strlen(etag));

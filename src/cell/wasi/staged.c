@@ -157,11 +157,34 @@ static void set_filled(struct staged *s, uint64_t granule)
     }
 }
 
+/* What was published has in each granule that is not filled what the older object has. The store finds an object again
+ * by its name and etag when it was away, so it has to be the one that has them now. The older one goes on where that one
+ * cannot be opened. */
+static void renew_base(struct staged *s)
+{
+    struct wasi_object_info info;
+    char key[WASI_KEY_BYTES_MAX + 2];
+    void *base = NULL;
+    const struct wasi_bucket *b = s->bucket;
+    if (!s->base_moved || s->nameless || !object_key(b, s->path, false, key) ||
+        b->ops->open(b->bucket, key, &base, &info) != 0) {
+        return;
+    }
+    void *unused = base;
+    if (strcmp(info.etag, s->info.etag) == 0) {
+        unused = s->base;
+        s->base = base;
+    }
+    b->ops->close(unused);
+    s->base_moved = false;
+}
+
 /* Into the buffer: what the object has of this granule, *ret_len bytes. */
 static int read_base(struct staged *s, uint64_t granule, size_t *ret_len)
 {
     uint64_t at = granule * STAGED_GRANULE_BYTES, left = s->base_len - at;
     size_t len = left < STAGED_GRANULE_BYTES ? (size_t)left : STAGED_GRANULE_BYTES, have = 0;
+    renew_base(s);
     while (have < len) {
         size_t n = 0;
         int errnum = s->bucket->ops->read(s->base, s->buffer + have, len - have, at + have, &n);
@@ -296,6 +319,7 @@ void staged_rename(struct staged *s, const char *path)
     pthread_mutex_lock(&s->lock);
     pthread_mutex_lock(&s->w->staged_lock);
     snprintf(s->path, sizeof(s->path), "%s", path);
+    s->base_moved = s->base != NULL;
     s->only_new = false; /* the rename has replaced what was there */
     pthread_mutex_unlock(&s->w->staged_lock);
     pthread_mutex_unlock(&s->lock);
@@ -311,6 +335,7 @@ void staged_rename_folder(struct wasi *w, uint32_t grant, const char *from, cons
             snprintf(path, sizeof(path), "%s%s", to, s->path + len);
             s->nameless = s->nameless || strlen(path) > WASI_KEY_BYTES_MAX;
             snprintf(s->path, sizeof(s->path), "%.*s", WASI_KEY_BYTES_MAX, path);
+            s->base_moved = s->base != NULL;
         }
     }
     pthread_mutex_unlock(&w->staged_lock);
@@ -390,6 +415,7 @@ static int publish(struct staged *s, bool (*go_on)(void *), void *arg)
     if (errnum == 0) {
         s->info = info;
         s->dirty = s->only_new = false;
+        s->base_moved = s->base != NULL;
     }
     return errnum;
 }
@@ -398,7 +424,9 @@ int staged_publish(struct staged *s, bool (*go_on)(void *), void *arg)
 {
     int errnum = 0;
     pthread_mutex_lock(&s->lock);
-    if (s->dirty && !s->nameless) {
+    if (s->dirty && !s->nameless && s->w->grants[s->grant].read_only) {
+        errnum = EROFS; /* no call leads here: whatever a state says */
+    } else if (s->dirty && !s->nameless) {
         errnum = publish(s, go_on, arg);
         /* The connection was lost: the same bytes over a new one. */
         errnum = errnum == EIO ? publish(s, go_on, arg) : errnum;

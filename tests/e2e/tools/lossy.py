@@ -1,17 +1,20 @@
 """Stand between clients and the store, and lose what one of them is told.
 
-lossy.py SOCKET STORE NUMBER FATE: connection NUMBER (from 1) is the one that something happens to:
-  before   it is closed when its second message comes, which the store never sees
-  behind   its second message is passed on, and it is closed before the answer comes back
+lossy.py SOCKET STORE NUMBER FATE MESSAGE [COMMAND...]: connection NUMBER (from 1) is the one that something happens to
+at its message MESSAGE:
+  before   it is closed when the message comes, which the store never sees
+  behind   the message is passed on, and it is closed before the answer comes back
   away     as before, and from then on nobody gets a connection
-All others are passed on. Ends with its standard input."""
+COMMAND is run before it is closed. All others are passed on. Ends with its standard input."""
 
 import os
 import socket
+import subprocess
 import sys
 import threading
 
 path, store, number, fate = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+which, command = int(sys.argv[5]), sys.argv[6:]
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(path)
 listener.listen(16)
@@ -32,9 +35,9 @@ def copy(source, target):
 
 
 def lose(client, upstream):
-    """The first message and its answer are those that every connection begins with."""
-    upstream.sendall(client.recv(1 << 16))
-    client.sendall(upstream.recv(1 << 16))
+    for _ in range(which - 1):
+        upstream.sendall(client.recv(1 << 16))
+        client.sendall(upstream.recv(1 << 16))
     message = client.recv(1 << 16)
     if fate == "behind":
         upstream.sendall(message)
@@ -42,6 +45,8 @@ def lose(client, upstream):
     if fate == "away":
         listener.close()
         os.unlink(path)
+    if command:
+        subprocess.run(command, check=True)
     client.close()
     upstream.close()
 

@@ -31,6 +31,7 @@ struct memory_bucket {
     unsigned calls;
     int fails_with;       /* every call, when it is not 0 */
     unsigned fails_after; /* calls that still succeed */
+    bool stale;           /* reads are refused of what has not the name any more that it was opened by */
 };
 
 struct memory_writer {
@@ -164,6 +165,7 @@ static inline int memory_list(void *bucket, const struct wasi_object_query *q, b
 
 struct memory_reader {
     struct memory_bucket *b;
+    char key[WASI_KEY_BYTES_MAX + 1];
     struct memory_bytes *bytes;
 };
 
@@ -178,7 +180,8 @@ static inline int memory_open(void *bucket, const char *key, void **ret_object,
         return errnum != 0 ? errnum : ENOENT;
     }
     struct memory_reader *r = malloc(sizeof(*r));
-    *r = (struct memory_reader){b, b->objects[i].bytes};
+    *r = (struct memory_reader){.b = b, .bytes = b->objects[i].bytes};
+    snprintf(r->key, sizeof(r->key), "%s", key);
     r->bytes->refs++;
     b->open++;
     *ret_object = r;
@@ -191,6 +194,9 @@ static inline int memory_read(void *object, void *data, size_t len, uint64_t off
 {
     struct memory_reader *r = object;
     int errnum = memory_call(r->b);
+    if (errnum == 0 && r->b->stale && memory_get(r->b, r->key) != r->bytes) {
+        errnum = ESTALE;
+    }
     size_t left = offset < r->bytes->len ? r->bytes->len - (size_t)offset : 0;
     size_t n = len < left ? len : left;
     if (errnum == 0 && n > 0) {

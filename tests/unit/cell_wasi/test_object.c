@@ -329,6 +329,22 @@ static void a_file_can_be_made_without_the_right_to_write(void)
     end();
 }
 
+static void to_be_made_alone_asks_for_nothing_alone(void)
+{
+    uint32_t missing;
+    begin();
+    put("f", "text");
+    uint32_t fd = open_ok("f", OFLAG_EXCL, FILE_RW);
+    write_text(fd, "T");
+    CHECK_EQ(wasi_fd_close(NULL, w, fd), WASI_OK);
+    CHECK_STR(get("f"), "Text");
+    fd = open_ok("f", OFLAG_EXCL, READ_RIGHTS);
+    check_read(fd, "Text");
+    CHECK_EQ(open_as("new", OFLAG_EXCL, FILE_RW, &missing), WASI_NOENT);
+    CHECK_EQ(open_as("f", OFLAG_EXCL | OFLAG_CREAT, FILE_RW, &missing), WASI_EXIST);
+    end();
+}
+
 static void renames_carry_open_files_along(void)
 {
     begin();
@@ -562,6 +578,32 @@ static void written_files_are_as_files_in_memory(void)
     free(m);
 }
 
+/* As when the store was away meanwhile: an object is read on only if it still has its name. */
+static void what_is_not_filled_is_found_behind_a_sync(void)
+{
+    static uint8_t bytes[4 * STAGED_GRANULE_BYTES];
+    begin();
+    memset(bytes, 'x', sizeof(bytes));
+    memory_put(bucket, "f", bytes, sizeof(bytes));
+    uint32_t fd = open_ok("f", 0, FILE_RW), data = g_alloc(16), out = g_alloc(4);
+    bucket->stale = true;
+    for (uint64_t at = 0; at < 3; at++) {
+        write_text(fd, "y");
+        CHECK_EQ(wasi_fd_sync(NULL, w, fd), WASI_OK);
+        if (at == 1) {
+            CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("f"), 3, G_PATH("g")), WASI_OK);
+        }
+        CHECK_EQ(wasi_fd_pread(NULL, w, fd, g_iov(data, 8), 1, (at + 1) * STAGED_GRANULE_BYTES, out),
+                 WASI_OK);
+        CHECK(g_u32(out) == 8 && memcmp(double_mem + data, "xxxxxxxx", 8) == 0);
+    }
+    CHECK_EQ(wasi_fd_close(NULL, w, fd), WASI_OK);
+    const struct memory_bytes *m = memory_get(bucket, "g");
+    CHECK_EQ(m->len, sizeof(bytes));
+    CHECK(memcmp(m->data, "yyyx", 4) == 0);
+    end();
+}
+
 static void small_reads_of_a_large_object_are_few_calls(void)
 {
     static uint8_t bytes[1000000];
@@ -655,6 +697,67 @@ static void a_read_file_is_found_by_its_etag(void)
     end();
 }
 
+static void what_is_read_goes_along_with_its_name(void)
+{
+    struct buf state = {0};
+    begin();
+    put("a/one", "one");
+    put("a/two", "two");
+    put("a/two2", "other");
+    uint32_t one = open_ok("a/one", 0, READ_RIGHTS), two = open_ok("a/two", 0, READ_RIGHTS);
+    uint32_t other = open_ok("a/two2", 0, READ_RIGHTS), out = g_alloc(FILESTAT_BYTES);
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("a/two"), 3, G_PATH("a/three")), WASI_OK);
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("a"), 3, G_PATH("b")), WASI_OK);
+    CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("b/one"), 3, G_PATH("c")), WASI_OK);
+    CHECK_EQ(wasi_fd_filestat_get(NULL, w, one, out), WASI_OK);
+    uint64_t inode = g_u64(out + 8);
+    CHECK_EQ(wasi_path_filestat_get(NULL, w, 3, 0, G_PATH("c"), out), WASI_OK);
+    CHECK_EQ(g_u64(out + 8), inode);
+    CHECK_EQ(wasi_save(w, &state, &err), ST_OK);
+    CHECK_EQ(restore(&state, false), ST_OK);
+    check_read(one, "one");
+    check_read(two, "two");
+    check_read(other, "other");
+    buf_done(&state);
+    end();
+}
+
+static void check_not_saved(const char *why)
+{
+    struct buf state = {0};
+    CHECK_EQ(wasi_save(w, &state, &err), ST_UNSUPPORTED);
+    CHECK(strstr(err.text, why) != NULL);
+    CHECK_EQ(state.len, 0);
+    buf_done(&state);
+}
+
+static void what_would_not_be_found_is_not_saved(void)
+{
+    struct buf state = {0};
+    begin();
+    put("f", "text");
+    put("d/f", "text");
+    uint32_t fd = open_ok("f", 0, READ_RIGHTS);
+    memory_remove(bucket, "f");
+    check_not_saved("geds://memory/f was removed or renamed");
+    put("f", "TEXT");
+    check_not_saved("geds://memory/f was replaced since it was opened");
+    CHECK_EQ(wasi_fd_close(NULL, w, fd), WASI_OK);
+    uint32_t folder = open_ok("d", OFLAG_DIRECTORY, READ_RIGHTS);
+    memory_remove(bucket, "d/f");
+    check_not_saved("geds://memory/d was removed or renamed");
+    CHECK_EQ(wasi_fd_close(NULL, w, folder), WASI_OK);
+    fd = open_ok("f", 0, FILE_RW); /* not changed so far: only its etag would travel */
+    put("f", "more");
+    check_not_saved("geds://memory/f was replaced");
+    write_text(fd, "t");
+    CHECK_EQ(wasi_save(w, &state, &err), ST_OK);
+    CHECK_EQ(restore(&state, false), ST_OK);
+    CHECK_EQ(wasi_fd_close(NULL, w, fd), WASI_STALE);
+    buf_done(&state);
+    end();
+}
+
 static void what_has_no_name_yet_is_in_the_state(void)
 {
     struct buf state = {0};
@@ -681,6 +784,76 @@ static void what_has_no_name_yet_is_in_the_state(void)
     CHECK_EQ(wasi_fd_close(NULL, w, made), WASI_EXIST);
     CHECK_EQ(wasi_fd_close(NULL, w, edit), WASI_STALE);
     buf_done(&state);
+    end();
+}
+
+static void one_file_of_two_grants_travels(void)
+{
+    struct buf state = {0};
+    begin();
+    struct memory_bucket inner = {.face = bucket->face};
+    inner.face.prefix = "in/";
+    struct wasi_grant grants[] = {{"geds://memory", "/b", false, &bucket->face},
+                                  {"geds://memory/in", "/i", false, &inner.face},
+                                  {"geds://memory/in", "/r", true, &inner.face}};
+    config.grants = grants;
+    config.grant_count = 3;
+    wasi_free(w);
+    w = wasi_make(&config);
+    uint32_t first = open_ok("in/new", OFLAG_CREAT, FILE_RW), second = 0, third = 0;
+    CHECK_EQ(g_open(w, 4, 0, "new", 0, FILE_RW, 0, &second), WASI_OK);
+    CHECK_EQ(g_open(w, 5, 0, "new", 0, READ_RIGHTS, 0, &third), WASI_OK);
+    write_text(second, "text");
+    CHECK_EQ(wasi_save(w, &state, &err), ST_OK);
+    CHECK_EQ(restore(&state, false), ST_OK);
+    check_read(first, "text");
+    check_read(third, "text");
+    CHECK_EQ(wasi_fd_filestat_set_size(NULL, w, third, 0), WASI_ROFS);
+    CHECK_EQ(wasi_fd_close(NULL, w, second), WASI_OK);
+    CHECK_STR(get("in/new"), "text");
+    buf_done(&state);
+    end();
+}
+
+static void nothing_of_a_state_is_written_to_a_read_only_bucket(void)
+{
+    struct buf state = {0};
+    begin();
+    uint32_t fd = open_ok("new", OFLAG_CREAT | OFLAG_TRUNC, READ_RIGHTS);
+    CHECK_EQ(wasi_save(w, &state, &err), ST_OK);
+    grant.read_only = true;
+    CHECK_EQ(restore(&state, false), ST_PERM);
+    CHECK(strstr(err.text, "/b/new was not written yet") != NULL);
+    CHECK_EQ(restore(&state, true), ST_PERM);
+    CHECK_EQ(wasi_restore_check(&config, state.data, state.len, true, &err), ST_PERM);
+    CHECK_EQ(bucket->count, 0);
+    grant.read_only = false;
+    CHECK_EQ(wasi_fd_sync(NULL, w, fd), WASI_OK);
+    state.len = 0;
+    CHECK_EQ(wasi_save(w, &state, &err), ST_OK);
+    unsigned changes = bucket->changes;
+    grant.read_only = true;
+    CHECK_EQ(restore(&state, false), ST_OK); /* what it has has its name */
+    check_read(fd, "");
+    struct file_use use;
+    CHECK_EQ(fdtable_use(&w->files, fd, 0, &use), WASI_OK);
+    CHECK(use.file->object->staged == NULL);
+    file_put(&w->files, &use);
+    CHECK_EQ(wasi_publish(w, &err), ST_OK);
+    CHECK_EQ(bucket->changes, changes);
+    buf_done(&state);
+    end();
+}
+
+static void a_staged_file_of_a_read_only_grant_is_not_published(void)
+{
+    begin();
+    uint32_t fd = open_ok("f", OFLAG_CREAT, FILE_RW);
+    write_text(fd, "text");
+    w->grants[0].read_only = true;
+    CHECK_EQ(wasi_fd_sync(NULL, w, fd), WASI_ROFS);
+    CHECK_EQ(wasi_publish(w, &err), ST_IO);
+    CHECK_EQ(bucket->count, 0);
     end();
 }
 
@@ -762,6 +935,7 @@ int main(void)
     RUN(a_freeze_in_the_middle_repeats_the_close);
     RUN(a_renumbered_descriptor_is_published);
     RUN(a_file_can_be_made_without_the_right_to_write);
+    RUN(to_be_made_alone_asks_for_nothing_alone);
     RUN(renames_carry_open_files_along);
     RUN(a_replaced_file_does_not_come_back);
     RUN(folders_stay_when_they_are_emptied);
@@ -769,10 +943,16 @@ int main(void)
     RUN(the_end_of_a_program_publishes_or_names_it);
     RUN(times_and_links_are_not_supported);
     RUN(written_files_are_as_files_in_memory);
+    RUN(what_is_not_filled_is_found_behind_a_sync);
     RUN(small_reads_of_a_large_object_are_few_calls);
     RUN(many_readers_share_the_memory_that_there_is);
     RUN(a_read_file_is_found_by_its_etag);
+    RUN(what_is_read_goes_along_with_its_name);
+    RUN(what_would_not_be_found_is_not_saved);
     RUN(what_has_no_name_yet_is_in_the_state);
+    RUN(one_file_of_two_grants_travels);
+    RUN(nothing_of_a_state_is_written_to_a_read_only_bucket);
+    RUN(a_staged_file_of_a_read_only_grant_is_not_published);
     RUN(a_cut_or_changed_state_is_refused);
     RUN(a_folder_and_a_bucket_are_not_each_other);
     return CHECK_DONE();
