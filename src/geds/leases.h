@@ -10,7 +10,7 @@ struct leases {
     int table_fd;      /* immutable while it is open, and so are: */
     int page_fd;       /* for reading, to be passed */
     int end_fd;        /* the same file for writing */
-    int folder_fd;     /* where its name is: another store may have the path of a folder that was moved */
+    int folder_fd; /* where its name is: another store may have the path of a folder that was moved */
 };
 
 /* End the leases that another process gave on this store, and make a table. path: the store's folder, whose lock the
