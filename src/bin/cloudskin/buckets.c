@@ -308,8 +308,7 @@ static enum geds_code was_renamed(struct geds *g, struct bucket *k, const struct
 
 static int bucket_rename(void *bucket, const char *key, const char *to)
 {
-    return attempt(bucket, do_rename, was_renamed,
-                   &(struct operation){.key = key, .to = to});
+    return attempt(bucket, do_rename, was_renamed, &(struct operation){.key = key, .to = to});
 }
 
 static enum geds_code do_rename_all(struct geds *g, struct bucket *k, const struct operation *o,
@@ -334,8 +333,7 @@ static enum geds_code were_renamed(struct geds *g, struct bucket *k, const struc
 
 static int bucket_rename_all(void *bucket, const char *from, const char *to)
 {
-    return attempt(bucket, do_rename_all, were_renamed,
-                   &(struct operation){.key = from, .to = to});
+    return attempt(bucket, do_rename_all, were_renamed, &(struct operation){.key = from, .to = to});
 }
 
 /* ---- reading ---- */

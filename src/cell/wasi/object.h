@@ -32,8 +32,9 @@ struct object {
     bool writes;           /* this descriptor may change it */
     void *reader;          /* a file that is only read: the object as of its open */
     struct wasi_object_info info; /* of it */
-    char *renamed; /* the path of what is read since the cell renamed it; NULL: the file's; guarded by dir_lock */
-    struct read_window *window;   /* guarded by the file's dir_lock; taken out while it is used */
+    char *
+        renamed; /* the path of what is read since the cell renamed it; NULL: the file's; guarded by dir_lock */
+    struct read_window *window; /* guarded by the file's dir_lock; taken out while it is used */
 };
 /* NULL is fine. */
 void object_free(struct object *o);

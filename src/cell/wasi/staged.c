@@ -157,9 +157,9 @@ static void set_filled(struct staged *s, uint64_t granule)
     }
 }
 
-/* What was published has in each granule that is not filled what the older object has. The store finds an object again
- * by its name and etag when it was away, so it has to be the one that has them now. The older one goes on where that one
- * cannot be opened. */
+/* What was published has in each granule that is not filled what the older object has. The store
+ * finds an object again by its name and etag when it was away, so it has to be the one that has them
+ * now. The older one goes on where that one cannot be opened. */
 static void renew_base(struct staged *s)
 {
     struct wasi_object_info info;

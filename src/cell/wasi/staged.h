@@ -31,8 +31,8 @@ struct staged {
     struct wasi_object_info info; /* of the object that it was opened as or published as last */
     void *base;                   /* that object, open; NULL: nothing more is needed of it */
     bool base_moved; /* it was published or renamed: base is to be opened anew before it is read */
-    uint64_t base_len;            /* of which bytes are those of the file, where not filled */
-    uint8_t *filled;              /* a bit for each granule below base_len */
+    uint64_t base_len; /* of which bytes are those of the file, where not filled */
+    uint8_t *filled;   /* a bit for each granule below base_len */
     uint64_t granules;
     uint8_t *buffer; /* of a granule, during a call that needs it */
 };

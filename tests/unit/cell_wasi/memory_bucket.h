@@ -31,7 +31,7 @@ struct memory_bucket {
     unsigned calls;
     int fails_with;       /* every call, when it is not 0 */
     unsigned fails_after; /* calls that still succeed */
-    bool stale;           /* reads are refused of what has not the name any more that it was opened by */
+    bool stale; /* reads are refused of what has not the name any more that it was opened by */
 };
 
 struct memory_writer {

@@ -593,8 +593,9 @@ static void what_is_not_filled_is_found_behind_a_sync(void)
         if (at == 1) {
             CHECK_EQ(wasi_path_rename(NULL, w, 3, G_PATH("f"), 3, G_PATH("g")), WASI_OK);
         }
-        CHECK_EQ(wasi_fd_pread(NULL, w, fd, g_iov(data, 8), 1, (at + 1) * STAGED_GRANULE_BYTES, out),
-                 WASI_OK);
+        CHECK_EQ(
+            wasi_fd_pread(NULL, w, fd, g_iov(data, 8), 1, (at + 1) * STAGED_GRANULE_BYTES, out),
+            WASI_OK);
         CHECK(g_u32(out) == 8 && memcmp(double_mem + data, "xxxxxxxx", 8) == 0);
     }
     CHECK_EQ(wasi_fd_close(NULL, w, fd), WASI_OK);
