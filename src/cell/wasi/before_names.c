@@ -74,8 +74,8 @@ static bool keep_link(struct before *b, int parent_fd, const char *name, const c
     return result == 0;
 }
 
-/* One of several names of a file, for which no link could be made: a copy would be another file than what the others lead
- * to. errnum: why there is no link. */
+/* One of several names of a file, for which no link could be made (errnum says why): a copy would
+ * be another file than what the others lead to. */
 static bool keep_other_name(struct before *b, const struct wasi *w, const struct stat *st,
                             const struct journal_place *place, int errnum, char *text,
                             struct journal_entry *e)
