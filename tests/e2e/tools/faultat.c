@@ -278,7 +278,11 @@ static void enters(struct watched *w, pid_t tid, uint64_t number, const uint64_t
         return;
     }
     if (w->log != NULL) {
-        fprintf(w->log, "fault %llu %s %s\n", (unsigned long long)w->seen, c->name, path);
+        char other[PATH_MAX] = "";
+        bool two = c->other_path != NONE &&
+                   path_of_name(tid, args, c->other_dir_fd, c->other_path, other);
+        fprintf(w->log, "fault %llu %s %s %s\n", (unsigned long long)w->seen, c->name, path,
+                two ? other : "");
         fflush(w->log);
     }
     spoil(w, tid);
