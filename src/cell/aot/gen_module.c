@@ -323,16 +323,16 @@ static void define_poll_stub(struct gen *g)
     LLVMBuildRetVoid(g->b);
 }
 
-/* Its own code changes no register that LLVM takes for kept; the host's side saves them all. Those with numbers from 16
- * on, which only v4 has, it does not: there values are put on the stack before the call. */
+/* Its own code changes no register that LLVM takes for kept; the host's side saves them all. The vector registers with
+ * numbers from 16 on, which only v4 has, are not among them: values that stand there are put on the stack before the
+ * call. */
 LLVMValueRef gen_capture_stub(struct gen *g)
 {
     LLVMValueRef fn = LLVMGetNamedFunction(g->mod, "capture");
     if (fn)
         return fn;
-    bool keeps = g->shared->opt->image.level != LEVEL_X86_64_V4;
     fn = LLVMAddFunction(g->mod, "capture", LLVMFunctionType(g->t.void_, &g->t.ptr, 1, 0));
-    LLVMSetFunctionCallConv(fn, keeps ? GEN_KEEP_CC : GEN_C_CC);
+    LLVMSetFunctionCallConv(fn, GEN_KEEP_CC);
     gen_attrs_common(g, fn);
     gen_add_attr(fn, 1, g->attr_context);
     gen_add_attr(fn, GEN_AT_FUNCTION, g->attr_cold);

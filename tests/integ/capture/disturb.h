@@ -216,6 +216,22 @@ static inline void disturb_images(struct runtime *rt, const struct disturb_image
     }
 }
 
+/* The highest level is compiled also where it does not run: its registers are more than a capture keeps. */
+static inline void disturb_compile_highest(const uint8_t *wasm, size_t len, uint32_t host)
+{
+    struct aot_options opt = {
+        .image = {.level = LEVEL_X86_64_V4, .opt_level = 3, .movable = 1},
+        .features = FEATURE_ALL,
+        .verify_ir = true,
+        .threads = 1};
+    struct buf file = {0};
+    struct error err = {0};
+    if (host == LEVEL_X86_64_V4 || host == LEVEL_AARCH64)
+        return;
+    guest_need(aot_compile(wasm, len, &opt, &file, &err), "compile", &err);
+    buf_done(&file);
+}
+
 /* At each optimisation, and for the lowest level of this machine's kind. nans: DISTURB_... */
 static inline void disturb_module(struct runtime *rt, const uint8_t *wasm, size_t len, int nans)
 {
@@ -226,6 +242,7 @@ static inline void disturb_module(struct runtime *rt, const uint8_t *wasm, size_
     const uint32_t opts[DISTURB_IMAGES_MAX] = {0, 3, 1, 0, 2, 3};
     guest_need(module_decode(wasm, len, FEATURE_ALL, &m, &err), "decode", &err);
     guest_need(module_validate(m, &err), "validate", &err);
+    disturb_compile_highest(wasm, len, host);
     for (int canonical = nans == DISTURB_CANONICAL; canonical <= 1; canonical++) {
         struct disturb_images images = {.count = DISTURB_IMAGES_MAX};
         for (uint32_t i = 0; i < images.count; i++) {
