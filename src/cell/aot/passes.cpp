@@ -1,13 +1,17 @@
 // LLVM's passes and code generation by our choice. See passes.h.
 #include "passes.h"
 #include "proven.h"
+#include "rare_polls.h"
 #include "wide.h"
 
 #include <cstring>
 
 #include <llvm/Analysis/AliasAnalysis.h>
+#include <llvm/CodeGen/FunctionLoweringInfo.h>
 #include <llvm/CodeGen/MachineModuleInfo.h>
 #include <llvm/CodeGen/Passes.h>
+#include <llvm/CodeGen/SchedulerRegistry.h>
+#include <llvm/CodeGen/SelectionDAGISel.h>
 #include <llvm/CodeGen/TargetPassConfig.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Module.h>
@@ -37,7 +41,9 @@ char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipelin
                 into.addPass(WideAddresses());
             if (name == "proven-loads")
                 into.addPass(ProvenLoads());
-            return name == "wide-addresses" || name == "proven-loads";
+            if (name == "rare-polls")
+                into.addPass(RarePolls());
+            return name == "wide-addresses" || name == "proven-loads" || name == "rare-polls";
         });
     AAManager aliases;
     if (Error e = builder.parseAAPipeline(aliases, "basic-aa,scoped-noalias-aa,tbaa,scev-aa"))
@@ -58,6 +64,23 @@ char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipelin
     manager.run(*unwrap(mod), modules);
     return nullptr;
 }
+
+// Instructions of a block are selected in the order of the source, which is LLVM's choice for x86 and leaves the order
+// to a later pass; that one does not see across long chains. At the highest level they are ordered by latency and
+// registers instead, but for blocks that save a frame: their calls take more values than there are registers.
+static ScheduleDAGSDNodes *choose_scheduler(SelectionDAGISel *selection, CodeGenOptLevel level)
+{
+    const BasicBlock *bb = selection->FuncInfo->MBB->getBasicBlock();
+    bool saves = bb && any_of(*bb, [](const Instruction &i) {
+                     const auto *call = dyn_cast<CallBase>(&i);
+                     return call && call->hasOperandBundles();
+                 });
+    if (level != CodeGenOptLevel::Aggressive || saves)
+        return createDefaultScheduler(selection, level);
+    return createHybridListDAGScheduler(selection, level);
+}
+
+static RegisterScheduler scheduler(PASSES_SCHEDULER, "latency and registers", choose_scheduler);
 
 // What a quick level leaves out between selection and emission: each costs more time than it brings speed there.
 static void leave_out(TargetPassConfig *config)

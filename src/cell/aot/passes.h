@@ -10,6 +10,9 @@
 extern "C" {
 #endif
 
+/* The order of instructions within a block, as LLVM's option -pre-RA-sched names it. */
+#define PASSES_SCHEDULER "cloudskin"
+
 /* Run a textual pass pipeline on a module, with alias analysis by SCEV beside LLVM's default ones, which its C
  * interface cannot ask for: ranges of addresses are all that tells arrays in one linear memory apart (block matrix
  * product without it: 2.0x of native, with it 1.0x). The pipeline may name "proven-loads" (proven.h), and

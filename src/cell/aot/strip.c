@@ -441,6 +441,29 @@ static void uncounted_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef c
         LLVMBuildUnreachable(f->g->b);
 }
 
+static bool is_float_arithmetic(LLVMValueRef v)
+{
+    LLVMOpcode op = LLVMIsABinaryOperator(v) ? LLVMGetInstructionOpcode(v) : 0;
+    return op == LLVMFAdd || op == LLVMFSub || op == LLVMFMul || op == LLVMFDiv;
+}
+
+/* Does the loop add up floats? Their order is fixed, so LLVM does not vectorise it, and each iteration waits for the
+ * one before: a poll costs less than what counting takes in front of the loop. */
+static bool carries_float(const struct fgen *f, const struct frame *fr)
+{
+    for (uint32_t i = fr->loop_sets; i < f->set_count; i++) {
+        const struct local_set *set = &f->sets[i];
+        uint32_t count, from;
+        if (!is_float_arithmetic(set->value))
+            continue;
+        for (unsigned k = 0; k < 2; k++)
+            if (local_of(f, LLVMGetOperand(set->value, k), &from) && from == set->local &&
+                only_set(f, fr, from, &count))
+                return true;
+    }
+    return false;
+}
+
 void strip_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMValueRef operand)
 {
     struct gen *g = f->g;
@@ -451,6 +474,10 @@ void strip_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMVa
     }
     if (provably_short(fr, &c)) {
         short_back_edge(f, fr, cond);
+        return;
+    }
+    if (carries_float(f, fr)) {
+        uncounted_back_edge(f, fr, cond);
         return;
     }
     LLVMBasicBlockRef end = fgen_block(f, "strip_end"), poll = fgen_block(f, "strip_poll");

@@ -219,11 +219,10 @@ static inline void disturb_images(struct runtime *rt, const struct disturb_image
 /* The highest level is compiled also where it does not run: its registers are more than a capture keeps. */
 static inline void disturb_compile_highest(const uint8_t *wasm, size_t len, uint32_t host)
 {
-    struct aot_options opt = {
-        .image = {.level = LEVEL_X86_64_V4, .opt_level = 3, .movable = 1},
-        .features = FEATURE_ALL,
-        .verify_ir = true,
-        .threads = 1};
+    struct aot_options opt = {.image = {.level = LEVEL_X86_64_V4, .opt_level = 3, .movable = 1},
+                              .features = FEATURE_ALL,
+                              .verify_ir = true,
+                              .threads = 1};
     struct buf file = {0};
     struct error err = {0};
     if (host == LEVEL_X86_64_V4 || host == LEVEL_AARCH64)

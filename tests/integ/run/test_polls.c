@@ -80,11 +80,53 @@ static void a_loop_that_tests_a_call_on_every_way_has_no_other_poll(void)
     CHECK_EQ(polls, 0);
 }
 
+static struct program *optimised(const uint8_t *wasm, size_t len, uint32_t movable)
+{
+    struct aot_options opt = {
+        .image = {.level = image_level_host(), .opt_level = 3, .movable = movable},
+        .features = FEATURE_ALL,
+        .verify_ir = true,
+        .threads = 1};
+    struct buf file = {0};
+    struct error err = {0};
+    struct program *prog = NULL;
+    guest_need(aot_compile(wasm, len, &opt, &file, &err), "compile", &err);
+    guest_need(program_load(rt, file.data, file.len, &prog, &err), "load", &err);
+    buf_done(&file);
+    return prog;
+}
+
+/* However many iterations there are to a poll: the loop ends after the right one, and a request finds it. */
+static void check_rare_polls(uint32_t movable)
+{
+    static const char *const endless[] = {"chase", "two_backs", "sums", "sums_counted"};
+    enum { TEXT = 32, TEXT_BYTES = 9 };
+    struct guest g;
+    struct program *prog = optimised(polls_rare, sizeof polls_rare, movable);
+    guest_start(&g, rt, prog, NULL, NULL);
+    for (int32_t from = 0; from <= TEXT_BYTES; from++) {
+        union cell_value io[1] = {{.i32 = TEXT + from}};
+        CHECK_EQ(guest_call(&g, "length", io), ST_OK);
+        CHECK_EQ(io[0].i32, TEXT_BYTES - from);
+    }
+    for (size_t i = 0; i < sizeof endless / sizeof *endless; i++)
+        check_stops(&g, endless[i]);
+    cell_free(g.cell);
+    program_unref(prog);
+}
+
+static void a_small_loop_polls_once_in_several_iterations(void)
+{
+    check_rare_polls(0);
+    check_rare_polls(1);
+}
+
 int main(void)
 {
     rt = guest_runtime();
     RUN(a_loop_with_a_way_round_its_calls_polls_there);
     RUN(a_loop_that_tests_a_call_on_every_way_has_no_other_poll);
+    RUN(a_small_loop_polls_once_in_several_iterations);
     runtime_free(rt);
     return CHECK_DONE();
 }

@@ -1,6 +1,7 @@
 #ifndef CELL_MODULE_ABI_H
 #define CELL_MODULE_ABI_H
 
+#include <assert.h>
 #include <stddef.h>
 
 #include "cell/module/module.h"
@@ -236,13 +237,13 @@ struct abi_ctx {
     uint32_t unwind; /* enum abi_unwind */
     uint32_t poll;   /* atomic; not 0: call ops->poll at the next poll */
 };
-_Static_assert(sizeof(struct abi_ctx) == ABI_CTX_BYTES, "generated code knows the size");
-_Static_assert(sizeof(struct abi_func) == 32 && sizeof(struct abi_entry) == 32,
-               "generated code knows it");
-_Static_assert(sizeof(struct abi_import) == 48 && sizeof(struct abi_exn) == 16 &&
-                   sizeof(struct abi_record) == 16 && sizeof(struct abi_site) == 28 &&
-                   sizeof(struct abi_registers) == 16 + 256 + 512,
-               "generated code knows it");
+static_assert(sizeof(struct abi_ctx) == ABI_CTX_BYTES, "generated code knows the size");
+static_assert(sizeof(struct abi_func) == 32 && sizeof(struct abi_entry) == 32,
+              "generated code knows it");
+static_assert(sizeof(struct abi_import) == 48 && sizeof(struct abi_exn) == 16 &&
+                  sizeof(struct abi_record) == 16 && sizeof(struct abi_site) == 28 &&
+                  sizeof(struct abi_registers) == 16 + 256 + 512,
+              "generated code knows it");
 
 /* The context struct of an instance. */
 static inline struct abi_ctx *abi_ctx_of(void *ctx)
