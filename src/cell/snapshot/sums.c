@@ -7,7 +7,9 @@
 #include "sys/thread.h"
 
 /* Less does not pay for a thread. */
-#define THREAD_FROM_BYTES ((uint64_t)8 << 20)
+#define THREAD_FROM_BYTES ((uint64_t)2 << 20)
+
+#define HUGE_PAGE_BYTES ((uintptr_t)2 << 20)
 
 static void make_sum(struct sums_piece *p)
 {
@@ -23,12 +25,26 @@ static void make_sum(struct sums_piece *p)
     p->state = SUMS_DONE;
 }
 
-/* Make the oldest sum that nobody makes. False: there is none. Called with the lock held. */
+/* Two threads that touch a huge page for the first time both clear one, and one of them is thrown away. */
+static bool meets_one_being_read(const struct sums *s, const struct sums_piece *p)
+{
+    uintptr_t first = (uintptr_t)p->into / HUGE_PAGE_BYTES;
+    uintptr_t last = ((uintptr_t)p->into + p->len - 1) / HUGE_PAGE_BYTES;
+    for (uint32_t i = 0; p->into && i < s->count; i++) {
+        const struct sums_piece *o = &s->pieces[(s->first + i) % SUMS_DEPTH];
+        if (o->state == SUMS_TAKEN && (uintptr_t)o->into / HUGE_PAGE_BYTES <= last &&
+            ((uintptr_t)o->into + o->len - 1) / HUGE_PAGE_BYTES >= first)
+            return true;
+    }
+    return false;
+}
+
+/* Make the oldest sum that nobody makes, and that is in nobody's way. False: there is none. Called with the lock held. */
 static bool make_next(struct sums *s)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         struct sums_piece *p = &s->pieces[(s->first + i) % SUMS_DEPTH];
-        if (p->state != SUMS_WAITS)
+        if (p->state != SUMS_WAITS || meets_one_being_read(s, p))
             continue;
         p->state = SUMS_TAKEN;
         struct sums_piece mine = *p;

@@ -10,7 +10,7 @@
  * thread makes them, while the first one is in system calls for the piece before; where the first one would wait, it
  * makes some itself. Used by one thread. Zeroed memory is valid. */
 
-enum { SUMS_DEPTH = 4 };
+enum { SUMS_DEPTH = 8 };
 
 enum sums_state { SUMS_WAITS, SUMS_TAKEN, SUMS_DONE };
 struct sums_piece {
