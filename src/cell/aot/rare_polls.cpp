@@ -28,7 +28,8 @@ const unsigned BODY_MAX = 48; // instructions of a loop, without those that serv
 bool is_poll(const Instruction &i)
 {
     const auto *load = dyn_cast<LoadInst>(&i);
-    if (!load || load->getOrdering() != AtomicOrdering::Monotonic || !load->getType()->isIntegerTy(32))
+    if (!load || load->getOrdering() != AtomicOrdering::Monotonic ||
+        !load->getType()->isIntegerTy(32))
         return false;
     APInt off(64, 0);
     const Value *base = load->getPointerOperand()->stripAndAccumulateConstantOffsets(
