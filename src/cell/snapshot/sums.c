@@ -39,7 +39,7 @@ static bool meets_one_being_read(const struct sums *s, const struct sums_piece *
     return false;
 }
 
-/* Make the oldest sum that nobody makes, and that is in nobody's way. False: there is none. Called with the lock held. */
+/* Make the oldest sum that nobody makes and that is in nobody's way. False: there is none. With the lock held. */
 static bool make_next(struct sums *s)
 {
     for (uint32_t i = 0; i < s->count; i++) {
