@@ -58,6 +58,7 @@ static void init_options(void)
 
 static void init_targets(void)
 {
+    passes_init();
     init_options();
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
@@ -155,7 +156,7 @@ static const struct pipeline pipelines[4] = {
      "float2int,loop(loop-rotate,loop-deletion),loop-distribute,loop-vectorize,infer-alignment,"
      "loop-load-elim," CLEAN ",slp-vectorizer,vector-combine," CLEAN
      ",loop-unroll<O3>,sroa,infer-alignment," CLEAN
-     ",loop-mssa(licm),rare-polls,loop-sink,instsimplify,div-rem-pairs,simplifycfg)",
+     ",loop-mssa(licm),rare-polls,simplifycfg,loop-sink,instsimplify,div-rem-pairs,simplifycfg)",
      true},
 };
 

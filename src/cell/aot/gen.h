@@ -365,8 +365,8 @@ void capture_poll_loop(struct fgen *f, const struct frame *loop);
 /* A poll in front of a tail call, whose operands are still there. */
 void capture_poll_tail_call(struct fgen *f, const struct instr *in);
 
-/* strip.c: which loops poll, and how. Innermost loops without calls run in strips of K iterations between polls;
- * loops that are provably short do not poll at all. */
+/* strip.c: which loops poll, and how. Innermost loops without calls that have a counter, and no sum of floats, run in
+ * strips of K iterations between polls; loops that are provably short do not poll at all. */
 /* A loop is opened; mine: in strips. The builder stands in front of it, then in the strip block. */
 void strip_loop_begin(struct fgen *f, struct frame *fr, const struct loop_facts *facts, bool mine);
 /* A strip-mined loop's back edge; cond is operand != 0, both NULL: always. Leaves the builder behind the loop. */

@@ -5,7 +5,7 @@
 #include "gen.h"
 
 /* Small functions that begin in the middle of a line of decoded instructions run up to a fifth slower. */
-enum { HOT_ALIGNMENT = 64 };
+enum { FUNC_ALIGNMENT_BYTES = 64 };
 
 static void add_locals(struct fgen *f)
 {
@@ -66,7 +66,7 @@ static bool setup(struct fgen *f)
     gen_func_name(f->index, name);
     f->fn = f->twin ? add_twin(g, f->index, f->type) : gen_func(g, f->index);
     if (!f->twin)
-        LLVMSetAlignment(f->fn, HOT_ALIGNMENT);
+        LLVMSetAlignment(f->fn, FUNC_ALIGNMENT_BYTES);
     f->ctx = LLVMGetParam(f->fn, 0);
     unsigned line = (unsigned)f->func->body_off; /* what the prologue is attributed to */
     f->di_scope = LLVMDIBuilderCreateFunction(g->di, g->di_file, name, strlen(name), "", 0,

@@ -75,12 +75,16 @@ static ScheduleDAGSDNodes *choose_scheduler(SelectionDAGISel *selection, CodeGen
                      const auto *call = dyn_cast<CallBase>(&i);
                      return call && call->hasOperandBundles();
                  });
-    if (level != CodeGenOptLevel::Aggressive || saves)
+    bool is_x86 = selection->MF->getTarget().getTargetTriple().isX86();
+    if (level != CodeGenOptLevel::Aggressive || saves || !is_x86)
         return createDefaultScheduler(selection, level);
     return createHybridListDAGScheduler(selection, level);
 }
 
-static RegisterScheduler scheduler(PASSES_SCHEDULER, "latency and registers", choose_scheduler);
+void passes_init(void)
+{
+    static RegisterScheduler scheduler(PASSES_SCHEDULER, "latency and registers", choose_scheduler);
+}
 
 // What a quick level leaves out between selection and emission: each costs more time than it brings speed there.
 static void leave_out(TargetPassConfig *config)

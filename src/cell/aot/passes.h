@@ -10,14 +10,17 @@
 extern "C" {
 #endif
 
-/* The order of instructions within a block, as LLVM's option -pre-RA-sched names it. */
+/* What orders the instructions of a block, as LLVM's option -pre-RA-sched names it, behind passes_init. */
 #define PASSES_SCHEDULER "cloudskin"
+
+/* Once, before LLVM's options are read. */
+void passes_init(void);
 
 /* Run a textual pass pipeline on a module, with alias analysis by SCEV beside LLVM's default ones, which its C
  * interface cannot ask for: ranges of addresses are all that tells arrays in one linear memory apart (block matrix
- * product without it: 2.0x of native, with it 1.0x). The pipeline may name "proven-loads" (proven.h), and
- * "wide-addresses" (wide.h), which is left out unless wide_addresses: no memory of the module can have more than
- * WASM_PAGES_CAP pages.
+ * product without it: 2.0x of native, with it 1.0x). The pipeline may name "proven-loads" (proven.h),
+ * "rare-polls" (rare_polls.h), and "wide-addresses" (wide.h), which is left out unless wide_addresses: no memory of the
+ * module can have more than WASM_PAGES_CAP pages.
  * One thread per LLVM context. NULL, or a message to be freed with free(). */
 char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipeline,
                  bool wide_addresses);

@@ -1,9 +1,10 @@
 // See rare_polls.h.
 #include "rare_polls.h"
+#include "cell/module/abi.h"
 
 #include <vector>
 
-#include <cell/module/abi.h>
+#include <llvm/ADT/SmallPtrSet.h>
 #include <llvm/Analysis/AssumptionCache.h>
 #include <llvm/Analysis/LoopInfo.h>
 #include <llvm/Analysis/OptimizationRemarkEmitter.h>
@@ -12,6 +13,7 @@
 #include <llvm/IR/Dominators.h>
 #include <llvm/IR/Instructions.h>
 #include <llvm/IR/IntrinsicInst.h>
+#include <llvm/IR/PatternMatch.h>
 #include <llvm/Transforms/Utils/LoopSimplify.h>
 #include <llvm/Transforms/Utils/LoopUtils.h>
 #include <llvm/Transforms/Utils/UnrollLoop.h>
@@ -24,8 +26,14 @@ namespace
 const unsigned COPIES = 4;
 const unsigned BODY_MAX = 48; // instructions of a loop, without those that serve a request
 
-// The poll word is read atomically at its place below the context, and nothing else is.
-bool is_poll(const Instruction &i)
+// A test of the poll word: the word is read atomically, at its own place below the context.
+struct Poll {
+    LoadInst *word;
+    ICmpInst *test; // of the word against 0
+    BasicBlock *cold;
+};
+
+bool reads_poll_word(const Instruction &i)
 {
     const auto *load = dyn_cast<LoadInst>(&i);
     if (!load || load->getOrdering() != AtomicOrdering::Monotonic ||
@@ -38,50 +46,72 @@ bool is_poll(const Instruction &i)
            off.getSExtValue() == (int64_t)offsetof(struct abi_ctx, poll) - ABI_CTX_BYTES;
 }
 
-std::vector<Instruction *> polls_of(const Loop &loop)
+// False: it is not as the generator wrote it, so nothing is known of it.
+bool match_poll(Instruction &word, Poll &poll)
 {
-    std::vector<Instruction *> polls;
+    auto *branch = dyn_cast<BranchInst>(word.getParent()->getTerminator());
+    auto *test = branch && branch->isConditional() ? dyn_cast<ICmpInst>(branch->getCondition())
+                                                   : nullptr;
+    if (!test || !test->isEquality() || test->getOperand(0) != &word || !word.hasOneUse() ||
+        !match(test->getOperand(1), PatternMatch::m_Zero()))
+        return false;
+    bool is_equal = test->getPredicate() == CmpInst::ICMP_EQ;
+    poll = {cast<LoadInst>(&word), test, branch->getSuccessor(is_equal ? 1 : 0)};
+    return true;
+}
+
+// In the order of the blocks. False: one of them is not understood.
+bool polls_of(const Loop &loop, std::vector<Poll> &polls)
+{
     for (BasicBlock *bb : loop.blocks())
-        for (Instruction &i : *bb)
-            if (is_poll(i))
-                polls.push_back(&i);
-    return polls;
+        for (Instruction &i : *bb) {
+            if (!reads_poll_word(i))
+                continue;
+            polls.emplace_back();
+            if (!match_poll(i, polls.back()))
+                return false;
+        }
+    return true;
 }
 
-// The block that serves the request of a poll: the side of its branch that is not expected.
-const BasicBlock *cold_side(const Instruction *poll)
+// Does every way round the loop pass a poll? Else the one copy that polls might be the one that is never reached.
+bool always_polls(const Loop &loop, const std::vector<Poll> &polls)
 {
-    const auto *branch = dyn_cast<BranchInst>(poll->getParent()->getTerminator());
-    if (!branch || branch->isUnconditional())
-        return nullptr;
-    const auto *test = dyn_cast<ICmpInst>(branch->getCondition());
-    if (!test || test->getOperand(0) != poll)
-        return nullptr;
-    return branch->getSuccessor(test->getPredicate() == CmpInst::ICMP_EQ ? 1 : 0);
-}
-
-// Does the loop poll, and is it short and without calls but for that?
-bool is_small(const Loop &loop, const DominatorTree &dom)
-{
-    std::vector<const BasicBlock *> cold;
-    for (const Instruction *poll : polls_of(loop)) {
-        const BasicBlock *side = cold_side(poll);
-        if (!side)
-            return false;
-        cold.push_back(side);
+    SmallPtrSet<const BasicBlock *, 16> seen;
+    for (const Poll &poll : polls)
+        seen.insert(poll.word->getParent());
+    std::vector<const BasicBlock *> todo = {loop.getHeader()};
+    while (!todo.empty()) {
+        const BasicBlock *bb = todo.back();
+        todo.pop_back();
+        if (!seen.insert(bb).second)
+            continue;
+        for (const BasicBlock *to : successors(bb)) {
+            if (to == loop.getHeader())
+                return false;
+            if (loop.contains(to))
+                todo.push_back(to);
+        }
     }
+    return true;
+}
+
+// Short, and without calls but to serve a request.
+bool is_small(const Loop &loop, const std::vector<Poll> &polls, const DominatorTree &dom)
+{
     unsigned count = 0;
     for (const BasicBlock *bb : loop.blocks()) {
-        bool is_cold = any_of(cold, [&](const BasicBlock *c) { return dom.dominates(c, bb); });
+        if (any_of(polls, [&](const Poll &p) { return dom.dominates(p.cold, bb); }))
+            continue;
         for (const Instruction &i : *bb) {
             const auto *call = dyn_cast<CallBase>(&i);
-            if (is_cold)
-                continue;
-            if ((call && !isa<IntrinsicInst>(call) && !call->isInlineAsm()) || ++count > BODY_MAX)
+            bool is_short = !call || call->isInlineAsm() ||
+                            (isa<IntrinsicInst>(call) && !isa<MemIntrinsic>(call));
+            if (!is_short || ++count > BODY_MAX)
                 return false;
         }
     }
-    return !cold.empty();
+    return true;
 }
 
 // Unroll, and take the polls out of all copies but the last.
@@ -107,24 +137,40 @@ class Unroller
     bool run();
 
   private:
+    bool suits(const Loop &loop, std::vector<Poll> &polls);
     bool handle(Loop *loop);
 };
 
+bool Unroller::suits(const Loop &loop, std::vector<Poll> &polls)
+{
+    return loop.isInnermost() && polls_of(loop, polls) && !polls.empty() &&
+           always_polls(loop, polls) && is_small(loop, polls, dom);
+}
+
 bool Unroller::handle(Loop *loop)
 {
-    size_t before = polls_of(*loop).size();
+    std::vector<Poll> before, polls;
+    if (!suits(*loop, before))
+        return false;
     bool changed = simplifyLoop(loop, &dom, &loops, &scev, &assumptions, nullptr, false);
     changed |= formLCSSARecursively(*loop, dom, &loops, &scev);
-    UnrollLoopOptions how = {COPIES, true, false, false, false, false, nullptr};
-    if (UnrollLoop(loop, how, &loops, &scev, &dom, &assumptions, &costs, &remarks, true) !=
-        LoopUnrollResult::PartiallyUnrolled)
+    before.clear();
+    if (!suits(*loop, before)) // a part of it is a loop of its own now
         return changed;
-    std::vector<Instruction *> polls = polls_of(*loop); // in the order of the copies
-    if (polls.size() != COPIES * before)
-        return true; // LLVM took some out: the others stay
-    for (size_t i = 0; i < polls.size() - before; i++) {
-        polls[i]->replaceAllUsesWith(ConstantInt::get(polls[i]->getType(), 0));
-        polls[i]->eraseFromParent();
+    UnrollLoopOptions how = {};
+    how.Count = COPIES;
+    LoopUnrollResult result = UnrollLoop(loop, how, &loops, &scev, &dom, &assumptions, &costs,
+                                         &remarks, true);
+    if (result != LoopUnrollResult::PartiallyUnrolled) // the loop is gone, or as it was
+        return changed || result == LoopUnrollResult::FullyUnrolled;
+    if (!polls_of(*loop, polls) || polls.size() != COPIES * before.size())
+        return true;                            // LLVM took some out: the others stay
+    polls.resize(polls.size() - before.size()); // the blocks of the last copy stand last
+    for (const Poll &poll : polls) {
+        poll.test->replaceAllUsesWith(ConstantInt::getBool(
+            poll.test->getType(), poll.test->getPredicate() == CmpInst::ICMP_EQ));
+        poll.test->eraseFromParent();
+        poll.word->eraseFromParent();
     }
     return true;
 }
@@ -133,8 +179,7 @@ bool Unroller::run()
 {
     bool changed = false;
     for (Loop *loop : loops.getLoopsInPreorder())
-        if (loop->isInnermost() && is_small(*loop, dom))
-            changed |= handle(loop);
+        changed |= handle(loop);
     return changed;
 }
 

@@ -11,8 +11,8 @@
  *
  * when its counter is found: a local that changes by a constant once in each iteration and is compared with
  * something that does not change. The number of iterations then is plain to LLVM, whatever the wasm looked like.
- * A loop without a known counter polls in each iteration. K times the estimated body stays below 200 us.
- * See docs/internals/polls.md. */
+ * A loop without a known counter, or with a sum of floats, polls at its back edge. K times the estimated body stays
+ * below 200 us. See docs/internals/polls.md. */
 
 enum { STRIP_BUDGET_NS = 100000, STRIP_K_MIN = 64, STRIP_K_MAX = 65536 };
 
@@ -423,8 +423,9 @@ static void short_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond)
     fgen_position(f, out);
 }
 
-/* LLVM neither vectorises nor unrolls a loop whose count it cannot know: a poll costs less than counting. */
-static void uncounted_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond)
+/* LLVM does not vectorise a loop whose count it cannot know: a poll costs less than counting. Small loops are unrolled
+ * later, with one poll for several iterations (rare_polls.h). */
+static void polled_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond)
 {
     LLVMBasicBlockRef out = fgen_block(f, "");
     if (cond) {
@@ -447,19 +448,29 @@ static bool is_float_arithmetic(LLVMValueRef v)
     return op == LLVMFAdd || op == LLVMFSub || op == LLVMFMul || op == LLVMFDiv;
 }
 
-/* Does the loop add up floats? Their order is fixed, so LLVM does not vectorise it, and each iteration waits for the
- * one before: a poll costs less than what counting takes in front of the loop. */
+/* Is v computed by float arithmetic from what a local held before? */
+static bool follows_from(const struct fgen *f, LLVMValueRef v, uint32_t local, unsigned depth)
+{
+    uint32_t from;
+    if (!is_float_arithmetic(v))
+        return local_of(f, v, &from) && from == local;
+    return depth > 0 && (follows_from(f, LLVMGetOperand(v, 0), local, depth - 1) ||
+                         follows_from(f, LLVMGetOperand(v, 1), local, depth - 1));
+}
+
+/* Does an iteration wait for a float of the one before, as in a sum? The order of such operations is fixed, so LLVM
+ * does not vectorise them on x86-64, and a poll costs less than what counting takes in front of the loop. */
 static bool carries_float(const struct fgen *f, const struct frame *fr)
 {
+    enum { CHAIN_MAX = 8 };
+    if (image_level_arch(f->g->shared->opt->image.level) == ARCH_AARCH64)
+        return false;
     for (uint32_t i = fr->loop_sets; i < f->set_count; i++) {
         const struct local_set *set = &f->sets[i];
-        uint32_t count, from;
-        if (!is_float_arithmetic(set->value))
-            continue;
-        for (unsigned k = 0; k < 2; k++)
-            if (local_of(f, LLVMGetOperand(set->value, k), &from) && from == set->local &&
-                only_set(f, fr, from, &count))
-                return true;
+        uint32_t count;
+        if (is_float_arithmetic(set->value) && only_set(f, fr, set->local, &count) &&
+            follows_from(f, set->value, set->local, CHAIN_MAX))
+            return true;
     }
     return false;
 }
@@ -468,16 +479,13 @@ void strip_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMVa
 {
     struct gen *g = f->g;
     struct counter c = {0};
-    if (!cond || !find_counter(f, fr, operand, false, &c)) {
-        uncounted_back_edge(f, fr, cond);
-        return;
-    }
-    if (provably_short(fr, &c)) {
+    bool counted = cond && find_counter(f, fr, operand, false, &c);
+    if (counted && provably_short(fr, &c)) {
         short_back_edge(f, fr, cond);
         return;
     }
-    if (carries_float(f, fr)) {
-        uncounted_back_edge(f, fr, cond);
+    if (!counted || carries_float(f, fr)) {
+        polled_back_edge(f, fr, cond);
         return;
     }
     LLVMBasicBlockRef end = fgen_block(f, "strip_end"), poll = fgen_block(f, "strip_poll");

@@ -25,15 +25,23 @@ static void make_sum(struct sums_piece *p)
     p->state = SUMS_DONE;
 }
 
+static bool share_huge_page(const struct sums_piece *a, const struct sums_piece *b)
+{
+    uintptr_t a_first = (uintptr_t)a->into / HUGE_PAGE_BYTES;
+    uintptr_t a_last = ((uintptr_t)a->into + a->len - 1) / HUGE_PAGE_BYTES;
+    uintptr_t b_first = (uintptr_t)b->into / HUGE_PAGE_BYTES;
+    uintptr_t b_last = ((uintptr_t)b->into + b->len - 1) / HUGE_PAGE_BYTES;
+    return a_first <= b_last && b_first <= a_last;
+}
+
 /* Two threads that touch a huge page for the first time both clear one, and one of them is thrown away. */
 static bool meets_one_being_read(const struct sums *s, const struct sums_piece *p)
 {
-    uintptr_t first = (uintptr_t)p->into / HUGE_PAGE_BYTES;
-    uintptr_t last = ((uintptr_t)p->into + p->len - 1) / HUGE_PAGE_BYTES;
-    for (uint32_t i = 0; p->into && i < s->count; i++) {
+    if (!p->into)
+        return false;
+    for (uint32_t i = 0; i < s->count; i++) {
         const struct sums_piece *o = &s->pieces[(s->first + i) % SUMS_DEPTH];
-        if (o->state == SUMS_TAKEN && (uintptr_t)o->into / HUGE_PAGE_BYTES <= last &&
-            ((uintptr_t)o->into + o->len - 1) / HUGE_PAGE_BYTES >= first)
+        if (o->state == SUMS_TAKEN && share_huge_page(o, p))
             return true;
     }
     return false;

@@ -39,7 +39,7 @@ class Disturber(differential.Differ):
 
 
 def main():
-    args = differential.parse(__doc__, opts="0,2", levels="x86-64-v2,x86-64-v3")
+    args = differential.parse(__doc__, opts="0,2,3", levels="x86-64-v2,x86-64-v3,x86-64-v4")
     try:
         engines.install()
         disturber = Disturber(args)

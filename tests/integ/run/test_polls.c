@@ -96,29 +96,76 @@ static struct program *optimised(const uint8_t *wasm, size_t len, uint32_t movab
     return prog;
 }
 
-/* However many iterations there are to a poll: the loop ends after the right one, and a request finds it. */
-static void check_rare_polls(uint32_t movable)
+enum { TEXT = 32, TEXT_BYTES = 9, NUMBER = 9 };
+
+static void check_results(struct guest *g)
 {
-    static const char *const endless[] = {"chase", "two_backs", "sums", "sums_counted"};
-    enum { TEXT = 32, TEXT_BYTES = 9 };
-    struct guest g;
-    struct program *prog = optimised(polls_rare, sizeof polls_rare, movable);
-    guest_start(&g, rt, prog, NULL, NULL);
     for (int32_t from = 0; from <= TEXT_BYTES; from++) {
         union cell_value io[1] = {{.i32 = TEXT + from}};
-        CHECK_EQ(guest_call(&g, "length", io), ST_OK);
+        CHECK_EQ(guest_call(g, "length", io), ST_OK);
         CHECK_EQ(io[0].i32, TEXT_BYTES - from);
     }
-    for (size_t i = 0; i < sizeof endless / sizeof *endless; i++)
-        check_stops(&g, endless[i]);
-    cell_free(g.cell);
-    program_unref(prog);
+    for (int32_t bytes = 1; bytes <= 4; bytes++) {
+        union cell_value io[1] = {{.i32 = 1 << (8 * bytes - 2)}};
+        CHECK_EQ(guest_call(g, "bytes", io), ST_OK);
+        CHECK_EQ(io[0].i32, bytes);
+    }
+    for (int32_t n = 1; n <= NUMBER; n++) {
+        union cell_value io[1] = {{.i32 = n}};
+        CHECK_EQ(guest_call(g, "sum", io), ST_OK);
+        CHECK_EQ(io[0].i32, n * (n + 2));
+    }
 }
 
+/* However many iterations there are to a poll: the loop ends after the right one, and a request finds it. */
+static void a_small_loop_ends_where_it_should_and_can_be_stopped(void)
+{
+    static const char *const endless[] = {"chase", "mostly_first", "mostly_second", "sums",
+                                          "sums_counted"};
+    for (uint32_t movable = 0; movable <= 1; movable++) {
+        struct guest g;
+        struct program *prog = optimised(polls_rare, sizeof polls_rare, movable);
+        guest_start(&g, rt, prog, NULL, NULL);
+        check_results(&g);
+        for (size_t i = 0; i < sizeof endless / sizeof *endless; i++)
+            check_stops(&g, endless[i]);
+        cell_free(g.cell);
+        program_unref(prog);
+    }
+}
+
+/* How often a call is captured that is asked for it all the time. */
+static uint32_t count_captures(struct guest *g, const char *name, union cell_value *io)
+{
+    struct error err = {0};
+    uint32_t count = 0;
+    cell_stop(g->cell, STOP_CAPTURE);
+    status_t st = guest_call(g, name, io);
+    for (; st == ST_CAPTURED; st = cell_resume(g->cell, io, &err)) {
+        count++;
+        cell_stop(g->cell, STOP_CAPTURE);
+    }
+    CHECK_EQ(st, ST_OK);
+    return count;
+}
+
+/* One capture is in front of the first instruction. */
 static void a_small_loop_polls_once_in_several_iterations(void)
 {
-    check_rare_polls(0);
-    check_rare_polls(1);
+    struct guest g;
+    struct program *prog = optimised(polls_rare, sizeof polls_rare, 1);
+    union cell_value text[1] = {{.i32 = TEXT}}, number[1] = {{.i32 = NUMBER}};
+    guest_start(&g, rt, prog, NULL, NULL);
+    uint32_t captures = count_captures(&g, "length", text);
+    CHECK(captures > 1 && captures <= 1 + TEXT_BYTES / 2);
+    CHECK_EQ(text[0].i32, TEXT_BYTES);
+    captures = count_captures(&g, "sum", number);
+    CHECK(captures > 1 && captures <= 1 + NUMBER / 2);
+    CHECK_EQ(number[0].i32, NUMBER * (NUMBER + 2));
+    if (image_level_host() != LEVEL_AARCH64)
+        CHECK_EQ(program_image(prog)->counts.strip_mined, 0);
+    cell_free(g.cell);
+    program_unref(prog);
 }
 
 int main(void)
@@ -126,6 +173,7 @@ int main(void)
     rt = guest_runtime();
     RUN(a_loop_with_a_way_round_its_calls_polls_there);
     RUN(a_loop_that_tests_a_call_on_every_way_has_no_other_poll);
+    RUN(a_small_loop_ends_where_it_should_and_can_be_stopped);
     RUN(a_small_loop_polls_once_in_several_iterations);
     runtime_free(rt);
     return CHECK_DONE();
