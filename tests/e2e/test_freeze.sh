@@ -37,6 +37,8 @@ fact "and says where it was" grep -q "frozen in" one.err
 fact "it was in the middle" eval '[ "$(wc -l <one.out)" -lt 40 ]'
 fact "ps lists it no more" eval '! cloudskin ps | grep -q "^one "'
 fact "inspect shows the call stack with names" eval 'cloudskin inspect one.snap | grep -q " main "'
+fact "and the CPU time, which the program never asked for" eval \
+    'cloudskin inspect one.snap | grep "CPU time" | grep -qv "so far 0\.000 s"'
 fact "inspect --json is JSON" eval 'cloudskin inspect --json one.snap | python3 -c "import json, sys; assert json.load(sys.stdin)[\"frames\"]"'
 fact "thaw goes on, and the output is that of an undisturbed run" goes_on one
 fact "again from the same file" goes_on one

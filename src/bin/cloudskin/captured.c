@@ -181,6 +181,7 @@ status_t run_go_on(struct run *r, status_t code, union cell_value *io, struct er
     const struct control_saver saver = {save_cell, leave, leave_end, leave_not, r};
     char where[256];
     while (code == ST_CAPTURED) {
+        wasi_note_cpu(r->wasi);
         go_over(r);
         if (control_captured(r->control, &saver) == ST_CAPTURED) {
             where_text(r, where, sizeof where);

@@ -43,8 +43,8 @@ uint64_t clock_host_deadline_ns(const struct wasi *w, uint64_t guest_ns)
     return guest_ns > UINT64_MAX - back ? UINT64_MAX : guest_ns + back;
 }
 
-/* CPU time of this thread, and what the guest had used before a restore. A snapshot is made by another thread,
- * so the latest time that was given out is kept. */
+/* CPU time of this thread, and what the guest had used before a restore. A snapshot may be made by another thread, so
+ * the latest time is kept. */
 static uint64_t cpu_ns(struct wasi *w, int host_id)
 {
     uint64_t now = clock_now_ns(host_id) + w->cpu_shift_ns;
@@ -52,6 +52,11 @@ static uint64_t cpu_ns(struct wasi *w, int host_id)
     while (seen < now && !atomic_compare_exchange_weak(&w->cpu_seen_ns, &seen, now)) {
     }
     return now;
+}
+
+void wasi_note_cpu(struct wasi *w)
+{
+    (void)cpu_ns(w, host_clocks[WASI_CLOCK_THREAD]);
 }
 
 int32_t wasi_clock_res_get(void *ctx, void *env, uint32_t id, uint32_t ret_resolution)

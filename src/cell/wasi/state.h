@@ -51,7 +51,7 @@ struct wasi {
     _Atomic uint64_t output_bytes; /* written or about to be */
     uint64_t monotonic_shift_ns;   /* guest's minus host's monotonic time, modulo 2^64 */
     uint64_t cpu_shift_ns;         /* CPU time used before a restore */
-    _Atomic uint64_t cpu_seen_ns;  /* the latest CPU time that the guest was given */
+    _Atomic uint64_t cpu_seen_ns;  /* the latest CPU time that the guest was given, or had */
     pthread_mutex_t scratch_lock;
     struct scratch *scratches; /* guarded by scratch_lock */
     struct before *before;     /* before-images for the present checkpoint; NULL: none */

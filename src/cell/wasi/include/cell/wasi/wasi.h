@@ -57,6 +57,9 @@ void wasi_unpublished(struct wasi *w, void (*each)(void *arg, const char *place,
  * ST_NOMEM; ST_IO. Then out is as before. */
 #define WASI_STAGED_SAVE_MAX (UINT64_C(512) << 20)
 CHECKED status_t wasi_save(struct wasi *w, struct buf *out, struct error *err);
+/* By the thread that runs the guest, once it has stopped: the CPU time that it used is part of what is saved. Else that
+ * is what the guest was told last. */
+void wasi_note_cpu(struct wasi *w);
 
 /* As wasi_new, but with arguments, environment and descriptors from a saved state instead of config's args, env and
  * cwd. Files are opened again beneath config's grants with the same guest path, never created or cut; descriptors have
