@@ -54,6 +54,13 @@ unset CLOUDSKIN_CACHE_SIZE
 
 fact "a folder that cannot be made is no obstacle" prints 42 env CLOUDSKIN_CACHE=/dev/null/x cloudskin run \
     --invoke add small.wasm 2 40
+mkdir full
+if unshare --mount --map-root-user mount -t tmpfs none full 2>/dev/null; then
+    fact "a full one is none" eval '
+        unshare --mount --map-root-user bash -c "mount -t tmpfs -o size=64k none full &&
+            CLOUDSKIN_CACHE=\$PWD/full cloudskin run --invoke add small.wasm 2 40" 2>full.err | grep -qx 42'
+    fact "and the compiler has said so" grep -q "No space left" full.err
+fi
 fact "nor is a missing HOME" prints 42 env -u CLOUDSKIN_CACHE -u HOME -u XDG_CACHE_HOME cloudskin run \
     --invoke add small.wasm 2 40
 fact "a bad size limit is named" says "CLOUDSKIN_CACHE_SIZE" env CLOUDSKIN_CACHE_SIZE=x cloudskin run small.wasm
@@ -73,6 +80,12 @@ for suffix in cell part lock; do
     fact "it stays" test -d "${image%.cell}.$suffix/full"
     rm -r "${image%.cell}.$suffix"
 done
+cloudskin cache clear >/dev/null
+run -O1 >/dev/null
+chmod 0 "$CLOUDSKIN_CACHE"/*.cell
+fact "an image that may not be read is none" prints 42 setpriv --bounding-set=-dac_override,-dac_read_search \
+    cloudskin run --invoke add -O1 small.wasm 2 40
+cloudskin cache clear >/dev/null
 fact "dir names the folder" prints "$CLOUDSKIN_CACHE" cloudskin cache dir
 # A compiler of our own in PATH, beside a runner that has none.
 mkdir -p elsewhere/bin elsewhere/libexec/cloudskin fake

@@ -28,7 +28,7 @@ struct load {
 };
 
 /* Open the cached image with this optimisation. One that does not open any more (truncated by a full disk, of
- * another format version) is removed, so that it is made anew. */
+ * another format version) is removed, so that it is made anew; one that may not be read counts as none. */
 static status_t open_cached(struct load *l, uint32_t opt_level, struct program **ret_program,
                             struct error *err)
 {
@@ -56,6 +56,8 @@ static status_t open_cached(struct load *l, uint32_t opt_level, struct program *
         *ret_program = program;
     } else if (code == ST_FORMAT || code == ST_CORRUPT || code == ST_UNSUPPORTED) {
         unlink(path);
+        code = ST_NOTFOUND;
+    } else if (code == ST_PERM) {
         code = ST_NOTFOUND;
     }
     return code;

@@ -266,8 +266,8 @@ status_t compiler_run(const struct compiler *compiler, const char *module_path,
     if (exit_code == EXIT_REFUSED) {
         return error_set(err, ST_INVALID, ERROR_NO_OFFSET, "%s", ""); /* it has said why */
     }
-    return error_set(err, ST_IO, ERROR_NO_OFFSET, "%s: the compiler failed with exit code %d",
-                     module_path, exit_code);
+    return error_set(err, exit_code == EXIT_SYSTEM ? ST_LIMIT : ST_IO, ERROR_NO_OFFSET,
+                     "%s: the compiler failed with exit code %d", module_path, exit_code);
 }
 
 /* ---- into the cache ---- */

@@ -17,8 +17,9 @@ CHECKED status_t compiler_find(const struct image_cache *c, struct compiler *ret
 
 /* Compile the module file to an image file at out_path and wait. title: shown with progress on standard error once it
  * takes more than a second; NULL: never. What the compiler says about the module goes to standard error.
- * ST_INVALID: it refused the module and has said so, err is without text; ST_IO: it crashed or was killed;
- * ST_UNSUPPORTED: no code is made for a CPU like this one. */
+ * ST_INVALID: it refused the module and has said so, err is without text; ST_LIMIT: it could not write the image, or
+ * had no memory, and has said so; ST_IO: it crashed or was killed; ST_UNSUPPORTED: no code is made for a CPU like this
+ * one. */
 CHECKED status_t compiler_run(const struct compiler *compiler, const char *module_path,
                               const struct image_options *options, const char *out_path,
                               const char *title, struct error *err);
