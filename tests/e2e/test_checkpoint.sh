@@ -142,12 +142,15 @@ fact "with --every it ends with the cell" wait "$tool"
 fact "which was not disturbed" eval 'cmp data.out whole.out && diff -r data whole'
 
 # Checkpoints that others meddle with: another folder in between, a base that is removed, folders with their names.
-thaws() { # thaws FOLDER
-    exits 9 timeout 120 cloudskin thaw --output data.out --dir data:. "$1" && cmp data.out whole.out && diff -r data whole
+thaws() { # thaws FOLDER [WHOLE]
+    local whole=${2:-whole}
+    exits 9 timeout 120 cloudskin thaw --output data.out --dir data:. "$1" && cmp data.out "$whole.out" && diff -r data "$whole"
 }
-begin
+mkdir long
+cloudskin run -O1 --movable --output long.out --dir long:. writes.wasm 480
+begin 480
 rm -rf one two every.out
-cloudskin checkpoint sim --every 1s -o one >every.out &
+cloudskin checkpoint sim --every 500ms -o one >every.out &
 tool=$!
 eventually has_lines every.out 1
 fact "a checkpoint in another folder" cloudskin checkpoint sim -o two
@@ -159,7 +162,7 @@ wait "$tool"
 end_it
 fact "is no base for those in the first one" grep -Eq '^2: [0-9]+ bytes, ' every.out
 fact "nor is one that was removed" grep -Eq '^3: [0-9]+ bytes, ' every.out
-fact "and the newest is good" thaws one
+fact "and the newest is good" thaws one long
 begin
 mkdir -p "$points"/000001.snap "$points"/000001.1.kept "$points"/000002.part
 ln -s nowhere "$points/000002.snap"
