@@ -451,19 +451,20 @@ static bool is_float_arithmetic(LLVMValueRef v)
 /* Is v computed by float arithmetic from what a local held before? */
 static bool follows_from(const struct fgen *f, LLVMValueRef v, uint32_t local, unsigned depth)
 {
-    uint32_t from;
     if (!is_float_arithmetic(v))
-        return local_of(f, v, &from) && from == local;
+        return LLVMIsALoadInst(v) && LLVMGetOperand(v, 0) == f->locals[local];
     return depth > 0 && (follows_from(f, LLVMGetOperand(v, 0), local, depth - 1) ||
                          follows_from(f, LLVMGetOperand(v, 1), local, depth - 1));
 }
 
 /* Does an iteration wait for a float of the one before, as in a sum? The order of such operations is fixed, so LLVM
- * does not vectorise them on x86-64, and a poll costs less than what counting takes in front of the loop. */
+ * does not vectorise them on x86-64, and a poll costs less than what counting takes in front of the loop. Only short
+ * bodies are looked at: long ones are not unrolled either way. */
 static bool carries_float(const struct fgen *f, const struct frame *fr)
 {
-    enum { CHAIN_MAX = 8 };
-    if (image_level_arch(f->g->shared->opt->image.level) == ARCH_AARCH64)
+    enum { CHAIN_MAX = 4, BODY_MAX = 128 };
+    if (image_level_arch(f->g->shared->opt->image.level) == ARCH_AARCH64 ||
+        fr->facts->instr_count > BODY_MAX)
         return false;
     for (uint32_t i = fr->loop_sets; i < f->set_count; i++) {
         const struct local_set *set = &f->sets[i];

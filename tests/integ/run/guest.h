@@ -31,13 +31,11 @@ static inline struct runtime *guest_runtime(void)
     return rt;
 }
 
-static inline struct program *guest_program(struct runtime *rt, const uint8_t *wasm, size_t len)
+static inline struct program *guest_program_with(struct runtime *rt, const uint8_t *wasm,
+                                                 size_t len, const struct image_options *image)
 {
     struct aot_options opt = {
-        .image = {.level = image_level_host(), .opt_level = 1, .movable = GUEST_MOVABLE},
-        .features = FEATURE_ALL,
-        .verify_ir = true,
-        .threads = 1};
+        .image = *image, .features = FEATURE_ALL, .verify_ir = true, .threads = 1};
     struct buf file = {0};
     struct error err = {0};
     struct program *prog = NULL;
@@ -45,6 +43,13 @@ static inline struct program *guest_program(struct runtime *rt, const uint8_t *w
     guest_need(program_load(rt, file.data, file.len, &prog, &err), "load", &err);
     buf_done(&file);
     return prog;
+}
+
+static inline struct program *guest_program(struct runtime *rt, const uint8_t *wasm, size_t len)
+{
+    const struct image_options image = {
+        .level = image_level_host(), .opt_level = 1, .movable = GUEST_MOVABLE};
+    return guest_program_with(rt, wasm, len, &image);
 }
 
 struct guest {

@@ -9,17 +9,8 @@ static struct runtime *rt;
 
 static struct program *compile(uint32_t cpu, uint32_t opt_level)
 {
-    struct aot_options opt = {.image = {.level = cpu, .opt_level = opt_level},
-                              .features = FEATURE_ALL,
-                              .verify_ir = true,
-                              .threads = 1};
-    struct buf file = {0};
-    struct error err = {0};
-    struct program *prog = NULL;
-    guest_need(aot_compile(loads, sizeof loads, &opt, &file, &err), "compile", &err);
-    guest_need(program_load(rt, file.data, file.len, &prog, &err), "load", &err);
-    buf_done(&file);
-    return prog;
+    const struct image_options image = {.level = cpu, .opt_level = opt_level};
+    return guest_program_with(rt, loads, sizeof loads, &image);
 }
 
 /* From where it reads the last bytes of memory, and from each address behind that. */

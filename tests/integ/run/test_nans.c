@@ -227,18 +227,9 @@ static struct buf wasm;
 
 static struct program *compile(uint32_t opt_level, uint32_t nan)
 {
-    struct aot_options opt = {
-        .image = {.level = image_level_host(), .opt_level = opt_level, .nan = nan},
-        .features = FEATURE_ALL,
-        .verify_ir = true,
-        .threads = 1};
-    struct buf file = {0};
-    struct error err = {0};
-    struct program *prog = NULL;
-    guest_need(aot_compile(wasm.data, wasm.len, &opt, &file, &err), "compile", &err);
-    guest_need(program_load(rt, file.data, file.len, &prog, &err), "load", &err);
-    buf_done(&file);
-    return prog;
+    const struct image_options image = {
+        .level = image_level_host(), .opt_level = opt_level, .nan = nan};
+    return guest_program_with(rt, wasm.data, wasm.len, &image);
 }
 
 static void check_level(uint32_t opt, struct guest *plain, bool canonical)

@@ -82,18 +82,9 @@ static void a_loop_that_tests_a_call_on_every_way_has_no_other_poll(void)
 
 static struct program *optimised(const uint8_t *wasm, size_t len, uint32_t movable)
 {
-    struct aot_options opt = {
-        .image = {.level = image_level_host(), .opt_level = 3, .movable = movable},
-        .features = FEATURE_ALL,
-        .verify_ir = true,
-        .threads = 1};
-    struct buf file = {0};
-    struct error err = {0};
-    struct program *prog = NULL;
-    guest_need(aot_compile(wasm, len, &opt, &file, &err), "compile", &err);
-    guest_need(program_load(rt, file.data, file.len, &prog, &err), "load", &err);
-    buf_done(&file);
-    return prog;
+    const struct image_options image = {
+        .level = image_level_host(), .opt_level = 3, .movable = movable};
+    return guest_program_with(rt, wasm, len, &image);
 }
 
 enum { TEXT = 32, TEXT_BYTES = 9, NUMBER = 9 };
