@@ -116,7 +116,9 @@ static void show_text(const struct geds_status *s, const struct geds_tier *t)
     human_bytes(s->bytes, a);
     printf("%-10s %12s  %9" PRIu64 " objects\n", "names", a, s->objects);
     human_bytes(t->high_bytes, a);
-    snprintf(more, sizeof more, t->name[0] != '\0' ? ", moved above %s" : "", a);
+    more[0] = '\0';
+    if (t->name[0] != '\0')
+        snprintf(more, sizeof more, ", moved above %s", a);
     line("local", t->local_count, t->local_bytes, more);
     line(" copied", t->copied_count, t->copied_bytes, "");
     line(" pinned", t->pinned_count, t->pinned_bytes, "");

@@ -52,7 +52,7 @@ static void init_options(void)
                                    "-combiner-shrink-load-replace-store-with-store=0",
                                    "-use-registers-for-deopt-values",
                                    "-x86-experimental-pref-innermost-loop-alignment=5",
-                                   "-pre-RA-sched=" PASSES_SCHEDULER};
+                                   ("-pre-RA-sched=" PASSES_SCHEDULER)};
     LLVMParseCommandLineOptions(sizeof options / sizeof *options, options, "");
 }
 

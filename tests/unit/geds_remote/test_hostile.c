@@ -215,7 +215,7 @@ static void give_hello(const char *request, char *to, size_t size)
     snprintf(to, size,
              "HTTP/1.1 206 P\r\nETag: \"" HELLO_MD5 "\"\r\nContent-Range: bytes %u-4/5\r\n"
              "Content-Length: %u\r\n\r\n%s",
-             first, 5 - first, "hello" + first);
+             first, 5 - first, &"hello"[first]);
 }
 
 static void bytes_that_came_without_their_end_come_again(void)

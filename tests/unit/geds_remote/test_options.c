@@ -36,8 +36,7 @@ static void credentials_come_from_a_file_of_ones_own(void)
     CHECK_EQ(load("KEY SECRET\n", 0640, &c), ST_PERM);
     CHECK_EQ(load("KEY SECRET\n", 0604, &c), ST_PERM);
     static const char *const bad[] = {"", "KEY\n", "KEY hunter2 TOKEN more\n", "# only\n",
-                                      "KEY hunter\x01"
-                                      "2\n"};
+                                      "KEY hunter\0012\n"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         CHECK_EQ(load(bad[i], 0600, &c), ST_FORMAT);
         CHECK_STR(c.secret, "");
