@@ -135,7 +135,7 @@ void backend_target(struct backend *be, LLVMModuleRef mod)
 struct pipeline {
     const char *first; /* while loads are pinned, see keep_loads.h */
     const char *then;
-    bool moves_stores; /* out of loops */
+    bool has_loop_passes; /* see demand.h */
 };
 static const struct pipeline pipelines[4] = {
     {"function(mem2reg,instsimplify)", "", false},
@@ -235,7 +235,7 @@ static status_t run_passes(struct backend *be, struct gen *g, struct error *err)
     if (st == ST_OK)
         st = run_pipeline(be, g, p->first, err);
     if (st == ST_OK)
-        st = keep_loads_release(g, p->moves_stores, err);
+        st = keep_loads_release(g, p->has_loop_passes, err);
     if (st == ST_OK)
         st = run_pipeline(be, g, p->then, err);
     keep_loads_finish(g);

@@ -5,11 +5,16 @@
 // operands matter if any of its result does.
 #include "demand.h"
 
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include <llvm/ADT/DenseMap.h>
+#include <llvm/Analysis/AssumptionCache.h>
+#include <llvm/Analysis/LazyValueInfo.h>
 #include <llvm/Analysis/LoopInfo.h>
+#include <llvm/Analysis/ScalarEvolution.h>
+#include <llvm/Analysis/TargetLibraryInfo.h>
 #include <llvm/Analysis/ValueTracking.h>
 #include <llvm/Analysis/VectorUtils.h>
 #include <llvm/IR/Constants.h>
@@ -89,21 +94,53 @@ Place placeOf(const Value *pointer, Type *type, const DataLayout &dl)
     return {base, at, at + (type ? (int64_t)dl.getTypeStoreSize(type) : 0)};
 }
 
+// What passes over loops and branches know of integers: between which numbers they are.
+struct Ranges {
+    DominatorTree dom;
+    LoopInfo loops;
+    AssumptionCache assumptions;
+    TargetLibraryInfoImpl functions;
+    TargetLibraryInfo library;
+    ScalarEvolution scev;
+    LazyValueInfo at_uses;
+
+    explicit Ranges(Function &f)
+        : dom(f), loops(dom), assumptions(f), library(functions),
+          scev(f, library, assumptions, dom, loops), at_uses(&assumptions, &f.getDataLayout())
+    {
+    }
+
+    bool decide(const ICmpInst *i);
+};
+
+// Is the comparison the same whenever it is executed?
+bool Ranges::decide(const ICmpInst *i)
+{
+    Value *a = i->getOperand(0), *b = i->getOperand(1);
+    if (!a->getType()->isIntegerTy() || isa<Constant>(a))
+        return false;
+    if (scev.evaluatePredicateAt(i->getPredicate(), scev.getSCEV(a), scev.getSCEV(b), i))
+        return true;
+    ConstantRange of_a = at_uses.getConstantRangeAtUse(i->getOperandUse(0), true);
+    ConstantRange of_b = at_uses.getConstantRangeAtUse(i->getOperandUse(1), true);
+    return of_a.icmp(i->getPredicate(), of_b) || of_a.icmp(i->getInversePredicate(), of_b);
+}
+
 } // namespace
 
 struct demand {
     Function &fn;
     const DataLayout &dl;
-    std::optional<LoopInfo> loops; // when stores may leave them
+    std::unique_ptr<Ranges> ranges; // when passes over loops follow: stores may leave them, too
     DenseMap<const BasicBlock *, unsigned> position;
     DenseMap<const Instruction *, APInt> needed;
     DenseMap<const Instruction *, APInt> open; // bytes of vectors that are not known
     std::vector<const Instruction *> work;
 
-    demand(Function &f, bool move_stores) : fn(f), dl(f.getDataLayout())
+    demand(Function &f, bool loop_passes) : fn(f), dl(f.getDataLayout())
     {
-        if (move_stores)
-            loops.emplace(DominatorTree(f));
+        if (loop_passes)
+            ranges = std::make_unique<Ranges>(f);
         for (const BasicBlock &bb : f)
             position.try_emplace(&bb, position.size());
         run();
@@ -200,7 +237,7 @@ bool isInvariant(const Loop &loop, const Value *v, unsigned depth)
 // Each iteration of a loop stores to the same place, and none reads it: only the last may be left, behind the loop.
 bool demand::isPerLoop(const StoreInst &s) const
 {
-    const Loop *loop = loops ? loops->getLoopFor(s.getParent()) : nullptr;
+    const Loop *loop = ranges ? ranges->loops.getLoopFor(s.getParent()) : nullptr;
     if (!loop || !isInvariant(*loop, s.getPointerOperand(), ADDRESS_DEPTH))
         return false;
     Place a = placeOf(s.getPointerOperand(), s.getValueOperand()->getType(), dl);
@@ -463,7 +500,7 @@ APInt demand::ofLanes(const Instruction *i, unsigned k, const APInt &n) const
     return r;
 }
 
-// As ofLanes, but for lanes where the bits that are known decide, and comparisons that are of the sign.
+// As ofLanes, but for lanes where the bits or ranges that are known decide, and comparisons that are of the sign.
 APInt demand::ofCompare(const ICmpInst *i, unsigned k, const APInt &n) const
 {
     const Value *a = i->getOperand(0), *b = i->getOperand(1);
@@ -471,6 +508,8 @@ APInt demand::ofCompare(const ICmpInst *i, unsigned k, const APInt &n) const
     APInt open = n;
     if (!a->getType()->isIntOrIntVectorTy())
         return all(a);
+    if (ranges && ranges->decide(i))
+        return none(a);
     if (a->getType()->isVectorTy())
         for (unsigned e = 0; e < n.getBitWidth(); e++)
             if (n[e] && isDecided(i->getPredicate(), knownLane(a, e, dl), knownLane(b, e, dl)))
@@ -598,9 +637,9 @@ void demand::run()
     }
 }
 
-struct demand *demand_new(LLVMValueRef fn, bool move_stores)
+struct demand *demand_new(LLVMValueRef fn, bool loop_passes)
 {
-    return new demand(*unwrap<Function>(fn), move_stores);
+    return new demand(*unwrap<Function>(fn), loop_passes);
 }
 
 void demand_free(struct demand *d)

@@ -15,8 +15,9 @@ extern "C" {
 struct demand;
 
 /* Of the function as it is; answers hold until it is changed, but for which loads are volatile. Never NULL.
- * move_stores: passes are still to come that leave only the last of the stores of a loop to one place. */
-struct demand *demand_new(LLVMValueRef fn, bool move_stores);
+ * loop_passes: passes are still to come that leave only the last of the stores of a loop to one place, and
+ * comparisons out whose result follows from the ranges of numbers. */
+struct demand *demand_new(LLVMValueRef fn, bool loop_passes);
 void demand_free(struct demand *d);
 
 /* LLVM neither deletes the instruction nor moves it to another block. Volatile loads are not among them. */

@@ -156,7 +156,7 @@ static bool any_pinned(LLVMValueRef fn)
     return false;
 }
 
-static bool release(LLVMValueRef fn, bool move_stores)
+static bool release(LLVMValueRef fn, bool loop_passes)
 {
     struct facts f = {0};
     uint32_t position = 0;
@@ -164,7 +164,7 @@ static bool release(LLVMValueRef fn, bool move_stores)
         return true;
     for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
         set(&f, LLVMBasicBlockAsValue(bb), ++position);
-    f.demand = demand_new(fn, move_stores);
+    f.demand = demand_new(fn, loop_passes);
     /* likewise from the last block */
     for (LLVMBasicBlockRef bb = LLVMGetLastBasicBlock(fn); bb && !f.nomem;
          bb = LLVMGetPreviousBasicBlock(bb))
@@ -185,10 +185,10 @@ void keep_loads_pin(struct gen *g)
                     LLVMSetVolatile(i, 1);
 }
 
-status_t keep_loads_release(struct gen *g, bool move_stores, struct error *err)
+status_t keep_loads_release(struct gen *g, bool loop_passes, struct error *err)
 {
     for (LLVMValueRef fn = LLVMGetFirstFunction(g->mod); fn; fn = LLVMGetNextFunction(fn))
-        if (!release(fn, move_stores))
+        if (!release(fn, loop_passes))
             return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to find dead loads");
     return ST_OK;
 }

@@ -11,8 +11,8 @@
 
 /* Before any pass: make the loads of guest memory volatile. */
 void keep_loads_pin(struct gen *g);
-/* After the first passes. move_stores: those that follow move stores out of loops. ST_NOMEM: all stay pinned. */
-CHECKED status_t keep_loads_release(struct gen *g, bool move_stores, struct error *err);
+/* After the first passes. loop_passes: see demand.h. ST_NOMEM: all stay pinned. */
+CHECKED status_t keep_loads_release(struct gen *g, bool loop_passes, struct error *err);
 
 /* After the last passes: selection must not make a load shorter, since it can reach out of memory with its last byte
  * alone. What could become shorter is pinned again. */

@@ -7,11 +7,16 @@ enum { PAGE = 65536 };
 
 static struct runtime *rt;
 
-static struct program *compile(uint32_t cpu, uint32_t opt_level)
-{
-    const struct image_options image = {.level = cpu, .opt_level = opt_level};
-    return guest_program_with(rt, loads, sizeof loads, &image);
-}
+static const struct {
+    const uint8_t *bytes;
+    size_t size;
+    const struct load_func *funcs;
+    size_t count;
+} modules[] = {
+    {loads, sizeof loads, load_funcs, sizeof load_funcs / sizeof *load_funcs},
+    {load_ranges, sizeof load_ranges, load_range_funcs,
+     sizeof load_range_funcs / sizeof *load_range_funcs},
+};
 
 /* From where it reads the last bytes of memory, and from each address behind that. */
 static void check_function(struct guest *g, const char *name, uint32_t bytes, uint32_t opt_level)
@@ -33,13 +38,16 @@ static void check_function(struct guest *g, const char *name, uint32_t bytes, ui
 
 static void check_level(uint32_t cpu, uint32_t opt_level)
 {
-    struct guest g;
-    struct program *prog = compile(cpu, opt_level);
-    guest_start(&g, rt, prog, NULL, NULL);
-    for (size_t i = 0; i < sizeof load_funcs / sizeof *load_funcs; i++)
-        check_function(&g, load_funcs[i].name, load_funcs[i].bytes, opt_level);
-    cell_free(g.cell);
-    program_unref(prog);
+    const struct image_options image = {.level = cpu, .opt_level = opt_level};
+    for (size_t m = 0; m < sizeof modules / sizeof *modules; m++) {
+        struct guest g;
+        struct program *prog = guest_program_with(rt, modules[m].bytes, modules[m].size, &image);
+        guest_start(&g, rt, prog, NULL, NULL);
+        for (size_t i = 0; i < modules[m].count; i++)
+            check_function(&g, modules[m].funcs[i].name, modules[m].funcs[i].bytes, opt_level);
+        cell_free(g.cell);
+        program_unref(prog);
+    }
 }
 
 static void check_cpu(uint32_t cpu)
