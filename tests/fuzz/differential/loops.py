@@ -71,20 +71,33 @@ class Body:
         if t in ("f32", "f64"):
             return rng.choice([self.load(t), self.load(t), f"({t}.convert_i32_s (local.get $i))", f"({t}.const 0.75)"])
         number = f"({t}.const {rng.choice([1, 3, -1, 255, 1000003])})"
-        counter = "(local.get $i)" if t == "i32" else "(i64.extend_i32_s (local.get $i))"
+        counter = self.counted() if t == "i32" else f"(i64.extend_i32_s {self.counted()})"
         leaf = rng.choice([self.load(t), self.load(t), counter, number, f"(local.get ${t})"])
         if rng.random() < 0.5:
             return leaf
         op = rng.choice(["add", "sub", "mul", "xor", "and", "or", "shr_u", "shl", "rotl"])
         return f"({t}.{op} {leaf} {rng.choice([number, self.load(t), counter])})"
 
+    def counted(self):
+        """Something that the counter decides: between which numbers it is can be found out."""
+        number = self.rng.choice([1, 3, 255, 65535, 70000, -1])
+        return self.rng.choice([
+            "(local.get $i)", "(local.get $i)",
+            f"(i32.{self.rng.choice(['add', 'and', 'or', 'sub'])} (local.get $i) (i32.const {number}))",
+            f"(i32.shr_u (local.get $i) (i32.const {self.rng.randrange(1, 31)}))",
+            "(i32.sub (i32.const 0) (i32.and (local.get $i) (i32.const 1)))",
+        ])
+
     def condition(self):
         rng = self.rng
+        compare = rng.choice(["eq", "ne", "lt_u", "gt_u", "le_u", "ge_u", "lt_s", "gt_s", "le_s", "ge_s"])
         return rng.choice([
             f"(i32.eq {self.load('i32')} (i32.const {rng.choice([0, 77, -1])}))",
             f"(i32.and {self.load('i32')} (i32.const {rng.choice([1, 4, 256])}))",
             f"(i32.lt_s (local.get $i32) (i32.const {rng.choice([0, -2000000000])}))",
-            f"(i32.gt_u {self.load('i32')} (local.get $i))",
+            f"(i32.{compare} {self.load('i32')} {self.counted()})",
+            f"(i32.{compare} {self.load('i32')} {self.counted()})",
+            f"(i32.and {self.load('i32')} {self.counted()})",
         ])
 
     def reduce(self):
@@ -213,7 +226,7 @@ class Loop:
         for k, (first, bound, fuel) in enumerate(self.calls):
             room = 1 << 20
             pointer = room if self.body.stride < 0 else self.rng.choice([0, 16, 100, 4096])
-            if self.rng.random() < 0.15:  # where addresses wrap, or leave memory
+            if self.rng.random() < 0.3:  # where addresses wrap, or leave memory
                 pointer = self.rng.choice([0, 8, 64, M32 - 7, M32 - 63, M32 - 4095, PAGES * 65536 - 16])
             code += f"""
   (func (export "f{self.number}.{k}") (result i32 i32 i32 i32 i32 i64 f32 f64)
