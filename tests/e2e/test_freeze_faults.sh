@@ -79,9 +79,17 @@ client=$!
 eventually grep -q "process is stopped" stopped.err
 kill -9 "$client"
 wait "$client"
-kill -CONT "$pid"
-fact "a client that was killed while it waited has frozen nothing" eval '[ ! -e stopped.snap ] && kill -0 "$pid"'
 rm -f .stopped.snap.*
+cloudskin freeze one -o ended.snap 2>stopped.err 9>&- &
+client=$!
+eventually grep -q "process is stopped" stopped.err
+was=(.ended.snap.*)
+kill -TERM "$client"
+fact "a client that is ended ends by the signal" exits 143 wait "$client"
+fact "and takes its half file along" eval '[ -n "${was[0]}" ] && [ ! -e "${was[0]}" ] && [[ "${was[0]}" != *"*" ]]'
+kill -CONT "$pid"
+fact "a client that was killed while it waited has frozen nothing" eval \
+    '[ ! -e stopped.snap ] && [ ! -e ended.snap ] && kill -0 "$pid"'
 next_line
 
 only_one() {

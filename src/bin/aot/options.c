@@ -29,7 +29,7 @@ static const char help_text[] =
     "                      pipe whose reader goes away, stop with exit code 71\n"
     "      --movable       cells can be frozen and go on elsewhere (cloudskin freeze); the image "
     "is\n"
-    "                  two to four times as large, and takes as much longer to make\n"
+    "                      two to four times as large, and takes as much longer to make\n"
     "      --keep-ir DIR   write the LLVM IR of each part into DIR, for debugging\n"
     "      --version       print the compiler's version, which is part of every image\n"
     "  -h, --help          this text\n"

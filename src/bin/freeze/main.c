@@ -16,6 +16,7 @@
 #include "object.h"
 #include "snapfile/file.h"
 #include "sys/files.h"
+#include "sys/signals.h"
 
 /* `cloudskin freeze`: a running cell becomes a file. */
 
@@ -141,6 +142,7 @@ static int open_part(struct request *q, struct error *err)
         q->part[0] = '\0';
         return -1;
     }
+    signal_unlinks(q->part);
     return fd;
 }
 

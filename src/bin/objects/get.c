@@ -10,6 +10,7 @@
 #include "exitcode/exit_code.h"
 #include "objects.h"
 #include "sys/files.h"
+#include "sys/signals.h"
 
 static const char help_text[] =
     "Usage: cloudskin get [OPTIONS] geds://BUCKET/KEY [FILE]\n"
@@ -137,6 +138,7 @@ static int write_to(struct get *g, struct geds_object *o, const struct place *fr
         say(&get_verb, "%s", err.text);
         return exit_code_of(err.code);
     }
+    signal_unlinks(temporary);
     int code = copy_out(g, o, from, fd, name);
     /* what is replaced is not there any more after a crash, so what replaces it must be */
     if (code == 0 && exists && fsync(fd) != 0) {
@@ -151,6 +153,7 @@ static int write_to(struct get *g, struct geds_object *o, const struct place *fr
     if (code != 0) {
         unlink(temporary);
     }
+    signal_unlinks(NULL);
     return code;
 }
 

@@ -6,4 +6,8 @@
  * EINTR. Once per signal and program. */
 void signal_catch_once(int number, void (*handler)(int number));
 
+/* When SIGINT, SIGTERM or SIGHUP ends the program, unlink path first; NULL: no file any more. The text is not copied.
+ * One file at a time. A signal that the caller of the program ignores stays ignored. */
+void signal_unlinks(const char *path);
+
 #endif
