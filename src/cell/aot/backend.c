@@ -146,7 +146,8 @@ static const struct pipeline pipelines[4] = {
      "function(early-cse<memssa>,loop-mssa(loop-rotate,licm),gvn," CLEAN ",dse,adce,simplifycfg)",
      true},
     {"function(sroa,early-cse,proven-loads,gvn,sccp,simplifycfg," CLEAN
-     ",loop(loop-rotate),early-cse," CLEAN ",proven-loads)",
+     ",loop(loop-rotate),early-cse," CLEAN ",loop(loop-unroll-full),sroa,early-cse," CLEAN
+     ",proven-loads)",
      "function(early-cse<memssa>,"
      "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-"
      "nontrivial;trivial>),"
@@ -155,7 +156,7 @@ static const struct pipeline pipelines[4] = {
      ",jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),simplifycfg," CLEAN ","
      "float2int,loop(loop-rotate,loop-deletion),loop-distribute,loop-vectorize,infer-alignment,"
      "loop-load-elim," CLEAN ",slp-vectorizer,vector-combine," CLEAN
-     ",loop-unroll<O3>,sroa,infer-alignment," CLEAN
+     ",loop-unroll<O3;no-peeling>,sroa,infer-alignment," CLEAN
      ",loop-mssa(licm),rare-polls,simplifycfg,loop-sink,instsimplify,div-rem-pairs,simplifycfg)",
      true},
 };

@@ -4,17 +4,14 @@
 // elements that are no whole bytes count as if they were. Where an instruction is not known here, all bytes of its
 // operands matter if any of its result does.
 #include "demand.h"
+#include "ranges.h"
 
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include <llvm/ADT/DenseMap.h>
-#include <llvm/Analysis/AssumptionCache.h>
-#include <llvm/Analysis/LazyValueInfo.h>
 #include <llvm/Analysis/LoopInfo.h>
-#include <llvm/Analysis/ScalarEvolution.h>
-#include <llvm/Analysis/TargetLibraryInfo.h>
 #include <llvm/Analysis/ValueTracking.h>
 #include <llvm/Analysis/VectorUtils.h>
 #include <llvm/IR/Constants.h>
@@ -92,38 +89,6 @@ Place placeOf(const Value *pointer, Type *type, const DataLayout &dl)
     const Value *base = pointer->stripAndAccumulateConstantOffsets(dl, off, true);
     int64_t at = off.getSExtValue();
     return {base, at, at + (type ? (int64_t)dl.getTypeStoreSize(type) : 0)};
-}
-
-// What passes over loops and branches know of integers: between which numbers they are.
-struct Ranges {
-    DominatorTree dom;
-    LoopInfo loops;
-    AssumptionCache assumptions;
-    TargetLibraryInfoImpl functions;
-    TargetLibraryInfo library;
-    ScalarEvolution scev;
-    LazyValueInfo at_uses;
-
-    explicit Ranges(Function &f)
-        : dom(f), loops(dom), assumptions(f), library(functions),
-          scev(f, library, assumptions, dom, loops), at_uses(&assumptions, &f.getDataLayout())
-    {
-    }
-
-    bool decide(const ICmpInst *i);
-};
-
-// Is the comparison the same whenever it is executed?
-bool Ranges::decide(const ICmpInst *i)
-{
-    Value *a = i->getOperand(0), *b = i->getOperand(1);
-    if (!a->getType()->isIntegerTy() || isa<Constant>(a))
-        return false;
-    if (scev.evaluatePredicateAt(i->getPredicate(), scev.getSCEV(a), scev.getSCEV(b), i))
-        return true;
-    ConstantRange of_a = at_uses.getConstantRangeAtUse(i->getOperandUse(0), true);
-    ConstantRange of_b = at_uses.getConstantRangeAtUse(i->getOperandUse(1), true);
-    return of_a.icmp(i->getPredicate(), of_b) || of_a.icmp(i->getInversePredicate(), of_b);
 }
 
 } // namespace
@@ -237,7 +202,7 @@ bool isInvariant(const Loop &loop, const Value *v, unsigned depth)
 // Each iteration of a loop stores to the same place, and none reads it: only the last may be left, behind the loop.
 bool demand::isPerLoop(const StoreInst &s) const
 {
-    const Loop *loop = ranges ? ranges->loops.getLoopFor(s.getParent()) : nullptr;
+    const Loop *loop = ranges ? ranges->loops().getLoopFor(s.getParent()) : nullptr;
     if (!loop || !isInvariant(*loop, s.getPointerOperand(), ADDRESS_DEPTH))
         return false;
     Place a = placeOf(s.getPointerOperand(), s.getValueOperand()->getType(), dl);
@@ -500,7 +465,7 @@ APInt demand::ofLanes(const Instruction *i, unsigned k, const APInt &n) const
     return r;
 }
 
-// As ofLanes, but for lanes where the bits or ranges that are known decide, and comparisons that are of the sign.
+// As ofLanes, but for lanes where the bits that are known decide, and comparisons that are of the sign.
 APInt demand::ofCompare(const ICmpInst *i, unsigned k, const APInt &n) const
 {
     const Value *a = i->getOperand(0), *b = i->getOperand(1);
@@ -508,8 +473,6 @@ APInt demand::ofCompare(const ICmpInst *i, unsigned k, const APInt &n) const
     APInt open = n;
     if (!a->getType()->isIntOrIntVectorTy())
         return all(a);
-    if (ranges && ranges->decide(i))
-        return none(a);
     if (a->getType()->isVectorTy())
         for (unsigned e = 0; e < n.getBitWidth(); e++)
             if (n[e] && isDecided(i->getPredicate(), knownLane(a, e, dl), knownLane(b, e, dl)))
@@ -531,6 +494,8 @@ APInt demand::ofCompare(const ICmpInst *i, unsigned k, const APInt &n) const
 APInt demand::ofOperand(const Instruction *i, unsigned k, const APInt &n) const
 {
     const Value *v = i->getOperand(k);
+    if (ranges && ranges->mayIgnore(*i, k))
+        return none(v);
     switch (i->getOpcode()) {
     case Instruction::And:
     case Instruction::Or:

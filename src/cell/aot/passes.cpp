@@ -1,5 +1,6 @@
 // LLVM's passes and code generation by our choice. See passes.h.
 #include "passes.h"
+#include "pinned_loads.h"
 #include "proven.h"
 #include "rare_polls.h"
 #include "wide.h"
@@ -115,6 +116,8 @@ char *passes_emit(LLVMModuleRef mod, LLVMTargetMachineRef tm, bool quick,
     config->disablePass(&LiveDebugValuesID);
     if (quick)
         leave_out(config);
+    else
+        pinned_loads_add(*config);
     manager.add(config);
     manager.add(info);
     if (quick)

@@ -314,9 +314,11 @@ static bool find_place(const struct snapshot_reader *r, struct cell *c, const st
         return false;
     if (!c && run->mem < r->memory_count)
         m.bytes = r->memory_bytes[run->mem];
+    if ((run->at | run->len) % SNAPSHOT_PAGE_BYTES != 0 || run->at > m.bytes ||
+        run->len > m.bytes - run->at)
+        return false;
     *ret_at = c ? m.base + run->at : NULL;
-    return (run->at | run->len) % SNAPSHOT_PAGE_BYTES == 0 && run->at <= m.bytes &&
-           run->len <= m.bytes - run->at;
+    return true;
 }
 
 /* Without a cell: where a piece is kept until its sum is made; those that wait have the others. */

@@ -137,7 +137,7 @@ static void note_needs(struct reading *r, const struct saved_file *f)
     }
 }
 
-static void take_file(struct reading *r, struct wasi_saved_file *ret_file)
+static void take_file(struct reading *r, uint32_t from, struct wasi_saved_file *ret_file)
 {
     static const enum wasi_saved_origin origins[SAVED_ORIGIN_COUNT] = {
         [SAVED_ORIGIN_PATH] = WASI_SAVED_PATH,     [SAVED_ORIGIN_STDIO] = WASI_SAVED_STDIO,
@@ -145,7 +145,7 @@ static void take_file(struct reading *r, struct wasi_saved_file *ret_file)
         [SAVED_ORIGIN_BUCKET] = WASI_SAVED_PATH,
     };
     struct saved_file f = {0};
-    if (!saved_take_file(&r->c, r->head.version, r->out.grant_count, &f)) {
+    if (!saved_take_file(&r->c, r->head.version, r->out.grant_count, from, &f)) {
         r->no_memory = true;
     }
     dirlist_free(f.list);
@@ -176,7 +176,7 @@ static void take_files(struct reading *r)
                                       "too many descriptors");
     r->files = room(r, count, sizeof(*r->files));
     for (uint32_t i = 0; i < count && !failed(r); i++) {
-        take_file(r, &r->files[i]);
+        take_file(r, i > 0 ? r->files[i - 1].fd + 1 : 0, &r->files[i]);
     }
     r->out.files = r->files;
     r->out.file_count = count;

@@ -30,6 +30,7 @@ struct restore {
     struct ids then;  /* the saved guest's */
     struct saved_staged *staged;
     uint32_t staged_count;
+    uint32_t next_fd; /* the lowest that the next descriptor may have */
 };
 
 static status_t corrupt(struct restore *r)
@@ -150,9 +151,10 @@ static status_t take_ids(struct restore *r)
 
 static status_t take_saved(struct restore *r, struct saved_file *s)
 {
-    if (!saved_take_file(&r->c, r->version, r->grant_count, s)) {
+    if (!saved_take_file(&r->c, r->version, r->grant_count, r->next_fd, s)) {
         return no_memory(r);
     }
+    r->next_fd = s->fd + 1;
     return r->c.failed ? corrupt(r) : ST_OK;
 }
 
@@ -437,11 +439,7 @@ static status_t add_at(struct restore *r, const struct saved_file *s, struct fil
         return error_set(r->err, ST_LIMIT, ERROR_NO_OFFSET,
                          "more open files than allowed (--open-files)");
     }
-    if (e == WASI_NOMEM) {
-        return no_memory(r);
-    }
-    cursor_fail(&r->c, "a descriptor twice");
-    return corrupt(r);
+    return no_memory(r); /* nothing else goes wrong with a number that was not used yet */
 }
 
 /* Nothing is cut off a file that is not known as the guest's. One that is empty is a new one. */

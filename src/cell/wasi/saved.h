@@ -59,8 +59,9 @@ struct saved_file {
     uint32_t staged;                 /* the staged file that it is one of, from 1; 0: only read */
     struct dirlist *list;            /* half-read directories, else NULL; the caller frees it */
 };
-/* Into zeros. version: of the state, grant_count: grants in it. False when memory ran out. */
-bool saved_take_file(struct cursor *c, uint32_t version, uint32_t grant_count,
+/* Into zeros. version: of the state, grant_count: grants in it; from: the lowest number that it may have, since they
+ * come in ascending order. False when memory ran out. */
+bool saved_take_file(struct cursor *c, uint32_t version, uint32_t grant_count, uint32_t from,
                      struct saved_file *f);
 
 void saved_put_text(struct buf *out, const char *text, size_t len);

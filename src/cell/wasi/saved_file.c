@@ -90,10 +90,14 @@ static bool take_details(struct cursor *c, uint32_t version, struct saved_file *
     return true;
 }
 
-bool saved_take_file(struct cursor *c, uint32_t version, uint32_t grant_count, struct saved_file *f)
+bool saved_take_file(struct cursor *c, uint32_t version, uint32_t grant_count, uint32_t from,
+                     struct saved_file *f)
 {
     size_t len;
     f->fd = cursor_le32(c);
+    if (f->fd < from) {
+        cursor_fail(c, "descriptors out of order");
+    }
     f->origin = cursor_u8(c);
     f->kind = cursor_u8(c);
     f->filetype = cursor_u8(c);
