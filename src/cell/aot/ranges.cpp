@@ -11,7 +11,7 @@ using namespace llvm;
 namespace
 {
 
-const unsigned DEPTH_MAX = 24;       // operations that a value is made by; beyond, anything is possible
+const unsigned DEPTH_MAX = 24; // operations that a value is made by; beyond, anything is possible
 const unsigned CONDITION_DEPTH = 4;  // operations that a condition is made by
 const unsigned ITERATIONS_MAX = 512; // of a loop that may be unrolled whole
 
@@ -184,8 +184,8 @@ bool Ranges::mayIgnoreCompared(const ICmpInst &i, unsigned k)
     CmpInst::Predicate p = k == 0 ? i.getSwappedPredicate() : i.getPredicate();
     ConstantRange range = rangeOf(i.getOperand(k));
     ConstantRange always = ConstantRange::makeSatisfyingICmpRegion(p, range);
-    ConstantRange never =
-        ConstantRange::makeSatisfyingICmpRegion(CmpInst::getInversePredicate(p), range);
+    ConstantRange never = ConstantRange::makeSatisfyingICmpRegion(CmpInst::getInversePredicate(p),
+                                                                  range);
     return !other.values.intersectWith(always).isEmptySet() ||
            !other.values.intersectWith(never).isEmptySet();
 }
@@ -218,9 +218,9 @@ bool Ranges::mayIgnoreArithmetic(const BinaryOperator &i, unsigned k)
         return other.has(ones);
     case Instruction::UDiv:
     case Instruction::SDiv:
-        return k == 1 ? other.has(zero)
-                      : other.values.getUnsignedMax().ugt(
-                            rangeOf(i.getOperand(0)).getUnsignedMax());
+        return k == 1
+                   ? other.has(zero)
+                   : other.values.getUnsignedMax().ugt(rangeOf(i.getOperand(0)).getUnsignedMax());
     case Instruction::URem:
     case Instruction::SRem:
         return k == 1 ? other.has(zero) : other.has(one) || other.has(ones);
