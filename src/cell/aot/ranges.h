@@ -2,8 +2,8 @@
 #define CELL_AOT_RANGES_H
 
 // What passes over loops and branches may yet find out of integers: between which numbers they are, and which are
-// constants in the copies of a loop's body that unrolling makes. See docs/internals/traps.md. C++: LLVM's C interface has
-// no scalar evolution.
+// constants in the copies of a loop's body that unrolling makes. See docs/internals/traps.md. C++: LLVM's C interface
+// has no scalar evolution.
 #include <llvm/ADT/DenseMap.h>
 #include <llvm/Analysis/AssumptionCache.h>
 #include <llvm/Analysis/LazyValueInfo.h>
