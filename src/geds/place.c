@@ -686,7 +686,7 @@ static status_t fetch_all(struct store *s, const struct store_extent *x, int fd,
         }
     }
     free(piece);
-    if (st == ST_OK && s->options.sync == STORE_SYNC_FULL && file_sync_data(fd) != 0) {
+    if (st == ST_OK && store_sync_extent(s, fd) != 0) {
         st = error_set_errno(err, errno, "sync of an extent");
     }
     return st;
