@@ -192,7 +192,7 @@ static void collect_connections(const struct metrics_sources *from, struct metri
         rpc_server_counters(server, &rpc);
     }
     gauge(p, "cloudskin_s3_connections", s3.connections, "Connections of S3 clients.");
-    counter(p, "cloudskin_s3_connections_total", s3.accepted,
+    counter(p, "cloudskin_s3_accepted_connections_total", s3.accepted,
             "Connections of S3 clients that were accepted.");
     gauge(p, "cloudskin_rpc_connections", rpc.connections,
           "Connections of the store's own protocol.");

@@ -42,6 +42,8 @@ struct metrics_page {
     const struct metrics_family *family;
 };
 
+/* Of its name without _total: the family's name in OpenMetrics. */
+size_t family_name_len(const struct metrics_family *f);
 size_t family_labels(const struct metrics_family *f);
 /* Sum of a word over the stripes. */
 uint64_t series_word(const struct metrics_series *s, size_t word);

@@ -68,6 +68,18 @@ static bool ends_with(const char *s, const char *end)
     return len > end_len && strcmp(s + len - end_len, end) == 0;
 }
 
+size_t family_name_len(const struct metrics_family *f)
+{
+    return strlen(f->name) - (f->type == METRICS_COUNTER ? sizeof "_total" - 1 : 0);
+}
+
+/* Also a gauge and a counter of one name: they would be one family in OpenMetrics. */
+static bool are_same(const struct metrics_family *a, const struct metrics_family *b)
+{
+    size_t len = family_name_len(a);
+    return len == family_name_len(b) && memcmp(a->name, b->name, len) == 0;
+}
+
 static bool is_good(const struct metrics_family *f)
 {
     bool good = is_name(f->name) && f->help != NULL &&
@@ -94,7 +106,7 @@ status_t metrics_add_family(struct metrics *m, const struct metrics_family *fami
         return ST_OK;
     }
     for (size_t i = 0; i < m->entry_count; i++) {
-        if (strcmp(m->entries[i].family->name, family->name) == 0) {
+        if (are_same(m->entries[i].family, family)) {
             return error_set(err, ST_EXIST, ERROR_NO_OFFSET, "a second metric %.100s",
                              family->name);
         }

@@ -5,8 +5,6 @@
 /* The text: version 0.0.4 of Prometheus' own format, and OpenMetrics 1.0. They differ in the names of counters'
  * families, in quotes within help, and at the end. */
 
-enum { TOTAL_LEN = sizeof "_total" - 1 };
-
 static void escape(struct buf *out, const char *text, bool quotes)
 {
     for (; *text != '\0'; text++) {
@@ -24,9 +22,8 @@ static void escape(struct buf *out, const char *text, bool quotes)
 /* Of what the family's comments name. */
 static int name_len(const struct metrics_page *p)
 {
-    int len = (int)strlen(p->family->name);
-    bool is_counter = p->family->type == METRICS_COUNTER;
-    return p->format == METRICS_OPENMETRICS && is_counter ? len - TOTAL_LEN : len;
+    return p->format == METRICS_OPENMETRICS ? (int)family_name_len(p->family)
+                                            : (int)strlen(p->family->name);
 }
 
 void metrics_page_family(struct metrics_page *p, const struct metrics_family *family)

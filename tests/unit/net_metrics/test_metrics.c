@@ -239,6 +239,9 @@ static void there_are_limits_and_nothing_twice(void)
     size_t id = 0;
     MUST(metrics_add_family(m, &f, &id, &err));
     CHECK_EQ(metrics_add_family(m, &f, &id, &err), ST_EXIST);
+    static const struct metrics_family counter = {
+        .name = "x_total", .help = "h", .type = METRICS_COUNTER};
+    CHECK_EQ(metrics_add_family(m, &counter, &id, &err), ST_EXIST);
     memset(value, 'v', sizeof value - 1);
     value[sizeof value - 1] = '\0';
     CHECK_EQ(metrics_add_series(m, id, &values, &s, &err), ST_INVAL);
@@ -361,7 +364,7 @@ static void threads_lose_no_count(void)
 {
     static const struct metrics_family counter = {
         .name = "x_total", .help = "h", .type = METRICS_COUNTER};
-    static const struct metrics_family gauge = {.name = "x", .help = "h", .type = METRICS_GAUGE};
+    static const struct metrics_family gauge = {.name = "y", .help = "h", .type = METRICS_GAUGE};
     static const struct metrics_family histogram = {.name = "x_seconds",
                                                     .help = "h",
                                                     .type = METRICS_HISTOGRAM,
