@@ -49,12 +49,12 @@ eval "$(grep ^export up.txt)"
 fact "the page is sound" check sound
 fact "the documentation has all of it" check documented "$page"
 fact "promtool has nothing to say" bash -c 'curl -s "$1/metrics" | "$2" check metrics >said 2>&1; code=$?; cat said; [ $code = 0 ] && [ ! -s said ]' _ "$at" "$promtool"
-fact "the samples of the documentation are good" eval 'awk "/^\`\`\`yaml/ { n++; next } /^\`\`\`/ { next } n == 1 && /^[ a-z]/ && !/^    [a-z]+ / { print >\"prometheus.yml\" }" "$page"; python3 - "$page" <<"END"
+cat >samples.py <<'END'
 import re, sys
-for block in re.findall(r"```yaml\n# (\S+)\n(.*?)```", open(sys.argv[1]).read(), re.S):
-    open(block[0], "w").write(block[1])
+for name, text in re.findall(r"```yaml\n# (\S+)\n(.*?)```", open(sys.argv[1]).read(), re.S):
+    open(name, "w").write(text)
 END
-"$promtool" check config prometheus.yml && "$promtool" check rules cloudskin.rules.yml'
+fact "the samples of the documentation are good" eval 'python3 samples.py "$page" && "$promtool" check config prometheus.yml && "$promtool" check rules cloudskin.rules.yml'
 fact "rules name metrics that there are" eval 'grep -o "cloudskin_[a-z_0-9]*" cloudskin.rules.yml | sed "s/_bucket$//" | sort -u | while read -r name; do grep -q "^. \`$name\`" "$page" || { echo "$name"; exit 1; }; done'
 
 # requests of S3
@@ -243,6 +243,31 @@ fact "and says why" grep -q "^# no metrics: 127.0.0.1:9464 is in use" up.txt
 exec {to}>&"${hold[1]}" {to}>&-
 eval "exec ${hold[1]}>&-"
 fact "down once more" cloudskin down
+
+# a full disk, in a name space of its own; unit.geds.full has the rest
+cat >full.sh <<'END'
+mkdir small && mount -t tmpfs -o size=24m,mode=0700 small small || exit 1
+. "$E2E/lib.sh"
+cloudskin up -d --state "$PWD/small" --s3 127.0.0.1:0 --metrics 127.0.0.1:0 >up.txt || exit 1
+at=$(sed -n 's/^# metrics at \(.*\)\/metrics$/\1/p' up.txt)
+health() { # health CODE TEXT
+    [ "$(curl -s -o body -w '%{http_code}' "$at/healthz")" = "$1" ] && grep -q "$2" body
+}
+cloudskin mb geds://box && health 200 '^ok$' || exit 1
+n=0
+while cloudskin put -q file "geds://box/$n"; do
+    n=$((n + 1))
+    [ "$n" -lt 20 ] || exit 1
+done
+health 503 '^the disk is full: ' && curl -s "$at/metrics" | grep -qx 'cloudskin_store_full 1' || exit 1
+cloudskin rm -r geds://box/ && cloudskin put -q up.txt geds://box/small && health 200 '^ok$'
+code=$?
+cloudskin down
+exit $code
+END
+if unshare --user --map-root-user --mount true 2>/dev/null; then
+    fact "a full disk is no health, until there is room" unshare --user --map-root-user --mount bash full.sh
+fi
 
 # a tier
 fact "the tier is up" eval 'far timeout 60 cloudskin up -d --state "$PWD/far" --s3 127.0.0.1:0 --metrics 127.0.0.1:0 >far.txt'
