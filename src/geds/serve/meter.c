@@ -50,7 +50,7 @@ struct operation {
 };
 
 struct serve_meter {
-    struct metrics_series *in_flight;
+    struct metrics_series *in_flight, *leases;
     struct operation operations[GEDS_OP_END]; /* 0: unknown */
 };
 
@@ -86,6 +86,11 @@ static const struct metrics_family in_flight = {
     .help = "Requests of the store's own protocol that are being worked at.",
     .type = METRICS_GAUGE};
 
+static const struct metrics_family leases = {
+    .name = "cloudskin_rpc_lease_holders",
+    .help = "Connections whose clients read hot objects without asking the store.",
+    .type = METRICS_GAUGE};
+
 static status_t add_operation(struct metrics *metrics, const size_t ids[4], const char *name,
                               struct operation *o, struct error *err)
 {
@@ -113,6 +118,9 @@ status_t serve_meter_new(struct metrics *metrics, struct serve_meter **ret_meter
     struct serve_meter *m = calloc(1, sizeof *m);
     status_t st = m != NULL ? metrics_add_one(metrics, &in_flight, &m->in_flight, err)
                             : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    if (st == ST_OK) {
+        st = metrics_add_one(metrics, &leases, &m->leases, err);
+    }
     for (size_t i = 0; i < 4 && st == ST_OK; i++) {
         st = metrics_add_family(metrics, families[i], &ids[i], err);
     }
@@ -146,6 +154,15 @@ void serve_meter_begin(struct serve_meter *m)
 {
     if (m != NULL) {
         metrics_add(m->in_flight, 1);
+    }
+}
+
+void serve_meter_lease(struct serve_meter *m, bool begins)
+{
+    if (m != NULL && begins) {
+        metrics_add(m->leases, 1);
+    } else if (m != NULL) {
+        metrics_sub(m->leases, 1);
     }
 }
 

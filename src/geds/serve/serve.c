@@ -37,6 +37,9 @@ static void session_free(void *session)
         s->handles = h->next;
         handle_free(h);
     }
+    if (atomic_load(&s->leases)) {
+        serve_meter_lease(s->context->meter, false);
+    }
     pthread_mutex_destroy(&s->m);
     free(s);
 }

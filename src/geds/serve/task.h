@@ -2,6 +2,7 @@
 #define GEDS_SERVE_TASK_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "geds/serve/serve.h"
 #include "proto/geds.h"
@@ -23,6 +24,7 @@ struct session {
     pthread_mutex_t m; /* guards the table */
     struct handle *handles;
     unsigned count;
+    atomic_bool leases; /* its client has the counters of names */
 };
 
 /* One request, while it is run. */
@@ -72,6 +74,7 @@ struct served {
     bool again; /* it is run once more, and counts then */
 };
 void serve_meter_begin(struct serve_meter *m);
+void serve_meter_lease(struct serve_meter *m, bool begins);
 void serve_meter_done(struct serve_meter *m, const struct served *d);
 
 /* Objects and puts (objects.c), names and buckets (names.c). */
