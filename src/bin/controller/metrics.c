@@ -104,9 +104,9 @@ static void put_reads(struct metrics_page *p, const struct store_places *n)
         .help = "Reads of pieces of extents, with a tier, by where the bytes came from.",
         .type = METRICS_COUNTER,
         .labels = {"source"}};
-    uint64_t hits = n->cache_hits < n->remote_reads ? n->cache_hits : n->remote_reads;
-    const struct labelled sources[] = {
-        {"local", n->local_reads}, {"cache", hits}, {"tier", n->remote_reads - hits}};
+    const struct labelled sources[] = {{"local", n->local_reads},
+                                       {"cache", n->cache_hits},
+                                       {"tier", n->remote_reads - n->cache_hits}};
     put_each(p, &reads, sources, 3);
     counter(p, "cloudskin_tier_fetched_bytes_total", n->fetched_bytes,
             "Bytes that came from the tier for readers.");
