@@ -51,6 +51,7 @@ enum geds_code geds_status(struct geds *g, struct geds_status *ret_status, struc
         snprintf(ret_status->version, sizeof ret_status->version, "%s", a.texts[0]);
         snprintf(ret_status->state, sizeof ret_status->state, "%s", a.texts[1]);
         snprintf(ret_status->s3, sizeof ret_status->s3, "%s", a.texts[2]);
+        snprintf(ret_status->metrics, sizeof ret_status->metrics, "%s", a.texts[3]);
     }
     pending_done(&p);
     arena_done(&arena);

@@ -62,6 +62,7 @@ static status_t sync_names(struct batch *b, struct error *err)
         return ST_OK;
     }
     int errnum = errno;
+    metrics_add(b->store->meter.failed_syncs, 1);
     atomic_store(&b->store->broken, true);
     return error_set_errno(err, errnum, "sync of the store's folder");
 }
@@ -104,13 +105,18 @@ static void rollback(struct batch *b)
  * after it, before it is answered. */
 static status_t commit(struct batch *b, struct error *err)
 {
+    uint64_t began_ns = clock_monotonic_ns();
     status_t st = sync_names(b, err);
     if (st != ST_OK) {
         return st;
     }
     leases_begin(&b->store->leases, &b->changes);
     if ((st = db_do(b->db, SQL_COMMIT, err, "")) != ST_OK && !db_wrote_nothing(b->db)) {
+        metrics_add(b->store->meter.failed_syncs, 1);
         atomic_store(&b->store->broken, true);
+    }
+    if (st == ST_OK) {
+        metrics_observe(b->store->meter.commit_seconds, clock_monotonic_ns() - began_ns);
     }
     leases_end(&b->store->leases, &b->changes);
     return st;
@@ -142,6 +148,7 @@ static bool run_all(struct batch *b, struct task *first, struct error *err)
     events_add(&b->store->events, &b->store->leases, &b->changes, b->now_ns);
     atomic_fetch_add(&b->store->batches, 1);
     atomic_fetch_add(&b->store->changes, changes);
+    metrics_observe(b->store->meter.changes, changes);
     return true;
 }
 
@@ -236,6 +243,7 @@ static void run_batch(struct store *s, struct task *first)
         for (struct task *t = first; t != NULL; t = t->next) {
             t->status = ST_IO;
             t->err = err;
+            metrics_add(s->meter.failed_commits, 1);
         }
         return;
     }
@@ -246,6 +254,12 @@ static void run_batch(struct store *s, struct task *first)
         if (!s->has_reserve) {
             cut_log(s->writer_db);
             store_keep_reserve(s);
+        }
+        for (const struct task *t = first; t != NULL; t = t->next) {
+            if (t->status == ST_OK && !t->frees) {
+                store_note_space(s, ST_OK);
+                break;
+            }
         }
     } else if (first != NULL && first->next != NULL) {
         for (struct task *t = first, *next; t != NULL;
@@ -258,6 +272,8 @@ static void run_batch(struct store *s, struct task *first)
     } else if (first != NULL) {
         first->status = err.code;
         first->err = err;
+        metrics_add(s->meter.failed_commits, 1);
+        store_note_space(s, err.code);
     }
     ids_done(&b.placed);
     ids_done(&b.dropped);

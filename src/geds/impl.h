@@ -11,6 +11,7 @@
 #include "db.h"
 #include "events.h"
 #include "leases.h"
+#include "meter.h"
 #include "pins.h"
 
 /* Lock order: one of append_locks, one of recall_locks, then queue.lock, then names_lock, then pins.lock;
@@ -76,8 +77,11 @@ struct store {
     _Atomic uint64_t changes;
     _Atomic uint64_t bucket_changes;
     struct placing *placing; /* of who has a tier; else NULL */
-    _Atomic bool checked;    /* by a store_fsck */
-    _Atomic bool broken;     /* a sync failed: no changes any more */
+    struct meter meter;
+    _Atomic uint64_t open_objects;
+    _Atomic bool checked; /* by a store_fsck */
+    _Atomic bool full;    /* the last change that needed space got none */
+    _Atomic bool broken;  /* a sync failed: no changes any more */
 };
 
 /* One transaction of the writer. */
@@ -116,6 +120,11 @@ void *store_writer(void *arg);
 /* Nobody reads an extent of no use any more: remove its file, and its row in a later
  * transaction. Any thread. */
 void store_extent_gone(struct store *s, uint64_t id);
+
+/* fdatasync of a file of an extent, as far as the store syncs at all. 0, or -1 with errno set. */
+CHECKED int store_sync_extent(struct store *s, int fd);
+/* What a change that takes space came to: full is set, or not any more. Any thread. */
+void store_note_space(struct store *s, status_t st);
 
 /* A connection for reading, of the calling thread until it is given back. */
 CHECKED status_t store_reader(struct store *s, struct db **ret_db, struct error *err);

@@ -57,6 +57,7 @@ void store_object_close(struct store_object *o)
     if (o == NULL) {
         return;
     }
+    atomic_fetch_sub(&o->store->open_objects, 1);
     if (o->handle != NULL) {
         handle_unref(o, o->handle);
     }
@@ -227,6 +228,7 @@ status_t store_version_open(struct store *s, const char *bucket, const char *key
         free(o);
         return error_set_errno(err, code, "mutex");
     }
+    atomic_fetch_add(&s->open_objects, 1);
     status_t st = check_key(key, err);
     if (st == ST_OK) {
         st = store_reader(s, &db, err);

@@ -262,7 +262,10 @@ static status_t start(struct store *s, struct error *err)
     if (s->path == NULL) {
         return no_memory(err);
     }
-    status_t st = open_folder(s->path, err);
+    status_t st = meter_init(&s->meter, s->options.metrics, err);
+    if (st == ST_OK) {
+        st = open_folder(s->path, err);
+    }
     if (st == ST_OK) {
         st = take_lock(s, err);
     }

@@ -142,8 +142,7 @@ status_t place_read(struct store *s, const struct store_extent *extent, uint64_t
         if (st != ST_OK) {
             return st;
         }
-        atomic_fetch_add(&p->remote_reads, 1);
-        atomic_fetch_add(&p->cache_hits, hit);
+        atomic_fetch_add(hit ? &p->cache_hits : &p->cache_misses, 1);
         atomic_fetch_add(&p->fetched_bytes, hit ? 0 : n);
         to += n;
         off += n;
@@ -296,8 +295,9 @@ status_t store_places(struct store *s, struct store_places *ret_places, struct e
     const struct placing *t = s->placing;
     if (t != NULL) {
         p.local_reads = atomic_load(&t->local_reads);
-        p.remote_reads = atomic_load(&t->remote_reads);
         p.cache_hits = atomic_load(&t->cache_hits);
+        p.remote_reads = p.cache_hits +
+                         atomic_load(&t->cache_misses); /* so neither part ever falls */
         p.fetched_bytes = atomic_load(&t->fetched_bytes);
         p.recalled_count = atomic_load(&t->recalled_count);
         p.recalled_bytes = atomic_load(&t->recalled_bytes);
@@ -686,7 +686,7 @@ static status_t fetch_all(struct store *s, const struct store_extent *x, int fd,
         }
     }
     free(piece);
-    if (st == ST_OK && s->options.sync == STORE_SYNC_FULL && file_sync_data(fd) != 0) {
+    if (st == ST_OK && store_sync_extent(s, fd) != 0) {
         st = error_set_errno(err, errno, "sync of an extent");
     }
     return st;

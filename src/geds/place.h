@@ -12,7 +12,7 @@ struct placing {
     struct last_use *used;
     _Atomic bool any_away; /* some extent is, or was since the start */
     _Atomic uint64_t clock;
-    _Atomic uint64_t local_reads, remote_reads, cache_hits, fetched_bytes;
+    _Atomic uint64_t local_reads, cache_hits, cache_misses, fetched_bytes;
     _Atomic uint64_t recalled_count, recalled_bytes, damaged;
     _Atomic unsigned waiters;
 };

@@ -1,6 +1,11 @@
 #include <stdlib.h>
 
+#include <errno.h>
+#include <sys/statvfs.h>
+
 #include "impl.h"
+#include "sys/clock.h"
+#include "sys/files.h"
 
 status_t no_memory(struct error *err)
 {
@@ -86,6 +91,44 @@ void store_reader_back(struct store *s, struct db *db)
     if (!keep) {
         db_close(db);
     }
+}
+
+int store_sync_extent(struct store *s, int fd)
+{
+    if (s->options.sync != STORE_SYNC_FULL) {
+        return 0;
+    }
+    uint64_t began_ns = clock_monotonic_ns();
+    if (file_sync_data(fd) != 0) {
+        metrics_add(s->meter.failed_syncs, 1);
+        return -1;
+    }
+    metrics_observe(s->meter.sync_seconds, clock_monotonic_ns() - began_ns);
+    return 0;
+}
+
+void store_note_space(struct store *s, status_t st)
+{
+    bool full = st == ST_LIMIT;
+    if ((full || st == ST_OK) && atomic_load_explicit(&s->full, memory_order_relaxed) != full) {
+        atomic_store(&s->full, full);
+    }
+}
+
+status_t store_state(struct store *s, struct store_state *ret_state, struct error *err)
+{
+    struct statvfs fs;
+    if (fstatvfs(s->data_fd, &fs) != 0) {
+        return error_set_errno(err, errno, "the store's file system");
+    }
+    struct store_state n = {.open_objects = atomic_load(&s->open_objects),
+                            .disk_bytes = (uint64_t)fs.f_blocks * fs.f_frsize,
+                            .free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize,
+                            .broken = atomic_load(&s->broken)};
+    n.full = n.free_bytes < RESERVE_BYTES ||
+             (atomic_load(&s->full) && n.free_bytes < STORE_FREE_ENOUGH);
+    *ret_state = n;
+    return ST_OK;
 }
 
 status_t store_counters(struct store *s, struct store_counters *ret_counters, struct error *err)

@@ -36,7 +36,7 @@ static status_t open_extent(struct stream *w, struct error *err)
 
 static status_t close_extent(struct stream *w, struct error *err)
 {
-    if (w->store->options.sync == STORE_SYNC_FULL && file_sync_data(w->fd) != 0) {
+    if (store_sync_extent(w->store, w->fd) != 0) {
         return error_set_errno(err, errno, "sync of an extent");
     }
     if (w->count == w->cap) {
@@ -71,8 +71,11 @@ static status_t write_blocks(struct stream *w, const uint8_t *data, size_t len, 
         return no_memory(err);
     }
     if (file_write_all_at(w->fd, data, len, w->piece.bytes) != 0) {
-        return error_set_errno(err, errno, "write to an extent");
+        status_t st_write = error_set_errno(err, errno, "write to an extent");
+        store_note_space(w->store, st_write);
+        return st_write;
     }
+    metrics_add(w->store->meter.written_bytes, len);
     w->piece.bytes += len;
     w->unsynced += len;
     if (w->unsynced >= WRITE_OUT_BYTES && w->store->options.sync == STORE_SYNC_FULL) {

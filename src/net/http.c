@@ -44,6 +44,8 @@ struct http_request {
     unsigned code;
     uint64_t drained_bytes;
     uint64_t window_bytes;
+    uint64_t received_bytes, sent_bytes; /* of bodies */
+    bool whole;                          /* the answer was sent to its end */
     bool begun;
     bool in_worker;
     bool ended;
@@ -70,6 +72,8 @@ struct http_server {
     pthread_cond_t work;              /* queue or stopping changed */
     pthread_cond_t sweep;             /* swept changed */
     struct link *links;               /* guarded by m */
+    unsigned connections;             /* guarded by m */
+    uint64_t accepted;                /* guarded by m */
     struct queue quick, slow;         /* guarded by m */
     unsigned slow_running, slow_ends; /* guarded by m */
     bool stopping;                    /* guarded by m: no request goes to the workers any more */
@@ -122,6 +126,8 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
         l->fd = info->connect_fd;
         l->deadline_ns = clock_monotonic_ns() + s->o.idle_ms * UINT64_C(1000000);
         pthread_mutex_lock(&s->m);
+        s->accepted++;
+        s->connections++;
         l->next = s->links;
         l->at = &s->links;
         if (l->next)
@@ -135,6 +141,7 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
             *l->at = l->next;
             if (l->next)
                 l->next->at = l->at;
+            s->connections--;
         }
         pthread_mutex_unlock(&s->m);
         free(l);
@@ -260,6 +267,7 @@ static void set_response(struct http_request *rq, unsigned code, struct MHD_Resp
     }
     rq->response = r;
     rq->code = code;
+    rq->sent_bytes = ok ? rq->sent_bytes : 0;
 }
 
 void http_reply(struct http_request *rq, unsigned code, struct buf *body)
@@ -273,6 +281,7 @@ void http_reply(struct http_request *rq, unsigned code, struct buf *body)
     if (!body || body->len == 0) {
         r = MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
     } else if (!body->failed) {
+        rq->sent_bytes = body->len;
         r = MHD_create_response_from_buffer(body->len, body->data, MHD_RESPMEM_MUST_FREE);
         if (r)
             *body = (struct buf){0};
@@ -292,6 +301,7 @@ void http_reply_file(struct http_request *rq, unsigned code, int fd, uint64_t of
     struct MHD_Response *r = MHD_create_response_from_fd_at_offset64(len, fd, off);
     if (!r)
         close(fd);
+    rq->sent_bytes = len;
     set_response(rq, code, r);
 }
 
@@ -308,6 +318,7 @@ void http_reply_reader(struct http_request *rq, unsigned code, uint64_t len,
     struct MHD_Response *r = MHD_create_response_from_callback(len, block, read, arg, done);
     if (!r)
         done(arg);
+    rq->sent_bytes = len;
     set_response(rq, code, r);
 }
 
@@ -317,8 +328,10 @@ static ssize_t read_body(void *arg, uint64_t at, char *to, size_t max)
 {
     struct body *b = arg;
     ssize_t n = b->reader.read(b->reader.arg, at, to, max);
-    if (n != HTTP_LATER)
+    if (n != HTTP_LATER) {
+        b->rq->sent_bytes += n > 0 ? (uint64_t)n : 0;
         return n;
+    }
     b->rq->fetches = b;
     return give_to_worker(b->rq, &b->rq->server->slow) ? 0 : MHD_CONTENT_READER_END_WITH_ERROR;
 }
@@ -343,6 +356,7 @@ void http_reply_fetcher(struct http_request *rq, unsigned code, uint64_t len,
     }
     *b = (struct body){.rq = rq, .reader = *reader};
     http_reply_reader(rq, code, len, read_body, end_body, b);
+    rq->sent_bytes = 0; /* from here on what is read counts */
 }
 
 static ssize_t no_content(void *arg, uint64_t at, char *to, size_t max)
@@ -360,6 +374,14 @@ void http_reply_length(struct http_request *rq, unsigned code, uint64_t len)
     else
         set_response(rq, code,
                      MHD_create_response_from_callback(len, 1024, no_content, NULL, NULL));
+}
+
+struct http_outcome http_outcome(const struct http_request *rq)
+{
+    return (struct http_outcome){.code = rq->code,
+                                 .whole = rq->whole,
+                                 .received_bytes = rq->received_bytes,
+                                 .sent_bytes = rq->sent_bytes};
 }
 
 /* The life of a request */
@@ -380,10 +402,10 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **context,
 {
     struct http_server *s = arg;
     struct http_request *rq = *context;
-    (void)why;
     set_deadline(c, s->o.idle_ms);
     if (!rq)
         return;
+    rq->whole = why == MHD_REQUEST_TERMINATED_COMPLETED_OK;
     if (rq->begun)
         s->o.handler->done(s->o.ctx, rq);
     if (rq->response)
@@ -444,6 +466,7 @@ static enum MHD_Result begin(struct http_request *rq, const char *method)
 static enum MHD_Result take_body(struct http_request *rq, const char *data, size_t len)
 {
     struct http_server *s = rq->server;
+    rq->received_bytes += len;
     rq->window_bytes += len;
     if (rq->window_bytes >= s->o.body_bytes_min) {
         rq->window_bytes = 0;
@@ -700,6 +723,14 @@ unsigned http_server_port(const struct http_server *s)
         return 0;
     return ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
                                           : ((struct sockaddr_in *)&at)->sin_port);
+}
+
+void http_server_counters(struct http_server *s, struct http_server_counters *ret_counters)
+{
+    pthread_mutex_lock(&s->m);
+    *ret_counters = (struct http_server_counters){.connections = s->connections,
+                                                  .accepted = s->accepted};
+    pthread_mutex_unlock(&s->m);
 }
 
 void http_server_stop(struct http_server *s)

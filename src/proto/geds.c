@@ -38,7 +38,7 @@ static const char *const request_fields[GEDS_OP_END] = {
     [GEDS_TIER_KEEP] = "bf",
 };
 
-/* i a  info, attributes   1..8  so many numbers   t  three texts   m  more   n  codes */
+/* i a  info, attributes   1..8  so many numbers   t  four texts   m  more   n  codes */
 static const char *const answer_fields[GEDS_OP_END] = {
     [GEDS_STATUS] = "5t",       [GEDS_BUCKET_CREATE] = "", [GEDS_BUCKET_DELETE] = "",
     [GEDS_BUCKET_STAT] = "3",   [GEDS_BUCKET_LIST] = "m",  [GEDS_PUT] = "i",
@@ -249,7 +249,7 @@ status_t geds_request_decode(unsigned op, const void *args, size_t len, struct a
     return st;
 }
 
-enum { TEXTS = 3 };
+enum { TEXTS = 4 };
 
 void geds_answer_encode(enum geds_op op, const struct geds_answer *a, struct buf *out)
 {

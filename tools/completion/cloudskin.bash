@@ -110,7 +110,7 @@ _cloudskin() {
             if [ "$prev" = --state ]; then
                 mapfile -t COMPREPLY < <(compgen -d -- "$cur")
             else
-                mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --state --no-sync --tier --tier-endpoint
+                mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --metrics --state --no-sync --tier --tier-endpoint
                     --tier-credentials --tier-region --tier-ca-file --tier-style --local-bytes --cache-bytes --help' -- "$cur")
             fi
             ;;

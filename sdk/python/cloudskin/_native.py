@@ -25,6 +25,7 @@ class Status(Structure):
         ("version", c_char * 64),
         ("state", c_char * 4096),
         ("s3", c_char * 256),
+        ("metrics", c_char * 256),
         ("buckets", c_uint64),
         ("objects", c_uint64),
         ("bytes", c_uint64),

@@ -69,8 +69,9 @@ class Store:
     def status(self) -> Status:
         raw = _native.Status()
         self._handle.call(lib.geds_status, ctypes.byref(raw))
-        version, state, s3 = (text_out(bytes(text)) for text in (raw.version, raw.state, raw.s3))
-        return Status(version, state, s3, raw.buckets, raw.objects, raw.bytes, raw.process)
+        texts = (raw.version, raw.state, raw.s3, raw.metrics)
+        version, state, s3, metrics = (text_out(bytes(text)) for text in texts)
+        return Status(version, state, s3, raw.buckets, raw.objects, raw.bytes, raw.process, metrics)
 
     def create_bucket(self, bucket: str, *, exist_ok: bool = False) -> None:
         """bucket: 3 to 63 of a-z 0-9 - ."""

@@ -51,7 +51,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Status:
-    """Of the store. state: its folder. s3: the address of its S3 endpoint. process: its number."""
+    """Of the store. state: its folder. s3, metrics: addresses of these endpoints ("": none). process: its number."""
 
     version: str
     state: str
@@ -60,6 +60,7 @@ class Status:
     objects: int
     bytes: int
     process: int
+    metrics: str
 
 
 @dataclass(frozen=True)

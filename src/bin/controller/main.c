@@ -15,6 +15,8 @@
 #include "geds/serve/serve.h"
 #include "localstate/folder.h"
 #include "localstate/keys.h"
+#include "metrics.h"
+#include "net/metrics_http.h"
 #include "net/rpc/local.h"
 #include "sys/clock.h"
 #include "sys/files.h"
@@ -31,6 +33,9 @@ static const char help_text[] =
     "Ctrl-C. On the first start it makes the folder and a key, which it prints as export lines.\n"
     "\n"
     "      --s3 HOST:PORT  where S3 is served (default 127.0.0.1:9000; port 0: any free one)\n"
+    "      --metrics HOST:PORT  where /metrics (for Prometheus) and /healthz are served (default\n"
+    "                      127.0.0.1:9464, or nowhere if that is in use; port 0: any free one; "
+    "none)\n"
     "      --state DIR     the state folder (default $XDG_STATE_HOME/cloudskin)\n"
     "      --sweep SECONDS how often lifecycle rules are applied (default 3600; 0: never)\n"
     "      --socket PATH   also listen for the verbs of cloudskin (put, get, ...) at this Unix "
@@ -56,6 +61,7 @@ static const char help_text[] =
 
 static const struct option long_options[] = {
     {"s3", required_argument, NULL, 's'},
+    {"metrics", required_argument, NULL, 'm'},
     {"state", required_argument, NULL, 'd'},
     {"sweep", required_argument, NULL, 'w'},
     {"no-sync", no_argument, NULL, 'n'},
@@ -76,8 +82,11 @@ static const struct option long_options[] = {
 
 enum { SWEEP_S_MAX = 366 * 86400 };
 
+static const char metrics_default[] = "127.0.0.1:9464";
+
 struct settings {
     const char *s3;
+    const char *metrics; /* NULL: not given */
     char state[PATH_MAX];
     const char *socket; /* NULL: none */
     const char *log;    /* NULL: stay in the foreground */
@@ -122,6 +131,8 @@ static int parse_options(int argc, char **argv, struct settings *o)
     while ((c = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
         if (c == 's') {
             o->s3 = optarg;
+        } else if (c == 'm') {
+            o->metrics = optarg;
         } else if (c == 'w' && parse_u64(optarg, SWEEP_S_MAX, &o->sweep_s) == ST_OK) {
             continue;
         } else if (c == 'n') {
@@ -197,12 +208,18 @@ struct running {
     bool made_keys;
     int log_fd;
     int socket_fd;
+    struct metrics *metrics;
+    struct metrics_sources sources;
+    struct metrics_http *metrics_server; /* NULL: none */
+    char metrics_at[256];                /* where it is served; "": nowhere */
+    struct error metrics_why;            /* nobody asked for that */
     struct store *store;
     struct tier_running tier;
     struct s3_service *service;
     struct http_server *server;
     char s3[256]; /* where it is served */
     struct serve_context context;
+    struct serve_meter *meter;
     struct rpc_server *rpc;
 };
 
@@ -210,7 +227,8 @@ static status_t start_files(const struct settings *o, struct running *r, struct 
 {
     char folder[PATH_MAX];
     struct store_options options = {.sync = o->no_sync ? STORE_SYNC_OFF : STORE_SYNC_FULL,
-                                    .part_min_bytes = STORE_S3_PART_MIN};
+                                    .part_min_bytes = STORE_S3_PART_MIN,
+                                    .metrics = r->metrics};
     if (snprintf(folder, sizeof folder, "%s/geds", o->state) >= (int)sizeof folder)
         return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%s: too long", o->state);
     status_t st = file_make_dirs(o->state, 0700, err);
@@ -231,6 +249,13 @@ static status_t start_files(const struct settings *o, struct running *r, struct 
     return st == ST_OK ? keys_load(o->state, &r->keys, &r->made_keys, err) : st;
 }
 
+/* HOST of what was asked for, and the port that it is. */
+static void set_address(char ret_text[256], const char *asked, unsigned port)
+{
+    const char *colon = strrchr(asked, ':');
+    snprintf(ret_text, 256, "%.*s:%u", (int)(colon ? colon - asked : 0), asked, port);
+}
+
 static status_t start_s3(const struct settings *o, struct running *r, struct error *err)
 {
     const struct s3_options s3 = {.table = &controller_table,
@@ -240,6 +265,7 @@ static status_t start_s3(const struct settings *o, struct running *r, struct err
                                   .failed = on_failure,
                                   .ctx = &r->keys,
                                   .now_ns = clock_realtime_ns,
+                                  .metrics = r->metrics,
                                   .sweep_s = o->sweep_s};
     struct http_options http;
     if (s3_service_new(&s3, &r->service) != ST_OK)
@@ -249,11 +275,8 @@ static status_t start_s3(const struct settings *o, struct running *r, struct err
     http.handler = s3_service_handler();
     http.ctx = r->service;
     status_t st = http_server_start(&http, &r->server, err);
-    if (st == ST_OK) {
-        const char *colon = strrchr(o->s3, ':');
-        snprintf(r->s3, sizeof r->s3, "%.*s:%u", (int)(colon ? colon - o->s3 : 0), o->s3,
-                 http_server_port(r->server));
-    }
+    if (st == ST_OK)
+        set_address(r->s3, o->s3, http_server_port(r->server));
     return st == ST_EXIST ? error_set(err, st, ERROR_NO_OFFSET,
                                       "%s is in use by another program: choose another address "
                                       "with --s3 HOST:PORT",
@@ -264,8 +287,12 @@ static status_t start_s3(const struct settings *o, struct running *r, struct err
 /* For the verbs. */
 static status_t start_rpc(const struct settings *o, struct running *r, struct error *err)
 {
-    r->context = (struct serve_context){
-        .store = r->store, .version = CLOUDSKIN_VERSION, .state = o->state, .s3 = r->s3};
+    r->context = (struct serve_context){.store = r->store,
+                                        .version = CLOUDSKIN_VERSION,
+                                        .state = o->state,
+                                        .s3 = r->s3,
+                                        .metrics = r->metrics_at,
+                                        .meter = r->meter};
     if (r->tier.tier) {
         r->context.tier = r->tier.tier;
         r->context.tier_name = r->tier.place;
@@ -273,7 +300,45 @@ static status_t start_rpc(const struct settings *o, struct running *r, struct er
     }
     const struct rpc_server_options options = {
         .listen_fd = r->socket_fd, .handler = serve_handler(), .ctx = &r->context};
-    return r->socket_fd < 0 ? ST_OK : rpc_server_start(&options, &r->rpc, err);
+    if (r->socket_fd < 0)
+        return ST_OK;
+    status_t st = rpc_server_start(&options, &r->rpc, err);
+    if (st == ST_OK)
+        atomic_store(&r->sources.rpc, r->rpc);
+    return st;
+}
+
+/* Numbers are kept also when nobody can ask for them: what counts is then always the same. */
+static status_t start_metrics(const struct settings *o, struct running *r, struct error *err)
+{
+    const struct metrics_http_options options = {.address = o->metrics ? o->metrics
+                                                                       : metrics_default,
+                                                 .metrics = r->metrics,
+                                                 .healthy = controller_healthy,
+                                                 .ctx = &r->sources};
+    r->sources.store = r->store;
+    r->sources.tier = r->tier.tier;
+    r->sources.s3 = r->server;
+    status_t st = metrics_add_process(r->metrics, err);
+    if (st == ST_OK)
+        st = controller_metrics_add(r->metrics, &r->sources, err);
+    if (st != ST_OK || (o->metrics && strcmp(o->metrics, "none") == 0))
+        return st;
+    st = metrics_http_start(&options, &r->metrics_server, err);
+    if (st == ST_OK) {
+        set_address(r->metrics_at, options.address, metrics_http_port(r->metrics_server));
+        return ST_OK;
+    }
+    if (!o->metrics) { /* nobody asked for this address */
+        log_warn("metrics.none", "address", options.address, "why", err->text);
+        r->metrics_why = *err;
+        return ST_OK;
+    }
+    return st == ST_EXIST ? error_set(err, st, ERROR_NO_OFFSET,
+                                      "%s is in use by another program: choose another address "
+                                      "with --metrics HOST:PORT, or none",
+                                      o->metrics)
+                          : st;
 }
 
 static void say_started(const struct settings *o, const struct running *r)
@@ -284,6 +349,10 @@ static void say_started(const struct settings *o, const struct running *r)
         printf("# S3 at http://%s; state in %s\n"
                "# `cloudskin keys` prints the keys, `cloudskin down` stops it\n",
                r->s3, o->state);
+        if (r->metrics_server)
+            printf("# metrics at http://%s/metrics\n", r->metrics_at);
+        else if (r->metrics_why.code != ST_OK)
+            printf("# no metrics: %s\n", r->metrics_why.text);
     }
     if (r->made_keys) {
         keys_print(&r->keys, stdout);
@@ -291,16 +360,23 @@ static void say_started(const struct settings *o, const struct running *r)
     fflush(stdout);
     if (r->log_fd >= 0)
         detach(r->log_fd);
-    log_info("controller.started", "s3", o->s3, "port", port, "state", o->state);
+    log_info("controller.started", "s3", o->s3, "port", port, "state", o->state, "metrics",
+             r->metrics_server ? r->metrics_at : "none");
 }
 
 static status_t serve(const struct settings *o, const sigset_t *ends, struct error *err)
 {
     static struct running r = {.log_fd = -1, .socket_fd = -1};
     int number;
-    status_t st = start_files(o, &r, err);
+    status_t st = metrics_new(&r.metrics) == ST_OK
+                      ? serve_meter_new(r.metrics, &r.meter, err)
+                      : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory");
+    if (st == ST_OK)
+        st = start_files(o, &r, err);
     if (st == ST_OK)
         st = start_s3(o, &r, err);
+    if (st == ST_OK)
+        st = start_metrics(o, &r, err);
     if (st == ST_OK)
         st = start_rpc(o, &r, err);
     if (st == ST_OK && r.tier.tier)
@@ -312,13 +388,16 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
     }
     if (st != ST_OK && r.made_keys)
         keys_unmake(o->state); /* the next start prints one */
-    tier_stop(r.tier.tier);    /* first: who waits for it holds the others up */
+    metrics_http_stop(r.metrics_server);
+    tier_stop(r.tier.tier); /* first: who waits for it holds the others up */
     rpc_server_stop(r.rpc);
     http_server_stop(r.server);
     s3_service_free(r.service);
     store_close(r.store);
     controller_tier_close(&r.tier);
     rpc_local_unlisten(o->socket, r.socket_fd);
+    serve_meter_free(r.meter);
+    metrics_free(r.metrics);
     return st;
 }
 

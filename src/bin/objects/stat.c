@@ -129,6 +129,7 @@ static int show_store(const struct verb *v, struct geds *store, struct shown *s)
     show_number(s, "process", "process", (uint64_t)n.process);
     show_text(s, "state", "state", n.state);
     show_text(s, "s3", "S3", n.s3);
+    show_text(s, "metrics", "metrics", n.metrics[0] != '\0' || s->json ? n.metrics : "none");
     show_number(s, "buckets", "buckets", n.buckets);
     show_number(s, "objects", "objects", n.objects);
     show_number(s, "bytes", "bytes", n.bytes);

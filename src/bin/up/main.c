@@ -24,6 +24,8 @@ static const char help_text[] =
     "  -d, --detach        go to the background: return when the store serves; its log is\n"
     "                      DIR/controller.log\n"
     "      --s3 HOST:PORT  where S3 is served (default 127.0.0.1:9000; port 0: any free one)\n"
+    "      --metrics HOST:PORT  where /metrics, for Prometheus, and /healthz are served (default\n"
+    "                      127.0.0.1:9464, or nowhere if that is in use; none: nowhere)\n"
     "      --state DIR     the state folder (default $XDG_STATE_HOME/cloudskin, else\n"
     "                      ~/.local/state/cloudskin)\n"
     "      --tier s3://BUCKET[/PREFIX]  have a tier behind local disk, where bytes go that nobody\n"
@@ -56,6 +58,7 @@ static const char program[] = "cloudskin up";
 static const struct option long_options[] = {
     {"detach", no_argument, NULL, 'd'},
     {"s3", required_argument, NULL, 's'},
+    {"metrics", required_argument, NULL, 'm'},
     {"state", required_argument, NULL, 'S'},
     {"no-sync", no_argument, NULL, 'n'},
     {"help", no_argument, NULL, 'h'},
@@ -75,6 +78,7 @@ struct settings {
     bool background;
     bool no_sync;
     const char *s3;
+    char *metrics;                  /* NULL: the controller's default */
     const char *state;              /* NULL: the default */
     char *tier[TIER_ARGUMENTS_MAX]; /* handed on as they are */
     size_t tier_count;
@@ -95,6 +99,8 @@ static int parse_options(int argc, char **argv, struct settings *o)
             o->background = true;
         } else if (c == 's') {
             o->s3 = optarg;
+        } else if (c == 'm') {
+            o->metrics = optarg;
         } else if (c == 'S') {
             o->state = optarg;
         } else if (c == 'n') {
@@ -187,6 +193,10 @@ static int start(const struct settings *o, struct error *err)
     }
     for (; fixed[count] != NULL; count++) {
         argv[count] = (char *)(uintptr_t)fixed[count];
+    }
+    if (o->metrics != NULL) {
+        argv[count++] = (char *)(uintptr_t)"--metrics";
+        argv[count++] = o->metrics;
     }
     for (size_t i = 0; i < o->tier_count; i++) {
         argv[count++] = o->tier[i];

@@ -125,6 +125,8 @@ void s3_report(const struct s3_service *s, const char *request_id, const char *m
 void s3_fail_with(struct s3_call *c, enum s3_code code, const char *message)
 {
     struct buf xml = {0};
+    if (!http_replied(c->rq))
+        s3_meter_error(c->s->meter, code);
     if (rows[code].status == 500)
         s3_report(c->s, c->request_id, http_method(c->rq), c->path ? c->path : "", &c->err);
     if (c->head || code == S3_NOT_MODIFIED) {

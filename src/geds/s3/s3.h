@@ -123,6 +123,7 @@ enum { S3_BUCKETS_KEPT = 256 };
 struct s3_service {
     struct s3_options o;
     struct s3_crc_tables crc;
+    struct s3_meter *meter; /* NULL: nobody counts */
     atomic_uint_fast64_t requests;
     pthread_mutex_t config_lock; /* one change of a configuration at a time */
     pthread_mutex_t kept_lock;
@@ -144,6 +145,7 @@ enum s3_body { S3_BODY_NONE, S3_BODY_XML, S3_BODY_PUT, S3_BODY_FORM };
 /* One operation. Of several with the same method and level the first whose query and header are in the request is
  * it. */
 struct s3_route {
+    const char *name; /* of the operation, as S3's documents have it */
     const char *method;
     enum s3_level level;
     const char *query;  /* NULL: any */
@@ -160,11 +162,28 @@ struct s3_route {
 extern const struct s3_route s3_preflight_route, s3_post_route;
 enum s3_code s3_route_find(const char *method, enum s3_level level, const struct query *q,
                            const struct http_request *rq, const struct s3_route **ret_route);
+/* All routes, by number. */
+size_t s3_route_count(void);
+const struct s3_route *s3_route_at(size_t i);
+size_t s3_route_number(const struct s3_route *r);
+
+/* meter.c: what is counted of requests */
+struct s3_meter;
+/* *ret_meter: NULL without metrics. ST_NOMEM. ST_EXIST: metrics has these families already. */
+CHECKED status_t s3_meter_new(struct metrics *metrics, struct s3_meter **ret_meter,
+                              struct error *err);
+void s3_meter_free(struct s3_meter *m); /* takes NULL, and so do: */
+void s3_meter_begin(struct s3_meter *m);
+/* route NULL: what it asks for was not found out. began_ns: monotonic. */
+void s3_meter_done(struct s3_meter *m, const struct s3_route *route, uint64_t began_ns,
+                   const struct http_outcome *outcome);
+void s3_meter_error(struct s3_meter *m, enum s3_code code);
 
 /* A request in progress: http_state of it. */
 struct s3_call {
     struct s3_service *s;
     struct http_request *rq;
+    uint64_t began_ns;  /* monotonic */
     struct arena arena; /* strings that live as long as the call */
     char request_id[S3_REQUEST_ID_BYTES];
     char *path;         /* decoded */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "s3.h"
+#include "sys/clock.h"
 
 status_t s3_service_new(const struct s3_options *options, struct s3_service **ret_service)
 {
@@ -14,7 +15,10 @@ status_t s3_service_new(const struct s3_options *options, struct s3_service **re
     s3_crc_tables_init(&s->crc);
     pthread_mutex_init(&s->config_lock, NULL);
     pthread_mutex_init(&s->kept_lock, NULL);
+    struct error err;
     status_t st = s3_sweep_start(s);
+    if (st == ST_OK)
+        st = s3_meter_new(options->metrics, &s->meter, &err);
     if (st != ST_OK) {
         s3_service_free(s);
         return st;
@@ -32,6 +36,7 @@ void s3_service_free(struct s3_service *s)
         s3_bucket_unref(s->kept[i]);
     pthread_mutex_destroy(&s->config_lock);
     pthread_mutex_destroy(&s->kept_lock);
+    s3_meter_free(s->meter);
     free(s);
 }
 
@@ -206,6 +211,8 @@ static void on_begin(void *ctx, struct http_request *rq)
     }
     c->s = s;
     c->rq = rq;
+    c->began_ns = clock_monotonic_ns();
+    s3_meter_begin(s->meter);
     c->head = strcmp(http_method(rq), "HEAD") == 0;
     c->bucket = c->key = "";
     c->version = STORE_VERSION_CURRENT;
@@ -249,7 +256,11 @@ static void on_end(void *ctx, struct http_request *rq)
 static void on_done(void *ctx, struct http_request *rq)
 {
     struct s3_call *c = http_state(rq);
-    (void)ctx;
+    struct s3_service *s = ctx;
+    struct http_outcome outcome = http_outcome(rq);
+    if (!c) /* the server has refused it, or there was no memory */
+        s3_meter_begin(s->meter);
+    s3_meter_done(s->meter, c ? c->route : NULL, c ? c->began_ns : clock_monotonic_ns(), &outcome);
     if (!c)
         return;
     if (c->put)

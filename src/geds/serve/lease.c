@@ -17,6 +17,9 @@ status_t serve_lease(struct task *t)
         geds_piece_encode(bytes[i], &t->out->data);
         t->out->passed_count++;
     }
+    if (st == ST_OK && !atomic_exchange(&t->session->leases, true)) {
+        serve_meter_lease(t->session->context->meter, true);
+    }
     return st;
 }
 

@@ -169,7 +169,7 @@ static void send_findings(struct findings *f)
     f->data = (struct buf){0};
     rpc_result_encode(ST_OK, NULL, &answer.args);
     geds_answer_encode(GEDS_FSCK, &none, &answer.args);
-    f->gone = rpc_reply_more(f->task->reply, &answer) != ST_OK;
+    f->gone = task_reply_more(f->task, &answer) != ST_OK;
     if (f->gone) {
         buf_done(&answer.args);
         buf_done(&answer.data);

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "geds/tiers.h"
+#include "sys/clock.h"
 
 enum { QUICK_READ_BYTES = 64 * 1024 };
 
@@ -35,6 +36,9 @@ static void session_free(void *session)
         struct handle *h = s->handles;
         s->handles = h->next;
         handle_free(h);
+    }
+    if (atomic_load(&s->leases)) {
+        serve_meter_lease(s->context->meter, false);
     }
     pthread_mutex_destroy(&s->m);
     free(s);
@@ -251,6 +255,7 @@ static status_t serve_status(struct task *t)
     t->answer.texts[0] = c->version;
     t->answer.texts[1] = c->state;
     t->answer.texts[2] = c->s3;
+    t->answer.texts[3] = c->metrics != NULL ? c->metrics : "";
     t->answer.numbers[GEDS_N_BUCKETS] = n.buckets;
     t->answer.numbers[GEDS_N_OBJECTS] = n.objects;
     t->answer.numbers[GEDS_N_BYTES] = n.bytes;
@@ -315,10 +320,20 @@ static bool is_quick(void *session, const struct rpc_request *r)
             (s->context->tier == NULL || reads_here(session, r)));
 }
 
+status_t task_reply_more(struct task *t, struct rpc_answer *answer)
+{
+    size_t bytes = answer->data.len;
+    status_t st = rpc_reply_more(t->reply, answer);
+    t->more_bytes += st == ST_OK ? bytes : 0;
+    return st;
+}
+
 static void run(void *session, const struct rpc_request *r, struct rpc_reply *reply,
                 struct rpc_answer *answer)
 {
     struct session *s = session;
+    uint64_t began_ns = clock_monotonic_ns();
+    serve_meter_begin(s->context->meter);
     struct task t = {.session = s,
                      .store = s->context->store,
                      .rpc = r,
@@ -340,6 +355,13 @@ static void run(void *session, const struct rpc_request *r, struct rpc_reply *re
             close(answer->passed[--answer->passed_count]);
         }
     }
+    const struct served served = {.op = r->kind,
+                                  .status = st,
+                                  .ns = clock_monotonic_ns() - began_ns,
+                                  .received_bytes = r->data_bytes,
+                                  .sent_bytes = t.more_bytes + answer->data.len,
+                                  .again = answer->later};
+    serve_meter_done(s->context->meter, &served);
     arena_done(&t.arena);
 }
 

@@ -2,6 +2,7 @@
 #define GEDS_SERVE_TASK_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "geds/serve/serve.h"
 #include "proto/geds.h"
@@ -23,6 +24,7 @@ struct session {
     pthread_mutex_t m; /* guards the table */
     struct handle *handles;
     unsigned count;
+    atomic_bool leases; /* its client has the counters of names */
 };
 
 /* One request, while it is run. */
@@ -32,6 +34,7 @@ struct task {
     const struct rpc_request *rpc;
     struct rpc_reply *reply;
     struct rpc_answer *out;
+    uint64_t more_bytes; /* that were sent before the last answer */
     struct arena arena;
     struct geds_request request;
     struct geds_answer answer; /* what is encoded when the operation succeeded */
@@ -59,6 +62,20 @@ CHECKED status_t task_check_new_key(struct task *t, const char *key);
 struct store_condition task_condition(const struct geds_wire_condition *c);
 void task_info(struct task *t, const struct store_info *info);
 CHECKED status_t task_set_attributes(struct task *t, const struct store_attributes *a);
+
+/* rpc_reply_more; the task counts its bytes. */
+CHECKED status_t task_reply_more(struct task *t, struct rpc_answer *answer);
+
+/* meter.c; m may be NULL */
+struct served {
+    unsigned op;
+    status_t status;
+    uint64_t ns, received_bytes, sent_bytes;
+    bool again; /* it is run once more, and counts then */
+};
+void serve_meter_begin(struct serve_meter *m);
+void serve_meter_lease(struct serve_meter *m, bool begins);
+void serve_meter_done(struct serve_meter *m, const struct served *d);
 
 /* Objects and puts (objects.c), names and buckets (names.c). */
 status_t serve_put(struct task *t);

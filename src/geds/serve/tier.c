@@ -101,7 +101,7 @@ static bool tell(void *arg, const struct tier_moved *moved)
     buf_le64(&answer.data, moved->extents);
     buf_le64(&answer.data, moved->bytes);
     buf_le64(&answer.data, moved->kept);
-    if (rpc_reply_more(l->task->reply, &answer) != ST_OK) {
+    if (task_reply_more(l->task, &answer) != ST_OK) {
         buf_done(&answer.args);
         buf_done(&answer.data);
         return false;

@@ -216,6 +216,7 @@ static void a_failing_call_loses_nothing(void)
 static void after_a_failed_sync_changes_are_refused(void)
 {
     struct error why = {0};
+    struct store_state state;
     store_make(NULL);
     MUST(store_bucket_create(store, "box", "", &err));
     unsigned refused = 0;
@@ -229,7 +230,11 @@ static void after_a_failed_sync_changes_are_refused(void)
         status_t st = store_delete(store, "box", "none", NULL, &why);
         CHECK_EQ(st, first != ST_OK && strstr(why.text, "sync") != NULL ? ST_IO : ST_NOTFOUND);
         refused += st == ST_IO;
+        MUST(store_state(store, &state, &err));
+        CHECK_EQ(state.broken, st == ST_IO);
         store_again(NULL);
+        MUST(store_state(store, &state, &err));
+        CHECK(!state.broken && !state.full && state.open_objects == 0);
     }
     CHECK(refused > 0);
     CHECK_EQ(put("box", "k", "x", 1), ST_OK);

@@ -89,6 +89,14 @@ static bool mount_small(const char *path)
            mount("small", path, "tmpfs", 0, "size=32m,mode=0700") == 0;
 }
 
+static bool is_full(void)
+{
+    struct store_state s = {0};
+    MUST(store_state(store, &s, &err));
+    CHECK(!s.broken && s.free_bytes < s.disk_bytes);
+    return s.full;
+}
+
 static void a_full_disk_refuses_and_gives_space_back(void)
 {
     snprintf(scratch, sizeof scratch, "/tmp/geds-test-XXXXXX");
@@ -97,8 +105,10 @@ static void a_full_disk_refuses_and_gives_space_back(void)
     if (mounted) {
         MUST(store_open(scratch, NULL, &store, &err));
         MUST(store_bucket_create(store, "box", "", &err));
+        CHECK(!is_full());
         size_t count = fill_up(0);
         CHECK(count > 8 && count < KEYS_MAX);
+        CHECK(is_full());
         check_all(count);
         store_again(NULL);
         check_all(count);
@@ -112,6 +122,9 @@ static void a_full_disk_refuses_and_gives_space_back(void)
                 delete_from(i - 1);
             }
         }
+        CHECK_EQ(put("box", "small", "x", 1), ST_OK);
+        CHECK(!is_full());
+        MUST(store_delete(store, "box", "small", NULL, &err));
         size_t again = fill_up(0);
         CHECK(again > count / 2);
         count = again;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -83,9 +84,14 @@ static void on_end(void *ctx, struct http_request *rq)
     http_reply(rq, 200, &text);
 }
 
+/* Of a request whose target begins with /one. */
+static struct http_outcome outcome;
+
 static void on_done(void *ctx, struct http_request *rq)
 {
     (void)ctx;
+    if (strncmp(http_target(rq), "/one", 4) == 0)
+        outcome = http_outcome(rq);
     free(http_state(rq));
     done++;
 }
@@ -169,6 +175,45 @@ static void a_connection_carries_many_requests(void)
                   "GET /2 0"));
     close(fd);
     http_server_stop(s);
+}
+
+static void how_a_request_went_is_known_at_its_end(void)
+{
+    static const struct {
+        const char *request, *answer;
+        struct http_outcome want;
+    } cases[] = {
+        {"GET /one HTTP/1.1\r\nHost: x\r\n\r\n", "GET /one 0", {200, true, 0, 10}},
+        {"PUT /one HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+         "PUT /one 3",
+         {200, true, 3, 10}},
+        {"HEAD /one HTTP/1.1\r\nHost: x\r\n\r\n", "12345\r\n\r\n", {200, true, 0, 0}},
+        {"PUT /one HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc", NULL, {0, false, 3, 0}}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct http_server *s = start(60000, 60000);
+        struct http_server_counters n;
+        unsigned begun_before = begun;
+        int fd = dial(s);
+        say(fd, cases[i].request);
+        if (cases[i].answer) {
+            free(hear(fd, cases[i].answer));
+            http_server_counters(s, &n);
+            CHECK_EQ(n.connections, 1);
+        }
+        while (begun == begun_before || (!cases[i].answer && body_bytes == 0))
+            sched_yield();
+        close(fd);
+        http_server_counters(s, &n);
+        CHECK_EQ(n.accepted, 1);
+        while (n.connections > 0)
+            http_server_counters(s, &n);
+        http_server_stop(s);
+        CHECK_EQ(outcome.code, cases[i].want.code);
+        CHECK_EQ(outcome.whole, cases[i].want.whole);
+        CHECK_EQ(outcome.received_bytes, cases[i].want.received_bytes);
+        CHECK_EQ(outcome.sent_bytes, cases[i].want.sent_bytes);
+        body_bytes = 0;
+    }
 }
 
 static void a_header_cannot_be_split(void)
@@ -370,6 +415,7 @@ static void addresses_are_checked(void)
 int main(void)
 {
     RUN(a_connection_carries_many_requests);
+    RUN(how_a_request_went_is_known_at_its_end);
     RUN(a_header_cannot_be_split);
     RUN(a_body_is_asked_for_only_when_it_is_wanted);
     RUN(a_refused_body_is_read_so_that_the_answer_arrives);

@@ -134,7 +134,7 @@ static void every_answer_comes_back_as_it_was(void)
     static const uint8_t codes[] = {0, 0, 5, 0};
     const struct geds_answer a = {.info = {.size = 7, .modified_ns = 8, .etag = "etag"},
                                   .attributes = {.given = true, .pairs = pairs, .count = 2},
-                                  .texts = {"0.1", "/state", "127.0.0.1:9000"},
+                                  .texts = {"0.1", "/state", "127.0.0.1:9000", "127.0.0.1:9464"},
                                   .numbers = {1, 2, 3, 4, 5, 6, 7, UINT64_MAX},
                                   .more = true,
                                   .codes = codes,

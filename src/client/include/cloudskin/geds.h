@@ -63,8 +63,9 @@ GEDS_API_VOID void geds_disconnect(struct geds *store);
 
 struct geds_status {
     char version[64];
-    char state[4096]; /* its folder */
-    char s3[256];     /* address of its S3 endpoint */
+    char state[4096];  /* its folder */
+    char s3[256];      /* address of its S3 endpoint */
+    char metrics[256]; /* address of its metrics; "": none */
     uint64_t buckets, objects;
     uint64_t bytes; /* of all objects; what copies share counts for each */
     long process;

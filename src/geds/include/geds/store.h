@@ -5,6 +5,8 @@
 
 #include "base/status.h"
 
+struct metrics;
+
 /* The object store of one node: buckets of keys, each with bytes and metadata, in one folder.
  *
  * Threads: any number of threads may use one store at the same time. A `struct store_put` belongs
@@ -37,8 +39,9 @@ enum {
 #define STORE_VERSION_NULL UINT64_C(0)        /* the one without a number */
 #define STORE_VERSION_CURRENT UINT64_MAX      /* what the name leads to */
 #define STORE_VERSION_NEWEST (UINT64_MAX - 1) /* the same, or the marker that hides it */
-#define STORE_OBJECT_MAX (5ULL << 40)         /* bytes */
-#define STORE_S3_PART_MIN (5ULL << 20)        /* bytes: what S3 asks of all parts but the last */
+#define STORE_FREE_ENOUGH (64ULL << 20) /* bytes: with more than these free a disk is not full */
+#define STORE_OBJECT_MAX (5ULL << 40)   /* bytes */
+#define STORE_S3_PART_MIN (5ULL << 20)  /* bytes: what S3 asks of all parts but the last */
 
 struct store;
 struct store_put;
@@ -53,6 +56,8 @@ enum store_sync {
 struct store_options {
     enum store_sync sync;
     uint64_t part_min_bytes; /* of each part of an upload but the last; 0: none */
+    struct metrics
+        *metrics; /* where cloudskin_store_* are counted; outlives the store. NULL: nowhere */
 };
 
 /* Open the store in folder `path`, making it (mode 0700) when it is not there, and recover it.
@@ -75,6 +80,15 @@ struct store_counters {
 };
 CHECKED status_t store_counters(struct store *s, struct store_counters *ret_counters,
                                 struct error *err);
+
+/* Does it take changes? */
+struct store_state {
+    bool broken;                     /* a sync failed: it takes none until it is opened again */
+    bool full;                       /* those that need space are refused */
+    uint64_t disk_bytes, free_bytes; /* of the file system it is on */
+    uint64_t open_objects;
+};
+CHECKED status_t store_state(struct store *s, struct store_state *ret_state, struct error *err);
 
 /* Buckets.
  * config: text for the layers above, of at most STORE_CONFIG_MAX bytes; "" is none. */

@@ -59,6 +59,11 @@ CHECKED status_t http_server_start(const struct http_options *o, struct http_ser
                                    struct error *err);
 /* Accept nothing more, wait for workers that run, close all connections. NULL is fine. */
 void http_server_stop(struct http_server *s);
+struct http_server_counters {
+    unsigned connections; /* now */
+    uint64_t accepted;    /* since the start */
+};
+void http_server_counters(struct http_server *s, struct http_server_counters *ret_counters);
 /* The TCP port it listens on. */
 unsigned http_server_port(const struct http_server *s);
 
@@ -108,5 +113,14 @@ void http_reply_fetcher(struct http_request *rq, unsigned code, uint64_t len,
 /* The answer to HEAD: a Content-Length without content. */
 void http_reply_length(struct http_request *rq, unsigned code, uint64_t len);
 bool http_replied(const struct http_request *rq);
+
+/* How a request went. In done. */
+struct http_outcome {
+    unsigned code; /* of the answer; 0: there was none */
+    bool whole;    /* the answer was sent to its end */
+    uint64_t received_bytes,
+        sent_bytes; /* of bodies, as on the line; of an answer that broke off at most so many */
+};
+struct http_outcome http_outcome(const struct http_request *rq);
 
 #endif

@@ -99,7 +99,7 @@ enum { GEDS_NUMBERS_MAX = 8 };
 struct geds_answer {
     struct geds_wire_info info;
     struct geds_wire_attributes attributes;
-    const char *texts[3];               /* STATUS: version, state folder, S3 address */
+    const char *texts[4]; /* STATUS: version, state folder, addresses: S3, metrics or "" */
     uint64_t numbers[GEDS_NUMBERS_MAX]; /* see the enums below */
     bool more;
     const uint8_t *codes; /* DELETE_MANY: key_count of 16 bits each, little-endian */

@@ -3,6 +3,7 @@
 
 #include "geds/s3/table.h"
 #include "net/http.h"
+#include "net/metrics/metrics.h"
 
 /* The S3 protocol over a store: what an HTTP server calls for each request. */
 
@@ -27,10 +28,11 @@ struct s3_options {
     void (*failed)(void *ctx, const struct s3_failure *failure);
     void *ctx;
     uint64_t (*now_ns)(void); /* since the epoch; with time that goes on for lifecycle rules */
+    struct metrics *metrics;  /* where cloudskin_s3_* are counted; NULL: nowhere */
     uint64_t sweep_s; /* seconds between two applications of lifecycle rules; 0: none by itself */
 };
 
-/* ST_NOMEM. */
+/* ST_NOMEM. ST_EXIST: another service counts there. */
 CHECKED status_t s3_service_new(const struct s3_options *options, struct s3_service **ret_service);
 /* After the server has stopped. Takes NULL. */
 void s3_service_free(struct s3_service *s);

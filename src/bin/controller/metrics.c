@@ -1,0 +1,248 @@
+#include "metrics.h"
+
+/* Names and meanings are in docs/ops/metrics.md, which a test compares with what is served. */
+
+static const char *const no_labels[1];
+
+/* One value without labels. */
+static void put(struct metrics_page *p, const char *name, enum metrics_type type, uint64_t value,
+                const char *help)
+{
+    const struct metrics_family f = {.name = name, .help = help, .type = type};
+    metrics_page_family(p, &f);
+    metrics_page_value(p, no_labels, value);
+}
+
+static void gauge(struct metrics_page *p, const char *name, uint64_t value, const char *help)
+{
+    put(p, name, METRICS_GAUGE, value, help);
+}
+
+static void counter(struct metrics_page *p, const char *name, uint64_t value, const char *help)
+{
+    put(p, name, METRICS_COUNTER, value, help);
+}
+
+/* Values of one label. */
+struct labelled {
+    const char *label;
+    uint64_t value;
+};
+static void put_each(struct metrics_page *p, const struct metrics_family *f,
+                     const struct labelled *values, size_t count)
+{
+    metrics_page_family(p, f);
+    for (size_t i = 0; i < count; i++) {
+        metrics_page_value(p, &values[i].label, values[i].value);
+    }
+}
+
+static void put_state(struct metrics_page *p, const struct store_state *s)
+{
+    gauge(p, "cloudskin_store_broken", s->broken,
+          "1: after a failed sync the store takes no changes until it is started again.");
+    gauge(p, "cloudskin_store_full", s->full, "1: changes that need space are refused.");
+    gauge(p, "cloudskin_store_disk_bytes", s->disk_bytes,
+          "Size of the file system that the store is on.");
+    gauge(p, "cloudskin_store_disk_free_bytes", s->free_bytes,
+          "Bytes of that file system that are free for the store.");
+    gauge(p, "cloudskin_store_open_objects", s->open_objects,
+          "Objects that clients have open, of both protocols.");
+}
+
+static void put_counters(struct metrics_page *p, const struct store_counters *n)
+{
+    gauge(p, "cloudskin_store_buckets", n->buckets, "Buckets.");
+    gauge(p, "cloudskin_store_objects", n->objects, "Objects that names lead to.");
+    gauge(p, "cloudskin_store_object_bytes", n->bytes,
+          "Bytes of these; what copies share counts for each.");
+    gauge(p, "cloudskin_store_versions", n->versions,
+          "Versions that are not current, and delete markers.");
+    gauge(p, "cloudskin_store_version_bytes", n->version_bytes, "Bytes of these versions.");
+    gauge(p, "cloudskin_store_uploads", n->uploads, "Multipart uploads in progress.");
+    counter(p, "cloudskin_store_commits_total", n->batches, "Commits of the store's database.");
+    counter(p, "cloudskin_store_changes_total", n->changes, "Changes in these commits.");
+}
+
+/* Each extent is at one place, so that the sum is all of them. */
+static void put_places(struct metrics_page *p, const struct store_places *n)
+{
+    static const struct metrics_family extents = {
+        .name = "cloudskin_tier_extents",
+        .help =
+            "Extents (an object above 16 KiB has one for each GiB) by where their bytes are: on "
+            "local disk only, there and in the tier, or in the tier only.",
+        .type = METRICS_GAUGE,
+        .labels = {"place"}};
+    static const struct metrics_family bytes = {.name = "cloudskin_tier_bytes",
+                                                .help = "Bytes of these extents.",
+                                                .type = METRICS_GAUGE,
+                                                .labels = {"place"}};
+    const struct labelled counts[] = {{"local", n->local_count - n->sent_count},
+                                      {"both", n->sent_count},
+                                      {"away", n->away_count}};
+    const struct labelled sizes[] = {{"local", n->local_bytes - n->sent_bytes},
+                                     {"both", n->sent_bytes},
+                                     {"away", n->away_bytes}};
+    put_each(p, &extents, counts, 3);
+    put_each(p, &bytes, sizes, 3);
+    gauge(p, "cloudskin_tier_pinned_extents", n->kept_count,
+          "Extents that stay on local disk: pinned, or by the rule of their bucket.");
+    gauge(p, "cloudskin_tier_pinned_bytes", n->kept_bytes, "Bytes of these.");
+    gauge(p, "cloudskin_tier_uncopied_extents", n->eager_count,
+          "Extents without a copy that are to have one at once, by the rule of their bucket.");
+    gauge(p, "cloudskin_tier_uncopied_bytes", n->eager_bytes, "Bytes of these.");
+    gauge(p, "cloudskin_tier_undeleted_extents", n->gone_count,
+          "Copies in the tier that nothing needs and that are still to be deleted.");
+    gauge(p, "cloudskin_tier_undeleted_bytes", n->gone_bytes, "Bytes of these.");
+}
+
+static void put_reads(struct metrics_page *p, const struct store_places *n)
+{
+    static const struct metrics_family reads = {
+        .name = "cloudskin_tier_reads_total",
+        .help = "Reads of pieces of extents, with a tier, by where the bytes came from.",
+        .type = METRICS_COUNTER,
+        .labels = {"source"}};
+    const struct labelled sources[] = {{"local", n->local_reads},
+                                       {"cache", n->cache_hits},
+                                       {"tier", n->remote_reads - n->cache_hits}};
+    put_each(p, &reads, sources, 3);
+    counter(p, "cloudskin_tier_fetched_bytes_total", n->fetched_bytes,
+            "Bytes that came from the tier for readers.");
+    counter(p, "cloudskin_tier_recalled_extents_total", n->recalled_count,
+            "Extents that were brought back to local disk.");
+    counter(p, "cloudskin_tier_recalled_bytes_total", n->recalled_bytes, "Bytes of these.");
+    counter(p, "cloudskin_tier_damaged_extents_total", n->damaged,
+            "Local extents that did not match their checksums and have a copy in the tier.");
+    gauge(p, "cloudskin_tier_cache_bytes", n->cache_bytes,
+          "Local disk that holds pieces which were read from the tier.");
+}
+
+static void put_tier(struct metrics_page *p, const struct tier_status *n)
+{
+    static const struct metrics_family since = {
+        .name = "cloudskin_tier_away_since_seconds",
+        .help = "Since when the tier does not answer, since the epoch; 0: it does.",
+        .type = METRICS_GAUGE,
+        .unit = METRICS_NS};
+    gauge(p, "cloudskin_tier_cache_limit_bytes", n->cache_max_bytes,
+          "Local disk that the cache may take.");
+    gauge(p, "cloudskin_tier_high_bytes", n->high_bytes,
+          "Bytes of local files above which they are moved to the tier.");
+    gauge(p, "cloudskin_tier_low_bytes", n->low_bytes, "Bytes of local files at which that ends.");
+    gauge(p, "cloudskin_tier_backlog_bytes", n->backlog_bytes,
+          "Bytes that are to be copied or moved to the tier now.");
+    counter(p, "cloudskin_tier_spilled_extents_total", n->sent_count,
+            "Extents that were copied to the tier.");
+    counter(p, "cloudskin_tier_spilled_bytes_total", n->sent_bytes, "Bytes of these.");
+    counter(p, "cloudskin_tier_dropped_extents_total", n->dropped_count,
+            "Local files that were removed since a copy is in the tier.");
+    counter(p, "cloudskin_tier_dropped_bytes_total", n->dropped_bytes, "Bytes of these.");
+    counter(p, "cloudskin_tier_deleted_extents_total", n->deleted_count,
+            "Copies that were deleted in the tier.");
+    counter(p, "cloudskin_tier_repaired_extents_total", n->repaired_count,
+            "Damaged local extents that were brought back whole.");
+    counter(p, "cloudskin_tier_errors_total", n->errors, "Calls of the tier that failed.");
+    gauge(p, "cloudskin_tier_lost_extents", n->bad_count,
+          "Damaged local extents without a copy: cloudskin fsck names them.");
+    gauge(p, "cloudskin_tier_away", n->away_since_ns != 0, "1: the tier does not answer.");
+    metrics_page_family(p, &since);
+    metrics_page_value(p, no_labels, n->away_since_ns);
+}
+
+static void collect_store(struct store *s, struct metrics_page *p, bool *ret_good)
+{
+    struct error err;
+    struct store_state state;
+    struct store_counters n = {0};
+    *ret_good = store_state(s, &state, &err) == ST_OK;
+    if (*ret_good) {
+        put_state(p, &state);
+    }
+    if (store_counters(s, &n, &err) == ST_OK) {
+        put_counters(p, &n);
+    } else {
+        *ret_good = false;
+    }
+}
+
+static void collect_tier(const struct metrics_sources *from, struct metrics_page *p, bool *ret_good)
+{
+    struct error err;
+    struct tier_status n = {0};
+    status_t st = from->tier != NULL ? tier_status(from->tier, &n, &err)
+                                     : store_places(from->store, &n.places, &err);
+    gauge(p, "cloudskin_tier_configured", from->tier != NULL, "1: the store has a tier.");
+    *ret_good = st == ST_OK;
+    if (st == ST_OK) {
+        put_places(p, &n.places);
+        put_reads(p, &n.places);
+        put_tier(p, &n);
+    }
+}
+
+static void collect_connections(const struct metrics_sources *from, struct metrics_page *p)
+{
+    struct http_server_counters s3;
+    struct rpc_server_counters rpc = {0};
+    http_server_counters(from->s3, &s3);
+    struct rpc_server *server = atomic_load(&from->rpc);
+    if (server != NULL) {
+        rpc_server_counters(server, &rpc);
+    }
+    gauge(p, "cloudskin_s3_connections", s3.connections, "Connections of S3 clients.");
+    counter(p, "cloudskin_s3_accepted_connections_total", s3.accepted,
+            "Connections of S3 clients that were accepted.");
+    gauge(p, "cloudskin_rpc_connections", rpc.connections,
+          "Connections of the store's own protocol.");
+    gauge(p, "cloudskin_rpc_requests_admitted", rpc.admitted,
+          "Requests of the store's own protocol that wait, are worked at, or whose answer is being "
+          "sent.");
+}
+
+static void collect(void *arg, struct metrics_page *p)
+{
+    static const struct metrics_family info = {.name = "cloudskin_build_info",
+                                               .help = "1; its label is the version.",
+                                               .type = METRICS_GAUGE,
+                                               .labels = {"version"}};
+    static const struct metrics_family collected = {
+        .name = "cloudskin_metrics_collected",
+        .help = "0: these metrics could not be read, and are missing in part.",
+        .type = METRICS_GAUGE,
+        .labels = {"source"}};
+    const struct metrics_sources *from = arg;
+    const struct labelled version = {CLOUDSKIN_VERSION, 1};
+    bool store = false, tier = false;
+    put_each(p, &info, &version, 1);
+    collect_store(from->store, p, &store);
+    collect_tier(from, p, &tier);
+    collect_connections(from, p);
+    const struct labelled sources[] = {{"store", store}, {"tier", tier}};
+    put_each(p, &collected, sources, 2);
+}
+
+status_t controller_metrics_add(struct metrics *m, const struct metrics_sources *sources,
+                                struct error *err)
+{
+    return metrics_add_collector(m, collect, (void *)(uintptr_t)sources, err);
+}
+
+bool controller_healthy(void *arg, struct error *ret_why)
+{
+    const struct metrics_sources *from = arg;
+    struct store_state s;
+    if (store_state(from->store, &s, ret_why) != ST_OK) {
+        return false;
+    }
+    if (s.broken) {
+        error_set(ret_why, ST_IO, ERROR_NO_OFFSET,
+                  "a sync of the disk failed: no changes are taken until a new start");
+    } else if (s.full) {
+        error_set(ret_why, ST_LIMIT, ERROR_NO_OFFSET,
+                  "the disk is full: %llu MiB are free, writes are refused",
+                  (unsigned long long)(s.free_bytes >> 20));
+    }
+    return !s.broken && !s.full;
+}

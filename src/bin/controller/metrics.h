@@ -1,0 +1,26 @@
+#ifndef BIN_CONTROLLER_METRICS_H
+#define BIN_CONTROLLER_METRICS_H
+
+#include <stdatomic.h>
+
+#include "geds/tier/tier.h"
+#include "net/http.h"
+#include "net/metrics/metrics.h"
+#include "net/rpc/server.h"
+
+/* What a controller tells about its store and its tier, read when somebody looks. */
+
+/* All outlives the collector. */
+struct metrics_sources {
+    struct store *store;
+    struct tier *tier; /* NULL: none */
+    struct http_server *s3;
+    struct rpc_server *_Atomic rpc; /* NULL: none, or not yet */
+};
+CHECKED status_t controller_metrics_add(struct metrics *m, const struct metrics_sources *sources,
+                                        struct error *err);
+
+/* Does the store take changes? arg: struct metrics_sources. ret_why: why not. */
+bool controller_healthy(void *arg, struct error *ret_why);
+
+#endif
