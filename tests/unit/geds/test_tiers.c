@@ -649,6 +649,8 @@ static void a_store_of_format_2_is_taken_over(void)
                      "ALTER TABLE extent DROP COLUMN place; ALTER TABLE extent DROP COLUMN nonce;"
                      "ALTER TABLE extent DROP COLUMN keep; ALTER TABLE bucket DROP COLUMN spill;"
                      "CREATE INDEX extent_unused ON extent(id) WHERE uses = 0;"
+                     "DROP TRIGGER extent_seal; DROP TABLE seal; ALTER TABLE extent DROP COLUMN tags;"
+                     "ALTER TABLE bucket DROP COLUMN encrypt; ALTER TABLE upload DROP COLUMN encrypt;"
                      "DROP TABLE sending; DROP TABLE store; PRAGMA user_version = 2; COMMIT",
                      NULL, NULL, NULL),
         SQLITE_OK);

@@ -349,7 +349,45 @@ static void uploads_free(struct store_uploads *u)
     open_things -= u != NULL;
 }
 
-static const struct s3_table table = {.bucket_create_as = bucket_create_as,
+static status_t bucket_set_encrypt(struct store *s, const char *b, bool encrypt, struct error *err)
+{
+    (void)s, (void)b, (void)encrypt, (void)err;
+    return answer();
+}
+
+static status_t bucket_encrypt(struct store *s, const char *b, bool *ret, struct error *err)
+{
+    (void)s, (void)b, (void)err;
+    *ret = false;
+    return answer();
+}
+
+static status_t put_encrypt(struct store_put *p, struct error *err)
+{
+    (void)p, (void)err;
+    return answer();
+}
+
+static bool put_is_encrypted(const struct store_put *p)
+{
+    (void)p;
+    return false;
+}
+
+static status_t object_unlock(struct store_object *o, struct error *err)
+{
+    (void)o, (void)err;
+    return ST_OK;
+}
+
+static const struct s3_table table = {.bucket_set_encrypt = bucket_set_encrypt,
+                                      .bucket_encrypt = bucket_encrypt,
+                                      .put_encrypt = put_encrypt,
+                                      .put_is_encrypted = put_is_encrypted,
+                                      .object_unlock = object_unlock,
+                                      .copy_encrypted = copy_version,
+                                      .upload_begin_encrypted = upload_begin,
+                                      .bucket_create_as = bucket_create_as,
                                       .bucket_delete = bucket_delete,
                                       .bucket_stat = bucket_stat,
                                       .bucket_list = bucket_list,
