@@ -85,7 +85,7 @@ status_t store_set_keys(struct store *s, const struct store_keys_options *option
     if (st == ST_OK) {
         st = masters_read(&c->masters, c->path, err);
         if (st == ST_NOTFOUND) {
-            st = make_first(s, c, err);
+            st = options->make_none ? ST_OK : make_first(s, c, err);
         }
     }
     if (st != ST_OK) {

@@ -38,15 +38,16 @@ void s3_upload_create(struct s3_call *c)
             !s3_attribute_set(&attributes, S3_CHECKSUM_TYPE, type))
             code = S3_INVALID_ARGUMENT;
     }
+    if (code == S3_OK && !encrypts) /* the answer says what its parts will be */
+        code = s3_code_of(
+            c, s3_store(c)->bucket_encrypt(c->s->o.store, c->bucket, &encrypts, &c->err));
     if (code == S3_OK) {
         struct store_attributes a = s3_attributes_for_store(&attributes);
         const struct s3_table *t = s3_store(c);
         code = s3_code_of(c, (encrypts ? t->upload_begin_encrypted : t->upload_begin)(
                                  c->s->o.store, c->bucket, c->key, &a, &id, &c->err));
     }
-    if (code == S3_OK && !encrypts)
-        code = s3_code_of(
-            c, s3_store(c)->bucket_encrypt(c->s->o.store, c->bucket, &encrypts, &c->err));
+
     if (code != S3_OK) {
         s3_fail(c, code);
         return;

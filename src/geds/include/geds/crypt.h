@@ -14,6 +14,7 @@ enum {
 struct store_keys_options {
     const char *path; /* of the file with the master keys */
     bool always;      /* all that is written is encrypted */
+    bool make_none;   /* the file is left as it is, or is not there */
 };
 /* After store_open, before other threads use the store; once. Makes the file with a first key when it is not there and
  * nothing is encrypted; where something is and the file is not there, the store goes on without keys. ST_PERM: others
