@@ -37,6 +37,7 @@ hidden() { # hidden FOLDER...: is the marker nowhere in these?
     ! grep -rlaF "$marker" "$@"
 }
 refused_by_s3() {
+    set -x
     endpoint=$(sed -n 's/^# S3 at \(http:[^;]*\);.*/\1/p' up.txt)
     url=$(AWS_DEFAULT_REGION=us-east-1 "$clients/python" "$clients/aws" --endpoint-url "$endpoint" s3 presign s3://box/large)
     [ "$(curl -s -o out -w '%{http_code}' "$url")" = 403 ] && cat out && grep -q 'master key' out
