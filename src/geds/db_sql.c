@@ -91,9 +91,8 @@ const char *const db_sql[SQL_COUNT] = {
                          "AND o.key = m.key WHERE m.bucket = -?1 LIMIT 1",
     [SQL_PREFIX_BACK] = "UPDATE object SET bucket = ?1 WHERE bucket = -?1",
 
-    [SQL_EXTENT_ADD] =
-        "INSERT INTO extent(id, bytes, uses, sums, data, keep, tags) "
-        "VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6)",
+    [SQL_EXTENT_ADD] = "INSERT INTO extent(id, bytes, uses, sums, data, keep, tags) "
+                       "VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6)",
     [SQL_EXTENT_GET] = "SELECT bytes, sums, data, place, nonce, tags IS NOT NULL FROM extent "
                        "WHERE id = ?1",
     [SQL_EXTENT_USE] = "UPDATE extent SET uses = uses + 1 WHERE id = ?1",
@@ -119,8 +118,9 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_SEAL_NEEDS] = "SELECT count(*) FROM seal WHERE master = ?1",
 
     /* Where the bytes of files are: enum place in place.h. */
-    [SQL_PLACE_GET] = "SELECT bytes, uses, place, nonce, keep, sums, data IS NULL, tags IS NOT NULL "
-                      "FROM extent WHERE id = ?1",
+    [SQL_PLACE_GET] =
+        "SELECT bytes, uses, place, nonce, keep, sums, data IS NULL, tags IS NOT NULL "
+        "FROM extent WHERE id = ?1",
     /* a damaged row is no reason for a sum that is too long for a number */
     [SQL_PLACE_TOTALS] =
         "SELECT place, keep, count(*), sum(min(max(bytes, 0), 1 << 30)) FROM extent "

@@ -20,7 +20,8 @@ struct check {
     bool (*goes_on)(void *arg);
     void *arg;
     struct store_fsck totals;
-    struct ids named; /* for each piece the number of its extent, doubled, and 1 if it says that it is encrypted */
+    struct ids
+        named; /* for each piece the number of its extent, doubled, and 1 if it says that it is encrypted */
 };
 
 static void report(struct check *c, enum store_damage kind, uint64_t extent, uint64_t offset,
@@ -150,9 +151,11 @@ static status_t compare_uses(struct check *c, struct db *db, struct wrong_uses *
         for (; at < c->named.count && c->named.ids[at] / 2 == id; at++) {
             real++;
             if (c->named.ids[at] % 2 != db_u64(statement, 3)) {
-                report(c, STORE_DAMAGE_LAYOUT, id, 0, "extent %016llx is%s encrypted, a name says "
-                       "that it is%s", (unsigned long long)id,
-                       db_u64(statement, 3) != 0 ? "" : " not", db_u64(statement, 3) != 0 ? " not" : "");
+                report(c, STORE_DAMAGE_LAYOUT, id, 0,
+                       "extent %016llx is%s encrypted, a name says "
+                       "that it is%s",
+                       (unsigned long long)id, db_u64(statement, 3) != 0 ? "" : " not",
+                       db_u64(statement, 3) != 0 ? " not" : "");
             }
         }
         if (real != db_u64(statement, 1)) {

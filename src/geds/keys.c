@@ -103,11 +103,10 @@ bool keys_encrypt_all(const struct store *s)
 
 static status_t no_key(const struct store *s, struct error *err)
 {
-    return s->crypt != NULL
-               ? error_set(err, ST_PERM, ERROR_NO_OFFSET, "there is no master key in %.150s",
-                           s->crypt->path)
-               : error_set(err, ST_PERM, ERROR_NO_OFFSET,
-                           "the store was opened without its master keys");
+    return s->crypt != NULL ? error_set(err, ST_PERM, ERROR_NO_OFFSET,
+                                        "there is no master key in %.150s", s->crypt->path)
+                            : error_set(err, ST_PERM, ERROR_NO_OFFSET,
+                                        "the store was opened without its master keys");
 }
 
 status_t keys_ready(const struct store *s, struct error *err)
@@ -178,9 +177,9 @@ status_t keys_put(struct batch *b, const struct sealed_key *k, struct error *err
     uint8_t record[SEAL_RECORD_BYTES];
     uint64_t master = 0;
     status_t st = wrap(b->store, k, &master, record, err);
-    return st == ST_OK ? db_do(b->db, SQL_SEAL_SET, err, "iib", k->extent, master, record,
-                               sizeof record)
-                       : st;
+    return st == ST_OK
+               ? db_do(b->db, SQL_SEAL_SET, err, "iib", k->extent, master, record, sizeof record)
+               : st;
 }
 
 status_t keys_get(struct store *s, struct db *db, uint64_t extent, uint64_t bytes,
@@ -202,10 +201,9 @@ status_t keys_get(struct store *s, struct db *db, uint64_t extent, uint64_t byte
                     (size_t)sqlite3_column_bytes(statement, 2), &key, err);
     }
     if (st == ST_OK && key.bytes != bytes) {
-        st = error_set(err, ST_CORRUPT, ERROR_NO_OFFSET,
-                       "extent %016llx has %llu bytes, its key is for %llu",
-                       (unsigned long long)extent, (unsigned long long)bytes,
-                       (unsigned long long)key.bytes);
+        st = error_set(
+            err, ST_CORRUPT, ERROR_NO_OFFSET, "extent %016llx has %llu bytes, its key is for %llu",
+            (unsigned long long)extent, (unsigned long long)bytes, (unsigned long long)key.bytes);
     }
     if (st == ST_OK && tags != NULL && !column_blob(statement, 0, tags)) {
         st = no_memory(err);

@@ -13,7 +13,8 @@ struct name_task {
     const struct buf *attributes; /* of the copy; NULL: those of the source */
     const struct store_condition *from_condition;
     const struct store_condition *to_condition;
-    struct stream *stream;  /* the source's bytes encrypted; NULL: its extents are shared, or go along */
+    struct stream
+        *stream; /* the source's bytes encrypted; NULL: its extents are shared, or go along */
     const struct buf *seen; /* the source's layout, as it was when they were read */
     bool raced;             /* it is another now; nothing was done */
     struct store_info info;
@@ -112,15 +113,15 @@ static status_t find_source(struct batch *b, const struct name_task *t, struct r
 static bool is_another(struct name_task *t, const struct row *from)
 {
     const struct buf *now = &from->layout;
-    t->raced = t->stream != NULL && (now->len != t->seen->len ||
-                                     (now->len > 0 && memcmp(now->data, t->seen->data, now->len) != 0));
+    t->raced = t->stream != NULL &&
+               (now->len != t->seen->len ||
+                (now->len > 0 && memcmp(now->data, t->seen->data, now->len) != 0));
     return t->raced;
 }
 
 /* The layout of the new row: what was encrypted, or what the source shares. */
-static status_t make_layout(struct batch *b, const struct name_task *t,
-                            const struct bucket_ref *to, const struct row *from,
-                            struct buf *ret_layout, struct error *err)
+static status_t make_layout(struct batch *b, const struct name_task *t, const struct bucket_ref *to,
+                            const struct row *from, struct buf *ret_layout, struct error *err)
 {
     if (t->stream == NULL) {
         *ret_layout = from->layout;
@@ -338,8 +339,8 @@ status_t store_copy_encrypted(struct store *s, const struct store_name *from, ui
 
 /* The name goes, the bytes stay with what has them: a version of it, or the new name. */
 static status_t move_row(struct batch *b, const struct name_task *t,
-                         const struct bucket_ref buckets[2], struct row *from,
-                         const struct row *to, struct error *err)
+                         const struct bucket_ref buckets[2], struct row *from, const struct row *to,
+                         struct error *err)
 {
     struct row row = *from;
     status_t st = ST_OK;

@@ -28,7 +28,8 @@ struct store_object {
     size_t pinned;    /* pieces whose extents are pinned */
     struct buf inline_bytes;
     bool is_inline;
-    struct error locked; /* why inline_bytes, which are encrypted, cannot be read; code ST_OK: they can */
+    struct error
+        locked; /* why inline_bytes, which are encrypted, cannot be read; code ST_OK: they can */
     pthread_mutex_t lock;
     struct handle *handle; /* the last one used; guarded by lock */
 };
@@ -443,7 +444,7 @@ struct reading {
     uint8_t *scratch;  /* STORE_BLOCK_BYTES, made when it is needed, and so is: */
     struct seal *seal; /* with the key of: */
     const struct handle *sealed;
-    bool *waits;      /* NULL: it may wait for a tier. Else set to true where it would have to. */
+    bool *waits; /* NULL: it may wait for a tier. Else set to true where it would have to. */
 };
 
 /* What was read of an extent, if it is encrypted. ST_CORRUPT: a tag; data is wiped. */
@@ -461,9 +462,8 @@ static status_t unseal(const struct handle *h, uint8_t *data, size_t len, uint64
         st = seal_use(r->seal, h->extent.id, h->key.key, false, err);
         r->sealed = h;
     }
-    return st == ST_OK
-               ? keys_open_blocks(r->seal, &h->tags, h->extent.id, off, data, len, err)
-               : st;
+    return st == ST_OK ? keys_open_blocks(r->seal, &h->tags, h->extent.id, off, data, len, err)
+                       : st;
 }
 
 /* From the copy in the tier. */

@@ -130,9 +130,9 @@ status_t store_upload_put_begin(struct store *s, const char *bucket, const char 
 
 status_t store_put_encrypt(struct store_put *p, struct error *err)
 {
-    return p->stream.size == 0 ? stream_encrypt(&p->stream, err)
-                               : error_set(err, ST_INVAL, ERROR_NO_OFFSET,
-                                           "bytes of it were written already");
+    return p->stream.size == 0
+               ? stream_encrypt(&p->stream, err)
+               : error_set(err, ST_INVAL, ERROR_NO_OFFSET, "bytes of it were written already");
 }
 
 bool store_put_is_encrypted(const struct store_put *p)
@@ -274,9 +274,8 @@ static status_t put_part(struct batch *b, struct task *task, struct error *err)
                    p->stream.size, b->now_ns, t->md5, sizeof t->md5, layout.data, layout.len,
                    p->sum, p->sum_len);
     }
-    t->info = (struct store_info){.size = p->stream.size,
-                                  .modified_ns = b->now_ns,
-                                  .encrypted = layout_is_sealed(&layout)};
+    t->info = (struct store_info){
+        .size = p->stream.size, .modified_ns = b->now_ns, .encrypted = layout_is_sealed(&layout)};
     etag_make(t->md5, 0, t->info.etag);
     buf_done(&attributes);
     buf_done(&old);

@@ -49,9 +49,8 @@ status_t seal_use(struct seal *s, uint64_t extent, const uint8_t key[SEAL_KEY_BY
                   struct error *err)
 {
     s->extent = extent;
-    return EVP_CipherInit_ex(s->context, NULL, NULL, key, NULL, encrypts) == 1
-               ? ST_OK
-               : cipher_failed(err);
+    return EVP_CipherInit_ex(s->context, NULL, NULL, key, NULL, encrypts) == 1 ? ST_OK
+                                                                               : cipher_failed(err);
 }
 
 static void put_le64(uint8_t to[8], uint64_t v)
@@ -79,8 +78,7 @@ static bool transform(struct seal *s, uint64_t number, const void *data, size_t 
     put_le64(aad, s->extent);
     put_le64(aad + 8, number);
     put_le64(aad + 16, len);
-    return len <= INT_MAX &&
-           EVP_CipherInit_ex(s->context, NULL, NULL, NULL, nonce, -1) == 1 &&
+    return len <= INT_MAX && EVP_CipherInit_ex(s->context, NULL, NULL, NULL, nonce, -1) == 1 &&
            EVP_CipherUpdate(s->context, NULL, &n, aad, AAD_BYTES) == 1 &&
            EVP_CipherUpdate(s->context, to, &n, data, (int)len) == 1 && (size_t)n == len;
 }
@@ -90,8 +88,7 @@ status_t seal_block(struct seal *s, uint64_t number, const void *data, size_t le
 {
     uint8_t none[SEAL_TAG_BYTES];
     int n = 0;
-    return transform(s, number, data, len, to) &&
-                   EVP_CipherFinal_ex(s->context, none, &n) == 1 &&
+    return transform(s, number, data, len, to) && EVP_CipherFinal_ex(s->context, none, &n) == 1 &&
                    EVP_CIPHER_CTX_ctrl(s->context, EVP_CTRL_AEAD_GET_TAG, SEAL_TAG_BYTES,
                                        ret_tag) == 1
                ? ST_OK

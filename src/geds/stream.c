@@ -224,12 +224,11 @@ static status_t add_row(struct stream *w, struct batch *b, const struct new_exte
     uint64_t keep = w->keep;
     status_t st;
     if (e->piece.sealed) {
-        st = data != NULL ? db_do(b->db, SQL_EXTENT_ADD, err, "iibbib", e->piece.extent,
-                                  e->piece.bytes, e->sums.data, e->sums.len, data, len, keep,
-                                  e->tags.data, e->tags.len)
-                          : db_do(b->db, SQL_EXTENT_ADD, err, "iibnib", e->piece.extent,
-                                  e->piece.bytes, e->sums.data, e->sums.len, keep, e->tags.data,
-                                  e->tags.len);
+        st = data != NULL
+                 ? db_do(b->db, SQL_EXTENT_ADD, err, "iibbib", e->piece.extent, e->piece.bytes,
+                         e->sums.data, e->sums.len, data, len, keep, e->tags.data, e->tags.len)
+                 : db_do(b->db, SQL_EXTENT_ADD, err, "iibnib", e->piece.extent, e->piece.bytes,
+                         e->sums.data, e->sums.len, keep, e->tags.data, e->tags.len);
         return st == ST_OK ? keys_put(b, &e->key, err) : st;
     }
     return data != NULL ? db_do(b->db, SQL_EXTENT_ADD, err, "iibbin", e->piece.extent,

@@ -9,15 +9,15 @@
 struct stream {
     struct store *store;
     struct md5 md5;
-    uint64_t size;              /* bytes so far */
-    uint8_t *block;             /* STORE_BLOCK_BYTES */
-    size_t fill;                /* bytes in block */
-    int fd;                     /* of the extent that is being written; -1: none */
-    uint64_t unsynced;          /* bytes in fd whose writing out was not begun */
-    struct piece piece;         /* that extent */
-    struct buf sums;            /* of its blocks */
-    struct seal *seal;          /* NULL: not encrypted */
-    struct sealed_key key;      /* of the extent that is being written, and so are: */
+    uint64_t size;         /* bytes so far */
+    uint8_t *block;        /* STORE_BLOCK_BYTES */
+    size_t fill;           /* bytes in block */
+    int fd;                /* of the extent that is being written; -1: none */
+    uint64_t unsynced;     /* bytes in fd whose writing out was not begun */
+    struct piece piece;    /* that extent */
+    struct buf sums;       /* of its blocks */
+    struct seal *seal;     /* NULL: not encrypted */
+    struct sealed_key key; /* of the extent that is being written, and so are: */
     struct buf tags;
     uint8_t *sealed;            /* room for what is encrypted; NULL: not needed yet */
     struct new_extent *extents; /* finished */

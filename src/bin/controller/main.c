@@ -53,7 +53,8 @@ static const char help_text[] =
     "`cloudskin up` starts it with these.\n"
     "\n"
     "Files in DIR: geds/ the objects, s3-keys (mode 0600) a line `ACCESS_KEY SECRET [USER]`\n"
-    "for each key, master.key what encrypted objects are read with. A user may do what policies of buckets allow; without one it is the owner's.\n"
+    "for each key, master.key what encrypted objects are read with. A user may do what policies of "
+    "buckets allow; without one it is the owner's.\n"
     "\n"
     "Exit codes: 0 stopped by a signal, 64 wrong usage, 65 the state is damaged or of another\n"
     "version, 71 the system refused (address in use, permissions, disk).\n";

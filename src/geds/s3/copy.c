@@ -146,8 +146,9 @@ void s3_copy(struct s3_call *c)
         code = S3_INVALID_ARGUMENT;
     if (code == S3_OK)
         code = s3_copy_source_open(c, &from, &version, &object);
-    if (code == S3_OK && !new_metadata && !new_tags && !encrypts && version == STORE_VERSION_CURRENT &&
-        strcmp(from.bucket, to.bucket) == 0 && strcmp(from.key, to.key) == 0)
+    if (code == S3_OK && !new_metadata && !new_tags && !encrypts &&
+        version == STORE_VERSION_CURRENT && strcmp(from.bucket, to.bucket) == 0 &&
+        strcmp(from.key, to.key) == 0)
         code = S3_INVALID_REQUEST; /* nothing would change */
     if (code == S3_OK)
         code = choose_attributes(c, s3_store(c)->object_attributes(object), new_metadata, new_tags,

@@ -68,8 +68,9 @@ static enum s3_code read_rule(struct s3_call *c)
         return S3_MALFORMED_XML;
     if (strncmp(algorithm, "aws:", 4) == 0)
         return S3_NOT_IMPLEMENTED;
-    return strcmp(algorithm, ALGORITHM) == 0 && !xml_child(by, "KMSMasterKeyID") ? S3_OK
-                                                                               : S3_INVALID_ARGUMENT;
+    return strcmp(algorithm, ALGORITHM) == 0 && !xml_child(by, "KMSMasterKeyID")
+               ? S3_OK
+               : S3_INVALID_ARGUMENT;
 }
 
 static void set_rule(struct s3_call *c, bool encrypt, unsigned status)

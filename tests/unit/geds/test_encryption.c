@@ -178,10 +178,12 @@ static void rows_that_were_changed_are_refused(void)
                   ST_CORRUPT);
     /* keys: lost, changed, another extent's, of a later version, another master key */
     try_tampering("DELETE FROM seal", "b", ST_CORRUPT);
-    try_tampering("UPDATE seal SET record = CAST(x'01' || randomblob(56) AS BLOB)", "b", ST_CORRUPT);
+    try_tampering("UPDATE seal SET record = CAST(x'01' || randomblob(56) AS BLOB)", "b",
+                  ST_CORRUPT);
     try_tampering("UPDATE seal SET record = (SELECT record FROM seal ORDER BY extent DESC LIMIT 1)",
                   "b", ST_CORRUPT);
-    try_tampering("UPDATE seal SET record = CAST(x'02' || substr(record, 2) AS BLOB)", "s", ST_UNSUPPORTED);
+    try_tampering("UPDATE seal SET record = CAST(x'02' || substr(record, 2) AS BLOB)", "s",
+                  ST_UNSUPPORTED);
     try_tampering("UPDATE seal SET master = 1", "b", ST_PERM);
     try_tampering("UPDATE seal SET master = 1", "s", ST_PERM);
     /* an extent that was made shorter, with all that says how long it is */
@@ -191,7 +193,8 @@ static void rows_that_were_changed_are_refused(void)
                   "x'0000010000000080' AS BLOB) WHERE key = CAST('b' AS BLOB)",
                   "b", ST_CORRUPT);
     /* a name that says that its bytes are in the clear */
-    try_tampering("UPDATE object SET layout = CAST(substr(layout, 1, 15) || x'00' AS BLOB)", "b", ST_CORRUPT);
+    try_tampering("UPDATE object SET layout = CAST(substr(layout, 1, 15) || x'00' AS BLOB)", "b",
+                  ST_CORRUPT);
 }
 
 static char found_file[160];

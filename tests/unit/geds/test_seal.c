@@ -21,7 +21,8 @@ static void bytes_of(const char *hex, uint8_t *to)
 static void a_block_is_as_others_make_it(void)
 {
     static const char text[] = "attack at dawn";
-    uint8_t key[SEAL_KEY_BYTES], sealed[32], tag[SEAL_TAG_BYTES], want[32], want_tag[SEAL_TAG_BYTES];
+    uint8_t key[SEAL_KEY_BYTES], sealed[32], tag[SEAL_TAG_BYTES], want[32],
+        want_tag[SEAL_TAG_BYTES];
     struct seal *s = NULL;
     for (size_t i = 0; i < sizeof key; i++) {
         key[i] = (uint8_t)i;
@@ -86,7 +87,9 @@ static void a_key_is_wrapped_as_others_do(void)
         master[i] = (uint8_t)i;
         k.key[i] = (uint8_t)(0x20 + i);
     }
-    bytes_of("068283c3b4f17eaee3f4c93a0d33ce70f35e3ecb48604d65405997729fa8e25fe8d950df9a6e4bc32d073502d141dfc87f6e147acd2ca8cf", want + 1);
+    bytes_of("068283c3b4f17eaee3f4c93a0d33ce70f35e3ecb48604d65405997729fa8e25fe8d950df9a6e4bc32d073"
+             "502d141dfc87f6e147acd2ca8cf",
+             want + 1);
     CHECK_EQ(seal_wrap(master, &k, record, NULL), ST_OK);
     CHECK(memcmp(record, want, sizeof record) == 0);
     CHECK_EQ(seal_unwrap(master, record, sizeof record, &back, NULL), ST_OK);

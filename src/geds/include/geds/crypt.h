@@ -48,7 +48,7 @@ CHECKED status_t store_keys_rewrap(struct store *s,
 /* Remove a master key from the file. ST_NOTFOUND. ST_EXIST: extents need it, or it is the newest. */
 CHECKED status_t store_keys_drop(struct store *s, uint64_t id, struct error *err);
 
-/* The rule of a bucket: is what is put into it from now on encrypted? With `always` all of them do so. ST_NOTFOUND. */
+/* The rule of a bucket: is what is put into it from now on encrypted? With `always` that of all. ST_NOTFOUND. */
 CHECKED status_t store_bucket_set_encrypt(struct store *s, const char *bucket, bool encrypt,
                                           struct error *err);
 CHECKED status_t store_bucket_encrypt(struct store *s, const char *bucket, bool *ret_encrypt,
@@ -61,7 +61,7 @@ bool store_put_is_encrypted(const struct store_put *p);
 CHECKED status_t store_upload_begin_encrypted(struct store *s, const char *bucket, const char *key,
                                               const struct store_attributes *attributes,
                                               uint64_t *ret_id, struct error *err);
-/* Are there the keys of the object's bytes? For who must know before he begins to answer; of many extents only the first
+/* Are there the keys of its bytes? For who must know before he begins to answer; of many extents only the first
  * ones are looked at. ST_PERM, ST_CORRUPT. */
 CHECKED status_t store_object_unlock(struct store_object *o, struct error *err);
 /* store_copy_version, and the copy is encrypted: bytes that are not are read and written. */

@@ -464,7 +464,7 @@ enum store_damage {
     STORE_DAMAGE_ORPHAN,   /* a file that no name leads to */
     STORE_DAMAGE_LAYOUT,   /* an object names bytes that do not exist */
     STORE_DAMAGE_VERSION,  /* the versions of a key are not in order */
-    STORE_DAMAGE_KEY,      /* an encrypted extent has no key that opens it, or its master key is not there */
+    STORE_DAMAGE_KEY, /* an encrypted extent has no key that opens it, or its master key is not there */
 };
 struct store_finding {
     enum store_damage kind;
@@ -475,9 +475,9 @@ struct store_finding {
 struct store_fsck {
     uint64_t objects;
     uint64_t extents;
-    uint64_t away;  /* of them, in a tier only: not looked at here */
+    uint64_t away;      /* of them, in a tier only: not looked at here */
     uint64_t encrypted; /* of them; looked at with their keys, if the store has master keys */
-    uint64_t bytes; /* whose checksums were compared */
+    uint64_t bytes;     /* whose checksums were compared */
     uint64_t findings;
     uint64_t repaired;
 };

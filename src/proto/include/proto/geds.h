@@ -243,7 +243,7 @@ bool geds_key_decode(struct cursor *c, struct geds_wire_key *ret_key);
  * the last, which have the latter two: the newest key, extents that need it now, those whose key is missing. */
 enum { GEDS_KEYS_ROTATE, GEDS_KEYS_DROP };
 enum { GEDS_N_KEY, GEDS_N_REWRAPPED, GEDS_N_KEYLESS };
-/* BUCKET_ENCRYPT: flags are the rule from now on, or that it is only asked for; GEDS_N_COUNT of the answer: the rule. */
+/* BUCKET_ENCRYPT: flags are the rule from now on, or that it is asked for; GEDS_N_COUNT of the answer: the rule. */
 enum { GEDS_ENCRYPT_OFF, GEDS_ENCRYPT_ON, GEDS_ENCRYPT_ASK };
 
 /* Data of FSCK. */

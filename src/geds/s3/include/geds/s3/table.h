@@ -60,10 +60,11 @@ struct s3_table {
                              const struct store_condition *to_condition,
                              struct store_info *ret_info, struct error *err);
     status_t (*copy_encrypted)(struct store *s, const struct store_name *from, uint64_t version,
-                             const struct store_name *to, const struct store_attributes *attributes,
-                             const struct store_condition *from_condition,
-                             const struct store_condition *to_condition,
-                             struct store_info *ret_info, struct error *err);
+                               const struct store_name *to,
+                               const struct store_attributes *attributes,
+                               const struct store_condition *from_condition,
+                               const struct store_condition *to_condition,
+                               struct store_info *ret_info, struct error *err);
     status_t (*list)(struct store *s, const char *bucket, const struct store_list_query *query,
                      struct store_page **ret_page, struct error *err);
     void (*page_free)(struct store_page *page);
@@ -75,8 +76,8 @@ struct s3_table {
                              const struct store_attributes *attributes, uint64_t *ret_id,
                              struct error *err);
     status_t (*upload_begin_encrypted)(struct store *s, const char *bucket, const char *key,
-                             const struct store_attributes *attributes, uint64_t *ret_id,
-                             struct error *err);
+                                       const struct store_attributes *attributes, uint64_t *ret_id,
+                                       struct error *err);
     status_t (*upload_put_begin)(struct store *s, const char *bucket, const char *key, uint64_t id,
                                  unsigned number, struct store_put **ret_put, struct error *err);
     status_t (*upload_complete)(struct store *s, const char *bucket, const char *key, uint64_t id,
