@@ -37,10 +37,10 @@ hidden() { # hidden FOLDER...: is the marker nowhere in these?
     ! grep -rlaF "$marker" "$@"
 }
 refused_by_s3() {
-    set -x
     endpoint=$(sed -n 's/^# S3 at \(http:[^;]*\);.*/\1/p' up.txt)
-    url=$(AWS_DEFAULT_REGION=us-east-1 "$clients/python" "$clients/aws" --endpoint-url "$endpoint" s3 presign s3://box/large)
-    [ "$(curl -s -o out -w '%{http_code}' "$url")" = 403 ] && cat out && grep -q 'master key' out
+    AWS_DEFAULT_REGION=us-east-1 "$clients/python" "$clients/aws" --endpoint-url "$endpoint" s3api get-object --bucket box --key large back >out 2>&1
+    cat out
+    grep -q 'AccessDenied.*master key' out
 }
 marker=the-plaintext-marker
 yes "$marker" | head -c 100 >small
