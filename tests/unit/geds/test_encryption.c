@@ -1,5 +1,6 @@
 #include "storetest.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
@@ -376,6 +377,75 @@ static void a_store_of_format_3_is_taken_over(void)
     end();
 }
 
+enum { READERS = 3, WRITERS = 2, PUTS = 40 };
+static _Atomic bool ended;
+static _Atomic unsigned wrong;
+
+static void *read_all_the_time(void *arg)
+{
+    struct store_object *o = arg;
+    uint8_t *data = malloc(BIG);
+    size_t off = 1, got = 0;
+    while (!ended) { /* pieces of one object that all readers share */
+        off = (off * 7919 + 13) % BIG;
+        wrong += store_object_read(o, data, BIG, off, &got, NULL) != ST_OK || got != BIG - off ||
+                 memcmp(data, big + off, got) != 0;
+        wrong += !holds("box", "s", big, SMALL);
+    }
+    free(data);
+    return NULL;
+}
+
+static void *put_some(void *arg)
+{
+    for (unsigned i = 0; i < PUTS; i++) {
+        char key[24];
+        snprintf(key, sizeof key, "%s%u", (const char *)arg, i);
+        wrong += put("box", key, big, i % 2 == 0 ? SMALL : BIG) != ST_OK;
+    }
+    return NULL;
+}
+
+static void readers_writers_and_rotations_go_together(void)
+{
+    static char names[WRITERS][2] = {"x", "y"};
+    pthread_t readers[READERS], writers[WRITERS];
+    struct store_object *o = NULL;
+    struct store_rewrap n;
+    struct store_key *keys = NULL;
+    size_t count = 0;
+    uint64_t id = 0;
+    start();
+    MUST(store_object_open(store, "box", "b", &o, &err));
+    for (size_t i = 0; i < READERS; i++) {
+        CHECK_EQ(pthread_create(&readers[i], NULL, read_all_the_time, o), 0);
+    }
+    for (size_t i = 0; i < WRITERS; i++) {
+        CHECK_EQ(pthread_create(&writers[i], NULL, put_some, names[i]), 0);
+    }
+    for (unsigned i = 0; i < 10; i++) {
+        MUST(store_keys_rotate(store, &id, &err));
+        MUST(store_keys_rewrap(store, NULL, NULL, &n, &err));
+        MUST(store_keys(store, &keys, &count, &err));
+        for (size_t k = 0; k < count; k++) {
+            status_t st = store_keys_drop(store, keys[k].id, NULL);
+            CHECK(st == ST_OK || st == ST_EXIST);
+        }
+        free(keys);
+    }
+    for (size_t i = 0; i < WRITERS; i++) {
+        pthread_join(writers[i], NULL);
+    }
+    ended = true;
+    for (size_t i = 0; i < READERS; i++) {
+        pthread_join(readers[i], NULL);
+    }
+    CHECK_EQ(wrong, 0);
+    store_object_close(o);
+    check_sound();
+    end();
+}
+
 enum { ROUNDS = 25, STEPS_MAX = 60 };
 
 /* Puts, rotations, and drops of what is not needed, each told when it is done. */
@@ -456,6 +526,7 @@ int main(void)
     RUN(keys_change_and_objects_stay);
     RUN(keys_go_with_their_extents);
     RUN(a_store_of_format_3_is_taken_over);
+    RUN(readers_writers_and_rotations_go_together);
     RUN(a_kill_at_any_moment_loses_no_key);
     return CHECK_DONE();
 }
