@@ -13,12 +13,15 @@ struct crypt {
     char *path;  /* of the master keys; immutable, and so is: */
     bool always; /* all that is written is encrypted */
     pthread_rwlock_t lock;
-    struct masters masters; /* guarded by lock */
+    struct masters masters; /* guarded by lock, and so is: */
+    struct masters
+        dropped; /* for who has read a row before it was wrapped again, and its key dropped */
 };
 
 static void crypt_free(struct crypt *c)
 {
     masters_done(&c->masters);
+    masters_done(&c->dropped);
     pthread_rwlock_destroy(&c->lock);
     free(c->path);
     free(c);
@@ -82,6 +85,9 @@ status_t store_set_keys(struct store *s, const struct store_keys_options *option
     c->always = options->always;
     c->path = strdup(options->path);
     status_t st = c->path != NULL ? masters_init(&c->masters, err) : no_memory(err);
+    if (st == ST_OK) {
+        st = masters_init(&c->dropped, err);
+    }
     if (st == ST_OK) {
         st = masters_read(&c->masters, c->path, err);
         if (st == ST_NOTFOUND) {
@@ -153,6 +159,7 @@ static status_t unwrap(struct store *s, uint64_t master, uint64_t extent, const 
     }
     pthread_rwlock_rdlock(&c->lock);
     const uint8_t *key = masters_find(&c->masters, master);
+    key = key != NULL ? key : masters_find(&c->dropped, master);
     if (key != NULL) {
         st = seal_unwrap(key, record, len, ret_key, &inner);
     }
@@ -301,7 +308,7 @@ status_t store_keys(struct store *s, struct store_key **ret_keys, size_t *ret_co
     return ST_OK;
 }
 
-/* Change the file, then what is in memory. change may leave what it was given as it likes when it fails. */
+/* Change the file, then what is in memory. id: of a key that goes, or 0. change may leave what it was given as it likes when it fails. */
 static status_t change_masters(struct crypt *c,
                                status_t (*change)(struct masters *m, uint64_t id,
                                                   struct error *err),
@@ -317,6 +324,10 @@ static status_t change_masters(struct crypt *c,
     st = change(&next, id, err);
     if (st == ST_OK) {
         st = masters_write(&next, c->path, err);
+    }
+    const uint8_t *dropped = masters_find(&c->masters, id);
+    if (st == ST_OK && dropped != NULL) {
+        masters_keep(&c->dropped, id, dropped);
     }
     if (st == ST_OK) {
         masters_copy(&c->masters, &next);

@@ -239,6 +239,15 @@ void masters_remove(struct masters *m, uint64_t id)
     }
 }
 
+void masters_keep(struct masters *m, uint64_t id, const uint8_t key[SEAL_KEY_BYTES])
+{
+    if (m->count == STORE_MASTER_KEYS_MAX) {
+        masters_remove(m, m->ids[0]);
+    }
+    memcpy(m->keys[m->count], key, SEAL_KEY_BYTES);
+    m->ids[m->count++] = id;
+}
+
 void masters_copy(struct masters *to, const struct masters *from)
 {
     memcpy(to->ids, from->ids, sizeof to->ids);

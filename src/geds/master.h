@@ -28,6 +28,8 @@ CHECKED status_t masters_add(struct masters *m, struct error *err);
 /* NULL: not there. */
 const uint8_t *masters_find(const struct masters *m, uint64_t id);
 void masters_remove(struct masters *m, uint64_t id);
+/* One more at the end; the first one goes where there are STORE_MASTER_KEYS_MAX. */
+void masters_keep(struct masters *m, uint64_t id, const uint8_t key[SEAL_KEY_BYTES]);
 void masters_copy(struct masters *to, const struct masters *from);
 
 #endif

@@ -145,6 +145,33 @@ static void copies_and_renames_are_as_the_rules_say(void)
     end();
 }
 
+static void renames_between_buckets_with_versions_keep_them(void)
+{
+    const struct store_name plain = {"old", "k"}, in = {"box", "k"}, back = {"old", "k"};
+    struct store_version_query q = {.max = 10};
+    struct store_versions *page = NULL;
+    start();
+    MUST(store_bucket_create_as(store, "old", "", STORE_VERSIONING_ON, &err));
+    MUST(store_bucket_set_versioning(store, "box", STORE_VERSIONING_ON, &err));
+    CHECK_EQ(put("old", "k", big, BIG), ST_OK);
+    CHECK_EQ(put("box", "k", big, SMALL), ST_OK);
+    MUST(store_rename(store, &plain, &in, NULL, &err));
+    CHECK(is_encrypted("box", "k") && holds("box", "k", big, BIG));
+    check_sound();
+    MUST(store_version_list(store, "old", &q, &page, &err)); /* a marker, and what it hides */
+    CHECK_EQ(page->count, 2);
+    struct store_removal marker_goes = {.key = "k", .version = page->entries[0].info.version};
+    store_versions_free(page);
+    MUST(store_delete_each(store, "old", &marker_goes, 1, &err));
+    CHECK(!is_encrypted("old", "k") && holds("old", "k", big, BIG));
+    MUST(store_rename(store, &in, &back, NULL, &err)); /* shares what is encrypted */
+    CHECK(is_encrypted("old", "k") && holds("old", "k", big, BIG));
+    check_sound();
+    again();
+    CHECK(holds("old", "k", big, BIG));
+    end();
+}
+
 /* A change of what lies there, by who knows the format: checksums are made right again. */
 static void try_tampering(const char *sql, const char *key, status_t want)
 {
@@ -520,6 +547,7 @@ int main(void)
     }
     RUN(nothing_is_in_the_clear);
     RUN(copies_and_renames_are_as_the_rules_say);
+    RUN(renames_between_buckets_with_versions_keep_them);
     RUN(rows_that_were_changed_are_refused);
     RUN(files_that_were_changed_are_refused);
     RUN(without_its_key_nothing_is_read_or_made);
