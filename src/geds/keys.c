@@ -308,7 +308,8 @@ status_t store_keys(struct store *s, struct store_key **ret_keys, size_t *ret_co
     return ST_OK;
 }
 
-/* Change the file, then what is in memory. id: of a key that goes, or 0. change may leave what it was given as it likes when it fails. */
+/* Change the file, then what is in memory. id: of a key that goes, or 0. change may leave what it was given as it likes
+ * when it fails. */
 static status_t change_masters(struct crypt *c,
                                status_t (*change)(struct masters *m, uint64_t id,
                                                   struct error *err),
