@@ -1,6 +1,5 @@
 #include <stdlib.h>
 
-#include "base/cursor.h"
 #include "base/hash.h"
 #include "base/parse.h"
 #include "object.h"
@@ -88,12 +87,7 @@ static status_t check_append(const struct append_task *t, const struct row *old,
  * pieces, since what is away is joined with nothing. */
 static bool is_another(const struct append_task *t, const struct row *old)
 {
-    struct piece last = {0};
-    if (old->layout.len >= PIECE_BYTES) {
-        struct cursor c;
-        cursor_init(&c, old->layout.data + old->layout.len - PIECE_BYTES, PIECE_BYTES, 0);
-        last = (struct piece){.extent = cursor_le64(&c), .bytes = cursor_le64(&c)};
-    }
+    struct piece last = layout_last(&old->layout);
     return strcmp(old->info.etag, t->seen_etag) != 0 || last.extent != t->seen_last.extent ||
            last.bytes != t->seen_last.bytes;
 }
@@ -170,6 +164,18 @@ static status_t join(struct store *s, struct store_object *o, struct append_task
     return joins ? st : ST_OK;
 }
 
+/* As the rules are now; what is appended to an encrypted object is encrypted. */
+static status_t encrypt(struct store *s, const struct store_object *o, struct append_task *t,
+                        struct error *err)
+{
+    bool wanted = o != NULL && store_object_info(o)->encrypted;
+    status_t st = wanted ? ST_OK : store_bucket_encrypt(s, t->bucket, &wanted, err);
+    if (st == ST_NOTFOUND) { /* the change finds out */
+        return ST_OK;
+    }
+    return st == ST_OK && wanted ? stream_encrypt(t->stream, err) : st;
+}
+
 /* What is joined was read before the change takes place; when another change came between, it is
  * done again. */
 static status_t try_append(struct store *s, struct append_task *t, const void *data, size_t len,
@@ -187,6 +193,9 @@ static status_t try_append(struct store *s, struct append_task *t, const void *d
     if (st == ST_OK) {
         st = store_object_open(s, t->bucket, t->key, &o, err);
         st = st == ST_NOTFOUND ? ST_OK : st; /* of a bucket: the change finds out */
+    }
+    if (st == ST_OK) {
+        st = encrypt(s, o, t, err);
     }
     /* only an object that is wholly in its row may be again */
     whole = o == NULL || object_is_inline(o) || store_object_info(o)->size == 0;

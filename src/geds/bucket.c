@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "keys.h"
 #include "row.h"
 
 struct bucket_task {
@@ -7,6 +8,7 @@ struct bucket_task {
     const char *bucket;
     const char *config;
     enum store_versioning versioning;
+    bool encrypt;
 };
 
 /* Also what is in it: objects, versions and markers. */
@@ -28,6 +30,7 @@ static status_t find(struct db *db, const char *bucket, bool *ret_found,
             ret_bucket->name = bucket;
             ret_bucket->versioning = (enum store_versioning)db_u64(statement, 1);
             ret_bucket->spill = (unsigned)db_u64(statement, 4);
+            ret_bucket->encrypt = db_u64(statement, 5) != 0;
             *ret_objects = db_u64(statement, 2) + db_u64(statement, 3);
         }
     }
@@ -199,6 +202,39 @@ status_t store_bucket_set_versioning(struct store *s, const char *bucket,
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "versions cannot be turned off");
     }
     return change(s, &t, err);
+}
+
+static status_t set_encrypt(struct batch *b, struct task *task, struct error *err)
+{
+    struct bucket_task *t = (struct bucket_task *)task;
+    struct bucket_ref ref = {0};
+    status_t st = bucket_find(b->db, t->bucket, &ref, err);
+    return st == ST_OK ? db_do(b->db, SQL_BUCKET_ENCRYPT, err, "ii", ref.id, (uint64_t)t->encrypt)
+                       : st;
+}
+
+status_t store_bucket_set_encrypt(struct store *s, const char *bucket, bool encrypt,
+                                  struct error *err)
+{
+    struct bucket_task t = {.task = {.run = set_encrypt}, .bucket = bucket, .encrypt = encrypt};
+    return change(s, &t, err);
+}
+
+status_t store_bucket_encrypt(struct store *s, const char *bucket, bool *ret_encrypt,
+                              struct error *err)
+{
+    struct db *db = NULL;
+    struct bucket_ref ref = {0};
+    status_t st = store_reader(s, &db, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = bucket_find(db, bucket, &ref, err);
+    store_reader_back(s, db);
+    if (st == ST_OK) {
+        *ret_encrypt = ref.encrypt || keys_encrypt_all(s);
+    }
+    return st;
 }
 
 static status_t stat_row(struct db *db, const char *bucket, struct store_bucket *ret_bucket,

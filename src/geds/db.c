@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum { FORMAT_VERSION = 3, APPLICATION_ID = 0x47454453 /* GEDS */ };
+enum { FORMAT_VERSION = 4, APPLICATION_ID = 0x47454453 /* GEDS */ };
 
 /* Of format 1; a new database becomes one of today's by the same steps as an old one. */
 static const char schema[] =
@@ -48,6 +48,13 @@ static const char *const upgrades[FORMAT_VERSION - 1] = {
     "CREATE TABLE sending(extent INTEGER PRIMARY KEY, upload TEXT NOT NULL) STRICT;"
     "CREATE TABLE store(one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL) STRICT;"
     "INSERT INTO store VALUES (1, lower(hex(randomblob(16))));",
+    "ALTER TABLE extent ADD COLUMN tags BLOB;"
+    "ALTER TABLE bucket ADD COLUMN encrypt INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE upload ADD COLUMN encrypt INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE seal(extent INTEGER PRIMARY KEY, master INTEGER NOT NULL,"
+    " record BLOB NOT NULL) STRICT;"
+    "CREATE TRIGGER extent_seal AFTER DELETE ON extent WHEN old.tags IS NOT NULL"
+    " BEGIN DELETE FROM seal WHERE extent = old.id; END;",
 };
 
 bool db_wrote_nothing(struct db *db)

@@ -12,7 +12,7 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_SAVE_UNDO] = "ROLLBACK TO change",
     [SQL_SAVE_END] = "RELEASE change",
 
-    [SQL_BUCKET_FIND] = "SELECT id, versioning, objects, versions, spill FROM bucket "
+    [SQL_BUCKET_FIND] = "SELECT id, versioning, objects, versions, spill, encrypt FROM bucket "
                         "WHERE name = ?1",
     [SQL_BUCKET_STAT] = "SELECT created_ns, objects, bytes, config, versioning, versions, "
                         "version_bytes FROM bucket WHERE name = ?1",
@@ -91,9 +91,10 @@ const char *const db_sql[SQL_COUNT] = {
                          "AND o.key = m.key WHERE m.bucket = -?1 LIMIT 1",
     [SQL_PREFIX_BACK] = "UPDATE object SET bucket = ?1 WHERE bucket = -?1",
 
-    [SQL_EXTENT_ADD] =
-        "INSERT INTO extent(id, bytes, uses, sums, data, keep) VALUES (?1, ?2, 1, ?3, ?4, ?5)",
-    [SQL_EXTENT_GET] = "SELECT bytes, sums, data, place, nonce FROM extent WHERE id = ?1",
+    [SQL_EXTENT_ADD] = "INSERT INTO extent(id, bytes, uses, sums, data, keep, tags) "
+                       "VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6)",
+    [SQL_EXTENT_GET] = "SELECT bytes, sums, data, place, nonce, tags IS NOT NULL FROM extent "
+                       "WHERE id = ?1",
     [SQL_EXTENT_USE] = "UPDATE extent SET uses = uses + 1 WHERE id = ?1",
     [SQL_EXTENT_DROP_INLINE] = "DELETE FROM extent WHERE id = ?1 AND uses = 1 AND data IS NOT NULL",
     [SQL_EXTENT_DROP] =
@@ -103,12 +104,23 @@ const char *const db_sql[SQL_COUNT] = {
                         "AND nonce <> 0",
     [SQL_EXTENT_UNUSED] = "SELECT id FROM extent WHERE uses = 0 AND place < 8",
     [SQL_EXTENT_LAST] = "SELECT coalesce(max(id), 0) FROM extent",
-    [SQL_EXTENT_LIST] = "SELECT id, uses, bytes FROM extent WHERE id > ?1 ORDER BY id",
+    [SQL_EXTENT_LIST] = "SELECT id, uses, bytes, tags IS NOT NULL FROM extent WHERE id > ?1 "
+                        "ORDER BY id",
     [SQL_EXTENT_SET_USES] = "UPDATE extent SET uses = ?2 WHERE id = ?1",
 
+    /* Keys of encrypted extents, which go with their rows (extent_seal). */
+    [SQL_SEAL_SET] = "REPLACE INTO seal(extent, master, record) VALUES (?1, ?2, ?3)",
+    [SQL_SEAL_GET] = "SELECT e.tags, s.master, s.record FROM extent e LEFT JOIN seal s "
+                     "ON s.extent = e.id WHERE e.id = ?1",
+    [SQL_SEAL_COUNTS] = "SELECT master, count(*) FROM seal GROUP BY master LIMIT ?1",
+    [SQL_SEAL_OTHERS] = "SELECT extent, master, record FROM seal WHERE master <> ?1 "
+                        "AND extent > ?2 ORDER BY extent LIMIT ?3",
+    [SQL_SEAL_NEEDS] = "SELECT count(*) FROM seal WHERE master = ?1",
+
     /* Where the bytes of files are: enum place in place.h. */
-    [SQL_PLACE_GET] = "SELECT bytes, uses, place, nonce, keep, sums, data IS NULL FROM extent "
-                      "WHERE id = ?1",
+    [SQL_PLACE_GET] =
+        "SELECT bytes, uses, place, nonce, keep, sums, data IS NULL, tags IS NOT NULL "
+        "FROM extent WHERE id = ?1",
     /* a damaged row is no reason for a sum that is too long for a number */
     [SQL_PLACE_TOTALS] =
         "SELECT place, keep, count(*), sum(min(max(bytes, 0), 1 << 30)) FROM extent "
@@ -135,10 +147,12 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_SENDING_END] = "DELETE FROM sending WHERE extent = ?1",
     [SQL_STORE_ID] = "SELECT id FROM store",
     [SQL_BUCKET_SPILL] = "UPDATE bucket SET spill = ?2 WHERE id = ?1",
+    [SQL_BUCKET_ENCRYPT] = "UPDATE bucket SET encrypt = ?2 WHERE id = ?1",
 
-    [SQL_UPLOAD_ADD] = "INSERT INTO upload(id, bucket, key, created_ns, attributes) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5)",
-    [SQL_UPLOAD_FIND] = "SELECT attributes FROM upload WHERE id = ?1 AND bucket = ?2 AND key = ?3",
+    [SQL_UPLOAD_ADD] = "INSERT INTO upload(id, bucket, key, created_ns, attributes, encrypt) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    [SQL_UPLOAD_FIND] = "SELECT attributes, encrypt FROM upload WHERE id = ?1 AND bucket = ?2 "
+                        "AND key = ?3",
     [SQL_UPLOAD_REMOVE] = "DELETE FROM upload WHERE id = ?1",
     [SQL_UPLOAD_LIST] = "SELECT id, key, created_ns FROM upload WHERE bucket = ?1 "
                         "AND (key, id) > (?2, ?3) AND key >= ?4 AND (?5 IS NULL OR key < ?5) "

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cursor.h"
+#include "keys.h"
 #include "place.h"
 #include "row.h"
 #include "sys/files.h"
@@ -19,7 +20,8 @@ struct check {
     bool (*goes_on)(void *arg);
     void *arg;
     struct store_fsck totals;
-    struct ids named; /* an extent for each piece that names it */
+    struct ids
+        named; /* for each piece the number of its extent, doubled, and 1 if it says that it is encrypted */
 };
 
 static void report(struct check *c, enum store_damage kind, uint64_t extent, uint64_t offset,
@@ -83,7 +85,8 @@ static status_t note_layout(struct check *c, sqlite3_stmt *statement, struct err
         *err = inner;
     }
     for (size_t i = 0; i < layout.count && st == ST_OK; i++) {
-        if (!ids_add(&c->named, layout.pieces[i].extent)) {
+        const struct piece *piece = &layout.pieces[i];
+        if (!ids_add(&c->named, 2 * piece->extent + piece->sealed)) {
             st = no_memory(err);
         }
     }
@@ -137,15 +140,23 @@ static status_t compare_uses(struct check *c, struct db *db, struct wrong_uses *
     status_t st = db_start(db, SQL_EXTENT_LIST, &statement, err, "i", (uint64_t)0);
     while (st == ST_OK && (st = db_next(db, statement, &row, err)) == ST_OK) {
         uint64_t id = row ? db_u64(statement, 0) : UINT64_MAX, real = 0;
-        for (; at < c->named.count && c->named.ids[at] < id; at++) {
-            report(c, STORE_DAMAGE_LAYOUT, c->named.ids[at], 0,
-                   "extent %016llx is named and not there", (unsigned long long)c->named.ids[at]);
+        for (; at < c->named.count && c->named.ids[at] / 2 < id; at++) {
+            report(c, STORE_DAMAGE_LAYOUT, c->named.ids[at] / 2, 0,
+                   "extent %016llx is named and not there",
+                   (unsigned long long)c->named.ids[at] / 2);
         }
         if (!row) {
             break;
         }
-        for (; at < c->named.count && c->named.ids[at] == id; at++) {
+        for (; at < c->named.count && c->named.ids[at] / 2 == id; at++) {
             real++;
+            if (c->named.ids[at] % 2 != db_u64(statement, 3)) {
+                report(c, STORE_DAMAGE_LAYOUT, id, 0,
+                       "extent %016llx is%s encrypted, a name says "
+                       "that it is%s",
+                       (unsigned long long)id, db_u64(statement, 3) != 0 ? "" : " not",
+                       db_u64(statement, 3) != 0 ? " not" : "");
+            }
         }
         if (real != db_u64(statement, 1)) {
             st = note_wrong(c, wrong, id, db_u64(statement, 1), real, err);
@@ -306,10 +317,65 @@ static status_t look_at_names(struct check *c, struct error *err)
     return st;
 }
 
-/* The bytes of one extent that is a file. */
-static status_t check_file(struct check *c, uint64_t id, uint64_t bytes, const struct buf *sums,
-                           uint8_t *scratch, struct error *err)
+/* What blocks of an extent are compared with. */
+struct block_check {
+    uint64_t id;
+    uint64_t bytes;
+    struct buf sums, tags;
+    struct seal *seal; /* NULL: not encrypted, or it has no key */
+};
+
+static void block_check_done(struct block_check *k)
 {
+    buf_done(&k->sums);
+    buf_done(&k->tags);
+    seal_free(k->seal);
+}
+
+/* Without master keys only checksums are compared. */
+static status_t find_key(struct check *c, struct db *db, struct block_check *k, struct error *err)
+{
+    struct sealed_key key = {0};
+    struct error inner = {0};
+    c->totals.encrypted++;
+    if (c->store->crypt == NULL) {
+        return ST_OK;
+    }
+    status_t st = keys_get(c->store, db, k->id, k->bytes, &key, &k->tags, &inner);
+    if (st == ST_PERM || st == ST_CORRUPT || st == ST_UNSUPPORTED) {
+        report(c, STORE_DAMAGE_KEY, k->id, 0, "%s", inner.text);
+        return ST_OK;
+    }
+    if (st != ST_OK) {
+        return error_set(err, st, inner.offset, "%s", inner.text);
+    }
+    st = seal_new(&k->seal, err);
+    if (st == ST_OK) {
+        st = seal_use(k->seal, k->id, key.key, false, err);
+    }
+    sealed_key_wipe(&key);
+    return st;
+}
+
+/* Within one block; what is encrypted is decrypted in place. */
+static void check_block(struct check *c, const struct block_check *k, uint64_t off, uint8_t *block,
+                        size_t len)
+{
+    struct error inner = {0};
+    status_t st = extent_verify(k->sums.data, k->sums.len, k->id, off, block, len, &inner);
+    if (st == ST_OK && k->seal != NULL) {
+        st = keys_open_blocks(k->seal, &k->tags, k->id, off, block, len, &inner);
+    }
+    if (st != ST_OK) {
+        report(c, STORE_DAMAGE_BLOCK, k->id, off, "%s", inner.text);
+    }
+}
+
+/* The bytes of one extent that is a file. */
+static status_t check_file(struct check *c, const struct block_check *k, uint8_t *scratch,
+                           struct error *err)
+{
+    uint64_t id = k->id, bytes = k->bytes;
     int fd = -1;
     struct error inner = {0};
     struct stat info;
@@ -351,10 +417,7 @@ static status_t check_file(struct check *c, uint64_t id, uint64_t bytes, const s
         }
         for (size_t at = 0; at < want; at += STORE_BLOCK_BYTES) {
             size_t n = want - at < STORE_BLOCK_BYTES ? want - at : STORE_BLOCK_BYTES;
-            if (extent_verify(sums->data, sums->len, id, off + at, scratch + at, n, &inner) !=
-                ST_OK) {
-                report(c, STORE_DAMAGE_BLOCK, id, off + at, "%s", inner.text);
-            }
+            check_block(c, k, off + at, scratch + at, n);
         }
         c->totals.bytes += want;
         off += want;
@@ -363,42 +426,51 @@ static status_t check_file(struct check *c, uint64_t id, uint64_t bytes, const s
     return st;
 }
 
+static void check_inline(struct check *c, const struct block_check *k, struct buf *data)
+{
+    c->totals.bytes += data->len;
+    if (data->len != k->bytes) {
+        report(c, STORE_DAMAGE_BLOCK, k->id, 0, "bytes in a row are not as many as it says");
+    } else {
+        check_block(c, k, 0, data->data, data->len);
+    }
+}
+
 static status_t check_extent(struct check *c, struct db *db, uint64_t id, uint8_t *scratch,
                              struct error *err)
 {
     sqlite3_stmt *statement = NULL;
-    bool row = false, is_inline = false, away = false;
-    struct buf sums = {0};
-    uint64_t bytes = 0;
+    bool row = false, is_inline = false, away = false, encrypted = false;
+    struct block_check k = {.id = id};
+    struct buf data = {0};
     status_t st = db_start(db, SQL_EXTENT_GET, &statement, err, "i", id);
     if (st == ST_OK) {
         st = db_next(db, statement, &row, err);
     }
     if (st == ST_OK && row) {
-        struct error inner = {0};
-        bytes = db_u64(statement, 0);
+        k.bytes = db_u64(statement, 0);
         is_inline = sqlite3_column_type(statement, 2) != SQLITE_NULL;
         away = (db_u64(statement, 3) & STORE_PLACE_AWAY) != 0;
+        encrypted = db_u64(statement, 5) != 0;
         c->totals.extents++;
         c->totals.away += away;
-        if (!column_blob(statement, 1, &sums)) {
+        if (!column_blob(statement, 1, &k.sums) ||
+            (is_inline && !column_blob(statement, 2, &data))) {
             st = no_memory(err);
-        } else if (is_inline) {
-            size_t len = (size_t)sqlite3_column_bytes(statement, 2);
-            c->totals.bytes += len;
-            if (len != bytes ||
-                extent_verify(sums.data, sums.len, id, 0, sqlite3_column_blob(statement, 2), len,
-                              &inner) != ST_OK) {
-                report(c, STORE_DAMAGE_BLOCK, id, 0, "%s",
-                       len != bytes ? "bytes in a row are not as many as it says" : inner.text);
-            }
         }
     }
     db_end(statement);
-    if (st == ST_OK && row && !is_inline && !away) {
-        st = check_file(c, id, bytes, &sums, scratch, err);
+    if (st == ST_OK && row && encrypted) {
+        st = find_key(c, db, &k, err);
     }
-    buf_done(&sums);
+    if (st == ST_OK && row && is_inline) {
+        check_inline(c, &k, &data);
+    }
+    if (st == ST_OK && row && !is_inline && !away) {
+        st = check_file(c, &k, scratch, err);
+    }
+    buf_done(&data);
+    block_check_done(&k);
     return st;
 }
 

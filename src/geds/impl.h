@@ -15,7 +15,7 @@
 #include "pins.h"
 
 /* Lock order: one of append_locks, one of recall_locks, then queue.lock, then names_lock, then pins.lock;
- * readers_lock alone. */
+ * readers_lock alone; the lock of crypt (keys.c) last. */
 
 enum {
     EXTENT_NAME_BYTES = 24, /* "hh/hhhhhhhhhhhhhhhh" with NUL */
@@ -77,6 +77,7 @@ struct store {
     _Atomic uint64_t changes;
     _Atomic uint64_t bucket_changes;
     struct placing *placing; /* of who has a tier; else NULL */
+    struct crypt *crypt;     /* of who has master keys; else NULL */
     struct meter meter;
     _Atomic uint64_t open_objects;
     _Atomic bool checked; /* by a store_fsck */
@@ -159,6 +160,7 @@ struct bucket_ref {
     const char *name; /* borrowed from who looked for it */
     enum store_versioning versioning;
     unsigned spill; /* enum store_keep of what is written into it */
+    bool encrypt;   /* what is written into it */
 };
 /* ST_NOTFOUND when there is no such bucket. */
 CHECKED status_t bucket_find(struct db *db, const char *bucket, struct bucket_ref *ret_bucket,

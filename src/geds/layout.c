@@ -4,6 +4,15 @@
 
 #include "base/cursor.h"
 
+#define SEALED_BIT (UINT64_C(1) << 63)
+
+static struct piece decode_piece(struct cursor *c)
+{
+    uint64_t extent = cursor_le64(c), bytes = cursor_le64(c);
+    return (struct piece){
+        .extent = extent, .bytes = bytes & ~SEALED_BIT, .sealed = (bytes & SEALED_BIT) != 0};
+}
+
 status_t layout_decode(struct arena *arena, const void *data, size_t len, uint64_t size,
                        struct layout *ret_layout, struct error *err)
 {
@@ -19,7 +28,7 @@ status_t layout_decode(struct arena *arena, const void *data, size_t len, uint64
     cursor_init(&c, data, len, 0);
     uint64_t sum = 0;
     for (size_t i = 0; i < count; i++) {
-        pieces[i] = (struct piece){.extent = cursor_le64(&c), .bytes = cursor_le64(&c)};
+        pieces[i] = decode_piece(&c);
         if (pieces[i].bytes == 0 || pieces[i].bytes > EXTENT_BYTES_MAX) {
             return error_set(err, ST_CORRUPT, i * PIECE_BYTES, "an extent of %llu bytes in a list",
                              (unsigned long long)pieces[i].bytes);
@@ -39,8 +48,29 @@ void layout_encode(const struct layout *layout, struct buf *out)
 {
     for (size_t i = 0; i < layout->count; i++) {
         buf_le64(out, layout->pieces[i].extent);
-        buf_le64(out, layout->pieces[i].bytes);
+        buf_le64(out, layout->pieces[i].bytes | (layout->pieces[i].sealed ? SEALED_BIT : 0));
     }
+}
+
+struct piece layout_last(const struct buf *layout)
+{
+    struct cursor c;
+    if (layout->len < PIECE_BYTES) {
+        return (struct piece){0};
+    }
+    cursor_init(&c, layout->data + layout->len - PIECE_BYTES, PIECE_BYTES, 0);
+    return decode_piece(&c);
+}
+
+bool layout_is_sealed(const struct buf *layout)
+{
+    struct cursor c;
+    bool sealed = layout->len >= PIECE_BYTES;
+    cursor_init(&c, layout->data, layout->len, 0);
+    while (sealed && cursor_left(&c) >= PIECE_BYTES) {
+        sealed = decode_piece(&c).sealed;
+    }
+    return sealed;
 }
 
 enum { NO_TEXT = 0xffff };

@@ -4,10 +4,12 @@
 #include "base/arena.h"
 #include "impl.h"
 
-/* The extents of an object in order. In rows: for each, number and bytes, 64 bits little-endian. */
+/* The extents of an object in order. In rows: for each, number and bytes, 64 bits little-endian, of which the highest
+ * bit of the bytes says that the extent is encrypted. */
 struct piece {
     uint64_t extent;
     uint64_t bytes; /* from the extent's beginning on; not 0 */
+    bool sealed;
 };
 struct layout {
     struct piece *pieces;
@@ -19,6 +21,10 @@ enum { PIECE_BYTES = 16 };
 CHECKED status_t layout_decode(struct arena *arena, const void *data, size_t len, uint64_t size,
                                struct layout *ret_layout, struct error *err);
 void layout_encode(const struct layout *layout, struct buf *out);
+/* The last piece of a layout in a row; zeroed where there is none. */
+struct piece layout_last(const struct buf *layout);
+/* Are there pieces, and all of them encrypted? */
+bool layout_is_sealed(const struct buf *layout);
 
 /* Attributes in rows: content type (16 bits of length, bytes; 0xffff: none), then the same for
  * each name and value. ret_attributes: strings in arena. ST_CORRUPT. */

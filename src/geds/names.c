@@ -1,7 +1,9 @@
 #include <stdlib.h>
 
+#include "geds/tiers.h"
 #include "names.h"
-#include "row.h"
+#include "object.h"
+#include "stream.h"
 
 struct name_task {
     struct task task;
@@ -11,8 +13,14 @@ struct name_task {
     const struct buf *attributes; /* of the copy; NULL: those of the source */
     const struct store_condition *from_condition;
     const struct store_condition *to_condition;
+    struct stream
+        *stream; /* the source's bytes encrypted; NULL: its extents are shared, or go along */
+    const struct buf *seen; /* the source's layout, as it was when they were read */
+    bool raced;             /* it is another now; nothing was done */
     struct store_info info;
 };
+
+enum { TRIES_MAX = 16, COPY_BYTES = 1024 * 1024 };
 
 static status_t no_object(const char *key, struct error *err)
 {
@@ -101,6 +109,38 @@ static status_t find_source(struct batch *b, const struct name_task *t, struct r
                                                                     : st;
 }
 
+/* Is the source not the one whose bytes were encrypted? */
+static bool is_another(struct name_task *t, const struct row *from)
+{
+    const struct buf *now = &from->layout;
+    t->raced = t->stream != NULL &&
+               (now->len != t->seen->len ||
+                (now->len > 0 && memcmp(now->data, t->seen->data, now->len) != 0));
+    return t->raced;
+}
+
+/* The layout of the new row: what was encrypted, or what the source shares. */
+static status_t make_layout(struct batch *b, const struct name_task *t, const struct bucket_ref *to,
+                            const struct row *from, struct buf *ret_layout, struct error *err)
+{
+    if (t->stream == NULL) {
+        *ret_layout = from->layout;
+        return layout_use(b, &from->layout, err);
+    }
+    struct layout layout = {.pieces = calloc(t->stream->count + 1, sizeof *layout.pieces)};
+    if (layout.pieces == NULL) {
+        return no_memory(err);
+    }
+    t->stream->keep = to->spill;
+    status_t st = stream_place(t->stream, b, layout.pieces, &layout.count, err);
+    if (st == ST_OK) {
+        layout_encode(&layout, ret_layout);
+        st = ret_layout->failed ? no_memory(err) : ST_OK;
+    }
+    free(layout.pieces);
+    return st;
+}
+
 static status_t copy(struct batch *b, struct task *task, struct error *err)
 {
     struct name_task *t = (struct name_task *)task;
@@ -110,17 +150,22 @@ static status_t copy(struct batch *b, struct task *task, struct error *err)
     if (st == ST_OK) {
         st = find_object(b, t->to, t->to_condition, &bucket, &to, err);
     }
-    if (st == ST_OK) {
+    if (st == ST_OK && !is_another(t, &from)) {
         struct row row = from;
+        row.layout = (struct buf){0};
         row.info.modified_ns = b->now_ns;
         if (t->attributes != NULL) {
             row.attributes = *t->attributes;
         }
-        st = layout_use(b, &from.layout, err); /* first, so that a copy onto itself keeps them */
+        /* first, so that a copy onto itself keeps them */
+        st = make_layout(b, t, &bucket, &from, &row.layout, err);
         if (st == ST_OK) {
             st = row_set(b, &bucket, t->to->key, &row, &to, err);
         }
         t->info = row.info;
+        if (t->stream != NULL) {
+            buf_done(&row.layout);
+        }
     }
     row_done(&from);
     row_done(&to);
@@ -144,31 +189,181 @@ status_t store_copy(struct store *s, const struct store_name *from, const struct
                               to_condition, ret_info, err);
 }
 
+/* Bytes of an object that is to be encrypted, through a stream. */
+static status_t read_into(struct store_object *o, struct stream *w, struct error *err)
+{
+    uint8_t *bytes = malloc(COPY_BYTES);
+    uint64_t size = store_object_info(o)->size;
+    status_t st = bytes != NULL ? ST_OK : no_memory(err);
+    for (uint64_t off = 0; off < size && st == ST_OK;) {
+        size_t got = 0;
+        st = store_object_read(o, bytes, COPY_BYTES, off, &got, err);
+        if (st == ST_OK) {
+            st = stream_write(w, bytes, got, err);
+        }
+        off += got;
+    }
+    free(bytes);
+    return st;
+}
+
+/* As it was when it was opened. */
+static status_t encrypt_object(struct store *s, struct store_object *o, struct stream *w,
+                               struct error *err)
+{
+    uint8_t ignored[MD5_BYTES];
+    bool waits = store_object_is_away(o);
+    status_t st = waits ? store_wait_begin(s, err) : ST_OK;
+    if (st != ST_OK) {
+        return st;
+    }
+    st = stream_encrypt(w, err);
+    if (st == ST_OK) {
+        st = read_into(o, w, err);
+    }
+    if (st == ST_OK) {
+        st = stream_finish(w, true, ignored, err);
+    }
+    if (waits) {
+        store_wait_end(s);
+    }
+    return st;
+}
+
+static status_t try_change(struct store *s, struct name_task *t, bool encrypt, struct error *err)
+{
+    struct store_object *o = NULL;
+    struct stream stream;
+    struct buf seen = {0};
+    status_t st = encrypt ? store_version_open(s, t->from->bucket, t->from->key, t->from_version,
+                                               &o, err)
+                          : ST_OK;
+    encrypt = st == ST_OK && o != NULL && !store_object_info(o)->encrypted &&
+              store_object_info(o)->size > 0;
+    if (st == ST_OK && encrypt) {
+        st = stream_init(&stream, s, err);
+        if (st == ST_OK) {
+            st = encrypt_object(s, o, &stream, err);
+        }
+        layout_encode(object_layout(o), &seen);
+        st = st == ST_OK && seen.failed ? no_memory(err) : st;
+    }
+    t->stream = encrypt ? &stream : NULL;
+    t->seen = &seen;
+    t->raced = false;
+    if (st == ST_OK) {
+        st = store_change(s, &t->task, err);
+    }
+    store_object_close(o);
+    if (encrypt) {
+        stream_done(&stream, (st == ST_OK && !t->raced) || atomic_load(&s->broken));
+    }
+    buf_done(&seen);
+    return st;
+}
+
+/* Bytes that come into a bucket of encrypted ones are encrypted before; a source that changes meanwhile is read
+ * again. */
+static status_t change_names(struct store *s, struct name_task *t, bool encrypt, struct error *err)
+{
+    status_t st = ST_OK;
+    t->raced = true;
+    for (unsigned i = 0; i < TRIES_MAX && st == ST_OK && t->raced; i++) {
+        st = try_change(s, t, encrypt, err);
+    }
+    return st == ST_OK && t->raced ? error_set(err, ST_AGAIN, ERROR_NO_OFFSET,
+                                               "%.100s changes all the time", t->from->key)
+                                   : st;
+}
+
+/* The change says what is missing. */
+static status_t is_encrypting(struct store *s, const char *bucket, bool *ret_is, struct error *err)
+{
+    status_t st = store_bucket_encrypt(s, bucket, ret_is, err);
+    return st == ST_NOTFOUND ? ST_OK : st;
+}
+
+static status_t copy_object(struct store *s, struct name_task *t,
+                            const struct store_attributes *attributes, bool encrypt,
+                            struct store_info *ret_info, struct error *err)
+{
+    struct buf encoded = {0};
+    status_t st = check_names(t->from, t->to, err);
+    if (st == ST_OK && attributes != NULL) {
+        st = attributes_encode(attributes, &encoded, err);
+        t->attributes = &encoded;
+    }
+    if (st == ST_OK && !encrypt) {
+        st = is_encrypting(s, t->to->bucket, &encrypt, err);
+    }
+    if (st == ST_OK) {
+        st = change_names(s, t, encrypt, err);
+    }
+    if (st == ST_OK && ret_info != NULL) {
+        *ret_info = t->info;
+    }
+    buf_done(&encoded);
+    return st;
+}
+
 status_t store_copy_version(struct store *s, const struct store_name *from, uint64_t version,
                             const struct store_name *to, const struct store_attributes *attributes,
                             const struct store_condition *from_condition,
                             const struct store_condition *to_condition, struct store_info *ret_info,
                             struct error *err)
 {
-    struct buf encoded = {0};
     struct name_task t = {.task = {.run = copy},
                           .from = from,
                           .from_version = version,
                           .to = to,
-                          .attributes = attributes != NULL ? &encoded : NULL,
                           .from_condition = from_condition,
                           .to_condition = to_condition};
-    status_t st = check_names(from, to, err);
-    if (st == ST_OK && attributes != NULL) {
-        st = attributes_encode(attributes, &encoded, err);
+    return copy_object(s, &t, attributes, false, ret_info, err);
+}
+
+status_t store_copy_encrypted(struct store *s, const struct store_name *from, uint64_t version,
+                              const struct store_name *to,
+                              const struct store_attributes *attributes,
+                              const struct store_condition *from_condition,
+                              const struct store_condition *to_condition,
+                              struct store_info *ret_info, struct error *err)
+{
+    struct name_task t = {.task = {.run = copy},
+                          .from = from,
+                          .from_version = version,
+                          .to = to,
+                          .from_condition = from_condition,
+                          .to_condition = to_condition};
+    return copy_object(s, &t, attributes, true, ret_info, err);
+}
+
+/* The name goes, the bytes stay with what has them: a version of it, or the new name. */
+static status_t move_row(struct batch *b, const struct name_task *t,
+                         const struct bucket_ref buckets[2], struct row *from, const struct row *to,
+                         struct error *err)
+{
+    struct row row = *from;
+    status_t st = ST_OK;
+    row.layout = (struct buf){0};
+    if (t->stream != NULL || buckets[0].versioning != STORE_VERSIONING_OFF) {
+        st = make_layout(b, t, &buckets[1], from, &row.layout, err);
+    } else {
+        row.layout = from->layout; /* the extents go along: none of them loses its use */
+    }
+    if (st == ST_OK && buckets[0].versioning != STORE_VERSIONING_OFF) {
+        struct store_removal removal = {0};
+        st = version_delete_current(b, &buckets[0], t->from->key, from, &removal, err);
+    } else if (st == ST_OK) {
+        struct row bare = *from;
+        bare.layout = t->stream != NULL ? from->layout : (struct buf){0};
+        st = row_remove(b, &buckets[0], t->from->key, &bare, err);
     }
     if (st == ST_OK) {
-        st = store_change(s, &t.task, err);
+        st = row_set(b, &buckets[1], t->to->key, &row, to, err);
     }
-    if (st == ST_OK && ret_info != NULL) {
-        *ret_info = t.info;
+    if (t->stream != NULL) {
+        buf_done(&row.layout);
     }
-    buf_done(&encoded);
     return st;
 }
 
@@ -180,29 +375,15 @@ static status_t rename_object(struct batch *b, struct task *task, struct error *
     status_t st = find_both(b, t, buckets, &from, &to, err);
     bool same = buckets[0].id == buckets[1].id && strcmp(t->from->key, t->to->key) == 0;
     size_t mark = b->changes.count;
-    if (st == ST_OK && !same && buckets[0].versioning != STORE_VERSIONING_OFF) {
-        struct store_removal removal = {0};
-        st = layout_use(b, &from.layout, err); /* the old name's version keeps its own */
-        if (st == ST_OK) {
-            st = version_delete_current(b, &buckets[0], t->from->key, &from, &removal, err);
+    if (st == ST_OK && !same && !is_another(t, &from)) {
+        st = move_row(b, t, buckets, &from, &to, err);
+        if (st == ST_OK) { /* one change for both names */
+            changes_join(b, mark);
+            struct store_event *e = changes_last(b);
+            e->kind = STORE_RENAMED;
+            e->from_bucket = t->from->bucket;
+            e->from_key = t->from->key;
         }
-        if (st == ST_OK) {
-            st = row_set(b, &buckets[1], t->to->key, &from, &to, err);
-        }
-    } else if (st == ST_OK && !same) {
-        struct row bare = from; /* the extents go along: none of them loses its use */
-        bare.layout = (struct buf){0};
-        st = row_remove(b, &buckets[0], t->from->key, &bare, err);
-        if (st == ST_OK) {
-            st = row_set(b, &buckets[1], t->to->key, &from, &to, err);
-        }
-    }
-    if (st == ST_OK && !same) { /* one change for both names */
-        changes_join(b, mark);
-        struct store_event *e = changes_last(b);
-        e->kind = STORE_RENAMED;
-        e->from_bucket = t->from->bucket;
-        e->from_key = t->from->key;
     }
     row_done(&from);
     row_done(&to);
@@ -212,10 +393,18 @@ static status_t rename_object(struct batch *b, struct task *task, struct error *
 status_t store_rename(struct store *s, const struct store_name *from, const struct store_name *to,
                       const struct store_condition *to_condition, struct error *err)
 {
-    struct name_task t = {
-        .task = {.run = rename_object}, .from = from, .to = to, .to_condition = to_condition};
+    struct name_task t = {.task = {.run = rename_object},
+                          .from = from,
+                          .from_version = STORE_VERSION_CURRENT,
+                          .to = to,
+                          .to_condition = to_condition};
+    bool encrypt = false;
     status_t st = check_names(from, to, err);
-    return st == ST_OK ? store_change(s, &t.task, err) : st;
+    /* within a bucket, what is there stays as it is */
+    if (st == ST_OK && strcmp(from->bucket, to->bucket) != 0) {
+        st = is_encrypting(s, to->bucket, &encrypt, err);
+    }
+    return st == ST_OK ? change_names(s, &t, encrypt, err) : st;
 }
 
 size_t common_len(const char *prefix, const char *delimiter, const char *key, size_t len)

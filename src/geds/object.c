@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "keys.h"
 #include "place.h"
 
 /* The file of one extent with its checksums. Counted under store_object.lock. */
@@ -12,6 +13,8 @@ struct handle {
     int fd; /* -1: there are no local bytes */
     struct store *store;
     struct store_extent extent;
+    struct sealed_key key; /* of an encrypted one, and so are: */
+    struct buf tags;
 };
 
 struct store_object {
@@ -25,6 +28,8 @@ struct store_object {
     size_t pinned;    /* pieces whose extents are pinned */
     struct buf inline_bytes;
     bool is_inline;
+    struct error
+        locked; /* why inline_bytes, which are encrypted, cannot be read; code ST_OK: they can */
     pthread_mutex_t lock;
     struct handle *handle; /* the last one used; guarded by lock */
 };
@@ -38,17 +43,24 @@ static void unpin(struct store_object *o)
     }
 }
 
+static void handle_free(struct handle *h)
+{
+    if (h->fd >= 0) {
+        close(h->fd);
+    }
+    buf_done(&h->extent.sums);
+    buf_done(&h->tags);
+    sealed_key_wipe(&h->key);
+    free(h);
+}
+
 static void handle_unref(struct store_object *o, struct handle *h)
 {
     pthread_mutex_lock(&o->lock);
     bool last = --h->refs == 0;
     pthread_mutex_unlock(&o->lock);
     if (last) {
-        if (h->fd >= 0) {
-            close(h->fd);
-        }
-        buf_done(&h->extent.sums);
-        free(h);
+        handle_free(h);
     }
 }
 
@@ -105,7 +117,8 @@ static status_t get_extent(struct db *db, const struct piece *piece, struct buf 
     if (st == ST_OK) {
         st = db_next(db, statement, &row, err);
     }
-    if (st == ST_OK && (!row || db_u64(statement, 0) != piece->bytes)) {
+    if (st == ST_OK && (!row || db_u64(statement, 0) != piece->bytes ||
+                        (db_u64(statement, 5) != 0) != piece->sealed)) {
         st = error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "extent %016llx is not what it was",
                        (unsigned long long)piece->extent);
     }
@@ -116,6 +129,35 @@ static status_t get_extent(struct db *db, const struct piece *piece, struct buf 
         }
     }
     db_end(statement);
+    return st;
+}
+
+/* The bytes of a small object are ciphertext. */
+static status_t open_inline(struct store_object *o, struct db *db, struct error *err)
+{
+    const struct piece *piece = &o->layout.pieces[0];
+    struct sealed_key key = {0};
+    struct buf tags = {0};
+    struct seal *seal = NULL;
+    status_t st = keys_get(o->store, db, piece->extent, piece->bytes, &key, &tags, err);
+    if (st == ST_OK && (st = seal_new(&seal, err)) == ST_OK) {
+        st = seal_use(seal, piece->extent, key.key, false, err);
+    }
+    if (st == ST_OK) {
+        st = keys_open_blocks(seal, &tags, piece->extent, 0, o->inline_bytes.data,
+                              o->inline_bytes.len, err);
+    }
+    seal_free(seal);
+    sealed_key_wipe(&key);
+    buf_done(&tags);
+    return st;
+}
+
+static status_t error_copy(status_t st, const struct error *from, struct error *err)
+{
+    if (st != ST_OK && err != NULL) {
+        *err = *from;
+    }
     return st;
 }
 
@@ -136,6 +178,10 @@ static status_t hold_bytes(struct store_object *o, struct db *db, struct error *
         if (st == ST_OK && o->is_inline) {
             st = extent_verify(sums.data, sums.len, piece->extent, 0, o->inline_bytes.data,
                                o->inline_bytes.len, err);
+        }
+        if (st == ST_OK && o->is_inline && piece->sealed) {
+            st = open_inline(o, db, &o->locked);
+            st = st == ST_PERM ? ST_OK : error_copy(st, &o->locked, err);
         }
         buf_done(&sums);
     }
@@ -300,6 +346,17 @@ static status_t open_bytes(struct handle *h, struct error *err)
     return ST_OK;
 }
 
+static status_t get_key(struct handle *h, struct error *err)
+{
+    struct db *db = NULL;
+    status_t st = store_reader(h->store, &db, err);
+    if (st == ST_OK) {
+        st = keys_get(h->store, db, h->extent.id, h->extent.bytes, &h->key, &h->tags, err);
+        store_reader_back(h->store, db);
+    }
+    return st;
+}
+
 static status_t handle_new(struct store_object *o, const struct piece *piece,
                            struct handle **ret_handle, struct error *err)
 {
@@ -309,7 +366,8 @@ static status_t handle_new(struct store_object *o, const struct piece *piece,
     }
     *h = (struct handle){.refs = 1, .fd = -1, .store = o->store};
     status_t st = store_extent_get(o->store, piece->extent, &h->extent, err);
-    if (st == ST_NOTFOUND || (st == ST_OK && h->extent.bytes != piece->bytes)) {
+    if (st == ST_NOTFOUND || (st == ST_OK && (h->extent.bytes != piece->bytes ||
+                                              h->extent.encrypted != piece->sealed))) {
         st = error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "extent %016llx is not what it was",
                        (unsigned long long)piece->extent);
     }
@@ -317,12 +375,14 @@ static status_t handle_new(struct store_object *o, const struct piece *piece,
         st = error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "extent %016llx is not a file",
                        (unsigned long long)piece->extent);
     }
+    if (st == ST_OK && piece->sealed) {
+        st = get_key(h, err);
+    }
     if (st == ST_OK) {
         st = open_bytes(h, err);
     }
     if (st != ST_OK) {
-        buf_done(&h->extent.sums);
-        free(h);
+        handle_free(h);
         return st;
     }
     *ret_handle = h;
@@ -383,9 +443,38 @@ static status_t read_local(const struct handle *h, uint8_t *data, size_t len, ui
 
 /* One call of a reader. */
 struct reading {
-    uint8_t *scratch; /* STORE_BLOCK_BYTES, made when it is needed */
-    bool *waits;      /* NULL: it may wait for a tier. Else set to true where it would have to. */
+    uint8_t *scratch;  /* STORE_BLOCK_BYTES, made when it is needed, and so is: */
+    struct seal *seal; /* with the key of: */
+    const struct handle *sealed;
+    bool *waits; /* NULL: it may wait for a tier. Else set to true where it would have to. */
 };
+
+/* What was read of an extent, if it is encrypted. ST_CORRUPT: a tag; data is wiped. */
+static status_t unseal(const struct handle *h, uint8_t *data, size_t len, uint64_t off,
+                       struct reading *r, struct error *err)
+{
+    status_t st = ST_OK;
+    if (!h->extent.encrypted) {
+        return ST_OK;
+    }
+    if (r->seal == NULL) {
+        st = seal_new(&r->seal, err);
+    }
+    if (st == ST_OK && r->sealed != h) {
+        st = seal_use(r->seal, h->extent.id, h->key.key, false, err);
+        r->sealed = h;
+    }
+    return st == ST_OK ? keys_open_blocks(r->seal, &h->tags, h->extent.id, off, data, len, err)
+                       : st;
+}
+
+/* From the copy in the tier. */
+static status_t read_copy(const struct handle *h, uint8_t *data, size_t len, uint64_t off,
+                          struct reading *r, struct error *err)
+{
+    status_t st = place_read(h->store, &h->extent, off, data, len, r->waits, err);
+    return st == ST_OK ? unseal(h, data, len, off, r, err) : st;
+}
 
 /* Local bytes that cannot be read or do not match are read from the copy, if there is one. */
 static status_t read_verified(const struct handle *h, uint8_t *data, size_t len, uint64_t off,
@@ -393,9 +482,12 @@ static status_t read_verified(const struct handle *h, uint8_t *data, size_t len,
 {
     struct placing *p = h->store->placing;
     if (h->fd < 0) {
-        return place_read(h->store, &h->extent, off, data, len, r->waits, err);
+        return read_copy(h, data, len, off, r, err);
     }
     status_t st = read_local(h, data, len, off, err);
+    if (st == ST_OK) {
+        st = unseal(h, data, len, off, r, err);
+    }
     if (p == NULL) {
         return st;
     }
@@ -404,7 +496,7 @@ static status_t read_verified(const struct handle *h, uint8_t *data, size_t len,
         return st;
     }
     place_damaged(h->store, h->extent.id);
-    status_t copy = place_read(h->store, &h->extent, off, data, len, r->waits, NULL);
+    status_t copy = read_copy(h, data, len, off, r, NULL);
     return copy == ST_OK || (r->waits != NULL && *r->waits) ? copy : st;
 }
 
@@ -470,6 +562,7 @@ static status_t read_pieces(struct store_object *o, uint8_t *data, size_t len, u
         status_t st = handle_of(o, piece, &h, &inner);
         if (st == ST_OK) {
             st = read_piece(h, data, n, inside, r, &inner);
+            r->sealed = NULL; /* another one may get its address */
             handle_unref(o, h);
         }
         if (st != ST_OK) {
@@ -490,6 +583,9 @@ static status_t read_object(struct store_object *o, void *data, size_t len, uint
     size_t n = len < left ? len : (size_t)left;
     status_t st = ST_OK;
     if (o->is_inline) {
+        if (o->locked.code != ST_OK) {
+            return error_copy(o->locked.code, &o->locked, err);
+        }
         if (n > 0) {
             memcpy(data, o->inline_bytes.data + off, n);
         }
@@ -497,6 +593,7 @@ static status_t read_object(struct store_object *o, void *data, size_t len, uint
         struct reading r = {.waits = waits};
         st = read_pieces(o, data, n, off, &r, err);
         free(r.scratch);
+        seal_free(r.seal);
     }
     if (st == ST_OK) {
         *ret_len = n;
@@ -515,6 +612,33 @@ status_t store_object_read_now(struct store_object *o, void *data, size_t len, u
 {
     *ret_waits = false;
     return read_object(o, data, len, off, ret_len, ret_waits, err);
+}
+
+enum { KEYS_LOOKED_AT_MAX = 64 };
+
+status_t store_object_unlock(struct store_object *o, struct error *err)
+{
+    struct db *db = NULL;
+    if (o->is_inline) {
+        return error_copy(o->locked.code, &o->locked, err);
+    }
+    size_t count = o->layout.count < KEYS_LOOKED_AT_MAX ? o->layout.count : KEYS_LOOKED_AT_MAX;
+    status_t st = ST_OK;
+    for (size_t i = 0; i < count && st == ST_OK; i++) {
+        const struct piece *piece = &o->layout.pieces[i];
+        struct sealed_key key = {0};
+        if (piece->sealed && db == NULL) {
+            st = store_reader(o->store, &db, err);
+        }
+        if (piece->sealed && st == ST_OK) {
+            st = keys_get(o->store, db, piece->extent, piece->bytes, &key, NULL, err);
+            sealed_key_wipe(&key);
+        }
+    }
+    if (db != NULL) {
+        store_reader_back(o->store, db);
+    }
+    return st;
 }
 
 enum { RECALLS_MAX = 4 };
@@ -543,6 +667,10 @@ status_t store_object_piece(struct store_object *o, size_t index, int *ret_fd, u
     if (index >= o->layout.count) {
         return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no such piece");
     }
+    if (o->layout.pieces[index].sealed) {
+        return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                         "it is encrypted: its file is of no use to others");
+    }
     uint64_t id = o->layout.pieces[index].extent;
     status_t st = recall_and_open(o->store, id, ret_fd, err);
     if (st == ST_NOTFOUND) { /* that would say that there are no more pieces */
@@ -562,6 +690,10 @@ status_t store_object_sums(struct store_object *o, size_t index, struct buf *out
     bool is_inline = false;
     if (index >= o->layout.count) {
         return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no such piece");
+    }
+    if (o->layout.pieces[index].sealed) {
+        return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                         "it is encrypted: these are no checksums of its bytes");
     }
     status_t st = store_reader(o->store, &db, err);
     if (st == ST_OK) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "impl.h"
+#include "keys.h"
 #include "place.h"
 #include "sys/files.h"
 #include "sys/thread.h"
@@ -343,6 +344,7 @@ void store_close(struct store *s)
         pthread_mutex_destroy(&s->recall_locks[i]);
     }
     place_done(s);
+    keys_done(s);
     pthread_mutex_destroy(&s->readers_lock);
     pthread_rwlock_destroy(&s->names_lock);
     pins_done(&s->pins);

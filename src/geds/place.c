@@ -201,6 +201,7 @@ static status_t get_row(struct db *db, uint64_t id, struct store_extent *ret_ext
         x.nonce = db_u64(statement, 3);
         x.keep = (unsigned)db_u64(statement, 4);
         x.is_inline = db_u64(statement, 6) == 0;
+        x.encrypted = db_u64(statement, 7) != 0;
         st = column_blob(statement, 5, &x.sums) ? ST_OK : no_memory(err);
     }
     db_end(statement);
@@ -573,10 +574,15 @@ static bool sync_rows(struct batch *b)
     return good;
 }
 
+bool place_rows_are_safe(struct batch *b)
+{
+    return b->store->options.sync != STORE_SYNC_OFF || sync_rows(b);
+}
+
 void place_evict(struct batch *b)
 {
     struct store *s = b->store;
-    if (b->evicted.count > 0 && s->options.sync == STORE_SYNC_OFF && !sync_rows(b)) {
+    if (b->evicted.count > 0 && !place_rows_are_safe(b)) {
         return; /* as of files that cannot be removed: the next start finds them */
     }
     for (size_t i = 0; i < b->evicted.count; i++) {

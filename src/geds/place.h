@@ -34,6 +34,9 @@ void place_damaged(struct store *s, uint64_t id);
 CHECKED status_t place_settle(struct batch *b, struct error *err);
 void place_evict(struct batch *b);
 
+/* What is committed is on the disk, also without syncs. The writer's thread. */
+bool place_rows_are_safe(struct batch *b);
+
 /* At a start, before the writer runs: files of extents that have been dropped. */
 CHECKED status_t place_recover(struct store *s, struct error *err);
 void place_done(struct store *s);

@@ -26,7 +26,7 @@ struct put_task {
     struct store_info info;
 };
 
-static status_t put_new(struct store *s, const char *bucket, const char *key,
+static status_t put_new(struct store *s, const char *bucket, const char *key, bool encrypt,
                         struct store_put **ret_put, struct error *err)
 {
     struct store_put *p = calloc(1, sizeof *p);
@@ -38,6 +38,9 @@ static status_t put_new(struct store *s, const char *bucket, const char *key,
     p->key = strdup(key);
     if (st == ST_OK && (p->bucket == NULL || p->key == NULL)) {
         st = no_memory(err);
+    }
+    if (st == ST_OK && encrypt) {
+        st = stream_encrypt(&p->stream, err);
     }
     if (st != ST_OK) {
         store_put_abort(p);
@@ -57,13 +60,14 @@ static void put_free(struct store_put *p, bool kept)
 }
 
 /* The bucket is looked for again at the commit; now, so that a large object is not sent for
- * nothing. */
+ * nothing. *ret_encrypt: as the rules are now. */
 static status_t check_name(struct store *s, const char *bucket, const char *key, uint64_t upload,
-                           struct error *err)
+                           bool *ret_encrypt, struct error *err)
 {
     struct db *db = NULL;
     struct bucket_ref ref = {0};
     struct buf ignored = {0};
+    bool asked = false;
     status_t st = check_bucket(bucket, err);
     if (st == ST_OK && (st = check_key(key, err)) == ST_OK) {
         st = store_reader(s, &db, err);
@@ -73,10 +77,11 @@ static status_t check_name(struct store *s, const char *bucket, const char *key,
     }
     st = bucket_find(db, bucket, &ref, err);
     if (st == ST_OK && upload != 0) {
-        st = upload_find(db, &ref, key, upload, &ignored, err);
+        st = upload_find(db, &ref, key, upload, &ignored, &asked, err);
     }
     buf_done(&ignored);
     store_reader_back(s, db);
+    *ret_encrypt = asked || ref.encrypt || keys_encrypt_all(s);
     return st;
 }
 
@@ -85,9 +90,10 @@ status_t store_put_begin(struct store *s, const char *bucket, const char *key,
                          struct error *err)
 {
     struct store_put *p = NULL;
-    status_t st = check_name(s, bucket, key, 0, err);
+    bool encrypt = false;
+    status_t st = check_name(s, bucket, key, 0, &encrypt, err);
     if (st == ST_OK) {
-        st = put_new(s, bucket, key, &p, err);
+        st = put_new(s, bucket, key, encrypt, &p, err);
     }
     if (st == ST_OK && (st = attributes_encode(attributes, &p->attributes, err)) != ST_OK) {
         store_put_abort(p);
@@ -109,9 +115,10 @@ status_t store_upload_put_begin(struct store *s, const char *bucket, const char 
         return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no such upload");
     }
     struct store_put *p = NULL;
-    status_t st = check_name(s, bucket, key, id, err);
+    bool encrypt = false;
+    status_t st = check_name(s, bucket, key, id, &encrypt, err);
     if (st == ST_OK) {
-        st = put_new(s, bucket, key, &p, err);
+        st = put_new(s, bucket, key, encrypt, &p, err);
     }
     if (st == ST_OK) {
         p->upload = id;
@@ -119,6 +126,18 @@ status_t store_upload_put_begin(struct store *s, const char *bucket, const char 
         *ret_put = p;
     }
     return st;
+}
+
+status_t store_put_encrypt(struct store_put *p, struct error *err)
+{
+    return p->stream.size == 0
+               ? stream_encrypt(&p->stream, err)
+               : error_set(err, ST_INVAL, ERROR_NO_OFFSET, "bytes of it were written already");
+}
+
+bool store_put_is_encrypted(const struct store_put *p)
+{
+    return p->stream.seal != NULL;
 }
 
 status_t store_put_write(struct store_put *p, const void *data, size_t len, struct error *err)
@@ -238,7 +257,7 @@ static status_t put_part(struct batch *b, struct task *task, struct error *err)
     struct buf attributes = {0};
     status_t st = bucket_find(b->db, p->bucket, &bucket, err);
     if (st == ST_OK) {
-        st = upload_find(b->db, &bucket, p->key, p->upload, &attributes, err);
+        st = upload_find(b->db, &bucket, p->key, p->upload, &attributes, NULL, err);
     }
     if (st == ST_OK) {
         st = find_part(b, p, &old, err);
@@ -255,7 +274,8 @@ static status_t put_part(struct batch *b, struct task *task, struct error *err)
                    p->stream.size, b->now_ns, t->md5, sizeof t->md5, layout.data, layout.len,
                    p->sum, p->sum_len);
     }
-    t->info = (struct store_info){.size = p->stream.size, .modified_ns = b->now_ns};
+    t->info = (struct store_info){
+        .size = p->stream.size, .modified_ns = b->now_ns, .encrypted = layout_is_sealed(&layout)};
     etag_make(t->md5, 0, t->info.etag);
     buf_done(&attributes);
     buf_done(&old);

@@ -48,6 +48,7 @@ static status_t read_row(struct db *db, sqlite3_stmt *statement, const struct bu
             !column_blob(statement, 4, &row.layout) || !column_blob(statement, 7, &row.parts)) {
             st = no_memory(err);
         }
+        row.info.encrypted = layout_is_sealed(&row.layout);
     }
     if (st != ST_OK) {
         row_done(&row);
@@ -271,6 +272,7 @@ status_t row_set(struct batch *b, const struct bucket_ref *bucket, const char *k
     }
     row->info.version = row->named ? row->seq : STORE_VERSION_NULL;
     row->info.versioned = versioning != STORE_VERSIONING_OFF;
+    row->info.encrypted = layout_is_sealed(&row->layout);
     return st == ST_OK ? row_write(b, bucket, key, row, old->found,
                                    old->found ? old->info.size : (uint64_t)0, err)
                        : st;

@@ -61,9 +61,10 @@ CHECKED status_t layout_use(struct batch *b, const struct buf *layout, struct er
 CHECKED status_t layout_drop(struct batch *b, const void *layout, size_t len, struct error *err);
 
 /* ST_NOTFOUND: no such upload. attributes: those of the object that it makes are appended,
- * encoded. */
+ * encoded. *ret_encrypt (may be NULL): its parts. */
 CHECKED status_t upload_find(struct db *db, const struct bucket_ref *bucket, const char *key,
-                             uint64_t id, struct buf *attributes, struct error *err);
+                             uint64_t id, struct buf *attributes, bool *ret_encrypt,
+                             struct error *err);
 
 /* Remove an upload and its parts. */
 CHECKED status_t upload_drop(struct batch *b, uint64_t id, struct error *err);

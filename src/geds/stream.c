@@ -18,20 +18,64 @@ status_t stream_init(struct stream *w, struct store *s, struct error *err)
     return w->block != NULL ? ST_OK : no_memory(err);
 }
 
+status_t stream_encrypt(struct stream *w, struct error *err)
+{
+    status_t st = w->seal == NULL ? keys_ready(w->store, err) : ST_OK;
+    return st == ST_OK && w->seal == NULL ? seal_new(&w->seal, err) : st;
+}
+
+/* A number for an extent, and a key if it is encrypted. */
+static status_t new_id(struct stream *w, uint64_t *ret_id, struct error *err)
+{
+    uint64_t id = atomic_fetch_add(&w->store->last_extent, 1) + 1;
+    status_t st = ST_OK;
+    if (w->seal != NULL) {
+        w->key.extent = id;
+        st = seal_random_key(w->key.key, err);
+        if (st == ST_OK) {
+            st = seal_use(w->seal, id, w->key.key, true, err);
+        }
+    }
+    *ret_id = id;
+    return st;
+}
+
 static status_t open_extent(struct stream *w, struct error *err)
 {
     struct store *s = w->store;
     char name[EXTENT_NAME_BYTES];
-    uint64_t id = atomic_fetch_add(&s->last_extent, 1) + 1;
+    uint64_t id = 0;
+    status_t st = new_id(w, &id, err);
+    if (st != ST_OK) {
+        return st;
+    }
     extent_new_name(id, name);
     int fd = openat(s->new_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
         return error_set_errno(err, errno, "new extent");
     }
     w->fd = fd;
-    w->piece = (struct piece){.extent = id};
+    w->piece = (struct piece){.extent = id, .sealed = w->seal != NULL};
     w->unsynced = 0;
     return ST_OK;
+}
+
+/* Not by realloc, which would leave keys behind. */
+static bool grow(struct stream *w)
+{
+    size_t cap = w->cap != 0 ? 2 * w->cap : 4;
+    struct new_extent *grown = calloc(cap, sizeof *grown);
+    if (grown == NULL) {
+        return false;
+    }
+    if (w->count > 0) {
+        memcpy(grown, w->extents, w->count * sizeof *grown);
+        explicit_bzero(w->extents, w->count * sizeof *grown);
+    }
+    free(w->extents);
+    w->extents = grown;
+    w->cap = cap;
+    return true;
 }
 
 static status_t close_extent(struct stream *w, struct error *err)
@@ -39,27 +83,48 @@ static status_t close_extent(struct stream *w, struct error *err)
     if (store_sync_extent(w->store, w->fd) != 0) {
         return error_set_errno(err, errno, "sync of an extent");
     }
-    if (w->count == w->cap) {
-        size_t cap = w->cap != 0 ? 2 * w->cap : 4;
-        struct new_extent *grown = realloc(w->extents, cap * sizeof *grown);
-        if (grown == NULL) {
-            return no_memory(err);
-        }
-        w->extents = grown;
-        w->cap = cap;
+    if (w->count == w->cap && !grow(w)) {
+        return no_memory(err);
     }
-    w->extents[w->count++] = (struct new_extent){.piece = w->piece, .sums = w->sums};
+    w->key.bytes = w->piece.bytes;
+    w->extents[w->count++] = (struct new_extent){
+        .piece = w->piece, .sums = w->sums, .tags = w->tags, .key = w->key};
     w->sums = (struct buf){0};
+    w->tags = (struct buf){0};
     close(w->fd);
     w->fd = -1;
     return ST_OK;
 }
 
+/* Blocks of the extent from number on become ciphertext, in place where they are the stream's own. */
+static status_t seal_blocks(struct stream *w, const uint8_t *data, size_t len, uint64_t number,
+                            const uint8_t **ret_data, struct error *err)
+{
+    uint8_t *to = data == w->block ? w->block : w->sealed;
+    status_t st = ST_OK;
+    if (to == NULL && (to = w->sealed = malloc(DIRECT_BYTES)) == NULL) {
+        return no_memory(err);
+    }
+    for (size_t off = 0; off < len && st == ST_OK; off += STORE_BLOCK_BYTES) {
+        size_t n = len - off < STORE_BLOCK_BYTES ? len - off : STORE_BLOCK_BYTES;
+        uint8_t tag[SEAL_TAG_BYTES];
+        st = seal_block(w->seal, number++, data + off, n, to + off, tag, err);
+        if (st == ST_OK) {
+            buf_bytes(&w->tags, tag, sizeof tag);
+        }
+    }
+    *ret_data = to;
+    return st == ST_OK && w->tags.failed ? no_memory(err) : st;
+}
+
 /* len bytes, whole blocks except at the end of the stream, that do not go beyond the end of an
- * extent. */
+ * extent; at most DIRECT_BYTES. */
 static status_t write_blocks(struct stream *w, const uint8_t *data, size_t len, struct error *err)
 {
     status_t st = w->fd < 0 ? open_extent(w, err) : ST_OK;
+    if (st == ST_OK && w->seal != NULL) {
+        st = seal_blocks(w, data, len, w->piece.bytes / STORE_BLOCK_BYTES, &data, err);
+    }
     if (st != ST_OK) {
         return st;
     }
@@ -125,6 +190,16 @@ status_t stream_write(struct stream *w, const void *data, size_t len, struct err
     return ST_OK;
 }
 
+/* Here, and not in the transaction, which may be run again: a key encrypts once. */
+static status_t seal_inline(struct stream *w, struct error *err)
+{
+    const uint8_t *ignored = NULL;
+    w->piece = (struct piece){.bytes = w->fill, .sealed = true};
+    status_t st = new_id(w, &w->piece.extent, err);
+    w->key.bytes = w->fill;
+    return st == ST_OK ? seal_blocks(w, w->block, w->fill, 0, &ignored, err) : st;
+}
+
 status_t stream_finish(struct stream *w, bool may_inline, uint8_t *ret_md5, struct error *err)
 {
     status_t st = ST_OK;
@@ -136,10 +211,33 @@ status_t stream_finish(struct stream *w, bool may_inline, uint8_t *ret_md5, stru
     if (st == ST_OK && w->fd >= 0) {
         st = close_extent(w, err);
     }
+    if (st == ST_OK && w->fill > 0 && w->seal != NULL) {
+        st = seal_inline(w, err);
+    }
     if (st == ST_OK) {
         md5_final(&w->md5, ret_md5);
     }
     return st;
+}
+
+static status_t add_row(struct stream *w, struct batch *b, const struct new_extent *e,
+                        const void *data, struct error *err)
+{
+    size_t len = data != NULL ? (size_t)e->piece.bytes : 0;
+    uint64_t keep = w->keep;
+    status_t st;
+    if (e->piece.sealed) {
+        st = data != NULL
+                 ? db_do(b->db, SQL_EXTENT_ADD, err, "iibbib", e->piece.extent, e->piece.bytes,
+                         e->sums.data, e->sums.len, data, len, keep, e->tags.data, e->tags.len)
+                 : db_do(b->db, SQL_EXTENT_ADD, err, "iibnib", e->piece.extent, e->piece.bytes,
+                         e->sums.data, e->sums.len, keep, e->tags.data, e->tags.len);
+        return st == ST_OK ? keys_put(b, &e->key, err) : st;
+    }
+    return data != NULL ? db_do(b->db, SQL_EXTENT_ADD, err, "iibbin", e->piece.extent,
+                                e->piece.bytes, e->sums.data, e->sums.len, data, len, keep)
+                        : db_do(b->db, SQL_EXTENT_ADD, err, "iibnin", e->piece.extent,
+                                e->piece.bytes, e->sums.data, e->sums.len, keep);
 }
 
 static status_t add_inline(struct stream *w, struct batch *b, struct piece *ret_piece,
@@ -148,12 +246,18 @@ static status_t add_inline(struct stream *w, struct batch *b, struct piece *ret_
     uint32_t crc = hash_crc32c(0, w->block, w->fill);
     uint8_t sum[4] = {(uint8_t)crc, (uint8_t)(crc >> 8), (uint8_t)(crc >> 16),
                       (uint8_t)(crc >> 24)};
-    struct piece piece = {.extent = atomic_fetch_add(&w->store->last_extent, 1) + 1,
-                          .bytes = w->fill};
-    status_t st = db_do(b->db, SQL_EXTENT_ADD, err, "iibbi", piece.extent, piece.bytes, sum,
-                        sizeof sum, w->block, w->fill, (uint64_t)w->keep);
+    struct new_extent e = {.piece = w->piece,
+                           .sums = {.data = sum, .len = sizeof sum},
+                           .tags = w->tags,
+                           .key = w->key};
+    if (w->seal == NULL) {
+        e.piece = (struct piece){.extent = atomic_fetch_add(&w->store->last_extent, 1) + 1,
+                                 .bytes = w->fill};
+    }
+    status_t st = add_row(w, b, &e, w->block, err);
+    sealed_key_wipe(&e.key);
     if (st == ST_OK) {
-        *ret_piece = piece;
+        *ret_piece = e.piece;
     }
     return st;
 }
@@ -164,8 +268,7 @@ status_t stream_place(struct stream *w, struct batch *b, struct piece *ret_piece
     size_t count = 0;
     for (; count < w->count; count++) {
         const struct new_extent *e = &w->extents[count];
-        status_t st = db_do(b->db, SQL_EXTENT_ADD, err, "iibni", e->piece.extent, e->piece.bytes,
-                            e->sums.data, e->sums.len, (uint64_t)w->keep);
+        status_t st = add_row(w, b, e, NULL, err);
         if (st != ST_OK) {
             return st;
         }
@@ -198,8 +301,14 @@ void stream_done(struct stream *w, bool kept)
             (void)ignored;
         }
         buf_done(&w->extents[i].sums);
+        buf_done(&w->extents[i].tags);
+        sealed_key_wipe(&w->extents[i].key);
     }
     buf_done(&w->sums);
+    buf_done(&w->tags);
+    sealed_key_wipe(&w->key);
+    seal_free(w->seal);
+    free(w->sealed);
     free(w->extents);
     free(w->block);
     *w = (struct stream){.fd = -1};

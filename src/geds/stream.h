@@ -1,6 +1,7 @@
 #ifndef GEDS_STREAM_H
 #define GEDS_STREAM_H
 
+#include "keys.h"
 #include "layout.h"
 
 /* Bytes on their way into extents that no row names yet: the object or part that is being
@@ -8,13 +9,17 @@
 struct stream {
     struct store *store;
     struct md5 md5;
-    uint64_t size;              /* bytes so far */
-    uint8_t *block;             /* STORE_BLOCK_BYTES */
-    size_t fill;                /* bytes in block */
-    int fd;                     /* of the extent that is being written; -1: none */
-    uint64_t unsynced;          /* bytes in fd whose writing out was not begun */
-    struct piece piece;         /* that extent */
-    struct buf sums;            /* of its blocks */
+    uint64_t size;         /* bytes so far */
+    uint8_t *block;        /* STORE_BLOCK_BYTES */
+    size_t fill;           /* bytes in block */
+    int fd;                /* of the extent that is being written; -1: none */
+    uint64_t unsynced;     /* bytes in fd whose writing out was not begun */
+    struct piece piece;    /* that extent */
+    struct buf sums;       /* of its blocks */
+    struct seal *seal;     /* NULL: not encrypted */
+    struct sealed_key key; /* of the extent that is being written, and so are: */
+    struct buf tags;
+    uint8_t *sealed;            /* room for what is encrypted; NULL: not needed yet */
     struct new_extent *extents; /* finished */
     size_t count;
     size_t cap;
@@ -22,10 +27,13 @@ struct stream {
 };
 struct new_extent {
     struct piece piece;
-    struct buf sums;
+    struct buf sums, tags;
+    struct sealed_key key;
 };
 
 CHECKED status_t stream_init(struct stream *w, struct store *s, struct error *err);
+/* Before the first write: encrypt what comes. Twice is as once. ST_PERM: there is no master key. */
+CHECKED status_t stream_encrypt(struct stream *w, struct error *err);
 CHECKED status_t stream_write(struct stream *w, const void *data, size_t len, struct error *err);
 /* Finish the extents; with STORE_SYNC_FULL their bytes are on the disk then. At most
  * STORE_INLINE_MAX bytes stay in block when may_inline is set. ret_md5: MD5_BYTES. */

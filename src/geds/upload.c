@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "keys.h"
 #include "names.h"
 #include "row.h"
 
@@ -11,7 +12,7 @@ static status_t no_upload(struct error *err)
 }
 
 status_t upload_find(struct db *db, const struct bucket_ref *bucket, const char *key, uint64_t id,
-                     struct buf *attributes, struct error *err)
+                     struct buf *attributes, bool *ret_encrypt, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
     bool row = false;
@@ -29,6 +30,9 @@ status_t upload_find(struct db *db, const struct bucket_ref *bucket, const char 
     if (st == ST_OK && !column_blob(statement, 0, attributes)) {
         st = no_memory(err);
     }
+    if (st == ST_OK && ret_encrypt != NULL) {
+        *ret_encrypt = db_u64(statement, 1) != 0;
+    }
     db_end(statement);
     return st;
 }
@@ -41,6 +45,7 @@ struct upload_task {
     struct buf attributes;
     const struct store_part *parts;
     size_t count;
+    bool encrypt;
     const struct store_condition *condition;
     struct store_info info;
 };
@@ -50,8 +55,10 @@ static status_t begin(struct batch *b, struct task *task, struct error *err)
     struct upload_task *t = (struct upload_task *)task;
     struct bucket_ref bucket = {0};
     status_t st = bucket_find(b->db, t->bucket, &bucket, err);
-    return st == ST_OK ? db_do(b->db, SQL_UPLOAD_ADD, err, "iibib", t->id, bucket.id, t->key,
-                               strlen(t->key), b->now_ns, t->attributes.data, t->attributes.len)
+    bool encrypt = t->encrypt || bucket.encrypt || keys_encrypt_all(b->store);
+    return st == ST_OK ? db_do(b->db, SQL_UPLOAD_ADD, err, "iibibi", t->id, bucket.id, t->key,
+                               strlen(t->key), b->now_ns, t->attributes.data, t->attributes.len,
+                               (uint64_t)encrypt)
                        : st;
 }
 
@@ -69,12 +76,16 @@ static status_t random_id(uint64_t *ret_id, struct error *err)
     return ST_OK;
 }
 
-status_t store_upload_begin(struct store *s, const char *bucket, const char *key,
-                            const struct store_attributes *attributes, uint64_t *ret_id,
-                            struct error *err)
+static status_t begin_upload(struct store *s, const char *bucket, const char *key,
+                             const struct store_attributes *attributes, bool encrypt,
+                             uint64_t *ret_id, struct error *err)
 {
-    struct upload_task t = {.task = {.run = begin}, .bucket = bucket, .key = key};
+    struct upload_task t = {
+        .task = {.run = begin}, .bucket = bucket, .key = key, .encrypt = encrypt};
     status_t st = check_key(key, err);
+    if (st == ST_OK && encrypt) {
+        st = keys_ready(s, err);
+    }
     if (st == ST_OK) {
         st = attributes_encode(attributes, &t.attributes, err);
     }
@@ -86,6 +97,20 @@ status_t store_upload_begin(struct store *s, const char *bucket, const char *key
     }
     buf_done(&t.attributes);
     return st;
+}
+
+status_t store_upload_begin(struct store *s, const char *bucket, const char *key,
+                            const struct store_attributes *attributes, uint64_t *ret_id,
+                            struct error *err)
+{
+    return begin_upload(s, bucket, key, attributes, false, ret_id, err);
+}
+
+status_t store_upload_begin_encrypted(struct store *s, const char *bucket, const char *key,
+                                      const struct store_attributes *attributes, uint64_t *ret_id,
+                                      struct error *err)
+{
+    return begin_upload(s, bucket, key, attributes, true, ret_id, err);
 }
 
 /* The layouts of all parts one behind the other. */
@@ -124,7 +149,7 @@ static status_t find_upload(struct batch *b, struct upload_task *t, struct bucke
                             struct buf *attributes, struct error *err)
 {
     status_t st = bucket_find(b->db, t->bucket, ret_bucket, err);
-    return st == ST_OK ? upload_find(b->db, ret_bucket, t->key, t->id, attributes, err) : st;
+    return st == ST_OK ? upload_find(b->db, ret_bucket, t->key, t->id, attributes, NULL, err) : st;
 }
 
 static status_t abort_upload(struct batch *b, struct task *task, struct error *err)
@@ -158,7 +183,7 @@ status_t store_upload_attributes(struct store *s, const char *bucket, const char
     }
     st = bucket_find(db, bucket, &ref, err);
     if (st == ST_OK) {
-        st = upload_find(db, &ref, key, id, &attributes, err);
+        st = upload_find(db, &ref, key, id, &attributes, NULL, err);
     }
     store_reader_back(s, db);
     if (st == ST_OK) {
@@ -353,7 +378,7 @@ status_t store_upload_parts(struct store *s, const char *bucket, const char *key
     if (st == ST_OK) {
         st = bucket_find(db, bucket, &ref, err);
         if (st == ST_OK) {
-            st = upload_find(db, &ref, key, id, &attributes, err);
+            st = upload_find(db, &ref, key, id, &attributes, NULL, err);
         }
         if (st == ST_OK) {
             st = list_parts(db, id, after, room, parts, &count, &more, err);

@@ -36,20 +36,29 @@ static const char *const request_fields[GEDS_OP_END] = {
     [GEDS_TIER_STATUS] = "",
     [GEDS_TIER_MOVE] = "bpf",
     [GEDS_TIER_KEEP] = "bf",
+    [GEDS_KEYS_LIST] = "",
+    [GEDS_KEYS_CHANGE] = "fo",
+    [GEDS_BUCKET_ENCRYPT] = "bf",
 };
 
 /* i a  info, attributes   1..8  so many numbers   t  four texts   m  more   n  codes */
 static const char *const answer_fields[GEDS_OP_END] = {
-    [GEDS_STATUS] = "5t",       [GEDS_BUCKET_CREATE] = "", [GEDS_BUCKET_DELETE] = "",
-    [GEDS_BUCKET_STAT] = "3",   [GEDS_BUCKET_LIST] = "m",  [GEDS_PUT] = "i",
-    [GEDS_PUT_BEGIN] = "",      [GEDS_PUT_WRITE] = "",     [GEDS_PUT_COMMIT] = "i",
-    [GEDS_PUT_ABORT] = "",      [GEDS_APPEND] = "i",       [GEDS_STAT] = "ia",
-    [GEDS_OPEN] = "ia",         [GEDS_READ] = "",          [GEDS_CLOSE] = "",
-    [GEDS_DELETE] = "",         [GEDS_DELETE_MANY] = "n",  [GEDS_RENAME] = "",
-    [GEDS_RENAME_PREFIX] = "1", [GEDS_COPY] = "i",         [GEDS_LIST] = "m",
-    [GEDS_FSCK] = "5",          [GEDS_MAP] = "m",          [GEDS_LEASE] = "",
-    [GEDS_PIECES] = "m",        [GEDS_EVENTS] = "2m",      [GEDS_TIER_STATUS] = "",
-    [GEDS_TIER_MOVE] = "4",     [GEDS_TIER_KEEP] = "1",
+    [GEDS_STATUS] = "5t",       [GEDS_BUCKET_CREATE] = "",
+    [GEDS_BUCKET_DELETE] = "",  [GEDS_BUCKET_STAT] = "3",
+    [GEDS_BUCKET_LIST] = "m",   [GEDS_PUT] = "i",
+    [GEDS_PUT_BEGIN] = "",      [GEDS_PUT_WRITE] = "",
+    [GEDS_PUT_COMMIT] = "i",    [GEDS_PUT_ABORT] = "",
+    [GEDS_APPEND] = "i",        [GEDS_STAT] = "ia",
+    [GEDS_OPEN] = "ia",         [GEDS_READ] = "",
+    [GEDS_CLOSE] = "",          [GEDS_DELETE] = "",
+    [GEDS_DELETE_MANY] = "n",   [GEDS_RENAME] = "",
+    [GEDS_RENAME_PREFIX] = "1", [GEDS_COPY] = "i",
+    [GEDS_LIST] = "m",          [GEDS_FSCK] = "5",
+    [GEDS_MAP] = "m",           [GEDS_LEASE] = "",
+    [GEDS_PIECES] = "m",        [GEDS_EVENTS] = "2m",
+    [GEDS_TIER_STATUS] = "",    [GEDS_TIER_MOVE] = "4",
+    [GEDS_TIER_KEEP] = "1",     [GEDS_KEYS_LIST] = "",
+    [GEDS_KEYS_CHANGE] = "3",   [GEDS_BUCKET_ENCRYPT] = "1",
 };
 
 bool geds_op_is_known(unsigned op)
@@ -466,6 +475,23 @@ bool geds_tier_decode(struct cursor *c, struct geds_wire_tier *ret_tier)
     }
     if (!c->failed) {
         *ret_tier = t;
+    }
+    return !c->failed;
+}
+
+void geds_key_encode(const struct geds_wire_key *k, struct buf *out)
+{
+    buf_le64(out, k->id);
+    buf_le64(out, k->extents);
+    buf_u8(out, k->flags);
+}
+
+bool geds_key_decode(struct cursor *c, struct geds_wire_key *ret_key)
+{
+    struct geds_wire_key k = {.id = cursor_le64(c), .extents = cursor_le64(c)};
+    k.flags = cursor_u8(c);
+    if (!c->failed) {
+        *ret_key = k;
     }
     return !c->failed;
 }

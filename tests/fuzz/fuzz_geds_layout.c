@@ -14,7 +14,7 @@ static void layout(const uint8_t *data, size_t len)
     for (size_t i = 8; i + 8 <= len; i += 16) {
         uint64_t bytes = 0;
         memcpy(&bytes, data + i, sizeof bytes);
-        size += bytes;
+        size += bytes & INT64_MAX; /* the highest bit: encrypted */
     }
     if (layout_decode(&arena, data, len, size, &decoded, NULL) == ST_OK) {
         layout_encode(&decoded, &again);

@@ -111,7 +111,7 @@ _cloudskin() {
                 mapfile -t COMPREPLY < <(compgen -d -- "$cur")
             else
                 mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --metrics --state --no-sync --tier --tier-endpoint
-                    --tier-credentials --tier-region --tier-ca-file --tier-style --local-bytes --cache-bytes --help' -- "$cur")
+                    --tier-credentials --tier-region --tier-ca-file --tier-style --local-bytes --cache-bytes --encrypt --master-key --help' -- "$cur")
             fi
             ;;
         down) mapfile -t COMPREPLY < <(compgen -W '--timeout --help' -- "$cur") ;;
@@ -119,7 +119,7 @@ _cloudskin() {
             if [ "$prev" = --state ]; then
                 mapfile -t COMPREPLY < <(compgen -d -- "$cur")
             else
-                mapfile -t COMPREPLY < <(compgen -W '--state --help' -- "$cur")
+                mapfile -t COMPREPLY < <(compgen -W 'master rotate drop --state --json --controller --help' -- "$cur")
             fi
             ;;
         put) _cloudskin_objects '--recursive --type --meta --no-clobber --if-match --quiet --controller --help' files ;;
@@ -132,7 +132,7 @@ _cloudskin() {
         mb | rb) _cloudskin_objects '--force --controller --help' ;;
         pin) _cloudskin_objects '--off --quiet --controller --help' ;;
         spill) _cloudskin_objects '--recall --quiet --controller --help' ;;
-        tier) _cloudskin_objects '--json --watch --spill --controller --help' ;;
+        tier) _cloudskin_objects '--json --watch --spill --encrypt --controller --help' ;;
         fsck) mapfile -t COMPREPLY < <(compgen -W '--repair --remote --json --state --controller --help' -- "$cur") ;;
         help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache up down keys put get ls rm mv cp stat watch mb rb pin spill tier fsck' -- "$cur") ;;
         esac

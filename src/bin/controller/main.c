@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/parse.h"
+#include "crypt.h"
 #include "exitcode/exit_code.h"
 #include "geds/s3/service.h"
 #include "geds/serve/serve.h"
@@ -48,13 +49,17 @@ static const char help_text[] =
     "      --local-bytes SIZE   local files above which bytes go to the tier\n"
     "      --cache-bytes SIZE   of local disk for pieces that are read from the tier\n"
     "                      These are kept in DIR for later starts.\n"
+    "      --encrypt on|off     encrypt all that is written, or what buckets and requests say\n"
+    "      --master-key FILE    where the master keys are (default DIR/master.key, mode 0600)\n"
+    "                      Both are kept, too.\n"
     "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
     "  -h, --help          this text\n"
     "\n"
     "`cloudskin up` starts it with these.\n"
     "\n"
     "Files in DIR: geds/ the objects, s3-keys (mode 0600) a line `ACCESS_KEY SECRET [USER]`\n"
-    "for each key. A user may do what policies of buckets allow; without one it is the owner's.\n"
+    "for each key, master.key what encrypted objects are read with. A user may do what policies of "
+    "buckets allow; without one it is the owner's.\n"
     "\n"
     "Exit codes: 0 stopped by a signal, 64 wrong usage, 65 the state is damaged or of another\n"
     "version, 71 the system refused (address in use, permissions, disk).\n";
@@ -73,6 +78,8 @@ static const struct option long_options[] = {
     {"tier-style", required_argument, NULL, 6},
     {"local-bytes", required_argument, NULL, 7},
     {"cache-bytes", required_argument, NULL, 8},
+    {"encrypt", required_argument, NULL, 9},
+    {"master-key", required_argument, NULL, 10},
     {"socket", required_argument, NULL, 'u'},
     {"greet", no_argument, NULL, 'g'},
     {"detach", required_argument, NULL, 'l'},
@@ -94,6 +101,7 @@ struct settings {
     bool no_sync;
     uint64_t sweep_s;
     struct tier_given tier;
+    struct crypt_given crypt;
 };
 
 static int fail(const struct error *err)
@@ -146,6 +154,10 @@ static int parse_options(int argc, char **argv, struct settings *o)
         } else if (c == 'h') {
             fputs(help_text, stdout);
             return exit_after_output("cloudskin-controller") + 1;
+        } else if (c == 9) {
+            o->crypt.encrypt = optarg;
+        } else if (c == 10) {
+            o->crypt.master_key = optarg;
         } else if (c < 'A' && take_tier_option(&o->tier, c, optarg)) {
             continue;
         } else if (c != 'd' || snprintf(o->state, PATH_MAX, "%s", optarg) >= PATH_MAX) {
@@ -215,6 +227,7 @@ struct running {
     struct error metrics_why;            /* nobody asked for that */
     struct store *store;
     struct tier_running tier;
+    struct crypt_running crypt;
     struct s3_service *service;
     struct http_server *server;
     char s3[256]; /* where it is served */
@@ -243,6 +256,8 @@ static status_t start_files(const struct settings *o, struct running *r, struct 
         st = store_open(folder, &options, &r->store, err);
     if (st == ST_AGAIN)
         return error_set(err, st, ERROR_NO_OFFSET, "%s: another process has it open", o->state);
+    if (st == ST_OK)
+        st = controller_crypt_open(&o->crypt, o->state, r->store, err);
     if (st == ST_OK)
         st = controller_tier_open(&o->tier, o->state, r->store, &r->tier, err);
     /* under the store's lock: who makes keys here is the only one, so they may be unmade */
@@ -381,6 +396,8 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
         st = start_rpc(o, &r, err);
     if (st == ST_OK && r.tier.tier)
         st = tier_start(r.tier.tier, err);
+    if (st == ST_OK)
+        st = controller_crypt_start(&r.crypt, r.store, err);
     if (st == ST_OK) {
         say_started(o, &r);
         sigwait(ends, &number);
@@ -391,6 +408,7 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
     metrics_http_stop(r.metrics_server);
     tier_stop(r.tier.tier); /* first: who waits for it holds the others up */
     rpc_server_stop(r.rpc);
+    controller_crypt_stop(&r.crypt);
     http_server_stop(r.server);
     s3_service_free(r.service);
     store_close(r.store);

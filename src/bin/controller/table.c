@@ -1,5 +1,6 @@
 #include "table.h"
 
+#include "geds/crypt.h"
 #include "geds/tiers.h"
 
 const struct s3_table controller_table = {
@@ -10,6 +11,8 @@ const struct s3_table controller_table = {
     .bucket_set_config = store_bucket_set_config,
     .bucket_set_versioning = store_bucket_set_versioning,
     .bucket_changes = store_bucket_changes,
+    .bucket_set_encrypt = store_bucket_set_encrypt,
+    .bucket_encrypt = store_bucket_encrypt,
     .put_begin = store_put_begin,
     .put_set_attributes = store_put_set_attributes,
     .put_write = store_put_write,
@@ -17,22 +20,27 @@ const struct s3_table controller_table = {
     .put_set_sum = store_put_set_sum,
     .put_commit = store_put_commit,
     .put_abort = store_put_abort,
+    .put_encrypt = store_put_encrypt,
+    .put_is_encrypted = store_put_is_encrypted,
     .version_open = store_version_open,
     .object_close = store_object_close,
     .object_info = store_object_info,
     .object_attributes = store_object_attributes,
     .object_parts = store_object_parts,
     .object_read = store_object_read,
+    .object_unlock = store_object_unlock,
     .object_is_away = store_object_is_away,
     .object_read_now = store_object_read_now,
     .delete_each = store_delete_each,
     .change_attributes = store_change_attributes,
     .copy_version = store_copy_version,
+    .copy_encrypted = store_copy_encrypted,
     .list = store_list,
     .page_free = store_page_free,
     .version_list = store_version_list,
     .versions_free = store_versions_free,
     .upload_begin = store_upload_begin,
+    .upload_begin_encrypted = store_upload_begin_encrypted,
     .upload_put_begin = store_upload_put_begin,
     .upload_complete = store_upload_complete,
     .upload_attributes = store_upload_attributes,

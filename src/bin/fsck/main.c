@@ -8,7 +8,9 @@
 #include "base/text.h"
 #include "cloudskin/geds.h"
 #include "exitcode/exit_code.h"
+#include "geds/crypt.h"
 #include "geds/store.h"
+#include "localstate/crypt.h"
 #include "localstate/folder.h"
 #include "net/rpc/frame.h"
 #include "sys/process.h"
@@ -95,6 +97,14 @@ static status_t check_running(struct check *c, struct geds *store, struct error 
                : error_set(err, rpc_status_of((uint16_t)code), ERROR_NO_OFFSET, "%s", inner.text);
 }
 
+static status_t give_keys(struct store *store, const char *state, struct error *err)
+{
+    struct crypt_conf conf;
+    status_t st = crypt_conf_load(state, &conf, err);
+    const struct store_keys_options o = {.path = conf.master_key, .make_none = true};
+    return st == ST_OK ? store_set_keys(store, &o, err) : st;
+}
+
 static status_t check_folder(struct check *c, struct error *err)
 {
     char state[PATH_MAX], folder[PATH_MAX];
@@ -116,6 +126,9 @@ static status_t check_folder(struct check *c, struct error *err)
     if (st == ST_AGAIN) {
         return error_set(err, st, ERROR_NO_OFFSET,
                          "%s: another process has it open, at another socket", folder);
+    }
+    if (st == ST_OK) {
+        st = give_keys(store, c->state != NULL ? c->state : state, err);
     }
     if (st == ST_OK) {
         st = store_fsck(store, c->repair, found_here, NULL, c, &n, err);

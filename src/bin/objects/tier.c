@@ -13,19 +13,22 @@
 
 static const char help_text[] =
     "Usage: cloudskin tier [--json] [-w [SECONDS]]\n"
-    "       cloudskin tier [--spill watermark|eager|never] geds://BUCKET\n"
+    "       cloudskin tier [--spill watermark|eager|never] [--encrypt on|off] geds://BUCKET\n"
     "\n"
     "Show where the bytes of the store are - on local disk, in the tier behind it - what waits to "
     "be\n"
     "moved, how fast it moves, how often reads were served from the cache, and whether the tier "
     "answers.\n"
-    "`cloudskin up --tier` gives a store its tier. With a bucket: show or set its rule.\n"
+    "`cloudskin up --tier` gives a store its tier. With a bucket: show or set its rules.\n"
     "\n"
     "  -w, --watch[=SECONDS]  again and again, every so many seconds (default 1), until Ctrl-C\n"
     "      --json             as JSON on standard output\n"
     "      --spill RULE       of a bucket: watermark, its bytes go to the tier when local disk is\n"
     "                         full; eager, they are copied there at once as well; never, they "
     "stay\n"
+    "      --encrypt on|off   of a bucket: encrypt what is written into it from now on, on local "
+    "disk\n"
+    "                         and in the tier; what is there stays as it is\n"
     "      --controller ADDR  unix:/PATH of the store (default: that of cloudskin up)\n"
     "  -h, --help             this text\n"
     "\n"
@@ -215,23 +218,39 @@ static int set_rule(const struct verb *v, struct geds *store, const struct place
     return code == GEDS_OK || code == GEDS_UNSUPPORTED ? 0 : fail_at(v, store, p, &err);
 }
 
+static int set_encrypt(const struct verb *v, struct geds *store, const struct place *p,
+                       const char *text)
+{
+    struct geds_error err;
+    bool on = strcmp(text, "on") == 0;
+    if (!on && strcmp(text, "off") != 0) {
+        return usage(v, "--encrypt: \"%s\" is not on or off", text);
+    }
+    return geds_bucket_set_encrypt(store, p->bucket, on, &err) == GEDS_OK
+               ? 0
+               : fail_at(v, store, p, &err);
+}
+
 static int show_rule(const struct verb *v, struct geds *store, const struct place *p, bool json)
 {
     enum geds_spill_rule rule = GEDS_SPILL_WATERMARK;
+    bool encrypt = false;
     struct geds_error err;
     struct buf out = {0};
     struct json j = {.out = &out};
-    if (geds_bucket_spill(store, p->bucket, &rule, &err) != GEDS_OK) {
+    if (geds_bucket_spill(store, p->bucket, &rule, &err) != GEDS_OK ||
+        geds_bucket_encrypt(store, p->bucket, &encrypt, &err) != GEDS_OK) {
         return fail_at(v, store, p, &err);
     }
     if (json) {
         json_open(&j, NULL, '{');
         json_text(&j, "bucket", p->bucket);
         json_text(&j, "spill", rules[rule]);
+        json_bool(&j, "encrypt", encrypt);
         json_close(&j, '}');
         fwrite(out.data, 1, out.len, stdout);
     } else {
-        printf("geds://%s: %s\n", p->bucket, rules[rule]);
+        printf("geds://%s: %s%s\n", p->bucket, rules[rule], encrypt ? ", encrypted" : "");
     }
     buf_done(&out);
     return 0;
@@ -242,7 +261,7 @@ enum { WATCH_S_MAX = 86400 };
 struct wanted {
     bool json;
     uint64_t watch_ns;
-    const char *rule, *controller, *place;
+    const char *rule, *encrypt, *controller, *place;
 };
 
 static int parse(const struct verb *v, int argc, char **argv, struct wanted *w)
@@ -250,6 +269,7 @@ static int parse(const struct verb *v, int argc, char **argv, struct wanted *w)
     static const struct option long_options[] = {{"json", no_argument, NULL, 'j'},
                                                  {"watch", optional_argument, NULL, 'w'},
                                                  {"spill", required_argument, NULL, 's'},
+                                                 {"encrypt", required_argument, NULL, 'e'},
                                                  {"controller", required_argument, NULL, 'c'},
                                                  {0}};
     for (int c; (c = getopt_long(argc, argv, "w::", long_options, NULL)) != -1;) {
@@ -257,6 +277,8 @@ static int parse(const struct verb *v, int argc, char **argv, struct wanted *w)
             w->json = true;
         } else if (c == 's') {
             w->rule = optarg;
+        } else if (c == 'e') {
+            w->encrypt = optarg;
         } else if (c == 'c') {
             w->controller = optarg;
         } else if (c != 'w') {
@@ -276,10 +298,11 @@ static int parse(const struct verb *v, int argc, char **argv, struct wanted *w)
         w->watch_ns = ns;
         optind++;
     }
-    if (argc - optind > 1 || (w->rule != NULL && argc == optind) ||
-        (w->watch_ns != 0 && optind < argc)) {
-        return usage(v, w->rule != NULL ? "--spill is about one geds://BUCKET"
-                                        : "unexpected argument");
+    bool sets = w->rule != NULL || w->encrypt != NULL;
+    if (argc - optind > 1 || (sets && argc == optind) || (w->watch_ns != 0 && optind < argc)) {
+        return usage(v, w->rule != NULL      ? "--spill is about one geds://BUCKET"
+                        : w->encrypt != NULL ? "--encrypt is about one geds://BUCKET"
+                                             : "unexpected argument");
     }
     w->place = optind < argc ? argv[optind] : NULL;
     return 0;
@@ -308,6 +331,7 @@ static int run(const struct verb *v, int argc, char **argv)
         code = show(v, store, w.json, w.watch_ns);
     } else {
         code = w.rule != NULL ? set_rule(v, store, &p, w.rule) : 0;
+        code = code == 0 && w.encrypt != NULL ? set_encrypt(v, store, &p, w.encrypt) : code;
         code = code == 0 ? show_rule(v, store, &p, w.json) : code;
     }
     geds_disconnect(store);

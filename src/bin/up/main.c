@@ -38,6 +38,14 @@ static const char help_text[] =
     "      --local-bytes SIZE  bytes of local files above which they go to the tier (default\n"
     "                      80 % of the file system); --cache-bytes SIZE of local disk for what is\n"
     "                      read from the tier. Both are kept, too\n"
+    "      --encrypt on|off  encrypt all that is written from now on; off: what buckets "
+    "(cloudskin\n"
+    "                      tier --encrypt) and requests say. --master-key FILE (default\n"
+    "                      DIR/master.key, mode 0600) has the keys: it is made when it is not "
+    "there\n"
+    "                      and nothing is encrypted, and without it nothing encrypted can be "
+    "read.\n"
+    "                      Both are kept, too\n"
     "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
     "  -h, --help          this text\n"
     "\n"
@@ -70,9 +78,11 @@ static const struct option long_options[] = {
     {"tier-style", required_argument, NULL, 't'},
     {"local-bytes", required_argument, NULL, 't'},
     {"cache-bytes", required_argument, NULL, 't'},
+    {"encrypt", required_argument, NULL, 't'},
+    {"master-key", required_argument, NULL, 't'},
     {0},
 };
-enum { TIER_ARGUMENTS_MAX = 8 * 4 };
+enum { TIER_ARGUMENTS_MAX = 10 * 4 };
 
 struct settings {
     bool background;

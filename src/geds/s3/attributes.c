@@ -9,7 +9,7 @@
 static const char *const kept[] = {"cache-control", "content-disposition", "content-language",
                                    "expires", "x-amz-website-redirect-location"};
 /* They would change what the request means, and are not honoured. */
-static const char *const refused[] = {"x-amz-server-side-encryption", "x-amz-grant-",
+static const char *const refused[] = {"x-amz-server-side-encryption-", "x-amz-grant-",
                                       "x-amz-write-offset-bytes",
                                       "x-amz-copy-source-server-side-encryption"};
 

@@ -122,18 +122,10 @@ void s3_bucket_location(struct s3_call *c)
     reply_empty_element(c, "LocationConstraint");
 }
 
-void s3_bucket_nothing(struct s3_call *c)
+void s3_bucket_no_tags(struct s3_call *c)
 {
-    static const struct {
-        const char *query;
-        enum s3_code code;
-    } answers[] = {{"tagging", S3_NO_TAGS}, {"encryption", S3_NO_ENCRYPTION}};
-    if (!exists(c))
-        return;
-    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
-        if (strcmp(answers[i].query, c->route->query) == 0)
-            s3_fail(c, answers[i].code);
-    }
+    if (exists(c))
+        s3_fail(c, S3_NO_TAGS);
 }
 
 /* Batch delete */

@@ -112,6 +112,7 @@ static void reply_copy(struct s3_call *c, const char *root, const struct store_i
 {
     struct buf xml = {0};
     s3_reply_version(c, info);
+    s3_reply_encryption(c, info->encrypted);
     s3_xml_begin(&xml, root);
     s3_xml_time(&xml, "LastModified", info->modified_ns);
     s3_xml_etag(&xml, info->etag);
@@ -136,15 +137,18 @@ void s3_copy(struct s3_call *c)
     struct store_name from, to = {c->bucket, c->key};
     struct store_info info;
     uint64_t version = STORE_VERSION_CURRENT;
-    bool new_metadata = false, new_tags = false;
+    bool new_metadata = false, new_tags = false, encrypts = false;
     enum s3_code code = s3_condition_of(c, &condition);
+    if (code == S3_OK)
+        code = s3_encryption_asked(c, &encrypts);
     if (code == S3_OK && (!replaces(c, "x-amz-metadata-directive", &new_metadata) ||
                           !replaces(c, "x-amz-tagging-directive", &new_tags)))
         code = S3_INVALID_ARGUMENT;
     if (code == S3_OK)
         code = s3_copy_source_open(c, &from, &version, &object);
-    if (code == S3_OK && !new_metadata && !new_tags && version == STORE_VERSION_CURRENT &&
-        strcmp(from.bucket, to.bucket) == 0 && strcmp(from.key, to.key) == 0)
+    if (code == S3_OK && !new_metadata && !new_tags && !encrypts &&
+        version == STORE_VERSION_CURRENT && strcmp(from.bucket, to.bucket) == 0 &&
+        strcmp(from.key, to.key) == 0)
         code = S3_INVALID_REQUEST; /* nothing would change */
     if (code == S3_OK)
         code = choose_attributes(c, s3_store(c)->object_attributes(object), new_metadata, new_tags,
@@ -153,8 +157,9 @@ void s3_copy(struct s3_call *c)
         struct store_attributes a = s3_attributes_for_store(&attributes);
         same.if_match =
             s3_store(c)->object_info(object)->etag; /* the one whose attributes these are */
-        status_t st = s3_store(c)->copy_version(c->s->o.store, &from, version, &to, &a, &same,
-                                                &condition, &info, &c->err);
+        const struct s3_table *t = s3_store(c);
+        status_t st = (encrypts ? t->copy_encrypted : t->copy_version)(
+            c->s->o.store, &from, version, &to, &a, &same, &condition, &info, &c->err);
         code = s3_code_of(c, st);
     }
     s3_store(c)->object_close(object);

@@ -67,6 +67,8 @@ static const struct {
                          "The lifecycle configuration does not exist"},
     [S3_NO_LOCK] = {"ObjectLockConfigurationNotFoundError", 404,
                     "Object Lock configuration does not exist for this bucket"},
+    [S3_NO_MASTER_KEY] = {"AccessDenied", 403,
+                          "The master key that this needs is not in the key file of the store"},
     [S3_NO_OBJECT_LOCK] = {"NoSuchObjectLockConfiguration", 404,
                            "The specified object does not have a ObjectLock configuration"},
     [S3_NO_POLICY] = {"NoSuchBucketPolicy", 404, "The bucket policy does not exist"},
@@ -178,6 +180,8 @@ enum s3_code s3_code_of(const struct s3_call *c, status_t st)
         return S3_INVALID_ARGUMENT;
     if (st == ST_LIMIT)
         return S3_STORAGE_FULL;
+    if (st == ST_PERM)
+        return S3_NO_MASTER_KEY;
     if (st == ST_NOMEM || st == ST_AGAIN)
         return S3_UNAVAILABLE;
     return S3_INTERNAL;

@@ -146,6 +146,7 @@ static void reply_headers(struct s3_call *c, const struct store_info *info,
     http_reply_header(c->rq, "Last-Modified", date);
     s3_reply_etag(c, info->etag);
     s3_reply_version(c, info);
+    s3_reply_encryption(c, info->encrypted);
     http_reply_header(c->rq, "Accept-Ranges", "bytes");
     if (!query_get(&c->query, "response-content-type"))
         http_reply_header(c->rq, "Content-Type",
@@ -333,6 +334,7 @@ void s3_object_get(struct s3_call *c)
 {
     struct store_object *object = NULL;
     struct piece piece;
+    bool asked;
     if (c->reading) {
         reply_slowly(c);
         return;
@@ -340,7 +342,11 @@ void s3_object_get(struct s3_call *c)
     if (!s3_object_open(c, &object))
         return;
     const struct store_info *info = s3_store(c)->object_info(object);
-    enum s3_code code = s3_check_conditions(c, "", info);
+    enum s3_code code = s3_encryption_asked(c, &asked); /* keys of clients are not there */
+    if (code == S3_OK)
+        code = s3_check_conditions(c, "", info);
+    if (code == S3_OK && !c->head)
+        code = s3_code_of(c, s3_store(c)->object_unlock(object, &c->err));
     if (code == S3_OK)
         code = find_piece(c, object, &piece);
     if (code == S3_NOT_MODIFIED)
@@ -368,6 +374,8 @@ void s3_put_start(struct s3_call *c)
         code = s3_code_of(
             c, s3_store(c)->put_begin(c->s->o.store, c->bucket, c->key, &a, &c->put, &c->err));
     }
+    if (code == S3_OK)
+        code = s3_encryption_of_put(c);
     if (code != S3_OK)
         s3_fail(c, code);
 }
@@ -406,6 +414,7 @@ void s3_put_finish(struct s3_call *c)
         return;
     }
     struct store_put *put = c->put;
+    bool encrypted = s3_store(c)->put_is_encrypted(put);
     c->put = NULL; /* the commit ends it */
     status_t st = s3_store(c)->put_commit(put, &condition, &info, &c->err);
     if (st != ST_OK) {
@@ -414,6 +423,7 @@ void s3_put_finish(struct s3_call *c)
     }
     s3_reply_etag(c, info.etag);
     s3_reply_version(c, &info);
+    s3_reply_encryption(c, encrypted);
     s3_reply_sum(c);
     if (c->sum.algorithm != S3_SUM_NONE)
         http_reply_header(c->rq, S3_CHECKSUM_TYPE, "FULL_OBJECT");

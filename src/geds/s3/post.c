@@ -211,8 +211,9 @@ static enum s3_code start_file(struct s3_call *c)
     if (code != S3_OK)
         return code;
     struct store_attributes a = s3_attributes_for_store(&attributes);
-    return s3_code_of(
+    code = s3_code_of(
         c, s3_store(c)->put_begin(c->s->o.store, c->bucket, c->key, &a, &c->put, &c->err));
+    return code == S3_OK ? s3_encryption_of_put(c) : code;
 }
 
 static status_t on_file(void *arg)
@@ -338,6 +339,7 @@ void s3_post_finish(struct s3_call *c)
         return;
     }
     struct store_put *put = c->put;
+    s3_reply_encryption(c, s3_store(c)->put_is_encrypted(put));
     c->put = NULL;
     status_t st = s3_store(c)->put_commit(put, NULL, &info, &c->err);
     if (st != ST_OK)

@@ -74,6 +74,7 @@ enum s3_code {
     S3_NO_ENCRYPTION,
     S3_NO_LIFECYCLE,
     S3_NO_LOCK,
+    S3_NO_MASTER_KEY,
     S3_NO_OBJECT_LOCK,
     S3_NO_POLICY,
     S3_NO_SUCH_BUCKET,
@@ -380,7 +381,7 @@ void s3_bucket_location(struct s3_call *c);
 void s3_versioning_get(struct s3_call *c);
 void s3_versioning_put(struct s3_call *c);
 void s3_list_versions(struct s3_call *c);
-void s3_bucket_nothing(struct s3_call *c); /* subresources that no bucket has yet */
+void s3_bucket_no_tags(struct s3_call *c); /* no bucket has any yet */
 void s3_document_get(struct s3_call *c); /* configurations: policy, cors, lifecycle, object-lock */
 void s3_document_put(struct s3_call *c);
 void s3_document_delete(struct s3_call *c);
@@ -424,6 +425,18 @@ CHECKED enum s3_code s3_copy_source_open(struct s3_call *c, struct store_name *r
  * single range of bytes. */
 CHECKED enum s3_code s3_range_of(const char *text, uint64_t size, uint64_t *ret_off,
                                  uint64_t *ret_len);
+/* encryption.c */
+void s3_encryption_get(struct s3_call *c);
+void s3_encryption_put(struct s3_call *c);
+void s3_encryption_delete(struct s3_call *c);
+/* Do the headers ask for what is written to be encrypted? S3_NOT_IMPLEMENTED: by other keys than the store's.
+ * S3_INVALID_ARGUMENT. */
+CHECKED enum s3_code s3_encryption_asked(const struct s3_call *c, bool *ret_asked);
+/* The same about a put that has just begun. */
+CHECKED enum s3_code s3_encryption_of_put(struct s3_call *c);
+/* The header that says so; not sent where it is not encrypted. */
+void s3_reply_encryption(struct s3_call *c, bool encrypted);
+
 /* Checksums of uploads in parts: multipart.c */
 struct s3_multipart {
     enum s3_algorithm algorithm; /* S3_SUM_NONE: parts carry what was sent with them */

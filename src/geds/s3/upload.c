@@ -24,7 +24,10 @@ void s3_upload_create(struct s3_call *c)
     char text[ID_TEXT_BYTES];
     uint64_t id = 0;
     struct s3_multipart m;
+    bool encrypts = false;
     enum s3_code code = s3_attributes_read(c, &attributes);
+    if (code == S3_OK)
+        code = s3_encryption_asked(c, &encrypts);
     if (code == S3_OK)
         code = s3_multipart_begin(c, &m);
     if (code == S3_OK && m.algorithm != S3_SUM_NONE) {
@@ -35,16 +38,22 @@ void s3_upload_create(struct s3_call *c)
             !s3_attribute_set(&attributes, S3_CHECKSUM_TYPE, type))
             code = S3_INVALID_ARGUMENT;
     }
+    if (code == S3_OK && !encrypts) /* the answer says what its parts will be */
+        code = s3_code_of(
+            c, s3_store(c)->bucket_encrypt(c->s->o.store, c->bucket, &encrypts, &c->err));
     if (code == S3_OK) {
         struct store_attributes a = s3_attributes_for_store(&attributes);
-        code = s3_code_of(
-            c, s3_store(c)->upload_begin(c->s->o.store, c->bucket, c->key, &a, &id, &c->err));
+        const struct s3_table *t = s3_store(c);
+        code = s3_code_of(c, (encrypts ? t->upload_begin_encrypted : t->upload_begin)(
+                                 c->s->o.store, c->bucket, c->key, &a, &id, &c->err));
     }
+
     if (code != S3_OK) {
         s3_fail(c, code);
         return;
     }
     id_text(id, text);
+    s3_reply_encryption(c, encrypts);
     s3_xml_begin(&xml, "InitiateMultipartUploadResult");
     xml_element(&xml, "Bucket", c->bucket);
     xml_element(&xml, "Key", c->key);
@@ -76,7 +85,10 @@ void s3_upload_part_start(struct s3_call *c)
 {
     uint64_t id = 0, number = 0;
     const char *text = query_get(&c->query, "partNumber");
-    enum s3_code code = read_id(c, &id);
+    bool ignored; /* the upload says so */
+    enum s3_code code = s3_encryption_asked(c, &ignored);
+    if (code == S3_OK)
+        code = read_id(c, &id);
     if (code == S3_OK &&
         (!text || parse_u64(text, STORE_PART_NUMBER_MAX, &number) != ST_OK || number == 0))
         code = S3_INVALID_ARGUMENT;
@@ -93,6 +105,7 @@ void s3_upload_part_finish(struct s3_call *c)
 {
     struct store_info info;
     enum s3_code code = s3_multipart_keep(c);
+    bool encrypted = s3_store(c)->put_is_encrypted(c->put);
     if (code == S3_OK) {
         struct store_put *put = c->put;
         c->put = NULL;
@@ -102,6 +115,7 @@ void s3_upload_part_finish(struct s3_call *c)
         s3_fail(c, code);
         return;
     }
+    s3_reply_encryption(c, encrypted);
     s3_reply_etag(c, info.etag);
     s3_reply_sum(c);
     http_reply(c->rq, 200, NULL);
@@ -284,6 +298,7 @@ void s3_upload_complete(struct s3_call *c)
     xml_element(&xml, "Key", c->key);
     s3_xml_etag(&xml, f.info.etag);
     s3_reply_version(c, &f.info);
+    s3_reply_encryption(c, f.info.encrypted);
     if (f.m.algorithm != S3_SUM_NONE) {
         s3_xml_sum(&xml, f.m.algorithm, f.sum);
         xml_element(&xml, "ChecksumType", f.m.whole ? "FULL_OBJECT" : "COMPOSITE");

@@ -58,10 +58,12 @@ status_t serve_pieces(struct task *t)
     if (store_object_is_away(h->object)) { /* clients ask for its bytes: none are fetched before */
         st = error_set(&t->err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "its bytes are in a tier");
     }
+    /* ... but those of an encrypted one always: it has no files, and who is told so does not ask again */
+    fits = !store_object_info(h->object)->encrypted;
     while (st == ST_OK && fits && t->out->passed_count < RPC_PASSED_MAX) {
         st = add_piece(t, h->object, (size_t)t->request.max + t->out->passed_count, &fits);
     }
-    t->answer.more = st == ST_OK;
+    t->answer.more = st == ST_OK && !store_object_info(h->object)->encrypted;
     handle_drop(t->session, h);
     return st == ST_NOTFOUND ? ST_OK : st;
 }

@@ -294,6 +294,9 @@ static status_t (*const operations[GEDS_OP_END])(struct task *t) = {
     [GEDS_TIER_STATUS] = serve_tier_status,
     [GEDS_TIER_MOVE] = serve_tier_move,
     [GEDS_TIER_KEEP] = serve_tier_keep,
+    [GEDS_KEYS_LIST] = serve_keys_list,
+    [GEDS_KEYS_CHANGE] = serve_keys_change,
+    [GEDS_BUCKET_ENCRYPT] = serve_bucket_encrypt,
 };
 
 /* Does the object that a READ is about have all its bytes here? */

@@ -109,5 +109,9 @@ status_t serve_events(struct task *t);
 status_t serve_tier_status(struct task *t);
 status_t serve_tier_move(struct task *t);
 status_t serve_tier_keep(struct task *t);
+/* keys.c */
+status_t serve_keys_list(struct task *t);
+status_t serve_keys_change(struct task *t);
+status_t serve_bucket_encrypt(struct task *t);
 
 #endif

@@ -1057,7 +1057,7 @@ def what_is_not_there_says_so(b):
     at = {"Bucket": "unsupported"}
     equal(code_of(b.s3.put_bucket_website, **at, WebsiteConfiguration={"IndexDocument": {"Suffix": "i"}}), ("NotImplemented", 501))
     equal(code_of(b.s3.get_bucket_acl, **at), ("NotImplemented", 501))
-    equal(code_of(b.s3.put_object, **at, Key="k", Body=b"", ServerSideEncryption="AES256")[0], "NotImplemented")
+    equal(code_of(b.s3.put_object, **at, Key="k", Body=b"", ServerSideEncryption="aws:kms")[0], "NotImplemented")
     equal(code_of(b.s3.put_object, **at, Key="k", Body=b"", ACL="public-read")[0], "NotImplemented")
     equal(code_of(b.s3.get_bucket_policy, **at), ("NoSuchBucketPolicy", 404))
     equal(b.s3.get_bucket_versioning(**at).get("Status"), None)

@@ -3,9 +3,11 @@
 #include <time.h>
 
 #include "base/parse.h"
+#include "geds/crypt.h"
 
-/* Random calls of the whole interface, compared with what a simple list of objects says. The
- * seed is printed and can be given as the argument, the count of calls as the second. */
+/* Random calls of the whole interface, compared with what a simple list of objects says, once without and once with
+ * encryption, which is turned on and off while master keys change. The seed is printed and can be given as the
+ * argument, the count of calls as the second. */
 
 enum { KEYS = 24, BUCKETS = 2, PARTS = 4, UPLOADS = 3, DATA_MAX = 300000 };
 
@@ -42,6 +44,9 @@ static char key_names[KEYS][32];
 static struct model_object objects[BUCKETS][KEYS];
 static struct model_upload uploads[UPLOADS];
 static uint8_t source[2 * DATA_MAX];
+static bool encrypts;
+static char key_file[80];
+static const struct store_options options = {.sync = STORE_SYNC_OFF};
 
 static size_t random_len(void)
 {
@@ -371,12 +376,58 @@ static void compare_all(void)
     check_sound();
 }
 
+static void open_keys(void)
+{
+    const struct store_keys_options keys = {.path = key_file};
+    if (encrypts) {
+        MUST(store_set_keys(store, &keys, &err));
+    }
+}
+
+/* What nothing needs any more goes. */
+static void drop_keys(void)
+{
+    struct store_key *keys = NULL;
+    size_t count = 0;
+    MUST(store_keys(store, &keys, &count, &err));
+    for (size_t i = 0; i < count; i++) {
+        CHECK(keys[i].is_there);
+        CHECK_EQ(store_keys_drop(store, keys[i].id, NULL),
+                 keys[i].extents > 0 || keys[i].is_newest ? ST_EXIST : ST_OK);
+    }
+    free(keys);
+}
+
+static void do_keys(void)
+{
+    struct store_rewrap n;
+    uint64_t id = 0;
+    if (!encrypts) {
+        return;
+    }
+    switch (pick(4)) {
+    case 0:
+        MUST(store_keys_rotate(store, &id, &err));
+        break;
+    case 1:
+        MUST(store_keys_rewrap(store, NULL, NULL, &n, &err));
+        CHECK_EQ(n.missing, 0);
+        break;
+    case 2:
+        drop_keys();
+        break;
+    default:
+        MUST(store_bucket_set_encrypt(store, bucket_names[pick(BUCKETS)], pick(3) > 0, &err));
+    }
+}
+
 static uint64_t calls;
 
 static void random_calls_do_what_the_model_does(void)
 {
-    struct store_options options = {.sync = STORE_SYNC_OFF};
     store_make(&options);
+    snprintf(key_file, sizeof key_file, "%s/master.key", scratch);
+    open_keys();
     for (size_t i = 0; i < BUCKETS; i++) {
         MUST(store_bucket_create(store, bucket_names[i], "", &err));
     }
@@ -385,7 +436,7 @@ static void random_calls_do_what_the_model_does(void)
                  i % (KEYS / 2));
     }
     for (uint64_t i = 0; i < calls && check_failures == 0; i++) {
-        switch (pick(12)) {
+        switch (pick(13)) {
         case 0:
         case 1:
         case 2:
@@ -411,12 +462,16 @@ static void random_calls_do_what_the_model_does(void)
         case 10:
             do_upload();
             break;
+        case 11:
+            do_keys();
+            break;
         default:
             compare_object((size_t)pick(BUCKETS), (size_t)pick(KEYS));
         }
         if (pick(100) == 0) {
             compare_all();
             store_again(&options);
+            open_keys();
         }
     }
     compare_all();
@@ -427,6 +482,12 @@ static void random_calls_do_what_the_model_does(void)
         upload_clear(&uploads[i]);
     }
     store_remove();
+}
+
+static void so_they_do_with_encryption(void)
+{
+    encrypts = true;
+    random_calls_do_what_the_model_does();
 }
 
 int main(int argc, char **argv)
@@ -443,5 +504,6 @@ int main(int argc, char **argv)
     random_state = seed | 1;
     fill(source, sizeof source, seed);
     RUN(random_calls_do_what_the_model_does);
+    RUN(so_they_do_with_encryption);
     return CHECK_DONE();
 }

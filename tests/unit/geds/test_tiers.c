@@ -643,15 +643,17 @@ static void a_store_of_format_2_is_taken_over(void)
     store_close(store);
     snprintf(path, sizeof path, "%s/meta.db", scratch);
     CHECK_EQ(sqlite3_open(path, &db), SQLITE_OK);
-    CHECK_EQ(
-        sqlite3_exec(db,
-                     "BEGIN; DROP INDEX extent_file; DROP INDEX extent_unused;"
-                     "ALTER TABLE extent DROP COLUMN place; ALTER TABLE extent DROP COLUMN nonce;"
-                     "ALTER TABLE extent DROP COLUMN keep; ALTER TABLE bucket DROP COLUMN spill;"
-                     "CREATE INDEX extent_unused ON extent(id) WHERE uses = 0;"
-                     "DROP TABLE sending; DROP TABLE store; PRAGMA user_version = 2; COMMIT",
-                     NULL, NULL, NULL),
-        SQLITE_OK);
+    CHECK_EQ(sqlite3_exec(
+                 db,
+                 "BEGIN; DROP INDEX extent_file; DROP INDEX extent_unused;"
+                 "ALTER TABLE extent DROP COLUMN place; ALTER TABLE extent DROP COLUMN nonce;"
+                 "ALTER TABLE extent DROP COLUMN keep; ALTER TABLE bucket DROP COLUMN spill;"
+                 "CREATE INDEX extent_unused ON extent(id) WHERE uses = 0;"
+                 "DROP TRIGGER extent_seal; DROP TABLE seal; ALTER TABLE extent DROP COLUMN tags;"
+                 "ALTER TABLE bucket DROP COLUMN encrypt; ALTER TABLE upload DROP COLUMN encrypt;"
+                 "DROP TABLE sending; DROP TABLE store; PRAGMA user_version = 2; COMMIT",
+                 NULL, NULL, NULL),
+             SQLITE_OK);
     sqlite3_close(db);
     for (int i = 0; i < 2; i++) {
         MUST(store_open(scratch, NULL, &store, &err));

@@ -349,7 +349,45 @@ static void uploads_free(struct store_uploads *u)
     open_things -= u != NULL;
 }
 
-static const struct s3_table table = {.bucket_create_as = bucket_create_as,
+static status_t bucket_set_encrypt(struct store *s, const char *b, bool encrypt, struct error *err)
+{
+    (void)s, (void)b, (void)encrypt, (void)err;
+    return answer();
+}
+
+static status_t bucket_encrypt(struct store *s, const char *b, bool *ret, struct error *err)
+{
+    (void)s, (void)b, (void)err;
+    *ret = true;
+    return answer();
+}
+
+static status_t put_encrypt(struct store_put *p, struct error *err)
+{
+    (void)p, (void)err;
+    return answer();
+}
+
+static bool put_is_encrypted(const struct store_put *p)
+{
+    (void)p;
+    return false;
+}
+
+static status_t object_unlock(struct store_object *o, struct error *err)
+{
+    (void)o, (void)err;
+    return ST_OK;
+}
+
+static const struct s3_table table = {.bucket_set_encrypt = bucket_set_encrypt,
+                                      .bucket_encrypt = bucket_encrypt,
+                                      .put_encrypt = put_encrypt,
+                                      .put_is_encrypted = put_is_encrypted,
+                                      .object_unlock = object_unlock,
+                                      .copy_encrypted = copy_version,
+                                      .upload_begin_encrypted = upload_begin,
+                                      .bucket_create_as = bucket_create_as,
                                       .bucket_delete = bucket_delete,
                                       .bucket_stat = bucket_stat,
                                       .bucket_list = bucket_list,
@@ -455,7 +493,16 @@ static const struct operation operations[] = {
     {"GET", "/box/k", "tagging", NULL, NULL, "", 1},
     {"PUT", "/box/k", "tagging", NULL, NULL, "<Tagging><TagSet/></Tagging>", 1},
     {"DELETE", "/box/k", "tagging", NULL, NULL, "", 1},
-    {"POST", "/box/k", "uploads", NULL, NULL, "", 1},
+    {"POST", "/box/k", "uploads", NULL, NULL, "", 2},
+    {"POST", "/box/k", "uploads", "x-amz-server-side-encryption", "AES256", "", 1},
+    {"PUT", "/box/k", NULL, "x-amz-server-side-encryption", "AES256", "hello", 4},
+    {"GET", "/box", "encryption", NULL, NULL, "", 1},
+    {"PUT", "/box", "encryption", NULL, NULL,
+     "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>"
+     "<SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule>"
+     "</ServerSideEncryptionConfiguration>",
+     1},
+    {"DELETE", "/box", "encryption", NULL, NULL, "", 1},
     {"PUT", "/box/k", UPLOAD "&partNumber=1", NULL, NULL, "hello", 5},
     {"PUT", "/box/k", UPLOAD "&partNumber=1", "x-amz-copy-source", "box/other", "", 7},
     {"POST", "/box/k", UPLOAD, NULL, NULL, PART, 3},
@@ -552,7 +599,7 @@ static void a_failing_store_is_answered_and_left_closed(void)
     static const struct {
         status_t failure;
         int status;
-    } cases[] = {{ST_IO, 500}, {ST_CORRUPT, 500}, {ST_LIMIT, 507}, {ST_NOMEM, 503}};
+    } cases[] = {{ST_IO, 500}, {ST_CORRUPT, 500}, {ST_LIMIT, 507}, {ST_NOMEM, 503}, {ST_PERM, 403}};
     const struct s3_options options = {
         .table = &table, .secret_of = secret_of, .failed = on_failure, .now_ns = now_ns};
     struct s3_service *service = NULL;

@@ -175,6 +175,9 @@ static void numbers_of_operations_stay(void)
     CHECK_EQ(GEDS_TIER_STATUS, 64);
     CHECK_EQ(GEDS_TIER_MOVE, 65);
     CHECK_EQ(GEDS_TIER_KEEP, 66);
+    CHECK_EQ(GEDS_KEYS_LIST, 104);
+    CHECK_EQ(GEDS_KEYS_CHANGE, 105);
+    CHECK_EQ(GEDS_BUCKET_ENCRYPT, 106);
 }
 
 static void entries_buckets_and_findings_come_back(void)

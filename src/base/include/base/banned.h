@@ -8,6 +8,10 @@
 #include <string.h>
 #include <time.h>
 
+#ifdef USES_OPENSSL /* its headers call parameters so */
+#include <openssl/evp.h>
+#endif
+
 #undef alloca
 #undef strcpy
 #undef strcat

@@ -302,6 +302,35 @@ GEDS_API enum geds_code geds_bucket_set_spill(struct geds *store, const char *bu
 GEDS_API enum geds_code geds_bucket_spill(struct geds *store, const char *bucket,
                                           enum geds_spill_rule *ret_rule, struct geds_error *err);
 
+/* Encryption at rest. A bucket's rule: what is written into it from now on is encrypted. */
+GEDS_API enum geds_code geds_bucket_set_encrypt(struct geds *store, const char *bucket,
+                                                bool encrypt, struct geds_error *err);
+GEDS_API enum geds_code geds_bucket_encrypt(struct geds *store, const char *bucket,
+                                            bool *ret_encrypt, struct geds_error *err);
+
+struct geds_key {
+    uint64_t id;
+    uint64_t extents; /* files and small objects that need it */
+    bool is_there;    /* in the key file of the store */
+    bool is_newest;   /* what is written is encrypted with it */
+};
+/* Master keys of the store, and those that it misses. *ret_keys: for free. */
+GEDS_API enum geds_code geds_keys(struct geds *store, struct geds_key **ret_keys, size_t *ret_count,
+                                  struct geds_error *err);
+struct geds_rotation {
+    uint64_t id;        /* of the new key */
+    uint64_t rewrapped; /* extents that need it now instead of others */
+    uint64_t missing;   /* those whose key is not there: they stay as they are */
+};
+/* Make a new master key, and have all need that one only. progress (may be NULL) is called in this thread now and
+ * then. What does not end is gone on with when the store is started. */
+GEDS_API enum geds_code geds_keys_rotate(struct geds *store,
+                                         void (*progress)(void *arg, uint64_t rewrapped), void *arg,
+                                         struct geds_rotation *ret_rotation,
+                                         struct geds_error *err);
+/* Remove a master key from the key file. GEDS_NOTFOUND. GEDS_EXIST: something needs it, or it is the newest. */
+GEDS_API enum geds_code geds_key_drop(struct geds *store, uint64_t id, struct geds_error *err);
+
 struct geds_tier {
     char name[1200];                     /* s3://BUCKET/PREFIX; "": there is none */
     char endpoint[512];                  /* URL */

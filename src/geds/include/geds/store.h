@@ -156,6 +156,7 @@ struct store_info {
     uint64_t version;       /* its number, or STORE_VERSION_NULL */
     bool versioned;         /* its bucket has or had versions */
     bool marker;            /* of a delete: no object, size 0 */
+    bool encrypted;         /* all of its bytes; false where there are none */
 };
 
 /* What must be true of a name at the moment of a change. NULL or zeroed: nothing. */
@@ -233,8 +234,8 @@ CHECKED status_t store_object_read(struct store_object *o, void *data, size_t le
 
 /* The bytes of an object as files that never change, for who maps them: piece `index` from 0, in
  * order. *ret_fd is open for reading and the caller's; nothing is compared with checksums.
- * ST_NOTFOUND: there are no more. ST_UNSUPPORTED: a small object has no file, and one that was deleted while its bytes
- * were in a tier gets none; it can be read. */
+ * ST_NOTFOUND: there are no more. ST_UNSUPPORTED: a small object has no file, an encrypted one is none that others can
+ * read, and one that was deleted while its bytes were in a tier gets none; it can be read. */
 CHECKED status_t store_object_piece(struct store_object *o, size_t index, int *ret_fd,
                                     uint64_t *ret_bytes, struct error *err);
 /* The checksums of that piece, appended as they are stored: CRC32C of each block of STORE_BLOCK_BYTES, 32 bits
@@ -477,6 +478,7 @@ enum store_damage {
     STORE_DAMAGE_ORPHAN,   /* a file that no name leads to */
     STORE_DAMAGE_LAYOUT,   /* an object names bytes that do not exist */
     STORE_DAMAGE_VERSION,  /* the versions of a key are not in order */
+    STORE_DAMAGE_KEY, /* an encrypted extent has no key that opens it, or its master key is not there */
 };
 struct store_finding {
     enum store_damage kind;
@@ -487,8 +489,9 @@ struct store_finding {
 struct store_fsck {
     uint64_t objects;
     uint64_t extents;
-    uint64_t away;  /* of them, in a tier only: not looked at here */
-    uint64_t bytes; /* whose checksums were compared */
+    uint64_t away;      /* of them, in a tier only: not looked at here */
+    uint64_t encrypted; /* of them; looked at with their keys, if the store has master keys */
+    uint64_t bytes;     /* whose checksums were compared */
     uint64_t findings;
     uint64_t repaired;
 };

@@ -39,6 +39,7 @@ struct store_extent {
     unsigned place;  /* enum store_place */
     unsigned keep;   /* enum store_keep */
     bool is_inline;  /* its bytes are in the database: it has no place */
+    bool encrypted;  /* what moves, and what sums are of, is the ciphertext */
     struct buf sums; /* CRC32C of each block, 32 bits little-endian; for buf_done */
 };
 

@@ -40,6 +40,9 @@ enum geds_op {
     GEDS_EVENTS = 80, /* events: 80 to 87 */
     GEDS_LEASE = 96,  /* leases: 96 to 103 */
     GEDS_PIECES,
+    GEDS_KEYS_LIST = 104, /* encryption: 104 to 111 */
+    GEDS_KEYS_CHANGE,
+    GEDS_BUCKET_ENCRYPT,
     GEDS_OP_END
 };
 
@@ -227,6 +230,21 @@ enum { GEDS_N_MOVED_OBJECTS, GEDS_N_MOVED_EXTENTS, GEDS_N_MOVED_BYTES, GEDS_N_MO
 /* TIER_KEEP: flags are what a bucket says from now on, or that it is only asked for; GEDS_N_COUNT of the answer:
  * what it says. */
 enum { GEDS_KEEP_WATERMARK, GEDS_KEEP_NEVER, GEDS_KEEP_EAGER, GEDS_KEEP_ASK };
+
+/* Data of KEYS_LIST: master keys one behind the other. */
+struct geds_wire_key {
+    uint64_t id, extents;
+    uint8_t flags;
+};
+enum { GEDS_KEY_THERE = 1, GEDS_KEY_NEWEST = 2 };
+void geds_key_encode(const struct geds_wire_key *k, struct buf *out);
+bool geds_key_decode(struct cursor *c, struct geds_wire_key *ret_key);
+/* KEYS_CHANGE: flags are what is wanted, offset the key that goes. Numbers of the answer, and data of each answer but
+ * the last, which have the latter two: the newest key, extents that need it now, those whose key is missing. */
+enum { GEDS_KEYS_ROTATE, GEDS_KEYS_DROP };
+enum { GEDS_N_KEY, GEDS_N_REWRAPPED, GEDS_N_KEYLESS };
+/* BUCKET_ENCRYPT: flags are the rule from now on, or that it is asked for; GEDS_N_COUNT of the answer: the rule. */
+enum { GEDS_ENCRYPT_OFF, GEDS_ENCRYPT_ON, GEDS_ENCRYPT_ASK };
 
 /* Data of FSCK. */
 struct geds_wire_finding {

@@ -18,6 +18,10 @@ struct s3_table {
     status_t (*bucket_set_versioning)(struct store *s, const char *bucket,
                                       enum store_versioning versioning, struct error *err);
     uint64_t (*bucket_changes)(const struct store *s);
+    status_t (*bucket_set_encrypt)(struct store *s, const char *bucket, bool encrypt,
+                                   struct error *err);
+    status_t (*bucket_encrypt)(struct store *s, const char *bucket, bool *ret_encrypt,
+                               struct error *err);
     status_t (*put_begin)(struct store *s, const char *bucket, const char *key,
                           const struct store_attributes *attributes, struct store_put **ret_put,
                           struct error *err);
@@ -29,6 +33,8 @@ struct s3_table {
     status_t (*put_commit)(struct store_put *p, const struct store_condition *condition,
                            struct store_info *ret_info, struct error *err);
     void (*put_abort)(struct store_put *p);
+    status_t (*put_encrypt)(struct store_put *p, struct error *err);
+    bool (*put_is_encrypted)(const struct store_put *p);
     status_t (*version_open)(struct store *s, const char *bucket, const char *key, uint64_t version,
                              struct store_object **ret_object, struct error *err);
     void (*object_close)(struct store_object *o);
@@ -40,6 +46,7 @@ struct s3_table {
                             size_t *ret_len, struct error *err);
     status_t (*object_read_now)(struct store_object *o, void *data, size_t len, uint64_t off,
                                 size_t *ret_len, bool *ret_waits, struct error *err);
+    status_t (*object_unlock)(struct store_object *o, struct error *err);
     bool (*object_is_away)(struct store_object *o); /* a read may wait for another machine */
     status_t (*delete_each)(struct store *s, const char *bucket, struct store_removal *items,
                             size_t count, struct error *err);
@@ -52,6 +59,12 @@ struct s3_table {
                              const struct store_condition *from_condition,
                              const struct store_condition *to_condition,
                              struct store_info *ret_info, struct error *err);
+    status_t (*copy_encrypted)(struct store *s, const struct store_name *from, uint64_t version,
+                               const struct store_name *to,
+                               const struct store_attributes *attributes,
+                               const struct store_condition *from_condition,
+                               const struct store_condition *to_condition,
+                               struct store_info *ret_info, struct error *err);
     status_t (*list)(struct store *s, const char *bucket, const struct store_list_query *query,
                      struct store_page **ret_page, struct error *err);
     void (*page_free)(struct store_page *page);
@@ -62,6 +75,9 @@ struct s3_table {
     status_t (*upload_begin)(struct store *s, const char *bucket, const char *key,
                              const struct store_attributes *attributes, uint64_t *ret_id,
                              struct error *err);
+    status_t (*upload_begin_encrypted)(struct store *s, const char *bucket, const char *key,
+                                       const struct store_attributes *attributes, uint64_t *ret_id,
+                                       struct error *err);
     status_t (*upload_put_begin)(struct store *s, const char *bucket, const char *key, uint64_t id,
                                  unsigned number, struct store_put **ret_put, struct error *err);
     status_t (*upload_complete)(struct store *s, const char *bucket, const char *key, uint64_t id,
