@@ -30,7 +30,7 @@ static int unknown(const char *text)
 static const char *program_of(const char *verb)
 {
     static const char *const own[] = {"inspect", "cache", "ps",   "freeze", "checkpoint",
-                                      "up",      "down",  "keys", "ca"};
+                                      "up",      "down",  "keys", "ca",     "token"};
     static const char *const of_objects[] = {"put", "get", "ls",  "rm",    "mv",   "cp",   "stat",
                                              "mb",  "rb",  "pin", "spill", "tier", "watch"};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {

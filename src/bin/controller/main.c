@@ -15,7 +15,9 @@
 #include "geds/serve/serve.h"
 #include "localstate/folder.h"
 #include "localstate/keys.h"
+#include "localstate/tokens.h"
 #include "net/rpc/local.h"
+#include "remote.h"
 #include "sys/clock.h"
 #include "sys/files.h"
 #include "sys/process.h"
@@ -35,6 +37,9 @@ static const char help_text[] =
     "      --sweep SECONDS how often lifecycle rules are applied (default 3600; 0: never)\n"
     "      --socket PATH   also listen for the verbs of cloudskin (put, get, ...) at this Unix "
     "socket\n"
+    "      --listen HOST:PORT  serve these verbs over TCP too, through TLS 1.3 where there are\n"
+    "                      certificates: --tls-cert FILE --tls-key FILE --tls-ca FILE, else those\n"
+    "                      of `cloudskin ca init` in DIR. Without any on 127.0.0.1 or [::1] only\n"
     "      --greet         say on standard output where what is, when it serves\n"
     "      --detach LOG    then become a session of its own, whose output is appended to LOG\n"
     "      --tier s3://BUCKET[/PREFIX]  the S3 server behind local disk (none: no more); with\n"
@@ -68,6 +73,10 @@ static const struct option long_options[] = {
     {"local-bytes", required_argument, NULL, 7},
     {"cache-bytes", required_argument, NULL, 8},
     {"socket", required_argument, NULL, 'u'},
+    {"listen", required_argument, NULL, 'L'},
+    {"tls-cert", required_argument, NULL, 'C'},
+    {"tls-key", required_argument, NULL, 'K'},
+    {"tls-ca", required_argument, NULL, 'A'},
     {"greet", no_argument, NULL, 'g'},
     {"detach", required_argument, NULL, 'l'},
     {"help", no_argument, NULL, 'h'},
@@ -85,6 +94,7 @@ struct settings {
     bool no_sync;
     uint64_t sweep_s;
     struct tier_given tier;
+    struct remote_given remote;
 };
 
 static int fail(const struct error *err)
@@ -92,7 +102,8 @@ static int fail(const struct error *err)
     fprintf(stderr, "%s: %s\n", program_invocation_short_name, err->text);
     if (err->code == ST_INVAL)
         return EXIT_USAGE;
-    return err->code == ST_CORRUPT || err->code == ST_UNSUPPORTED || err->code == ST_FORMAT
+    return err->code == ST_CORRUPT || err->code == ST_UNSUPPORTED || err->code == ST_FORMAT ||
+                   err->code == ST_INVALID
                ? EXIT_REFUSED
                : EXIT_SYSTEM;
 }
@@ -112,6 +123,18 @@ static bool take_tier_option(struct tier_given *g, int c, const char *value)
         return false;
     }
     return number;
+}
+
+static bool take_remote_option(struct remote_given *g, int c, const char *value)
+{
+    const char **to = c == 'L'   ? &g->listen
+                      : c == 'C' ? &g->cert
+                      : c == 'K' ? &g->key
+                      : c == 'A' ? &g->ca
+                                 : NULL;
+    if (to)
+        *to = value;
+    return to;
 }
 
 /* 0: go on; else the exit code + 1. */
@@ -135,6 +158,8 @@ static int parse_options(int argc, char **argv, struct settings *o)
         } else if (c == 'h') {
             fputs(help_text, stdout);
             return exit_after_output("cloudskin-controller") + 1;
+        } else if (take_remote_option(&o->remote, c, optarg)) {
+            continue;
         } else if (c < 'A' && take_tier_option(&o->tier, c, optarg)) {
             continue;
         } else if (c != 'd' || snprintf(o->state, PATH_MAX, "%s", optarg) >= PATH_MAX) {
@@ -199,6 +224,7 @@ struct running {
     int socket_fd;
     struct store *store;
     struct tier_running tier;
+    struct remote_running remote;
     struct s3_service *service;
     struct http_server *server;
     char s3[256]; /* where it is served */
@@ -228,6 +254,10 @@ static status_t start_files(const struct settings *o, struct running *r, struct 
     if (st == ST_OK)
         st = controller_tier_open(&o->tier, o->state, r->store, &r->tier, err);
     /* under the store's lock: who makes keys here is the only one, so they may be unmade */
+    if (st == ST_OK)
+        st = tokens_prepare(o->state, err);
+    if (st == ST_OK)
+        st = controller_remote_open(&o->remote, o->state, &r->remote, err);
     return st == ST_OK ? keys_load(o->state, &r->keys, &r->made_keys, err) : st;
 }
 
@@ -271,9 +301,14 @@ static status_t start_rpc(const struct settings *o, struct running *r, struct er
         r->context.tier_name = r->tier.place;
         r->context.tier_endpoint = r->tier.endpoint;
     }
-    const struct rpc_server_options options = {
-        .listen_fd = r->socket_fd, .handler = serve_handler(), .ctx = &r->context};
-    return r->socket_fd < 0 ? ST_OK : rpc_server_start(&options, &r->rpc, err);
+    bool remote = r->remote.listen_fd >= 0;
+    if (remote)
+        r->context.access = access_table(r->remote.access);
+    const struct rpc_server_options options = {.listen_fd = r->socket_fd,
+                                               .tcp = remote ? &r->remote.tcp : NULL,
+                                               .handler = serve_handler(),
+                                               .ctx = &r->context};
+    return r->socket_fd < 0 && !remote ? ST_OK : rpc_server_start(&options, &r->rpc, err);
 }
 
 static void say_started(const struct settings *o, const struct running *r)
@@ -284,6 +319,8 @@ static void say_started(const struct settings *o, const struct running *r)
         printf("# S3 at http://%s; state in %s\n"
                "# `cloudskin keys` prints the keys, `cloudskin down` stops it\n",
                r->s3, o->state);
+        if (r->remote.listen_fd >= 0)
+            printf("# other clients at %s://%s\n", r->remote.tls ? "tls" : "tcp", r->remote.name);
     }
     if (r->made_keys) {
         keys_print(&r->keys, stdout);
@@ -291,13 +328,27 @@ static void say_started(const struct settings *o, const struct running *r)
     fflush(stdout);
     if (r->log_fd >= 0)
         detach(r->log_fd);
-    log_info("controller.started", "s3", o->s3, "port", port, "state", o->state);
+    log_info("controller.started", "s3", o->s3, "port", port, "state", o->state, "listen",
+             r->remote.name);
+}
+
+/* The signal that ends it. Meanwhile certificates are looked at. */
+static int wait_for_end(struct running *r, const sigset_t *signals)
+{
+    const struct timespec hour = {.tv_sec = 3600};
+    for (;;) {
+        controller_remote_warn(&r->remote);
+        int number = sigtimedwait(signals, NULL, &hour);
+        if (number == SIGHUP && r->remote.tls)
+            controller_remote_reload(&r->remote);
+        else if (number > 0)
+            return number;
+    }
 }
 
 static status_t serve(const struct settings *o, const sigset_t *ends, struct error *err)
 {
-    static struct running r = {.log_fd = -1, .socket_fd = -1};
-    int number;
+    static struct running r = {.log_fd = -1, .socket_fd = -1, .remote.listen_fd = -1};
     status_t st = start_files(o, &r, err);
     if (st == ST_OK)
         st = start_s3(o, &r, err);
@@ -307,8 +358,7 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
         st = tier_start(r.tier.tier, err);
     if (st == ST_OK) {
         say_started(o, &r);
-        sigwait(ends, &number);
-        log_info("controller.stopping", "signal", strsignal(number));
+        log_info("controller.stopping", "signal", strsignal(wait_for_end(&r, ends)));
     }
     if (st != ST_OK && r.made_keys)
         keys_unmake(o->state); /* the next start prints one */
@@ -318,6 +368,7 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
     s3_service_free(r.service);
     store_close(r.store);
     controller_tier_close(&r.tier);
+    controller_remote_close(&r.remote);
     rpc_local_unlisten(o->socket, r.socket_fd);
     return st;
 }
@@ -335,6 +386,8 @@ int main(int argc, char **argv)
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
+    if (o.remote.listen || o.remote.s3_tls)
+        sigaddset(&ends, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &ends, NULL); /* for all threads: main waits for them */
     raise_file_limit();
     return serve(&o, &ends, &err) == ST_OK ? 0 : fail(&err);
