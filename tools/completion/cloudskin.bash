@@ -112,7 +112,7 @@ _cloudskin() {
             elif [[ $prev == --tls-* ]]; then
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             else
-                mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --listen --tls-cert --tls-key --tls-ca --state --no-sync --tier --tier-endpoint
+                mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --s3-tls --listen --tls-cert --tls-key --tls-ca --state --no-sync --tier --tier-endpoint
                     --tier-credentials --tier-region --tier-ca-file --tier-style --local-bytes --cache-bytes --help' -- "$cur")
             fi
             ;;

@@ -40,6 +40,7 @@ static const char help_text[] =
     "      --listen HOST:PORT  serve these verbs over TCP too, through TLS 1.3 where there are\n"
     "                      certificates: --tls-cert FILE --tls-key FILE --tls-ca FILE, else those\n"
     "                      of `cloudskin ca init` in DIR. Without any on 127.0.0.1 or [::1] only\n"
+    "      --s3-tls        serve S3 through TLS with these\n"
     "      --greet         say on standard output where what is, when it serves\n"
     "      --detach LOG    then become a session of its own, whose output is appended to LOG\n"
     "      --tier s3://BUCKET[/PREFIX]  the S3 server behind local disk (none: no more); with\n"
@@ -77,13 +78,14 @@ static const struct option long_options[] = {
     {"tls-cert", required_argument, NULL, 'C'},
     {"tls-key", required_argument, NULL, 'K'},
     {"tls-ca", required_argument, NULL, 'A'},
+    {"s3-tls", no_argument, NULL, 'T'},
     {"greet", no_argument, NULL, 'g'},
     {"detach", required_argument, NULL, 'l'},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
 
-enum { SWEEP_S_MAX = 366 * 86400 };
+enum { SWEEP_S_MAX = 366 * 86400, PEM_BYTES_MAX = 1 << 20 };
 
 struct settings {
     const char *s3;
@@ -151,6 +153,8 @@ static int parse_options(int argc, char **argv, struct settings *o)
             o->no_sync = true;
         } else if (c == 'u') {
             o->socket = optarg;
+        } else if (c == 'T') {
+            o->remote.s3_tls = true;
         } else if (c == 'g') {
             o->greet = true;
         } else if (c == 'l') {
@@ -225,6 +229,7 @@ struct running {
     struct store *store;
     struct tier_running tier;
     struct remote_running remote;
+    struct buf pem; /* of S3's TLS */
     struct s3_service *service;
     struct http_server *server;
     char s3[256]; /* where it is served */
@@ -261,6 +266,19 @@ static status_t start_files(const struct settings *o, struct running *r, struct 
     return st == ST_OK ? keys_load(o->state, &r->keys, &r->made_keys, err) : st;
 }
 
+/* Certificate and key, each with a NUL. */
+static status_t read_pem(struct running *r, struct error *err)
+{
+    const char *const paths[] = {r->remote.cert, r->remote.key};
+    status_t st = ST_OK;
+    for (size_t i = 0; i < 2 && st == ST_OK; i++) {
+        st = file_read(paths[i], PEM_BYTES_MAX, &r->pem, err);
+        buf_u8(&r->pem, '\0');
+    }
+    return st == ST_OK && r->pem.failed ? error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory")
+                                        : st;
+}
+
 static status_t start_s3(const struct settings *o, struct running *r, struct error *err)
 {
     const struct s3_options s3 = {.table = &controller_table,
@@ -278,7 +296,12 @@ static status_t start_s3(const struct settings *o, struct running *r, struct err
     http.address = o->s3;
     http.handler = s3_service_handler();
     http.ctx = r->service;
-    status_t st = http_server_start(&http, &r->server, err);
+    status_t st = o->remote.s3_tls ? read_pem(r, err) : ST_OK;
+    if (st != ST_OK)
+        return st;
+    http.cert = (const char *)r->pem.data;
+    http.key = http.cert ? http.cert + strlen(http.cert) + 1 : NULL;
+    st = http_server_start(&http, &r->server, err);
     if (st == ST_OK) {
         const char *colon = strrchr(o->s3, ':');
         snprintf(r->s3, sizeof r->s3, "%.*s:%u", (int)(colon ? colon - o->s3 : 0), o->s3,
@@ -316,9 +339,9 @@ static void say_started(const struct settings *o, const struct running *r)
     char port[16];
     snprintf(port, sizeof port, "%u", http_server_port(r->server));
     if (o->greet) {
-        printf("# S3 at http://%s; state in %s\n"
+        printf("# S3 at %s://%s; state in %s\n"
                "# `cloudskin keys` prints the keys, `cloudskin down` stops it\n",
-               r->s3, o->state);
+               o->remote.s3_tls ? "https" : "http", r->s3, o->state);
         if (r->remote.listen_fd >= 0)
             printf("# other clients at %s://%s\n", r->remote.tls ? "tls" : "tcp", r->remote.name);
     }
@@ -369,6 +392,9 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
     store_close(r.store);
     controller_tier_close(&r.tier);
     controller_remote_close(&r.remote);
+    if (r.pem.data)
+        explicit_bzero(r.pem.data, r.pem.len);
+    buf_done(&r.pem);
     rpc_local_unlisten(o->socket, r.socket_fd);
     return st;
 }

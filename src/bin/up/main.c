@@ -31,6 +31,7 @@ static const char help_text[] =
     "                      CLOUDSKIN_CONTROLLER=tls://HOST:PORT there. Needs the certificates of\n"
     "                      `cloudskin ca init`, or --tls-cert FILE --tls-key FILE --tls-ca FILE;\n"
     "                      without any, only 127.0.0.1 and [::1] are served, as tcp://HOST:PORT\n"
+    "      --s3-tls        serve S3 as https (TLS 1.2 and 1.3) with the same certificate\n"
     "      --state DIR     the state folder (default $XDG_STATE_HOME/cloudskin, else\n"
     "                      ~/.local/state/cloudskin)\n"
     "      --tier s3://BUCKET[/PREFIX]  have a tier behind local disk, where bytes go that nobody\n"
@@ -67,6 +68,7 @@ static const struct option long_options[] = {
     {"no-sync", no_argument, NULL, 'n'},
     {"help", no_argument, NULL, 'h'},
     {"listen", required_argument, NULL, 't'},
+    {"s3-tls", no_argument, NULL, 't'},
     {"tls-cert", required_argument, NULL, 't'},
     {"tls-key", required_argument, NULL, 't'},
     {"tls-ca", required_argument, NULL, 't'},
@@ -80,7 +82,7 @@ static const struct option long_options[] = {
     {"cache-bytes", required_argument, NULL, 't'},
     {0},
 };
-enum { HANDED_ON_MAX = 12 * 4 };
+enum { HANDED_ON_MAX = 13 * 4 };
 
 struct settings {
     bool background;
@@ -112,7 +114,8 @@ static int parse_options(int argc, char **argv, struct settings *o)
             o->no_sync = true;
         } else if (c == 't' && o->handed_count < HANDED_ON_MAX) {
             char *text = NULL;
-            if (asprintf(&text, "--%s=%s", long_options[index].name, optarg) < 0) {
+            if (asprintf(&text, "--%s%s%s", long_options[index].name, optarg != NULL ? "=" : "",
+                         optarg != NULL ? optarg : "") < 0) {
                 fprintf(stderr, "%s: out of memory\n", program);
                 return EXIT_SYSTEM + 1;
             }

@@ -235,7 +235,14 @@ static bool carry_up(struct carrying *c)
     ERR_clear_error();
     errno = 0;
     if (!is_empty(w)) {
-        return moved(c, SSL_write(c->link->ssl, w->data + w->at, (int)(w->end - w->at)), &w->at);
+        int n = SSL_write(c->link->ssl, w->data + w->at, (int)(w->end - w->at));
+        if (n <= 0 && SSL_get_error(c->link->ssl, n) == SSL_ERROR_SYSCALL) {
+            /* it is gone; why, it may have said before, which is there to be read */
+            c->up_ended = c->told_end = true;
+            w->at = w->end;
+            return false;
+        }
+        return moved(c, n, &w->at);
     }
     if (!c->told_end) {
         c->told_end = true;
