@@ -269,6 +269,26 @@ END
 cloudskin-cc -O1 cat.c -o cat.wasm || exit 1
 fact "a cell has a bucket of another machine as a folder" eval 'as read cloudskin run --dir geds://scenes:/in cat.wasm /in/big >back && cmp big back'
 
+cloudskin-cc -O1 "$E2E/guest/waits.c" -o waits.wasm || exit 1
+frozen() { # the program gives its snapshot its name itself: it has what it needs since it was started
+    mkfifo input
+    exec 8<>input
+    as write cloudskin run --name sleeper waits.wasm <input >waits.out 2>waits.err &
+    local pid=$! code=0
+    eventually grep -q sleeping waits.out && as write cloudskin freeze sleeper -o geds://scenes/sleeper || return 1
+    wait "$pid" || code=$?
+    echo hello >&8
+    exec 9>input 8>&-
+    as read cloudskin thaw geds://scenes/sleeper <input >waits.out 2>waits.err 9>&- &
+    pid=$!
+    echo hello >&9
+    eventually grep -q "got hello" waits.out || { cat waits.out waits.err; return 1; }
+    exec 9>&-
+    wait "$pid" || true
+    [ "$code" -eq 75 ]
+}
+fact "a program is frozen there, and thawed from there" frozen
+
 # Who means harm.
 for what in plaintext truncated old_tls hellos descriptors; do
     fact "harm: $what" peer "$what"
