@@ -9,9 +9,12 @@
 
 #include "base/hash.h"
 #include "lease.h"
-#include "net/rpc/local.h"
+#include "net/rpc/address.h"
 
-enum { HELLO_MS_MAX = 5000 };
+enum {
+    HELLO_MS_MAX = 5000,
+    HELLO_FAR_MS_MAX = 40 * 1000, /* longer than the helper of TLS is patient */
+};
 
 static const char lost_text[] = "the connection to the store is lost";
 
@@ -561,14 +564,22 @@ static status_t say_hello(struct geds *g, struct error *err)
     struct pending p = {0};
     struct buf args = {0};
     struct cursor c;
+    char token[RPC_TOKEN_MAX + 1] = "";
+    status_t st = g->local ? ST_OK : rpc_token(token, err);
+    if (st != ST_OK) {
+        return st;
+    }
     rpc_hello_encode(RPC_VERSION, RPC_VERSION, &args);
+    if (token[0] != '\0') {
+        buf_text(&args, token);
+    }
     send_frame(g, &p, RPC_HELLO, &args, &(struct outgoing){0});
     /* later on an answer may take as long as the disk does, this one comes from memory */
     struct pollfd there = {.fd = g->fd, .events = POLLIN};
-    if (poll(&there, 1, HELLO_MS_MAX) == 0) {
+    if (poll(&there, 1, g->local ? HELLO_MS_MAX : HELLO_FAR_MS_MAX) == 0) {
         break_off(g, ST_AGAIN, "the store does not answer; is its process stopped?");
     }
-    status_t st = client_wait(g, &p, NULL, NULL, err);
+    st = client_wait(g, &p, NULL, NULL, err);
     if (st == ST_OK) {
         cursor_init(&c, p.args.data, p.args.len, 0);
         st = rpc_result_decode(&c, err);
@@ -584,7 +595,7 @@ static status_t say_hello(struct geds *g, struct error *err)
 
 status_t client_open(const char *address, struct geds **ret_store, struct error *err)
 {
-    char path[RPC_PATH_MAX];
+    struct rpc_address a;
     struct geds *g = calloc(1, sizeof *g);
     if (g == NULL) {
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
@@ -592,15 +603,16 @@ status_t client_open(const char *address, struct geds **ret_store, struct error 
     g->fd = g->wake_fd = -1;
     pthread_mutex_init(&g->send_lock, NULL);
     pthread_mutex_init(&g->m, NULL);
-    status_t st = rpc_local_path(address, path, err);
+    status_t st = rpc_address_parse(address, &a, err);
     if (st == ST_OK && (g->leases = calloc(1, sizeof *g->leases)) == NULL) {
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }
     if (st == ST_OK) {
-        leases_init(g->leases);
+        g->local = a.scheme == RPC_UNIX;
+        leases_init(g->leases, g->local);
     }
     if (st == ST_OK) {
-        st = rpc_local_connect(path, &g->fd, err);
+        st = rpc_connect(&a, &g->fd, err);
     }
     if (st == ST_OK && (g->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) {
         st = error_set_errno(err, errno, "eventfd");

@@ -40,6 +40,7 @@ struct pending {
 
 struct geds {
     int fd;
+    bool local;                /* immutable: descriptors can be passed */
     pthread_mutex_t send_lock; /* before m: held while a frame is sent */
     pthread_mutex_t m;         /* guards the rest */
     bool reading;              /* a thread is; input is its own then */

@@ -11,10 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-void leases_init(struct leases *l)
+void leases_init(struct leases *l, bool local)
 {
     pthread_mutex_init(&l->m, NULL);
-    atomic_init(&l->state, LEASE_NEW);
+    atomic_init(&l->state, local ? LEASE_NEW : LEASE_OFF);
 }
 
 /* Caller holds m. The content is the caller's. */

@@ -48,7 +48,8 @@ struct lease_ticket {
     uint64_t hash, slot_count, all_count;
 };
 
-void leases_init(struct leases *l);
+/* local: the store can pass descriptors, else there are no leases. */
+void leases_init(struct leases *l, bool local);
 void leases_done(struct leases *l);
 
 /* Ask for the table, unless that was done. false: there is none. */

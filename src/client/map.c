@@ -124,6 +124,7 @@ enum geds_code geds_map(struct geds_object *o, const void **ret_data, size_t *re
     }
     /* what came with the open needs no file */
     st = len <= c->first_bytes ? ST_UNSUPPORTED
+         : !o->store->local    ? ST_UNSUPPORTED
          : c->extent_count > 0 ? map_extents(c, base, len, &inner)
                                : map_files(o, base, len, &inner);
     if (st == ST_UNSUPPORTED) {

@@ -647,16 +647,31 @@ static size_t keep_escapes(void *arg, struct MHD_Connection *c, char *s)
     return strlen(s);
 }
 
+/* Some S3 clients do not know TLS 1.3 yet. */
+static const char tls_versions[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+
+static struct MHD_OptionItem pem_option(enum MHD_OPTION option, const char *text)
+{
+    return (struct MHD_OptionItem){option, 0, (void *)(uintptr_t)text};
+}
+
 static struct MHD_Daemon *start_daemon(struct http_server *s)
 {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
                      MHD_USE_ERROR_LOG;
     /* a pool of one thread is not a pool to the library */
-    struct MHD_OptionItem pool[] = {
-        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)s->o.event_threads, NULL},
-        {MHD_OPTION_END, 0, NULL}};
-    if (s->o.event_threads < 2)
-        pool[0] = pool[1];
+    struct MHD_OptionItem more[5];
+    size_t count = 0;
+    if (s->o.event_threads > 1)
+        more[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE,
+                                                (intptr_t)s->o.event_threads, NULL};
+    if (s->o.cert) {
+        flags |= MHD_USE_TLS;
+        more[count++] = pem_option(MHD_OPTION_HTTPS_MEM_CERT, s->o.cert);
+        more[count++] = pem_option(MHD_OPTION_HTTPS_MEM_KEY, s->o.key);
+        more[count++] = pem_option(MHD_OPTION_HTTPS_PRIORITIES, tls_versions);
+    }
+    more[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     return MHD_start_daemon(
         flags, 0, NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, ignore_log, NULL,
         MHD_OPTION_LISTEN_SOCKET, s->listen_fd, MHD_OPTION_CONNECTION_LIMIT, s->o.connections_max,
@@ -665,7 +680,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *s)
         MHD_OPTION_CONNECTION_TIMEOUT, (s->o.idle_ms + 999) / 1000, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_URI_LOG_CALLBACK, on_target, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-        s, MHD_OPTION_ARRAY, pool, MHD_OPTION_END);
+        s, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
 }
 
 static bool start_threads(struct http_server *s)

@@ -28,6 +28,10 @@ static void frame(const uint8_t *data, size_t len)
     }
     status_t st = rpc_hello_decode(data, len, &lowest, &highest, &err);
     (void)st;
+    const char *token = NULL;
+    if (rpc_hello_token(data, len, &token, &err) == ST_OK && token != NULL) {
+        FUZZ_CHECK(strlen(token) <= RPC_TOKEN_MAX);
+    }
     cursor_init(&c, data, len, 0);
     st = rpc_result_decode(&c, &err);
     (void)st;

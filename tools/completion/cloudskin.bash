@@ -81,7 +81,7 @@ _cloudskin_objects() { # _cloudskin_objects OPTIONS [files]
 
 _cloudskin() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='run ps freeze thaw checkpoint inspect cache up down keys put get ls rm mv cp stat watch mb rb pin spill tier fsck help --version'
+    local verbs='run ps freeze thaw checkpoint inspect cache up down keys ca token put get ls rm mv cp stat watch mb rb pin spill tier fsck help --version'
     shopt -q extglob || { shopt -s extglob && local restore=1; }
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -109,8 +109,10 @@ _cloudskin() {
         up)
             if [ "$prev" = --state ]; then
                 mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+            elif [[ $prev == --tls-* ]]; then
+                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             else
-                mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --metrics --state --no-sync --tier --tier-endpoint
+                mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --metrics --s3-tls --listen --tls-cert --tls-key --tls-ca --state --no-sync --tier --tier-endpoint
                     --tier-credentials --tier-region --tier-ca-file --tier-style --local-bytes --cache-bytes --encrypt --master-key --help' -- "$cur")
             fi
             ;;
@@ -120,6 +122,26 @@ _cloudskin() {
                 mapfile -t COMPREPLY < <(compgen -d -- "$cur")
             else
                 mapfile -t COMPREPLY < <(compgen -W 'master rotate drop --state --json --controller --help' -- "$cur")
+            fi
+            ;;
+        ca)
+            if [ "$COMP_CWORD" -eq 2 ]; then
+                mapfile -t COMPREPLY < <(compgen -W 'init issue renew show --help' -- "$cur")
+            elif [ "$prev" = --role ]; then
+                mapfile -t COMPREPLY < <(compgen -W 'read write admin' -- "$cur")
+            elif [[ $cur == -* ]]; then
+                mapfile -t COMPREPLY < <(compgen -W '--host --role --days --output --name --dir --json --help' -- "$cur")
+            else
+                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            fi
+            ;;
+        token)
+            if [ "$COMP_CWORD" -eq 2 ]; then
+                mapfile -t COMPREPLY < <(compgen -W 'create list revoke --help' -- "$cur")
+            elif [ "$prev" = --role ]; then
+                mapfile -t COMPREPLY < <(compgen -W 'read write admin' -- "$cur")
+            else
+                mapfile -t COMPREPLY < <(compgen -W '--role --bucket --expires --state --json --help' -- "$cur")
             fi
             ;;
         put) _cloudskin_objects '--recursive --type --meta --no-clobber --if-match --quiet --controller --help' files ;;
@@ -134,7 +156,7 @@ _cloudskin() {
         spill) _cloudskin_objects '--recall --quiet --controller --help' ;;
         tier) _cloudskin_objects '--json --watch --spill --encrypt --controller --help' ;;
         fsck) mapfile -t COMPREPLY < <(compgen -W '--repair --remote --json --state --controller --help' -- "$cur") ;;
-        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache up down keys put get ls rm mv cp stat watch mb rb pin spill tier fsck' -- "$cur") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache up down keys ca token put get ls rm mv cp stat watch mb rb pin spill tier fsck' -- "$cur") ;;
         esac
     fi
     [ -z "${restore:-}" ] || shopt -u extglob

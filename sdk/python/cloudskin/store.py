@@ -28,7 +28,7 @@ class Store:
     (NotFoundError, ChangedError). metadata: names and values, which replace the object's; names are in lower case."""
 
     def __init__(self, address: Optional[str] = None) -> None:
-        """address: "unix:/PATH"; None: $CLOUDSKIN_CONTROLLER, else what `cloudskin up` started."""
+        """address: "unix:/PATH" or "tls://HOST"; None: $CLOUDSKIN_CONTROLLER, else what `cloudskin up` started."""
         pointer, err = ctypes.c_void_p(), _native.Error()
         raw = None if address is None else text_in(address, "the address")
         code = lib.geds_connect(raw, ctypes.byref(pointer), ctypes.byref(err))

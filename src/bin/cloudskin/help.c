@@ -18,6 +18,8 @@ static const char overview[] =
     "checkpoints\n"
     "  up, down           start and stop the object store of this machine, with its S3 endpoint\n"
     "  keys               print the key for S3 clients; master keys of encrypted objects\n"
+    "  ca                 make certificates, so that other machines can use the store\n"
+    "  token              make and revoke tokens of clients on other machines\n"
     "  put, get           write files to the object store and read them from there\n"
     "  ls, stat           list and show buckets and objects, geds://BUCKET/KEY\n"
     "  watch              print what becomes of objects, as it happens\n"

@@ -29,8 +29,8 @@ static int unknown(const char *text)
 /* The program of a verb in libexec/cloudskin, most often of the same name; NULL: a verb that is not known here. */
 static const char *program_of(const char *verb)
 {
-    static const char *const own[] = {"inspect",    "cache", "ps",   "freeze",
-                                      "checkpoint", "up",    "down", "keys"};
+    static const char *const own[] = {"inspect", "cache", "ps",   "freeze", "checkpoint",
+                                      "up",      "down",  "keys", "ca",     "token"};
     static const char *const of_objects[] = {"put", "get", "ls",  "rm",    "mv",   "cp",   "stat",
                                              "mb",  "rb",  "pin", "spill", "tier", "watch"};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {

@@ -16,9 +16,11 @@
 #include "geds/serve/serve.h"
 #include "localstate/folder.h"
 #include "localstate/keys.h"
+#include "localstate/tokens.h"
 #include "metrics.h"
 #include "net/metrics_http.h"
 #include "net/rpc/local.h"
+#include "remote.h"
 #include "sys/clock.h"
 #include "sys/files.h"
 #include "sys/process.h"
@@ -41,6 +43,10 @@ static const char help_text[] =
     "      --sweep SECONDS how often lifecycle rules are applied (default 3600; 0: never)\n"
     "      --socket PATH   also listen for the verbs of cloudskin (put, get, ...) at this Unix "
     "socket\n"
+    "      --listen HOST:PORT  serve these verbs over TCP too, through TLS 1.3 where there are\n"
+    "                      certificates: --tls-cert FILE --tls-key FILE --tls-ca FILE, else those\n"
+    "                      of `cloudskin ca init` in DIR. Without any on 127.0.0.1 or [::1] only\n"
+    "      --s3-tls        serve S3 through TLS with these\n"
     "      --greet         say on standard output where what is, when it serves\n"
     "      --detach LOG    then become a session of its own, whose output is appended to LOG\n"
     "      --tier s3://BUCKET[/PREFIX]  the S3 server behind local disk (none: no more); with\n"
@@ -81,13 +87,18 @@ static const struct option long_options[] = {
     {"encrypt", required_argument, NULL, 9},
     {"master-key", required_argument, NULL, 10},
     {"socket", required_argument, NULL, 'u'},
+    {"listen", required_argument, NULL, 'L'},
+    {"tls-cert", required_argument, NULL, 'C'},
+    {"tls-key", required_argument, NULL, 'K'},
+    {"tls-ca", required_argument, NULL, 'A'},
+    {"s3-tls", no_argument, NULL, 'T'},
     {"greet", no_argument, NULL, 'g'},
     {"detach", required_argument, NULL, 'l'},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
 
-enum { SWEEP_S_MAX = 366 * 86400 };
+enum { SWEEP_S_MAX = 366 * 86400, PEM_BYTES_MAX = 1 << 20 };
 
 static const char metrics_default[] = "127.0.0.1:9464";
 
@@ -102,6 +113,7 @@ struct settings {
     uint64_t sweep_s;
     struct tier_given tier;
     struct crypt_given crypt;
+    struct remote_given remote;
 };
 
 static int fail(const struct error *err)
@@ -109,7 +121,8 @@ static int fail(const struct error *err)
     fprintf(stderr, "%s: %s\n", program_invocation_short_name, err->text);
     if (err->code == ST_INVAL)
         return EXIT_USAGE;
-    return err->code == ST_CORRUPT || err->code == ST_UNSUPPORTED || err->code == ST_FORMAT
+    return err->code == ST_CORRUPT || err->code == ST_UNSUPPORTED || err->code == ST_FORMAT ||
+                   err->code == ST_INVALID
                ? EXIT_REFUSED
                : EXIT_SYSTEM;
 }
@@ -131,6 +144,18 @@ static bool take_tier_option(struct tier_given *g, int c, const char *value)
     return number;
 }
 
+static bool take_remote_option(struct remote_given *g, int c, const char *value)
+{
+    const char **to = c == 'L'   ? &g->listen
+                      : c == 'C' ? &g->cert
+                      : c == 'K' ? &g->key
+                      : c == 'A' ? &g->ca
+                                 : NULL;
+    if (to)
+        *to = value;
+    return to;
+}
+
 /* 0: go on; else the exit code + 1. */
 static int parse_options(int argc, char **argv, struct settings *o)
 {
@@ -147,6 +172,8 @@ static int parse_options(int argc, char **argv, struct settings *o)
             o->no_sync = true;
         } else if (c == 'u') {
             o->socket = optarg;
+        } else if (c == 'T') {
+            o->remote.s3_tls = true;
         } else if (c == 'g') {
             o->greet = true;
         } else if (c == 'l') {
@@ -158,6 +185,8 @@ static int parse_options(int argc, char **argv, struct settings *o)
             o->crypt.encrypt = optarg;
         } else if (c == 10) {
             o->crypt.master_key = optarg;
+        } else if (take_remote_option(&o->remote, c, optarg)) {
+            continue;
         } else if (c < 'A' && take_tier_option(&o->tier, c, optarg)) {
             continue;
         } else if (c != 'd' || snprintf(o->state, PATH_MAX, "%s", optarg) >= PATH_MAX) {
@@ -228,6 +257,8 @@ struct running {
     struct store *store;
     struct tier_running tier;
     struct crypt_running crypt;
+    struct remote_running remote;
+    struct buf pem; /* of S3's TLS */
     struct s3_service *service;
     struct http_server *server;
     char s3[256]; /* where it is served */
@@ -261,6 +292,10 @@ static status_t start_files(const struct settings *o, struct running *r, struct 
     if (st == ST_OK)
         st = controller_tier_open(&o->tier, o->state, r->store, &r->tier, err);
     /* under the store's lock: who makes keys here is the only one, so they may be unmade */
+    if (st == ST_OK)
+        st = tokens_prepare(o->state, err);
+    if (st == ST_OK)
+        st = controller_remote_open(&o->remote, o->state, &r->remote, err);
     return st == ST_OK ? keys_load(o->state, &r->keys, &r->made_keys, err) : st;
 }
 
@@ -269,6 +304,19 @@ static void set_address(char ret_text[256], const char *asked, unsigned port)
 {
     const char *colon = strrchr(asked, ':');
     snprintf(ret_text, 256, "%.*s:%u", (int)(colon ? colon - asked : 0), asked, port);
+}
+
+/* Certificate and key, each with a NUL. */
+static status_t read_pem(struct running *r, struct error *err)
+{
+    const char *const paths[] = {r->remote.cert, r->remote.key};
+    status_t st = ST_OK;
+    for (size_t i = 0; i < 2 && st == ST_OK; i++) {
+        st = file_read(paths[i], PEM_BYTES_MAX, &r->pem, err);
+        buf_u8(&r->pem, '\0');
+    }
+    return st == ST_OK && r->pem.failed ? error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory")
+                                        : st;
 }
 
 static status_t start_s3(const struct settings *o, struct running *r, struct error *err)
@@ -289,7 +337,12 @@ static status_t start_s3(const struct settings *o, struct running *r, struct err
     http.address = o->s3;
     http.handler = s3_service_handler();
     http.ctx = r->service;
-    status_t st = http_server_start(&http, &r->server, err);
+    status_t st = o->remote.s3_tls ? read_pem(r, err) : ST_OK;
+    if (st != ST_OK)
+        return st;
+    http.cert = (const char *)r->pem.data;
+    http.key = http.cert ? http.cert + strlen(http.cert) + 1 : NULL;
+    st = http_server_start(&http, &r->server, err);
     if (st == ST_OK)
         set_address(r->s3, o->s3, http_server_port(r->server));
     return st == ST_EXIST ? error_set(err, st, ERROR_NO_OFFSET,
@@ -313,9 +366,14 @@ static status_t start_rpc(const struct settings *o, struct running *r, struct er
         r->context.tier_name = r->tier.place;
         r->context.tier_endpoint = r->tier.endpoint;
     }
-    const struct rpc_server_options options = {
-        .listen_fd = r->socket_fd, .handler = serve_handler(), .ctx = &r->context};
-    if (r->socket_fd < 0)
+    bool remote = r->remote.listen_fd >= 0;
+    if (remote)
+        r->context.access = access_table(r->remote.access);
+    const struct rpc_server_options options = {.listen_fd = r->socket_fd,
+                                               .tcp = remote ? &r->remote.tcp : NULL,
+                                               .handler = serve_handler(),
+                                               .ctx = &r->context};
+    if (r->socket_fd < 0 && !remote)
         return ST_OK;
     status_t st = rpc_server_start(&options, &r->rpc, err);
     if (st == ST_OK)
@@ -361,13 +419,15 @@ static void say_started(const struct settings *o, const struct running *r)
     char port[16];
     snprintf(port, sizeof port, "%u", http_server_port(r->server));
     if (o->greet) {
-        printf("# S3 at http://%s; state in %s\n"
+        printf("# S3 at %s://%s; state in %s\n"
                "# `cloudskin keys` prints the keys, `cloudskin down` stops it\n",
-               r->s3, o->state);
+               o->remote.s3_tls ? "https" : "http", r->s3, o->state);
         if (r->metrics_server)
             printf("# metrics at http://%s/metrics\n", r->metrics_at);
         else if (r->metrics_why.code != ST_OK)
             printf("# no metrics: %s\n", r->metrics_why.text);
+        if (r->remote.listen_fd >= 0)
+            printf("# other clients at %s://%s\n", r->remote.tls ? "tls" : "tcp", r->remote.name);
     }
     if (r->made_keys) {
         keys_print(&r->keys, stdout);
@@ -376,13 +436,26 @@ static void say_started(const struct settings *o, const struct running *r)
     if (r->log_fd >= 0)
         detach(r->log_fd);
     log_info("controller.started", "s3", o->s3, "port", port, "state", o->state, "metrics",
-             r->metrics_server ? r->metrics_at : "none");
+             r->metrics_server ? r->metrics_at : "none", "listen", r->remote.name);
+}
+
+/* The signal that ends it. Meanwhile certificates are looked at. */
+static int wait_for_end(struct running *r, const sigset_t *signals)
+{
+    const struct timespec hour = {.tv_sec = 3600};
+    for (;;) {
+        controller_remote_warn(&r->remote);
+        int number = sigtimedwait(signals, NULL, &hour);
+        if (number == SIGHUP && r->remote.tls)
+            controller_remote_reload(&r->remote);
+        else if (number > 0)
+            return number;
+    }
 }
 
 static status_t serve(const struct settings *o, const sigset_t *ends, struct error *err)
 {
-    static struct running r = {.log_fd = -1, .socket_fd = -1};
-    int number;
+    static struct running r = {.log_fd = -1, .socket_fd = -1, .remote.listen_fd = -1};
     status_t st = metrics_new(&r.metrics) == ST_OK
                       ? serve_meter_new(r.metrics, &r.meter, err)
                       : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory");
@@ -400,8 +473,7 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
         st = controller_crypt_start(&r.crypt, r.store, err);
     if (st == ST_OK) {
         say_started(o, &r);
-        sigwait(ends, &number);
-        log_info("controller.stopping", "signal", strsignal(number));
+        log_info("controller.stopping", "signal", strsignal(wait_for_end(&r, ends)));
     }
     if (st != ST_OK && r.made_keys)
         keys_unmake(o->state); /* the next start prints one */
@@ -413,6 +485,10 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
     s3_service_free(r.service);
     store_close(r.store);
     controller_tier_close(&r.tier);
+    controller_remote_close(&r.remote);
+    if (r.pem.data)
+        explicit_bzero(r.pem.data, r.pem.len);
+    buf_done(&r.pem);
     rpc_local_unlisten(o->socket, r.socket_fd);
     serve_meter_free(r.meter);
     metrics_free(r.metrics);
@@ -432,6 +508,8 @@ int main(int argc, char **argv)
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
+    if (o.remote.listen || o.remote.s3_tls)
+        sigaddset(&ends, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &ends, NULL); /* for all threads: main waits for them */
     raise_file_limit();
     return serve(&o, &ends, &err) == ST_OK ? 0 : fail(&err);

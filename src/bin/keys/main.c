@@ -2,11 +2,10 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#include "cloudskin/geds.h"
 #include "exitcode/exit_code.h"
-#include "localstate/folder.h"
 #include "localstate/keys.h"
 #include "master.h"
+#include "servedstate/folder.h"
 #include "sys/process.h"
 
 /* `cloudskin keys`: the keys of S3 clients, from the state folder, and the master keys of the store that is up. */
@@ -46,21 +45,6 @@ static const char help_text[] =
 
 static const char program[] = "cloudskin keys";
 
-static status_t choose_folder(char ret_path[PATH_MAX], struct error *err)
-{
-    static struct geds_status status;
-    struct geds *store = NULL;
-    if (geds_connect(NULL, &store, NULL) == GEDS_OK) {
-        enum geds_code code = geds_status(store, &status, NULL);
-        geds_disconnect(store);
-        if (code == GEDS_OK) {
-            snprintf(ret_path, PATH_MAX, "%s", status.state);
-            return ST_OK;
-        }
-    }
-    return state_folder_default(ret_path, err);
-}
-
 static int print(const char *state)
 {
     static struct keys keys;
@@ -68,7 +52,7 @@ static int print(const char *state)
     char folder[PATH_MAX];
     status_t st = ST_OK;
     if (state == NULL) {
-        st = choose_folder(folder, &err);
+        st = served_state_folder(folder, &err);
         state = folder;
     }
     if (st == ST_OK) {

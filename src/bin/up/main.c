@@ -26,6 +26,14 @@ static const char help_text[] =
     "      --s3 HOST:PORT  where S3 is served (default 127.0.0.1:9000; port 0: any free one)\n"
     "      --metrics HOST:PORT  where /metrics, for Prometheus, and /healthz are served (default\n"
     "                      127.0.0.1:9464, or nowhere if that is in use; none: nowhere)\n"
+    "      --listen HOST:PORT  serve clients of other machines too, at an IP address (0.0.0.0: "
+    "all\n"
+    "                      of this machine's; port 0: any free one; 7700 is what clients look "
+    "for):\n"
+    "                      CLOUDSKIN_CONTROLLER=tls://HOST:PORT there. Needs the certificates of\n"
+    "                      `cloudskin ca init`, or --tls-cert FILE --tls-key FILE --tls-ca FILE;\n"
+    "                      without any, only 127.0.0.1 and [::1] are served, as tcp://HOST:PORT\n"
+    "      --s3-tls        serve S3 as https (TLS 1.2 and 1.3) with the same certificate\n"
     "      --state DIR     the state folder (default $XDG_STATE_HOME/cloudskin, else\n"
     "                      ~/.local/state/cloudskin)\n"
     "      --tier s3://BUCKET[/PREFIX]  have a tier behind local disk, where bytes go that nobody\n"
@@ -70,6 +78,11 @@ static const struct option long_options[] = {
     {"state", required_argument, NULL, 'S'},
     {"no-sync", no_argument, NULL, 'n'},
     {"help", no_argument, NULL, 'h'},
+    {"listen", required_argument, NULL, 't'},
+    {"s3-tls", no_argument, NULL, 't'},
+    {"tls-cert", required_argument, NULL, 't'},
+    {"tls-key", required_argument, NULL, 't'},
+    {"tls-ca", required_argument, NULL, 't'},
     {"tier", required_argument, NULL, 't'},
     {"tier-endpoint", required_argument, NULL, 't'},
     {"tier-credentials", required_argument, NULL, 't'},
@@ -82,7 +95,7 @@ static const struct option long_options[] = {
     {"master-key", required_argument, NULL, 't'},
     {0},
 };
-enum { TIER_ARGUMENTS_MAX = 10 * 4 };
+enum { HANDED_ON_MAX = 15 * 4 };
 
 struct settings {
     bool background;
@@ -90,8 +103,8 @@ struct settings {
     const char *s3;
     char *metrics;                  /* NULL: the controller's default */
     const char *state;              /* NULL: the default */
-    char *tier[TIER_ARGUMENTS_MAX]; /* handed on as they are */
-    size_t tier_count;
+    char *handed_on[HANDED_ON_MAX]; /* as they are */
+    size_t handed_count;
 };
 
 static int fail(const struct error *err)
@@ -115,13 +128,14 @@ static int parse_options(int argc, char **argv, struct settings *o)
             o->state = optarg;
         } else if (c == 'n') {
             o->no_sync = true;
-        } else if (c == 't' && o->tier_count < TIER_ARGUMENTS_MAX) {
+        } else if (c == 't' && o->handed_count < HANDED_ON_MAX) {
             char *text = NULL;
-            if (asprintf(&text, "--%s=%s", long_options[index].name, optarg) < 0) {
+            if (asprintf(&text, "--%s%s%s", long_options[index].name, optarg != NULL ? "=" : "",
+                         optarg != NULL ? optarg : "") < 0) {
                 fprintf(stderr, "%s: out of memory\n", program);
                 return EXIT_SYSTEM + 1;
             }
-            o->tier[o->tier_count++] = text;
+            o->handed_on[o->handed_count++] = text;
         } else if (c == 'h') {
             fputs(help_text, stdout);
             return exit_after_output(program) + 1;
@@ -185,7 +199,7 @@ static int wait_for_start(struct process *p)
 static int start(const struct settings *o, struct error *err)
 {
     char state[PATH_MAX], path[PATH_MAX], socket_path[RPC_PATH_MAX], log[PATH_MAX + 32];
-    char *argv[16 + TIER_ARGUMENTS_MAX];
+    char *argv[16 + HANDED_ON_MAX];
     size_t count = 0;
     const char *const fixed[] = {program,   "--s3",     o->s3,       "--state", state,
                                  "--greet", "--socket", socket_path, NULL};
@@ -208,8 +222,8 @@ static int start(const struct settings *o, struct error *err)
         argv[count++] = (char *)(uintptr_t)"--metrics";
         argv[count++] = o->metrics;
     }
-    for (size_t i = 0; i < o->tier_count; i++) {
-        argv[count++] = o->tier[i];
+    for (size_t i = 0; i < o->handed_count; i++) {
+        argv[count++] = o->handed_on[i];
     }
     if (o->no_sync) {
         argv[count++] = (char *)(uintptr_t)"--no-sync";
@@ -236,8 +250,8 @@ int main(int argc, char **argv)
     process_open_stdio();
     int code = parse_options(argc, argv, &o);
     code = code != 0 ? code - 1 : start(&o, &err);
-    for (size_t i = 0; i < o.tier_count; i++) {
-        free(o.tier[i]);
+    for (size_t i = 0; i < o.handed_count; i++) {
+        free(o.handed_on[i]);
     }
     return code;
 }

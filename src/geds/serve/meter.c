@@ -34,6 +34,9 @@ static const char *const names[GEDS_OP_END] = {
     [GEDS_TIER_STATUS] = "tier_status",
     [GEDS_TIER_MOVE] = "tier_move",
     [GEDS_TIER_KEEP] = "tier_keep",
+    [GEDS_KEYS_LIST] = "keys_list",
+    [GEDS_KEYS_CHANGE] = "keys_change",
+    [GEDS_BUCKET_ENCRYPT] = "bucket_encrypt",
 };
 static const char unknown[] = "unknown";
 

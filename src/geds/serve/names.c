@@ -40,7 +40,8 @@ status_t serve_bucket_list(struct task *t)
     size_t count = 0;
     status_t st = store_bucket_list(t->store, &buckets, &count, &t->err);
     for (size_t i = 0; st == ST_OK && i < count; i++) {
-        if (t->request.after != NULL && strcmp(buckets[i].name, t->request.after) <= 0) {
+        if (!task_has_bucket(t->session, buckets[i].name) ||
+            (t->request.after != NULL && strcmp(buckets[i].name, t->request.after) <= 0)) {
             continue;
         }
         if (t->out->data.len + BUCKET_BYTES_MAX > t->rpc->room) {

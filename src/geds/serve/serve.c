@@ -11,14 +11,27 @@
 
 enum { QUICK_READ_BYTES = 64 * 1024 };
 
-static void *session_new(void *ctx)
+static void *session_new(void *ctx, const struct rpc_peer *peer, struct error *err)
 {
+    const struct serve_context *context = ctx;
+    const struct serve_access *access = context->access;
     struct session *s = calloc(1, sizeof *s);
     if (s == NULL || pthread_mutex_init(&s->m, NULL) != 0) {
         free(s);
+        error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
         return NULL;
     }
-    s->context = ctx;
+    s->context = context;
+    s->local = peer->local;
+    status_t st = s->local ? ST_OK
+                  : access != NULL
+                      ? access->admit(access->ctx, peer, &s->rights, err)
+                      : error_set(err, ST_PERM, ERROR_NO_OFFSET, "the store is another user's");
+    if (st != ST_OK) {
+        pthread_mutex_destroy(&s->m);
+        free(s);
+        return NULL;
+    }
     return s;
 }
 
@@ -251,7 +264,9 @@ static status_t serve_status(struct task *t)
 {
     const struct serve_context *c = t->session->context;
     struct store_counters n = {0};
-    status_t st = store_counters(t->store, &n, &t->err);
+    /* who may see some buckets only is not told about the others */
+    status_t st = t->session->rights.bucket_count == 0 ? store_counters(t->store, &n, &t->err)
+                                                       : ST_OK;
     t->answer.texts[0] = c->version;
     t->answer.texts[1] = c->state;
     t->answer.texts[2] = c->s3;
@@ -345,6 +360,9 @@ static void run(void *session, const struct rpc_request *r, struct rpc_reply *re
                      .err = {.offset = ERROR_NO_OFFSET}};
     status_t st = geds_request_decode(r->kind, r->args, r->args_bytes, &t.arena, &t.request,
                                       &t.err);
+    if (st == ST_OK) {
+        st = task_permit(&t);
+    }
     if (st == ST_OK) {
         st = operations[r->kind](&t);
     }

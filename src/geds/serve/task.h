@@ -21,7 +21,9 @@ struct handle {
 /* Of one connection. */
 struct session {
     const struct serve_context *context;
-    pthread_mutex_t m; /* guards the table */
+    bool local;                 /* immutable, and so are rights */
+    struct serve_rights rights; /* of who is not local */
+    pthread_mutex_t m;          /* guards the table */
     struct handle *handles;
     unsigned count;
     atomic_bool leases; /* its client has the counters of names */
@@ -40,6 +42,12 @@ struct task {
     struct geds_answer answer; /* what is encoded when the operation succeeded */
     struct error err;
 };
+
+/* May the session do this? ST_PERM: err says what it would need. ST_UNSUPPORTED: nobody may who is not on this
+ * machine. */
+CHECKED status_t task_permit(struct task *t);
+/* Is the session one for this bucket? */
+bool task_has_bucket(const struct session *s, const char *bucket);
 
 /* The handle of this number, whose reference ends with handle_drop. ST_INVAL: there is none. */
 CHECKED status_t handle_find(struct task *t, struct handle **ret_handle);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #include "base/hash.h"
 #include "impl.h"
+#include "net/rpc/tcp.h"
 #include "sys/clock.h"
 
 /* One connection: frames in, requests to who runs them, answers out. */
@@ -44,7 +46,13 @@ void call_free(struct call *c)
     }
 }
 
-struct conn *conn_new(struct rpc_server *s, struct loop *loop, int fd)
+/* NULL: none is in between. */
+static const struct rpc_transport *transport_of(const struct conn *c)
+{
+    return c->tcp ? c->server->o.tcp->transport : NULL;
+}
+
+struct conn *conn_new(struct rpc_server *s, struct loop *loop, int fd, bool tcp)
 {
     struct conn *c = calloc(1, sizeof *c);
     if (c == NULL || pthread_mutex_init(&c->m, NULL) != 0) {
@@ -57,7 +65,16 @@ struct conn *conn_new(struct rpc_server *s, struct loop *loop, int fd)
     atomic_init(&c->refs, 1);
     calls_init(&c->held);
     c->out_last = &c->out;
-    c->read_ns = c->sent_ns = clock_monotonic_ns();
+    c->read_ns = c->sent_ns = c->opened_ns = clock_monotonic_ns();
+    c->tcp = tcp;
+    c->peer.local = !tcp;
+    const struct rpc_transport *t = transport_of(c);
+    c->shaken = t == NULL;
+    if (t != NULL && (c->link = t->open(s->o.tcp->ctx, fd)) == NULL) {
+        pthread_mutex_destroy(&c->m);
+        free(c);
+        return NULL;
+    }
     return c;
 }
 
@@ -67,9 +84,13 @@ void conn_unref(struct conn *c)
         if (c->session != NULL) {
             c->server->o.handler->session_free(c->session);
         }
+        if (c->link != NULL) {
+            transport_of(c)->close(c->link);
+        }
         close(c->fd);
         pthread_mutex_destroy(&c->m);
-        atomic_fetch_sub(&c->server->conn_count, 1);
+        atomic_fetch_sub(c->tcp ? &c->server->tcp_count : &c->server->conn_count, 1);
+        atomic_fetch_sub(&c->server->tcp_sessions, c->let_in);
         free(c);
     }
 }
@@ -84,7 +105,8 @@ static void conn_fail(struct conn *c)
 void conn_wait(struct conn *c)
 {
     bool reads = c->held.first == NULL && !atomic_load(&c->server->draining);
-    uint32_t events = (reads ? EPOLLIN : 0U) | (c->out != NULL ? EPOLLOUT : 0U);
+    uint32_t awaited = c->reads_need_room ? EPOLLOUT : EPOLLIN;
+    uint32_t events = (reads ? awaited : 0U) | (c->out != NULL ? EPOLLOUT : 0U);
     if (c->ended || events == c->waits_for) {
         return;
     }
@@ -132,7 +154,22 @@ static size_t part(struct iovec *to, const void *data, size_t len, size_t *skip)
     return len;
 }
 
-static ssize_t out_send(int fd, const struct out *o, size_t *ret_total)
+/* Through a transport: the next bytes in one piece, which are the same if they have to be sent again. */
+static ssize_t out_send_piece(struct conn *c, const struct iovec parts[3])
+{
+    uint8_t piece[RPC_RECEIVE_MIN];
+    size_t len = 0;
+    for (unsigned i = 0; i < 3 && len < sizeof piece; i++) {
+        size_t n = sizeof piece - len < parts[i].iov_len ? sizeof piece - len : parts[i].iov_len;
+        if (n > 0) {
+            memcpy(piece + len, parts[i].iov_base, n);
+        }
+        len += n;
+    }
+    return transport_of(c)->send(c->link, piece, len);
+}
+
+static ssize_t out_send(struct conn *c, const struct out *o, size_t *ret_total)
 {
     union {
         char bytes[CMSG_SPACE(sizeof o->answer.passed)];
@@ -143,6 +180,9 @@ static ssize_t out_send(int fd, const struct out *o, size_t *ret_total)
     *ret_total = part(&parts[0], o->head, sizeof o->head, &skip);
     *ret_total += part(&parts[1], o->answer.args.data, o->answer.args.len, &skip);
     *ret_total += part(&parts[2], o->answer.data.data, o->answer.data.len, &skip);
+    if (c->link != NULL) {
+        return out_send_piece(c, parts);
+    }
     struct msghdr m = {.msg_iov = parts, .msg_iovlen = 3};
     if (o->sent_bytes == 0 && o->answer.passed_count > 0) {
         size_t len = o->answer.passed_count * sizeof o->answer.passed[0];
@@ -154,7 +194,7 @@ static ssize_t out_send(int fd, const struct out *o, size_t *ret_total)
         head->cmsg_len = CMSG_LEN(len);
         memcpy(CMSG_DATA(head), o->answer.passed, len);
     }
-    return sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* Caller holds m. */
@@ -163,7 +203,7 @@ static void flush(struct conn *c)
     while (c->out != NULL && !c->failed) {
         struct out *o = c->out;
         size_t total;
-        ssize_t n = out_send(c->fd, o, &total);
+        ssize_t n = out_send(c, o, &total);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -397,20 +437,47 @@ static bool refuse(struct conn *c, status_t st, const char *text)
     return false;
 }
 
+void conn_tell_refused(struct conn *c, const struct error *err)
+{
+    char address[INET6_ADDRSTRLEN + 16] = "";
+    if (c->tcp && c->server->o.tcp->refused != NULL) {
+        rpc_tcp_peer(c->fd, address, sizeof address);
+        c->server->o.tcp->refused(c->server->o.tcp->refused_ctx, address, err);
+    }
+}
+
+/* It may do something here. */
+static bool let_in(struct conn *c, struct error *err)
+{
+    if (c->tcp) {
+        c->let_in = true;
+        if (atomic_fetch_add(&c->server->tcp_sessions, 1) >= RPC_CONNECTIONS_MAX) {
+            error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
+                      "the store has as many connections as it can have");
+            return false;
+        }
+    }
+    c->session = c->server->o.handler->session_new(c->server->o.ctx, &c->peer, err);
+    c->peer.token = NULL;
+    return c->session != NULL;
+}
+
 static bool hello(struct conn *c, const struct call *call)
 {
     uint16_t lowest, highest;
     struct error err = {.offset = ERROR_NO_OFFSET};
     struct rpc_answer answer = {0};
     if (call->frame.kind != RPC_HELLO ||
-        rpc_hello_decode(call->bytes, call->frame.args_bytes, &lowest, &highest, &err) != ST_OK) {
+        rpc_hello_decode(call->bytes, call->frame.args_bytes, &lowest, &highest, &err) != ST_OK ||
+        rpc_hello_token(call->bytes, call->frame.args_bytes, &c->peer.token, &err) != ST_OK) {
         return refuse(c, ST_FORMAT, "a connection begins with a hello of this protocol");
     }
     if (lowest > RPC_VERSION || highest < RPC_VERSION) {
         return refuse(c, ST_UNSUPPORTED, "this server speaks version 1 only");
     }
-    if ((c->session = c->server->o.handler->session_new(c->server->o.ctx)) == NULL) {
-        return refuse(c, ST_NOMEM, "out of memory");
+    if (!let_in(c, &err)) {
+        conn_tell_refused(c, &err);
+        return refuse(c, err.code, err.text);
     }
     rpc_result_encode(ST_OK, NULL, &answer.args);
     buf_le16(&answer.args, RPC_VERSION);
@@ -462,6 +529,10 @@ static bool begin_body(struct conn *c)
     if (st != ST_OK) {
         return refuse(c, st, err.text);
     }
+    if (c->session == NULL && c->tcp &&
+        (call->frame.args_bytes > RPC_HELLO_MAX || call->frame.data_bytes > 0)) {
+        return refuse(c, ST_FORMAT, "a connection begins with a hello of this protocol");
+    }
     call->bytes = malloc((size_t)call->frame.args_bytes + call->frame.data_bytes + 1);
     return call->bytes != NULL;
 }
@@ -507,8 +578,32 @@ static bool feed(struct conn *c, const uint8_t *data, size_t len)
 static ssize_t receive(struct conn *c, uint8_t *scratch, bool *ret_direct)
 {
     *ret_direct = c->reading != NULL && body_left(c) >= READ_AHEAD / 2;
-    return *ret_direct ? recv(c->fd, c->reading->bytes + c->body_got, body_left(c), MSG_DONTWAIT)
-                       : recv(c->fd, scratch, READ_AHEAD, MSG_DONTWAIT);
+    uint8_t *to = *ret_direct ? c->reading->bytes + c->body_got : scratch;
+    size_t room = *ret_direct ? body_left(c) : READ_AHEAD;
+    if (c->link == NULL) {
+        return recv(c->fd, to, room, MSG_DONTWAIT);
+    }
+    pthread_mutex_lock(&c->m);
+    ssize_t n = transport_of(c)->receive(c->link, to, room, &c->reads_need_room);
+    pthread_mutex_unlock(&c->m);
+    return n;
+}
+
+bool conn_shake(struct conn *c)
+{
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    pthread_mutex_lock(&c->m);
+    status_t st = transport_of(c)->shake(c->link, &c->reads_need_room, &c->peer, &err);
+    c->shaken = st == ST_OK;
+    if (c->shaken) {
+        c->reads_need_room = false;
+    }
+    conn_wait(c);
+    pthread_mutex_unlock(&c->m);
+    if (st != ST_OK && st != ST_AGAIN) {
+        conn_tell_refused(c, &err);
+    }
+    return st == ST_OK || st == ST_AGAIN;
 }
 
 bool conn_read(struct conn *c)
@@ -527,6 +622,7 @@ bool conn_read(struct conn *c)
             continue;
         }
         if (n < 0 && errno == EAGAIN) {
+            conn_pump(c); /* for conn_wait: the transport may wait for something else now */
             break;
         }
         if (n <= 0) {
@@ -545,7 +641,7 @@ bool conn_read(struct conn *c)
         if (!good) {
             return false;
         }
-        if (!direct && n < READ_AHEAD) {
+        if (c->link == NULL && !direct && n < READ_AHEAD) {
             break; /* epoll says when there is more */
         }
     }

@@ -77,6 +77,19 @@ status_t rpc_hello_decode(const void *args, size_t len, uint16_t *ret_lowest, ui
     return st;
 }
 
+status_t rpc_hello_token(const void *args, size_t len, const char **ret_token, struct error *err)
+{
+    struct cursor c;
+    cursor_init(&c, args, len, 0);
+    cursor_bytes(&c, sizeof hello_magic + 4);
+    const char *token = cursor_left(&c) > 0 ? cursor_text(&c, RPC_TOKEN_MAX, true) : NULL;
+    status_t st = cursor_status(&c, ST_FORMAT, err);
+    if (st == ST_OK) {
+        *ret_token = token;
+    }
+    return st;
+}
+
 /* The place in the table is the number on the wire. */
 static const status_t codes[] = {ST_OK,       ST_INVAL,       ST_NOMEM, ST_LIMIT,   ST_IO,
                                  ST_NOTFOUND, ST_EXIST,       ST_PERM,  ST_CORRUPT, ST_FORMAT,

@@ -47,6 +47,13 @@ struct conn {
     int fd;                  /* closed with the last reference */
     _Atomic unsigned refs;
     void *session; /* NULL before hello; set by the loop before the first request */
+    bool tcp;
+    bool let_in;  /* counted in server.tcp_sessions */
+    void *link;   /* of the transport, NULL: none; guarded by m */
+    bool evicted; /* loop-owned: it is over, as its next event will find */
+    bool shaken;  /* loop-owned: the transport's handshake is over */
+    uint64_t opened_ns;
+    struct rpc_peer peer; /* loop-owned */
 
     /* loop-owned: what is being read */
     uint8_t head[RPC_HEADER_BYTES];
@@ -60,10 +67,11 @@ struct conn {
     size_t admitted_bytes;
     struct lane *lanes;
     struct out *out, **out_last;
-    bool failed;        /* its loop is to end it */
-    bool ended;         /* no longer in epoll */
-    uint32_t waits_for; /* epoll events */
-    uint64_t read_ns;   /* when reading last came on */
+    bool failed;          /* its loop is to end it */
+    bool ended;           /* no longer in epoll */
+    bool reads_need_room; /* of the transport */
+    uint32_t waits_for;   /* epoll events */
+    uint64_t read_ns;     /* when reading last came on */
     uint64_t sent_ns;
 };
 
@@ -73,16 +81,19 @@ struct loop {
     bool started;
     int epoll_fd;
     int wake_fd;
-    bool listens; /* listen_fd is in epoll */
+    bool listens; /* for connections */
     struct conn *conns;
     uint64_t swept_ns;
 };
 
 struct rpc_server {
     struct rpc_server_options o; /* immutable */
+    unsigned greet_ms;           /* immutable */
     struct loop *loops;
     unsigned loop_count;
     _Atomic unsigned conn_count;
+    _Atomic unsigned tcp_count;    /* connections of TCP, and these are not in conn_count */
+    _Atomic unsigned tcp_sessions; /* that were let in */
     _Atomic uint64_t requests;
     _Atomic unsigned running; /* admitted and not answered */
     _Atomic bool draining;    /* nothing more is read */
@@ -108,7 +119,9 @@ struct call *calls_take(struct calls *q); /* NULL: none */
 void call_free(struct call *c);
 
 /* conn.c */
-struct conn *conn_new(struct rpc_server *s, struct loop *loop, int fd);
+struct conn *conn_new(struct rpc_server *s, struct loop *loop, int fd, bool tcp);
+/* Go on with the handshake. False: it is to be ended. Its loop only. */
+bool conn_shake(struct conn *c);
 void conn_unref(struct conn *c);
 /* Read and run what is there. False: it is to be ended. Its loop only. */
 bool conn_read(struct conn *c);
@@ -116,6 +129,8 @@ bool conn_read(struct conn *c);
 void conn_flush(struct conn *c);
 /* Run what may be run by now, as far as it is quick; the rest goes to workers. Any thread. */
 void conn_pump(struct conn *c);
+/* Tell who it was that is not let in. Its loop only. */
+void conn_tell_refused(struct conn *c, const struct error *err);
 /* Let epoll wait for what there is to wait for. Caller holds m. */
 void conn_wait(struct conn *c);
 /* Take it out of epoll, drop what was not begun. Its loop only. */

@@ -28,8 +28,10 @@ status_t rpc_local_path(const char *address, char ret_path[RPC_PATH_MAX], struct
     if (address != NULL) {
         size_t skip = sizeof scheme - 1;
         if (strncmp(address, scheme, skip) != 0 || address[skip] != '/') {
-            return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
-                             "controller \"%s\": expected unix:/PATH", address);
+            return error_set(
+                err, ST_INVAL, ERROR_NO_OFFSET, "controller \"%.100s\": expected %s", address,
+                strstr(address, "://") != NULL ? "unix:/PATH: this is for the store of this machine"
+                                               : "unix:/PATH or tls://HOST:PORT");
         }
         len = snprintf(ret_path, RPC_PATH_MAX, "%s", address + skip);
     } else {

@@ -8,20 +8,31 @@
 #include "base/hash.h"
 #include "impl.h"
 #include "net/rpc/local.h"
+#include "net/rpc/tcp.h"
 #include "sys/clock.h"
 
 /* An event thread: connections come, are read, are written to, stand still, and end. */
 
 enum { EVENTS_AT_ONCE = 64, SWEEPS_PER_STALL = 8, SWEEP_MS_MAX = 5000 };
 
-static bool listen_again(struct loop *l, bool on)
+static void listen_again(struct loop *l, bool on)
 {
-    struct epoll_event e = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = l->server};
-    if (on != l->listens && epoll_ctl(l->epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL,
-                                      l->server->o.listen_fd, &e) == 0) {
+    const struct rpc_server_options *o = &l->server->o;
+    /* what is in data says which socket it is */
+    struct epoll_event local = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = l->server};
+    struct epoll_event tcp = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = &l->server->loops};
+    int what = on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
+    if (on == l->listens) {
+        return;
+    }
+    bool good = o->listen_fd < 0 || epoll_ctl(l->epoll_fd, what, o->listen_fd, &local) == 0 ||
+                errno == EEXIST;
+    if (good && o->tcp != NULL) {
+        good = epoll_ctl(l->epoll_fd, what, o->tcp->listen_fd, &tcp) == 0 || errno == EEXIST;
+    }
+    if (good) {
         l->listens = on;
     }
-    return l->listens == on;
 }
 
 /* Of this user, or of who may do everything anyway. */
@@ -58,25 +69,11 @@ static void turn_away(int fd, status_t st, const char *text)
     close(fd);
 }
 
-static void add(struct loop *l, int fd)
+static void begin(struct loop *l, struct conn *c)
 {
-    struct rpc_server *s = l->server;
-    struct conn *c = NULL;
-    bool room = atomic_fetch_add(&s->conn_count, 1) < RPC_CONNECTIONS_MAX, own = is_own(fd);
-    if (!room || !own || (c = conn_new(s, l, fd)) == NULL) {
-        atomic_fetch_sub(&s->conn_count, 1);
-        turn_away(fd,
-                  !own    ? ST_PERM
-                  : !room ? ST_LIMIT
-                          : ST_NOMEM,
-                  !own    ? "the store is another user's"
-                  : !room ? "the store has as many connections as it can have"
-                          : "out of memory");
-        return;
-    }
     c->waits_for = EPOLLIN;
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
-    if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &e) != 0) {
+    if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, c->fd, &e) != 0) {
         conn_unref(c);
         return;
     }
@@ -98,12 +95,66 @@ static void end(struct conn *c)
     conn_unref(c);
 }
 
-static void accept_some(struct loop *l)
+/* Who comes now takes the place of who says nothing for longest. */
+static void make_place(struct loop *l)
+{
+    struct conn *oldest = NULL;
+    unsigned strangers = 0;
+    for (struct conn *c = l->conns; c != NULL; c = c->next) { /* the newest is first */
+        if (c->tcp && c->session == NULL && !c->evicted) {
+            oldest = c;
+            strangers++;
+        }
+    }
+    if (strangers >= RPC_STRANGERS_MAX) {
+        struct error err;
+        error_set(&err, ST_LIMIT, ERROR_NO_OFFSET, "too many others came before it said who it is");
+        conn_tell_refused(oldest, &err);
+        oldest->evicted = true; /* an event of it may be in hand, so it is not ended here */
+        shutdown(oldest->fd, SHUT_RDWR);
+    }
+}
+
+static void add_tcp(struct loop *l, int fd)
+{
+    make_place(l);
+    rpc_tcp_prepare(fd);
+    atomic_fetch_add(&l->server->tcp_count, 1);
+    struct conn *c = conn_new(l->server, l, fd, true);
+    if (c == NULL) {
+        atomic_fetch_sub(&l->server->tcp_count, 1);
+        close(fd);
+        return;
+    }
+    begin(l, c);
+}
+
+static void add(struct loop *l, int fd)
+{
+    struct rpc_server *s = l->server;
+    struct conn *c = NULL;
+    bool room = atomic_fetch_add(&s->conn_count, 1) < RPC_CONNECTIONS_MAX, own = is_own(fd);
+    if (!room || !own || (c = conn_new(s, l, fd, false)) == NULL) {
+        atomic_fetch_sub(&s->conn_count, 1);
+        turn_away(fd,
+                  !own    ? ST_PERM
+                  : !room ? ST_LIMIT
+                          : ST_NOMEM,
+                  !own    ? "the store is another user's"
+                  : !room ? "the store has as many connections as it can have"
+                          : "out of memory");
+        return;
+    }
+    begin(l, c);
+}
+
+static void accept_some(struct loop *l, bool tcp)
 {
     for (int i = 0; i < EVENTS_AT_ONCE; i++) {
-        int fd = accept4(l->server->o.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int from = tcp ? l->server->o.tcp->listen_fd : l->server->o.listen_fd;
+        int fd = accept4(from, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
-            add(l, fd);
+            (tcp ? add_tcp : add)(l, fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
             listen_again(l, false); /* until the next sweep; epoll would say it at once again */
             return;
@@ -116,11 +167,20 @@ static void accept_some(struct loop *l)
 static void ready(struct conn *c, uint32_t events)
 {
     bool good = true;
+    if (!c->shaken || c->evicted) {
+        if (c->evicted || !conn_shake(c)) {
+            end(c);
+        }
+        return;
+    }
+    pthread_mutex_lock(&c->m);
+    bool reads = (events & (c->reads_need_room ? EPOLLOUT : EPOLLIN)) != 0;
+    pthread_mutex_unlock(&c->m);
     if ((events & EPOLLOUT) != 0) {
         conn_flush(c);
         conn_pump(c);
     }
-    if ((events & EPOLLIN) != 0) {
+    if (reads) {
         good = conn_read(c);
     }
     pthread_mutex_lock(&c->m);
@@ -133,6 +193,15 @@ static void ready(struct conn *c, uint32_t events)
 
 static bool stands_still(struct conn *c, uint64_t stall_ns)
 {
+    if (c->tcp && c->session == NULL) { /* however many bytes it sends */
+        struct error err;
+        if (clock_monotonic_ns() - c->opened_ns <= c->loop->server->greet_ms * 1000000ULL) {
+            return false;
+        }
+        error_set(&err, ST_AGAIN, ERROR_NO_OFFSET, "it did not say in time who it is");
+        conn_tell_refused(c, &err);
+        return true;
+    }
     pthread_mutex_lock(&c->m);
     uint64_t now_ns = clock_monotonic_ns(); /* under m: never before what a worker noted */
     bool half = c->head_got > 0 || c->reading != NULL || c->session == NULL;
@@ -181,7 +250,11 @@ void *loop_main(void *arg)
 {
     struct loop *l = arg;
     struct epoll_event events[EVENTS_AT_ONCE];
-    unsigned period_ms = l->server->o.stall_ms / SWEEPS_PER_STALL + 1;
+    unsigned shortest_ms = l->server->o.stall_ms;
+    if (l->server->o.tcp != NULL && l->server->greet_ms < shortest_ms) {
+        shortest_ms = l->server->greet_ms;
+    }
+    unsigned period_ms = shortest_ms / SWEEPS_PER_STALL + 1;
     period_ms = period_ms < SWEEP_MS_MAX ? period_ms : SWEEP_MS_MAX;
     listen_again(l, true);
     while (!atomic_load(&l->server->stopping)) {
@@ -193,7 +266,9 @@ void *loop_main(void *arg)
             if (what == l) {
                 woken(l);
             } else if (what == l->server) {
-                accept_some(l);
+                accept_some(l, false);
+            } else if (what == &l->server->loops) {
+                accept_some(l, true);
             } else {
                 ready(what, events[i].events);
             }

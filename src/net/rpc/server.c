@@ -102,6 +102,7 @@ status_t rpc_server_start(const struct rpc_server_options *o, struct rpc_server 
     }
     s->o = *o;
     s->o.event_threads = o->event_threads != 0 ? o->event_threads : EVENT_THREADS;
+    s->greet_ms = o->tcp != NULL && o->tcp->greet_ms != 0 ? o->tcp->greet_ms : RPC_GREET_MS;
     s->o.stall_ms = o->stall_ms != 0 ? o->stall_ms : RPC_STALL_MS;
     calls_init(&s->queue);
     pthread_mutex_init(&s->m, NULL);
@@ -185,7 +186,9 @@ void rpc_server_stop(struct rpc_server *s)
 void rpc_server_counters(struct rpc_server *s, struct rpc_server_counters *ret_counters)
 {
     pthread_mutex_lock(&s->m);
-    *ret_counters = (struct rpc_server_counters){.connections = atomic_load(&s->conn_count),
+    unsigned known = atomic_load(&s->tcp_sessions), tcp = atomic_load(&s->tcp_count);
+    *ret_counters = (struct rpc_server_counters){.connections = atomic_load(&s->conn_count) + tcp,
+                                                 .strangers = tcp > known ? tcp - known : 0,
                                                  .admitted = atomic_load(&s->running),
                                                  .requests = atomic_load(&s->requests)};
     pthread_mutex_unlock(&s->m);

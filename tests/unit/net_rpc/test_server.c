@@ -25,8 +25,9 @@ static unsigned order_count;
 static _Atomic int sessions;
 static _Atomic int waiting;
 
-static void *session_new(void *ctx)
+static void *session_new(void *ctx, const struct rpc_peer *peer, struct error *err)
 {
+    (void)peer, (void)err;
     atomic_fetch_add(&sessions, 1);
     return ctx;
 }

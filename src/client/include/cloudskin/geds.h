@@ -54,8 +54,11 @@ enum {
 
 struct geds;
 
-/* address: "unix:/PATH"; NULL: $CLOUDSKIN_CONTROLLER, else the store that `cloudskin up` started.
- * GEDS_NOTFOUND: nothing is up. GEDS_AGAIN: its process does not answer within 5 s. */
+/* address: "unix:/PATH", "tls://HOST[:PORT]" (with $CLOUDSKIN_CA, _CERT and _KEY, or a token of $CLOUDSKIN_TOKEN or
+ * $CLOUDSKIN_TOKEN_FILE; the environment is read here only), "tcp://127.0.0.1:PORT"; NULL: $CLOUDSKIN_CONTROLLER, else
+ * the store that `cloudskin up` started.
+ * GEDS_NOTFOUND: nothing is up. GEDS_AGAIN: its process does not answer within
+ * 5 s, over tls:// 30 s. GEDS_PERM: a certificate or token is refused. */
 GEDS_API enum geds_code geds_connect(const char *address, struct geds **ret_store,
                                      struct geds_error *err);
 /* Its objects and writers must have been closed before. Takes NULL. */

@@ -47,6 +47,7 @@ struct http_options {
         idle_ms; /* from a connection's start, or its last answer, to the end of the next header */
     unsigned body_window_ms; /* in each such window, which ends early when it has them, ... */
     uint64_t body_bytes_min; /* ... so many bytes of a body have to come */
+    const char *cert, *key;  /* PEM texts: TLS 1.2 or 1.3 with these; NULL: none */
     const struct http_handler *handler;
     void *ctx;
 };

@@ -12,6 +12,8 @@ enum {
     RPC_ARGS_MAX = 64 * 1024,   /* bytes */
     RPC_DATA_MAX = 1024 * 1024, /* bytes */
     RPC_HELLO = 0,              /* the kind that is not an operation */
+    RPC_HELLO_MAX = 1024,       /* bytes of its args */
+    RPC_TOKEN_MAX = 128,        /* characters of a token */
 };
 enum { RPC_ANSWER = 1, RPC_MORE = 2 }; /* flags */
 
@@ -36,6 +38,11 @@ CHECKED status_t rpc_frame_decode(const uint8_t head[RPC_HEADER_BYTES], struct r
 void rpc_hello_encode(uint16_t lowest, uint16_t highest, struct buf *out);
 CHECKED status_t rpc_hello_decode(const void *args, size_t len, uint16_t *ret_lowest,
                                   uint16_t *ret_highest, struct error *err);
+
+/* Behind these may stand a token (buf_text) that says what the client may do. NULL: there is none. Borrows args.
+ * ST_FORMAT. */
+CHECKED status_t rpc_hello_token(const void *args, size_t len, const char **ret_token,
+                                 struct error *err);
 
 /* What answers begin with. Numbers of the protocol, not those of status_t. */
 uint16_t rpc_code_of(status_t st);
