@@ -161,7 +161,11 @@ sys.stdin.read()
 g.geds_close(obj)
 g.geds_disconnect(store)
 END
-coproc client { python3 lease.py "$(dirname "$(command -v cloudskin)")/../src/libcloudskin.so.0"; }
+coproc client {
+    # the library of a sanitizer has to be the first of a program
+    [ -z "$SANITIZED" ] || export LD_PRELOAD=$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0
+    exec python3 lease.py "$(dirname "$(command -v cloudskin)")/../src/libcloudskin.so.0"
+}
 client_pid=$!
 read -r -t 60 line <&"${client[0]}"
 fact "a client has an object open" test "$line" = open

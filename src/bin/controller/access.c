@@ -68,6 +68,26 @@ static status_t find(struct access *a, const uint8_t hash[SHA256_BYTES], const c
     return st;
 }
 
+static void set_rights(struct serve_rights *r, const struct token *t)
+{
+    r->role = role_of(t->role);
+    r->bucket_count = t->bucket_count;
+    for (size_t i = 0; i < t->bucket_count; i++) {
+        snprintf(r->buckets[i], sizeof r->buckets[i], "%s", t->buckets[i]);
+    }
+    snprintf(r->who, sizeof r->who, "the token \"%s\"", t->name);
+}
+
+/* Has it the rights still that it had when it was let in? */
+static bool has_rights(const struct token *t, const struct serve_rights *r)
+{
+    bool same = role_of(t->role) == r->role && t->bucket_count == r->bucket_count;
+    for (size_t i = 0; same && i < t->bucket_count; i++) {
+        same = strcmp(t->buckets[i], r->buckets[i]) == 0;
+    }
+    return same;
+}
+
 static status_t admit_token(struct access *a, const char *text, struct serve_rights *r,
                             struct error *err)
 {
@@ -77,12 +97,7 @@ static status_t admit_token(struct access *a, const char *text, struct serve_rig
     status_t st = find(a, r->id, "the token is none of this store, or it was revoked", &t, err);
     if (st == ST_OK) {
         r->has_id = true;
-        r->role = role_of(t->role);
-        r->bucket_count = t->bucket_count;
-        for (size_t i = 0; i < t->bucket_count; i++) {
-            snprintf(r->buckets[i], sizeof r->buckets[i], "%s", t->buckets[i]);
-        }
-        snprintf(r->who, sizeof r->who, "the token \"%s\"", t->name);
+        set_rights(r, t);
     }
     pthread_mutex_unlock(&a->m);
     return st;
@@ -118,7 +133,7 @@ static status_t admit(void *ctx, const struct rpc_peer *peer, struct serve_right
 static status_t still(void *ctx, const struct serve_rights *r, struct error *err)
 {
     struct access *a = ctx;
-    const struct token *ignored = NULL;
+    const struct token *t = NULL;
     char missing[SERVE_WHO_MAX + 32];
     if (r->ends_s != 0 && r->ends_s <= (int64_t)time(NULL)) {
         return error_set(err, ST_PERM, ERROR_NO_OFFSET, "%s has ended", r->who);
@@ -128,7 +143,11 @@ static status_t still(void *ctx, const struct serve_rights *r, struct error *err
     }
     snprintf(missing, sizeof missing, "%s was revoked", r->who);
     pthread_mutex_lock(&a->m);
-    status_t st = find(a, r->id, missing, &ignored, err);
+    status_t st = find(a, r->id, missing, &t, err);
+    if (st == ST_OK && !has_rights(t, r)) {
+        st = error_set(err, ST_PERM, ERROR_NO_OFFSET, "%s has other rights now: connect again",
+                       r->who);
+    }
     pthread_mutex_unlock(&a->m);
     return st;
 }

@@ -1,5 +1,6 @@
 #include "remote.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -19,6 +20,11 @@ static status_t set_path(char to[PATH_MAX], const char *folder, const char *name
     return len < PATH_MAX ? ST_OK : error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%s: too long", name);
 }
 
+static bool is_absent(const char *path)
+{
+    return access(path, F_OK) != 0 && errno == ENOENT;
+}
+
 static status_t choose_files(const struct remote_given *g, const char *state,
                              struct remote_running *r, struct error *err)
 {
@@ -35,7 +41,7 @@ static status_t choose_files(const struct remote_given *g, const char *state,
     if (st == ST_OK) {
         st = set_path(r->ca, folder, given ? g->ca : "ca.crt", err);
     }
-    if (st == ST_OK && !given && access(r->ca, F_OK) != 0) {
+    if (st == ST_OK && !given && is_absent(r->cert) && is_absent(r->key) && is_absent(r->ca)) {
         r->cert[0] = r->key[0] = r->ca[0] = '\0';
     }
     return st;

@@ -12,6 +12,7 @@
 #include "geds/store.h"
 #include "localstate/crypt.h"
 #include "localstate/folder.h"
+#include "net/rpc/address.h"
 #include "net/rpc/frame.h"
 #include "sys/process.h"
 
@@ -157,6 +158,13 @@ static void print_result(struct check *c)
     }
 }
 
+/* Does what the environment says, if anything, lead to a store of this machine? */
+static bool is_this_machines(void)
+{
+    struct rpc_address a;
+    return rpc_address_parse(NULL, &a, NULL) == ST_OK && a.scheme == RPC_UNIX;
+}
+
 static int check(struct check *c)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
@@ -177,7 +185,7 @@ static int check(struct check *c)
     } else if (code == GEDS_NOTFOUND && c->controller == NULL && c->remote) {
         st = error_set(&err, ST_NOTFOUND, ERROR_NO_OFFSET,
                        "--remote asks a store that is up; start it with `cloudskin up`");
-    } else if (code == GEDS_NOTFOUND && c->controller == NULL) {
+    } else if (code == GEDS_NOTFOUND && c->controller == NULL && is_this_machines()) {
         st = check_folder(c, &err);
     } else {
         st = error_set(&err, rpc_status_of((uint16_t)code), ERROR_NO_OFFSET, "%s", inner.text);

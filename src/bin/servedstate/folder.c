@@ -11,9 +11,16 @@ status_t served_state_folder(char ret_path[PATH_MAX], struct error *err)
     static struct geds_status status;
     struct rpc_address a;
     struct geds *store = NULL;
-    /* another machine's folder is not here */
-    if (rpc_address_parse(NULL, &a, NULL) == ST_OK && a.scheme == RPC_UNIX &&
-        geds_connect(NULL, &store, NULL) == GEDS_OK) {
+    status_t st = rpc_address_parse(NULL, &a, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    if (a.scheme != RPC_UNIX) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                         "CLOUDSKIN_CONTROLLER is a store of another machine, whose state folder "
+                         "is not here: name one with --state, or unset it");
+    }
+    if (geds_connect(NULL, &store, NULL) == GEDS_OK) {
         enum geds_code code = geds_status(store, &status, NULL);
         geds_disconnect(store);
         if (code == GEDS_OK) {

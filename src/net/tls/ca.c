@@ -497,11 +497,16 @@ static void list_hosts(const GENERAL_NAMES *names, char *to, size_t room)
         char text[TLS_HOST_MAX + 1] = "";
         if (n->type == GEN_IPADD) {
             int len = ASN1_STRING_length(n->d.iPAddress);
-            inet_ntop(len == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(n->d.iPAddress), text,
-                      sizeof text);
+            if (len == 4 || len == 16) {
+                inet_ntop(len == 4 ? AF_INET : AF_INET6, ASN1_STRING_get0_data(n->d.iPAddress),
+                          text, sizeof text);
+            }
         } else if (n->type == GEN_DNS && ASN1_STRING_length(n->d.dNSName) <= TLS_HOST_MAX) {
             snprintf(text, sizeof text, "%.*s", ASN1_STRING_length(n->d.dNSName),
                      (const char *)ASN1_STRING_get0_data(n->d.dNSName));
+            if (!tls_host_is_good(text)) { /* of a foreign file */
+                text[0] = '\0';
+            }
         }
         if (text[0] != '\0' && at + strlen(text) + 1 < room) {
             at += (size_t)snprintf(to + at, room - at, "%s%s", at > 0 ? " " : "", text);
