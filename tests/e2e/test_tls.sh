@@ -61,6 +61,13 @@ cloudskin ca issue nobody -o certs >/dev/null
 fact "a port that is taken is named" eval 'up --listen 127.0.0.1:0 && says "in use by another program" env CLOUDSKIN_CONTROLLER="unix:$PWD/x.socket" \
     cloudskin up --state other --s3 127.0.0.1:0 --listen "127.0.0.1:$port" --tls-cert "$tls/controller.crt" --tls-key "$tls/controller.key" --tls-ca "$tls/ca.crt"'
 cloudskin down
+fact "fsck does not take the store of this machine for one that cannot be reached" exits 127 \
+    env CLOUDSKIN_CONTROLLER=tcp://127.0.0.1:1 cloudskin fsck --repair
+fact "tokens are not made here for a store elsewhere" exits 64 \
+    env CLOUDSKIN_CONTROLLER=tls://store.test cloudskin token create --role read elsewhere
+mv "$tls/ca.crt" kept.crt
+fact "a CA that is missing is no reason to do without TLS" says "ca.crt" cloudskin up --s3 127.0.0.1:0 --listen 127.0.0.1:0
+mv kept.crt "$tls/ca.crt"
 fact "half of the files is refused" exits 64 cloudskin up --s3 127.0.0.1:0 --listen 127.0.0.1:0 --tls-cert "$tls/controller.crt"
 fact "files without --listen are refused" exits 64 cloudskin up --s3 127.0.0.1:0 --tls-cert a --tls-key b --tls-ca c
 fact "a key of another certificate is refused" exits 65 cloudskin up --s3 127.0.0.1:0 --listen 127.0.0.1:0 \
