@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "geds/crypt.h"
 #include "geds/tiers.h"
+#include "sys/files.h"
 
 /* Encrypted objects: nothing of them is in the clear, nothing that was changed is handed out, and no key that is
  * needed goes. */
@@ -365,6 +366,92 @@ static void keys_change_and_objects_stay(void)
     end();
 }
 
+static size_t lines_of_key_file(void)
+{
+    struct buf text = {0};
+    size_t lines = 0;
+    CHECK_EQ(file_read(key_file, 65536, &text, NULL), ST_OK);
+    for (size_t i = 0; i < text.len; i++) {
+        lines += text.data[i] == '\n';
+    }
+    buf_done(&text);
+    return lines - 1; /* the first one says what it is */
+}
+
+static void a_rotation_keeps_what_only_the_file_has(void)
+{
+    struct store_key *keys = NULL;
+    struct store_rewrap n = {0};
+    char other[128];
+    size_t count = 0;
+    uint64_t id = 0;
+    start();
+    snprintf(other, sizeof other, "%s.other", key_file);
+    CHECK_EQ(rename(key_file, other), 0);
+    again(); /* without keys */
+    CHECK_EQ(store_keys_rotate(store, &id, NULL), ST_PERM);
+    CHECK(access(key_file, F_OK) != 0);
+    CHECK_EQ(rename(other, key_file), 0); /* and the disk is there again */
+    MUST(store_keys_rotate(store, &id, &err));
+    CHECK_EQ(lines_of_key_file(), 2);
+    MUST(store_keys_rewrap(store, NULL, NULL, &n, &err));
+    CHECK(n.done == 2 && n.missing == 0 && holds("box", "b", big, BIG));
+    again();
+    MUST(store_keys(store, &keys, &count, &err));
+    CHECK(count == 2 && keys[1].id == id && keys[1].extents == 2);
+    MUST(store_keys_drop(store, keys[0].id, &err));
+    free(keys);
+    CHECK_EQ(lines_of_key_file(), 1);
+    CHECK(holds("box", "b", big, BIG));
+    end();
+}
+
+static void stores_share_a_key_file(void)
+{
+    static const struct store_options options = {.sync = STORE_SYNC_OFF};
+    const struct store_keys_options o = {.path = key_file};
+    struct store *second = NULL;
+    struct store_key *keys = NULL;
+    char folder[96], linked[128], left[160], kept[160];
+    uint64_t ids[3];
+    size_t count = 0;
+    struct stat info;
+    start();
+    snprintf(folder, sizeof folder, "%s.second", scratch);
+    snprintf(linked, sizeof linked, "%s.target", key_file);
+    CHECK_EQ(rename(key_file, linked), 0);
+    CHECK_EQ(symlink(linked, key_file), 0);
+    const char *slash = strrchr(linked, '/');
+    snprintf(left, sizeof left, "%.*s/.%s.0123456789ab", (int)(slash - linked), linked, slash + 1);
+    snprintf(kept, sizeof kept, "%.*s/.%s.0123456789ag", (int)(slash - linked), linked, slash + 1);
+    MUST(file_write_atomic(left, "x", 1, 0600, FILE_NO_SYNC, &err));
+    MUST(file_write_atomic(kept, "x", 1, 0600, FILE_NO_SYNC, &err));
+    MUST(store_open(folder, &options, &second, &err));
+    MUST(store_set_keys(second, &o, &err));
+    CHECK(access(left, F_OK) != 0 && access(kept, F_OK) == 0);
+    MUST(file_write_atomic(left, "x", 1, 0600, FILE_NO_SYNC, &err));
+    MUST(store_keys_rotate(store, &ids[0], &err));
+    CHECK(access(left, F_OK) != 0);
+    MUST(store_keys_rotate(second, &ids[1], &err));
+    MUST(store_keys_rotate(store, &ids[2], &err));
+    CHECK_EQ(lines_of_key_file(), 4);
+    CHECK(lstat(key_file, &info) == 0 && S_ISLNK(info.st_mode));
+    MUST(store_keys(second, &keys, &count, &err));
+    CHECK_EQ(count, 3);
+    MUST(store_keys_drop(second, keys[0].id, &err)); /* one that this one does not need */
+    free(keys);
+    CHECK_EQ(lines_of_key_file(), 3);
+    CHECK_EQ(store_keys_drop(second, ids[1], NULL), ST_EXIST); /* it wraps with it */
+    store_close(second);
+    MUST(store_keys_rotate(store, &ids[0], &err)); /* has the one that went in memory */
+    again();
+    CHECK(holds("box", "b", big, BIG) && lines_of_key_file() == 5);
+    remove_tree(folder);
+    unlink(linked);
+    unlink(kept);
+    end();
+}
+
 /* What a row says goes with the extent. */
 static void keys_go_with_their_extents(void)
 {
@@ -552,6 +639,8 @@ int main(void)
     RUN(files_that_were_changed_are_refused);
     RUN(without_its_key_nothing_is_read_or_made);
     RUN(keys_change_and_objects_stay);
+    RUN(a_rotation_keeps_what_only_the_file_has);
+    RUN(stores_share_a_key_file);
     RUN(keys_go_with_their_extents);
     RUN(a_store_of_format_3_is_taken_over);
     RUN(readers_writers_and_rotations_go_together);
