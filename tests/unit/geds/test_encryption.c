@@ -85,6 +85,13 @@ static int look_for_marker(const char *path, const struct stat *info, int type, 
     return 0;
 }
 
+static bool is_in_the_clear(void)
+{
+    marked = 0;
+    nftw(scratch, look_for_marker, 16, FTW_PHYS);
+    return marked > 0;
+}
+
 static void nothing_is_in_the_clear(void)
 {
     struct store_object *o = NULL;
@@ -104,17 +111,36 @@ static void nothing_is_in_the_clear(void)
     MUST(store_put_write(p, big, BIG, &err));
     MUST(store_put_commit(p, NULL, NULL, &err));
     again();
-    marked = 0;
-    nftw(scratch, look_for_marker, 16, FTW_PHYS);
-    CHECK_EQ(marked, 0);
+    CHECK(!is_in_the_clear());
     CHECK_EQ(put("open", "b", big, BIG), ST_OK); /* what is looked for can be found */
-    nftw(scratch, look_for_marker, 16, FTW_PHYS);
-    CHECK(marked > 0);
+    CHECK(is_in_the_clear());
     MUST(store_object_open(store, "box", "b", &o, &err));
     CHECK_EQ(store_object_piece(o, 0, &fd, &bytes, NULL), ST_UNSUPPORTED);
     CHECK_EQ(store_object_sums(o, 0, &sums, NULL), ST_UNSUPPORTED);
     store_object_close(o);
     check_sound();
+    end();
+}
+
+/* A small piece at the end is joined with what is appended, which must not bring it into the clear. */
+static void appends_keep_what_was_encrypted(void)
+{
+    enum { PLAIN = 1024 * 1024, MORE = 60 };
+    uint8_t *bytes = calloc(1, PLAIN + sizeof marker - 1 + MORE);
+    start();
+    CHECK(bytes != NULL);
+    memcpy(bytes + PLAIN, marker, sizeof marker - 1);
+    CHECK_EQ(put("open", "o", bytes, PLAIN), ST_OK);
+    MUST(store_bucket_set_encrypt(store, "open", true, &err));
+    MUST(store_append(store, "open", "o", marker, sizeof marker - 1, NULL, NULL, &err));
+    MUST(store_bucket_set_encrypt(store, "open", false, &err));
+    MUST(store_append(store, "open", "o", bytes, MORE, NULL, NULL, &err));
+    again();
+    CHECK(!is_in_the_clear());
+    CHECK(holds("open", "o", bytes, PLAIN + sizeof marker - 1 + MORE));
+    CHECK(!is_encrypted("open", "o")); /* its beginning is not */
+    check_sound();
+    free(bytes);
     end();
 }
 
@@ -633,6 +659,7 @@ int main(void)
         big[i] = (uint8_t)marker[i % (sizeof marker - 1)];
     }
     RUN(nothing_is_in_the_clear);
+    RUN(appends_keep_what_was_encrypted);
     RUN(copies_and_renames_are_as_the_rules_say);
     RUN(renames_between_buckets_with_versions_keep_them);
     RUN(rows_that_were_changed_are_refused);
