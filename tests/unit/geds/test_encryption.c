@@ -586,6 +586,68 @@ static void readers_writers_and_rotations_go_together(void)
     end();
 }
 
+enum { REPLACED = 300 };
+
+/* Writes the source, the same bytes each time: arg is whether they are encrypted. */
+static void *replace_source(void *arg)
+{
+    const bool *encrypts = arg;
+    for (unsigned i = 0; i < REPLACED; i++) {
+        struct store_put *p = NULL;
+        status_t st = store_put_begin(store, "open", "o", NULL, &p, NULL);
+        if (st == ST_OK && *encrypts) {
+            st = store_put_encrypt(p, NULL);
+        }
+        if (st == ST_OK) {
+            st = store_put_write(p, big, SMALL, NULL);
+        }
+        if (st == ST_OK) {
+            st = store_put_commit(p, NULL, NULL, NULL);
+        }
+        wrong += st != ST_OK;
+    }
+    return NULL;
+}
+
+/* Into the bucket with the rule, or with a request: arg is the name. */
+static void *copy_source(void *arg)
+{
+    const char *key = arg;
+    const struct store_name from = {"open", "o"}, in = {"box", key}, asked = {"open", key};
+    for (unsigned i = 0; i < REPLACED; i++) {
+        struct store_info info = {0};
+        status_t st = i % 2 == 0 ? store_copy(store, &from, &in, NULL, NULL, NULL, &info, NULL)
+                                 : store_copy_encrypted(store, &from, STORE_VERSION_CURRENT, &asked,
+                                                        NULL, NULL, NULL, &info, NULL);
+        wrong += st != ST_AGAIN && (st != ST_OK || !info.encrypted);
+    }
+    return NULL;
+}
+
+static void copies_of_a_source_that_changes_are_encrypted(void)
+{
+    static bool kinds[2] = {true, false};
+    static char names[2][3] = {"c1", "c2"};
+    pthread_t writers[2], copiers[2];
+    start();
+    wrong = 0;
+    CHECK_EQ(put("open", "o", big, SMALL), ST_OK);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_EQ(pthread_create(&writers[i], NULL, replace_source, &kinds[i]), 0);
+        CHECK_EQ(pthread_create(&copiers[i], NULL, copy_source, names[i]), 0);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(writers[i], NULL);
+        pthread_join(copiers[i], NULL);
+    }
+    CHECK_EQ(wrong, 0);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK(is_encrypted("box", names[i]) && holds("box", names[i], big, SMALL));
+    }
+    check_sound();
+    end();
+}
+
 enum { ROUNDS = 25, STEPS_MAX = 60 };
 
 /* Puts, rotations, and drops of what is not needed, each told when it is done. */
@@ -671,6 +733,7 @@ int main(void)
     RUN(keys_go_with_their_extents);
     RUN(a_store_of_format_3_is_taken_over);
     RUN(readers_writers_and_rotations_go_together);
+    RUN(copies_of_a_source_that_changes_are_encrypted);
     RUN(a_kill_at_any_moment_loses_no_key);
     return CHECK_DONE();
 }
