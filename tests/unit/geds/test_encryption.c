@@ -494,6 +494,18 @@ static void keys_go_with_their_extents(void)
     end();
 }
 
+/* Plain bytes in rows, which are gone: they would be in free pages. */
+static void what_was_deleted_is_overwritten(void)
+{
+    start();
+    CHECK_EQ(put("open", "p", big, SMALL), ST_OK);
+    CHECK_EQ(store_delete(store, "open", "p", NULL, NULL), ST_OK);
+    MUST(store_settle(store, &err));
+    again(); /* the log is written back */
+    CHECK(!is_in_the_clear());
+    end();
+}
+
 static void a_store_of_format_3_is_taken_over(void)
 {
     store_make(&no_sync);
@@ -731,6 +743,7 @@ int main(void)
     RUN(a_rotation_keeps_what_only_the_file_has);
     RUN(stores_share_a_key_file);
     RUN(keys_go_with_their_extents);
+    RUN(what_was_deleted_is_overwritten);
     RUN(a_store_of_format_3_is_taken_over);
     RUN(readers_writers_and_rotations_go_together);
     RUN(copies_of_a_source_that_changes_are_encrypted);
