@@ -164,11 +164,22 @@ static status_t join(struct store *s, struct store_object *o, struct append_task
     return joins ? st : ST_OK;
 }
 
-/* As the rules are now; what is appended to an encrypted object is encrypted. */
+/* Is any piece? The last one may be joined, and then it may not be written in the clear. */
+static bool has_sealed(const struct store_object *o)
+{
+    const struct layout *layout = object_layout(o);
+    bool sealed = false;
+    for (size_t i = 0; i < layout->count && !sealed; i++) {
+        sealed = layout->pieces[i].sealed;
+    }
+    return sealed;
+}
+
+/* As the rules are now; what is appended to an object that is encrypted, or a part of it, is encrypted. */
 static status_t encrypt(struct store *s, const struct store_object *o, struct append_task *t,
                         struct error *err)
 {
-    bool wanted = o != NULL && store_object_info(o)->encrypted;
+    bool wanted = o != NULL && has_sealed(o);
     status_t st = wanted ? ST_OK : store_bucket_encrypt(s, t->bucket, &wanted, err);
     if (st == ST_NOTFOUND) { /* the change finds out */
         return ST_OK;

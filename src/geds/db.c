@@ -160,7 +160,8 @@ static status_t open_format(struct db *db, bool writer, struct error *err)
 
 /* The log is written back at 8 MiB: it is read at once at the next start, and its index needs no
  * more than the 32 KiB that it has from the start, so that a commit on a full disk does not fail
- * behind the point of no return. Temporary tables are in memory: nothing of the store is ever
+ * behind the point of no return. What is deleted is overwritten: plain bytes of small objects, and
+ * keys. Temporary tables are in memory: nothing of the store is ever
  * outside its folder. */
 static const char *setup(bool writer, enum store_sync sync)
 {
@@ -169,8 +170,10 @@ static const char *setup(bool writer, enum store_sync sync)
     }
     return sync == STORE_SYNC_OFF
                ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -8192;"
+                 "PRAGMA secure_delete = ON;"
                  "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 2000;"
                : "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -8192;"
+                 "PRAGMA secure_delete = ON;"
                  "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 2000;";
 }
 

@@ -57,17 +57,27 @@ static status_t count_rows(struct store *s, struct store_key *keys, size_t max, 
     return st;
 }
 
-/* Without a file: a first key, unless what is there needs others. */
+/* Without a file: a first key, unless what is there needs others. Another store may have made one meanwhile. */
 static status_t make_first(struct store *s, struct crypt *c, struct error *err)
 {
     struct store_key any;
+    struct masters_lock lock;
     size_t count = 0;
     status_t st = count_rows(s, &any, 1, &count, err);
     if (st != ST_OK || count > 0) {
         return st;
     }
-    st = masters_add(&c->masters, err);
-    return st == ST_OK ? masters_write(&c->masters, c->path, err) : st;
+    st = masters_lock(c->path, &lock, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = masters_read(&c->masters, lock.path, err);
+    if (st == ST_NOTFOUND) {
+        st = masters_add(&c->masters, err);
+        st = st == ST_OK ? masters_write(&c->masters, lock.path, err) : st;
+    }
+    masters_unlock(&lock);
+    return st;
 }
 
 status_t store_set_keys(struct store *s, const struct store_keys_options *options,
@@ -87,6 +97,9 @@ status_t store_set_keys(struct store *s, const struct store_keys_options *option
     status_t st = c->path != NULL ? masters_init(&c->masters, err) : no_memory(err);
     if (st == ST_OK) {
         st = masters_init(&c->dropped, err);
+    }
+    if (st == ST_OK && !options->make_none) {
+        masters_tidy(c->path);
     }
     if (st == ST_OK) {
         st = masters_read(&c->masters, c->path, err);
@@ -308,27 +321,74 @@ status_t store_keys(struct store *s, struct store_key **ret_keys, size_t *ret_co
     return ST_OK;
 }
 
-/* Change the file, then what is in memory. id: of a key that goes, or 0. change may leave what it was given as it likes
- * when it fails. */
-static status_t change_masters(struct crypt *c,
-                               status_t (*change)(struct masters *m, uint64_t id,
-                                                  struct error *err),
-                               uint64_t id, uint64_t *ret_newest, struct error *err)
+static status_t check_drop(const struct masters *m, uint64_t id, struct error *err)
+{
+    if (masters_find(m, id) == NULL) {
+        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "there is no master key %016llx",
+                         (unsigned long long)id);
+    }
+    if (m->ids[m->count - 1] == id) {
+        return error_set(err, ST_EXIST, ERROR_NO_OFFSET,
+                         "%016llx is the newest master key: rotate first", (unsigned long long)id);
+    }
+    return ST_OK;
+}
+
+/* What is in the file now: another store may have written it, or its disk was not there at the start. */
+static status_t read_file(struct masters *m, const char *path, struct error *err)
+{
+    status_t st = masters_read(m, path, err);
+    return st == ST_NOTFOUND ? ST_OK : st;
+}
+
+/* One more key, or one less. */
+struct key_change {
+    uint64_t drop; /* 0: a new one is added */
+    bool needs;    /* there are rows: a first key is none of theirs */
+};
+
+/* What the file is to have: all that it has, and memory, and this change. */
+static status_t make_next(struct masters *next, const struct masters *file,
+                          const struct key_change *k, const struct crypt *c, struct error *err)
+{
+    status_t st = ST_OK;
+    if (k->drop != 0) {
+        st = check_drop(next, k->drop, err);
+        masters_remove(next, k->drop);
+    } else if (k->needs && next->count == 0 && file->count == 0) {
+        st = error_set(err, ST_PERM, ERROR_NO_OFFSET,
+                       "the master keys that extents need are not in %.150s: a new one would "
+                       "take their place",
+                       c->path);
+    } else {
+        st = masters_add(next, err);
+    }
+    return st == ST_OK ? masters_join(next, file, k->drop, err) : st;
+}
+
+/* With the lock of the file: change it, then what is in memory. */
+static status_t change_locked(struct crypt *c, const struct masters_lock *lock,
+                              const struct key_change *k, struct masters *file,
+                              uint64_t *ret_newest, struct error *err)
 {
     struct masters next = {0};
     status_t st = masters_init(&next, err);
+    if (st == ST_OK) {
+        st = read_file(file, lock->path, err);
+    }
     if (st != ST_OK) {
+        masters_done(&next);
         return st;
     }
     pthread_rwlock_wrlock(&c->lock);
     masters_copy(&next, &c->masters);
-    st = change(&next, id, err);
+    st = make_next(&next, file, k, c, err);
     if (st == ST_OK) {
-        st = masters_write(&next, c->path, err);
+        st = masters_write(&next, lock->path, err);
     }
-    const uint8_t *dropped = masters_find(&c->masters, id);
+    const uint8_t *dropped = masters_find(&c->masters, k->drop);
     if (st == ST_OK && dropped != NULL) {
-        masters_keep(&c->dropped, id, dropped);
+        masters_keep(&c->dropped, k->drop, dropped);
     }
     if (st == ST_OK) {
         masters_copy(&c->masters, &next);
@@ -339,15 +399,30 @@ static status_t change_masters(struct crypt *c,
     return st;
 }
 
-static status_t add_key(struct masters *m, uint64_t id, struct error *err)
+static status_t change_masters(struct crypt *c, const struct key_change *k, uint64_t *ret_newest,
+                               struct error *err)
 {
-    (void)id;
-    return masters_add(m, err);
+    struct masters file = {0};
+    struct masters_lock lock;
+    status_t st = masters_init(&file, err);
+    if (st == ST_OK) {
+        st = masters_lock(c->path, &lock, err);
+        if (st == ST_OK) {
+            st = change_locked(c, &lock, k, &file, ret_newest, err);
+            masters_unlock(&lock);
+        }
+    }
+    masters_done(&file);
+    return st;
 }
 
 status_t store_keys_rotate(struct store *s, uint64_t *ret_id, struct error *err)
 {
-    return s->crypt != NULL ? change_masters(s->crypt, add_key, 0, ret_id, err) : no_key(s, err);
+    struct store_key any;
+    size_t count = 0;
+    status_t st = s->crypt != NULL ? count_rows(s, &any, 1, &count, err) : no_key(s, err);
+    const struct key_change k = {.needs = count > 0};
+    return st == ST_OK ? change_masters(s->crypt, &k, ret_id, err) : st;
 }
 
 struct keys_task {
@@ -446,28 +521,6 @@ status_t store_keys_rewrap(struct store *s,
     return st;
 }
 
-static status_t check_drop(const struct masters *m, uint64_t id, struct error *err)
-{
-    if (masters_find(m, id) == NULL) {
-        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "there is no master key %016llx",
-                         (unsigned long long)id);
-    }
-    if (m->ids[m->count - 1] == id) {
-        return error_set(err, ST_EXIST, ERROR_NO_OFFSET,
-                         "%016llx is the newest master key: rotate first", (unsigned long long)id);
-    }
-    return ST_OK;
-}
-
-static status_t drop_key(struct masters *m, uint64_t id, struct error *err)
-{
-    status_t st = check_drop(m, id, err);
-    if (st == ST_OK) {
-        masters_remove(m, id);
-    }
-    return st;
-}
-
 /* What the writer has committed since is seen: it is not the newest any more, so no row gets it again. */
 static status_t check_needs(struct batch *b, struct task *task, struct error *err)
 {
@@ -508,5 +561,6 @@ status_t store_keys_drop(struct store *s, uint64_t id, struct error *err)
         struct keys_task t = {.task = {.run = check_needs, .frees = true}, .id = id};
         st = store_change(s, &t.task, err);
     }
-    return st == ST_OK ? change_masters(c, drop_key, id, &ignored, err) : st;
+    const struct key_change k = {.drop = id};
+    return st == ST_OK ? change_masters(c, &k, &ignored, err) : st;
 }

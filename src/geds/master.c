@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@ enum {
     KEY_DIGITS = 2 * SEAL_KEY_BYTES,
     LINE_BYTES = ID_DIGITS + 1 + KEY_DIGITS,
     TABLE_BYTES = STORE_MASTER_KEYS_MAX * SEAL_KEY_BYTES,
+    TEMPORARY_DIGITS = 12, /* of file_write_atomic */
 };
 
 static const char head[] = "# Master keys of a CloudSkin store, the newest last. Without them "
@@ -201,6 +203,104 @@ status_t masters_write(const struct masters *m, const char *path, struct error *
     return st;
 }
 
+/* What a write that was cut off leaves: `.NAME.` and digits. */
+struct left_over {
+    int folder_fd;
+    const char *name; /* of the file of keys */
+    bool removes;
+    size_t found;
+};
+
+static status_t look_at(void *arg, const char *name, struct error *err)
+{
+    struct left_over *l = arg;
+    size_t len = strlen(l->name);
+    (void)err;
+    if (name[0] != '.' || strncmp(name + 1, l->name, len) != 0 || name[len + 1] != '.' ||
+        strlen(name + len + 2) != TEMPORARY_DIGITS ||
+        strspn(name + len + 2, "0123456789abcdef") != TEMPORARY_DIGITS) {
+        return ST_OK;
+    }
+    l->found++;
+    if (l->removes) {
+        unlinkat(l->folder_fd, name, 0); /* it is looked for again next time */
+    }
+    return ST_OK;
+}
+
+/* How many there are, or were. */
+static size_t left_overs(const char *path, bool removes)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
+             slash != NULL ? path : ".");
+    struct left_over l = {.folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                          .name = slash != NULL ? slash + 1 : path,
+                          .removes = removes};
+    if (l.folder_fd >= 0) {
+        status_t ignored = folder_each(l.folder_fd, folder, look_at, &l, NULL);
+        (void)ignored;
+        close(l.folder_fd);
+    }
+    return l.found;
+}
+
+static status_t find_target(const char *path, char ret_path[PATH_MAX], struct error *err)
+{
+    struct stat info;
+    if (realpath(path, ret_path) != NULL) {
+        return ST_OK;
+    }
+    if (errno != ENOENT) {
+        return error_set_errno(err, errno, "%s", path);
+    }
+    if (lstat(path, &info) == 0) {
+        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "%s: a link that leads nowhere", path);
+    }
+    return snprintf(ret_path, PATH_MAX, "%s", path) < PATH_MAX
+               ? ST_OK
+               : error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%.100s: too long", path);
+}
+
+status_t masters_lock(const char *path, struct masters_lock *ret_lock, struct error *err)
+{
+    struct masters_lock l = {.fd = -1};
+    status_t st = find_target(path, l.path, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    const char *slash = strrchr(l.path, '/');
+    size_t folder_len = slash != NULL ? (size_t)(slash - l.path) + 1 : 0;
+    int len = snprintf(l.lock, sizeof l.lock, "%.*s.%s.lock", (int)folder_len, l.path,
+                       l.path + folder_len);
+    if (len < 0 || len >= PATH_MAX) {
+        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%.100s: too long", path);
+    }
+    st = file_lock(l.lock, true, &l.fd, err);
+    if (st == ST_OK) {
+        left_overs(l.path, true);
+        *ret_lock = l;
+    }
+    return st;
+}
+
+void masters_unlock(struct masters_lock *l)
+{
+    file_lock_release(l->fd, l->lock);
+    l->fd = -1;
+}
+
+void masters_tidy(const char *path)
+{
+    struct masters_lock l;
+    char target[PATH_MAX];
+    if (find_target(path, target, NULL) == ST_OK && left_overs(target, false) > 0 &&
+        masters_lock(path, &l, NULL) == ST_OK) {
+        masters_unlock(&l);
+    }
+}
+
 status_t masters_add(struct masters *m, struct error *err)
 {
     if (m->count == STORE_MASTER_KEYS_MAX) {
@@ -253,4 +353,26 @@ void masters_copy(struct masters *to, const struct masters *from)
     memcpy(to->ids, from->ids, sizeof to->ids);
     memcpy(to->keys, from->keys, TABLE_BYTES);
     to->count = from->count;
+}
+
+status_t masters_join(struct masters *m, const struct masters *others, uint64_t without,
+                      struct error *err)
+{
+    for (size_t i = others->count; i > 0; i--) {
+        uint64_t id = others->ids[i - 1];
+        if (id == without || masters_find(m, id) != NULL) {
+            continue;
+        }
+        if (m->count == STORE_MASTER_KEYS_MAX) {
+            return error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
+                             "with those that another wrote there are more than %d master keys",
+                             STORE_MASTER_KEYS_MAX);
+        }
+        memmove(&m->ids[1], &m->ids[0], m->count * sizeof m->ids[0]);
+        memmove(m->keys[1], m->keys[0], m->count * SEAL_KEY_BYTES);
+        m->ids[0] = id;
+        memcpy(m->keys[0], others->keys[i - 1], SEAL_KEY_BYTES);
+        m->count++;
+    }
+    return ST_OK;
 }

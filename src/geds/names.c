@@ -14,7 +14,8 @@ struct name_task {
     const struct store_condition *from_condition;
     const struct store_condition *to_condition;
     struct stream
-        *stream; /* the source's bytes encrypted; NULL: its extents are shared, or go along */
+        *stream;   /* the source's bytes encrypted; NULL: its extents are shared, or go along */
+    bool encrypts; /* the new object must be: a source that is not needs the stream */
     const struct buf *seen; /* the source's layout, as it was when they were read */
     bool raced;             /* it is another now; nothing was done */
     struct store_info info;
@@ -109,13 +110,16 @@ static status_t find_source(struct batch *b, const struct name_task *t, struct r
                                                                     : st;
 }
 
-/* Is the source not the one whose bytes were encrypted? */
+/* Is the source not the one whose bytes were encrypted, or which was encrypted when it was looked at? */
 static bool is_another(struct name_task *t, const struct row *from)
 {
     const struct buf *now = &from->layout;
-    t->raced = t->stream != NULL &&
-               (now->len != t->seen->len ||
-                (now->len > 0 && memcmp(now->data, t->seen->data, now->len) != 0));
+    if (t->stream != NULL) {
+        t->raced = now->len != t->seen->len ||
+                   (now->len > 0 && memcmp(now->data, t->seen->data, now->len) != 0);
+    } else {
+        t->raced = t->encrypts && from->info.size > 0 && !from->info.encrypted;
+    }
     return t->raced;
 }
 
@@ -268,6 +272,7 @@ static status_t change_names(struct store *s, struct name_task *t, bool encrypt,
 {
     status_t st = ST_OK;
     t->raced = true;
+    t->encrypts = encrypt;
     for (unsigned i = 0; i < TRIES_MAX && st == ST_OK && t->raced; i++) {
         st = try_change(s, t, encrypt, err);
     }

@@ -468,12 +468,18 @@ static status_t unseal(const struct handle *h, uint8_t *data, size_t len, uint64
                        : st;
 }
 
-/* From the copy in the tier. */
+/* From the copy in the tier. ret_tag_failed (may be NULL): it is what was written, but does not match its tag. */
 static status_t read_copy(const struct handle *h, uint8_t *data, size_t len, uint64_t off,
-                          struct reading *r, struct error *err)
+                          struct reading *r, bool *ret_tag_failed, struct error *err)
 {
     status_t st = place_read(h->store, &h->extent, off, data, len, r->waits, err);
-    return st == ST_OK ? unseal(h, data, len, off, r, err) : st;
+    if (st == ST_OK) {
+        st = unseal(h, data, len, off, r, err);
+        if (ret_tag_failed != NULL) {
+            *ret_tag_failed = st == ST_CORRUPT;
+        }
+    }
+    return st;
 }
 
 /* Local bytes that cannot be read or do not match are read from the copy, if there is one. */
@@ -482,7 +488,7 @@ static status_t read_verified(const struct handle *h, uint8_t *data, size_t len,
 {
     struct placing *p = h->store->placing;
     if (h->fd < 0) {
-        return read_copy(h, data, len, off, r, err);
+        return read_copy(h, data, len, off, r, NULL, err);
     }
     status_t st = read_local(h, data, len, off, err);
     if (st == ST_OK) {
@@ -495,9 +501,13 @@ static status_t read_verified(const struct handle *h, uint8_t *data, size_t len,
     if ((st != ST_CORRUPT && st != ST_IO) || (h->extent.place & STORE_PLACE_REMOTE) == 0) {
         return st;
     }
-    place_damaged(h->store, h->extent.id);
-    status_t copy = read_copy(h, data, len, off, r, NULL);
-    return copy == ST_OK || (r->waits != NULL && *r->waits) ? copy : st;
+    bool tag_failed = false;
+    status_t copy = read_copy(h, data, len, off, r, &tag_failed, NULL);
+    bool waits = r->waits != NULL && *r->waits; /* who may wait reads it again, and knows more */
+    if (!waits && !tag_failed) {                /* else the copy mends nothing */
+        place_damaged(h->store, h->extent.id);
+    }
+    return copy == ST_OK || waits ? copy : st;
 }
 
 enum { READ_BYTES = 1024 * 1024 };

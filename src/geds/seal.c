@@ -123,20 +123,23 @@ void sealed_key_wipe(struct sealed_key *k)
     OPENSSL_cleanse(k, sizeof *k);
 }
 
-/* AES Key Wrap of RFC 3394, with its own initial value. */
-static bool key_wrap(const uint8_t master[SEAL_KEY_BYTES], bool wraps, const uint8_t *from,
-                     size_t len, uint8_t *to, size_t to_len)
+/* AES Key Wrap of RFC 3394, with its own initial value. ST_CORRUPT: it does not open. */
+static status_t key_wrap(const uint8_t master[SEAL_KEY_BYTES], bool wraps, const uint8_t *from,
+                         size_t len, uint8_t *to, size_t to_len)
 {
     EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
     int n = 0;
     if (context == NULL) {
-        return false;
+        return ST_NOMEM;
     }
     EVP_CIPHER_CTX_set_flags(context, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
-    bool good = EVP_CipherInit_ex(context, EVP_aes_256_wrap(), NULL, master, NULL, wraps) == 1 &&
-                EVP_CipherUpdate(context, to, &n, from, (int)len) == 1 && (size_t)n == to_len;
+    status_t st = ST_NOMEM;
+    if (EVP_CipherInit_ex(context, EVP_aes_256_wrap(), NULL, master, NULL, wraps) == 1) {
+        bool good = EVP_CipherUpdate(context, to, &n, from, (int)len) == 1 && (size_t)n == to_len;
+        st = good ? ST_OK : ST_CORRUPT;
+    }
     EVP_CIPHER_CTX_free(context);
-    return good;
+    return st;
 }
 
 status_t seal_wrap(const uint8_t master[SEAL_KEY_BYTES], const struct sealed_key *k,
@@ -147,9 +150,9 @@ status_t seal_wrap(const uint8_t master[SEAL_KEY_BYTES], const struct sealed_key
     put_le64(payload + SEAL_KEY_BYTES, k->extent);
     put_le64(payload + SEAL_KEY_BYTES + 8, k->bytes);
     ret_record[0] = RECORD_VERSION;
-    bool good = key_wrap(master, true, payload, sizeof payload, ret_record + 1, WRAPPED_BYTES);
+    status_t st = key_wrap(master, true, payload, sizeof payload, ret_record + 1, WRAPPED_BYTES);
     OPENSSL_cleanse(payload, sizeof payload);
-    return good ? ST_OK : cipher_failed(err);
+    return st == ST_OK ? ST_OK : cipher_failed(err);
 }
 
 status_t seal_unwrap(const uint8_t master[SEAL_KEY_BYTES], const void *record, size_t len,
@@ -163,8 +166,14 @@ status_t seal_unwrap(const uint8_t master[SEAL_KEY_BYTES], const void *record, s
     if (len != SEAL_RECORD_BYTES) {
         return error_set(err, ST_CORRUPT, len, "a wrapped key of %zu bytes", len);
     }
-    if (!key_wrap(master, false, bytes + 1, WRAPPED_BYTES, payload, PAYLOAD_BYTES)) {
+    status_t st = key_wrap(master, false, bytes + 1, WRAPPED_BYTES, payload, PAYLOAD_BYTES);
+    if (st != ST_OK) {
         OPENSSL_cleanse(payload, sizeof payload);
+    }
+    if (st == ST_NOMEM) {
+        return cipher_failed(err);
+    }
+    if (st != ST_OK) {
         return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET,
                          "a wrapped key does not open with its master key");
     }

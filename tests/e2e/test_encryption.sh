@@ -100,6 +100,10 @@ fact "a wrong key is another key" eval 'mkdir -m 700 other && (XDG_STATE_HOME=$P
 fact "it is told what is missing then, too" says "$second" up --master-key other/cloudskin/master.key
 fact "a read with it fails" exits 71 cloudskin get -q geds://box/large back
 down
+own() { # in a state folder of its own
+    XDG_STATE_HOME=$PWD/own "$@"
+}
+fact "a folder's own key file is not written down by its path" eval 'mkdir -m 700 own && own up --encrypt on && own down && [ "$(cat own/cloudskin/crypt.conf)" = "encrypt on" ]'
 chmod 644 safe/key
 fact "a key that others may read is refused" says "others may read it" up --master-key safe/key
 chmod 600 safe/key

@@ -20,6 +20,7 @@ static status_t set_path(const char *given, struct crypt_conf *c, struct error *
     if (given[0] != '/' && getcwd(folder, sizeof folder) == NULL) {
         return error_set_errno(err, errno, "--master-key: %.80s", given);
     }
+    c->has_path = true;
     const char *between = given[0] != '/' ? "/" : "";
     return snprintf(c->master_key, sizeof c->master_key, "%s%s%s", folder, between, given) <
                    (int)sizeof c->master_key

@@ -128,12 +128,16 @@ static status_t check_folder(struct check *c, struct error *err)
         return error_set(err, st, ERROR_NO_OFFSET,
                          "%s: another process has it open, at another socket", folder);
     }
-    if (st == ST_OK) {
-        st = give_keys(store, c->state != NULL ? c->state : state, err);
+    struct error keys = {0};
+    bool no_keys = st == ST_OK &&
+                   give_keys(store, c->state != NULL ? c->state : state, &keys) != ST_OK;
+    if (no_keys) { /* the checksums need none */
+        print_finding(c, 0, 0, keys.text);
     }
     if (st == ST_OK) {
         st = store_fsck(store, c->repair, found_here, NULL, c, &n, err);
-        c->result = (struct geds_check){n.objects, n.extents, n.bytes, n.findings, n.repaired};
+        c->result = (struct geds_check){n.objects, n.extents, n.bytes, n.findings + no_keys,
+                                        n.repaired};
     }
     store_close(store);
     return st;

@@ -31,6 +31,7 @@ static bool take_line(const char *line, size_t len, struct crypt_conf *c)
     }
     memcpy(c->master_key, line + from, len - from);
     c->master_key[len - from] = '\0';
+    c->has_path = true;
     return true;
 }
 
@@ -79,7 +80,10 @@ status_t crypt_conf_save(const char *state, const struct crypt_conf *conf, struc
     char path[PATH_MAX];
     struct buf text = {0};
     status_t st = path_in(state, "crypt.conf", path, err);
-    buf_printf(&text, "master-key %s\n%s", conf->master_key, conf->encrypt ? "encrypt on\n" : "");
+    if (conf->has_path) {
+        buf_printf(&text, "master-key %s\n", conf->master_key);
+    }
+    buf_printf(&text, "%s", conf->encrypt ? "encrypt on\n" : "");
     if (st == ST_OK && text.failed) {
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }

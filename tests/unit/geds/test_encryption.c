@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "geds/crypt.h"
 #include "geds/tiers.h"
+#include "sys/files.h"
 
 /* Encrypted objects: nothing of them is in the clear, nothing that was changed is handed out, and no key that is
  * needed goes. */
@@ -84,6 +85,13 @@ static int look_for_marker(const char *path, const struct stat *info, int type, 
     return 0;
 }
 
+static bool is_in_the_clear(void)
+{
+    marked = 0;
+    nftw(scratch, look_for_marker, 16, FTW_PHYS);
+    return marked > 0;
+}
+
 static void nothing_is_in_the_clear(void)
 {
     struct store_object *o = NULL;
@@ -103,17 +111,36 @@ static void nothing_is_in_the_clear(void)
     MUST(store_put_write(p, big, BIG, &err));
     MUST(store_put_commit(p, NULL, NULL, &err));
     again();
-    marked = 0;
-    nftw(scratch, look_for_marker, 16, FTW_PHYS);
-    CHECK_EQ(marked, 0);
+    CHECK(!is_in_the_clear());
     CHECK_EQ(put("open", "b", big, BIG), ST_OK); /* what is looked for can be found */
-    nftw(scratch, look_for_marker, 16, FTW_PHYS);
-    CHECK(marked > 0);
+    CHECK(is_in_the_clear());
     MUST(store_object_open(store, "box", "b", &o, &err));
     CHECK_EQ(store_object_piece(o, 0, &fd, &bytes, NULL), ST_UNSUPPORTED);
     CHECK_EQ(store_object_sums(o, 0, &sums, NULL), ST_UNSUPPORTED);
     store_object_close(o);
     check_sound();
+    end();
+}
+
+/* A small piece at the end is joined with what is appended, which must not bring it into the clear. */
+static void appends_keep_what_was_encrypted(void)
+{
+    enum { PLAIN = 1024 * 1024, MORE = 60 };
+    uint8_t *bytes = calloc(1, PLAIN + sizeof marker - 1 + MORE);
+    start();
+    CHECK(bytes != NULL);
+    memcpy(bytes + PLAIN, marker, sizeof marker - 1);
+    CHECK_EQ(put("open", "o", bytes, PLAIN), ST_OK);
+    MUST(store_bucket_set_encrypt(store, "open", true, &err));
+    MUST(store_append(store, "open", "o", marker, sizeof marker - 1, NULL, NULL, &err));
+    MUST(store_bucket_set_encrypt(store, "open", false, &err));
+    MUST(store_append(store, "open", "o", bytes, MORE, NULL, NULL, &err));
+    again();
+    CHECK(!is_in_the_clear());
+    CHECK(holds("open", "o", bytes, PLAIN + sizeof marker - 1 + MORE));
+    CHECK(!is_encrypted("open", "o")); /* its beginning is not */
+    check_sound();
+    free(bytes);
     end();
 }
 
@@ -365,6 +392,92 @@ static void keys_change_and_objects_stay(void)
     end();
 }
 
+static size_t lines_of_key_file(void)
+{
+    struct buf text = {0};
+    size_t lines = 0;
+    CHECK_EQ(file_read(key_file, 65536, &text, NULL), ST_OK);
+    for (size_t i = 0; i < text.len; i++) {
+        lines += text.data[i] == '\n';
+    }
+    buf_done(&text);
+    return lines - 1; /* the first one says what it is */
+}
+
+static void a_rotation_keeps_what_only_the_file_has(void)
+{
+    struct store_key *keys = NULL;
+    struct store_rewrap n = {0};
+    char other[128];
+    size_t count = 0;
+    uint64_t id = 0;
+    start();
+    snprintf(other, sizeof other, "%s.other", key_file);
+    CHECK_EQ(rename(key_file, other), 0);
+    again(); /* without keys */
+    CHECK_EQ(store_keys_rotate(store, &id, NULL), ST_PERM);
+    CHECK(access(key_file, F_OK) != 0);
+    CHECK_EQ(rename(other, key_file), 0); /* and the disk is there again */
+    MUST(store_keys_rotate(store, &id, &err));
+    CHECK_EQ(lines_of_key_file(), 2);
+    MUST(store_keys_rewrap(store, NULL, NULL, &n, &err));
+    CHECK(n.done == 2 && n.missing == 0 && holds("box", "b", big, BIG));
+    again();
+    MUST(store_keys(store, &keys, &count, &err));
+    CHECK(count == 2 && keys[1].id == id && keys[1].extents == 2);
+    MUST(store_keys_drop(store, keys[0].id, &err));
+    free(keys);
+    CHECK_EQ(lines_of_key_file(), 1);
+    CHECK(holds("box", "b", big, BIG));
+    end();
+}
+
+static void stores_share_a_key_file(void)
+{
+    static const struct store_options options = {.sync = STORE_SYNC_OFF};
+    const struct store_keys_options o = {.path = key_file};
+    struct store *second = NULL;
+    struct store_key *keys = NULL;
+    char folder[96], linked[128], left[160], kept[160];
+    uint64_t ids[3];
+    size_t count = 0;
+    struct stat info;
+    start();
+    snprintf(folder, sizeof folder, "%s.second", scratch);
+    snprintf(linked, sizeof linked, "%s.target", key_file);
+    CHECK_EQ(rename(key_file, linked), 0);
+    CHECK_EQ(symlink(linked, key_file), 0);
+    const char *slash = strrchr(linked, '/');
+    snprintf(left, sizeof left, "%.*s/.%s.0123456789ab", (int)(slash - linked), linked, slash + 1);
+    snprintf(kept, sizeof kept, "%.*s/.%s.0123456789ag", (int)(slash - linked), linked, slash + 1);
+    MUST(file_write_atomic(left, "x", 1, 0600, FILE_NO_SYNC, &err));
+    MUST(file_write_atomic(kept, "x", 1, 0600, FILE_NO_SYNC, &err));
+    MUST(store_open(folder, &options, &second, &err));
+    MUST(store_set_keys(second, &o, &err));
+    CHECK(access(left, F_OK) != 0 && access(kept, F_OK) == 0);
+    MUST(file_write_atomic(left, "x", 1, 0600, FILE_NO_SYNC, &err));
+    MUST(store_keys_rotate(store, &ids[0], &err));
+    CHECK(access(left, F_OK) != 0);
+    MUST(store_keys_rotate(second, &ids[1], &err));
+    MUST(store_keys_rotate(store, &ids[2], &err));
+    CHECK_EQ(lines_of_key_file(), 4);
+    CHECK(lstat(key_file, &info) == 0 && S_ISLNK(info.st_mode));
+    MUST(store_keys(second, &keys, &count, &err));
+    CHECK_EQ(count, 3);
+    MUST(store_keys_drop(second, keys[0].id, &err)); /* one that this one does not need */
+    free(keys);
+    CHECK_EQ(lines_of_key_file(), 3);
+    CHECK_EQ(store_keys_drop(second, ids[1], NULL), ST_EXIST); /* it wraps with it */
+    store_close(second);
+    MUST(store_keys_rotate(store, &ids[0], &err)); /* has the one that went in memory */
+    again();
+    CHECK(holds("box", "b", big, BIG) && lines_of_key_file() == 5);
+    remove_tree(folder);
+    unlink(linked);
+    unlink(kept);
+    end();
+}
+
 /* What a row says goes with the extent. */
 static void keys_go_with_their_extents(void)
 {
@@ -378,6 +491,18 @@ static void keys_go_with_their_extents(void)
     MUST(store_keys(store, &keys, &count, &err));
     CHECK(count == 1 && keys[0].extents == 1);
     free(keys);
+    end();
+}
+
+/* Plain bytes in rows, which are gone: they would be in free pages. */
+static void what_was_deleted_is_overwritten(void)
+{
+    start();
+    CHECK_EQ(put("open", "p", big, SMALL), ST_OK);
+    CHECK_EQ(store_delete(store, "open", "p", NULL, NULL), ST_OK);
+    MUST(store_settle(store, &err));
+    again(); /* the log is written back */
+    CHECK(!is_in_the_clear());
     end();
 }
 
@@ -473,6 +598,68 @@ static void readers_writers_and_rotations_go_together(void)
     end();
 }
 
+enum { REPLACED = 300 };
+
+/* Writes the source, the same bytes each time: arg is whether they are encrypted. */
+static void *replace_source(void *arg)
+{
+    const bool *encrypts = arg;
+    for (unsigned i = 0; i < REPLACED; i++) {
+        struct store_put *p = NULL;
+        status_t st = store_put_begin(store, "open", "o", NULL, &p, NULL);
+        if (st == ST_OK && *encrypts) {
+            st = store_put_encrypt(p, NULL);
+        }
+        if (st == ST_OK) {
+            st = store_put_write(p, big, SMALL, NULL);
+        }
+        if (st == ST_OK) {
+            st = store_put_commit(p, NULL, NULL, NULL);
+        }
+        wrong += st != ST_OK;
+    }
+    return NULL;
+}
+
+/* Into the bucket with the rule, or with a request: arg is the name. */
+static void *copy_source(void *arg)
+{
+    const char *key = arg;
+    const struct store_name from = {"open", "o"}, in = {"box", key}, asked = {"open", key};
+    for (unsigned i = 0; i < REPLACED; i++) {
+        struct store_info info = {0};
+        status_t st = i % 2 == 0 ? store_copy(store, &from, &in, NULL, NULL, NULL, &info, NULL)
+                                 : store_copy_encrypted(store, &from, STORE_VERSION_CURRENT, &asked,
+                                                        NULL, NULL, NULL, &info, NULL);
+        wrong += st != ST_AGAIN && (st != ST_OK || !info.encrypted);
+    }
+    return NULL;
+}
+
+static void copies_of_a_source_that_changes_are_encrypted(void)
+{
+    static bool kinds[2] = {true, false};
+    static char names[2][3] = {"c1", "c2"};
+    pthread_t writers[2], copiers[2];
+    start();
+    wrong = 0;
+    CHECK_EQ(put("open", "o", big, SMALL), ST_OK);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_EQ(pthread_create(&writers[i], NULL, replace_source, &kinds[i]), 0);
+        CHECK_EQ(pthread_create(&copiers[i], NULL, copy_source, names[i]), 0);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(writers[i], NULL);
+        pthread_join(copiers[i], NULL);
+    }
+    CHECK_EQ(wrong, 0);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK(is_encrypted("box", names[i]) && holds("box", names[i], big, SMALL));
+    }
+    check_sound();
+    end();
+}
+
 enum { ROUNDS = 25, STEPS_MAX = 60 };
 
 /* Puts, rotations, and drops of what is not needed, each told when it is done. */
@@ -546,15 +733,20 @@ int main(void)
         big[i] = (uint8_t)marker[i % (sizeof marker - 1)];
     }
     RUN(nothing_is_in_the_clear);
+    RUN(appends_keep_what_was_encrypted);
     RUN(copies_and_renames_are_as_the_rules_say);
     RUN(renames_between_buckets_with_versions_keep_them);
     RUN(rows_that_were_changed_are_refused);
     RUN(files_that_were_changed_are_refused);
     RUN(without_its_key_nothing_is_read_or_made);
     RUN(keys_change_and_objects_stay);
+    RUN(a_rotation_keeps_what_only_the_file_has);
+    RUN(stores_share_a_key_file);
     RUN(keys_go_with_their_extents);
+    RUN(what_was_deleted_is_overwritten);
     RUN(a_store_of_format_3_is_taken_over);
     RUN(readers_writers_and_rotations_go_together);
+    RUN(copies_of_a_source_that_changes_are_encrypted);
     RUN(a_kill_at_any_moment_loses_no_key);
     return CHECK_DONE();
 }

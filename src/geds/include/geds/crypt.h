@@ -33,8 +33,9 @@ CHECKED status_t store_keys(struct store *s, struct store_key **ret_keys, size_t
                             struct error *err);
 void store_key_text(uint64_t id, char ret_text[STORE_KEY_ID_BYTES]);
 
-/* A new master key, which is on the disk and used from now on; former ones stay for what needs them. ST_LIMIT: there
- * are STORE_MASTER_KEYS_MAX. */
+/* A new master key, which is on the disk and used from now on; former ones stay for what needs them, and so do those
+ * that are in the file only, which are taken in. ST_LIMIT: there are STORE_MASTER_KEYS_MAX. ST_PERM: there is none,
+ * and extents need some. */
 CHECKED status_t store_keys_rotate(struct store *s, uint64_t *ret_id, struct error *err);
 struct store_rewrap {
     uint64_t done;    /* extents that need the newest key now */

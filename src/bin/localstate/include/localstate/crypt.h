@@ -6,10 +6,13 @@
 
 #include "base/status.h"
 
-/* What a state folder says about encryption: the file `crypt.conf` (0600), lines `master-key PATH` and `encrypt on`. */
+/* What a state folder says about encryption: the file `crypt.conf` (0600), lines `master-key PATH`, where another than
+ * the folder's own was given, and `encrypt on`. */
 struct crypt_conf {
-    char master_key[PATH_MAX]; /* absolute */
-    bool encrypt;              /* all that is written */
+    char master_key[PATH_MAX];
+    bool
+        has_path; /* it was given, and is absolute; else it is that of the folder, wherever that is now */
+    bool encrypt; /* all that is written */
 };
 
 /* Without the file: DIR/master.key, and not all. ST_FORMAT: a line is none of these. ST_LIMIT: too long. */
