@@ -116,7 +116,7 @@ char *passes_emit(LLVMModuleRef mod, LLVMTargetMachineRef tm, bool quick,
     config->disablePass(&LiveDebugValuesID);
     if (quick)
         leave_out(config);
-    else
+    else if (level != CodeGenOptLevel::None)
         pinned_loads_add(*config);
     manager.add(config);
     manager.add(info);

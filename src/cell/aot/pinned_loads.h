@@ -6,6 +6,7 @@
 // over machine code are beyond LLVM's C interface.
 #include <llvm/CodeGen/TargetPassConfig.h>
 
+// At a level at which that pass runs: it is what takes ownership of them.
 void pinned_loads_add(llvm::TargetPassConfig &config);
 
 #endif
