@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "base/parse.h"
 #include "exitcode/exit_code.h"
 #include "localstate/folder.h"
@@ -26,22 +25,12 @@ static const char *setting(const char *name)
 /* The store's answer to a hello that it refuses. */
 static void tell(const struct error *err)
 {
-    struct buf args = {0}, frame = {0};
-    uint8_t head[RPC_HEADER_BYTES];
-    rpc_result_encode(err->code, err, &args);
-    const struct rpc_frame f = {.args_bytes = (uint32_t)args.len,
-                                .kind = RPC_HELLO,
-                                .flags = RPC_ANSWER,
-                                .args_crc = hash_crc32c(0, args.data, args.len),
-                                .data_crc = hash_crc32c(0, NULL, 0)};
-    rpc_frame_encode(&f, head);
-    buf_bytes(&frame, head, sizeof head);
-    buf_bytes(&frame, args.data, args.len);
-    if (!args.failed && !frame.failed) {
+    struct buf frame = {0};
+    rpc_refusal_encode(err, &frame);
+    if (!frame.failed) {
         ssize_t ignored = send(STDIN_FILENO, frame.data, frame.len, MSG_NOSIGNAL);
         (void)ignored;
     }
-    buf_done(&args);
     buf_done(&frame);
 }
 

@@ -52,7 +52,7 @@ static bool tell(void *arg, const struct store_rewrap *so_far)
     geds_answer_encode(GEDS_KEYS_CHANGE, &none, &answer.args);
     buf_le64(&answer.data, so_far->done);
     buf_le64(&answer.data, so_far->missing);
-    if (rpc_reply_more(l->task->reply, &answer) != ST_OK) {
+    if (task_reply_more(l->task, &answer) != ST_OK) {
         buf_done(&answer.args);
         buf_done(&answer.data);
     }

@@ -119,6 +119,23 @@ void rpc_result_encode(status_t st, const struct error *err, struct buf *out)
     }
 }
 
+void rpc_refusal_encode(const struct error *err, struct buf *out)
+{
+    struct buf args = {0};
+    uint8_t head[RPC_HEADER_BYTES];
+    rpc_result_encode(err->code, err, &args);
+    const struct rpc_frame f = {.args_bytes = (uint32_t)args.len,
+                                .kind = RPC_HELLO,
+                                .flags = RPC_ANSWER,
+                                .args_crc = hash_crc32c(0, args.data, args.len),
+                                .data_crc = hash_crc32c(0, NULL, 0)};
+    rpc_frame_encode(&f, head);
+    buf_bytes(out, head, sizeof head);
+    buf_bytes(out, args.data, args.len);
+    out->failed = out->failed || args.failed;
+    buf_done(&args);
+}
+
 status_t rpc_result_decode(struct cursor *c, struct error *err)
 {
     uint16_t code = cursor_le16(c);

@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "impl.h"
 #include "net/rpc/local.h"
 #include "net/rpc/tcp.h"
@@ -48,23 +47,13 @@ static bool is_own(int fd)
 static void turn_away(int fd, status_t st, const char *text)
 {
     struct error err;
-    struct buf frame = {0}, args = {0};
-    uint8_t head[RPC_HEADER_BYTES];
+    struct buf frame = {0};
     error_set(&err, st, ERROR_NO_OFFSET, "%s", text);
-    rpc_result_encode(st, &err, &args);
-    const struct rpc_frame f = {.args_bytes = (uint32_t)args.len,
-                                .kind = RPC_HELLO,
-                                .flags = RPC_ANSWER,
-                                .args_crc = hash_crc32c(0, args.data, args.len),
-                                .data_crc = hash_crc32c(0, NULL, 0)};
-    rpc_frame_encode(&f, head);
-    buf_bytes(&frame, head, sizeof head);
-    buf_bytes(&frame, args.data, args.len);
-    if (!args.failed && !frame.failed) {
+    rpc_refusal_encode(&err, &frame);
+    if (!frame.failed) {
         ssize_t ignored = send(fd, frame.data, frame.len, MSG_NOSIGNAL | MSG_DONTWAIT);
         (void)ignored;
     }
-    buf_done(&args);
     buf_done(&frame);
     close(fd);
 }

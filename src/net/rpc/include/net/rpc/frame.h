@@ -49,6 +49,8 @@ uint16_t rpc_code_of(status_t st);
 status_t rpc_status_of(uint16_t code); /* ST_IO for an unknown one */
 /* st ST_OK: err is not looked at, and the results are to be appended. */
 void rpc_result_encode(status_t st, const struct error *err, struct buf *out);
+/* Append the whole frame that answers a hello which is refused. */
+void rpc_refusal_encode(const struct error *err, struct buf *out);
 /* Take that from the cursor: the status of the answer, or ST_CORRUPT when it is malformed. */
 CHECKED status_t rpc_result_decode(struct cursor *c, struct error *err);
 
