@@ -1,10 +1,11 @@
 /* Snapshots of a running cell: snapshot DIRTIED.cell precopy MIB PAGES_PER_SECOND
  *                             snapshot DIRTIED.cell incremental MIB DIRTY_PAGES FOLDER
- *                             snapshot TOUCHED.cell handover MIB ROUNDS FILE
+ *                             snapshot TOUCHED.cell handover MIB ROUNDS FILE prepared|new
  * precopy: the cell is sent to a child process through a socket while it runs; prints "pause_ns N" (from the request to
  * stop until the child goes on with it), "rounds N", "bytes N", and "plain_pause_ns N" of the same cell sent without
  * rounds. incremental: prints "full_ns N", "full_bytes N", "increment_ns N", "increment_bytes N" of files in FOLDER.
- * handover: the cell goes through FILE, which is created and removed, to a process that is up and has an instance ready.
+ * handover: the cell goes through FILE, which is created and removed, to a process that is up and has an instance ready;
+ * prepared: its memory was made present, to the size of the cell's, before the cell is stopped.
  * Prints per round "pause_ns N" (from the request to stop until the guest's first host call there) and its parts
  * "stop_ns N", "write_ns N", "read_ns N", "call_ns N"; "file_bytes N"; and "memcpy_ns N" of as many bytes into memory
  * that was not touched before. A round before the first is not printed: it makes the file's pages. */
@@ -392,14 +393,17 @@ static struct taken take_cell(struct guest *g, int file, int fd)
 /* The child: has an instance ready before each round. */
 static int take_cells(const char *image, const char *path, int fd, uint64_t rounds)
 {
+    uint64_t prepared; /* bytes; 0: nothing */
     struct runtime *rt;
     struct error err = {0};
     embed_check(runtime_new(NULL, &rt, &err), "runtime", &err);
     int file = open(path, O_RDONLY | O_CLOEXEC);
     need(file >= 0, path);
+    need(get(&fd, &prepared, sizeof prepared), "the other side");
     for (uint64_t i = 0; i <= rounds; i++) {
         struct guest g = {0};
         guest_make(&g, rt, image, "1", NULL);
+        need(prepared == 0 || cell_memory_prepare(g.cell, 0, prepared) == ST_OK, "prepare");
         struct taken taken = take_cell(&g, file, fd);
         need(put(&fd, &taken, sizeof taken), "answer");
     }
@@ -496,7 +500,18 @@ static void hand_over(struct guest *g, int file, int fd, const uint8_t *copied, 
     }
 }
 
-static int handover(const char *image, const char *mib, const char *count, const char *path)
+/* The size of the cell's memory, which it has from its first line on. */
+static uint64_t memory_bytes(struct guest *g)
+{
+    struct cell_memory m;
+    guest_capture(g);
+    need(cell_memory(g->cell, 0, &m) == ST_OK, "the cell has no memory");
+    guest_go(g, true);
+    return m.bytes;
+}
+
+static int handover(const char *image, const char *mib, const char *count, const char *path,
+                    bool prepared)
 {
     struct runtime *rt;
     struct guest g = {0};
@@ -516,6 +531,8 @@ static int handover(const char *image, const char *mib, const char *count, const
     guest_go(&g, false);
     guest_says(&g, "touched\n");
     need(fcntl(g.out[0], F_SETFL, O_NONBLOCK) == 0, "fcntl");
+    uint64_t there = prepared ? memory_bytes(&g) : 0;
+    need(put(&fd, &there, sizeof there), "the other side");
     for (uint64_t i = 0; i <= rounds; i++) {
         hand_over(&g, file, fd, copied, bytes, i > 0);
     }
@@ -542,8 +559,8 @@ int main(int argc, char **argv)
     if (argc == 4 && strcmp(argv[2], "receive") == 0 && parse_u64(argv[3], 1024, &fd) == ST_OK) {
         return receive(argv[1], (int)fd);
     }
-    if (argc == 6 && strcmp(argv[2], "handover") == 0) {
-        return handover(argv[1], argv[3], argv[4], argv[5]);
+    if (argc == 7 && strcmp(argv[2], "handover") == 0) {
+        return handover(argv[1], argv[3], argv[4], argv[5], strcmp(argv[6], "prepared") == 0);
     }
     uint64_t rounds;
     if (argc == 6 && strcmp(argv[2], "take") == 0 && parse_u64(argv[4], 1024, &fd) == ST_OK &&
@@ -552,6 +569,6 @@ int main(int argc, char **argv)
     }
     fprintf(stderr, "usage: snapshot DIRTIED.cell precopy MIB PAGES_PER_SECOND\n"
                     "       snapshot DIRTIED.cell incremental MIB DIRTY_PAGES FOLDER\n"
-                    "       snapshot TOUCHED.cell handover MIB ROUNDS FILE\n");
+                    "       snapshot TOUCHED.cell handover MIB ROUNDS FILE prepared|new\n");
     return 64;
 }

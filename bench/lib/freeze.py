@@ -75,17 +75,25 @@ HANDOVER_KEYS = ("pause_ns", *HANDOVER_PARTS, "memcpy_ns")
 MEMCPY_SHARE = 0.6
 
 
+def hand_over(cell, mib, pairs, folder, instance):
+    output = tools.run([micro.embedder("snapshot"), cell, "handover", mib, pairs,
+                        os.path.join(folder, "handover.snap"), instance]).stdout
+    rounds = {key: micro.numbers(output, key) for key in (*HANDOVER_KEYS, "file_bytes")}
+    if any(len(values) != pairs for values in rounds.values()):
+        raise BenchError("the program printed another number of rounds")
+    return rounds
+
+
 def between_processes(cell, pairs, folder):
-    """The cell goes from one process that embeds it to another one, which is up and has an instance ready."""
-    program, rows = micro.embedder("snapshot"), []
+    """The cell goes from one process that embeds it to another one, which is up and has an instance ready: one whose
+    memory is present, and a new one."""
+    rows = []
     for mib in SIZES_MIB:
-        output = tools.run([program, cell, "handover", mib, pairs, os.path.join(folder, "handover.snap")]).stdout
-        rounds = {key: micro.numbers(output, key) for key in (*HANDOVER_KEYS, "file_bytes")}
-        if any(len(values) != pairs for values in rounds.values()):
-            raise BenchError("the program printed another number of rounds")
+        new = hand_over(cell, mib, pairs, folder, "new")
+        rounds = hand_over(cell, mib, pairs, folder, "prepared")
         shares = stats.pairs(rounds["memcpy_ns"], rounds["pause_ns"])
-        rows.append({"mib": mib, "rounds": rounds, "share": stats.median(shares),
-                     **{key: stats.median(values) for key, values in rounds.items()}})
+        rows.append({"mib": mib, "rounds": rounds, "new_rounds": new, "new_pause_ns": stats.median(new["pause_ns"]),
+                     "share": stats.median(shares), **{key: stats.median(values) for key, values in rounds.items()}})
     return rows
 
 
@@ -110,9 +118,10 @@ def row_freeze(args):
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         processes = between_processes(cell, args.pairs, folder)
         commands = by_commands(tools.program("cloudskin"), cell, args.pairs, folder)
-    print(stats.table(["between processes, MiB", "pause ms", "stop", "write", "read", "first call", "memcpy ms", "share"],
-                      [[r["mib"], *[f"{r[key] / 1e6:.2f}" for key in HANDOVER_KEYS], f"{r['share']:.0%}"]
-                       for r in processes]))
+    print(stats.table(["between processes, MiB", "pause ms", "stop", "write", "read", "first call", "memcpy ms", "share",
+                       "pause not prepared"],
+                      [[r["mib"], *[f"{r[key] / 1e6:.2f}" for key in HANDOVER_KEYS], f"{r['share']:.0%}",
+                        f"{r['new_pause_ns'] / 1e6:.2f}"] for r in processes]))
     print()
     print(stats.table(["by commands, MiB", "pause ms", "of it freeze ms", "MiB in the file"],
                       [[r["mib"], f"{r['pause_ns'] / 1e6:.1f}", f"{r['freeze_ns'] / 1e6:.1f}", f"{r['bytes'] / 2**20:.1f}"]

@@ -132,14 +132,18 @@ def stop(r):
 
 
 def freeze(r):
-    rows = [[row["mib"], *[f"{row[key] / 1e6:.2f}" for key in FREEZE_KEYS], f"{row['share']:.0%}"] for row in r["rows"]]
+    rows = [[row["mib"], *[f"{row[key] / 1e6:.2f}" for key in FREEZE_KEYS], f"{row['share']:.0%}",
+             f"{row['new_pause_ns'] / 1e6:.2f}"] for row in r["rows"]]
     commands = [[row["mib"], f"{row['pause_ns'] / 1e6:.1f}", f"{row['freeze_ns'] / 1e6:.1f}", f"{row['bytes'] / 2**20:.1f}"]
                 for row in r["commands"]]
     return (f"{r['pairs']} rounds, the snapshot in a file in memory whose pages were used before. One process has the running "
-            "cell, the other one has the program and an instance ready. The pause is from the request to stop until the "
-            "program's first host call in the other process. Each round also copies as many bytes into untouched memory with "
+            "cell, the other one has the program and an instance ready, whose memory was made present to the size of the cell's "
+            "before the request, as an embedder does while the cell still runs (`cell_memory_prepare`). The pause is from the "
+            "request to stop until the program's first host call in the other process; the last column is the pause with an "
+            "instance that has no memory yet. Each round also copies as many bytes into untouched memory with "
             "pages of the same size; the share is the time of that to the pause.\n\n" +
-            markdown(["MiB touched", "pause, ms", "stop", "write", "read", "first call", "memcpy, ms", "share"], rows) +
+            markdown(["MiB touched", "pause, ms", "stop", "write", "read", "first call", "memcpy, ms", "share",
+                      "not prepared, ms"], rows) +
             "\n\nThe same program frozen and thawed by the commands. The pause is from the last line that it wrote before it "
             "was frozen, a line a millisecond, to the first one after it was thawed: both commands, the start of both processes "
             "and a new file are in it. There are no bars for this.\n\n" +

@@ -129,8 +129,8 @@ void backend_target(struct backend *be, LLVMModuleRef mod)
 }
 
 /* wasm comes from an optimising compiler: it needs no inlining, and little simplification. What pays is SSA form,
- * redundancy across the address arithmetic, and loops. Against LLVM's own order, loops are unrolled only after
- * they were vectorised: unrolled code with 32-bit address arithmetic is beyond the SLP vectoriser. */
+ * redundancy across the address arithmetic, and loops. Against LLVM's own order, loops are unrolled only after they
+ * were vectorised, but for short ones: unrolled code with 32-bit address arithmetic is beyond the SLP vectoriser. */
 #define CLEAN "instcombine<no-verify-fixpoint>,simplifycfg"
 struct pipeline {
     const char *first; /* while loads are pinned, see keep_loads.h */
@@ -147,7 +147,7 @@ static const struct pipeline pipelines[4] = {
      true},
     {"function(sroa,early-cse,proven-loads,gvn,sccp,simplifycfg," CLEAN
      ",loop(loop-rotate),early-cse," CLEAN ",loop(loop-unroll-full),sroa,early-cse," CLEAN
-     ",proven-loads)",
+     ",jump-threading,correlated-propagation," CLEAN ",proven-loads)",
      "function(early-cse<memssa>,"
      "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-"
      "nontrivial;trivial>),"
@@ -156,7 +156,7 @@ static const struct pipeline pipelines[4] = {
      ",jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),simplifycfg," CLEAN ","
      "float2int,loop(loop-rotate,loop-deletion),loop-distribute,loop-vectorize,infer-alignment,"
      "loop-load-elim," CLEAN ",slp-vectorizer,vector-combine," CLEAN
-     ",loop-unroll<O3;no-peeling>,sroa,infer-alignment," CLEAN
+     ",loop-unroll<O3;no-peeling;no-upperbound>,sroa,infer-alignment," CLEAN
      ",loop-mssa(licm),rare-polls,simplifycfg,loop-sink,instsimplify,div-rem-pairs,simplifycfg)",
      true},
 };

@@ -16,7 +16,7 @@ struct demand;
 
 /* Of the function as it is; answers hold until it is changed, but for which loads are volatile. Never NULL.
  * loop_passes: passes are still to come that leave only the last of the stores of a loop to one place, and
- * comparisons out whose result follows from the ranges of numbers. */
+ * comparisons out whose result follows from the ranges of numbers or from constants in copies of a loop's body. */
 struct demand *demand_new(LLVMValueRef fn, bool loop_passes);
 void demand_free(struct demand *d);
 

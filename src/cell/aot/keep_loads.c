@@ -6,7 +6,8 @@
 /* A load is anchored when bytes of its value that matter (demand.h) reach something that has an effect, in its own
  * block or on every way on from there: a store, a call, a branch. What feeds the effect is executed before it, so the
  * load is executed whenever its block is. A phi anchors as well, if it matters itself, when the edge to it is taken
- * whenever the block ends, or goes back to a loop's header: nothing is moved onto a back edge. */
+ * whenever the block ends, or goes back to a loop's header, since nothing is moved onto a back edge, and all other ways
+ * on use the value too. */
 
 enum { FOLLOWING_MAX = 16 }; /* blocks; more are not looked at */
 
@@ -71,22 +72,6 @@ static bool is_pinned(LLVMValueRef i)
 
 /* ---- which loads are anchored ---- */
 
-/* Does the phi take i over an edge from bb that anchors? */
-static bool phi_anchors(const struct facts *f, LLVMValueRef phi, LLVMValueRef i,
-                        LLVMBasicBlockRef bb)
-{
-    if (!demand_any(f->demand, phi))
-        return false;
-    uint32_t from = get(f, LLVMBasicBlockAsValue(bb));
-    uint32_t to = get(f, LLVMBasicBlockAsValue(LLVMGetInstructionParent(phi)));
-    if (LLVMGetNumSuccessors(LLVMGetBasicBlockTerminator(bb)) != 1 && to > from)
-        return false;
-    for (unsigned k = 0; k < LLVMCountIncoming(phi); k++)
-        if (LLVMGetIncomingBlock(phi, k) == bb && LLVMGetIncomingValue(phi, k) == i)
-            return true;
-    return false;
-}
-
 /* Of the users of i that are no phis: is one in bb, and anchored? */
 static bool used_in(const struct facts *f, LLVMValueRef i, LLVMBasicBlockRef bb)
 {
@@ -111,6 +96,47 @@ static bool used_on_all_ways(const struct facts *f, LLVMValueRef i, LLVMBasicBlo
             return false;
     }
     return n > 0;
+}
+
+static bool takes(const struct facts *f, LLVMValueRef phi, LLVMValueRef i, LLVMBasicBlockRef bb)
+{
+    for (unsigned k = 0; k < LLVMCountIncoming(phi); k++)
+        if (LLVMGetIncomingBlock(phi, k) == bb && LLVMGetIncomingValue(phi, k) == i)
+            return demand_any(f->demand, phi);
+    return false;
+}
+
+static bool taken_in(const struct facts *f, LLVMValueRef i, LLVMBasicBlockRef bb,
+                     LLVMBasicBlockRef next)
+{
+    for (LLVMUseRef u = LLVMGetFirstUse(i); u; u = LLVMGetNextUse(u)) {
+        LLVMValueRef user = LLVMGetUser(u);
+        if (LLVMIsAPHINode(user) && LLVMGetInstructionParent(user) == next && takes(f, user, i, bb))
+            return true;
+    }
+    return false;
+}
+
+/* Does the phi take i over an edge from bb that anchors? Where a loop ends in bb, the way out must use i as well: in a
+ * copy of the body that is known to be the last one, there is no other. */
+static bool phi_anchors(const struct facts *f, LLVMValueRef phi, LLVMValueRef i,
+                        LLVMBasicBlockRef bb)
+{
+    LLVMBasicBlockRef to = LLVMGetInstructionParent(phi);
+    LLVMValueRef end = LLVMGetBasicBlockTerminator(bb);
+    unsigned n = LLVMGetNumSuccessors(end);
+    if (!takes(f, phi, i, bb))
+        return false;
+    if (n != 1 && get(f, LLVMBasicBlockAsValue(to)) > get(f, LLVMBasicBlockAsValue(bb)))
+        return false;
+    int budget = FOLLOWING_MAX;
+    for (unsigned k = 0; k < n; k++) {
+        LLVMBasicBlockRef next = LLVMGetSuccessor(end, k);
+        if (next != to && !taken_in(f, i, bb, next) && !used_in(f, i, next) &&
+            !used_on_all_ways(f, i, next, &budget))
+            return false;
+    }
+    return true;
 }
 
 static bool is_anchored(const struct facts *f, LLVMValueRef i, LLVMBasicBlockRef bb)

@@ -42,11 +42,14 @@ class Pin : public MachineFunctionPass
 
     bool runOnMachineFunction(MachineFunction &fn) override
     {
+        bool changed = false;
         for (MachineBasicBlock &bb : fn)
             for (MachineInstr &i : bb)
-                if (pin ? readsMemory(i) : isPinned(i))
+                if (pin ? readsMemory(i) : isPinned(i)) {
                     set(fn, i);
-        return true;
+                    changed = true;
+                }
+        return changed;
     }
 
     void getAnalysisUsage(AnalysisUsage &usage) const override

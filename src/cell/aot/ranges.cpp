@@ -11,7 +11,8 @@ using namespace llvm;
 namespace
 {
 
-const unsigned DEPTH_MAX = 24; // operations that a value is made by; beyond, anything is possible
+const unsigned DEPTH_MAX = 24;  // operations that a value is made by; beyond, anything is possible
+const unsigned WORK_MAX = 1000; // values looked at for one answer; likewise
 const unsigned CONDITION_DEPTH = 4;  // operations that a condition is made by
 const unsigned ITERATIONS_MAX = 512; // of a loop that may be unrolled whole
 
@@ -145,12 +146,13 @@ Ranges::Guess Ranges::guess(const Value *v, unsigned depth)
         return {numbersOf(c), true};
     if (!i || !v->getType()->isIntOrIntVectorTy())
         return {ConstantRange::getEmpty(std::max(bitsOf(v), 1u)), true};
-    if (depth >= DEPTH_MAX)
+    if (depth >= DEPTH_MAX || work >= WORK_MAX)
         return {ConstantRange::getFull(bitsOf(v)), true};
     Guess none = {ConstantRange::getEmpty(bitsOf(v)), true};
     auto [at, is_new] = guesses.try_emplace(v, none); // for the way back here round a loop
     if (!is_new)
         return at->second;
+    work++;
     Guess g = guessOf(*i, depth + 1);
     guesses.insert_or_assign(v, g);
     return g;
@@ -239,6 +241,7 @@ bool Ranges::mayIgnoreArithmetic(const BinaryOperator &i, unsigned k)
 
 bool Ranges::mayIgnore(const Instruction &i, unsigned k)
 {
+    work = 0;
     if (const auto *c = dyn_cast<ICmpInst>(&i))
         return mayIgnoreCompared(*c, k);
     if (const auto *b = dyn_cast<BinaryOperator>(&i))

@@ -42,6 +42,8 @@ class Ranges
     llvm::ScalarEvolution scev;
     llvm::LazyValueInfo at_uses;
     llvm::DenseMap<const llvm::Value *, Guess> guesses;
+    unsigned work =
+        0; // of the answer that is being made: counters that depend on each other are looked at again
 
   public:
     explicit Ranges(llvm::Function &f);

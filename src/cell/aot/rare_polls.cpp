@@ -96,6 +96,13 @@ bool always_polls(const Loop &loop, const std::vector<Poll> &polls)
     return true;
 }
 
+// It may end within the copies: the last one would be known to go no further, and lose what only a next iteration uses.
+bool may_fit_in_copies(const Loop &loop, ScalarEvolution &scev)
+{
+    unsigned most = scev.getSmallConstantMaxTripCount(&loop);
+    return most > 0 && most <= COPIES;
+}
+
 // Short, and without calls but to serve a request.
 bool is_small(const Loop &loop, const std::vector<Poll> &polls, const DominatorTree &dom)
 {
@@ -144,7 +151,8 @@ class Unroller
 bool Unroller::suits(const Loop &loop, std::vector<Poll> &polls)
 {
     return loop.isInnermost() && polls_of(loop, polls) && !polls.empty() &&
-           always_polls(loop, polls) && is_small(loop, polls, dom);
+           always_polls(loop, polls) && is_small(loop, polls, dom) &&
+           !may_fit_in_copies(loop, scev);
 }
 
 bool Unroller::handle(Loop *loop)

@@ -1,6 +1,8 @@
 #include "cell/run/state.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "operation.h"
 #include "state_parts.h"
@@ -252,6 +254,18 @@ status_t cell_memory_extend(struct cell *c, uint32_t index, uint64_t bytes)
         return ST_LIMIT;
     uint32_t pages = (uint32_t)((bytes - now) / WASM_PAGE_BYTES);
     return run_memory_grow(m, pages) == UINT32_MAX ? ST_NOMEM : ST_OK;
+}
+
+status_t cell_memory_prepare(struct cell *c, uint32_t index, uint64_t bytes)
+{
+    status_t st = cell_memory_extend(c, index, bytes);
+    if (st != ST_OK)
+        return st;
+    const struct abi_mem *m = &cell_first_instance(c)->mems[index]->abi;
+    uint64_t now = run_memory_bytes(m);
+    /* Where the kernel cannot, or will not for these pages, they come when they are touched. */
+    return now && madvise(m->base, now, MADV_POPULATE_WRITE) != 0 && errno == ENOMEM ? ST_NOMEM
+                                                                                     : ST_OK;
 }
 
 const uint8_t *cell_memory_initial(struct cell *c, uint32_t index, uint64_t at)

@@ -1,5 +1,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 #include "dirty.h"
 
@@ -100,6 +101,59 @@ static void each_prefix_of_a_chain_goes_on_to_the_same_end(void)
         CHECK_EQ(chain_read(&ch, steps, n, &result, &err), ST_OK);
         CHECK(result == ch.expected);
     }
+    chain_done(&ch);
+}
+
+/* Is each page of the memory there? Of up to 16 MiB. */
+static bool is_present(const struct cell_memory *m)
+{
+    static uint8_t pages[4096];
+    bool all = m->bytes / 4096 <= sizeof pages && mincore(m->base, m->bytes, pages) == 0;
+    for (uint64_t i = 0; all && i < m->bytes / 4096; i++)
+        all = pages[i] & 1;
+    return all;
+}
+
+/* Into a cell whose memory was made that much larger before. */
+static status_t read_prepared(struct chain *ch, uint64_t more, uint64_t *ret_result)
+{
+    const struct snapshot_source source = dirty_source(&ch->files[0]);
+    struct dirty_host h = {.every = 0};
+    struct guest g;
+    struct snapshot_reader *r;
+    struct snapshot_sizes sizes;
+    struct cell_memory m;
+    union cell_value io[4] = {{0}};
+    ch->files[0].at = 0;
+    dirty_start(&g, &h);
+    CHECK_EQ(cell_memory(g.cell, 0, &m), ST_OK);
+    CHECK(!is_present(&m));
+    CHECK_EQ(cell_memory_prepare(g.cell, 0, m.bytes + more), ST_OK);
+    CHECK_EQ(cell_memory(g.cell, 0, &m), ST_OK);
+    CHECK(is_present(&m));
+    CHECK_EQ(cell_memory_prepare(g.cell, 0, (8ull << 30) + WASM_PAGE_BYTES), ST_LIMIT);
+    CHECK_EQ(cell_memory_prepare(g.cell, 1, WASM_PAGE_BYTES), ST_NOTFOUND);
+    guest_need(snapshot_open(&source, &r, &g.err), "open", &g.err);
+    status_t st = snapshot_read(r, g.cell, &sizes, &g.err);
+    if (st == ST_OK)
+        *ret_result = dirty_go_on(&g, io, cell_resume(g.cell, io, &g.err));
+    snapshot_close(r);
+    cell_free(g.cell);
+    return st;
+}
+
+static void memory_can_be_made_present_before(void)
+{
+    enum { GROWTH = 3 * WASM_PAGE_BYTES }; /* until the first snapshot */
+    struct chain ch;
+    uint64_t result = 0;
+    chain_make(&ch, &grows);
+    CHECK_EQ(read_prepared(&ch, 0, &result), ST_OK);
+    CHECK(result == ch.expected);
+    result = 0;
+    CHECK_EQ(read_prepared(&ch, GROWTH, &result), ST_OK);
+    CHECK(result == ch.expected);
+    CHECK_EQ(read_prepared(&ch, GROWTH + WASM_PAGE_BYTES, &result), ST_CORRUPT);
     chain_done(&ch);
 }
 
@@ -347,6 +401,7 @@ int main(int argc, char **argv)
 {
     dirty_open(argc, argv);
     RUN(each_prefix_of_a_chain_goes_on_to_the_same_end);
+    RUN(memory_can_be_made_present_before);
     RUN(an_increment_holds_what_changed_only);
     RUN(any_snapshot_may_hold_the_module);
     RUN(damage_is_found_without_a_cell);

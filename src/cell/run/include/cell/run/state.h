@@ -43,6 +43,10 @@ CHECKED status_t cell_memory(struct cell *c, uint32_t index, struct cell_memory 
 /* Make a memory larger, to bytes, a multiple of 64 KiB; what is not smaller stays. Between calls. ST_NOTFOUND;
  * ST_LIMIT: beyond what the module allows; ST_NOMEM: or beyond the cell's limits. */
 CHECKED status_t cell_memory_extend(struct cell *c, uint32_t index, uint64_t bytes);
+/* The same, and have all pages of the memory present, so that a snapshot which is read into it, and what goes on from
+ * there, waits for none: a cell that is to take over another one can do this while that one runs. bytes: at most what
+ * the memory has in the snapshot. Takes the memory at once, 0.1 to 0.8 ms for a MiB; its content stays. */
+CHECKED status_t cell_memory_prepare(struct cell *c, uint32_t index, uint64_t bytes);
 /* The initial content at guest address `at`, up to the next multiple of 64 KiB, of the image; NULL: zeros. Only where
  * complete. */
 const uint8_t *cell_memory_initial(struct cell *c, uint32_t index, uint64_t at);
