@@ -120,6 +120,7 @@ static status_t append(struct batch *b, struct task *task, struct error *err)
         }
         if (st == ST_OK) {
             t->stream->keep = bucket.spill;
+            t->stream->wants = bucket.replicas - 1;
             st = make_layout(b, t, &old, &row.layout, err);
         }
         if (st == ST_OK) {
@@ -228,6 +229,9 @@ static status_t try_append(struct store *s, struct append_task *t, const void *d
         st = store_change(s, &t->task, err);
     }
     store_object_close(o);
+    if (st == ST_OK && !t->raced) {
+        stream_copy(&stream);
+    }
     stream_done(&stream, (st == ST_OK && !t->raced) || atomic_load(&s->broken));
     return st;
 }

@@ -219,6 +219,7 @@ static status_t put_object(struct batch *b, struct task *task, struct error *err
     }
     if (st == ST_OK) {
         p->stream.keep = bucket.spill;
+        p->stream.wants = bucket.replicas - 1;
         st = place(&p->stream, b, &row.layout, err);
     }
     if (st == ST_OK) {
@@ -264,6 +265,7 @@ static status_t put_part(struct batch *b, struct task *task, struct error *err)
     }
     if (st == ST_OK) {
         p->stream.keep = bucket.spill;
+        p->stream.wants = bucket.replicas - 1;
         st = place(&p->stream, b, &layout, err);
     }
     if (st == ST_OK) {
@@ -293,6 +295,9 @@ status_t store_put_commit(struct store_put *p, const struct store_condition *con
                             : stream_finish(&p->stream, p->upload == 0, t.md5, err);
     if (st == ST_OK) {
         st = store_change(s, &t.task, err);
+    }
+    if (st == ST_OK) {
+        stream_copy(&p->stream);
     }
     /* after a failed sync the rows may be on the disk */
     put_free(p, st == ST_OK || atomic_load(&s->broken));
