@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "copy.h"
 #include "row.h"
 #include "stream.h"
 
@@ -296,11 +297,15 @@ status_t store_put_commit(struct store_put *p, const struct store_condition *con
     if (st == ST_OK) {
         st = store_change(s, &t.task, err);
     }
+    uint64_t *ids = NULL;
+    size_t count = 0;
     if (st == ST_OK) {
-        stream_copy(&p->stream);
+        ids = stream_copied(&p->stream, &count);
     }
     /* after a failed sync the rows may be on the disk */
     put_free(p, st == ST_OK || atomic_load(&s->broken));
+    copies_written(s, ids, count);
+    free(ids);
     if (st == ST_OK && ret_info != NULL) {
         *ret_info = t.info;
     }

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/hash.h"
-#include "copy.h"
 #include "sys/files.h"
 
 enum { WRITE_OUT_BYTES = 8 * 1024 * 1024, DIRECT_BYTES = 1024 * 1024 };
@@ -290,16 +289,14 @@ status_t stream_place(struct stream *w, struct batch *b, struct piece *ret_piece
     return ST_OK;
 }
 
-void stream_copy(struct stream *w)
+uint64_t *stream_copied(const struct stream *w, size_t *ret_count)
 {
     uint64_t *ids = w->wants > 0 && w->count > 0 ? malloc(w->count * sizeof *ids) : NULL;
     for (size_t i = 0; i < w->count && ids != NULL; i++) {
         ids[i] = w->extents[i].piece.extent;
     }
-    if (ids != NULL) { /* else they are copied later */
-        copies_written(w->store, ids, w->count);
-    }
-    free(ids);
+    *ret_count = ids != NULL ? w->count : 0; /* without memory they are copied later */
+    return ids;
 }
 
 void stream_done(struct stream *w, bool kept)

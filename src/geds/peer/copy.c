@@ -19,7 +19,7 @@ struct sending {
     struct peer *peer;
     struct store_extent x;
     int fd;
-    uint64_t nonce, until;
+    uint64_t nonce;
     struct order orders[WINDOW];
     uint8_t *pieces; /* WINDOW of them */
     bool posted[WINDOW];
@@ -50,7 +50,7 @@ static status_t wait_for(struct sending *s, size_t slot, struct error *err)
         return ST_OK;
     }
     s->posted[slot] = false;
-    return peer_wait(s->peer, &s->orders[slot], s->until, err);
+    return peer_wait(s->peer, &s->orders[slot], err);
 }
 
 static status_t send_pieces(struct sending *s, struct error *err)
@@ -92,8 +92,7 @@ static status_t end(struct sending *s, struct error *err)
                                 .nonce = s->nonce,
                                 .bytes = s->x.bytes,
                                 .sum = hash_crc32c(0, s->x.sums.data, s->x.sums.len)}};
-    peer_post(s->peer, &order);
-    return peer_wait(s->peer, &order, s->until, err);
+    return peer_ask(s->peer, &order, err);
 }
 
 /* What came of it is of no use: if the node is gone, its list tells when it is back. */
@@ -132,10 +131,10 @@ static status_t send_held(struct sending *s, struct error *err)
 }
 
 /* ST_CORRUPT: the local bytes do not match. */
-static status_t send_to(struct peer *peer, uint64_t extent, uint64_t until, struct error *err)
+static status_t send_to(struct peer *peer, uint64_t extent, struct error *err)
 {
     struct store *store = peer->all->o.store;
-    struct sending s = {.peer = peer, .fd = -1, .until = until};
+    struct sending s = {.peer = peer, .fd = -1};
     status_t st = store_copy_hold(store, extent, &s.x, &s.fd, err);
     if (st != ST_OK) {
         return st;
@@ -204,7 +203,7 @@ static status_t take_owners(struct peers *p, uint64_t extent, struct taken *t, s
     return st;
 }
 
-static status_t copy(struct peers *p, uint64_t extent, uint64_t until, struct error *err)
+static status_t copy(struct peers *p, uint64_t extent, struct error *err)
 {
     struct store_lacking lacking = {.lacks = 1};
     struct taken taken = {.count = 0};
@@ -216,7 +215,7 @@ static status_t copy(struct peers *p, uint64_t extent, uint64_t until, struct er
             return error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "no node is there to take a copy");
         }
         taken.nodes[taken.count++] = peer->node.id;
-        st = send_to(peer, extent, until, err);
+        st = send_to(peer, extent, err);
         if (st == ST_AGAIN || st == ST_LIMIT || st == ST_IO || st == ST_EXIST) {
             st = ST_OK; /* another one may */
         }
@@ -260,7 +259,7 @@ status_t peers_copy(struct peers *p, uint64_t extent, uint64_t until, struct err
     if (!in_time) {
         return error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "too much is being copied");
     }
-    status_t st = copy(p, extent, until, err);
+    status_t st = copy(p, extent, err);
     pthread_mutex_lock(&p->lock);
     copying_ends(p, extent);
     pthread_mutex_unlock(&p->lock);
@@ -270,7 +269,7 @@ status_t peers_copy(struct peers *p, uint64_t extent, uint64_t until, struct err
     return st;
 }
 
-/* The writer is answered when this returns. */
+/* The writer is answered when this returns. One that was begun is finished, however long that takes. */
 void peers_written(void *arg, const uint64_t *extents, size_t count)
 {
     struct peers *p = arg;
@@ -278,7 +277,8 @@ void peers_written(void *arg, const uint64_t *extents, size_t count)
     uint64_t until = clock_monotonic_ns() + p->o.answer_ms * NS_PER_MS;
     status_t st = ST_OK;
     for (size_t i = 0; i < count && st == ST_OK; i++) {
-        st = peers_copy(p, extents[i], until, &err);
+        st = i == 0 || clock_monotonic_ns() < until ? peers_copy(p, extents[i], until, &err)
+                                                    : ST_AGAIN;
     }
     if (st != ST_OK) {
         atomic_fetch_add(&p->late, 1);

@@ -7,7 +7,9 @@
 #include "geds/peer/peers.h"
 
 enum {
+    UP_MAX = 16,       /* nodes that are connected: each has a thread of the server */
     ORDERS_MAX = 8,    /* of a node, on their way */
+    END_PARTS = 6,     /* so many times as long as others may END take, which waits for a disk */
     COPIERS_MAX = 8,   /* extents that are being copied at a time */
     WINDOW = 4,        /* pieces of one copy on their way */
     BAD_MAX = 64,      /* extents that are not tried again for a while */
@@ -26,6 +28,7 @@ struct order {
     struct peer_order o;
     uint8_t *into; /* room for what is read */
     size_t room, got;
+    uint64_t posted; /* monotonic */
     bool sent, done;
     status_t status;
 };
@@ -41,7 +44,7 @@ struct peer {
     bool has_left;          /* it may go: with bye */
     bool checked;           /* leaving: local bytes of its copies are good */
     uint64_t left;
-    uint64_t away_since; /* monotonic */
+    uint64_t away_since, answered; /* monotonic */
     uint64_t seen_ns;
     struct peer_report report;
     struct order *orders; /* in order of numbers */
@@ -74,13 +77,12 @@ void peers_tell(struct peers *p, const char *event, const char *node, const char
 
 /* An order of a node; it is the node's until peer_wait, which must follow. */
 void peer_post(struct peer *peer, struct order *order);
-/* ST_AGAIN: the node is gone, or does not answer until the time. */
-CHECKED status_t peer_wait(struct peer *peer, struct order *order, uint64_t until,
-                           struct error *err);
+/* ST_AGAIN: the node is gone, or has answered nothing for answer_ms. */
+CHECKED status_t peer_wait(struct peer *peer, struct order *order, struct error *err);
 CHECKED status_t peer_ask(struct peer *peer, struct order *order, struct error *err);
 
-/* copy.c: make the copies that an extent lacks. ST_AGAIN: there is no node that could take it, or it did not in time.
- * *ret_lacks (may be NULL): it lacked some. */
+/* copy.c: make the copies that an extent lacks. until: for its turn. ST_AGAIN: there is no node that could take it, or
+ * none did; or it is not its turn. */
 CHECKED status_t peers_copy(struct peers *p, uint64_t extent, uint64_t until, struct error *err);
 status_t peers_read(void *arg, const struct store_extent *x, uint64_t off, void *data, size_t len,
                     struct error *err);

@@ -68,6 +68,7 @@ void peer_post(struct peer *peer, struct order *order)
             at = &(*at)->next;
         }
         order->o.number = ++peer->last_number;
+        order->posted = clock_monotonic_ns();
         *at = order;
         peer->order_count++;
         pthread_cond_broadcast(&p->changed);
@@ -75,19 +76,30 @@ void peer_post(struct peer *peer, struct order *order)
     pthread_mutex_unlock(&p->lock);
 }
 
-status_t peer_wait(struct peer *peer, struct order *order, uint64_t until, struct error *err)
+/* When the order is given up: a node that answers others of its orders is only slow. */
+static uint64_t limit_of(const struct peer *peer, const struct order *order)
+{
+    uint64_t from = order->posted > peer->answered ? order->posted : peer->answered;
+    uint64_t parts = order->o.kind == PEER_END ? END_PARTS : 1;
+    return from + parts * peer->all->o.answer_ms * NS_PER_MS;
+}
+
+status_t peer_wait(struct peer *peer, struct order *order, struct error *err)
 {
     struct peers *p = peer->all;
     bool late = false;
     pthread_mutex_lock(&p->lock);
     while (!order->done && !late) {
-        late = !peers_wait(p, until);
+        uint64_t limit = limit_of(peer, order);
+        late = !peers_wait(p, limit) && limit_of(peer, order) <= limit;
     }
     if (!order->done) { /* whatever it answers now would be another's */
         take_out(peer, order);
         order->status = ST_AGAIN;
         peer->broken = true;
         pthread_cond_broadcast(&p->changed);
+    } else {
+        late = false;
     }
     status_t st = order->status;
     pthread_mutex_unlock(&p->lock);
@@ -107,7 +119,7 @@ status_t peer_wait(struct peer *peer, struct order *order, uint64_t until, struc
 status_t peer_ask(struct peer *peer, struct order *order, struct error *err)
 {
     peer_post(peer, order);
-    return peer_wait(peer, order, clock_monotonic_ns() + peer->all->o.answer_ms * NS_PER_MS, err);
+    return peer_wait(peer, order, err);
 }
 
 void peers_done(struct peer *peer, uint32_t number, status_t st, const void *data, size_t len)
@@ -118,6 +130,7 @@ void peers_done(struct peer *peer, uint32_t number, status_t st, const void *dat
     while (o != NULL && (o->o.number != number || !o->sent)) {
         o = o->next;
     }
+    peer->answered = clock_monotonic_ns();
     if (o != NULL) {
         take_out(peer, o);
         bool fits = o->o.kind == PEER_LIST ? len <= o->room && len % PEER_COPY_BYTES == 0
@@ -173,6 +186,15 @@ static struct peer *add(struct peers *p, const struct store_node *node)
     return peer;
 }
 
+static size_t count_up(const struct peers *p)
+{
+    size_t count = 0;
+    for (const struct peer *peer = p->first; peer != NULL; peer = peer->next) {
+        count += peer->up;
+    }
+    return count;
+}
+
 /* One of the same id that is there already has lost its connection without our knowing, or is a copy of it. */
 static status_t enter(struct peers *p, const struct store_node *node,
                       const struct peer_report *report, struct peer **ret_peer,
@@ -184,6 +206,9 @@ static status_t enter(struct peers *p, const struct store_node *node,
     struct peer *peer = find(p, node->key, NULL);
     if (peer == NULL && (peer = add(p, node)) == NULL) {
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    }
+    if (st == ST_OK && !peer->up && count_up(p) >= UP_MAX) {
+        st = error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%d nodes are connected already", UP_MAX);
     }
     while (st == ST_OK && peer->up && !p->stop) {
         peer->bye = true;

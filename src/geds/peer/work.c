@@ -315,7 +315,7 @@ static bool copy_lacking(struct peers *p)
         }
         for (size_t i = 0; i < count && goes_on(p); i++) {
             struct error err = {.offset = ERROR_NO_OFFSET};
-            uint64_t until = clock_monotonic_ns() + p->o.answer_ms * NS_PER_MS * 30;
+            uint64_t until = clock_monotonic_ns() + p->o.answer_ms * NS_PER_MS;
             after = list[i].id;
             all = !is_bad(p, after) && peers_copy(p, after, until, &err) == ST_OK && all;
         }

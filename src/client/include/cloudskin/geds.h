@@ -401,7 +401,7 @@ GEDS_API enum geds_code geds_node_leave(struct geds *store, const char *name,
 GEDS_API enum geds_code geds_node_forget(struct geds *store, const char *name,
                                          struct geds_error *err);
 /* How many copies what is in a bucket has, the store's own among them: 1 to GEDS_REPLICAS_MAX. A write is answered when
- * they are made, or cannot be within 10 s: then they are made later. */
+ * they are made, or cannot be: then they are made later. */
 GEDS_API enum geds_code geds_bucket_set_replicas(struct geds *store, const char *bucket,
                                                  unsigned replicas, struct geds_error *err);
 GEDS_API enum geds_code geds_bucket_replicas(struct geds *store, const char *bucket,
