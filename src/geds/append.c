@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/parse.h"
+#include "copy.h"
 #include "object.h"
 #include "place.h"
 #include "stream.h"
@@ -21,7 +22,9 @@ struct append_task {
     const char *seen_etag;  /* the object's when its end was looked at; "": there was none */
     struct piece seen_last; /* its last piece then; zeroed: there was none */
     uint64_t joined_bytes;
-    bool raced; /* it is another object now; nothing was done */
+    bool raced;       /* it is another object now; nothing was done */
+    uint64_t *copied; /* extents that are to have copies */
+    size_t copied_count;
     struct store_info info;
 };
 
@@ -120,6 +123,7 @@ static status_t append(struct batch *b, struct task *task, struct error *err)
         }
         if (st == ST_OK) {
             t->stream->keep = bucket.spill;
+            t->stream->wants = bucket.replicas - 1;
             st = make_layout(b, t, &old, &row.layout, err);
         }
         if (st == ST_OK) {
@@ -228,6 +232,9 @@ static status_t try_append(struct store *s, struct append_task *t, const void *d
         st = store_change(s, &t->task, err);
     }
     store_object_close(o);
+    if (st == ST_OK && !t->raced) {
+        t->copied = stream_copied(&stream, &t->copied_count);
+    }
     stream_done(&stream, (st == ST_OK && !t->raced) || atomic_load(&s->broken));
     return st;
 }
@@ -251,6 +258,8 @@ status_t store_append(struct store *s, const char *bucket, const char *key, cons
         st = try_append(s, &t, data, len, err);
     }
     pthread_mutex_unlock(lock);
+    copies_written(s, t.copied, t.copied_count);
+    free(t.copied);
     if (st == ST_OK && t.raced) {
         st = error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "%.100s changes all the time", key);
     }

@@ -31,6 +31,10 @@ static status_t find(struct db *db, const char *bucket, bool *ret_found,
             ret_bucket->versioning = (enum store_versioning)db_u64(statement, 1);
             ret_bucket->spill = (unsigned)db_u64(statement, 4);
             ret_bucket->encrypt = db_u64(statement, 5) != 0;
+            uint64_t replicas = db_u64(statement, 6);
+            ret_bucket->replicas = replicas >= 1 && replicas <= STORE_REPLICAS_MAX
+                                       ? (unsigned)replicas
+                                       : 1;
             *ret_objects = db_u64(statement, 2) + db_u64(statement, 3);
         }
     }

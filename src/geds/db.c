@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum { FORMAT_VERSION = 4, APPLICATION_ID = 0x47454453 /* GEDS */ };
+enum { FORMAT_VERSION = 5, APPLICATION_ID = 0x47454453 /* GEDS */ };
 
 /* Of format 1; a new database becomes one of today's by the same steps as an old one. */
 static const char schema[] =
@@ -55,6 +55,21 @@ static const char *const upgrades[FORMAT_VERSION - 1] = {
     " record BLOB NOT NULL) STRICT;"
     "CREATE TRIGGER extent_seal AFTER DELETE ON extent WHEN old.tags IS NOT NULL"
     " BEGIN DELETE FROM seal WHERE extent = old.id; END;",
+    "ALTER TABLE bucket ADD COLUMN replicas INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE extent ADD COLUMN wants INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE extent ADD COLUMN lacks INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX extent_lacks ON extent(id, bytes, place) WHERE lacks > 0;"
+    "CREATE TABLE node(id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,"
+    " name TEXT NOT NULL, joined_ns INTEGER NOT NULL, seen_ns INTEGER NOT NULL,"
+    " state INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE TABLE copy(node INTEGER NOT NULL, extent INTEGER NOT NULL, nonce INTEGER NOT NULL,"
+    " gone INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (node, extent, nonce)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX copy_extent ON copy(extent, gone);"
+    "CREATE INDEX copy_gone ON copy(node) WHERE gone = 1;"
+    "CREATE TRIGGER extent_copies AFTER DELETE ON extent WHEN old.data IS NULL"
+    " BEGIN UPDATE copy SET gone = 1 WHERE extent = old.id; END;"
+    "CREATE TRIGGER extent_buried AFTER UPDATE OF place ON extent WHEN new.place >= 8"
+    " BEGIN UPDATE copy SET gone = 1 WHERE extent = old.id; END;",
 };
 
 bool db_wrote_nothing(struct db *db)

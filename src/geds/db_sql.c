@@ -12,8 +12,8 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_SAVE_UNDO] = "ROLLBACK TO change",
     [SQL_SAVE_END] = "RELEASE change",
 
-    [SQL_BUCKET_FIND] = "SELECT id, versioning, objects, versions, spill, encrypt FROM bucket "
-                        "WHERE name = ?1",
+    [SQL_BUCKET_FIND] = "SELECT id, versioning, objects, versions, spill, encrypt, replicas "
+                        "FROM bucket WHERE name = ?1",
     [SQL_BUCKET_STAT] = "SELECT created_ns, objects, bytes, config, versioning, versions, "
                         "version_bytes FROM bucket WHERE name = ?1",
     [SQL_BUCKET_LIST] = "SELECT name, created_ns, objects, bytes, versioning, versions, "
@@ -91,8 +91,8 @@ const char *const db_sql[SQL_COUNT] = {
                          "AND o.key = m.key WHERE m.bucket = -?1 LIMIT 1",
     [SQL_PREFIX_BACK] = "UPDATE object SET bucket = ?1 WHERE bucket = -?1",
 
-    [SQL_EXTENT_ADD] = "INSERT INTO extent(id, bytes, uses, sums, data, keep, tags) "
-                       "VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6)",
+    [SQL_EXTENT_ADD] = "INSERT INTO extent(id, bytes, uses, sums, data, keep, tags, wants, lacks) "
+                       "VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?7)",
     [SQL_EXTENT_GET] = "SELECT bytes, sums, data, place, nonce, tags IS NOT NULL FROM extent "
                        "WHERE id = ?1",
     [SQL_EXTENT_USE] = "UPDATE extent SET uses = uses + 1 WHERE id = ?1",
@@ -147,6 +147,48 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_SENDING_END] = "DELETE FROM sending WHERE extent = ?1",
     [SQL_STORE_ID] = "SELECT id FROM store",
     [SQL_BUCKET_SPILL] = "UPDATE bucket SET spill = ?2 WHERE id = ?1",
+    [SQL_BUCKET_REPLICAS] = "UPDATE bucket SET replicas = ?2 WHERE id = ?1",
+
+    /* Copies on nodes: those of nodes with state 0 count. */
+    [SQL_NODE_JOIN] = "INSERT INTO node(key, name, joined_ns, seen_ns) VALUES (?1, ?2, ?3, ?3) "
+                      "ON CONFLICT(key) DO UPDATE SET name = ?2, seen_ns = ?3",
+    [SQL_NODE_FIND] = "SELECT id, state FROM node WHERE key = ?1",
+    [SQL_NODE_NAMED] = "SELECT id FROM node WHERE name = ?1 AND key <> ?2",
+    [SQL_NODE_LIST] = "SELECT id, key, name, joined_ns, seen_ns, state FROM node ORDER BY name, id "
+                      "LIMIT ?1",
+    [SQL_NODE_SEEN] = "UPDATE node SET seen_ns = ?2 WHERE id = ?1",
+    [SQL_NODE_STATE] = "UPDATE node SET state = ?2 WHERE id = ?1",
+    [SQL_NODE_COPIES] = "SELECT c.extent, c.nonce, e.bytes FROM copy c JOIN extent e "
+                        "ON e.id = c.extent WHERE c.node = ?1 AND c.gone = 0 "
+                        "AND (c.extent, c.nonce) > (?2, ?3) ORDER BY c.extent, c.nonce LIMIT ?4",
+    [SQL_NODE_FORGET_COPIES] = "DELETE FROM copy WHERE node = ?1 AND extent >= ?2 AND extent <= ?3",
+    [SQL_NODE_FORGET] = "DELETE FROM node WHERE id = ?1",
+    [SQL_COPY_ADD] = "REPLACE INTO copy(node, extent, nonce) SELECT ?1, ?2, ?3 FROM extent e "
+                     "JOIN node n ON n.id = ?1 WHERE e.id = ?2 AND e.uses > 0",
+    [SQL_COPY_GONE] = "UPDATE copy SET gone = 1 WHERE node = ?1 AND extent = ?2 AND nonce = ?3",
+    [SQL_COPY_COUNT] =
+        "UPDATE extent SET lacks = max(0, wants - (SELECT count(*) FROM copy c JOIN node n "
+        "ON n.id = c.node WHERE c.extent = ?1 AND c.gone = 0 AND n.state = 0)) WHERE id = ?1",
+    /* of one that came back: are there enough without it? */
+    [SQL_COPY_SURPLUS] =
+        "UPDATE copy SET gone = 1 WHERE node = ?1 AND extent = ?2 AND gone = 0 "
+        "AND (SELECT wants FROM extent WHERE id = ?2) <= (SELECT count(*) FROM copy c "
+        "JOIN node n ON n.id = c.node WHERE c.extent = ?2 AND c.gone = 0 AND c.node <> ?1 "
+        "AND n.state = 0)",
+    [SQL_COPY_OF] = "SELECT node, nonce FROM copy WHERE extent = ?1 AND gone = 0 ORDER BY node "
+                    "LIMIT ?2",
+    [SQL_COPY_ANY] = "SELECT EXISTS (SELECT 1 FROM copy)",
+    [SQL_COPY_TO_REMOVE] = "SELECT extent, nonce FROM copy WHERE node = ?1 AND gone = 1 LIMIT ?2",
+    [SQL_COPY_REMOVED] =
+        "DELETE FROM copy WHERE node = ?1 AND extent = ?2 AND nonce = ?3 AND gone = 1",
+    /* what went to the tier has no bytes here to make copies of */
+    [SQL_COPY_LACKING] = "SELECT id, bytes, lacks FROM extent WHERE lacks > 0 AND place & 1 = 0 "
+                         "AND id > ?1 AND uses > 0 ORDER BY id LIMIT ?2",
+    [SQL_COPY_TOTALS] = "SELECT count(*), sum(min(max(bytes, 0), 1 << 30)) FROM extent "
+                        "WHERE lacks > 0 AND place & 1 = 0",
+    [SQL_COPY_WANT] = "UPDATE extent SET wants = ?2 WHERE id = ?1 AND data IS NULL",
+    [SQL_COPY_LAYOUTS] = "SELECT key, layout, size FROM object WHERE bucket = ?1 AND key > ?2 "
+                         "ORDER BY key LIMIT ?3",
     [SQL_BUCKET_ENCRYPT] = "UPDATE bucket SET encrypt = ?2 WHERE id = ?1",
 
     [SQL_UPLOAD_ADD] = "INSERT INTO upload(id, bucket, key, created_ns, attributes, encrypt) "

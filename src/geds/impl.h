@@ -10,6 +10,7 @@
 #include "changes.h"
 #include "db.h"
 #include "events.h"
+#include "geds/copies.h"
 #include "leases.h"
 #include "meter.h"
 #include "pins.h"
@@ -76,8 +77,9 @@ struct store {
     _Atomic uint64_t batches;
     _Atomic uint64_t changes;
     _Atomic uint64_t bucket_changes;
-    struct placing *placing; /* of who has a tier; else NULL */
-    struct crypt *crypt;     /* of who has master keys; else NULL */
+    struct placing *placing;    /* of who has a tier; else NULL */
+    struct crypt *crypt;        /* of who has master keys; else NULL */
+    struct store_copies copies; /* of who has nodes; else zeroed */
     struct meter meter;
     _Atomic uint64_t open_objects;
     _Atomic bool checked; /* by a store_fsck */
@@ -159,8 +161,9 @@ struct bucket_ref {
     uint64_t id;
     const char *name; /* borrowed from who looked for it */
     enum store_versioning versioning;
-    unsigned spill; /* enum store_keep of what is written into it */
-    bool encrypt;   /* what is written into it */
+    unsigned spill;    /* enum store_keep of what is written into it */
+    bool encrypt;      /* what is written into it */
+    unsigned replicas; /* copies that it has, the local one among them */
 };
 /* ST_NOTFOUND when there is no such bucket. */
 CHECKED status_t bucket_find(struct db *db, const char *bucket, struct bucket_ref *ret_bucket,

@@ -136,6 +136,7 @@ static status_t make_layout(struct batch *b, const struct name_task *t, const st
         return no_memory(err);
     }
     t->stream->keep = to->spill;
+    t->stream->wants = to->replicas - 1;
     status_t st = stream_place(t->stream, b, layout.pieces, &layout.count, err);
     if (st == ST_OK) {
         layout_encode(&layout, ret_layout);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "copy.h"
 #include "keys.h"
 #include "place.h"
 
@@ -314,6 +315,16 @@ status_t store_stat(struct store *s, const char *bucket, const char *key,
     return st;
 }
 
+/* Local bytes do not match, or are missing: who repairs them is told. */
+static void note_damage(const struct handle *h)
+{
+    if ((h->extent.place & STORE_PLACE_REMOTE) != 0 && h->store->placing != NULL) {
+        place_damaged(h->store, h->extent.id);
+    } else {
+        copies_damaged(h->store, h->extent.id);
+    }
+}
+
 /* A file that is not there has been dropped since the row was read; else it is lost, and read from its copy. */
 static status_t open_bytes(struct handle *h, struct error *err)
 {
@@ -338,10 +349,11 @@ static status_t open_bytes(struct handle *h, struct error *err)
     if (extent_open_here(s, h->extent.id, &h->fd, NULL) == ST_OK) {
         return ST_OK; /* it was recalled since */
     }
-    if ((now.place & STORE_PLACE_REMOTE) == 0 || s->placing == NULL) {
+    if (((now.place & STORE_PLACE_REMOTE) == 0 || s->placing == NULL) &&
+        !copies_have(s, h->extent.id)) {
         return st;
     }
-    place_damaged(s, h->extent.id);
+    note_damage(h);
     h->extent.place |= STORE_PLACE_AWAY;
     return ST_OK;
 }
@@ -468,11 +480,26 @@ static status_t unseal(const struct handle *h, uint8_t *data, size_t len, uint64
                        : st;
 }
 
-/* From the copy in the tier. ret_tag_failed (may be NULL): it is what was written, but does not match its tag. */
+/* From the tier, or from a node if that gives nothing. */
+static status_t read_elsewhere(const struct handle *h, uint8_t *data, size_t len, uint64_t off,
+                               struct reading *r, struct error *err)
+{
+    bool on_nodes = copies_have(h->store, h->extent.id);
+    status_t st = ST_AGAIN;
+    if ((h->extent.place & STORE_PLACE_REMOTE) != 0 || !on_nodes) {
+        st = place_read(h->store, &h->extent, off, data, len, r->waits, err);
+    }
+    bool waits = r->waits != NULL && *r->waits;
+    return st != ST_OK && !waits && on_nodes
+               ? copies_read(h->store, &h->extent, off, data, len, r->waits, err)
+               : st;
+}
+
+/* From a copy. ret_tag_failed (may be NULL): it is what was written, but does not match its tag. */
 static status_t read_copy(const struct handle *h, uint8_t *data, size_t len, uint64_t off,
                           struct reading *r, bool *ret_tag_failed, struct error *err)
 {
-    status_t st = place_read(h->store, &h->extent, off, data, len, r->waits, err);
+    status_t st = read_elsewhere(h, data, len, off, r, err);
     if (st == ST_OK) {
         st = unseal(h, data, len, off, r, err);
         if (ret_tag_failed != NULL) {
@@ -494,18 +521,18 @@ static status_t read_verified(const struct handle *h, uint8_t *data, size_t len,
     if (st == ST_OK) {
         st = unseal(h, data, len, off, r, err);
     }
-    if (p == NULL) {
-        return st;
+    if (p != NULL) {
+        atomic_fetch_add_explicit(&p->local_reads, 1, memory_order_relaxed);
     }
-    atomic_fetch_add_explicit(&p->local_reads, 1, memory_order_relaxed);
-    if ((st != ST_CORRUPT && st != ST_IO) || (h->extent.place & STORE_PLACE_REMOTE) == 0) {
+    bool in_tier = p != NULL && (h->extent.place & STORE_PLACE_REMOTE) != 0;
+    if ((st != ST_CORRUPT && st != ST_IO) || (!in_tier && !copies_have(h->store, h->extent.id))) {
         return st;
     }
     bool tag_failed = false;
     status_t copy = read_copy(h, data, len, off, r, &tag_failed, NULL);
     bool waits = r->waits != NULL && *r->waits; /* who may wait reads it again, and knows more */
     if (!waits && !tag_failed) {                /* else the copy mends nothing */
-        place_damaged(h->store, h->extent.id);
+        note_damage(h);
     }
     return copy == ST_OK || waits ? copy : st;
 }
@@ -683,6 +710,10 @@ status_t store_object_piece(struct store_object *o, size_t index, int *ret_fd, u
     }
     uint64_t id = o->layout.pieces[index].extent;
     status_t st = recall_and_open(o->store, id, ret_fd, err);
+    if (st == ST_CORRUPT && copies_have(o->store, id) && /* its file is lost */
+        (st = store_extent_restore(o->store, id, err)) == ST_OK) {
+        st = extent_open_here(o->store, id, ret_fd, err);
+    }
     if (st == ST_NOTFOUND) { /* that would say that there are no more pieces */
         st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
                        "it was deleted while its bytes were in a tier, so they have no file");

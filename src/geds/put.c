@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "copy.h"
 #include "row.h"
 #include "stream.h"
 
@@ -219,6 +220,7 @@ static status_t put_object(struct batch *b, struct task *task, struct error *err
     }
     if (st == ST_OK) {
         p->stream.keep = bucket.spill;
+        p->stream.wants = bucket.replicas - 1;
         st = place(&p->stream, b, &row.layout, err);
     }
     if (st == ST_OK) {
@@ -264,6 +266,7 @@ static status_t put_part(struct batch *b, struct task *task, struct error *err)
     }
     if (st == ST_OK) {
         p->stream.keep = bucket.spill;
+        p->stream.wants = bucket.replicas - 1;
         st = place(&p->stream, b, &layout, err);
     }
     if (st == ST_OK) {
@@ -294,8 +297,15 @@ status_t store_put_commit(struct store_put *p, const struct store_condition *con
     if (st == ST_OK) {
         st = store_change(s, &t.task, err);
     }
+    uint64_t *ids = NULL;
+    size_t count = 0;
+    if (st == ST_OK) {
+        ids = stream_copied(&p->stream, &count);
+    }
     /* after a failed sync the rows may be on the disk */
     put_free(p, st == ST_OK || atomic_load(&s->broken));
+    copies_written(s, ids, count);
+    free(ids);
     if (st == ST_OK && ret_info != NULL) {
         *ret_info = t.info;
     }

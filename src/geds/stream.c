@@ -224,20 +224,21 @@ static status_t add_row(struct stream *w, struct batch *b, const struct new_exte
                         const void *data, struct error *err)
 {
     size_t len = data != NULL ? (size_t)e->piece.bytes : 0;
-    uint64_t keep = w->keep;
+    uint64_t keep = w->keep, wants = data == NULL ? w->wants : 0;
     status_t st;
     if (e->piece.sealed) {
         st = data != NULL
-                 ? db_do(b->db, SQL_EXTENT_ADD, err, "iibbib", e->piece.extent, e->piece.bytes,
-                         e->sums.data, e->sums.len, data, len, keep, e->tags.data, e->tags.len)
-                 : db_do(b->db, SQL_EXTENT_ADD, err, "iibnib", e->piece.extent, e->piece.bytes,
-                         e->sums.data, e->sums.len, keep, e->tags.data, e->tags.len);
+                 ? db_do(b->db, SQL_EXTENT_ADD, err, "iibbibi", e->piece.extent, e->piece.bytes,
+                         e->sums.data, e->sums.len, data, len, keep, e->tags.data, e->tags.len,
+                         wants)
+                 : db_do(b->db, SQL_EXTENT_ADD, err, "iibnibi", e->piece.extent, e->piece.bytes,
+                         e->sums.data, e->sums.len, keep, e->tags.data, e->tags.len, wants);
         return st == ST_OK ? keys_put(b, &e->key, err) : st;
     }
-    return data != NULL ? db_do(b->db, SQL_EXTENT_ADD, err, "iibbin", e->piece.extent,
-                                e->piece.bytes, e->sums.data, e->sums.len, data, len, keep)
-                        : db_do(b->db, SQL_EXTENT_ADD, err, "iibnin", e->piece.extent,
-                                e->piece.bytes, e->sums.data, e->sums.len, keep);
+    return data != NULL ? db_do(b->db, SQL_EXTENT_ADD, err, "iibbini", e->piece.extent,
+                                e->piece.bytes, e->sums.data, e->sums.len, data, len, keep, wants)
+                        : db_do(b->db, SQL_EXTENT_ADD, err, "iibnini", e->piece.extent,
+                                e->piece.bytes, e->sums.data, e->sums.len, keep, wants);
 }
 
 static status_t add_inline(struct stream *w, struct batch *b, struct piece *ret_piece,
@@ -286,6 +287,16 @@ status_t stream_place(struct stream *w, struct batch *b, struct piece *ret_piece
     }
     *ret_count = count;
     return ST_OK;
+}
+
+uint64_t *stream_copied(const struct stream *w, size_t *ret_count)
+{
+    uint64_t *ids = w->wants > 0 && w->count > 0 ? malloc(w->count * sizeof *ids) : NULL;
+    for (size_t i = 0; i < w->count && ids != NULL; i++) {
+        ids[i] = w->extents[i].piece.extent;
+    }
+    *ret_count = ids != NULL ? w->count : 0; /* without memory they are copied later */
+    return ids;
 }
 
 void stream_done(struct stream *w, bool kept)

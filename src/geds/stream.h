@@ -23,7 +23,9 @@ struct stream {
     struct new_extent *extents; /* finished */
     size_t count;
     size_t cap;
-    unsigned keep; /* enum store_keep of its extents; set before stream_place */
+    unsigned
+        keep; /* enum store_keep of its extents, and copies of them on nodes: set before stream_place */
+    unsigned wants;
 };
 struct new_extent {
     struct piece piece;
@@ -43,6 +45,8 @@ CHECKED status_t stream_finish(struct stream *w, bool may_inline, uint8_t *ret_m
  * rollback. ret_pieces: room for w->count + 1; *ret_count: how many. */
 CHECKED status_t stream_place(struct stream *w, struct batch *b, struct piece *ret_pieces,
                               size_t *ret_count, struct error *err);
+/* Its extents that are to have copies: numbers for free; NULL: none. */
+uint64_t *stream_copied(const struct stream *w, size_t *ret_count);
 /* kept: the rows of its extents were committed, or may have been; else the files are removed.
  * After stream_init, whatever that gave. */
 void stream_done(struct stream *w, bool kept);

@@ -39,6 +39,12 @@ static const char *const request_fields[GEDS_OP_END] = {
     [GEDS_KEYS_LIST] = "",
     [GEDS_KEYS_CHANGE] = "fo",
     [GEDS_BUCKET_ENCRYPT] = "bf",
+    [GEDS_TIER_REPLICAS] = "bf",
+    [GEDS_NODE_JOIN] = "kp",
+    [GEDS_NODE_DONE] = "hfo",
+    [GEDS_NODE_REPORT] = "f",
+    [GEDS_NODE_LIST] = "",
+    [GEDS_NODE_CHANGE] = "pf",
 };
 
 /* i a  info, attributes   1..8  so many numbers   t  four texts   m  more   n  codes */
@@ -59,6 +65,9 @@ static const char *const answer_fields[GEDS_OP_END] = {
     [GEDS_TIER_STATUS] = "",    [GEDS_TIER_MOVE] = "4",
     [GEDS_TIER_KEEP] = "1",     [GEDS_KEYS_LIST] = "",
     [GEDS_KEYS_CHANGE] = "3",   [GEDS_BUCKET_ENCRYPT] = "1",
+    [GEDS_TIER_REPLICAS] = "1", [GEDS_NODE_JOIN] = "8",
+    [GEDS_NODE_DONE] = "",      [GEDS_NODE_REPORT] = "1",
+    [GEDS_NODE_LIST] = "8",     [GEDS_NODE_CHANGE] = "",
 };
 
 bool geds_op_is_known(unsigned op)
@@ -492,6 +501,82 @@ bool geds_key_decode(struct cursor *c, struct geds_wire_key *ret_key)
     k.flags = cursor_u8(c);
     if (!c->failed) {
         *ret_key = k;
+    }
+    return !c->failed;
+}
+
+/* Numbers that a later version may have more of, of which those beyond count are not known here. */
+static void encode_numbers(const uint64_t *numbers, size_t count, struct buf *out)
+{
+    buf_le16(out, (uint16_t)count);
+    for (size_t i = 0; i < count; i++) {
+        buf_le64(out, numbers[i]);
+    }
+}
+
+static void decode_numbers(struct cursor *c, uint64_t *numbers, size_t count)
+{
+    size_t there = cursor_le16(c);
+    for (size_t i = 0; i < there && !c->failed; i++) {
+        uint64_t n = cursor_le64(c);
+        if (i < count) {
+            numbers[i] = n;
+        }
+    }
+}
+
+void geds_report_encode(const uint64_t numbers[GEDS_R_COUNT], struct buf *out)
+{
+    encode_numbers(numbers, GEDS_R_COUNT, out);
+}
+
+bool geds_report_decode(struct cursor *c, uint64_t ret_numbers[GEDS_R_COUNT])
+{
+    uint64_t numbers[GEDS_R_COUNT] = {0};
+    decode_numbers(c, numbers, GEDS_R_COUNT);
+    if (!c->failed) {
+        memcpy(ret_numbers, numbers, sizeof numbers);
+    }
+    return !c->failed;
+}
+
+void geds_copy_encode(const struct geds_wire_copy *copy, struct buf *out)
+{
+    buf_le64(out, copy->extent);
+    buf_le64(out, copy->nonce);
+    buf_le64(out, copy->bytes);
+}
+
+bool geds_copy_decode(struct cursor *c, struct geds_wire_copy *ret_copy)
+{
+    struct geds_wire_copy copy = {.extent = cursor_le64(c)};
+    copy.nonce = cursor_le64(c);
+    copy.bytes = cursor_le64(c);
+    if (!c->failed) {
+        *ret_copy = copy;
+    }
+    return !c->failed;
+}
+
+void geds_node_encode(const struct geds_wire_node *n, struct buf *out)
+{
+    buf_text(out, n->name);
+    buf_u8(out, n->state);
+    buf_le64(out, n->seen_ns);
+    buf_le64(out, n->left);
+    encode_numbers(n->numbers, GEDS_R_COUNT, out);
+}
+
+bool geds_node_decode(struct cursor *c, struct geds_wire_node *ret_node)
+{
+    struct geds_wire_node n = {0};
+    n.name = cursor_text(c, GEDS_WIRE_NODE_MAX, false);
+    n.state = cursor_u8(c);
+    n.seen_ns = cursor_le64(c);
+    n.left = cursor_le64(c);
+    decode_numbers(c, n.numbers, GEDS_R_COUNT);
+    if (!c->failed) {
+        *ret_node = n;
     }
     return !c->failed;
 }

@@ -89,6 +89,35 @@ static void data_of_tier(const uint8_t *data, size_t len)
     buf_done(&again);
 }
 
+/* So with the numbers of a node. */
+static void data_of_node(const uint8_t *data, size_t len)
+{
+    struct cursor c;
+    struct geds_wire_node n = {0}, back = {0};
+    uint64_t report[GEDS_R_COUNT];
+    struct buf out = {0}, again = {0};
+    cursor_init(&c, data, len, 0);
+    if (geds_node_decode(&c, &n)) {
+        geds_node_encode(&n, &out);
+        cursor_init(&c, out.data, out.len, 0);
+        if (!out.failed && !geds_node_decode(&c, &back)) {
+            abort();
+        }
+        geds_node_encode(&back, &again);
+        check_same(&again, out.data, out.len);
+    }
+    buf_done(&out);
+    buf_done(&again);
+    out = (struct buf){0};
+    cursor_init(&c, data, len, 0);
+    if (geds_report_decode(&c, report)) {
+        geds_report_encode(report, &out);
+        cursor_init(&c, out.data, out.len, 0);
+        FUZZ_CHECK(out.failed || geds_report_decode(&c, report));
+    }
+    buf_done(&out);
+}
+
 static void data_of_lists(unsigned which, const uint8_t *data, size_t len)
 {
     struct cursor c;
@@ -97,26 +126,33 @@ static void data_of_lists(unsigned which, const uint8_t *data, size_t len)
     struct geds_wire_finding f;
     struct geds_wire_piece p;
     struct geds_wire_event event;
+    struct geds_wire_copy copy;
     uint64_t bytes;
     struct buf again = {0};
-    if (which % 7 == 6) {
+    if (which % 9 == 6) {
         data_of_tier(data, len);
+        return;
+    }
+    if (which % 9 == 8) {
+        data_of_node(data, len);
         return;
     }
     cursor_init(&c, data, len, 0);
     while (cursor_left(&c) > 0 && !c.failed) {
-        if (which % 7 == 0 && geds_entry_decode(&c, &e)) {
+        if (which % 9 == 0 && geds_entry_decode(&c, &e)) {
             geds_entry_encode(&e, &again);
-        } else if (which % 7 == 1 && geds_bucket_decode(&c, &b)) {
+        } else if (which % 9 == 1 && geds_bucket_decode(&c, &b)) {
             geds_bucket_encode(&b, &again);
-        } else if (which % 7 == 2 && geds_finding_decode(&c, &f)) {
+        } else if (which % 9 == 2 && geds_finding_decode(&c, &f)) {
             geds_finding_encode(&f, &again);
-        } else if (which % 7 == 3 && geds_piece_decode(&c, &bytes)) {
+        } else if (which % 9 == 3 && geds_piece_decode(&c, &bytes)) {
             geds_piece_encode(bytes, &again);
-        } else if (which % 7 == 4 && geds_sums_decode(&c, &p)) {
+        } else if (which % 9 == 4 && geds_sums_decode(&c, &p)) {
             geds_sums_encode(&p, &again);
-        } else if (which % 7 == 5 && geds_event_decode(&c, &event)) {
+        } else if (which % 9 == 5 && geds_event_decode(&c, &event)) {
             geds_event_encode(&event, &again);
+        } else if (which % 9 == 7 && geds_copy_decode(&c, &copy)) {
+            geds_copy_encode(&copy, &again);
         }
     }
     if (!c.failed) {

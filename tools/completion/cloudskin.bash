@@ -81,7 +81,7 @@ _cloudskin_objects() { # _cloudskin_objects OPTIONS [files]
 
 _cloudskin() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='run ps freeze thaw checkpoint inspect cache up down keys ca token put get ls rm mv cp stat watch mb rb pin spill tier fsck help --version'
+    local verbs='run ps freeze thaw checkpoint inspect cache up down node keys ca token put get ls rm mv cp stat watch mb rb pin spill tier fsck help --version'
     shopt -q extglob || { shopt -s extglob && local restore=1; }
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -113,7 +113,16 @@ _cloudskin() {
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             else
                 mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --metrics --s3-tls --listen --tls-cert --tls-key --tls-ca --state --no-sync --tier --tier-endpoint
-                    --tier-credentials --tier-region --tier-ca-file --tier-style --local-bytes --cache-bytes --encrypt --master-key --help' -- "$cur")
+                    --tier-credentials --tier-region --tier-ca-file --tier-style --local-bytes --cache-bytes --encrypt --master-key --node-lost --help' -- "$cur")
+            fi
+            ;;
+        node)
+            if [[ $prev == --token-file || $prev == --ca || $prev == --cert || $prev == --key ]]; then
+                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+            elif [ "$prev" = --state ]; then
+                mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+            else
+                mapfile -t COMPREPLY < <(compgen -W '--controller --token-file --ca --cert --key --state --name --bytes --leave --help' -- "$cur")
             fi
             ;;
         down) mapfile -t COMPREPLY < <(compgen -W '--timeout --help' -- "$cur") ;;
@@ -128,7 +137,7 @@ _cloudskin() {
             if [ "$COMP_CWORD" -eq 2 ]; then
                 mapfile -t COMPREPLY < <(compgen -W 'init issue renew show --help' -- "$cur")
             elif [ "$prev" = --role ]; then
-                mapfile -t COMPREPLY < <(compgen -W 'read write admin' -- "$cur")
+                mapfile -t COMPREPLY < <(compgen -W 'read write admin node' -- "$cur")
             elif [[ $cur == -* ]]; then
                 mapfile -t COMPREPLY < <(compgen -W '--host --role --days --output --name --dir --json --help' -- "$cur")
             else
@@ -139,7 +148,7 @@ _cloudskin() {
             if [ "$COMP_CWORD" -eq 2 ]; then
                 mapfile -t COMPREPLY < <(compgen -W 'create list revoke --help' -- "$cur")
             elif [ "$prev" = --role ]; then
-                mapfile -t COMPREPLY < <(compgen -W 'read write admin' -- "$cur")
+                mapfile -t COMPREPLY < <(compgen -W 'read write admin node' -- "$cur")
             else
                 mapfile -t COMPREPLY < <(compgen -W '--role --bucket --expires --state --json --help' -- "$cur")
             fi
@@ -154,9 +163,9 @@ _cloudskin() {
         mb | rb) _cloudskin_objects '--force --controller --help' ;;
         pin) _cloudskin_objects '--off --quiet --controller --help' ;;
         spill) _cloudskin_objects '--recall --quiet --controller --help' ;;
-        tier) _cloudskin_objects '--json --watch --spill --encrypt --controller --help' ;;
+        tier) _cloudskin_objects '--json --watch --spill --encrypt --replicas --leave --forget --controller --help' ;;
         fsck) mapfile -t COMPREPLY < <(compgen -W '--repair --remote --json --state --controller --help' -- "$cur") ;;
-        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache up down keys ca token put get ls rm mv cp stat watch mb rb pin spill tier fsck' -- "$cur") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache up down node keys ca token put get ls rm mv cp stat watch mb rb pin spill tier fsck' -- "$cur") ;;
         esac
     fi
     [ -z "${restore:-}" ] || shopt -u extglob

@@ -33,9 +33,8 @@ static const char help_text[] =
     "                    then (may be repeated; init: localhost, 127.0.0.1, ::1 and this "
     "machine's\n"
     "                    name are there anyway)\n"
-    "      --role ROLE   what its bearer may do as a client: read, write or admin. Without one "
-    "the\n"
-    "                    certificate says who somebody is, and a token what he may do\n"
+    "      --role ROLE   what its bearer may do as a client: read, write, admin or node. Without\n"
+    "                    one the certificate says who somebody is, and a token what he may do\n"
     "      --days N      it ends after N days (default 90; 3650 at most)\n"
     "  -o, --output FOLDER  where the files go, or are (default: beside the CA)\n"
     "      --name NAME   the CA's own name (default: cloudskin)\n"
@@ -246,7 +245,8 @@ static int show(const struct settings *o, char *file)
 
 static bool is_role(const char *text)
 {
-    return strcmp(text, "read") == 0 || strcmp(text, "write") == 0 || strcmp(text, "admin") == 0;
+    return strcmp(text, "read") == 0 || strcmp(text, "write") == 0 || strcmp(text, "admin") == 0 ||
+           strcmp(text, "node") == 0;
 }
 
 /* 0: go on; else the exit code + 1. */
@@ -273,7 +273,7 @@ static int parse_options(int argc, char **argv, struct settings *o)
         } else if (c == 'r') {
             o->role = optarg;
             if (!is_role(optarg)) {
-                return usage("--role: not read, write or admin: ", optarg) + 1;
+                return usage("--role: not read, write, admin or node: ", optarg) + 1;
             }
         } else if (c == 'D') {
             if (parse_u64(optarg, TLS_DAYS_MAX, &o->days) != ST_OK || o->days == 0) {

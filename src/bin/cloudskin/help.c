@@ -18,6 +18,7 @@ static const char overview[] =
     "checkpoints\n"
     "  up, down           start and stop the object store of this machine, with its S3 endpoint\n"
     "  keys               print the key for S3 clients; master keys of encrypted objects\n"
+    "  node               offer disk of this machine for copies of the store's objects\n"
     "  ca                 make certificates, so that other machines can use the store\n"
     "  token              make and revoke tokens of clients on other machines\n"
     "  put, get           write files to the object store and read them from there\n"

@@ -29,8 +29,8 @@ static int unknown(const char *text)
 /* The program of a verb in libexec/cloudskin, most often of the same name; NULL: a verb that is not known here. */
 static const char *program_of(const char *verb)
 {
-    static const char *const own[] = {"inspect", "cache", "ps",   "freeze", "checkpoint",
-                                      "up",      "down",  "keys", "ca",     "token"};
+    static const char *const own[] = {"inspect", "cache", "ps", "freeze", "checkpoint", "up",
+                                      "down",    "keys",  "ca", "token",  "node"};
     static const char *const of_objects[] = {"put", "get", "ls",  "rm",    "mv",   "cp",   "stat",
                                              "mb",  "rb",  "pin", "spill", "tier", "watch"};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
@@ -55,7 +55,8 @@ static int exec_verb(const char *verb, char **argv)
         return unknown(verb);
     }
     const char *program = program_of(verb);
-    snprintf(relative, sizeof relative, "../libexec/cloudskin/%s",
+    bool is_daemon = strcmp(verb, "node") == 0; /* which also stands for itself */
+    snprintf(relative, sizeof relative, is_daemon ? "cloudskin-%s" : "../libexec/cloudskin/%s",
              program != NULL ? program : verb);
     if (process_sibling(relative, path, &err) != ST_OK) {
         fprintf(stderr, "cloudskin: %s\n", err.text);

@@ -24,6 +24,7 @@ static enum serve_role role_of(const char *name)
     return strcmp(name, "admin") == 0   ? SERVE_ADMIN
            : strcmp(name, "write") == 0 ? SERVE_WRITE
            : strcmp(name, "read") == 0  ? SERVE_READ
+           : strcmp(name, "node") == 0  ? SERVE_NODE
                                         : SERVE_NONE;
 }
 

@@ -20,6 +20,7 @@
 #include "metrics.h"
 #include "net/metrics_http.h"
 #include "net/rpc/local.h"
+#include "peers.h"
 #include "remote.h"
 #include "sys/clock.h"
 #include "sys/files.h"
@@ -58,6 +59,9 @@ static const char help_text[] =
     "      --encrypt on|off     encrypt all that is written, or what buckets and requests say\n"
     "      --master-key FILE    where the master keys are (default DIR/master.key, mode 0600)\n"
     "                      Both are kept, too.\n"
+    "      --node-lost TIME     a node (`cloudskin node`) that is away for so long is lost: what "
+    "it\n"
+    "                      has is copied to others (default 5m)\n"
     "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
     "  -h, --help          this text\n"
     "\n"
@@ -86,6 +90,7 @@ static const struct option long_options[] = {
     {"cache-bytes", required_argument, NULL, 8},
     {"encrypt", required_argument, NULL, 9},
     {"master-key", required_argument, NULL, 10},
+    {"node-lost", required_argument, NULL, 11},
     {"socket", required_argument, NULL, 'u'},
     {"listen", required_argument, NULL, 'L'},
     {"tls-cert", required_argument, NULL, 'C'},
@@ -99,6 +104,7 @@ static const struct option long_options[] = {
 };
 
 enum { SWEEP_S_MAX = 366 * 86400, PEM_BYTES_MAX = 1 << 20 };
+#define NODE_LOST_MAX_NS (366 * 86400 * UINT64_C(1000000000))
 
 static const char metrics_default[] = "127.0.0.1:9464";
 
@@ -114,6 +120,7 @@ struct settings {
     struct tier_given tier;
     struct crypt_given crypt;
     struct remote_given remote;
+    uint64_t node_lost_ns; /* 0: the default */
 };
 
 static int fail(const struct error *err)
@@ -185,6 +192,12 @@ static int parse_options(int argc, char **argv, struct settings *o)
             o->crypt.encrypt = optarg;
         } else if (c == 10) {
             o->crypt.master_key = optarg;
+        } else if (c == 11) {
+            if (parse_duration(optarg, NODE_LOST_MAX_NS, &o->node_lost_ns) != ST_OK ||
+                o->node_lost_ns < 1000000) {
+                fprintf(stderr, "cloudskin-controller: --node-lost: \"%s\" is no time\n", optarg);
+                return EXIT_USAGE + 1;
+            }
         } else if (take_remote_option(&o->remote, c, optarg)) {
             continue;
         } else if (c < 'A' && take_tier_option(&o->tier, c, optarg)) {
@@ -256,6 +269,7 @@ struct running {
     struct error metrics_why;            /* nobody asked for that */
     struct store *store;
     struct tier_running tier;
+    struct peers *peers;
     struct crypt_running crypt;
     struct remote_running remote;
     struct buf pem; /* of S3's TLS */
@@ -291,6 +305,8 @@ static status_t start_files(const struct settings *o, struct running *r, struct 
         st = controller_crypt_open(&o->crypt, o->state, r->store, err);
     if (st == ST_OK)
         st = controller_tier_open(&o->tier, o->state, r->store, &r->tier, err);
+    if (st == ST_OK)
+        st = controller_peers_open(r->store, o->node_lost_ns, &r->peers, err);
     /* under the store's lock: who makes keys here is the only one, so they may be unmade */
     if (st == ST_OK)
         st = tokens_prepare(o->state, err);
@@ -360,7 +376,8 @@ static status_t start_rpc(const struct settings *o, struct running *r, struct er
                                         .state = o->state,
                                         .s3 = r->s3,
                                         .metrics = r->metrics_at,
-                                        .meter = r->meter};
+                                        .meter = r->meter,
+                                        .peers = r->peers};
     if (r->tier.tier) {
         r->context.tier = r->tier.tier;
         r->context.tier_name = r->tier.place;
@@ -391,6 +408,7 @@ static status_t start_metrics(const struct settings *o, struct running *r, struc
                                                  .ctx = &r->sources};
     r->sources.store = r->store;
     r->sources.tier = r->tier.tier;
+    r->sources.peers = r->peers;
     r->sources.s3 = r->server;
     status_t st = metrics_add_process(r->metrics, err);
     if (st == ST_OK)
@@ -470,6 +488,8 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
     if (st == ST_OK && r.tier.tier)
         st = tier_start(r.tier.tier, err);
     if (st == ST_OK)
+        st = peers_start(r.peers, err);
+    if (st == ST_OK)
         st = controller_crypt_start(&r.crypt, r.store, err);
     if (st == ST_OK) {
         say_started(o, &r);
@@ -478,13 +498,15 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
     if (st != ST_OK && r.made_keys)
         keys_unmake(o->state); /* the next start prints one */
     metrics_http_stop(r.metrics_server);
-    tier_stop(r.tier.tier); /* first: who waits for it holds the others up */
+    tier_stop(r.tier.tier); /* first: who waits for these holds the others up */
+    peers_stop(r.peers);
     rpc_server_stop(r.rpc);
     controller_crypt_stop(&r.crypt);
     http_server_stop(r.server);
     s3_service_free(r.service);
     store_close(r.store);
     controller_tier_close(&r.tier);
+    peers_close(r.peers);
     controller_remote_close(&r.remote);
     if (r.pem.data)
         explicit_bzero(r.pem.data, r.pem.len);

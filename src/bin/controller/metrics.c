@@ -1,5 +1,7 @@
 #include "metrics.h"
 
+#include <stdlib.h>
+
 /* Names and meanings are in docs/ops/metrics.md, which a test compares with what is served. */
 
 static const char *const no_labels[1];
@@ -182,6 +184,63 @@ static void collect_tier(const struct metrics_sources *from, struct metrics_page
     }
 }
 
+static void put_nodes(struct metrics_page *p, const struct peers_status *n)
+{
+    static const struct metrics_family nodes = {
+        .name = "cloudskin_peer_nodes",
+        .help =
+            "Nodes that offer disk for copies, by state: up, away, lost (away for long), leaving.",
+        .type = METRICS_GAUGE,
+        .labels = {"state"}};
+    struct labelled states[] = {{"up", 0}, {"away", 0}, {"lost", 0}, {"leaving", 0}};
+    uint64_t copies = 0, bytes = 0, left = 0, bad = 0;
+    for (size_t i = 0; i < n->count; i++) {
+        const struct peer_status *node = &n->nodes[i];
+        states[node->state].value++;
+        copies += node->report.copies;
+        bytes += node->report.bytes;
+        left += node->state == PEER_UP ? node->report.free_bytes : 0;
+        bad += node->report.bad;
+    }
+    put_each(p, &nodes, states, sizeof states / sizeof states[0]);
+    gauge(p, "cloudskin_peer_copies", copies, "Copies of extents on nodes, as these said last.");
+    gauge(p, "cloudskin_peer_bytes", bytes, "Bytes that these take.");
+    gauge(p, "cloudskin_peer_free_bytes", left, "Bytes that nodes which are up could take more.");
+    gauge(p, "cloudskin_peer_bad_reads", bad,
+          "Reads of copies that found a block which does not match, since nodes were started.");
+}
+
+static void put_peers(struct metrics_page *p, const struct peers_status *n)
+{
+    put_nodes(p, n);
+    gauge(p, "cloudskin_peer_lacking_extents", n->lacking_count,
+          "Extents with fewer copies on nodes than are wanted.");
+    gauge(p, "cloudskin_peer_lacking_bytes", n->lacking_bytes, "Bytes of these.");
+    counter(p, "cloudskin_peer_copied_extents_total", n->copied_count,
+            "Copies that were made on nodes.");
+    counter(p, "cloudskin_peer_copied_bytes_total", n->copied_bytes, "Bytes of these.");
+    counter(p, "cloudskin_peer_read_bytes_total", n->read_bytes,
+            "Bytes that were read from copies on nodes.");
+    counter(p, "cloudskin_peer_repaired_extents_total", n->repaired_count,
+            "Local extents that were written anew from copies on nodes.");
+    counter(p, "cloudskin_peer_removed_copies_total", n->removed_count,
+            "Copies on nodes that were removed.");
+    counter(p, "cloudskin_peer_late_writes_total", n->late_count,
+            "Writes that were answered before their copies were made.");
+    counter(p, "cloudskin_peer_errors_total", n->errors, "Orders that nodes did not carry out.");
+}
+
+static void collect_peers(const struct metrics_sources *from, struct metrics_page *p,
+                          bool *ret_good)
+{
+    struct peers_status *n = malloc(sizeof *n);
+    *ret_good = n != NULL && from->peers != NULL && peers_status(from->peers, n, NULL) == ST_OK;
+    if (*ret_good) {
+        put_peers(p, n);
+    }
+    free(n);
+}
+
 static void collect_connections(const struct metrics_sources *from, struct metrics_page *p)
 {
     struct http_server_counters s3;
@@ -214,13 +273,14 @@ static void collect(void *arg, struct metrics_page *p)
         .labels = {"source"}};
     const struct metrics_sources *from = arg;
     const struct labelled version = {CLOUDSKIN_VERSION, 1};
-    bool store = false, tier = false;
+    bool store = false, tier = false, peers = false;
     put_each(p, &info, &version, 1);
     collect_store(from->store, p, &store);
     collect_tier(from, p, &tier);
+    collect_peers(from, p, &peers);
     collect_connections(from, p);
-    const struct labelled sources[] = {{"store", store}, {"tier", tier}};
-    put_each(p, &collected, sources, 2);
+    const struct labelled sources[] = {{"store", store}, {"tier", tier}, {"peers", peers}};
+    put_each(p, &collected, sources, 3);
 }
 
 status_t controller_metrics_add(struct metrics *m, const struct metrics_sources *sources,

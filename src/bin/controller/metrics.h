@@ -3,17 +3,19 @@
 
 #include <stdatomic.h>
 
+#include "geds/peer/peers.h"
 #include "geds/tier/tier.h"
 #include "net/http.h"
 #include "net/metrics/metrics.h"
 #include "net/rpc/server.h"
 
-/* What a controller tells about its store and its tier, read when somebody looks. */
+/* What a controller tells about its store, its tier and its nodes, read when somebody looks. */
 
 /* All outlives the collector. */
 struct metrics_sources {
     struct store *store;
     struct tier *tier; /* NULL: none */
+    struct peers *peers;
     struct http_server *s3;
     struct rpc_server *_Atomic rpc; /* NULL: none, or not yet */
 };

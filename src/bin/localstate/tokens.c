@@ -17,7 +17,8 @@ static const char prefix[] = "cst_";
 
 bool token_role_is_good(const char *role)
 {
-    return strcmp(role, "read") == 0 || strcmp(role, "write") == 0 || strcmp(role, "admin") == 0;
+    return strcmp(role, "read") == 0 || strcmp(role, "write") == 0 || strcmp(role, "admin") == 0 ||
+           strcmp(role, "node") == 0;
 }
 
 static bool is_name(const char *s, size_t max)

@@ -13,13 +13,16 @@
 
 static const char help_text[] =
     "Usage: cloudskin tier [--json] [-w [SECONDS]]\n"
-    "       cloudskin tier [--spill watermark|eager|never] [--encrypt on|off] geds://BUCKET\n"
+    "       cloudskin tier [--spill watermark|eager|never] [--encrypt on|off] [--replicas N]\n"
+    "                      geds://BUCKET\n"
+    "       cloudskin tier --leave NODE | --forget NODE\n"
     "\n"
     "Show where the bytes of the store are - on local disk, in the tier behind it - what waits to "
     "be\n"
     "moved, how fast it moves, how often reads were served from the cache, and whether the tier "
     "answers.\n"
-    "`cloudskin up --tier` gives a store its tier. With a bucket: show or set its rules.\n"
+    "`cloudskin up --tier` gives a store its tier, `cloudskin node` gives it nodes, which have\n"
+    "copies. With a bucket: show or set its rules.\n"
     "\n"
     "  -w, --watch[=SECONDS]  again and again, every so many seconds (default 1), until Ctrl-C\n"
     "      --json             as JSON on standard output\n"
@@ -29,16 +32,58 @@ static const char help_text[] =
     "      --encrypt on|off   of a bucket: encrypt what is written into it from now on, on local "
     "disk\n"
     "                         and in the tier; what is there stays as it is\n"
+    "      --replicas N       of a bucket: what is in it has N copies, 1 to 8: one here, the "
+    "others\n"
+    "                         on nodes. A write is answered when they are made; where nodes are\n"
+    "                         missing, it is answered, and they are made later\n"
+    "      --leave NODE       have a node leave: it goes when what it has is somewhere else\n"
+    "      --forget NODE      a node that is away does not come back\n"
     "      --controller ADDR  unix:/PATH of the store (default: that of cloudskin up)\n"
     "  -h, --help             this text\n"
     "\n"
-    "Exit codes: 0; 64 wrong usage; 71 the store is gone; 127 no such bucket, or nothing is up.\n"
+    "Exit codes: 0; 64 wrong usage; 71 the store is gone; 127 no such bucket or node, or\n"
+    "nothing is up.\n"
     "\n"
     "Examples:\n"
     "  cloudskin tier -w\n"
-    "  cloudskin tier --spill eager geds://results\n";
+    "  cloudskin tier --spill eager geds://results\n"
+    "  cloudskin tier --replicas 2 geds://results\n";
 
-static void show_json(const struct geds_status *s, const struct geds_tier *t, struct json *j)
+static const char *const node_states[] = {[GEDS_NODE_UP] = "up",
+                                          [GEDS_NODE_AWAY] = "away",
+                                          [GEDS_NODE_LOST] = "lost",
+                                          [GEDS_NODE_LEAVING] = "leaving"};
+
+static void nodes_json(const struct geds_nodes *n, struct json *j)
+{
+    json_u64(j, "lacking_files", n->lacking_count);
+    json_u64(j, "lacking_bytes", n->lacking_bytes);
+    json_u64(j, "node_copied_bytes", n->copied_bytes);
+    json_u64(j, "node_read_bytes", n->read_bytes);
+    json_u64(j, "node_repaired", n->repaired);
+    json_u64(j, "node_removed", n->removed);
+    json_u64(j, "node_late_writes", n->late);
+    json_u64(j, "node_errors", n->errors);
+    json_open(j, "nodes", '[');
+    for (size_t i = 0; i < n->count; i++) {
+        const struct geds_node *node = &n->nodes[i];
+        json_open(j, NULL, '{');
+        json_text(j, "name", node->name);
+        json_text(j, "state", node_states[node->state]);
+        json_u64(j, "seen_ns", node->seen_ns);
+        json_u64(j, "left", node->left);
+        json_u64(j, "copies", node->copies);
+        json_u64(j, "bytes", node->bytes);
+        json_u64(j, "limit_bytes", node->limit_bytes);
+        json_u64(j, "free_bytes", node->free_bytes);
+        json_u64(j, "bad", node->bad);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
+static void show_json(const struct geds_status *s, const struct geds_tier *t,
+                      const struct geds_nodes *n, struct json *j)
 {
     const struct {
         const char *key;
@@ -87,6 +132,7 @@ static void show_json(const struct geds_status *s, const struct geds_tier *t, st
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         json_u64(j, numbers[i].key, numbers[i].value);
     }
+    nodes_json(n, j);
     json_close(j, '}');
 }
 
@@ -148,6 +194,33 @@ static void show_text(const struct geds_status *s, const struct geds_tier *t)
            "errors", t->errors, t->damaged, t->repaired, t->bad);
 }
 
+static void show_nodes(const struct geds_nodes *n)
+{
+    char a[HUMAN_TEXT_BYTES], b[HUMAN_TEXT_BYTES], time[TIME_BYTES];
+    if (n->count == 0 && n->lacking_count == 0) {
+        return;
+    }
+    line("lacking", n->lacking_count, n->lacking_bytes, " with fewer copies than are wanted");
+    human_bytes(n->copied_bytes, a);
+    printf("%-10s %12s  to nodes since the start; %" PRIu64 " files repaired from them, %" PRIu64
+           " writes without, %" PRIu64 " errors\n",
+           "copied", a, n->repaired, n->late, n->errors);
+    for (size_t i = 0; i < n->count; i++) {
+        const struct geds_node *node = &n->nodes[i];
+        human_bytes(node->bytes, a);
+        human_bytes(node->free_bytes, b);
+        printf("%-10s %12s  %9" PRIu64 " copies, %s free, %s", "node", a, node->copies, b,
+               node_states[node->state]);
+        if (node->state == GEDS_NODE_LEAVING) {
+            printf(" (%" PRIu64 " to look at)", node->left);
+        } else if (node->state != GEDS_NODE_UP) {
+            format_time(node->seen_ns, time);
+            printf(" since %s", time);
+        }
+        printf(": %s\n", node->name);
+    }
+}
+
 /* Until the time is over, or a signal comes. */
 static void wait_ms(uint64_t ms)
 {
@@ -161,6 +234,7 @@ static void wait_ms(uint64_t ms)
 static int show(const struct verb *v, struct geds *store, bool json, uint64_t watch_ns)
 {
     bool is_terminal = isatty(STDOUT_FILENO) == 1;
+    static struct geds_nodes n;
     for (;;) {
         struct geds_tier t;
         struct geds_status s;
@@ -168,17 +242,19 @@ static int show(const struct verb *v, struct geds *store, bool json, uint64_t wa
         struct buf out = {0};
         struct json j = {.out = &out};
         if (geds_status(store, &s, &err) != GEDS_OK ||
-            geds_tier_status(store, &t, &err) != GEDS_OK) {
+            geds_tier_status(store, &t, &err) != GEDS_OK ||
+            (geds_nodes(store, &n, &err) != GEDS_OK && err.code != GEDS_UNSUPPORTED)) {
             return fail(v, "", &err);
         }
         if (json) {
-            show_json(&s, &t, &j);
+            show_json(&s, &t, &n, &j);
             fwrite(out.data, 1, out.len, stdout);
         } else {
             if (watch_ns != 0 && is_terminal) {
                 fputs("\033[H\033[2J", stdout);
             }
             show_text(&s, &t);
+            show_nodes(&n);
         }
         buf_done(&out);
         fflush(stdout);
@@ -231,15 +307,31 @@ static int set_encrypt(const struct verb *v, struct geds *store, const struct pl
                : fail_at(v, store, p, &err);
 }
 
+static int set_replicas(const struct verb *v, struct geds *store, const struct place *p,
+                        const char *text)
+{
+    struct geds_error err;
+    uint64_t count = 0;
+    if (parse_u64(text, GEDS_REPLICAS_MAX, &count) != ST_OK || count == 0) {
+        return usage(v, "--replicas: \"%s\" is not 1 to 8", text);
+    }
+    return geds_bucket_set_replicas(store, p->bucket, (unsigned)count, &err) == GEDS_OK
+               ? 0
+               : fail_at(v, store, p, &err);
+}
+
 static int show_rule(const struct verb *v, struct geds *store, const struct place *p, bool json)
 {
     enum geds_spill_rule rule = GEDS_SPILL_WATERMARK;
     bool encrypt = false;
+    unsigned replicas = 1;
+    char copies[32] = "";
     struct geds_error err;
     struct buf out = {0};
     struct json j = {.out = &out};
     if (geds_bucket_spill(store, p->bucket, &rule, &err) != GEDS_OK ||
-        geds_bucket_encrypt(store, p->bucket, &encrypt, &err) != GEDS_OK) {
+        geds_bucket_encrypt(store, p->bucket, &encrypt, &err) != GEDS_OK ||
+        geds_bucket_replicas(store, p->bucket, &replicas, &err) != GEDS_OK) {
         return fail_at(v, store, p, &err);
     }
     if (json) {
@@ -247,10 +339,13 @@ static int show_rule(const struct verb *v, struct geds *store, const struct plac
         json_text(&j, "bucket", p->bucket);
         json_text(&j, "spill", rules[rule]);
         json_bool(&j, "encrypt", encrypt);
+        json_u64(&j, "replicas", replicas);
         json_close(&j, '}');
         fwrite(out.data, 1, out.len, stdout);
     } else {
-        printf("geds://%s: %s%s\n", p->bucket, rules[rule], encrypt ? ", encrypted" : "");
+        if (replicas > 1)
+            snprintf(copies, sizeof copies, ", %u copies", replicas);
+        printf("geds://%s: %s%s%s\n", p->bucket, rules[rule], encrypt ? ", encrypted" : "", copies);
     }
     buf_done(&out);
     return 0;
@@ -261,7 +356,8 @@ enum { WATCH_S_MAX = 86400 };
 struct wanted {
     bool json;
     uint64_t watch_ns;
-    const char *rule, *encrypt, *controller, *place;
+    const char *rule, *encrypt, *replicas, *controller, *place;
+    const char *leave, *forget; /* a node's name */
 };
 
 static int parse(const struct verb *v, int argc, char **argv, struct wanted *w)
@@ -270,6 +366,9 @@ static int parse(const struct verb *v, int argc, char **argv, struct wanted *w)
                                                  {"watch", optional_argument, NULL, 'w'},
                                                  {"spill", required_argument, NULL, 's'},
                                                  {"encrypt", required_argument, NULL, 'e'},
+                                                 {"replicas", required_argument, NULL, 'r'},
+                                                 {"leave", required_argument, NULL, 'l'},
+                                                 {"forget", required_argument, NULL, 'f'},
                                                  {"controller", required_argument, NULL, 'c'},
                                                  {0}};
     for (int c; (c = getopt_long(argc, argv, "w::", long_options, NULL)) != -1;) {
@@ -279,6 +378,12 @@ static int parse(const struct verb *v, int argc, char **argv, struct wanted *w)
             w->rule = optarg;
         } else if (c == 'e') {
             w->encrypt = optarg;
+        } else if (c == 'r') {
+            w->replicas = optarg;
+        } else if (c == 'l') {
+            w->leave = optarg;
+        } else if (c == 'f') {
+            w->forget = optarg;
         } else if (c == 'c') {
             w->controller = optarg;
         } else if (c != 'w') {
@@ -298,14 +403,28 @@ static int parse(const struct verb *v, int argc, char **argv, struct wanted *w)
         w->watch_ns = ns;
         optind++;
     }
-    bool sets = w->rule != NULL || w->encrypt != NULL;
+    bool sets = w->rule != NULL || w->encrypt != NULL || w->replicas != NULL;
+    bool about_node = w->leave != NULL || w->forget != NULL;
+    if (about_node && (sets || w->watch_ns != 0 || optind < argc || w->json ||
+                       (w->leave != NULL && w->forget != NULL))) {
+        return usage(v, "--leave and --forget are about one node and nothing else");
+    }
     if (argc - optind > 1 || (sets && argc == optind) || (w->watch_ns != 0 && optind < argc)) {
-        return usage(v, w->rule != NULL      ? "--spill is about one geds://BUCKET"
-                        : w->encrypt != NULL ? "--encrypt is about one geds://BUCKET"
-                                             : "unexpected argument");
+        return usage(v, w->rule != NULL       ? "--spill is about one geds://BUCKET"
+                        : w->encrypt != NULL  ? "--encrypt is about one geds://BUCKET"
+                        : w->replicas != NULL ? "--replicas is about one geds://BUCKET"
+                                              : "unexpected argument");
     }
     w->place = optind < argc ? argv[optind] : NULL;
     return 0;
+}
+
+static int change_node(const struct verb *v, struct geds *store, const struct wanted *w)
+{
+    struct geds_error err;
+    enum geds_code code = w->leave != NULL ? geds_node_leave(store, w->leave, &err)
+                                           : geds_node_forget(store, w->forget, &err);
+    return code == GEDS_OK ? 0 : fail(v, "", &err);
 }
 
 static int run(const struct verb *v, int argc, char **argv)
@@ -327,11 +446,14 @@ static int run(const struct verb *v, int argc, char **argv)
         return code;
     }
     catch_signals();
-    if (w.place == NULL) {
+    if (w.leave != NULL || w.forget != NULL) {
+        code = change_node(v, store, &w);
+    } else if (w.place == NULL) {
         code = show(v, store, w.json, w.watch_ns);
     } else {
         code = w.rule != NULL ? set_rule(v, store, &p, w.rule) : 0;
         code = code == 0 && w.encrypt != NULL ? set_encrypt(v, store, &p, w.encrypt) : code;
+        code = code == 0 && w.replicas != NULL ? set_replicas(v, store, &p, w.replicas) : code;
         code = code == 0 ? show_rule(v, store, &p, w.json) : code;
     }
     geds_disconnect(store);

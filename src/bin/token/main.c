@@ -28,7 +28,7 @@ static const char help_text[] =
     "\n"
     "      --role ROLE      read (list, stat, get, watch), write (also put, append, rename, copy,\n"
     "                       remove; the default) or admin (also make and remove buckets, pin,\n"
-    "                       spill, fsck)\n"
+    "                       spill, fsck); node: nothing but to be a node (cloudskin node)\n"
     "      --bucket BUCKET  for this bucket only (may be repeated, 32 at most; default: all)\n"
     "      --expires TIME   it ends after TIME, such as 30d or 12h (default: never)\n"
     "      --state DIR      the state folder (default: that of the store that is up, else\n"
@@ -195,7 +195,7 @@ static int parse_options(int argc, char **argv, struct settings *o)
         if (c == 'r' && token_role_is_good(optarg)) {
             snprintf(t->role, sizeof t->role, "%s", optarg);
         } else if (c == 'r') {
-            return usage("--role: not read, write or admin: ", optarg) + 1;
+            return usage("--role: not read, write, admin or node: ", optarg) + 1;
         } else if (c == 'b' && t->bucket_count < TOKEN_BUCKETS_MAX &&
                    strlen(optarg) <= TOKEN_BUCKET_MAX) {
             snprintf(t->buckets[t->bucket_count++], TOKEN_BUCKET_MAX + 1, "%s", optarg);

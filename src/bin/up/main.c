@@ -54,6 +54,9 @@ static const char help_text[] =
     "                      and nothing is encrypted, and without it nothing encrypted can be "
     "read.\n"
     "                      Both are kept, too\n"
+    "      --node-lost TIME  a node (`cloudskin node`) that is away for so long is lost: what it "
+    "has\n"
+    "                      is copied to others (default 5m)\n"
     "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
     "  -h, --help          this text\n"
     "\n"
@@ -93,9 +96,10 @@ static const struct option long_options[] = {
     {"cache-bytes", required_argument, NULL, 't'},
     {"encrypt", required_argument, NULL, 't'},
     {"master-key", required_argument, NULL, 't'},
+    {"node-lost", required_argument, NULL, 't'},
     {0},
 };
-enum { HANDED_ON_MAX = 15 * 4 };
+enum { HANDED_ON_MAX = 16 * 4 };
 
 struct settings {
     bool background;

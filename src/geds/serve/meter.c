@@ -37,6 +37,12 @@ static const char *const names[GEDS_OP_END] = {
     [GEDS_KEYS_LIST] = "keys_list",
     [GEDS_KEYS_CHANGE] = "keys_change",
     [GEDS_BUCKET_ENCRYPT] = "bucket_encrypt",
+    [GEDS_TIER_REPLICAS] = "tier_replicas",
+    [GEDS_NODE_JOIN] = "node_join",
+    [GEDS_NODE_DONE] = "node_done",
+    [GEDS_NODE_REPORT] = "node_report",
+    [GEDS_NODE_LIST] = "node_list",
+    [GEDS_NODE_CHANGE] = "node_change",
 };
 static const char unknown[] = "unknown";
 

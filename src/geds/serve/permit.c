@@ -41,11 +41,17 @@ static const struct need {
     [GEDS_KEYS_LIST] = {.role = SERVE_ADMIN, .everything = true},
     [GEDS_KEYS_CHANGE] = {.role = SERVE_ADMIN, .everything = true},
     [GEDS_BUCKET_ENCRYPT] = {.role = SERVE_ADMIN},
+    [GEDS_TIER_REPLICAS] = {.role = SERVE_ADMIN},
+    [GEDS_NODE_JOIN] = {.role = SERVE_NODE, .everything = true},
+    [GEDS_NODE_DONE] = {.role = SERVE_NODE, .everything = true},
+    [GEDS_NODE_REPORT] = {.role = SERVE_NODE, .everything = true},
+    [GEDS_NODE_LIST] = {.role = SERVE_READ, .everything = true},
+    [GEDS_NODE_CHANGE] = {.role = SERVE_ADMIN, .everything = true},
 };
 
 static const char *name_of(enum serve_role role)
 {
-    static const char *const names[] = {"none", "read", "write", "admin"};
+    static const char *const names[] = {"none", "node", "read", "write", "admin"};
     return names[role];
 }
 
@@ -70,7 +76,8 @@ static status_t permit_bucket(struct task *t, const char *bucket)
 static enum serve_role role_for(const struct task *t, const struct need *n)
 {
     bool asks = (t->rpc->kind == GEDS_TIER_KEEP && t->request.flags == GEDS_KEEP_ASK) ||
-                (t->rpc->kind == GEDS_BUCKET_ENCRYPT && t->request.flags == GEDS_ENCRYPT_ASK);
+                (t->rpc->kind == GEDS_BUCKET_ENCRYPT && t->request.flags == GEDS_ENCRYPT_ASK) ||
+                (t->rpc->kind == GEDS_TIER_REPLICAS && t->request.flags == GEDS_REPLICAS_ASK);
     return asks ? SERVE_READ : n->role;
 }
 
@@ -84,7 +91,9 @@ status_t task_permit(struct task *t)
     }
     status_t st = access->still(access->ctx, &s->rights, &t->err);
     enum serve_role role = role_for(t, n);
-    if (st == ST_OK && (role == SERVE_NONE || s->rights.role < role)) {
+    bool has = role == SERVE_NODE ? s->rights.role == SERVE_NODE || s->rights.role == SERVE_ADMIN
+                                  : role != SERVE_NONE && s->rights.role >= role;
+    if (st == ST_OK && !has) {
         st = error_set(&t->err, ST_PERM, ERROR_NO_OFFSET, "%s has the role %s: this needs %s",
                        s->rights.who, name_of(s->rights.role), name_of(role));
     }

@@ -312,6 +312,12 @@ static status_t (*const operations[GEDS_OP_END])(struct task *t) = {
     [GEDS_KEYS_LIST] = serve_keys_list,
     [GEDS_KEYS_CHANGE] = serve_keys_change,
     [GEDS_BUCKET_ENCRYPT] = serve_bucket_encrypt,
+    [GEDS_TIER_REPLICAS] = serve_tier_replicas,
+    [GEDS_NODE_JOIN] = serve_node_join,
+    [GEDS_NODE_DONE] = serve_node_done,
+    [GEDS_NODE_REPORT] = serve_node_report,
+    [GEDS_NODE_LIST] = serve_node_list,
+    [GEDS_NODE_CHANGE] = serve_node_change,
 };
 
 /* Does the object that a READ is about have all its bytes here? */
@@ -333,7 +339,8 @@ static bool is_quick(void *session, const struct rpc_request *r)
 {
     const struct session *s = session;
     return r->kind == GEDS_STAT || r->kind == GEDS_OPEN || r->kind == GEDS_CLOSE ||
-           r->kind == GEDS_LEASE || r->kind == GEDS_EVENTS ||
+           r->kind == GEDS_LEASE || r->kind == GEDS_EVENTS || r->kind == GEDS_NODE_DONE ||
+           r->kind == GEDS_NODE_REPORT ||
            (r->kind == GEDS_READ && r->room <= QUICK_READ_BYTES &&
             (s->context->tier == NULL || reads_here(session, r)));
 }

@@ -27,6 +27,7 @@ struct session {
     struct handle *handles;
     unsigned count;
     atomic_bool leases; /* its client has the counters of names */
+    struct peer *peer;  /* the node that it is, while NODE_JOIN runs; guarded by m */
 };
 
 /* One request, while it is run. */
@@ -117,6 +118,13 @@ status_t serve_events(struct task *t);
 status_t serve_tier_status(struct task *t);
 status_t serve_tier_move(struct task *t);
 status_t serve_tier_keep(struct task *t);
+status_t serve_tier_replicas(struct task *t);
+/* node.c */
+status_t serve_node_join(struct task *t);
+status_t serve_node_done(struct task *t);
+status_t serve_node_report(struct task *t);
+status_t serve_node_list(struct task *t);
+status_t serve_node_change(struct task *t);
 /* keys.c */
 status_t serve_keys_list(struct task *t);
 status_t serve_keys_change(struct task *t);

@@ -514,7 +514,7 @@ static void a_store_of_format_3_is_taken_over(void)
     CHECK_EQ(put("box", "b", big, BIG), ST_OK);
     CHECK_EQ(put("box", "s", big, SMALL), ST_OK);
     store_close(store);
-    change_database("BEGIN; DROP TRIGGER extent_seal; DROP TABLE seal;"
+    change_database("BEGIN; " FORMAT_4_AGAIN "DROP TRIGGER extent_seal; DROP TABLE seal;"
                     "ALTER TABLE extent DROP COLUMN tags; ALTER TABLE bucket DROP COLUMN encrypt;"
                     "ALTER TABLE upload DROP COLUMN encrypt; PRAGMA user_version = 3; COMMIT");
     MUST(store_open(scratch, &no_sync, &store, &err));

@@ -645,7 +645,7 @@ static void a_store_of_format_2_is_taken_over(void)
     CHECK_EQ(sqlite3_open(path, &db), SQLITE_OK);
     CHECK_EQ(sqlite3_exec(
                  db,
-                 "BEGIN; DROP INDEX extent_file; DROP INDEX extent_unused;"
+                 "BEGIN; " FORMAT_4_AGAIN "DROP INDEX extent_file; DROP INDEX extent_unused;"
                  "ALTER TABLE extent DROP COLUMN place; ALTER TABLE extent DROP COLUMN nonce;"
                  "ALTER TABLE extent DROP COLUMN keep; ALTER TABLE bucket DROP COLUMN spill;"
                  "CREATE INDEX extent_unused ON extent(id) WHERE uses = 0;"

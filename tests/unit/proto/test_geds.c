@@ -178,6 +178,10 @@ static void numbers_of_operations_stay(void)
     CHECK_EQ(GEDS_KEYS_LIST, 104);
     CHECK_EQ(GEDS_KEYS_CHANGE, 105);
     CHECK_EQ(GEDS_BUCKET_ENCRYPT, 106);
+    CHECK_EQ(GEDS_TIER_REPLICAS, 67);
+    CHECK_EQ(GEDS_NODE_JOIN, 112);
+    CHECK_EQ(GEDS_NODE_CHANGE, 116);
+    CHECK_EQ(GEDS_ORDER_BYE, 7);
 }
 
 static void entries_buckets_and_findings_come_back(void)

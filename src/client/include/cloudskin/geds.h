@@ -364,6 +364,49 @@ struct geds_tier {
 GEDS_API enum geds_code geds_tier_status(struct geds *store, struct geds_tier *ret_tier,
                                          struct geds_error *err);
 
+/* Nodes: other machines that have copies of what is in the store's files (`cloudskin node`). Objects of at most 16 KiB
+ * have none. */
+enum geds_node_state {
+    GEDS_NODE_UP,
+    GEDS_NODE_AWAY,
+    GEDS_NODE_LOST,    /* away for long: what it has is copied to others */
+    GEDS_NODE_LEAVING, /* it goes when what it has is somewhere else */
+};
+enum { GEDS_NODES_MAX = 64, GEDS_REPLICAS_MAX = 8 };
+struct geds_node {
+    char name[64];
+    enum geds_node_state state;
+    uint64_t seen_ns;       /* since the epoch */
+    uint64_t left;          /* leaving: copies that are still to be looked at */
+    uint64_t copies, bytes; /* on its disk, as it said last */
+    uint64_t limit_bytes, free_bytes;
+    uint64_t bad; /* reads of copies that did not match, since its start */
+};
+struct geds_nodes {
+    uint64_t lacking_count, lacking_bytes; /* extents with fewer copies than are wanted */
+    /* since the start: */
+    uint64_t copied_bytes, read_bytes;
+    uint64_t repaired; /* local extents, from copies */
+    uint64_t removed;
+    uint64_t late; /* writes that were answered before their copies were made */
+    uint64_t errors;
+    size_t count;
+    struct geds_node nodes[GEDS_NODES_MAX];
+};
+GEDS_API enum geds_code geds_nodes(struct geds *store, struct geds_nodes *ret_nodes,
+                                   struct geds_error *err);
+/* Have a node leave, which takes a while; or forget one that is not there and does not come back. GEDS_NOTFOUND. */
+GEDS_API enum geds_code geds_node_leave(struct geds *store, const char *name,
+                                        struct geds_error *err);
+GEDS_API enum geds_code geds_node_forget(struct geds *store, const char *name,
+                                         struct geds_error *err);
+/* How many copies what is in a bucket has, the store's own among them: 1 to GEDS_REPLICAS_MAX. A write is answered when
+ * they are made, or cannot be: then they are made later. */
+GEDS_API enum geds_code geds_bucket_set_replicas(struct geds *store, const char *bucket,
+                                                 unsigned replicas, struct geds_error *err);
+GEDS_API enum geds_code geds_bucket_replicas(struct geds *store, const char *bucket,
+                                             unsigned *ret_replicas, struct geds_error *err);
+
 /* Checking: read all that is in the store and compare it. found may be NULL; it is called in this thread. */
 struct geds_finding {
     uint64_t extent; /* 0: none */

@@ -37,12 +37,18 @@ enum geds_op {
     GEDS_TIER_STATUS = 64, /* tiers: 64 to 79 */
     GEDS_TIER_MOVE,
     GEDS_TIER_KEEP,
+    GEDS_TIER_REPLICAS,
     GEDS_EVENTS = 80, /* events: 80 to 87 */
     GEDS_LEASE = 96,  /* leases: 96 to 103 */
     GEDS_PIECES,
     GEDS_KEYS_LIST = 104, /* encryption: 104 to 111 */
     GEDS_KEYS_CHANGE,
     GEDS_BUCKET_ENCRYPT,
+    GEDS_NODE_JOIN = 112, /* nodes: 112 to 119 */
+    GEDS_NODE_DONE,
+    GEDS_NODE_REPORT,
+    GEDS_NODE_LIST,
+    GEDS_NODE_CHANGE,
     GEDS_OP_END
 };
 
@@ -58,6 +64,7 @@ enum {
     GEDS_WIRE_KEYS_MAX = 1000, /* of one request; less if they are long */
     GEDS_WIRE_PATH_MAX = 4096,
     GEDS_WIRE_TEXT_MAX = 512,
+    GEDS_WIRE_NODE_MAX = 63,
 };
 
 struct geds_wire_pair {
@@ -230,6 +237,76 @@ enum { GEDS_N_MOVED_OBJECTS, GEDS_N_MOVED_EXTENTS, GEDS_N_MOVED_BYTES, GEDS_N_MO
 /* TIER_KEEP: flags are what a bucket says from now on, or that it is only asked for; GEDS_N_COUNT of the answer:
  * what it says. */
 enum { GEDS_KEEP_WATERMARK, GEDS_KEEP_NEVER, GEDS_KEEP_EAGER, GEDS_KEEP_ASK };
+
+/* TIER_REPLICAS: flags are how many copies what is written into a bucket has from now on, or that it is asked for;
+ * GEDS_N_COUNT of the answer: how many. */
+#define GEDS_REPLICAS_ASK UINT32_MAX
+
+/* Nodes (docs/internals/geds-peers.md). NODE_JOIN: key is the node's id, prefix its name. Numbers of each of its
+ * answers: an order; and what is asked for. */
+enum {
+    GEDS_O_KIND,
+    GEDS_O_NUMBER,
+    GEDS_O_EXTENT,
+    GEDS_O_NONCE,
+    GEDS_O_OFFSET,
+    GEDS_O_BYTES,
+    GEDS_O_SUM
+};
+enum geds_order {
+    GEDS_ORDER_WELCOME = 1, /* extent, nonce: the store's id */
+    GEDS_ORDER_WRITE,       /* data at offset of a copy of so many bytes */
+    GEDS_ORDER_END,         /* sum: CRC32C of the sums of its blocks */
+    GEDS_ORDER_READ,        /* bytes at offset */
+    GEDS_ORDER_REMOVE,
+    GEDS_ORDER_LIST, /* behind extent and nonce: geds_copy_encode */
+    GEDS_ORDER_BYE,  /* sum 1: it has left; 0: another one of its id is there */
+};
+/* NODE_DONE: handle is the order's number, flags its code (rpc_code_of), offset a number; data: bytes, or a text. */
+enum { GEDS_REPORT_LEAVE = 1 }; /* NODE_REPORT: flags */
+/* Data of NODE_JOIN and NODE_REPORT: numbers in this order; a later version has more of them behind these. */
+enum geds_report_number {
+    GEDS_R_COPIES, /* on its disk */
+    GEDS_R_BYTES,
+    GEDS_R_LIMIT_BYTES, /* it offers */
+    GEDS_R_FREE_BYTES,  /* of that, or of its disk if that is less */
+    GEDS_R_BAD,         /* copies that did not match, since its start */
+    GEDS_R_PROCESS,
+    GEDS_R_COUNT
+};
+void geds_report_encode(const uint64_t numbers[GEDS_R_COUNT], struct buf *out);
+bool geds_report_decode(struct cursor *c, uint64_t ret_numbers[GEDS_R_COUNT]);
+/* Answered to GEDS_ORDER_LIST, one behind the other. */
+struct geds_wire_copy {
+    uint64_t extent, nonce, bytes;
+};
+enum { GEDS_WIRE_COPY_BYTES = 24 };
+void geds_copy_encode(const struct geds_wire_copy *copy, struct buf *out);
+bool geds_copy_decode(struct cursor *c, struct geds_wire_copy *ret_copy);
+
+/* NODE_LIST: numbers of the answer, and its data. */
+enum {
+    GEDS_N_LACKING, /* extents with fewer copies than are wanted */
+    GEDS_N_LACKING_BYTES,
+    GEDS_N_COPIED_BYTES, /* to nodes, since the start */
+    GEDS_N_COPY_READ_BYTES,
+    GEDS_N_COPY_REPAIRED, /* local extents, from copies */
+    GEDS_N_COPY_REMOVED,
+    GEDS_N_COPY_LATE, /* writes that were answered before their copies were made */
+    GEDS_N_COPY_ERRORS
+};
+enum geds_wire_state { GEDS_WIRE_UP, GEDS_WIRE_AWAY, GEDS_WIRE_LOST, GEDS_WIRE_LEAVING };
+struct geds_wire_node {
+    const char *name;
+    uint8_t state;    /* enum geds_wire_state */
+    uint64_t seen_ns; /* since the epoch */
+    uint64_t left;    /* copies to look at before it may go */
+    uint64_t numbers[GEDS_R_COUNT];
+};
+void geds_node_encode(const struct geds_wire_node *n, struct buf *out);
+bool geds_node_decode(struct cursor *c, struct geds_wire_node *ret_node);
+/* NODE_CHANGE: prefix is the node's name, flags what is wanted. */
+enum { GEDS_NODE_LEAVE, GEDS_NODE_FORGET };
 
 /* Data of KEYS_LIST: master keys one behind the other. */
 struct geds_wire_key {

@@ -15,8 +15,9 @@ CHECKED status_t serve_meter_new(struct metrics *metrics, struct serve_meter **r
                                  struct error *err);
 void serve_meter_free(struct serve_meter *m); /* after the server; takes NULL */
 
-/* What a client may do. Each role may do what those before it may. */
-enum serve_role { SERVE_NONE, SERVE_READ, SERVE_WRITE, SERVE_ADMIN };
+/* What a client may do. Each role may do what those before it may, but for SERVE_NODE: a node is what only it and an
+ * admin may be. */
+enum serve_role { SERVE_NONE, SERVE_NODE, SERVE_READ, SERVE_WRITE, SERVE_ADMIN };
 enum { SERVE_BUCKETS_MAX = 32, SERVE_WHO_MAX = 96 };
 struct serve_rights {
     enum serve_role role;
@@ -48,6 +49,7 @@ struct serve_context {
     struct serve_meter *meter; /* NULL: nobody counts */
     struct tier *tier;         /* NULL: none */
     const char *tier_name, *tier_endpoint;
+    struct peers *peers;               /* NULL: it takes no nodes */
     const struct serve_access *access; /* NULL: this machine's user alone is let in */
 };
 const struct rpc_handler *serve_handler(void);
