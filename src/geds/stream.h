@@ -43,6 +43,9 @@ CHECKED status_t stream_finish(struct stream *w, bool may_inline, uint8_t *ret_m
  * rollback. ret_pieces: room for w->count + 1; *ret_count: how many. */
 CHECKED status_t stream_place(struct stream *w, struct batch *b, struct piece *ret_pieces,
                               size_t *ret_count, struct error *err);
+/* The row of a new extent, used once; data: its bytes, if it is no file. */
+CHECKED status_t stream_add_row(struct batch *b, const struct new_extent *e, const void *data,
+                                uint64_t keep, struct error *err);
 /* kept: the rows of its extents were committed, or may have been; else the files are removed.
  * After stream_init, whatever that gave. */
 void stream_done(struct stream *w, bool kept);
