@@ -261,8 +261,8 @@ enum geds_code geds_truncate(struct geds_writer *w, uint64_t size, struct geds_e
         flush(w);
         begin(w);
         w->ordered = false;
-        launch(w, GEDS_PUT_RESIZE,
-               &(struct geds_request){.handle = w->handle, .offset = size}, NULL, 0);
+        launch(w, GEDS_PUT_RESIZE, &(struct geds_request){.handle = w->handle, .offset = size},
+               NULL, 0);
         w->size = size;
     }
     return give_error(w->status, &w->err, err);
@@ -338,8 +338,8 @@ static status_t begin_from(struct geds_writer *w, struct geds_info *ret_info, st
     struct geds_answer a;
     const struct geds_request r = {
         .handle = client_new_handle(w->store), .bucket = w->bucket, .key = w->key};
-    status_t st = client_call(w->store, &p, GEDS_PUT_FROM, &r,
-                              &(struct outgoing){.lane = r.handle}, &arena, &a, err);
+    status_t st = client_call(w->store, &p, GEDS_PUT_FROM, &r, &(struct outgoing){.lane = r.handle},
+                              &arena, &a, err);
     if (st == ST_OK) {
         w->handle = r.handle;
         w->size = a.info.size;

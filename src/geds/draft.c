@@ -49,8 +49,8 @@ struct draft {
     bool has_block;
     size_t block_span, block_len;
     uint64_t block_number;
-    uint32_t block_sum; /* of block, taken when bytes came into it */
-    uint8_t *scratch;   /* STORE_BLOCK_BYTES */
+    uint32_t block_sum;    /* of block, taken when bytes came into it */
+    uint8_t *scratch;      /* STORE_BLOCK_BYTES */
     struct seal *seals[2]; /* that decrypts, that encrypts */
     uint64_t sealing[2];   /* extents they are of */
     uint64_t table_bytes;
@@ -469,7 +469,7 @@ static status_t grow(struct draft *d, uint64_t size, struct error *err)
     return st;
 }
 
-/* The first `bytes` of a span become a file of the draft's own: in it blocks are written once, by a key of their own. */
+/* The first `bytes` of a span become a file of the draft's own, in which blocks are written once. */
 static status_t make_own(struct draft *d, size_t i, uint64_t bytes, struct error *err)
 {
     struct span from = d->spans[i];
@@ -535,8 +535,7 @@ static status_t check_end(uint64_t off, uint64_t len, struct error *err)
                            (unsigned long long)STORE_OBJECT_MAX);
 }
 
-status_t draft_write(struct draft *d, const void *data, size_t len, uint64_t off,
-                     struct error *err)
+status_t draft_write(struct draft *d, const void *data, size_t len, uint64_t off, struct error *err)
 {
     const uint8_t *bytes = data;
     status_t st = check_end(off, len, err);
@@ -748,9 +747,8 @@ static status_t fill_zeros(struct draft *d, struct span *s, uint32_t zeros_sum, 
         } else {
             size_t len = block_len(s, i);
             memset(d->scratch, 0, len);
-            put_sum(s->sums + 4 * i, len == STORE_BLOCK_BYTES
-                                         ? zeros_sum
-                                         : hash_crc32c(0, d->scratch, len));
+            put_sum(s->sums + 4 * i,
+                    len == STORE_BLOCK_BYTES ? zeros_sum : hash_crc32c(0, d->scratch, len));
         }
     }
     free(zeros);

@@ -8,8 +8,9 @@
 struct draft;
 
 enum {
-    DRAFT_FILES_OPEN = 4,           /* of one draft; another one that is needed closes one */
-    DRAFT_RESTREAM_BYTES = 1 << 20, /* up to this an object is written anew by a stream at its seal */
+    DRAFT_FILES_OPEN = 4, /* of one draft; another one that is needed closes one */
+    DRAFT_RESTREAM_BYTES =
+        1 << 20, /* up to this an object is written anew by a stream at its seal */
 };
 #define DRAFT_TABLES_MAX (256ULL << 20) /* bytes of checksums of all drafts of a store */
 
@@ -20,8 +21,7 @@ CHECKED status_t draft_new(struct store *s, bool encrypt, struct draft **ret_dra
 CHECKED status_t draft_take_stream(struct draft *d, struct stream *w, struct error *err);
 /* The draft, which is empty, begins with the bytes of an object that is no inline one, and owns it then. Its extents
  * are shared until something is written into them. */
-CHECKED status_t draft_take_object(struct draft *d, struct store_object *source,
-                                   struct error *err);
+CHECKED status_t draft_take_object(struct draft *d, struct store_object *source, struct error *err);
 
 uint64_t draft_size(const struct draft *d);
 bool draft_encrypts(const struct draft *d);

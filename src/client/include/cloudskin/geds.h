@@ -132,9 +132,9 @@ GEDS_API enum geds_code geds_create(struct geds *store, const char *bucket, cons
 GEDS_API enum geds_code geds_write(struct geds_writer *w, const void *data, size_t len,
                                    struct geds_error *err);
 /* At any place, also over what was written before; what lies between the end and off becomes zeros, which take no
- * space. geds_write goes on behind the end. Beyond GEDS_OBJECT_MAX: GEDS_INVAL. Of what was written so, more than 1 MiB, the
- * etag is no MD5 of the bytes. GEDS_LIMIT as well: all that is written so in the store at a time has checksums of more
- * than 256 MiB, which some TiB have. */
+ * space. geds_write goes on behind the end. Beyond GEDS_OBJECT_MAX: GEDS_INVAL. The etag of what was written so is no
+ * MD5 of the bytes if they are more than 1 MiB. GEDS_LIMIT as well: all that is written so in the store at a time has
+ * checksums of more than 256 MiB, which some TiB have. */
 #define GEDS_OBJECT_MAX (5ULL << 40) /* bytes */
 GEDS_API enum geds_code geds_pwrite(struct geds_writer *w, const void *data, size_t len,
                                     uint64_t off, struct geds_error *err);
