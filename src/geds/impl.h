@@ -82,9 +82,10 @@ struct store {
     struct store_copies copies; /* of who has nodes; else zeroed */
     struct meter meter;
     _Atomic uint64_t open_objects;
-    _Atomic bool checked; /* by a store_fsck */
-    _Atomic bool full;    /* the last change that needed space got none */
-    _Atomic bool broken;  /* a sync failed: no changes any more */
+    _Atomic uint64_t draft_bytes; /* of the checksums of drafts (draft.h) */
+    _Atomic bool checked;         /* by a store_fsck */
+    _Atomic bool full;            /* the last change that needed space got none */
+    _Atomic bool broken;          /* a sync failed: no changes any more */
 };
 
 /* One transaction of the writer. */

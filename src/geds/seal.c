@@ -18,6 +18,7 @@ enum {
 struct seal {
     EVP_CIPHER_CTX *context;
     uint64_t extent;
+    uint32_t generation;
 };
 
 static status_t cipher_failed(struct error *err)
@@ -49,8 +50,14 @@ status_t seal_use(struct seal *s, uint64_t extent, const uint8_t key[SEAL_KEY_BY
                   struct error *err)
 {
     s->extent = extent;
+    s->generation = 0;
     return EVP_CipherInit_ex(s->context, NULL, NULL, key, NULL, encrypts) == 1 ? ST_OK
                                                                                : cipher_failed(err);
+}
+
+void seal_set_generation(struct seal *s, uint32_t generation)
+{
+    s->generation = generation;
 }
 
 static void put_le64(uint8_t to[8], uint64_t v)
@@ -75,6 +82,9 @@ static bool transform(struct seal *s, uint64_t number, const void *data, size_t 
     uint8_t nonce[NONCE_BYTES] = {0}, aad[AAD_BYTES];
     int n = 0;
     put_le64(nonce, number);
+    for (size_t i = 0; i < 4; i++) {
+        nonce[8 + i] = (uint8_t)(s->generation >> 8 * i);
+    }
     put_le64(aad, s->extent);
     put_le64(aad + 8, number);
     put_le64(aad + 16, len);

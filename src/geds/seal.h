@@ -22,6 +22,9 @@ void seal_free(struct seal *s); /* takes NULL */
  * once. */
 CHECKED status_t seal_use(struct seal *s, uint64_t extent, const uint8_t key[SEAL_KEY_BYTES],
                           bool encrypts, struct error *err);
+/* Until the next seal_use: how often the blocks that come were encrypted before with this key, which makes other
+ * nonces. What rows name has 0. */
+void seal_set_generation(struct seal *s, uint32_t generation);
 /* Encrypt a block of len bytes; `to` may be `data`. */
 CHECKED status_t seal_block(struct seal *s, uint64_t number, const void *data, size_t len, void *to,
                             uint8_t ret_tag[SEAL_TAG_BYTES], struct error *err);

@@ -220,11 +220,11 @@ status_t stream_finish(struct stream *w, bool may_inline, uint8_t *ret_md5, stru
     return st;
 }
 
-static status_t add_row(struct stream *w, struct batch *b, const struct new_extent *e,
-                        const void *data, struct error *err)
+status_t stream_add_row(struct batch *b, const struct new_extent *e, const void *data,
+                        uint64_t keep, uint64_t copies, struct error *err)
 {
     size_t len = data != NULL ? (size_t)e->piece.bytes : 0;
-    uint64_t keep = w->keep, wants = data == NULL ? w->wants : 0;
+    uint64_t wants = data == NULL ? copies : 0;
     status_t st;
     if (e->piece.sealed) {
         st = data != NULL
@@ -255,7 +255,7 @@ static status_t add_inline(struct stream *w, struct batch *b, struct piece *ret_
         e.piece = (struct piece){.extent = atomic_fetch_add(&w->store->last_extent, 1) + 1,
                                  .bytes = w->fill};
     }
-    status_t st = add_row(w, b, &e, w->block, err);
+    status_t st = stream_add_row(b, &e, w->block, w->keep, w->wants, err);
     sealed_key_wipe(&e.key);
     if (st == ST_OK) {
         *ret_piece = e.piece;
@@ -269,7 +269,7 @@ status_t stream_place(struct stream *w, struct batch *b, struct piece *ret_piece
     size_t count = 0;
     for (; count < w->count; count++) {
         const struct new_extent *e = &w->extents[count];
-        status_t st = add_row(w, b, e, NULL, err);
+        status_t st = stream_add_row(b, e, NULL, w->keep, w->wants, err);
         if (st != ST_OK) {
             return st;
         }

@@ -47,6 +47,10 @@ CHECKED status_t stream_place(struct stream *w, struct batch *b, struct piece *r
                               size_t *ret_count, struct error *err);
 /* Its extents that are to have copies: numbers for free; NULL: none. */
 uint64_t *stream_copied(const struct stream *w, size_t *ret_count);
+/* The row of a new extent, used once; data: its bytes, if it is no file, which has no copies on nodes either; else
+ * that many. */
+CHECKED status_t stream_add_row(struct batch *b, const struct new_extent *e, const void *data,
+                                uint64_t keep, uint64_t copies, struct error *err);
 /* kept: the rows of its extents were committed, or may have been; else the files are removed.
  * After stream_init, whatever that gave. */
 void stream_done(struct stream *w, bool kept);

@@ -137,6 +137,21 @@ fact "a token for two buckets copies between them" with "$writer" cloudskin cp g
 fact "but not from a third" says 'not for bucket "other"' with "$writer" cloudskin cp geds://other/big geds://plain/copy
 fact "nor to one" says 'not for bucket "other"' with "$writer" cloudskin mv geds://plain/copy geds://other/copy
 fact "nor looks at the tier" says "for some buckets only" with "$writer" cloudskin tier
+other_names() { # of a rename, who may see one bucket is told of a name that went or came
+    local pid from
+    with "$viewer" cloudskin watch --json --count 1 geds://scenes/first >first.json 2>watch.log &
+    pid=$!
+    eventually eval 'cloudskin cp geds://scenes/big geds://scenes/first && [ -s first.json ]'
+    wait "$pid"
+    from=$(python3 -c 'import json; print(json.load(open("first.json"))["number"])')
+    cloudskin mv geds://scenes/first geds://scenes/h/1 && cloudskin mv geds://scenes/h/1 geds://other/hidden &&
+        cloudskin mv geds://other/hidden geds://scenes/h/2 || return 1
+    with "$viewer" cloudskin watch --json --count 3 --from "$from" geds://scenes/h/ >seen.json || return 1
+    cloudskin rm geds://scenes/h/2
+    cat seen.json
+    ! grep -q 'hidden\|"other"' seen.json && [[ $(grep -o '"renamed"\|"deleted"\|"created"' seen.json | tr '\n' ' ') == '"renamed" "deleted" "created" ' ]]
+}
+fact "names of other buckets are not told" other_names
 fact "a token that has ended is refused" eventually says 'the token "short" has ended' with "$short" cloudskin ls
 listed() {
     cloudskin token list --json | python3 -c 'import json, sys, time

@@ -101,6 +101,10 @@ _CALLS: dict[str, list[Any]] = {
     ],
     "geds_create": [c_void_p, c_char_p, c_char_p, POINTER(Attributes), POINTER(c_void_p)],
     "geds_write": [c_void_p, c_void_p, c_size_t],
+    "geds_pwrite": [c_void_p, c_void_p, c_size_t, c_uint64],
+    "geds_truncate": [c_void_p, c_uint64],
+    "geds_writer_pread": [c_void_p, c_void_p, c_size_t, c_uint64, POINTER(c_size_t)],
+    "geds_edit": [c_void_p, c_char_p, c_char_p, POINTER(c_void_p), POINTER(Info)],
     "geds_seal": [c_void_p, POINTER(Condition), POINTER(Info)],
     "geds_append": [c_void_p, c_char_p, c_char_p, POINTER(Condition), c_void_p, c_size_t, POINTER(Info)],
     "geds_open": [c_void_p, c_char_p, c_char_p, POINTER(c_void_p)],
@@ -129,6 +133,7 @@ _CALLS: dict[str, list[Any]] = {
 _OTHERS: dict[str, tuple[Any, list[Any]]] = {
     "geds_disconnect": (None, [c_void_p]),
     "geds_abort": (None, [c_void_p]),
+    "geds_writer_size": (c_uint64, [c_void_p]),
     "geds_close": (None, [c_void_p]),
     "geds_object_info": (POINTER(Info), [c_void_p]),
     "geds_object_attributes": (POINTER(Attributes), [c_void_p]),

@@ -152,7 +152,8 @@ class Object(io.RawIOBase):
 
 
 class Writer(io.RawIOBase):
-    """A new object, which has its name when it is sealed. At the end of a `with` it is, or aborted after an exception;
+    """A new object, or the change of one, which has its name when it is sealed. Until then it is a file that is read and
+    written at any place, and cut; what lies between becomes zeros, which take no space. At the end of a `with` it is, or aborted after an exception;
     `close` seals as well, and one that is forgotten is aborted. When a write has failed, the end says so once more,
     unless it is an abort. Used by one thread at a time."""
 
@@ -161,7 +162,8 @@ class Writer(io.RawIOBase):
         self._store = store
         self._pointer: Optional[int] = pointer
         self._lock = threading.RLock()
-        self._written = 0
+        self._at = 0
+        self._size: int = lib.geds_writer_size(pointer)
         self._failure: Optional[tuple[int, str, Optional[int]]] = None  # of a write
         self._pid = os.getpid()
         self._condition = _native.conditions(if_none, if_match)
@@ -189,17 +191,39 @@ class Writer(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def tell(self) -> int:
-        return self._written
+    def readable(self) -> bool:
+        return True
 
-    def write(self, data: Any) -> int:
-        """All of data. An error ends the writer, and nothing has the name."""
-        bytes_, err = _native.Bytes(data), _native.Error()
+    def seekable(self) -> bool:
+        return True
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self._size
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._check_process()
+        with self._lock:
+            start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}.get(whence)
+            if start is None:
+                raise ValueError(f"whence is {whence}")
+            if start + offset < 0:
+                raise ValueError("before the beginning")
+            self._at = start + offset
+            return self._at
+
+    def _change(self, function: Any, *arguments: Any) -> None:
+        """An error ends the writer, and nothing has the name."""
+        err = _native.Error()
         self._check_process()
         with self._lock:
             if self._pointer is None:
                 raise ValueError("the writer is sealed or aborted")
-            code = lib.geds_write(self._pointer, bytes_.address, bytes_.length, ctypes.byref(err))
+            code = function(self._pointer, *arguments, ctypes.byref(err))
             self._store.failed |= code == Code.IO
             if code != Code.OK:
                 self.abort()
@@ -208,8 +232,62 @@ class Writer(io.RawIOBase):
             except StoreError as error:
                 self._failure = (error.code, error.text, error.offset)
                 raise
-            self._written += bytes_.length
+            self._size = lib.geds_writer_size(self._pointer)
+
+    def write(self, data: Any) -> int:
+        """All of data, where the position is. An error ends the writer, and nothing has the name."""
+        self._check_process()
+        with self._lock:
+            written = self.pwrite(data, self._at)
+            self._at += written
+        return written
+
+    def pwrite(self, data: Any, offset: int) -> int:
+        """All of data at an offset. An error ends the writer."""
+        if offset < 0:
+            raise ValueError("before the beginning")
+        bytes_ = _native.Bytes(data)
+        self._change(lib.geds_pwrite, bytes_.address, bytes_.length, offset)
         return bytes_.length
+
+    def truncate(self, size: Optional[int] = None) -> int:
+        """Cut it, or continue it with zeros; default: where the position is, which stays. An error ends the writer."""
+        self._check_process()
+        with self._lock:
+            wanted = self._at if size is None else size
+            if wanted < 0:
+                raise ValueError("size is negative")
+            self._change(lib.geds_truncate, wanted)
+        return wanted
+
+    def pread(self, length: int, offset: int) -> bytes:
+        """What was written so far, less than length at the end only."""
+        if length < 0 or offset < 0:
+            raise ValueError("before the beginning")
+        data = bytearray(max(0, min(length, self._size - offset)))
+        return bytes(data[: self._pread_into(data, offset)])
+
+    def _pread_into(self, buffer: Any, offset: int) -> int:
+        view, got, err = memoryview(buffer).cast("B"), ctypes.c_size_t(), _native.Error()
+        self._check_process()
+        with self._lock:
+            if self._pointer is None:
+                raise ValueError("the writer is sealed or aborted")
+            if view.nbytes == 0:
+                return 0
+            held = ctypes.c_char.from_buffer(view)
+            at = ctypes.addressof(held)
+            code = lib.geds_writer_pread(self._pointer, at, view.nbytes, offset, ctypes.byref(got), ctypes.byref(err))
+            self._store.failed |= code == Code.IO
+        _native.check(code, err, self.name)
+        return got.value
+
+    def readinto(self, buffer: Any) -> int:
+        self._check_process()
+        with self._lock:
+            got = self._pread_into(buffer, self._at)
+            self._at += got
+            return got
 
     def seal(self) -> Info:
         """Give it its name, when all is on the disk. The writer ends, also when that is refused."""
@@ -249,6 +327,10 @@ class Writer(io.RawIOBase):
         """For many small writes. As the writer, and unlike an `io.BufferedWriter`, it writes nothing when its `with` ends
         with an exception, or when it is forgotten."""
         return _Buffered(self, size)
+
+    def random(self, size: int = 256 * 1024) -> io.BufferedRandom:
+        """For many small reads and writes. Unlike the writer, Python seals it whatever ended its `with`."""
+        return io.BufferedRandom(self, size)
 
     def text(self, encoding: str = "utf-8", errors: str = "strict", newline: Optional[str] = "") -> io.TextIOWrapper:
         """The same for text. newline: what a newline is written as, see `io.TextIOWrapper`; default: as it is."""
@@ -341,3 +423,21 @@ def create_writer(
     if not pointer.value:
         raise error_of(Code.FORMAT, "no writer", None, name)
     return Writer(store, pointer.value, name, if_none, if_match)
+
+
+def edit_object(store: Handle, bucket: str, key: str) -> Writer:
+    name = f"geds://{bucket}/{key}"
+    raw_bucket, raw_key = _native.text_in(bucket, "a bucket"), _native.text_in(key, "a key")
+    pointer, raw, err = ctypes.c_void_p(), _native.Info(), _native.Error()
+    at = store.enter()
+    code: int = Code.STOPPED
+    try:
+        code = lib.geds_edit(at, raw_bucket, raw_key, ctypes.byref(pointer), ctypes.byref(raw), ctypes.byref(err))
+    finally:
+        if code != Code.OK:
+            store.leave()
+    store.failed |= code == Code.IO
+    _native.check(code, err, name)
+    if not pointer.value:
+        raise error_of(Code.FORMAT, "no writer", None, name)
+    return Writer(store, pointer.value, name, False, None)

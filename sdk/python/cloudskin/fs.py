@@ -133,7 +133,7 @@ class _Written(io.RawIOBase):
 
 
 class GedsNew(_Written):
-    """A new object."""
+    """A new object, or the change of one (r+b, which replaces only what was opened)."""
 
     def __init__(self, fs: GedsFileSystem, path: str, mode: str, autocommit: bool, writer: Writer) -> None:
         super().__init__(fs, path, mode, autocommit)
@@ -144,12 +144,29 @@ class GedsNew(_Written):
             raise ValueError("the file is closed")
         return self.writer.write(data)
 
+    def readable(self) -> bool:
+        return "+" in self.mode
+
+    def seekable(self) -> bool:
+        return True
+
     def tell(self) -> int:
         return self.writer.tell()
 
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self.writer.seek(offset, whence)
+
+    def truncate(self, size: Optional[int] = None) -> int:
+        return self.writer.truncate(size)
+
+    def readinto(self, buffer: Any) -> int:
+        if not self.readable():
+            raise io.UnsupportedOperation("the file is written only")
+        return self.writer.readinto(buffer)
+
     def commit(self) -> None:
         self.writer.close()
-        self.size = self.writer.tell()
+        self.size = self.writer.size
 
     def discard(self) -> None:
         self.writer.abort()
@@ -356,13 +373,16 @@ class GedsFileSystem(AbstractFileSystem):  # type: ignore[misc]
         if mode == "ab":
             size = self.store.stat(bucket, key).size if self.store.exists(bucket, key) else 0
             return GedsAppend(self, path, autocommit, size)
-        if mode not in ("wb", "xb"):
-            raise ValueError(f"mode {mode!r}: an object is read, written anew or appended to")
+        if mode in ("r+b", "rb+"):
+            return GedsNew(self, path, "r+b", autocommit, self.store.edit(bucket, key))
+        mode = {"wb+": "w+b", "xb+": "x+b"}.get(mode, mode)
+        if mode not in ("wb", "xb", "w+b", "x+b"):
+            raise ValueError(f"mode {mode!r}: an object is read, written, changed or appended to")
         self.store.bucket(bucket)  # what is missing is said now, not at the end
-        if mode == "xb" and self.store.exists(bucket, key):
+        if mode[0] == "x" and self.store.exists(bucket, key):
             raise error_of(Code.EXIST, "the object is there already", None, f"geds://{path}")
         writer = self.store.create(
-            bucket, key, content_type=content_type, metadata=metadata, if_none=mode == "xb"
+            bucket, key, content_type=content_type, metadata=metadata, if_none=mode[0] == "x"
         )
         return GedsNew(self, path, mode, autocommit, writer)
 

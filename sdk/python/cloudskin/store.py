@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterable, Iterator, Mapping, Optional
 from . import _native
 from ._native import Handle, lib, text_in, text_out
 from .errors import Code, error_of, not_running
-from .files import Object, Writer, create_writer, info_of, open_object
+from .files import Object, Writer, create_writer, edit_object, info_of, open_object
 from .types import Bucket, Check, Entry, Finding, Info, Status
 
 
@@ -150,8 +150,13 @@ class Store:
         if_none: bool = False,
         if_match: Optional[str] = None,
     ) -> Writer:
-        """Bytes one after the other, of any number. Whether the bucket is there may be known at the seal only."""
+        """A file to be written, in order or at any place, of any size. Whether the bucket is there may be known at the seal only."""
         return create_writer(self._handle, bucket, key, content_type, metadata, if_none, if_match)
+
+    def edit(self, bucket: str, key: str) -> Writer:
+        """Change an object, which has its new bytes at the seal: only if it is the same still (ChangedError, NotFoundError).
+        Bytes are shared: the first write into one of its extents, of 1 GiB at most, copies that."""
+        return edit_object(self._handle, bucket, key)
 
     def append(
         self, bucket: str, key: str, data: Any, *, if_none: bool = False, if_match: Optional[str] = None

@@ -64,6 +64,27 @@ status_t serve_put_begin(struct task *t)
     return st;
 }
 
+/* Attributes are borrowed from the object, so it has to stay until they are encoded: they are copied. */
+static status_t copy_attributes(struct task *t, const struct store_object *o)
+{
+    const struct store_attributes *from = store_object_attributes(o);
+    struct store_attribute *pairs = arena_alloc(&t->arena, from->count, sizeof *pairs);
+    struct store_attributes a = {.pairs = pairs, .count = from->count};
+    bool good = pairs != NULL;
+    if (from->content_type != NULL) {
+        a.content_type = arena_strndup(&t->arena, from->content_type, strlen(from->content_type));
+        good = good && a.content_type != NULL;
+    }
+    for (size_t i = 0; i < a.count && good; i++) {
+        const char *name = from->pairs[i].name, *value = from->pairs[i].value;
+        pairs[i].name = arena_strndup(&t->arena, name, strlen(name));
+        pairs[i].value = arena_strndup(&t->arena, value, strlen(value));
+        good = pairs[i].name != NULL && pairs[i].value != NULL;
+    }
+    return good ? task_set_attributes(t, &a)
+                : error_set(&t->err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+}
+
 /* Only the lane of a put keeps its requests from being run at the same time. */
 static status_t find_put(struct task *t, struct handle **ret_handle)
 {
@@ -83,6 +104,19 @@ static status_t find_put(struct task *t, struct handle **ret_handle)
     return st;
 }
 
+/* What comes behind a change that failed finds no put. */
+static status_t end_of_change(struct task *t, struct handle *h, status_t st)
+{
+    if (st == ST_OK) {
+        st = compare(t);
+    }
+    if (st != ST_OK) {
+        handle_remove(t->session, h);
+    }
+    handle_drop(t->session, h);
+    return st;
+}
+
 status_t serve_put_write(struct task *t)
 {
     struct handle *h = NULL;
@@ -90,23 +124,80 @@ status_t serve_put_write(struct task *t)
     if (st != ST_OK) {
         return st;
     }
-    if (t->request.offset != h->put_bytes) {
+    uint64_t size = store_put_size(h->put);
+    if (t->request.offset != size) {
         st = error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET,
-                       "bytes at %llu were expected, not at %llu", (unsigned long long)h->put_bytes,
+                       "bytes at %llu were expected, not at %llu", (unsigned long long)size,
                        (unsigned long long)t->request.offset);
     }
     if (st == ST_OK) {
         st = store_put_write(h->put, t->rpc->data, t->rpc->data_bytes, &t->err);
     }
-    if (st == ST_OK) {
-        st = compare(t);
+    return end_of_change(t, h, st);
+}
+
+status_t serve_put_write_at(struct task *t)
+{
+    struct handle *h = NULL;
+    status_t st = find_put(t, &h);
+    if (st != ST_OK) {
+        return st;
     }
-    if (st == ST_OK) {
-        h->put_bytes += t->rpc->data_bytes;
-    } else { /* what comes behind it finds no put */
-        handle_remove(t->session, h);
+    st = store_put_write_at(h->put, t->rpc->data, t->rpc->data_bytes, t->request.offset, &t->err);
+    return end_of_change(t, h, st);
+}
+
+status_t serve_put_resize(struct task *t)
+{
+    struct handle *h = NULL;
+    status_t st = find_put(t, &h);
+    if (st != ST_OK) {
+        return st;
     }
+    return end_of_change(t, h, store_put_set_size(h->put, t->request.offset, &t->err));
+}
+
+status_t serve_put_read(struct task *t)
+{
+    struct handle *h = NULL;
+    struct buf *data = &t->out->data;
+    size_t got = 0;
+    status_t st = find_put(t, &h);
+    if (st != ST_OK) {
+        return st;
+    }
+    if (t->rpc->room > 0 && (data->data = malloc(t->rpc->room)) == NULL) {
+        st = error_set(&t->err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    } else if (t->rpc->room > 0) {
+        data->cap = t->rpc->room;
+        st = store_put_read(h->put, data->data, data->cap, t->request.offset, &got, &t->err);
+    }
+    data->len = st == ST_OK ? got : 0;
     handle_drop(t->session, h);
+    return st;
+}
+
+status_t serve_put_from(struct task *t)
+{
+    struct store_put *put = NULL;
+    struct store_object *o = NULL;
+    struct store_info info;
+    status_t st = store_object_open(t->store, t->request.bucket, t->request.key, &o, &t->err);
+    if (st == ST_OK) {
+        st = copy_attributes(t, o);
+        store_object_close(o);
+    }
+    if (st == ST_OK) {
+        st = store_put_begin_from(t->store, t->request.bucket, t->request.key, &put, &info,
+                                  &t->err);
+    }
+    if (st == ST_OK) {
+        task_info(t, &info);
+        st = handle_add(t, put, NULL);
+    }
+    if (st != ST_OK) {
+        store_put_abort(put);
+    }
     return st;
 }
 
@@ -117,9 +208,10 @@ status_t serve_put_commit(struct task *t)
     if (st != ST_OK) {
         return st;
     }
-    if (t->request.offset != h->put_bytes) {
+    uint64_t size = store_put_size(h->put);
+    if (t->request.offset != size) {
         st = error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "%llu bytes came, not %llu",
-                       (unsigned long long)h->put_bytes, (unsigned long long)t->request.offset);
+                       (unsigned long long)size, (unsigned long long)t->request.offset);
     } else {
         struct store_put *put = h->put;
         h->put = NULL;
@@ -158,27 +250,6 @@ status_t serve_append(struct task *t)
         task_info(t, &info);
     }
     return st;
-}
-
-/* Attributes are borrowed from the object, so it has to stay until they are encoded: they are copied. */
-static status_t copy_attributes(struct task *t, const struct store_object *o)
-{
-    const struct store_attributes *from = store_object_attributes(o);
-    struct store_attribute *pairs = arena_alloc(&t->arena, from->count, sizeof *pairs);
-    struct store_attributes a = {.pairs = pairs, .count = from->count};
-    bool good = pairs != NULL;
-    if (from->content_type != NULL) {
-        a.content_type = arena_strndup(&t->arena, from->content_type, strlen(from->content_type));
-        good = good && a.content_type != NULL;
-    }
-    for (size_t i = 0; i < a.count && good; i++) {
-        const char *name = from->pairs[i].name, *value = from->pairs[i].value;
-        pairs[i].name = arena_strndup(&t->arena, name, strlen(name));
-        pairs[i].value = arena_strndup(&t->arena, value, strlen(value));
-        good = pairs[i].name != NULL && pairs[i].value != NULL;
-    }
-    return good ? task_set_attributes(t, &a)
-                : error_set(&t->err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
 }
 
 status_t serve_stat(struct task *t)

@@ -13,7 +13,6 @@ struct handle {
     uint32_t number;
     unsigned refs;         /* guarded by session.m; one is the table's */
     struct store_put *put; /* requests of one put are of one lane, so one thread has it */
-    uint64_t put_bytes;
     struct store_object *object;
     bool waits; /* bytes of object are in a tier: a read takes long. Guarded by session.m. */
 };
@@ -92,6 +91,10 @@ status_t serve_put_begin(struct task *t);
 status_t serve_put_write(struct task *t);
 status_t serve_put_commit(struct task *t);
 status_t serve_put_abort(struct task *t);
+status_t serve_put_from(struct task *t);
+status_t serve_put_write_at(struct task *t);
+status_t serve_put_resize(struct task *t);
+status_t serve_put_read(struct task *t);
 status_t serve_append(struct task *t);
 status_t serve_stat(struct task *t);
 status_t serve_open(struct task *t);

@@ -3,6 +3,7 @@
 import gc
 import io
 import os
+import random
 import signal
 import threading
 
@@ -280,3 +281,40 @@ def test_open_objects_are_given_back(store, bucket):
     del held
     gc.collect()
     assert store.get(bucket, "k", 0, 1) == b"x"
+
+
+def test_a_writer_is_a_file_in_memory_until_it_is_sealed(store, bucket):
+    """Random calls; the seed is printed when it fails."""
+    seed = int.from_bytes(os.urandom(4), "little")
+    rng = random.Random(seed)
+    print(f"seed {seed}")
+    store.put(bucket, "k", b"")
+    sealed = b""
+    for _ in range(30):
+        edits = rng.random() < 0.5
+        w = store.edit(bucket, "k") if edits else store.create(bucket, "k")
+        model = io.BytesIO(sealed if edits else b"")
+        for _ in range(rng.randrange(20)):
+            at, n = rng.choice((0, 10, 70_000, 1_500_000)), rng.choice((0, 3, 5000, 200_000))
+            at = rng.randrange(at + 1)
+            assert w.seek(at) == model.seek(at)
+            what = rng.randrange(4)
+            if what == 0:
+                size = min(at, len(model.getvalue()) + 1000)
+                w.truncate(size)
+                model.truncate(size)
+                model.seek(0, 2)
+                model.write(bytes(size - model.tell()))
+            elif what == 1:
+                assert w.read(n) == model.read(n)
+            else:
+                data = rng.randbytes(n)
+                assert w.write(data) == model.write(data) and w.tell() == model.tell()
+            assert w.size == len(model.getvalue())
+        assert store.get(bucket, "k") == sealed
+        if rng.random() < 0.2:
+            w.abort()
+        else:
+            assert w.seal().size == len(model.getvalue())
+            sealed = model.getvalue()
+        assert store.get(bucket, "k") == sealed

@@ -10,6 +10,7 @@ import fsspec
 import pytest
 from fsspec.callbacks import Callback
 
+import cloudskin
 from cloudskin.fs import GedsFileSystem
 
 
@@ -97,7 +98,7 @@ def test_files_are_read_and_written(fs, bucket):
         f.write(b"x")
     assert fs.cat(f"{bucket}/new") == b"x"
     with pytest.raises(ValueError):
-        fs.open(path, "r+b")
+        fs.open(path, "a+b")
     for mode in ("rb", "wb", "xb"):
         with pytest.raises(FileNotFoundError):
             fs.open("py-none/k", mode)
@@ -328,3 +329,33 @@ def test_random_reads_are_those_of_bytes(fs, bucket):
         for _ in range(2000):
             at, n = r.randrange(1_100_000), r.choice([0, 1, 100, 5000, 100_000])
             assert f.seek(at) == model.seek(at) and f.read(n) == model.read(n) and f.readline() == model.readline()
+
+
+def test_files_are_changed_in_place_and_as_a_whole(fs, bucket):
+    path = f"{bucket}/changed"
+    fs.pipe(path, b"0123456789")
+    with fs.open(path, "r+b") as f:
+        assert f.read(3) == b"012" and f.seek(-2, 2) == 8
+        f.write(b"xyz")
+        f.seek(2)
+        f.write(b"__")
+        assert f.tell() == 4 and fs.cat(path) == b"0123456789"
+    assert fs.cat(path) == b"01__4567xyz"
+    with fs.open(path, "w+b") as f:
+        f.seek(100)
+        f.write(b"end")
+        f.truncate(102)
+        f.seek(99)
+        assert f.read() == b"\0en"
+    assert fs.cat(path) == bytes(100) + b"en"
+    with pytest.raises(FileNotFoundError):
+        fs.open(f"{bucket}/none", "r+b")
+    with fs.open(path, "wb") as f, pytest.raises(OSError):
+        f.read()
+    with pytest.raises(ZeroDivisionError), fs.open(path, "r+b") as f:
+        f.write(b"never")
+        1 / 0
+    with pytest.raises(OSError) as e, fs.open(path, "r+b") as f:
+        f.write(b"late")
+        fs.pipe(path, b"other")
+    assert isinstance(e.value, cloudskin.ChangedError) and fs.cat(path) == b"other"

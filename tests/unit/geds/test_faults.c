@@ -74,6 +74,23 @@ static status_t put_part_of(const char *key, size_t len)
                : st;
 }
 
+static uint8_t drafted[1300000]; /* zeros but for two places */
+
+/* Written backwards, and too long to be written anew at its seal. */
+static status_t put_draft(const char *key)
+{
+    struct store_put *p = NULL;
+    status_t st = store_put_begin(store, "box", key, NULL, &p, NULL);
+    if (st == ST_OK && (st = store_put_write_at(p, source, 100000, 1200000, NULL)) == ST_OK) {
+        st = store_put_write_at(p, source + 7, 1000, 100, NULL);
+    }
+    if (st != ST_OK) {
+        store_put_abort(p);
+        return st;
+    }
+    return store_put_commit(p, NULL, NULL, NULL);
+}
+
 static void work(void)
 {
     struct store_name a = {"box", "a"}, b = {"box", "b"}, c = {"box", "c"};
@@ -91,6 +108,7 @@ static void work(void)
     }
     happened(3, put_part_of("d", BIG / 2), source + 3, BIG / 2);
     happened(1, put("box", "b", source, 10000), source, 10000);
+    happened(3, put_draft("d"), drafted, sizeof drafted);
     st = store_rename(store, &b, &c, NULL, NULL);
     if (st != ST_NOTFOUND) {
         const struct key *k = &shared->keys[1];
@@ -244,6 +262,8 @@ static void after_a_failed_sync_changes_are_refused(void)
 int main(void)
 {
     fill(source, sizeof source, 9);
+    memcpy(drafted + 100, source + 7, 1000);
+    memcpy(drafted + 1200000, source, 100000);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(shared != MAP_FAILED);
     RUN(a_failing_call_loses_nothing);

@@ -131,6 +131,27 @@ GEDS_API enum geds_code geds_create(struct geds *store, const char *bucket, cons
 /* After an error only geds_abort is of use. */
 GEDS_API enum geds_code geds_write(struct geds_writer *w, const void *data, size_t len,
                                    struct geds_error *err);
+/* At any place, also over what was written before; what lies between the end and off becomes zeros, which take no
+ * space. geds_write goes on behind the end. Beyond GEDS_OBJECT_MAX: GEDS_INVAL. The etag of what was written so is no
+ * MD5 of the bytes if they are more than 1 MiB. GEDS_LIMIT as well: all that is written so in the store at a time has
+ * checksums of more than 256 MiB, which some TiB have. */
+#define GEDS_OBJECT_MAX (5ULL << 40) /* bytes */
+GEDS_API enum geds_code geds_pwrite(struct geds_writer *w, const void *data, size_t len,
+                                    uint64_t off, struct geds_error *err);
+/* Cut it, or continue it with zeros. */
+GEDS_API enum geds_code geds_truncate(struct geds_writer *w, uint64_t size, struct geds_error *err);
+/* What was written so far, as geds_pread. It waits for all writes. After an error of this call the writer is as before,
+ * unless a write had failed. */
+GEDS_API enum geds_code geds_writer_pread(struct geds_writer *w, void *data, size_t len,
+                                          uint64_t off, size_t *ret_len, struct geds_error *err);
+/* Bytes so far. */
+GEDS_API_VOID uint64_t geds_writer_size(const struct geds_writer *w);
+/* A writer that begins with the bytes and attributes of an object. They are shared: the first write into one of its
+ * extents (1 GiB at most) copies that one. Only geds_seal changes the object, and only if it is the same still:
+ * GEDS_CHANGED, GEDS_NOTFOUND, whatever its condition says. ret_info may be NULL. */
+GEDS_API enum geds_code geds_edit(struct geds *store, const char *bucket, const char *key,
+                                  struct geds_writer **ret_writer, struct geds_info *ret_info,
+                                  struct geds_error *err);
 /* Give it the name, instead of what had it. The writer ends, whatever the result is. */
 GEDS_API enum geds_code geds_seal(struct geds_writer *w, const struct geds_condition *condition,
                                   struct geds_info *ret_info, struct geds_error *err);

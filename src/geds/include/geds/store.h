@@ -182,7 +182,26 @@ CHECKED status_t store_put_begin(struct store *s, const char *bucket, const char
 /* Append to what is being put. After an error only store_put_abort is of use. */
 CHECKED status_t store_put_write(struct store_put *p, const void *data, size_t len,
                                  struct error *err);
-/* MD5 of what was written so far, 16 bytes: for who must compare it before the commit. */
+/* At any place, also again; what is between the end and off becomes zeros. len 0 changes nothing. After the first of
+ * these calls the put is a draft (docs/internals/geds-drafts.md): what makes it one object takes no copy, but its etag
+ * is no MD5 of the bytes if they are more than 1 MiB. Not for parts: ST_INVAL, as beyond STORE_OBJECT_MAX. ST_LIMIT:
+ * also all drafts together have checksums of more than 256 MiB. After an error only store_put_abort is of use. */
+CHECKED status_t store_put_write_at(struct store_put *p, const void *data, size_t len, uint64_t off,
+                                    struct error *err);
+/* Cut it, or continue it with zeros, which take no space. */
+CHECKED status_t store_put_set_size(struct store_put *p, uint64_t size, struct error *err);
+/* What would be the object now, as store_object_read. After an error the put is as before. */
+CHECKED status_t store_put_read(struct store_put *p, void *data, size_t len, uint64_t off,
+                                size_t *ret_len, struct error *err);
+/* Bytes so far. */
+uint64_t store_put_size(const struct store_put *p);
+/* A put that begins with the bytes and attributes of the object, which are shared: the first write into one of its
+ * extents, of 1 GiB at most, copies that. It replaces this object only: the commit is ST_CHANGED when the name leads to
+ * another one, ST_NOTFOUND when to none. ST_NOTFOUND. */
+CHECKED status_t store_put_begin_from(struct store *s, const char *bucket, const char *key,
+                                      struct store_put **ret_put, struct store_info *ret_info,
+                                      struct error *err);
+/* MD5 of what was written so far, 16 bytes: for who must compare it before the commit. Not of a draft. */
 void store_put_md5(const struct store_put *p, uint8_t ret_md5[16]);
 /* Replace the attributes given to store_put_begin, before the commit: for what is known with the last byte only.
  * Not for parts. ST_INVAL: against the limits; the put has its former attributes. */

@@ -34,6 +34,10 @@ enum geds_op {
     GEDS_LIST,
     GEDS_FSCK,
     GEDS_MAP,
+    GEDS_PUT_FROM, /* drafts (docs/internals/geds-drafts.md) */
+    GEDS_PUT_WRITE_AT,
+    GEDS_PUT_RESIZE,
+    GEDS_PUT_READ,
     GEDS_TIER_STATUS = 64, /* tiers: 64 to 79 */
     GEDS_TIER_MOVE,
     GEDS_TIER_KEEP,
@@ -98,7 +102,7 @@ struct geds_request {
     uint32_t handle;
     uint32_t max;
     uint32_t flags;
-    uint64_t offset; /* bytes; of a commit: the size */
+    uint64_t offset; /* bytes; of a commit and PUT_RESIZE: the size */
     const char *const *keys;
     size_t key_count;
 };
