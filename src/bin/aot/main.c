@@ -1,5 +1,6 @@
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/json.h"
 #include "cell/module/program_file.h"
@@ -90,6 +91,14 @@ static int compile(struct options *o, const struct buf *wasm, struct buf *image)
     return o->json ? describe(o, image, seconds) : 0;
 }
 
+/* Writing the one would lose the other. */
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat of_a, of_b;
+    return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && S_ISREG(of_a.st_mode) &&
+           of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
 int main(int argc, char **argv)
 {
     process_open_stdio();
@@ -102,6 +111,11 @@ int main(int argc, char **argv)
     signal(SIGPIPE,
            SIG_IGN); /* progress_watch sees to it that a reader who left is noticed at once */
     progress_watch(&o);
+    if (is_same_file(o.input, o.output)) {
+        fprintf(stderr, "cloudskin-aot: '%s' is the module: give the image another name\n",
+                o.output);
+        return EXIT_USAGE;
+    }
     if (file_read(o.input, MODULE_BYTES_MAX, &wasm, &err) != ST_OK)
         code = fail(&err);
     else

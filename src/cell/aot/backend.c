@@ -154,7 +154,8 @@ static const struct pipeline pipelines[4] = {
      "simplifycfg," CLEAN ",loop-simplify,wide-addresses,early-cse,"
      "loop(loop-idiom,indvars,loop-deletion),sroa,gvn,sccp,bdce," CLEAN
      ",jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),simplifycfg," CLEAN ","
-     "float2int,loop(loop-rotate,loop-deletion),loop-distribute,loop-vectorize,infer-alignment,"
+     "float2int,loop(loop-rotate,loop-deletion),loop-distribute,mixed-sizes,loop-vectorize,infer-"
+     "alignment,"
      "loop-load-elim," CLEAN ",slp-vectorizer,vector-combine," CLEAN
      ",loop-unroll<O3;no-peeling;no-upperbound>,sroa,infer-alignment," CLEAN
      ",loop-mssa(licm),rare-polls,simplifycfg,loop-sink,instsimplify,div-rem-pairs,simplifycfg)",

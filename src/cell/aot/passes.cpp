@@ -1,5 +1,6 @@
 // LLVM's passes and code generation by our choice. See passes.h.
 #include "passes.h"
+#include "mixed_sizes.h"
 #include "pinned_loads.h"
 #include "proven.h"
 #include "rare_polls.h"
@@ -44,7 +45,10 @@ char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipelin
                 into.addPass(ProvenLoads());
             if (name == "rare-polls")
                 into.addPass(RarePolls());
-            return name == "wide-addresses" || name == "proven-loads" || name == "rare-polls";
+            if (name == "mixed-sizes")
+                into.addPass(MixedSizes());
+            return name == "wide-addresses" || name == "proven-loads" || name == "rare-polls" ||
+                   name == "mixed-sizes";
         });
     AAManager aliases;
     if (Error e = builder.parseAAPipeline(aliases, "basic-aa,scoped-noalias-aa,tbaa,scev-aa"))

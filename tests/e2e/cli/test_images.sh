@@ -32,6 +32,9 @@ piped() {
         cloudskin-aot -O1 show.wasm -o out.link >out.cell && cmp out.cell show.cell && [ -L out.link ]
 }
 fact "an image can be written into a pipe" piped
+cp show.wasm same.wasm && ln -s same.wasm same.link
+fact "the module is not overwritten" bash -c 'cloudskin-aot same.wasm -o same.wasm 2>same.err; [ $? -eq 64 ] &&
+    cloudskin-aot -O1 same.link -o same.wasm 2>/dev/null; [ $? -eq 64 ] && grep -q "another name" same.err && cmp same.wasm show.wasm'
 
 cuts() {
     local len

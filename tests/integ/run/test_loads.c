@@ -68,11 +68,34 @@ static void loads_at_the_end_of_memory_trap_on_aarch64(void)
     check_cpu(LEVEL_AARCH64);
 }
 
+static uint32_t two_sizes_at(uint32_t cpu, uint32_t opt_level)
+{
+    const struct image_options image = {.level = cpu, .opt_level = opt_level};
+    struct guest g;
+    union cell_value io[1] = {{.u64 = 0}};
+    struct program *prog = guest_program_with(rt, two_sizes, sizeof two_sizes, &image);
+    guest_start(&g, rt, prog, NULL, NULL);
+    CHECK_EQ(guest_call(&g, "run", io), ST_OK);
+    cell_free(g.cell);
+    program_unref(prog);
+    return (uint32_t)io[0].u64;
+}
+
+static void stores_of_two_sizes_through_one_pointer_stay_in_order(void)
+{
+    static const uint32_t cpus[] = {LEVEL_X86_64_V2, LEVEL_X86_64_V3, LEVEL_X86_64_V4,
+                                    LEVEL_AARCH64};
+    for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++)
+        if (image_level_runs(cpus[i]))
+            CHECK_EQ(two_sizes_at(cpus[i], 3), two_sizes_at(cpus[i], 0));
+}
+
 int main(void)
 {
     rt = guest_runtime();
     RUN(loads_at_the_end_of_memory_trap_on_x86_64);
     RUN(loads_at_the_end_of_memory_trap_on_aarch64);
+    RUN(stores_of_two_sizes_through_one_pointer_stay_in_order);
     runtime_free(rt);
     return CHECK_DONE();
 }

@@ -333,6 +333,23 @@ static void a_write_is_answered_when_its_copy_is_there(void)
     finish();
 }
 
+static void what_is_written_at_any_place_is_answered_so_too(void)
+{
+    struct store_put *p = NULL;
+    begin(0, 0);
+    join_and_wait(1);
+    CHECK_EQ(put("box", "first", source, BIG), ST_OK);
+    CHECK(eventually(nothing_lacks));
+    MUST(store_put_begin(store, "box", "draft", NULL, &p, &err));
+    MUST(store_put_write_at(p, source, BIG, (uint64_t)2 << 20, &err));
+    MUST(store_put_write_at(p, source, 100, 0, &err));
+    MUST(store_put_commit(p, NULL, NULL, &err));
+    look();
+    CHECK_EQ(now.lacking_count, 0);
+    CHECK_EQ(all_copies(), 2);
+    finish();
+}
+
 static void without_nodes_it_is_answered_and_copied_later(void)
 {
     begin(0, 0);
@@ -599,6 +616,7 @@ int main(void)
 {
     fill(source, sizeof source, 3);
     RUN(a_write_is_answered_when_its_copy_is_there);
+    RUN(what_is_written_at_any_place_is_answered_so_too);
     RUN(without_nodes_it_is_answered_and_copied_later);
     RUN(bad_and_missing_local_bytes_are_read_from_the_copy_and_repaired);
     RUN(a_copy_that_lies_is_not_believed);
