@@ -581,6 +581,7 @@ struct want_task {
     unsigned replicas;
     bool sets_rule;
     struct buf after; /* key */
+    struct buf next;  /* after, of the next change: this one may run again */
     bool more;
 };
 
@@ -621,12 +622,8 @@ static status_t want_some(struct batch *b, struct want_task *t, uint64_t bucket,
     }
     db_end(statement);
     t->more = st == ST_OK && count == OBJECTS_PER_CHANGE;
-    if (t->more) { /* after a rollback it begins where it began */
-        buf_done(&t->after);
-        t->after = last;
-    } else {
-        buf_done(&last);
-    }
+    buf_done(&t->next);
+    t->next = last;
     return st;
 }
 
@@ -655,6 +652,9 @@ status_t store_bucket_set_replicas(struct store *s, const char *bucket, unsigned
     t.more = true;
     while (st == ST_OK && t.more) {
         st = store_change(s, &t.task, err);
+        buf_done(&t.after);
+        t.after = t.next;
+        t.next = (struct buf){0};
         if (st == ST_OK && t.more && goes_on != NULL && !goes_on(arg)) {
             st = error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "stopped");
         }

@@ -44,6 +44,8 @@ struct draft {
     size_t count, cap;
     struct draft_file files[DRAFT_FILES_OPEN];
     uint64_t clock;
+    bool
+        unsynced; /* bytes of a file that was closed did not reach the disk: the kernel says so once */
     /* The block that was written in part last, and is not in its file yet. */
     uint8_t *block; /* STORE_BLOCK_BYTES */
     bool has_block;
@@ -184,6 +186,7 @@ static status_t file_close(struct draft *d, struct draft_file *f, struct error *
     status_t st = ST_OK;
     if (f->fd >= 0 && f->dirty && store_sync_extent(d->store, f->fd) != 0) {
         st = error_set_errno(err, errno, "sync of an extent");
+        d->unsynced = true;
     }
     if (f->fd >= 0) {
         close(f->fd);
@@ -783,7 +786,9 @@ static status_t finish_span(struct draft *d, size_t i, uint32_t zeros_sum, struc
 status_t draft_finish(struct draft *d, size_t *ret_count, struct error *err)
 {
     const struct span *zeros = NULL; /* of a whole extent */
-    status_t st = flush(d, err);
+    status_t st = d->unsynced ? error_set(err, ST_IO, ERROR_NO_OFFSET,
+                                          "bytes of the object did not reach the disk")
+                              : flush(d, err);
     memset(d->scratch, 0, STORE_BLOCK_BYTES);
     uint32_t zeros_sum = hash_crc32c(0, d->scratch, STORE_BLOCK_BYTES);
     for (size_t i = 0; i < d->count && st == ST_OK; i++) {

@@ -32,7 +32,8 @@ CHECKED status_t draft_write(struct draft *d, const void *data, size_t len, uint
                              struct error *err);
 /* Cut it, or continue it with zeros. */
 CHECKED status_t draft_set_size(struct draft *d, uint64_t size, struct error *err);
-/* As store_object_read. The draft stays good after an error. */
+/* As store_object_read. The draft stays good after an error, but for one of the disk: what that was to write may be
+ * lost, and draft_finish fails. */
 CHECKED status_t draft_read(struct draft *d, void *data, size_t len, uint64_t off, size_t *ret_len,
                             struct error *err);
 

@@ -64,6 +64,7 @@ static status_t welcome(struct node *n, struct link *l, const uint64_t *numbers,
     char path[PATH_MAX + 64];
     const uint64_t id[] = {numbers[GEDS_O_EXTENT], numbers[GEDS_O_NONCE]};
     if (n->shelf == NULL || memcmp(n->store, id, sizeof id) != 0) {
+        orders_end(n->orders); /* a second one of a connection: the first may have orders */
         shelf_close(n->shelf);
         n->shelf = NULL;
         snprintf(path, sizeof path, "%s/%016llx%016llx", n->o.folder, (unsigned long long)id[0],
@@ -94,13 +95,19 @@ static status_t bye(struct node *n, const uint64_t *numbers, bool *ret_over, str
     return n->shelf != NULL ? shelf_remove_all(n->shelf, err) : ST_OK;
 }
 
+static bool is_for_good(status_t st)
+{
+    return st == ST_PERM || st == ST_INVAL || st == ST_UNSUPPORTED || st == ST_FORMAT ||
+           st == ST_EXIST;
+}
+
 static status_t take_order(struct node *n, struct link *l, struct frame *f, bool *ret_over,
                            struct error *err)
 {
     struct geds_answer a;
     struct arena none = {0};
     if (f->status != ST_OK) {
-        *ret_over = f->status != ST_AGAIN && f->status != ST_STOPPED && f->status != ST_IO;
+        *ret_over = is_for_good(f->status);
         return f->status;
     }
     status_t st = geds_answer_decode(GEDS_NODE_JOIN, &f->args, &none, &a, err);
@@ -164,12 +171,6 @@ static status_t follow(struct node *n, struct link *l, bool *ret_over, struct er
         }
     }
     return st;
-}
-
-static bool is_for_good(status_t st)
-{
-    return st == ST_PERM || st == ST_INVAL || st == ST_UNSUPPORTED || st == ST_FORMAT ||
-           st == ST_EXIST;
 }
 
 static status_t connect_once(struct node *n, bool *ret_over, bool *ret_joined, struct error *err)

@@ -23,6 +23,7 @@ struct sending {
     struct order orders[WINDOW];
     uint8_t *pieces; /* WINDOW of them */
     bool posted[WINDOW];
+    bool here; /* what failed is of this side, and would with every node */
 };
 
 static status_t read_local(const struct store_extent *x, int fd, uint64_t off, uint8_t *data,
@@ -64,6 +65,7 @@ static status_t send_pieces(struct sending *s, struct error *err)
         st = wait_for(s, slot, err);
         if (st == ST_OK) {
             st = read_local(&s->x, s->fd, off, piece, len, err);
+            s->here = st != ST_OK;
         }
         if (st == ST_OK) {
             s->orders[slot] = (struct order){.o = {.kind = PEER_WRITE,
@@ -108,6 +110,7 @@ static status_t send_held(struct sending *s, struct error *err)
     s->pieces = malloc((size_t)WINDOW * PEER_PIECE_BYTES);
     status_t st = s->pieces != NULL ? store_copy_nonce(&s->nonce, err) : no_memory(err);
     if (st != ST_OK) {
+        s->here = true;
         return st;
     }
     st = send_pieces(s, err);
@@ -116,6 +119,7 @@ static status_t send_held(struct sending *s, struct error *err)
     }
     if (st == ST_OK) {
         st = store_copy_add(p->o.store, s->peer->node.id, s->x.id, s->nonce, err);
+        s->here = st != ST_OK;
     }
     if (st != ST_OK) {
         undo(s);
@@ -130,7 +134,7 @@ static status_t send_held(struct sending *s, struct error *err)
     return ST_OK;
 }
 
-/* ST_CORRUPT: the local bytes do not match. */
+/* ST_CORRUPT: the local bytes do not match. ST_AGAIN: this node cannot, whatever it says is wrong. */
 static status_t send_to(struct peer *peer, uint64_t extent, struct error *err)
 {
     struct store *store = peer->all->o.store;
@@ -140,6 +144,9 @@ static status_t send_to(struct peer *peer, uint64_t extent, struct error *err)
         return st;
     }
     st = send_held(&s, err);
+    if (st != ST_OK && !s.here) {
+        st = ST_AGAIN;
+    }
     free(s.pieces);
     close(s.fd);
     buf_done(&s.x.sums);

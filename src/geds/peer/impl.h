@@ -7,8 +7,10 @@
 #include "geds/peer/peers.h"
 
 enum {
-    UP_MAX = 16,       /* nodes that are connected: each has a thread of the server */
-    ORDERS_MAX = 8,    /* of a node, on their way */
+    UP_MAX = 16,    /* nodes that are connected: each has a thread of the server */
+    ORDERS_MAX = 8, /* of a node, on their way */
+    SLOW_MAX =
+        8, /* so many times as long may an order take of a node that answers others meanwhile */
     END_PARTS = 6,     /* so many times as long as others may END take, which waits for a disk */
     COPIERS_MAX = 8,   /* extents that are being copied at a time */
     WINDOW = 4,        /* pieces of one copy on their way */

@@ -76,12 +76,14 @@ void peer_post(struct peer *peer, struct order *order)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* When the order is given up: a node that answers others of its orders is only slow. */
+/* When the order is given up: a node that answers others of its orders is only slow, up to a limit. */
 static uint64_t limit_of(const struct peer *peer, const struct order *order)
 {
     uint64_t from = order->posted > peer->answered ? order->posted : peer->answered;
     uint64_t parts = order->o.kind == PEER_END ? END_PARTS : 1;
-    return from + parts * peer->all->o.answer_ms * NS_PER_MS;
+    uint64_t wait = parts * peer->all->o.answer_ms * NS_PER_MS;
+    uint64_t soft = from + wait, hard = order->posted + SLOW_MAX * wait;
+    return soft < hard ? soft : hard;
 }
 
 status_t peer_wait(struct peer *peer, struct order *order, struct error *err)
@@ -130,8 +132,8 @@ void peers_done(struct peer *peer, uint32_t number, status_t st, const void *dat
     while (o != NULL && (o->o.number != number || !o->sent)) {
         o = o->next;
     }
-    peer->answered = clock_monotonic_ns();
     if (o != NULL) {
+        peer->answered = clock_monotonic_ns();
         take_out(peer, o);
         bool fits = o->o.kind == PEER_LIST ? len <= o->room && len % PEER_COPY_BYTES == 0
                                            : len == o->room;
@@ -327,6 +329,8 @@ static status_t load(struct peers *p, struct error *err)
     for (size_t i = 0; i < count && st == ST_OK; i++) {
         if (add(p, &list[i]) == NULL) {
             st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+        } else if (list[i].state != STORE_NODE_COUNTS) { /* a crash may have cut that off */
+            st = store_node_set_state(p->o.store, list[i].id, list[i].state, err);
         }
     }
     free(list);

@@ -46,19 +46,29 @@ static status_t remove_new(void *arg, const char *name, struct error *err)
 }
 
 /* Is it a whole copy, as far as its size and its end tell? */
-static bool is_copy(int fd, const struct shelf_name *name, uint64_t *ret_bytes)
+/* *ret_bytes of the copy; 0: the file is none. ST_OK, or it cannot be told. */
+static status_t look_at(int fd, const struct shelf_name *name, uint64_t *ret_bytes,
+                        struct error *err)
 {
     struct stat info;
     uint8_t bytes[TAIL_BYTES];
     struct tail tail;
-    bool good = fstat(fd, &info) == 0 && info.st_size > TAIL_BYTES &&
-                pread(fd, bytes, sizeof bytes, info.st_size - TAIL_BYTES) == TAIL_BYTES &&
-                tail_decode(bytes, &tail, NULL) == ST_OK && tail.extent == name->extent &&
-                file_bytes(tail.bytes) == (uint64_t)info.st_size;
-    if (good) {
+    *ret_bytes = 0;
+    if (fstat(fd, &info) != 0) {
+        return error_set_errno(err, errno, "a copy");
+    }
+    if (info.st_size <= TAIL_BYTES) {
+        return ST_OK;
+    }
+    ssize_t got = pread(fd, bytes, sizeof bytes, info.st_size - TAIL_BYTES);
+    if (got < 0) {
+        return error_set_errno(err, errno, "a copy");
+    }
+    if (got == TAIL_BYTES && tail_decode(bytes, &tail, NULL) == ST_OK &&
+        tail.extent == name->extent && file_bytes(tail.bytes) == (uint64_t)info.st_size) {
         *ret_bytes = tail.bytes;
     }
-    return good;
+    return ST_OK;
 }
 
 static status_t take_file(void *arg, const char *name, struct error *err)
@@ -68,12 +78,18 @@ static status_t take_file(void *arg, const char *name, struct error *err)
     if (is_dot(name)) {
         return ST_OK;
     }
-    int fd = name_parse(name, &copy.name) ? openat(scan->fd, name, O_RDONLY | O_CLOEXEC) : -1;
-    bool good = fd >= 0 && is_copy(fd, &copy.name, &copy.bytes);
-    if (fd >= 0) {
+    if (name_parse(name, &copy.name)) {
+        int fd = openat(scan->fd, name, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+            return error_set_errno(err, errno, "%s", name);
+        }
+        status_t st = look_at(fd, &copy.name, &copy.bytes, err);
         close(fd);
+        if (st != ST_OK) {
+            return st;
+        }
     }
-    if (good) {
+    if (copy.bytes > 0) {
         return index_add(scan->shelf, &copy, err);
     }
     return unlinkat(scan->fd, name, 0) == 0 ? ST_OK : error_set_errno(err, errno, "%s", name);
