@@ -490,11 +490,23 @@ APInt demand::ofCompare(const ICmpInst *i, unsigned k, const APInt &n) const
     return r;
 }
 
+// Does it shift, or rotate, copies of one bit into their own places? By how much is the same then.
+bool shiftsTheSign(const Instruction *i, unsigned k, const DataLayout &dl)
+{
+    const auto *c = dyn_cast<IntrinsicInst>(i);
+    bool rotates = c && k == 2 && c->getOperand(0) == c->getOperand(1) &&
+                   (c->getIntrinsicID() == Intrinsic::fshl ||
+                    c->getIntrinsicID() == Intrinsic::fshr);
+    bool shifts = k == 1 && i->getOpcode() == Instruction::AShr;
+    return (rotates || shifts) &&
+           ComputeNumSignBits(i->getOperand(0), dl) == i->getType()->getScalarSizeInBits();
+}
+
 // n: of the result of i, not zero
 APInt demand::ofOperand(const Instruction *i, unsigned k, const APInt &n) const
 {
     const Value *v = i->getOperand(k);
-    if (ranges && ranges->mayIgnore(*i, k))
+    if ((ranges && ranges->mayIgnore(*i, k)) || shiftsTheSign(i, k, dl))
         return none(v);
     switch (i->getOpcode()) {
     case Instruction::And:
