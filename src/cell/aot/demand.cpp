@@ -491,7 +491,7 @@ APInt demand::ofCompare(const ICmpInst *i, unsigned k, const APInt &n) const
 }
 
 // Does it shift, or rotate, copies of one bit into their own places? By how much is the same then.
-bool shiftsTheSign(const Instruction *i, unsigned k, const DataLayout &dl)
+static bool shiftsTheSign(const Instruction *i, unsigned k, const DataLayout &dl)
 {
     const auto *c = dyn_cast<IntrinsicInst>(i);
     bool rotates = c && k == 2 && c->getOperand(0) == c->getOperand(1) &&

@@ -206,6 +206,28 @@ static void files_that_are_no_copies_are_removed_by_a_start(void)
     finish();
 }
 
+/* It may be good: only what was read and is wrong is removed. */
+static void a_file_that_cannot_be_opened_stays(void)
+{
+    char link[160], target[] = "0000000000000001-0000000000000009";
+    struct stat info;
+    struct error err = {0};
+    struct shelf *other = NULL;
+    begin();
+    const struct shelf_options o = {.path = scratch, .limit_bytes = 1ULL << 40};
+    CHECK_EQ(store((struct shelf_name){1, 8}, 70000), ST_OK);
+    shelf_close(shelf);
+    shelf = NULL;
+    snprintf(link, sizeof link, "%s/01/%s", scratch, target);
+    CHECK_EQ(symlink(target, link), 0); /* to itself */
+    CHECK(shelf_open(&o, &other, &err) != ST_OK && other == NULL);
+    CHECK(strstr(err.text, target) != NULL);
+    CHECK_EQ(lstat(link, &info), 0);
+    CHECK_EQ(unlink(link), 0);
+    open_it(1ULL << 40);
+    finish();
+}
+
 static void a_full_shelf_takes_no_more_and_keeps_what_it_has(void)
 {
     begin();
@@ -291,6 +313,7 @@ int main(void)
     RUN(wrong_pieces_are_refused);
     RUN(a_bad_block_is_found_when_it_is_read);
     RUN(files_that_are_no_copies_are_removed_by_a_start);
+    RUN(a_file_that_cannot_be_opened_stays);
     RUN(a_full_shelf_takes_no_more_and_keeps_what_it_has);
     RUN(two_do_not_have_it_open);
     RUN(what_was_ended_survives_kills);
