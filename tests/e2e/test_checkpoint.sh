@@ -76,6 +76,7 @@ take_copy
 fact "without a file for the output it says that some comes again" says "will come again" \
     timeout 120 cloudskin thaw --name sim --dir data:.
 take_copy
+take_copy
 fact "one that is not there" exits 127 cloudskin thaw --name sim --at 7 --dir data:.
 fact "without its folder it is refused by name" says "is not granted" cloudskin thaw --name sim
 fact "and nothing was changed" diff -r data kept/data
@@ -201,6 +202,59 @@ fact "a thaw to another output leaves the program's own" cmp data.out full.out
 fact "a file that is not its output is not cut" says "is not the file that it went to" \
     cloudskin thaw --name sim --output whole.out --dir data:.
 fact "and it goes back with its own" goes_back
+
+# By the names of outputs there are other files now.
+begin
+cloudskin checkpoint sim >/dev/null
+more_lines
+end_it
+cloudskin thaw --name sim --output new.out --dir data:. 2>thaw.err &
+pid=$!
+eventually test -s new.out
+end_it
+keep_copy
+seq 100000 >x
+cp x foreign
+mv x new.out
+refuses() { # refuses TEXT FILE: and nothing is changed
+    local was
+    was=$(cksum <"$2")
+    says "$1" cloudskin thaw --name sim --output "$2" --dir data:. &&
+        [ "$(cksum <"$2")" = "$was" ] && diff -r data kept/data && diff -r state kept/state
+}
+fact "a file that has got the name of an output is not cut" refuses "is not the file that it went to" new.out
+fact "nor its own files changed" unchanged
+rm new.out
+cp foreign new.out
+fact "nor one that has got its number as well" refuses "is not the file that it went to" new.out
+rm new.out
+fact "a new one by that name is good" eval \
+    'exits 9 timeout 120 cloudskin thaw --name sim --output new.out --dir data:. && tail -n 20 new.out | cmp - <(tail -n 20 whole.out)'
+begin
+more_lines
+cloudskin checkpoint sim >/dev/null
+more_lines
+end_it
+keep_copy
+tac data.out >x
+mv x data.out
+fact "one that is no copy of it is refused" refuses "is not the file that it went to" data.out
+head -c 10 kept/data.out >data.out
+fact "so is what is left of one" refuses "has 10 bytes" data.out
+cp --remove-destination kept/data.out new.out
+fact "a copy by another name is not known as one" refuses "is not the file that it went to" new.out
+take_copy
+fact "a copy by its name is" goes_back
+begin
+more_lines
+cloudskin checkpoint sim >/dev/null
+more_lines
+end_it
+keep_copy
+for size in 0 10; do
+    truncate -s $size data.out
+    fact "an output that was cut to $size bytes is refused" refuses "was cut to $size bytes" data.out
+done
 
 begin
 cloudskin checkpoint sim >/dev/null

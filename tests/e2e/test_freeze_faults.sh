@@ -80,9 +80,9 @@ eventually grep -q "process is stopped" stopped.err
 kill -9 "$client"
 wait "$client"
 rm -f .stopped.snap.*
-cloudskin freeze one -o ended.snap 2>stopped.err 9>&- &
+cloudskin freeze one -o ended.snap 2>ended.err 9>&- &
 client=$!
-eventually grep -q "process is stopped" stopped.err
+eventually grep -q "process is stopped" ended.err
 was=(.ended.snap.*)
 kill -TERM "$client"
 fact "a client that is ended ends by the signal" exits 143 wait "$client"

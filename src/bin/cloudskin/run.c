@@ -146,7 +146,7 @@ static status_t open_output(struct run *r, bool thaws, struct error *err)
         return ST_OK;
     }
     bool there = stat(path, &st) == 0;
-    r->output_named = thaws && there && S_ISREG(st.st_mode) && st.st_size > 0;
+    r->output_named = thaws && there && S_ISREG(st.st_mode);
     int fd = open(path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC | (thaws ? 0 : O_TRUNC), 0666);
     r->output_made = thaws && !there && fd >= 0;
     bool good = fd >= 0 && dup2(fd, STDOUT_FILENO) >= 0;

@@ -100,12 +100,13 @@ static status_t thaw_cell(struct run *r, const struct snapshot_chain *chain, str
 
 /* Read all of it into a cell that is thrown away: nothing of a checkpoint may turn out to be damaged, or not to fit the
  * limits and folders here, when files have been changed for it. */
-static status_t prove_chain(struct run *r, const struct snapshot_chain *chain, struct error *err)
+static status_t prove_chain(struct run *r, const struct snapshot_chain *chain,
+                            enum wasi_output output, struct error *err)
 {
     const struct wasi_config config = run_wasi_config(r), nothing = {.stdio = {-1, -1, -1}};
     size_t len;
     const void *state = snapshot_host_state(snapshot_chain_last(chain), &len);
-    status_t code = wasi_restore_check(&config, state, len, r->options.stale_files, err);
+    status_t code = wasi_restore_check(&config, state, len, r->options.stale_files, output, err);
     code = code != ST_OK ? code : wasi_new(&nothing, &r->wasi, err);
     code = code != ST_OK ? code : run_make_cell(r, err);
     code = code != ST_OK ? code : read_chain(r, chain, err);
@@ -172,7 +173,13 @@ static status_t thaw_checkpoint(struct run *r, struct thawing *t, struct snapsho
                                 struct error *err)
 {
     say_checkpoint(t, snapshot_reader_info(snapshot_chain_last(chain)));
-    status_t code = prove_chain(r, chain, err);
+    const struct wasi_config config = run_wasi_config(r);
+    enum wasi_output output = WASI_OUTPUT_STAYS;
+    status_t code = ST_OK;
+    if (!r->options.stale_files) {
+        code = wasi_undo_check(&config, t->place.folder_fd, t->place.number, &output, err);
+    }
+    code = code != ST_OK ? code : prove_chain(r, chain, output, err);
     code = code != ST_OK ? code : bring_files_back(r, t, err);
     t->changed = code == ST_OK;
     snapshot_chain_close(chain);

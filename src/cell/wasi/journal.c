@@ -1,5 +1,6 @@
 #include "journal.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,8 @@
 
 #include "base/cursor.h"
 #include "base/hash.h"
+#include "base/parse.h"
+#include "sys/files.h"
 
 static const uint8_t magic[8] = {0, 'u', 'n', 'd', 'o', 'c', 's', 'k'};
 
@@ -95,33 +98,124 @@ bool journal_has_left(const struct journal_head *h)
 
 /* ---- standard output ---- */
 
-status_t journal_output_text(int fd, char *ret_text)
+/* Which file, and what it ends with. */
+struct output_file {
+    uint64_t inode, born_ns; /* born_ns 0: not known */
+    uint64_t from, len, sum;
+    char name[NAME_MAX + 1];
+};
+
+static bool name_output(int fd, struct output_file *f)
 {
     char link[64], path[PATH_MAX];
-    struct stat st;
+    struct statx st;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t len = readlink(link, path, sizeof path - 1);
-    if (len < 0 || fstat(fd, &st) != 0) {
-        return ST_IO;
+    if (len < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) != 0) {
+        return false;
     }
     path[len] = '\0';
     const char *slash = strrchr(path, '/');
-    snprintf(ret_text, JOURNAL_PATH_MAX + 1, "%llu %.255s", (unsigned long long)st.st_ino,
-             slash != NULL ? slash + 1 : path);
+    *f = (struct output_file){.inode = st.stx_ino};
+    if ((st.stx_mask & STATX_BTIME) != 0 && st.stx_btime.tv_sec > 0) {
+        f->born_ns = (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec;
+    }
+    snprintf(f->name, sizeof f->name, "%.255s", slash != NULL ? slash + 1 : path);
+    return true;
+}
+
+/* XXH3 of these bytes of the file, which may be open for writing only. */
+static bool sum_tail(int fd, uint64_t from, size_t len, uint64_t *ret_sum)
+{
+    char link[64];
+    uint8_t tail[JOURNAL_TAIL_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    int read_fd = open(link, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    bool good = read_fd >= 0 && lseek(read_fd, (off_t)from, SEEK_SET) >= 0 &&
+                file_read_all(read_fd, tail, len) == 0;
+    if (good) {
+        *ret_sum = hash_xxh3(tail, len);
+    }
+    if (read_fd >= 0) {
+        close(read_fd);
+    }
+    return good;
+}
+
+status_t journal_output_text(int fd, char *ret_text)
+{
+    struct output_file f;
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !name_output(fd, &f)) {
+        return ST_IO;
+    }
+    uint64_t size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    f.len = size < JOURNAL_TAIL_MAX ? size : JOURNAL_TAIL_MAX;
+    f.from = size - f.len;
+    if (f.len > 0 && !sum_tail(fd, f.from, (size_t)f.len, &f.sum)) {
+        f.len = 0;
+    }
+    snprintf(ret_text, JOURNAL_PATH_MAX + 1, "%llu %llu %llu %llu %llu %s",
+             (unsigned long long)f.inode, (unsigned long long)f.born_ns, (unsigned long long)f.from,
+             (unsigned long long)f.len, (unsigned long long)f.sum, f.name);
     return ST_OK;
 }
 
-bool journal_output_is(const char *text, size_t len, int fd)
+/* A number and the blank behind it. */
+static bool take_number(const char **text, uint64_t max, uint64_t *ret_value)
 {
-    char ours[JOURNAL_PATH_MAX + 1];
-    const char *end = memchr(text, ' ', len), *our_end;
-    if (end == NULL || journal_output_text(fd, ours) != ST_OK ||
-        (our_end = strchr(ours, ' ')) == NULL) {
-        return true;
+    char digits[24];
+    size_t len = strcspn(*text, " ");
+    if ((*text)[len] == '\0' || len >= sizeof digits) {
+        return false;
     }
-    size_t inode = (size_t)(end - text), name = len - inode;
-    return (inode == (size_t)(our_end - ours) && memcmp(text, ours, inode) == 0) ||
-           (name == strlen(our_end) && memcmp(end, our_end, name) == 0);
+    memcpy(digits, *text, len);
+    digits[len] = '\0';
+    *text += len + 1;
+    return parse_u64(digits, max, ret_value) == ST_OK;
+}
+
+/* Version 2 has the inode number and the name alone. */
+static bool parse_output(const char *text, size_t len, struct output_file *f)
+{
+    char copy[JOURNAL_PATH_MAX + 1];
+    const char *at = copy, *name;
+    *f = (struct output_file){0};
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    if (!take_number(&at, UINT64_MAX, &f->inode)) {
+        return false;
+    }
+    name = at;
+    if (take_number(&at, UINT64_MAX, &f->born_ns) && take_number(&at, INT64_MAX, &f->from) &&
+        take_number(&at, JOURNAL_TAIL_MAX, &f->len) && take_number(&at, UINT64_MAX, &f->sum)) {
+        name = at;
+    } else {
+        f->born_ns = f->len = 0;
+    }
+    snprintf(f->name, sizeof f->name, "%.255s", name);
+    return true;
+}
+
+enum journal_output journal_output_is(const char *text, size_t len, int fd)
+{
+    struct output_file then, now;
+    uint64_t sum;
+    if (!parse_output(text, len, &then) || !name_output(fd, &now)) {
+        return JOURNAL_OUTPUT_IS;
+    }
+    bool number = now.inode == then.inode, name = strcmp(now.name, then.name) == 0;
+    bool born = then.born_ns == 0 || now.born_ns == 0 || then.born_ns == now.born_ns;
+    if (number && born) {
+        return JOURNAL_OUTPUT_IS;
+    }
+    if (name && then.len > 0 && sum_tail(fd, then.from, (size_t)then.len, &sum) &&
+        sum == then.sum) {
+        return JOURNAL_OUTPUT_IS;
+    }
+    return number ? JOURNAL_OUTPUT_HAS_NUMBER
+           : name ? JOURNAL_OUTPUT_HAS_NAME
+                  : JOURNAL_OUTPUT_IS_NOT;
 }
 
 /* ---- writing ---- */

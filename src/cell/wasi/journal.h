@@ -10,9 +10,10 @@
  * folder: NNNNNN.undo the journal, NNNNNN.M.kept what was removed, NNNNNN.snap the snapshot. */
 
 enum {
-    JOURNAL_VERSION = 2,
-    JOURNAL_VERSION_FIRST =
-        1, /* without JOURNAL_WAS_NAME, which file output is, and where the program went */
+    JOURNAL_VERSION = 3,
+    /* 1: without JOURNAL_WAS_NAME, which file output is, and where the program went.
+     * 2: without what output ends with. */
+    JOURNAL_VERSION_FIRST = 1,
     JOURNAL_HEAD_BYTES = 4096,
     JOURNAL_LOST_OFF = 2048, /* in the head: why this journal is of no use, or NUL */
     JOURNAL_LOST_MAX = 1024,
@@ -27,6 +28,7 @@ enum {
     JOURNAL_GRANTS_MAX = 1024,
     JOURNAL_PATH_MAX = 4095,
     JOURNAL_NAME_BYTES = 48,
+    JOURNAL_TAIL_MAX = 4096,
 };
 
 enum journal_type {
@@ -42,7 +44,7 @@ enum journal_type {
 enum journal_origin {
     JOURNAL_AT_GRANT,  /* index: of the grant; path beneath it */
     JOURNAL_AT_KEPT,   /* index: number of a kept file */
-    JOURNAL_AT_OUTPUT, /* index: standard descriptor 1 or 2; path: "INODE NAME", or "" */
+    JOURNAL_AT_OUTPUT, /* index: standard descriptor 1 or 2; path: journal_output_text, or "" */
     JOURNAL_ORIGIN_COUNT
 };
 
@@ -108,10 +110,18 @@ void journal_put_leaving(struct buf *out, const char *path, uint64_t inode);
 /* Was the program being frozen when it was killed, and is the snapshot in its place? It is behind all checkpoints. */
 bool journal_has_left(const struct journal_head *h);
 
-/* The path of a JOURNAL_AT_OUTPUT: which file it is. ret_text: JOURNAL_PATH_MAX + 1. ST_IO: not known. */
+/* The path of a JOURNAL_AT_OUTPUT, "INODE BORN FROM LENGTH SUM NAME": which file it is, when it was made (ns; 0: not
+ * known), and XXH3 of what it ends with, up to JOURNAL_TAIL_MAX bytes. ret_text: JOURNAL_PATH_MAX + 1. ST_IO: not
+ * known. */
 CHECKED status_t journal_output_text(int fd, char *ret_text);
-/* Is the file of such a path this one, or a copy by that name? True where it is not known. */
-bool journal_output_is(const char *text, size_t len, int fd);
+enum journal_output {
+    JOURNAL_OUTPUT_IS,     /* the file, or one by its name that holds what it ended with: a copy */
+    JOURNAL_OUTPUT_IS_NOT, /* neither its inode number nor its name */
+    JOURNAL_OUTPUT_HAS_NUMBER, /* its inode number, but it was made at another time */
+    JOURNAL_OUTPUT_HAS_NAME,   /* its name, but not what it ended with */
+};
+/* Is the file of such a path this one? IS where it is not known. */
+enum journal_output journal_output_is(const char *text, size_t len, int fd);
 
 /* Append a record in its frame: type u32, length u32, low 32 bits of XXH3 of both, payload, XXH3 u64 of all that.
  * guest_paths: of GRANTS. */

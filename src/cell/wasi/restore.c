@@ -26,8 +26,9 @@ struct restore {
     struct saved_move *moves; /* of each of them */
     uint32_t grant_count;
     uint32_t version;
-    bool checks_only; /* files may be brought back before it goes on */
-    struct ids then;  /* the saved guest's */
+    bool cuts_output; /* although it may be another file */
+    enum wasi_output output;
+    struct ids then; /* the saved guest's */
     struct saved_staged *staged;
     uint32_t staged_count;
     uint32_t next_fd; /* the lowest that the next descriptor may have */
@@ -442,7 +443,8 @@ static status_t add_at(struct restore *r, const struct saved_file *s, struct fil
     return no_memory(r); /* nothing else goes wrong with a number that was not used yet */
 }
 
-/* Nothing is cut off a file that is not known as the guest's. One that is empty is a new one. */
+/* Nothing is cut off a file that is not known as the guest's. One that is empty is a new one. One that is brought back
+ * before has been looked at. */
 static status_t take_output(struct restore *r, const struct saved_file *s, int host_fd)
 {
     struct stat st;
@@ -451,8 +453,9 @@ static status_t take_output(struct restore *r, const struct saved_file *s, int h
     }
     uint64_t size = (uint64_t)st.st_size, was = s->kind == FILE_PLAIN ? s->size : 0;
     struct ids_key then = ids_shown(&r->then, (struct ids_key){st.st_dev, st.st_ino});
-    bool same = s->id.ino == 0 || (then.dev == s->id.dev && then.ino == s->id.ino);
-    if (!S_ISREG(st.st_mode) || (!same && (r->checks_only || size == 0))) {
+    bool same = r->output != WASI_OUTPUT_ANOTHER &&
+                (s->id.ino == 0 || (then.dev == s->id.dev && then.ino == s->id.ino));
+    if (!S_ISREG(st.st_mode) || size == 0 || r->output == WASI_OUTPUT_RETURNS) {
         return ST_OK;
     }
     if (size < was) {
@@ -461,7 +464,7 @@ static status_t take_output(struct restore *r, const struct saved_file *s, int h
                          "(--output: the file that it went to, a copy of it, or a new one)",
                          (unsigned long long)size, (unsigned long long)was);
     }
-    if (size > was && !same && !r->stale_files) {
+    if (size > was && !same && !r->cuts_output) {
         return error_set(r->err, ST_INVALID, ERROR_NO_OFFSET,
                          "standard output has %llu bytes of which %llu would stay, and is not the "
                          "file that it went to: --output a new file, or --stale-files to cut it",
@@ -662,17 +665,19 @@ static status_t restore_to(struct restore *r, const void *data, size_t len, stru
 status_t wasi_restore(const struct wasi_config *config, const void *data, size_t len,
                       bool stale_files, struct wasi **ret_w, struct error *err)
 {
-    struct restore r = {.config = config, .stale_files = stale_files, .err = err};
+    struct restore r = {
+        .config = config, .stale_files = stale_files, .cuts_output = stale_files, .err = err};
     return restore_to(&r, data, len, ret_w);
 }
 
 status_t wasi_restore_check(const struct wasi_config *config, const void *data, size_t len,
-                            bool stale_files, struct error *err)
+                            bool stale_files, enum wasi_output output, struct error *err)
 {
     struct restore r = {.config = config,
                         .stale_files = true,
                         .needs_grants = !stale_files,
-                        .checks_only = true,
+                        .cuts_output = stale_files,
+                        .output = output,
                         .err = err};
     struct wasi *w = NULL;
     status_t st = restore_to(&r, data, len, &w);

@@ -175,7 +175,7 @@ static status_t scan(struct reading *r, struct undo *u, struct error *err)
         st = st == ST_OK ? note(r, at, err) : st;
         at += len;
     }
-    return st;
+    return st == ST_OK ? undo_check_end(u, r->number, err) : st;
 }
 
 /* ---- undoing one ---- */
@@ -189,11 +189,6 @@ static status_t cut(struct reading *r, uint64_t at, struct error *err)
     return ST_OK;
 }
 
-static bool is_of_bytes(enum journal_type type)
-{
-    return type == JOURNAL_FILE || type == JOURNAL_DATA;
-}
-
 /* Bytes may be written again and again, names must not be moved twice: before and behind a name, what was done is
  * on disk and cut off. */
 static status_t undo_step(struct reading *r, struct undo *u, size_t index, struct error *err)
@@ -205,7 +200,7 @@ static status_t undo_step(struct reading *r, struct undo *u, size_t index, struc
     if (st != ST_OK) {
         return st;
     }
-    bool name = !is_of_bytes(record.type);
+    bool name = record.type != JOURNAL_FILE && record.type != JOURNAL_DATA;
     if (name) {
         st = undo_settle(u, err);
         st = st == ST_OK ? cut(r, r->offs[index] + len, err) : st;
@@ -410,15 +405,38 @@ static status_t undo_chain(int folder_fd, uint32_t newest, uint32_t number, stru
     return st;
 }
 
-static status_t restore(struct undo *u, int folder_fd, uint32_t number, struct error *err)
+/* The newest journal, from which the way to `number` is open. */
+static status_t find_way(int folder_fd, uint32_t number, uint32_t *ret_newest, struct error *err)
 {
     struct newest found = {0};
-    uint32_t begun = 0, kept;
+    uint32_t begun = 0;
     status_t st = undo_files_each(folder_fd, find_newest, &found, err);
-    const uint32_t newest = found.journal;
     st = st == ST_OK ? wasi_undo_begun(folder_fd, &begun, err) : st;
-    st = st == ST_OK ? check_newest(&found, begun, number, err) : st;
-    st = st == ST_OK ? check_chain(folder_fd, newest, number, u, err) : st;
+    *ret_newest = found.journal;
+    return st == ST_OK ? check_newest(&found, begun, number, err) : st;
+}
+
+status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32_t number,
+                         enum wasi_output *ret_output, struct error *err)
+{
+    struct undo u;
+    uint32_t newest = 0;
+    status_t st = undo_init(&u, config, folder_fd, err);
+    st = st == ST_OK ? find_way(folder_fd, number, &newest, err) : st;
+    st = st == ST_OK ? check_chain(folder_fd, newest, number, &u, err) : st;
+    if (st == ST_OK) {
+        *ret_output = u.output.ours > 0     ? WASI_OUTPUT_RETURNS
+                      : u.output.has_number ? WASI_OUTPUT_ANOTHER
+                                            : WASI_OUTPUT_STAYS;
+    }
+    undo_done(&u);
+    return st;
+}
+
+static status_t restore(struct undo *u, int folder_fd, uint32_t number, struct error *err)
+{
+    uint32_t newest = 0, kept;
+    status_t st = find_way(folder_fd, number, &newest, err);
     st = st == ST_OK ? write_intent(folder_fd, number, err) : st;
     st = st == ST_OK ? remove_above(folder_fd, number, "snap", &u->report.removed, err) : st;
     st = st == ST_OK ? undo_chain(folder_fd, newest, number, u, err) : st;

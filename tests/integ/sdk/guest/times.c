@@ -48,7 +48,9 @@ int main(void)
         for (int i = 0; i < 1000; i++)
             x = x * 1.0000001;
     printf("cpu %d %d\n", seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu >= 0.015, CLOCKS_PER_SEC == 1000000);
-    printf("%d %d\n", getrusage(RUSAGE_SELF, &usage), usage.ru_utime.tv_sec * 1000000LL + usage.ru_utime.tv_usec > 0);
+    int used = getrusage(RUSAGE_SELF, &usage);
+    // A kernel that counts ticks may take all of it for the system's.
+    printf("%d %d\n", used, usage.ru_utime.tv_sec + usage.ru_utime.tv_usec + usage.ru_stime.tv_sec + usage.ru_stime.tv_usec > 0);
     printf("%d\n", times(&tms) != (clock_t)-1);
     return 0;
 }
