@@ -279,18 +279,38 @@ bool isDecided(CmpInst::Predicate p, const KnownBits &a, const KnownBits &b)
 
 KnownBits knownLane(const Value *v, unsigned lane, const DataLayout &dl, unsigned depth);
 
-// A vector seen as one of smaller elements.
+// A vector seen as one of other elements.
 std::optional<KnownBits> knownPart(const BitCastInst *c, unsigned lane, const DataLayout &dl,
                                    unsigned depth)
 {
     const Value *of = c->getOperand(0);
-    Layout small = layoutOf(c->getType()), large = layoutOf(of->getType());
-    if (!of->getType()->isIntOrIntVectorTy() || !small.whole || !large.whole ||
-        large.size <= small.size || large.size % small.size != 0)
+    Layout to = layoutOf(c->getType()), from = layoutOf(of->getType());
+    if (!of->getType()->isIntOrIntVectorTy() || !to.whole || !from.whole)
         return std::nullopt;
-    unsigned ratio = large.size / small.size;
-    return knownLane(of, lane / ratio, dl, depth)
-        .extractBits(small.size * 8, lane % ratio * small.size * 8);
+    if (from.size >= to.size) {
+        unsigned ratio = from.size / to.size;
+        return knownLane(of, lane / ratio, dl, depth)
+            .extractBits(to.size * 8, lane % ratio * to.size * 8);
+    }
+    KnownBits known(to.size * 8);
+    unsigned ratio = to.size / from.size;
+    for (unsigned p = 0; p < ratio; p++)
+        known.insertBits(knownLane(of, lane * ratio + p, dl, depth), p * from.size * 8);
+    return known;
+}
+
+// How many bits of an element, from the highest on, are the same.
+unsigned signBits(const Value *v, unsigned lane, const DataLayout &dl)
+{
+    const Value *of = v;
+    while (const auto *c = dyn_cast<BitCastInst>(of))
+        of = c->getOperand(0);
+    Layout to = layoutOf(v->getType()), from = layoutOf(of->getType());
+    if (!of->getType()->isIntOrIntVectorTy() || !from.whole || from.size <= to.size)
+        return ComputeNumSignBits(v, dl);
+    unsigned ratio = from.size / to.size, above = (ratio - 1 - lane % ratio) * to.size * 8;
+    unsigned same = ComputeNumSignBits(of, dl);
+    return same > above ? std::min(same - above, to.size * 8) : 1;
 }
 
 // Through what selection sees lane by lane, and LLVM's own analysis of vectors does not.
@@ -326,6 +346,14 @@ std::optional<KnownBits> knownThrough(const Instruction *i, unsigned lane, const
         return KnownBits::ashr(operand(0), operand(1));
     case Instruction::Trunc:
         return operand(0).trunc(bits);
+    case Instruction::Call: {
+        const auto *c = cast<CallInst>(i);
+        if (c->getIntrinsicID() != Intrinsic::abs)
+            return std::nullopt;
+        KnownBits known = operand(0).abs();
+        known.Zero.setHighBits(signBits(c->getOperand(0), lane, dl) - 1);
+        return known;
+    }
     case Instruction::ShuffleVector: {
         const auto *s = cast<ShuffleVectorInst>(i);
         unsigned count = layoutOf(s->getOperand(0)->getType()).count;
