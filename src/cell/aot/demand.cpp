@@ -572,6 +572,14 @@ APInt demand::ofOperand(const Instruction *i, unsigned k, const APInt &n) const
     }
 }
 
+// What a poll would save: passes over loops move polls, and take them out of iterations.
+static bool isKeptForPoll(const Instruction *user, unsigned k)
+{
+    const auto *c = dyn_cast<CallBase>(user);
+    const Function *f = c ? c->getCalledFunction() : nullptr;
+    return f && f->getName() == "capture" && c->isBundleOperand(k);
+}
+
 APInt demand::ofUse(const Instruction *user, unsigned k) const
 {
     const Value *v = user->getOperand(k);
@@ -580,6 +588,8 @@ APInt demand::ofUse(const Instruction *user, unsigned k) const
                    ? none(v)
                    : all(v);
     const auto *l = dyn_cast<LoadInst>(user);
+    if (ranges && isKeptForPoll(user, k))
+        return none(v);
     if (demand_has_effect(wrap(user)) || (l && l->isVolatile()))
         return all(v);
     APInt n = of(user);

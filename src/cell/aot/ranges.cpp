@@ -93,13 +93,42 @@ Ranges::Guess Ranges::guessOfPhi(const PHINode &phi, unsigned depth)
     return g;
 }
 
+// What the result is, whatever the other operand is, for one of the constants that operand k may be; else none.
+ConstantRange Ranges::absorbed(const BinaryOperator &i, unsigned k, const Guess &of)
+{
+    unsigned bits = bitsOf(&i);
+    APInt zero(bits, 0), ones = APInt::getAllOnes(bits);
+    switch (i.getOpcode()) {
+    case Instruction::And:
+    case Instruction::Mul:
+        return of.has(zero) ? ConstantRange(zero) : ConstantRange::getEmpty(bits);
+    case Instruction::Or:
+        return of.has(ones) ? ConstantRange(ones) : ConstantRange::getEmpty(bits);
+    case Instruction::Shl:
+    case Instruction::LShr:
+    case Instruction::AShr:
+    case Instruction::UDiv:
+    case Instruction::SDiv:
+    case Instruction::URem:
+    case Instruction::SRem:
+        return k == 0 && of.has(zero) ? ConstantRange(zero) : ConstantRange::getEmpty(bits);
+    default:
+        return ConstantRange::getEmpty(bits);
+    }
+}
+
 // Sums of counters, and multiples of them, show no more than the counters do.
 Ranges::Guess Ranges::guessOfArithmetic(const BinaryOperator &i, unsigned depth)
 {
     Guess a = guess(i.getOperand(0), depth), b = guess(i.getOperand(1), depth);
     Guess g = {ConstantRange::getEmpty(bitsOf(&i)), true};
-    if (a.values.isEmptySet() || b.values.isEmptySet())
+    if (a.values.isEmptySet() || b.values.isEmptySet()) {
+        unsigned k = a.values.isEmptySet();
+        const Guess &of = k == 0 ? a : b;
+        if (of.any())
+            g.values = absorbed(i, k, of);
         return g;
+    }
     bool is_linear = i.getOpcode() == Instruction::Add || i.getOpcode() == Instruction::Sub ||
                      ((i.getOpcode() == Instruction::Mul || i.getOpcode() == Instruction::Shl) &&
                       isa<Constant>(i.getOperand(1)));

@@ -62,6 +62,7 @@ class Ranges
     Guess guessOfPhi(const llvm::PHINode &phi, unsigned depth);
     Guess guessOfHeader(const llvm::PHINode &phi, const llvm::Loop &loop, unsigned depth);
     Guess guessOfArithmetic(const llvm::BinaryOperator &i, unsigned depth);
+    llvm::ConstantRange absorbed(const llvm::BinaryOperator &i, unsigned k, const Guess &of);
     bool isDecided(const llvm::ICmpInst &i);
     bool mayIgnoreCompared(const llvm::ICmpInst &i, unsigned k);
     bool mayBeDecided(const llvm::Value *condition, unsigned depth = 0);

@@ -36,9 +36,9 @@ static void check_function(struct guest *g, const char *name, uint32_t bytes, ui
     CHECK_EQ(lost, 0);
 }
 
-static void check_level(uint32_t cpu, uint32_t opt_level)
+static void check_level(uint32_t cpu, uint32_t opt_level, bool movable)
 {
-    const struct image_options image = {.level = cpu, .opt_level = opt_level};
+    const struct image_options image = {.level = cpu, .opt_level = opt_level, .movable = movable};
     for (size_t m = 0; m < sizeof modules / sizeof *modules; m++) {
         struct guest g;
         struct program *prog = guest_program_with(rt, modules[m].bytes, modules[m].size, &image);
@@ -52,8 +52,10 @@ static void check_level(uint32_t cpu, uint32_t opt_level)
 
 static void check_cpu(uint32_t cpu)
 {
-    for (uint32_t opt_level = 0; image_level_runs(cpu) && opt_level <= 3; opt_level++)
-        check_level(cpu, opt_level);
+    for (uint32_t opt_level = 0; image_level_runs(cpu) && opt_level <= 3; opt_level++) {
+        check_level(cpu, opt_level, false);
+        check_level(cpu, opt_level, true);
+    }
 }
 
 static void loads_at_the_end_of_memory_trap_on_x86_64(void)
