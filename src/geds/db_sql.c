@@ -106,6 +106,8 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_EXTENT_LAST] = "SELECT coalesce(max(id), 0) FROM extent",
     [SQL_EXTENT_LIST] = "SELECT id, uses, bytes, tags IS NOT NULL FROM extent WHERE id > ?1 "
                         "ORDER BY id",
+    [SQL_EXTENT_HERE] = "SELECT id FROM extent WHERE id > ?1 AND uses > 0 AND data IS NULL "
+                        "AND (place & 1) = 0 ORDER BY id LIMIT ?2",
     [SQL_EXTENT_SET_USES] = "UPDATE extent SET uses = ?2 WHERE id = ?1",
 
     /* Keys of encrypted extents, which go with their rows (extent_seal). */

@@ -82,8 +82,13 @@ find "$data" -type f -delete
 fact "with all local files gone all is there" eval 'for i in 1 2 3; do cloudskin get "geds://box/f$i" b && cmp "f$i" b || exit 1; done'
 fact "and comes back" eventually cloudskin fsck
 fact "the damaged copy was made anew" eventually tier 't["lacking_files"] == 0 and n["one"]["copies"] == 3'
-fact "a restart of the store" eval 'cloudskin down && timeout 60 cloudskin up -d --s3 127.0.0.1:0 --metrics 127.0.0.1:0 --node-lost 2s >up.txt'
+fact "a rate of the scrub that is none is refused" exits 64 eval 'cloudskin down && timeout 60 cloudskin up -d --s3 127.0.0.1:0 --scrub much'
+fact "so is a time" exits 64 timeout 60 cloudskin up -d --s3 127.0.0.1:0 --scrub-every 0
+fact "a restart of the store" eval 'timeout 60 cloudskin up -d --s3 127.0.0.1:0 --metrics 127.0.0.1:0 --node-lost 2s --scrub 1G --scrub-every 100ms >up.txt'
 fact "finds the nodes again" eventually tier 'n["one"]["state"] == "up" and n["two"]["state"] == "up" and t["lacking_files"] == 0'
+fact "what is damaged and nobody reads is repaired" eval 'printf damaged | dd of="$(file_of)" bs=1 seek=70000 conv=notrunc,fsync status=none && eventually tier "t[\"node_repaired\"] == 1"'
+fact "which is counted" metric 'cloudskin_scrub_damaged_extents_total [1-9][0-9]*'
+fact "and is in the log" grep -q "scrub.damaged extent=.* offset=65536 .*copy=yes" state/cloudskin/controller.log
 cloudskin rm geds://box/f3
 fact "copies of what is removed are removed" eventually tier 'n["one"]["copies"] == 2 and n["two"]["copies"] == 2'
 

@@ -113,7 +113,7 @@ _cloudskin() {
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             else
                 mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --metrics --s3-tls --listen --tls-cert --tls-key --tls-ca --state --no-sync --tier --tier-endpoint
-                    --tier-credentials --tier-region --tier-ca-file --tier-style --local-bytes --cache-bytes --encrypt --master-key --node-lost --help' -- "$cur")
+                    --tier-credentials --tier-region --tier-ca-file --tier-style --local-bytes --cache-bytes --encrypt --master-key --node-lost --scrub --scrub-every --help' -- "$cur")
             fi
             ;;
         node)

@@ -22,6 +22,7 @@
 #include "net/rpc/local.h"
 #include "peers.h"
 #include "remote.h"
+#include "scrub.h"
 #include "sys/clock.h"
 #include "sys/files.h"
 #include "sys/process.h"
@@ -62,6 +63,9 @@ static const char help_text[] =
     "      --node-lost TIME     a node (`cloudskin node`) that is away for so long is lost: what "
     "it\n"
     "                      has is copied to others (default 5m)\n"
+    "      --scrub RATE    bytes a second of local files that are compared with their checksums\n"
+    "                      in the background (default 8M; 0: none), all of them every\n"
+    "      --scrub-every TIME  (default 168h)\n"
     "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
     "  -h, --help          this text\n"
     "\n"
@@ -91,6 +95,8 @@ static const struct option long_options[] = {
     {"encrypt", required_argument, NULL, 9},
     {"master-key", required_argument, NULL, 10},
     {"node-lost", required_argument, NULL, 11},
+    {"scrub", required_argument, NULL, 12},
+    {"scrub-every", required_argument, NULL, 13},
     {"socket", required_argument, NULL, 'u'},
     {"listen", required_argument, NULL, 'L'},
     {"tls-cert", required_argument, NULL, 'C'},
@@ -121,6 +127,7 @@ struct settings {
     struct crypt_given crypt;
     struct remote_given remote;
     uint64_t node_lost_ns; /* 0: the default */
+    struct scrub_given scrub;
 };
 
 static int fail(const struct error *err)
@@ -198,6 +205,8 @@ static int parse_options(int argc, char **argv, struct settings *o)
                 fprintf(stderr, "cloudskin-controller: --node-lost: \"%s\" is no time\n", optarg);
                 return EXIT_USAGE + 1;
             }
+        } else if (c == 12 || c == 13) {
+            *(c == 12 ? &o->scrub.rate : &o->scrub.every) = optarg;
         } else if (take_remote_option(&o->remote, c, optarg)) {
             continue;
         } else if (c < 'A' && take_tier_option(&o->tier, c, optarg)) {
@@ -270,6 +279,7 @@ struct running {
     struct store *store;
     struct tier_running tier;
     struct peers *peers;
+    struct scrub *scrub; /* NULL: none */
     struct crypt_running crypt;
     struct remote_running remote;
     struct buf pem; /* of S3's TLS */
@@ -307,6 +317,8 @@ static status_t start_files(const struct settings *o, struct running *r, struct 
         st = controller_tier_open(&o->tier, o->state, r->store, &r->tier, err);
     if (st == ST_OK)
         st = controller_peers_open(r->store, o->node_lost_ns, &r->peers, err);
+    if (st == ST_OK)
+        st = controller_scrub_start(&o->scrub, o->state, r->store, &r->scrub, err);
     /* under the store's lock: who makes keys here is the only one, so they may be unmade */
     if (st == ST_OK)
         st = tokens_prepare(o->state, err);
@@ -409,6 +421,7 @@ static status_t start_metrics(const struct settings *o, struct running *r, struc
     r->sources.store = r->store;
     r->sources.tier = r->tier.tier;
     r->sources.peers = r->peers;
+    r->sources.scrub = r->scrub;
     r->sources.s3 = r->server;
     status_t st = metrics_add_process(r->metrics, err);
     if (st == ST_OK)
@@ -498,6 +511,7 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
     if (st != ST_OK && r.made_keys)
         keys_unmake(o->state); /* the next start prints one */
     metrics_http_stop(r.metrics_server);
+    scrub_stop(r.scrub);
     tier_stop(r.tier.tier); /* first: who waits for these holds the others up */
     peers_stop(r.peers);
     rpc_server_stop(r.rpc);

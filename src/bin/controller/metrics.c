@@ -184,6 +184,26 @@ static void collect_tier(const struct metrics_sources *from, struct metrics_page
     }
 }
 
+static void put_scrub(struct metrics_page *p, struct scrub *scrub)
+{
+    static const struct metrics_family ended = {
+        .name = "cloudskin_scrub_ended_seconds",
+        .help = "When the last pass over all local files ended, since the epoch; 0: none did.",
+        .type = METRICS_GAUGE,
+        .unit = METRICS_NS};
+    struct scrub_status n = {0};
+    if (scrub != NULL) {
+        scrub_status(scrub, &n);
+    }
+    counter(p, "cloudskin_scrub_extents_total", n.extents,
+            "Local extents that were compared with their checksums in the background.");
+    counter(p, "cloudskin_scrub_bytes_total", n.bytes, "Bytes of these.");
+    counter(p, "cloudskin_scrub_damaged_extents_total", n.damaged,
+            "Those of them that did not match, or whose file was missing.");
+    metrics_page_family(p, &ended);
+    metrics_page_value(p, no_labels, n.ended_ns);
+}
+
 static void put_nodes(struct metrics_page *p, const struct peers_status *n)
 {
     static const struct metrics_family nodes = {
@@ -278,6 +298,7 @@ static void collect(void *arg, struct metrics_page *p)
     collect_store(from->store, p, &store);
     collect_tier(from, p, &tier);
     collect_peers(from, p, &peers);
+    put_scrub(p, from->scrub);
     collect_connections(from, p);
     const struct labelled sources[] = {{"store", store}, {"tier", tier}, {"peers", peers}};
     put_each(p, &collected, sources, 3);

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "geds/peer/peers.h"
+#include "geds/scrub/scrub.h"
 #include "geds/tier/tier.h"
 #include "net/http.h"
 #include "net/metrics/metrics.h"
@@ -16,6 +17,7 @@ struct metrics_sources {
     struct store *store;
     struct tier *tier; /* NULL: none */
     struct peers *peers;
+    struct scrub *scrub; /* NULL: none */
     struct http_server *s3;
     struct rpc_server *_Atomic rpc; /* NULL: none, or not yet */
 };

@@ -57,6 +57,11 @@ static const char help_text[] =
     "      --node-lost TIME  a node (`cloudskin node`) that is away for so long is lost: what it "
     "has\n"
     "                      is copied to others (default 5m)\n"
+    "      --scrub RATE    bytes a second of local files that are compared with their checksums "
+    "in\n"
+    "                      the background (default 8M; 0: none), all of them every\n"
+    "      --scrub-every TIME  (default 168h). What is damaged is brought back from the tier or a\n"
+    "                      node, and is in the log\n"
     "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
     "  -h, --help          this text\n"
     "\n"
@@ -97,6 +102,8 @@ static const struct option long_options[] = {
     {"encrypt", required_argument, NULL, 't'},
     {"master-key", required_argument, NULL, 't'},
     {"node-lost", required_argument, NULL, 't'},
+    {"scrub", required_argument, NULL, 't'},
+    {"scrub-every", required_argument, NULL, 't'},
     {0},
 };
 enum { HANDED_ON_MAX = 16 * 4 };

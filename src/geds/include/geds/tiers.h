@@ -87,6 +87,12 @@ CHECKED status_t store_candidates(struct store *s, unsigned place, enum store_ke
 /* ST_NOTFOUND: no such extent (any more). *ret_extent: end with buf_done(&sums). */
 CHECKED status_t store_extent_get(struct store *s, uint64_t id, struct store_extent *ret_extent,
                                   struct error *err);
+/* Extents in use whose bytes are a local file, in order of numbers behind `after`. *ret_count: at most max. */
+CHECKED status_t store_extents_here(struct store *s, uint64_t after, size_t max, uint64_t *ret_ids,
+                                    size_t *ret_count, struct error *err);
+/* Its local bytes do not match, or are missing: who has a copy of them, the tier or a node, is told to repair it.
+ * False: nobody has. */
+bool store_extent_damaged(struct store *s, uint64_t id);
 /* Does somebody have it open? */
 bool store_extent_is_open(struct store *s, uint64_t id);
 
