@@ -52,7 +52,7 @@ static void make(void)
 {
     MUST(store_bucket_create(store, "box", "", &err));
     for (int i = 0; i < OBJECTS; i++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof key, "k%d", i);
         fill(data, LEN, (uint64_t)i);
         CHECK_EQ(put("box", key, data, LEN), ST_OK);
@@ -237,7 +237,7 @@ static void what_goes_meanwhile_is_not_damaged(void)
     make();
     MUST(start(FAST, 1000000, &err));
     for (unsigned i = 0; i < 200; i++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof key, "k%u", i % OBJECTS);
         status_t st = ST_OK;
         switch (i % 4) {
