@@ -66,7 +66,7 @@ site=$PWD/site
 plain/bin/pip install --quiet --disable-pip-version-check --no-index --target "$site" "$wheel"
 fact "its types are complete" mypy --strict --cache-dir mypy --python-version 3.11 --ignore-missing-imports "$root/sdk/python/cloudskin"
 fact "programs see them" env MYPYPATH="$site" mypy --strict --cache-dir mypy --python-version 3.11 --ignore-missing-imports "$E2E/python/typed.py"
-tests "$new/python" test_abi.py test_store.py test_files.py test_fs.py test_abstract.py
+tests "$new/python" test_abi.py test_store.py test_watch.py test_files.py test_fs.py test_abstract.py
 tests "$old/python" test_fs.py
 fact "nothing is left" prints geds://wheel cloudskin ls
 finish

@@ -25,7 +25,8 @@ from .errors import (
 )
 from .files import Object, Writer
 from .store import Store, connect
-from .types import Bucket, Check, Entry, Finding, Info, Status
+from .types import Bucket, Check, Entry, Event, EventKind, Finding, Info, Moved, SpillRule, Status, Tier
+from .watch import Watch
 
 __version__ = "0.1.0"
 
@@ -37,18 +38,24 @@ __all__ = [
     "Code",
     "CorruptError",
     "Entry",
+    "Event",
+    "EventKind",
     "ExistsError",
     "Finding",
     "Info",
     "InvalidError",
     "LimitError",
+    "Moved",
     "NotFoundError",
     "NotRunningError",
     "Object",
     "RefusedError",
+    "SpillRule",
     "Status",
     "Store",
     "StoreError",
+    "Tier",
+    "Watch",
     "Writer",
     "connect",
 ]

@@ -79,7 +79,72 @@ class Check(Structure):
     ]
 
 
+class Event(Structure):
+    _fields_ = [
+        ("number", c_uint64),
+        ("time_ns", c_uint64),
+        ("kind", c_int),
+        ("bucket", c_char_p),
+        ("key", c_char_p),
+        ("from_bucket", c_char_p),
+        ("from_key", c_char_p),
+        ("info", Info),
+    ]
+
+
+class Watched(Structure):
+    _fields_ = [("bucket", c_char_p), ("prefix", c_char_p), ("exact", c_bool), ("from_", c_uint64)]
+
+
+class Moved(Structure):
+    _fields_ = [("objects", c_uint64), ("extents", c_uint64), ("bytes", c_uint64), ("kept", c_uint64)]
+
+
+class Tier(Structure):
+    _fields_ = [
+        ("name", c_char * 1200),
+        ("endpoint", c_char * 512),
+        ("error", c_char * 512),
+        ("away_since_ns", c_uint64),
+        ("local_count", c_uint64),
+        ("local_bytes", c_uint64),
+        ("copied_count", c_uint64),
+        ("copied_bytes", c_uint64),
+        ("away_count", c_uint64),
+        ("away_bytes", c_uint64),
+        ("doomed_count", c_uint64),
+        ("doomed_bytes", c_uint64),
+        ("pinned_count", c_uint64),
+        ("pinned_bytes", c_uint64),
+        ("eager_count", c_uint64),
+        ("eager_bytes", c_uint64),
+        ("high_bytes", c_uint64),
+        ("low_bytes", c_uint64),
+        ("backlog_bytes", c_uint64),
+        ("cache_bytes", c_uint64),
+        ("cache_max_bytes", c_uint64),
+        ("local_reads", c_uint64),
+        ("tier_reads", c_uint64),
+        ("cache_hits", c_uint64),
+        ("fetched_bytes", c_uint64),
+        ("recalled_count", c_uint64),
+        ("recalled_bytes", c_uint64),
+        ("spilled_count", c_uint64),
+        ("spilled_bytes", c_uint64),
+        ("dropped_count", c_uint64),
+        ("dropped_bytes", c_uint64),
+        ("deleted_count", c_uint64),
+        ("damaged", c_uint64),
+        ("repaired", c_uint64),
+        ("bad", c_uint64),
+        ("errors", c_uint64),
+        ("spill_rate", c_uint64),
+        ("read_rate", c_uint64),
+    ]
+
+
 Found = ctypes.CFUNCTYPE(None, c_void_p, POINTER(Finding))
+Progress = ctypes.CFUNCTYPE(None, c_void_p, POINTER(Moved))
 
 # name -> arguments but for the last one, struct geds_error *, of what returns enum geds_code
 _CALLS: dict[str, list[Any]] = {
@@ -126,6 +191,14 @@ _CALLS: dict[str, list[Any]] = {
         POINTER(Info),
     ],
     "geds_list": [c_void_p, c_char_p, POINTER(Query), POINTER(POINTER(Page))],
+    "geds_subscribe": [c_void_p, POINTER(Watched), POINTER(c_void_p)],
+    "geds_next_event": [c_void_p, c_int, POINTER(Event)],
+    "geds_pin": [c_void_p, c_char_p, c_char_p, c_bool, c_bool, Progress, c_void_p, POINTER(Moved)],
+    "geds_spill": [c_void_p, c_char_p, c_char_p, c_bool, Progress, c_void_p, POINTER(Moved)],
+    "geds_recall": [c_void_p, c_char_p, c_char_p, c_bool, Progress, c_void_p, POINTER(Moved)],
+    "geds_bucket_set_spill": [c_void_p, c_char_p, c_int],
+    "geds_bucket_spill": [c_void_p, c_char_p, POINTER(c_int)],
+    "geds_tier_status": [c_void_p, POINTER(Tier)],
     "geds_fsck": [c_void_p, c_bool, Found, c_void_p, POINTER(Check)],
 }
 
@@ -139,6 +212,8 @@ _OTHERS: dict[str, tuple[Any, list[Any]]] = {
     "geds_object_attributes": (POINTER(Attributes), [c_void_p]),
     "geds_unmap": (None, [c_void_p, c_size_t]),
     "geds_page_free": (None, [c_void_p]),
+    "geds_subscription_next": (c_uint64, [c_void_p]),
+    "geds_unsubscribe": (None, [c_void_p]),
 }
 
 

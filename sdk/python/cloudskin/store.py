@@ -10,7 +10,8 @@ from . import _native
 from ._native import Handle, lib, text_in, text_out
 from .errors import Code, error_of, not_running
 from .files import Object, Writer, create_writer, edit_object, info_of, open_object
-from .types import Bucket, Check, Entry, Finding, Info, Status
+from .types import Bucket, Check, Entry, Finding, Info, Moved, SpillRule, Status, Tier
+from .watch import Watch, watch
 
 
 def _place(bucket: str, key: str = "") -> str:
@@ -319,6 +320,62 @@ class Store:
             return entries, bool(raw.more)
         finally:
             lib.geds_page_free(page)
+
+    def watch(self, bucket: str, prefix: str = "", *, exact: bool = False, start: int = 0) -> Watch:
+        """What becomes of the objects of a bucket whose keys begin so (exact: of that key), whoever changes them. start: the first
+        number that is wanted, for who goes on where a watch ended; 0: from now on."""
+        return watch(self._handle, bucket, prefix, exact, start)
+
+    def pin(self, bucket: str, key: str, *, prefix: bool = False) -> Moved:
+        """Keep the bytes of an object (prefix: of all whose keys begin so) on local disk; what is away is fetched. A pin is of the
+        bytes: what replaces them is not pinned, and copies share it."""
+        return self._move(lib.geds_pin, bucket, key, prefix, True)
+
+    def unpin(self, bucket: str, key: str, *, prefix: bool = False) -> Moved:
+        """They follow the rule of the bucket again."""
+        return self._move(lib.geds_pin, bucket, key, prefix, False)
+
+    def spill(self, bucket: str, key: str, *, prefix: bool = False) -> Moved:
+        """Have the bytes in the tier only. BusyError: it does not answer; what moved before has moved."""
+        return self._move(lib.geds_spill, bucket, key, prefix)
+
+    def recall(self, bucket: str, key: str, *, prefix: bool = False) -> Moved:
+        """Have the bytes on local disk again."""
+        return self._move(lib.geds_recall, bucket, key, prefix)
+
+    def _move(self, function: Any, bucket: str, key: str, prefix: bool, *on: bool) -> Moved:
+        raw = _native.Moved()
+        self._handle.call(
+            function,
+            text_in(bucket, "a bucket"),
+            text_in(key, "a key"),
+            prefix,
+            *on,
+            _native.Progress(0),
+            None,
+            ctypes.byref(raw),
+            name=_place(bucket, key),
+        )
+        return Moved(raw.objects, raw.extents, raw.bytes, raw.kept)
+
+    def spill_rule(self, bucket: str) -> SpillRule:
+        raw = ctypes.c_int()
+        self._handle.call(
+            lib.geds_bucket_spill, text_in(bucket, "a bucket"), ctypes.byref(raw), name=_place(bucket)
+        )
+        return SpillRule(raw.value)
+
+    def set_spill_rule(self, bucket: str, rule: SpillRule) -> None:
+        """Of what is written into it from now on; what is there gets it by `unpin(bucket, "", prefix=True)`."""
+        self._handle.call(
+            lib.geds_bucket_set_spill, text_in(bucket, "a bucket"), SpillRule(rule), name=_place(bucket)
+        )
+
+    def tier(self) -> Tier:
+        raw = _native.Tier()
+        self._handle.call(lib.geds_tier_status, ctypes.byref(raw))
+        values: builtins.list[Any] = [getattr(raw, name) for name, *_ in _native.Tier._fields_]
+        return Tier(*(text_out(value) if isinstance(value, bytes) else value for value in values))
 
     def fsck(self, repair: bool = False, found: Optional[Callable[[Finding], None]] = None) -> Check:
         """Read all that is in the store and compare it. found is called for each finding, at the end."""

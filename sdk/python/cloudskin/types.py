@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import enum
 from dataclasses import dataclass
 from typing import Optional
 
@@ -61,6 +62,105 @@ class Status:
     bytes: int
     process: int
     metrics: str
+
+
+class EventKind(enum.IntEnum):
+    """RENAMED: whatever had the new name is gone. RENAMED_PREFIX: the keys are the beginnings of all that were renamed at once.
+    EXPIRED: deleted by a rule of the bucket. GAP: some changes are not told: list what is watched, then go on."""
+
+    CREATED = 1
+    OVERWRITTEN = 2
+    APPENDED = 3
+    DELETED = 4
+    RENAMED = 5
+    RENAMED_PREFIX = 6
+    ATTRIBUTES = 7
+    EXPIRED = 8
+    GAP = 9
+
+
+@dataclass(frozen=True)
+class Event:
+    """A change that was committed. number: goes up, also over restarts of the store. from_bucket, from_key: before it was renamed.
+    info: of the object; None where there is none, or are many."""
+
+    number: int
+    time_ns: int
+    kind: EventKind
+    bucket: str
+    key: str
+    from_bucket: Optional[str]
+    from_key: Optional[str]
+    info: Optional[Info]
+
+    @property
+    def time(self) -> datetime.datetime:
+        return _time(self.time_ns)
+
+
+class SpillRule(enum.IntEnum):
+    """WATERMARK: bytes leave local disk when that is full. NEVER: they stay. EAGER: they are copied at once, and leave when local
+    disk is full."""
+
+    WATERMARK = 0
+    NEVER = 1
+    EAGER = 2
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What went between local disk and the tier. extents: the files that objects consist of. kept: extents that a spill left, since
+    they are pinned or open."""
+
+    objects: int
+    extents: int
+    bytes: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class Tier:
+    """The tier behind local disk. name: "" without one. error: why it does not answer; "": it does. Counts are of extents; those from
+    local_reads on are since the store's start."""
+
+    name: str
+    endpoint: str
+    error: str
+    away_since_ns: int
+    local_count: int
+    local_bytes: int
+    copied_count: int
+    copied_bytes: int
+    away_count: int
+    away_bytes: int
+    doomed_count: int
+    doomed_bytes: int
+    pinned_count: int
+    pinned_bytes: int
+    eager_count: int
+    eager_bytes: int
+    high_bytes: int
+    low_bytes: int
+    backlog_bytes: int
+    cache_bytes: int
+    cache_max_bytes: int
+    local_reads: int
+    tier_reads: int
+    cache_hits: int
+    fetched_bytes: int
+    recalled_count: int
+    recalled_bytes: int
+    spilled_count: int
+    spilled_bytes: int
+    dropped_count: int
+    dropped_bytes: int
+    deleted_count: int
+    damaged: int
+    repaired: int
+    bad: int
+    errors: int
+    spill_rate: int
+    read_rate: int
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@
 #include "sys/thread.h"
 
 enum {
-    PAGE = 64,              /* extents that are listed at a time */
-    PIECE = 1 << 20,        /* bytes that are read at a time */
-    ALIGNED = 4096,         /* of memory and places, for reads past the page cache */
-    NOTE_S = 60,            /* between two notes of the place, in seconds */
-    AGAIN_S = 60,           /* behind an error of the store */
+    PAGE = 64,       /* extents that are listed at a time */
+    PIECE = 1 << 20, /* bytes that are read at a time */
+    ALIGNED = 4096,  /* of memory and places, for reads past the page cache */
+    NOTE_S = 60,     /* between two notes of the place, in seconds */
+    AGAIN_S = 60,    /* behind an error of the store */
     POSITION_BYTES_MAX = 256,
 };
 #define NS_PER_S 1000000000ULL
@@ -154,7 +154,7 @@ static ssize_t read_piece(int fd, uint8_t *data, size_t len, uint64_t off)
     return (ssize_t)done;
 }
 
-/* From the disk, not from memory, and without filling that: another descriptor of the file, or the one that is there. */
+/* From the disk, not from memory, and without filling that: another descriptor of the file. -1: there is none. */
 static int open_direct(int fd)
 {
     char link[64];
@@ -166,9 +166,9 @@ static int open_direct(int fd)
 static bool is_good(struct scrub *s, const struct store_extent *x, int fd, int direct_fd,
                     uint64_t off, size_t len, struct error *ret_err)
 {
-    ssize_t got = direct_fd < 0
-                      ? -1
-                      : read_piece(direct_fd, s->piece, (len + ALIGNED - 1) / ALIGNED * ALIGNED, off);
+    ssize_t got = direct_fd < 0 ? -1
+                                : read_piece(direct_fd, s->piece,
+                                             (len + ALIGNED - 1) / ALIGNED * ALIGNED, off);
     if (got < (ssize_t)len) {
         got = read_piece(fd, s->piece, len, off);
     }

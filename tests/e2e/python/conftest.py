@@ -47,8 +47,8 @@ class OwnStore:
         env["CLOUDSKIN_CONTROLLER"] = self.address
         subprocess.run(["cloudskin", *arguments], env=env, check=True, timeout=60, stdout=subprocess.DEVNULL)
 
-    def up(self):
-        self.cloudskin("up", "-d", "--s3", "127.0.0.1:0", "--state", f"{self.folder}/state")
+    def up(self, *options):
+        self.cloudskin("up", "-d", "--s3", "127.0.0.1:0", "--state", f"{self.folder}/state", *options)
 
     def down(self):
         self.cloudskin("down")
@@ -62,4 +62,22 @@ def own():
         o.down()
     except subprocess.CalledProcessError:
         pass  # the test has
+    shutil.rmtree(o.folder)
+
+
+@pytest.fixture
+def tiered(own):
+    """A store with another one behind it."""
+    with cloudskin.connect(own.address) as s:
+        s.create_bucket("behind")
+        endpoint = f"http://{s.status().s3}"
+    keys = next(line for line in open(f"{own.folder}/state/s3-keys"))
+    o = OwnStore()
+    o.down()
+    credentials = f"{o.folder}/credentials"
+    with open(os.open(credentials, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+        f.write(" ".join(keys.split()[:2]) + "\n")
+    o.up("--tier", "s3://behind/x", "--tier-endpoint", endpoint, "--tier-credentials", credentials)
+    yield o
+    o.down()
     shutil.rmtree(o.folder)

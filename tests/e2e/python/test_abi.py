@@ -4,7 +4,7 @@ import ctypes
 import os
 import subprocess
 
-from cloudskin import Code, _native
+from cloudskin import Code, EventKind, SpillRule, Tier, _native
 
 STRUCTS = {
     "geds_error": _native.Error,
@@ -19,6 +19,10 @@ STRUCTS = {
     "geds_page": _native.Page,
     "geds_finding": _native.Finding,
     "geds_check": _native.Check,
+    "geds_event": _native.Event,
+    "geds_watched": _native.Watched,
+    "geds_moved": _native.Moved,
+    "geds_tier": _native.Tier,
 }
 
 
@@ -29,11 +33,18 @@ def test_structures_and_codes_are_those_of_the_header(tmp_path):
         want.append(ctypes.sizeof(kind))
         for field, *_ in kind._fields_:
             at = getattr(kind, field)
+            field = field.rstrip("_")
             lines.append(f'printf("%zu\\n%zu\\n", offsetof(struct {name}, {field}), sizeof(((struct {name} *)0)->{field}));')
             want += [at.offset, at.size]
     for code in Code:
         lines.append(f'printf("%d\\n", GEDS_{code.name});')
         want.append(int(code))
+    for kind in EventKind:
+        lines.append(f'printf("%d\\n", GEDS_{kind.name});')
+        want.append(int(kind))
+    for rule in SpillRule:
+        lines.append(f'printf("%d\\n", GEDS_SPILL_{rule.name});')
+        want.append(int(rule))
     lines.append('printf("%d\\n", GEDS_LIST_MAX);')
     want.append(_native.LIST_MAX)
     source = tmp_path / "abi.c"
@@ -42,6 +53,10 @@ def test_structures_and_codes_are_those_of_the_header(tmp_path):
     subprocess.run(["cc", f"-I{os.environ['INCLUDE']}", source, "-o", tmp_path / "abi"], check=True, env=env)
     got = subprocess.run([tmp_path / "abi"], capture_output=True, text=True, check=True, env=env).stdout
     assert [int(line) for line in got.split()] == want
+
+
+def test_a_tier_has_the_fields_of_its_structure():
+    assert [name for name, *_ in _native.Tier._fields_] == list(Tier.__dataclass_fields__)
 
 
 def test_every_code_has_its_exception():

@@ -14,6 +14,13 @@ def use(store: cloudskin.Store) -> Optional[str]:
     with store.open("b", "k") as o:
         raw: io.RawIOBase = o
         view: memoryview = o.map()
+    with store.watch("b", "prefix/", start=1) as changes:
+        event: Optional[cloudskin.Event] = changes.next(timeout=0.5)
+        kinds: list[cloudskin.EventKind] = [e.kind for e in changes]
+    moved: cloudskin.Moved = store.pin("b", "k")
+    rule: cloudskin.SpillRule = store.spill_rule("b")
+    tier: cloudskin.Tier = store.tier()
+    print(event, kinds, moved.bytes, rule, tier.local_bytes)
     names: list[str] = [e.key for e in store.list("b", limit=size)]
     try:
         store.delete("b", names[0])

@@ -74,7 +74,8 @@ static uint64_t extent_of(const char *key)
 
 static void path_of(uint64_t id, char path[160])
 {
-    snprintf(path, 160, "%s/data/%02x/%016llx", scratch, (unsigned)(id & 255), (unsigned long long)id);
+    snprintf(path, 160, "%s/data/%02x/%016llx", scratch, (unsigned)(id & 255),
+             (unsigned long long)id);
 }
 
 static void damage(uint64_t id, off_t at)
@@ -178,8 +179,13 @@ static void write_position(const char *text)
 
 static void a_damaged_note_of_the_place_is_none(void)
 {
-    static const char *const texts[] = {"", "12", "1\n2\n3", "1\n2\nx\n", "1\n2\n3\n4\n",
-                                        "-1\n5\n0\n", "99999999999999999999\n1\n0\n"};
+    static const char *const texts[] = {"",
+                                        "12",
+                                        "1\n2\n3",
+                                        "1\n2\nx\n",
+                                        "1\n2\n3\n4\n",
+                                        "-1\n5\n0\n",
+                                        "99999999999999999999\n1\n0\n"};
     struct error why = {0};
     char long_text[400];
     store_make(&(struct store_options){.sync = STORE_SYNC_OFF});
