@@ -122,6 +122,29 @@ fact "bad names are refused" exits 64 cloudskin run --name ../x deep.wasm
 
 
 cloudskin-cc -O1 "$E2E/guest/waits.c" -o waits.wasm || exit 1
+# --module: what it names is looked at, whatever the cache has.
+seq 1 40 >lines
+begin named
+cloudskin freeze named -o named.snap
+exits 75 wait "$pid"
+fact "another program in the place of its own is refused by name" says "waits.wasm is not the program of the snapshot" \
+    cloudskin thaw --module waits.wasm --dir . named.snap
+fact "with the exit code of what is refused" exits 65 cloudskin thaw --module waits.wasm --dir . named.snap
+fact "a file that is no program as well" exits 65 cloudskin thaw --module lines --dir . named.snap
+fact "one that is not there is missing" exits 127 cloudskin thaw --module nothing.wasm --dir . named.snap
+fact "and is named" says "--module nothing.wasm: No such file" cloudskin thaw --module nothing.wasm --dir . named.snap
+fact "its own goes on" goes_on named --module deep.wasm
+away() { # away CODE TEXT: the program is not where it was, nor in the cache
+    local code=0
+    CLOUDSKIN_CACHE=$PWD/none cloudskin thaw --dir . named.snap 2>away.err || code=$?
+    [ "$code" -eq "$1" ] && grep -q -- "$2" away.err
+}
+mv deep.wasm away.wasm
+fact "a program that is not there any more is missing" away 127 "name it by --module"
+cp waits.wasm deep.wasm
+fact "another one in its place is refused" away 65 "deep.wasm is another file now"
+mv away.wasm deep.wasm
+
 mkfifo input
 begin_waits() { # begin_waits VERB...: descriptor 9 is its standard input
     cloudskin "$@" <input >>waits.out 2>>waits.err &

@@ -13,8 +13,9 @@ CHECKED status_t load_program(struct runtime *rt, const struct run_options *o,
                               struct program **ret_program, char ret_better[PATH_MAX],
                               struct error *err);
 
-/* The same for a program that is known by its module's hash. The module is needed only when the cache has no image of
- * it: it is o->module, else the file that guess names, if that has the hash. ST_NOTFOUND names hash and level. */
+/* The same for a program that is known by its module's hash. o->module is a file that has to be it, a module or an
+ * image; without one the module is needed only when the cache has no image of it: it is the file that guess names, if
+ * that has the hash. ST_NOTFOUND: nothing there, names hash and level; ST_UNSUPPORTED: there is another program. */
 CHECKED status_t load_program_by_hash(struct runtime *rt, const struct run_options *o,
                                       const uint8_t module_hash[SHA256_BYTES], const char *guess,
                                       struct program **ret_program, char ret_better[PATH_MAX],
