@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "dir.h"
@@ -81,9 +82,13 @@ static status_t locate(struct item *it, struct error *err)
         return ST_OK;
     }
     const char *name = it->file->path == NULL ? "its file" : it->file->path;
-    return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
-                     "descriptor %u: %.80s%s%.80s was removed or renamed", it->fd, g->guest_path,
-                     name[0] == '\0' ? "" : "/", name);
+    const char *slash = name[0] == '\0' || strcmp(g->guest_path, "/") == 0 ? "" : "/";
+    const char *why = it->st.st_nlink == 0
+                          ? "has no name any more (removed while it is open, as tmpfile() does), "
+                            "so no thaw would find it"
+                          : "was renamed out of its folder";
+    return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "descriptor %u: %.70s%s%.70s %s", it->fd,
+                     g->guest_path, slash, name, why);
 }
 
 /* ---- records ---- */
