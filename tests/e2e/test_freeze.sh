@@ -174,6 +174,21 @@ fact "it ends with its own exit code" exits 5 wait "$pid"
 fact "it slept as long as it wanted to, and read each line once" \
     cmp waits.out - <<<$'sleeping\nslept right\ngot one\ngot two\nend'
 
+# --stack is for what is called after thaw: what was called before has room of its own.
+cloudskin-cc -O1 "$E2E/guest/dive.c" -o dive.wasm || exit 1
+cloudskin-aot -O1 --movable dive.wasm -o dive.cell || exit 1
+fact "a recursion that 1 MiB of stack does not hold" eval 'exits 134 cloudskin run --stack 1M dive.cell 40000 16000 <lines'
+cloudskin run --name dive dive.cell 40000 16000 <input >dive.out 2>dive.err &
+pid=$!
+exec 9>input
+eventually has_lines dive.out 1
+fact "is frozen in its depth" cloudskin freeze dive -o dive.snap
+fact "and ends with 75" exits 75 wait "$pid"
+exec 9>&-
+cloudskin run dive.cell 40000 16000 <lines | tail -n 1 >dive.want
+fact "it goes on with 1 MiB for what it calls then" eval 'cloudskin thaw --stack 1M dive.snap <lines | cmp - dive.want'
+fact "64 KiB do not hold that" exits 134 cloudskin thaw --stack 64K dive.snap <lines
+
 # A write that a slow pipe has taken a part of goes on with the rest.
 cloudskin-cc -O1 "$E2E/guest/long_write.c" -o writes.wasm || exit 1
 mkfifo slow
