@@ -32,7 +32,9 @@ ends() {
     exits 3 wait "$cell" && cell=''
 }
 every() { # every FOLDER: in the background; what it says is in every.err
-    cloudskin checkpoint sh --every 50ms -o "$1" >every.out 2>every.err 7<&- 8<&- &
+    : >every.out
+    : >every.err
+    cloudskin checkpoint sh --every 50ms -o "$1" >>every.out 2>>every.err 7<&- 8<&- &
     tool=$!
 }
 has_lines() {
@@ -78,5 +80,19 @@ fact "that is removed" eventually remove
 fact "they fail then" eventually test -s every.err
 fact "the program is not disturbed" ends
 fact "the system refused the last one" exits 71 wait "$tool"
+
+# Two folders: what is in the first one ends where the second one begins.
+fact "a fourth program begins" begin
+fact "two checkpoints in one folder" eval 'cloudskin checkpoint sh && cloudskin checkpoint sh'
+fact "one in another" cloudskin checkpoint sh -o other
+listed() { # listed NUMBER TEXT OPTIONS...
+    cloudskin checkpoint --list "${@:3}" sh | grep "^ *$1 " | grep -q -- "$2"
+}
+fact "the list says that the first ones are out" listed 2 "no: its later checkpoints are in another folder"
+fact "that of the other folder has it" listed 1 "yes" -o other
+fact "one more in the first" cloudskin checkpoint sh
+fact "is good" listed 3 "yes"
+fact "those before it are of another folder's time, or run" listed 2 "no: it is of an earlier run, or others came between in another folder"
+fact "the fourth ends" ends
 
 finish
