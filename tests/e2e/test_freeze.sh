@@ -145,6 +145,22 @@ cp waits.wasm deep.wasm
 fact "another one in its place is refused" away 65 "deep.wasm is another file now"
 mv away.wasm deep.wasm
 
+# A module that is in the snapshot has no other name.
+mkdir fake
+cp "$(command -v cloudskin)" fake/
+cat >fake/cloudskin-aot <<S
+#!/usr/bin/env bash
+[ "\$1" != --version ] || exec "$(command -v cloudskin-aot)" --version
+exit 7
+S
+chmod +x fake/cloudskin-aot
+begin inside
+cloudskin freeze --embed inside -o inside.snap
+exits 75 wait "$pid"
+fact "a compiler that fails on an embedded module is said with the name of the snapshot" says \
+    "cloudskin: inside.snap: the compiler failed with exit code 7" \
+    env CLOUDSKIN_CACHE="$PWD/none" fake/cloudskin thaw --dir . inside.snap
+
 mkfifo input
 begin_waits() { # begin_waits VERB...: descriptor 9 is its standard input
     cloudskin "$@" <input >>waits.out 2>>waits.err &

@@ -20,6 +20,7 @@ enum { FIRST_OPT = 1, BEST_OPT = 3 };
 struct load {
     struct runtime *rt;
     const char *path;
+    const char *shown; /* how messages call the program; NULL: path */
     struct image_cache cache;
     struct image_key key;
     struct compiler compiler;
@@ -27,6 +28,11 @@ struct load {
     struct error compiler_err;
     char *better; /* PATH_MAX bytes: see load_program */
 };
+
+static const char *shown(const struct load *l)
+{
+    return l->shown != NULL ? l->shown : l->path;
+}
 
 /* Open the cached image with this optimisation. One that does not open any more (truncated by a full disk, of
  * another format version) is removed, so that it is made anew; one that may not be read counts as none. */
@@ -44,7 +50,7 @@ static status_t open_cached(struct load *l, uint32_t opt_level, struct program *
     }
     struct program *program = NULL;
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-        return ST_NOTFOUND; /* a folder with that name stays: compile_uncached does without the cache */
+        return ST_NOTFOUND; /* a folder with that name stays: compile_and_open does without the cache */
     }
     code = program_open(l->rt, path, &program, err);
     if (code == ST_OK && memcmp(program_image(program)->module_hash, l->key.module_hash,
@@ -64,41 +70,32 @@ static status_t open_cached(struct load *l, uint32_t opt_level, struct program *
     return code;
 }
 
-/* Without a usable cache folder: compile to a temporary file, which is gone once it is mapped. */
-static status_t compile_uncached(struct load *l, struct program **ret_program, struct error *err)
-{
-    const char *tmp = getenv("TMPDIR");
-    char path[PATH_MAX];
-    int len = snprintf(path, sizeof path, "%s/cloudskin.XXXXXX", tmp != NULL ? tmp : "/tmp");
-    int fd = len > 0 && len < PATH_MAX ? mkstemp(path) : -1;
-    if (fd < 0) {
-        return error_set(err, ST_IO, ERROR_NO_OFFSET, "no folder to compile into");
-    }
-    close(fd);
-    status_t code = compiler_run(&l->compiler, l->path, &l->key.options, path, l->path, err);
-    if (code == ST_OK) {
-        code = program_open(l->rt, path, ret_program, err);
-    }
-    unlink(path);
-    return code;
-}
-
+/* Into the cache and from there; what the cache cannot take, or nobody finds there, from where it was compiled to. */
 static status_t compile_and_open(struct load *l, uint32_t opt_level, struct program **ret_program,
                                  struct error *err)
 {
+    struct compiled made = {.fd = -1};
     if (l->compiler_code != ST_OK) {
         *err = l->compiler_err;
         return l->compiler_code;
     }
     l->key.options.opt_level = opt_level;
-    status_t code = compile_cached(&l->cache, &l->compiler, &l->key, l->path, true, l->path, err);
+    status_t code = compile_kept(&l->cache, &l->compiler, &l->key, l->path, shown(l), &made, err);
     if (code == ST_OK) {
         code = open_cached(l, opt_level, ret_program, err);
     }
-    if (code == ST_PERM || code == ST_LIMIT || code == ST_EXIST || code == ST_NOTFOUND ||
-        code == ST_INVAL) {
-        code = compile_uncached(l, ret_program, err);
+    bool no_cache = code == ST_PERM || code == ST_LIMIT || code == ST_EXIST ||
+                    code == ST_NOTFOUND || code == ST_INVAL;
+    if (no_cache && made.fd >= 0 && code == err->code) {
+        fprintf(stderr, "cloudskin: the image is not kept: %s\n", err->text);
     }
+    if (no_cache && !made.begun) {
+        code = compile_anonymous(&l->compiler, &l->key.options, l->path, shown(l), &made, err);
+    }
+    if (no_cache && made.fd >= 0) {
+        code = program_open(l->rt, made.path, ret_program, err);
+    }
+    compiled_done(&made);
     return code;
 }
 
@@ -130,7 +127,7 @@ static status_t open_cache(struct load *l, struct error *err)
 {
     status_t code = image_cache_from_env(&l->cache, err);
     if (code == ST_NOTFOUND) {
-        /* no home: nothing is found below, and compile_uncached does the work */
+        /* no home: nothing is found below, and compile_and_open does without */
         snprintf(l->cache.dir, sizeof l->cache.dir, "/dev/null/cloudskin");
     } else if (code != ST_OK) {
         return code;
@@ -166,7 +163,7 @@ static status_t made_otherwise(const char *path, const char *how, const char *op
 }
 
 /* An image is what it is: an option that asks for another one is not passed over. */
-static status_t open_image(struct runtime *rt, const struct run_options *o,
+static status_t open_image(struct runtime *rt, const struct run_options *o, const char *name,
                            struct program **ret_program, struct error *err)
 {
     struct program *program = NULL;
@@ -178,14 +175,13 @@ static status_t open_image(struct runtime *rt, const struct run_options *o,
     const struct image_options *made = &program_image(program)->options;
     if (o->says_level && made->level != o->image.level) {
         snprintf(how, sizeof how, "--cpu %s", image_level_name(made->level));
-        code = made_otherwise(o->module_path, how, "--cpu", err);
+        code = made_otherwise(name, how, "--cpu", err);
     } else if (o->says_nan && made->nan != o->image.nan) {
-        code = made_otherwise(o->module_path,
-                              made->nan == NAN_NATIVE ? "--nan native" : "--nan canonical", "--nan",
-                              err);
+        code = made_otherwise(name, made->nan == NAN_NATIVE ? "--nan native" : "--nan canonical",
+                              "--nan", err);
     } else if (o->image.opt_level != OPT_LEVEL_AUTO && made->opt_level != o->image.opt_level) {
         snprintf(how, sizeof how, "-O%u", made->opt_level);
-        code = made_otherwise(o->module_path, how, "-O", err);
+        code = made_otherwise(name, how, "-O", err);
     }
     if (code != ST_OK) {
         program_unref(program);
@@ -218,11 +214,14 @@ static status_t look_at(const char *path, enum program_file *ret_kind,
     return code;
 }
 
-status_t load_program(struct runtime *rt, const struct run_options *o, struct program **ret_program,
-                      char ret_better[PATH_MAX], struct error *err)
+status_t load_program(struct runtime *rt, const struct run_options *o, const char *name,
+                      struct program **ret_program, char ret_better[PATH_MAX], struct error *err)
 {
-    struct load l = {
-        .rt = rt, .path = o->module_path, .key.options = o->image, .better = ret_better};
+    struct load l = {.rt = rt,
+                     .path = o->module_path,
+                     .shown = name,
+                     .key.options = o->image,
+                     .better = ret_better};
     enum program_file kind;
     ret_better[0] = '\0';
     status_t code = look_at(l.path, &kind, l.key.module_hash, err);
@@ -230,7 +229,7 @@ status_t load_program(struct runtime *rt, const struct run_options *o, struct pr
         return code;
     }
     return kind == PROGRAM_FILE_MODULE ? load_module(&l, o->image.opt_level, ret_program, err)
-                                       : open_image(rt, o, ret_program, err);
+                                       : open_image(rt, o, name, ret_program, err);
 }
 
 /* Is it a module with this hash? */
@@ -323,6 +322,7 @@ static status_t take_named(struct load *l, const struct run_options *o,
 static status_t no_program(const struct load *l, const struct run_options *o, const char *guess,
                            const char *but, struct error *err)
 {
+    const char *name = l->shown != NULL ? l->shown : guess;
     char hex[SHA256_HEX_BYTES];
     bool there = access(guess, F_OK) == 0;
     sha256_hex(l->key.module_hash, hex);
@@ -331,19 +331,22 @@ static status_t no_program(const struct load *l, const struct run_options *o, co
                               image_level_name(o->image.level), hex);
     size_t len = strlen(err->text);
     if (but != NULL) {
-        snprintf(err->text + len, sizeof err->text - len, " (%.60s is one %s)", guess, but);
+        snprintf(err->text + len, sizeof err->text - len, " (%.60s is one %s)", name, but);
     } else if (there) {
-        snprintf(err->text + len, sizeof err->text - len, " (%.60s is another file now)", guess);
+        snprintf(err->text + len, sizeof err->text - len, " (%.60s is another file now)", name);
     }
     return code;
 }
 
 status_t load_program_by_hash(struct runtime *rt, const struct run_options *o,
                               const uint8_t module_hash[SHA256_BYTES], const char *guess,
-                              struct program **ret_program, char ret_better[PATH_MAX],
-                              struct error *err)
+                              const char *name, struct program **ret_program,
+                              char ret_better[PATH_MAX], struct error *err)
 {
-    struct load l = {.rt = rt, .key.options = o->image, .better = ret_better};
+    struct load l = {.rt = rt,
+                     .shown = o->module == NULL ? name : NULL,
+                     .key.options = o->image,
+                     .better = ret_better};
     ret_better[0] = '\0';
     const char *but = NULL;
     struct program *image = NULL;
