@@ -54,12 +54,33 @@ unset CLOUDSKIN_CACHE_SIZE
 
 fact "a folder that cannot be made is no obstacle" prints 42 env CLOUDSKIN_CACHE=/dev/null/x cloudskin run \
     --invoke add small.wasm 2 40
+# A full disk is found out when the image is there.
+mkdir -p counted/bin
+cp "$(command -v cloudskin)" counted/bin/
+cat >counted/bin/cloudskin-aot <<S
+#!/usr/bin/env bash
+[ "\$1" = --version ] || echo >>"$PWD/counted/compiles"
+exec "$(command -v cloudskin-aot)" "\$@"
+S
+chmod +x counted/bin/cloudskin-aot
+counted() {
+    CLOUDSKIN_CACHE=$PWD/counted/cache counted/bin/cloudskin run -O1 --invoke add small.wasm 2 40
+}
+no_room() { # for this image
+    local image
+    counted && image=$(compgen -G "counted/cache/*.cell") && rm "$image" counted/compiles &&
+        ln -s /dev/full "${image%.cell}.part" && counted 2>counted.err | grep -qx 42
+}
+fact "a disk that turns out to be full is no obstacle" no_room
+fact "it is said" grep -q "the image is not kept: .*No space left" counted.err
+fact "nothing is compiled twice" prints 1 eval 'wc -l <counted/compiles'
+fact "with room for it it is kept again" eval 'counted && [ -n "$(compgen -G "counted/cache/*.cell")" ]'
 mkdir full
 if unshare --mount --map-root-user mount -t tmpfs none full 2>/dev/null; then
     fact "a full one is none" eval '
         unshare --mount --map-root-user bash -c "mount -t tmpfs -o size=64k none full &&
             CLOUDSKIN_CACHE=\$PWD/full cloudskin run --invoke add small.wasm 2 40" 2>full.err | grep -qx 42'
-    fact "and the compiler has said so" grep -q "No space left" full.err
+    fact "which is said" grep -q "the image is not kept: .*No space left" full.err
 fi
 fact "nor is a missing HOME" prints 42 env -u CLOUDSKIN_CACHE -u HOME -u XDG_CACHE_HOME cloudskin run \
     --invoke add small.wasm 2 40

@@ -122,6 +122,45 @@ fact "bad names are refused" exits 64 cloudskin run --name ../x deep.wasm
 
 
 cloudskin-cc -O1 "$E2E/guest/waits.c" -o waits.wasm || exit 1
+# --module: what it names is looked at, whatever the cache has.
+seq 1 40 >lines
+begin named
+cloudskin freeze named -o named.snap
+exits 75 wait "$pid"
+fact "another program in the place of its own is refused by name" says "waits.wasm is not the program of the snapshot" \
+    cloudskin thaw --module waits.wasm --dir . named.snap
+fact "with the exit code of what is refused" exits 65 cloudskin thaw --module waits.wasm --dir . named.snap
+fact "a file that is no program as well" exits 65 cloudskin thaw --module lines --dir . named.snap
+fact "one that is not there is missing" exits 127 cloudskin thaw --module nothing.wasm --dir . named.snap
+fact "and is named" says "--module nothing.wasm: No such file" cloudskin thaw --module nothing.wasm --dir . named.snap
+fact "its own goes on" goes_on named --module deep.wasm
+away() { # away CODE TEXT: the program is not where it was, nor in the cache
+    local code=0
+    CLOUDSKIN_CACHE=$PWD/none cloudskin thaw --dir . named.snap 2>away.err || code=$?
+    [ "$code" -eq "$1" ] && grep -q -- "$2" away.err
+}
+mv deep.wasm away.wasm
+fact "a program that is not there any more is missing" away 127 "name it by --module"
+cp waits.wasm deep.wasm
+fact "another one in its place is refused" away 65 "deep.wasm is another file now"
+mv away.wasm deep.wasm
+
+# A module that is in the snapshot has no other name.
+mkdir fake
+cp "$(command -v cloudskin)" fake/
+cat >fake/cloudskin-aot <<S
+#!/usr/bin/env bash
+[ "\$1" != --version ] || exec "$(command -v cloudskin-aot)" --version
+exit 7
+S
+chmod +x fake/cloudskin-aot
+begin inside
+cloudskin freeze --embed inside -o inside.snap
+exits 75 wait "$pid"
+fact "a compiler that fails on an embedded module is said with the name of the snapshot" says \
+    "cloudskin: inside.snap: the compiler failed with exit code 7" \
+    env CLOUDSKIN_CACHE="$PWD/none" fake/cloudskin thaw --dir . inside.snap
+
 mkfifo input
 begin_waits() { # begin_waits VERB...: descriptor 9 is its standard input
     cloudskin "$@" <input >>waits.out 2>>waits.err &
@@ -150,6 +189,21 @@ exec 9>&-
 fact "it ends with its own exit code" exits 5 wait "$pid"
 fact "it slept as long as it wanted to, and read each line once" \
     cmp waits.out - <<<$'sleeping\nslept right\ngot one\ngot two\nend'
+
+# --stack is for what is called after thaw: what was called before has room of its own.
+cloudskin-cc -O1 "$E2E/guest/dive.c" -o dive.wasm || exit 1
+cloudskin-aot -O1 --movable dive.wasm -o dive.cell || exit 1
+fact "a recursion that 1 MiB of stack does not hold" eval 'exits 134 cloudskin run --stack 1M dive.cell 40000 16000 <lines'
+cloudskin run --name dive dive.cell 40000 16000 <input >dive.out 2>dive.err &
+pid=$!
+exec 9>input
+eventually has_lines dive.out 1
+fact "is frozen in its depth" cloudskin freeze dive -o dive.snap
+fact "and ends with 75" exits 75 wait "$pid"
+exec 9>&-
+cloudskin run dive.cell 40000 16000 <lines | tail -n 1 >dive.want
+fact "it goes on with 1 MiB for what it calls then" eval 'cloudskin thaw --stack 1M dive.snap <lines | cmp - dive.want'
+fact "64 KiB do not hold that" exits 134 cloudskin thaw --stack 64K dive.snap <lines
 
 # A write that a slow pipe has taken a part of goes on with the rest.
 cloudskin-cc -O1 "$E2E/guest/long_write.c" -o writes.wasm || exit 1

@@ -43,8 +43,9 @@ static const char help_text[] =
     "  cloudskin checkpoint sim --every 10s --keep 3 &\n"
     "  cloudskin thaw --name sim --dir .        # after a crash: the newest one\n"
     "\n"
-    "Exit codes: 0 done (with --every: the cell has ended), 64 wrong usage, 65 the cell cannot\n"
-    "travel, 71 the system refused (disk), 127 no such cell, 130 Ctrl-C.\n";
+    "Exit codes: 0 done (with --every: the cell has ended, and the last one was good), 64 wrong\n"
+    "usage, 65 the cell cannot travel, 71 the system refused (disk, with --every: the last one),\n"
+    "127 no such cell, 130 Ctrl-C.\n";
 
 static const struct option long_options[] = {
     {"every", required_argument, NULL, 'e'},
@@ -72,6 +73,9 @@ struct request {
     uint32_t chain;       /* increments since the last full one */
     uint64_t full_bytes;  /* of that */
     uint64_t chain_bytes; /* of the increments */
+    bool ended;           /* the cell */
+    int failed;           /* exit code of the newest one, 0: it is good */
+    char why[ERROR_TEXT_MAX];
 };
 
 static volatile sig_atomic_t interrupted;
@@ -121,12 +125,13 @@ static void parse_answer(const char *line, struct answer *a)
 }
 
 /* ST_NOTFOUND: the cell has ended; ST_UNSUPPORTED: it refused, for now. */
-static status_t ask(const struct request *q, uint32_t number, uint32_t base, struct answer *a,
+static status_t ask(struct request *q, uint32_t number, uint32_t base, struct answer *a,
                     struct error *err)
 {
     char line[CONTROL_LINE_MAX];
     int control;
     status_t st = control_connect(q->name, &control, err);
+    q->ended = st == ST_NOTFOUND;
     if (st != ST_OK) {
         return st;
     }
@@ -134,10 +139,8 @@ static status_t ask(const struct request *q, uint32_t number, uint32_t base, str
     st = control_send(control, line, q->folder_fd, err);
     st = st == ST_OK ? control_receive(control, line, NULL, err) : st;
     close(control);
-    if (st != ST_OK) { /* it ended in between */
-        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "'%s' has ended", q->name);
-    }
-    if (strncmp(line, "ended", 5) == 0) {
+    if (st != ST_OK || strncmp(line, "ended", 5) == 0) { /* or it ended in between */
+        q->ended = true;
         return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "'%s' has ended", q->name);
     }
     if (strncmp(line, "ok ", 3) != 0) {
@@ -234,17 +237,33 @@ static void sleep_until(uint64_t at_ns)
     }
 }
 
-static bool goes_on(const struct request *q, status_t st, const struct error *err)
+static int code_of(status_t st)
 {
-    if (st == ST_OK) {
-        return true;
+    return st == ST_UNSUPPORTED ? EXIT_REFUSED : st == ST_INVAL ? EXIT_USAGE : EXIT_SYSTEM;
+}
+
+/* After one that failed. A state that cannot travel now, a full disk, a folder that is gone: it may be better next
+ * time, and the ones before are good. */
+static bool goes_on(struct request *q, status_t st, const struct error *err)
+{
+    q->failed = code_of(st);
+    snprintf(q->why, sizeof q->why, "%s", err->text);
+    if (q->every_ns == 0 || st == ST_AGAIN || st == ST_PERM) {
+        return false;
     }
-    /* A state that cannot travel now, a full disk: it may be better next time, and the ones before are good. */
-    if (q->every_ns != 0 && st != ST_NOTFOUND && st != ST_AGAIN && st != ST_PERM) {
-        say(err->text);
-        return true;
+    say(err->text);
+    return true;
+}
+
+/* The cell has ended, and is to be gone back to: was the newest one good? */
+static int after_the_end(const struct request *q)
+{
+    if (q->failed != 0) {
+        fprintf(stderr,
+                "cloudskin checkpoint: '%s' has ended, and the last checkpoint failed: %s\n",
+                q->name, q->why);
     }
-    return false;
+    return q->failed;
 }
 
 static int checkpoints(struct request *q)
@@ -255,11 +274,14 @@ static int checkpoints(struct request *q)
     do {
         err = (struct error){.offset = ERROR_NO_OFFSET};
         status_t st = checkpoint(q, &err);
-        if (!goes_on(q, st, &err)) {
-            if (st == ST_NOTFOUND && any) {
-                return 0; /* the cell has ended */
-            }
-            return st == ST_UNSUPPORTED ? (say(err.text), EXIT_REFUSED) : fail(&err);
+        if (q->ended) {
+            return any ? after_the_end(q) : fail(&err);
+        }
+        if (st == ST_OK) {
+            q->failed = 0;
+        } else if (!goes_on(q, st, &err)) {
+            say(err.text);
+            return q->failed;
         }
         any = true;
         next_ns += q->every_ns;

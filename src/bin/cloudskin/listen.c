@@ -65,15 +65,32 @@ static void print_address(const union address *a, char ret_address[LISTEN_ADDRES
              (unsigned)ntohs(v6 ? a->v6.sin6_port : a->v4.sin_port));
 }
 
+static status_t read_address(const char *text, union address *a, socklen_t *ret_len,
+                             struct error *err)
+{
+    return parse_address(text, a, ret_len)
+               ? ST_OK
+               : error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                           "--listen '%s': expected ADDR:PORT, such as 127.0.0.1:8080 or "
+                           "[::1]:8080",
+                           text);
+}
+
+status_t listen_check(const char *text, struct error *err)
+{
+    union address a;
+    socklen_t len;
+    return read_address(text, &a, &len, err);
+}
+
 status_t listen_open(const char *text, int *ret_fd, char ret_address[LISTEN_ADDRESS_MAX],
                      struct error *err)
 {
     union address a;
     socklen_t len;
-    if (!parse_address(text, &a, &len)) {
-        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
-                         "--listen '%s': expected ADDR:PORT, such as 127.0.0.1:8080 or [::1]:8080",
-                         text);
+    status_t code = read_address(text, &a, &len, err);
+    if (code != ST_OK) {
+        return code;
     }
     int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {

@@ -7,10 +7,12 @@
 #include "cell/wasi/undo.h"
 #include "controlpath/control.h"
 #include "gedsfile/place.h"
+#include "listen.h"
 
 enum {
     OPEN_FILES_DEFAULT = 1024,
     OPEN_FILES_MAX = 1 << 20,
+    STDIO_COUNT = 3,
     THREADS_MAX = 1 << 16,
     STACK_BYTES_MIN = 1 << 16,
     MEMORY_BYTES_MIN = WASM_PAGE_BYTES,
@@ -99,6 +101,49 @@ static const char *bucket_guest(struct run_options *o, const char *place)
     return arena_strndup(&o->arena, bucket, len + 1);
 }
 
+/* The next part of a path that is neither empty nor ".", at *path; its length, 0 at the end. */
+static size_t next_part(const char **path)
+{
+    for (;;) {
+        *path += strspn(*path, "/");
+        size_t len = strcspn(*path, "/");
+        if (len != 1 || (*path)[0] != '.') {
+            return len;
+        }
+        *path += len;
+    }
+}
+
+/* Do both stand for one folder of the guest, whose names begin at its root? */
+static bool is_same_guest(const char *a, const char *b)
+{
+    size_t len;
+    do {
+        len = next_part(&a);
+        if (next_part(&b) != len || memcmp(a, b, len) != 0) {
+            return false;
+        }
+        a += len;
+        b += len;
+    } while (len > 0);
+    return true;
+}
+
+/* Of two folders with one name the guest would only ever see the first. */
+static status_t check_name(const struct run_options *o, const struct wasi_grant *g,
+                           struct error *err)
+{
+    for (uint32_t i = 0; i < o->grant_count; i++) {
+        if (is_same_guest(o->grants[i].guest_path, g->guest_path)) {
+            return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                             "--dir: '%.80s' and '%.80s' would both be '%.60s' for the program: "
+                             "give one another name, HOST:GUEST",
+                             o->grants[i].host_path, g->host_path, g->guest_path);
+        }
+    }
+    return ST_OK;
+}
+
 /* HOST[:GUEST][:ro]; HOST may be geds://BUCKET[/PREFIX], whose own colon counts for nothing. */
 static status_t add_grant(struct run_options *o, const char *value, struct error *err)
 {
@@ -129,8 +174,9 @@ static status_t add_grant(struct run_options *o, const char *value, struct error
     g->host_path = host;
     g->guest_path = guest != NULL ? guest : host;
     g->read_only = mode != NULL && strcmp(mode, "ro") == 0;
-    o->grant_count++;
-    return ST_OK;
+    status_t code = check_name(o, g, err);
+    o->grant_count += code == ST_OK;
+    return code;
 }
 
 /* The last value given for a name wins. */
@@ -267,7 +313,7 @@ static status_t set_option(struct run_options *o, int id, const char *value,
         return add_env(o, value, environment, err);
     case O_LISTEN:
         o->listen[o->listen_count++] = value;
-        return ST_OK;
+        return listen_check(value, err);
     case O_INVOKE:
         o->invoke = value;
         return ST_OK;
@@ -316,6 +362,19 @@ static status_t set_option(struct run_options *o, int id, const char *value,
         o->help = true;
         return ST_OK;
     }
+}
+
+/* What is open before the program does anything. */
+static status_t check_open_files(const struct run_options *o, struct error *err)
+{
+    uint32_t least = STDIO_COUNT + o->grant_count + o->listen_count;
+    if (o->open_files >= least) {
+        return ST_OK;
+    }
+    return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                     "--open-files %u: at least %u are needed, for standard input, output and "
+                     "error, each --dir and each --listen",
+                     o->open_files, least);
 }
 
 static bool reserve_lists(struct run_options *o, size_t most, char *const *environment)
@@ -382,7 +441,7 @@ static status_t read_options(struct run_options *o, int argc, char **argv, bool 
     o->module_path = argv[optind];
     o->args = (const char *const *)&argv[optind];
     o->arg_count = (uint32_t)(argc - optind);
-    return ST_OK;
+    return thaws ? ST_OK : check_open_files(o, err); /* a snapshot says what was open */
 }
 
 status_t run_options_parse(int argc, char **argv, bool thaws, char *const *environment,

@@ -360,7 +360,7 @@ static status_t load(struct run *r, struct error *err)
         }
         from.module_path = r->embedded_path;
     }
-    return load_program(r->rt, &from, &r->program, r->better, err);
+    return load_program(r->rt, &from, r->options.module_path, &r->program, r->better, err);
 }
 
 static int run_program(struct run *r)

@@ -68,7 +68,7 @@ static status_t load_snapshot_program(struct run *r, const struct snapshot_chain
 {
     const struct snapshot_info *info = snapshot_reader_info(snapshot_chain_last(chain));
     const struct snapshot_info *embeds = snapshot_chain_embeds(chain);
-    const char *guess = info->program;
+    const char *guess = info->program, *name = NULL;
     r->options.image.nan = info->nan;
     memcpy(r->program_path, info->program, sizeof r->program_path);
     if (embeds != NULL) {
@@ -78,10 +78,12 @@ static status_t load_snapshot_program(struct run *r, const struct snapshot_chain
             return code;
         }
         guess = r->embedded_path;
+        name = r->options.module_path; /* the snapshot, which has the module */
     } else if (geds_place_told(guess) && run_fetch_program(r, guess, NULL) == ST_OK) {
         guess = r->embedded_path; /* it was run from there */
+        name = info->program;
     }
-    return load_program_by_hash(r->rt, &r->options, info->module_hash, guess, &r->program,
+    return load_program_by_hash(r->rt, &r->options, info->module_hash, guess, name, &r->program,
                                 r->better, err);
 }
 

@@ -1,10 +1,12 @@
 #include "imagecache/compile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +26,8 @@ enum {
     PARTS_MAX = 1000000,
     STAMP_DIR_MODE = 0700,
     STAMP_MODE = 0600,
+    IMAGE_MODE = 0666,
+    IMAGE_FD_FROM = 64,
 };
 #define CLEAR_LINE "\r\033[K"
 
@@ -267,7 +271,50 @@ status_t compiler_run(const struct compiler *compiler, const char *module_path,
         return error_set(err, ST_INVALID, ERROR_NO_OFFSET, "%s", ""); /* it has said why */
     }
     return error_set(err, exit_code == EXIT_SYSTEM ? ST_LIMIT : ST_IO, ERROR_NO_OFFSET,
-                     "%s: the compiler failed with exit code %d", module_path, exit_code);
+                     "%s: the compiler failed with exit code %d",
+                     title != NULL ? title : module_path, exit_code);
+}
+
+/* ---- into an anonymous file ---- */
+
+/* One that the compiler inherits, above what it takes for itself. */
+static status_t anonymous_file(struct compiled *ret_compiled, struct error *err)
+{
+    int low = memfd_create("image", MFD_CLOEXEC);
+    int fd = low >= 0 ? fcntl(low, F_DUPFD, IMAGE_FD_FROM) : -1;
+    int errnum = errno;
+    if (low >= 0) {
+        close(low);
+    }
+    if (fd < 0) {
+        return error_set_errno(err, errnum, "anonymous file for an image");
+    }
+    ret_compiled->fd = fd;
+    snprintf(ret_compiled->path, sizeof ret_compiled->path, "/proc/self/fd/%d", fd);
+    return ST_OK;
+}
+
+void compiled_done(struct compiled *compiled)
+{
+    if (compiled->fd >= 0) {
+        close(compiled->fd);
+    }
+    compiled->fd = -1;
+}
+
+status_t compile_anonymous(const struct compiler *compiler, const struct image_options *options,
+                           const char *module_path, const char *title,
+                           struct compiled *ret_compiled, struct error *err)
+{
+    struct compiled made = {.fd = -1, .begun = true};
+    status_t code = anonymous_file(&made, err);
+    code = code != ST_OK ? code
+                         : compiler_run(compiler, module_path, options, made.path, title, err);
+    if (code != ST_OK) {
+        compiled_done(&made);
+    }
+    *ret_compiled = made;
+    return code;
 }
 
 /* ---- into the cache ---- */
@@ -278,6 +325,7 @@ struct job {
     const struct image_key *key;
     const char *module_path;
     const char *title;
+    struct compiled *compiled; /* NULL: straight into the cache */
 };
 
 /* For `cloudskin cache ls`. A module that a snapshot embeds has no place of its own. */
@@ -294,11 +342,31 @@ static void note_name(const struct job *job)
     }
 }
 
+/* What is in an anonymous file into a file of the cache. */
+static status_t copy_image(int image_fd, const char *path, struct error *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, IMAGE_MODE);
+    bool good = fd >= 0 && lseek(image_fd, 0, SEEK_SET) == 0 && file_copy_rest(image_fd, fd) == 0;
+    int errnum = errno;
+    if (fd >= 0 && close(fd) != 0 && good) { /* some file systems say only now that they are full */
+        good = false;
+        errnum = errno;
+    }
+    return good ? ST_OK : error_set_errno(err, errnum, "%s", path);
+}
+
 static status_t make_image(void *arg, const char *part_path, struct error *err)
 {
     const struct job *job = arg;
-    status_t code = compiler_run(job->compiler, job->module_path, &job->key->options, part_path,
-                                 job->title, err);
+    status_t code;
+    if (job->compiled != NULL) {
+        code = compile_anonymous(job->compiler, &job->key->options, job->module_path, job->title,
+                                 job->compiled, err);
+        code = code == ST_OK ? copy_image(job->compiled->fd, part_path, err) : code;
+    } else {
+        code = compiler_run(job->compiler, job->module_path, &job->key->options, part_path,
+                            job->title, err);
+    }
     if (code == ST_OK) {
         note_name(job);
     }
@@ -309,8 +377,16 @@ status_t compile_cached(const struct image_cache *c, const struct compiler *comp
                         const struct image_key *key, const char *module_path, bool wait,
                         const char *title, struct error *err)
 {
-    struct job job = {c, compiler, key, module_path, title};
+    struct job job = {c, compiler, key, module_path, title, NULL};
     return image_cache_fill(c, key, wait, make_image, &job, err);
+}
+
+status_t compile_kept(const struct image_cache *c, const struct compiler *compiler,
+                      const struct image_key *key, const char *module_path, const char *title,
+                      struct compiled *ret_compiled, struct error *err)
+{
+    struct job job = {c, compiler, key, module_path, title, ret_compiled};
+    return image_cache_fill(c, key, true, make_image, &job, err);
 }
 
 static bool is_recent(const char *path)

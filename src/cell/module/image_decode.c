@@ -72,6 +72,12 @@ static status_t read_header(struct decoder *d)
     return ST_OK;
 }
 
+static bool is_zero(const uint8_t *bytes, uint64_t len)
+{
+    return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, (size_t)len - 1) == 0);
+}
+
+/* Each byte of the file is in the header, the table, a section with a checksum, or a zero in front of one. */
 static status_t read_sections(struct decoder *d)
 {
     uint64_t end = IMAGE_HEADER_BYTES + (uint64_t)IMAGE_SECTION_COUNT * IMAGE_ENTRY_BYTES;
@@ -87,11 +93,15 @@ static status_t read_sections(struct decoder *d)
         if (found != id || s->off < end || s->off % image_section_align(id) != 0 ||
             s->off > d->len || s->len > d->len - s->off)
             return corrupt(d, id, "misplaced");
+        if (!is_zero(d->data + end, s->off - end))
+            return corrupt(d, id, "not zeros in front of it");
         s->bytes = d->data + s->off;
         end = s->off + s->len;
         if (sum != hash_xxh3(s->bytes, (size_t)s->len))
             return corrupt(d, id, "wrong checksum");
     }
+    if (end != d->len)
+        return error_set(d->err, ST_CORRUPT, end, "image: bytes behind the last section");
     return ST_OK;
 }
 

@@ -97,8 +97,8 @@ static status_t walk(int folder_fd, const struct newest *newest, struct wasi_gob
         }
         if (h.follows == 0) {
             snprintf(g->why, sizeof g->why,
-                     "it is of an earlier run: what changed in files between it and checkpoint %u "
-                     "is not known",
+                     "it is of an earlier run, or others came between in another folder: what "
+                     "changed in files between it and checkpoint %u is not known",
                      at);
         }
         at = h.follows;

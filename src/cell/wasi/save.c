@@ -2,8 +2,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "before.h"
 #include "dir.h"
 #include "guest.h"
 #include "objectsave.h"
@@ -66,6 +68,19 @@ static bool find_path(struct item *it, int dir_fd)
     return it->file->preopen == NULL && current_path(it, dir_fd) && leads_to(it, dir_fd, it->path);
 }
 
+/* Why no path leads to it. The links that checkpoints keep are none of its names. */
+static const char *why_lost(const struct item *it)
+{
+    struct stat st = it->st;
+    if (before_is_on(it->w)) {
+        before_hide_links(it->w, &st);
+    }
+    return st.st_nlink == 0
+               ? "has no name any more (removed while it is open, as tmpfile() does), so "
+                 "no thaw would find it"
+               : "is not beneath its folder any more";
+}
+
 static status_t locate(struct item *it, struct error *err)
 {
     const struct wasi_grant *g = &it->w->grants[it->file->grant];
@@ -81,9 +96,9 @@ static status_t locate(struct item *it, struct error *err)
         return ST_OK;
     }
     const char *name = it->file->path == NULL ? "its file" : it->file->path;
-    return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
-                     "descriptor %u: %.80s%s%.80s was removed or renamed", it->fd, g->guest_path,
-                     name[0] == '\0' ? "" : "/", name);
+    const char *slash = name[0] == '\0' || strcmp(g->guest_path, "/") == 0 ? "" : "/";
+    return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "descriptor %u: %.70s%s%.70s %s", it->fd,
+                     g->guest_path, slash, name, why_lost(it));
 }
 
 /* ---- records ---- */

@@ -377,7 +377,8 @@ static status_t check_chain(int folder_fd, uint32_t newest, uint32_t number, str
         close_journal(&r);
         if (st == ST_OK && !last && follows < number) {
             st = error_set(err, ST_INVAL, ERROR_NO_OFFSET,
-                           "checkpoint %u is of an earlier run: what changed in files between it "
+                           "checkpoint %u is of an earlier run, or others came between in another "
+                           "folder: what changed in files between it "
                            "and checkpoint %u is not known",
                            number, at);
         }

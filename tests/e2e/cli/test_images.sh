@@ -52,11 +52,8 @@ damage() { # one byte of each of 64 places, and all of the header
         old=$(od -An -tu1 -j "$at" -N 1 bad.cell)
         # shellcheck disable=SC2059 # the byte
         printf "\\x$(printf %02x $(((old + 1) % 256)))" | dd of=bad.cell bs=1 seek="$at" conv=notrunc status=none
-        refused bad.cell || unused "$at" || { echo "at $at"; return 1; }
+        refused bad.cell || { echo "at $at"; return 1; }
     done
-}
-unused() { # the gaps between sections are of no account: changed there, it runs as before
-    [ "$1" -gt 1000 ] && [ "$(cloudskin run bad.cell args)" = $'[bad.cell]\n[args]' ]
 }
 fact "damaged anywhere it is refused" damage
 longer() {

@@ -43,6 +43,13 @@ fact "one that is in no grant is as well" exits 64 show --dir data:/d --cwd /nop
 fact "and is named" says "working directory '/nope': in no granted folder" show --dir data:/d --cwd /nope -- cwd
 fact "one that is not there is missing" exits 127 show --dir data:/d --cwd /d/nope -- cwd
 fact "a file is none" exits 127 show --dir data:/d --cwd /d/file -- cwd
+for twice in data:/d /d data:d/ data:/./d; do
+    fact "two folders with one name are bad usage ($twice)" exits 64 show --dir other:/d --dir "$twice" -- cwd
+done
+fact "and both are named" says "'other' and 'data' would both be '/d' for the program" \
+    show --dir other:/d --dir data:/d -- cwd
+fact "names that only begin alike are two" prints $'/d/file: other\n/dd/file: text' \
+    show --dir other:/d --dir data:/dd -- read /d/file /dd/file
 fact "an empty grant is bad usage" exits 64 show --dir "" -- cwd
 fact "an unknown mode is bad usage" exits 64 show --dir data:/d:rx -- cwd
 fact "the working directory is the first grant" prints /b show --dir other:/b --dir data:/a -- cwd
@@ -95,6 +102,10 @@ for option in --memory --stack --threads --open-files --cpu-seconds --output-byt
     fact "$option names itself" says "$option 'x'" show $option x -- args
     fact "$option needs a value" says "$option needs a value" cloudskin run $option
 done
+fact "--open-files counts what is open at the start" exits 64 show --open-files 4 --dir data --listen 127.0.0.1:0 -- args
+fact "and says what the least is" says "--open-files 4: at least 5 are needed" \
+    show --open-files 4 --dir data --listen 127.0.0.1:0 -- args
+fact "so many will do" prints $'[show.wasm]\n[args]' show --open-files 4 --dir data -- args
 fact "all limits at once do no harm" prints $'[show.wasm]\n[args]' show --memory 64M --stack 1M --threads 1 --open-files 8 \
     --cpu-seconds 10 --output-bytes 1K --timeout 1m -- args
 fact "an abbreviated option is understood or named" bash -c \
@@ -110,6 +121,7 @@ addresses() { # two sockets, one of IPv6 where the machine has it
 fact "--listen may be repeated" addresses
 for bad in 127.0.0.1 127.0.0.1:x 127.0.0.1:70000 :-1 '[::1' ''; do
     fact "--listen '$bad' is bad usage" exits 64 show --listen "$bad" -- args
+    fact "and says where help is" says "Try 'cloudskin run --help'" show --listen "$bad" -- args
 done
 taken() {
     local pid port code=0

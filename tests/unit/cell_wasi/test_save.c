@@ -471,7 +471,7 @@ static void a_file_that_was_removed_is_refused_by_name(void)
     CHECK_EQ(open_file("gone", 0, READ_RIGHTS, 0), 4);
     unlink(in_scratch("grant/gone"));
     check_refused(wasi_save(w, &blob, &err), ST_UNSUPPORTED,
-                  "descriptor 4: /data/gone was removed");
+                  "descriptor 4: /data/gone has no name any more");
     CHECK_EQ(blob.len, 6);
     CHECK_EQ(wasi_fd_close(NULL, w, 4), WASI_OK);
     travel();

@@ -24,6 +24,28 @@ CHECKED status_t compiler_run(const struct compiler *compiler, const char *modul
                               const struct image_options *options, const char *out_path,
                               const char *title, struct error *err);
 
+/* An image in a file without a name. */
+struct compiled {
+    int fd;        /* -1: none */
+    bool begun;    /* the compiler was started, so that doing so again is of no use */
+    char path[32]; /* for opening it in this process */
+};
+/* Close what is open; zeroed memory with fd -1 is fine. */
+void compiled_done(struct compiled *compiled);
+
+/* compiler_run into such a file, which needs no folder. ret_compiled is set in any case, on errors without a file. Its
+ * errors, and those of anonymous files. */
+CHECKED status_t compile_anonymous(const struct compiler *compiler,
+                                   const struct image_options *options, const char *module_path,
+                                   const char *title, struct compiled *ret_compiled,
+                                   struct error *err);
+
+/* compile_cached, where the image is not lost when the cache cannot take it, because the disk is full, say.
+ * ret_compiled: fd -1 before; set once the compiler is started, and stays so when that was not needed. */
+CHECKED status_t compile_kept(const struct image_cache *c, const struct compiler *compiler,
+                              const struct image_key *key, const char *module_path,
+                              const char *title, struct compiled *ret_compiled, struct error *err);
+
 /* Compile into the cache: image_cache_fill with compiler_run. The file at module_path must have key's hash. */
 CHECKED status_t compile_cached(const struct image_cache *c, const struct compiler *compiler,
                                 const struct image_key *key, const char *module_path, bool wait,
