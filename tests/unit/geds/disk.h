@@ -261,21 +261,21 @@ static int disk_open(int at, const char *path, int flags, mode_t mode)
     return fd;
 }
 
-#define MODE_OF(flags, mode)                 \
-    do {                                     \
-        va_list args;                        \
-        va_start(args, flags);               \
-        mode = va_arg(args, mode_t);         \
-        va_end(args);                        \
+#define MODE_OF(flags, mode)         \
+    do {                             \
+        va_list args;                \
+        va_start(args, flags);       \
+        mode = va_arg(args, mode_t); \
+        va_end(args);                \
     } while (0)
-#define OPENS(name, at, ...)                                \
-    STANDS_IN int name(__VA_ARGS__, int flags, ...)         \
-    {                                                       \
-        mode_t mode = 0;                                    \
-        if ((flags & (O_CREAT | O_TMPFILE)) != 0) {         \
-            MODE_OF(flags, mode);                           \
-        }                                                   \
-        return disk_open(at, path, flags, mode);            \
+#define OPENS(name, at, ...)                        \
+    STANDS_IN int name(__VA_ARGS__, int flags, ...) \
+    {                                               \
+        mode_t mode = 0;                            \
+        if ((flags & (O_CREAT | O_TMPFILE)) != 0) { \
+            MODE_OF(flags, mode);                   \
+        }                                           \
+        return disk_open(at, path, flags, mode);    \
     }
 OPENS(open, AT_FDCWD, const char *path)
 OPENS(open64, AT_FDCWD, const char *path)

@@ -76,9 +76,9 @@ static bool says_wrong(const char *fmt, ...)
 static struct step step_of(size_t thread, uint64_t number)
 {
     static const enum step_kind kinds[] = {
-        STEP_PUT,    STEP_PUT,    STEP_PUT,  STEP_PUT,    STEP_PUT,   STEP_APPEND, STEP_APPEND,
-        STEP_DELETE, STEP_DELETE, STEP_COPY, STEP_COPY,   STEP_RENAME, STEP_RENAME, STEP_UPLOAD,
-        STEP_DRAFT,  STEP_EDIT,   STEP_TAG};
+        STEP_PUT,    STEP_PUT,    STEP_PUT,    STEP_PUT,  STEP_PUT,  STEP_APPEND,
+        STEP_APPEND, STEP_DELETE, STEP_DELETE, STEP_COPY, STEP_COPY, STEP_RENAME,
+        STEP_RENAME, STEP_UPLOAD, STEP_DRAFT,  STEP_EDIT, STEP_TAG};
     uint64_t r = disk_mix(seed + disk_mix(thread * 1000003 + number));
     struct step s = {.kind = kinds[r % (sizeof kinds / sizeof kinds[0])],
                      .from = (size_t)(r >> 8) % SLOTS,
@@ -233,8 +233,9 @@ static status_t edit(const char *key, const struct step *s, const uint8_t *data)
     struct store_put *p = NULL;
     struct store_info info;
     status_t st = store_put_begin_from(store, "box", key, &p, &info, NULL);
-    return st == ST_OK ? finish(p, store_put_write_at(p, data, s->piece.len, store_put_size(p), NULL))
-                       : st;
+    return st == ST_OK
+               ? finish(p, store_put_write_at(p, data, s->piece.len, store_put_size(p), NULL))
+               : st;
 }
 
 static status_t perform(size_t thread, const struct model *m, const struct step *s, uint8_t *data)
@@ -462,7 +463,8 @@ static bool open_store(void)
 
 static void make_root(void)
 {
-    snprintf(root, sizeof root, "%s/geds-power-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(root, sizeof root, "%s/geds-power-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     CHECK(mkdtemp(root) != NULL);
     snprintf(scratch, sizeof scratch, "%s/state/here/store", root);
     snprintf(key_file, sizeof key_file, "%s/keys", root);
@@ -718,7 +720,7 @@ static bool is_forgotten(const char *path)
 /* Each sync of the store is needed: without it something is lost before long. */
 static void a_sync_that_is_not_made_is_missed(void)
 {
-    static const char *const syncs[] = {"/new", "/new/", "/store", "/data", "meta.db-wal",
+    static const char *const syncs[] = {"/new",    "/new/", "/store", "/data",  "meta.db-wal",
                                         "meta.db", "/here", "/state", "/.keys."};
     for (size_t i = 0; i < sizeof syncs / sizeof syncs[0]; i++) {
         struct life l;
