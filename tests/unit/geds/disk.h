@@ -61,6 +61,8 @@ struct disk_log {
 
 static pthread_mutex_t disk_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct disk_log *disk_log; /* NULL: nothing is written down */
+static void (*disk_before_rename)(
+    void); /* called once, where the bytes of files are read as they are then */
 /* Syncs that are not written down, as if they were not made. NULL: all are. */
 static bool (*disk_forgets)(const char *path);
 
@@ -388,6 +390,11 @@ STANDS_IN int fdatasync(int fd)
 static int disk_rename(int from_at, const char *from, int to_at, const char *to)
 {
     struct disk_slot at, as;
+    void (*call)(void) = disk_before_rename;
+    disk_before_rename = NULL;
+    if (call != NULL) {
+        call();
+    }
     pthread_mutex_lock(&disk_lock);
     bool known = disk_slot_of(from_at, from, &at) && disk_slot_of(to_at, to, &as);
     int result = (int)syscall(SYS_renameat2, from_at, from, to_at, to, 0);
