@@ -51,9 +51,9 @@ enum step_kind {
     STEP_DRAFT,
     STEP_EDIT,
     STEP_TAG,
-    STEP_SEND, /* to the tier; these three change no object */
-    STEP_DROP,
-    STEP_RECALL
+    STEP_SEND,   /* to the tier; these three change no object */
+    STEP_DROP,   /* have it there only */
+    STEP_RECALL, /* and back */
 };
 struct step {
     enum step_kind kind;
@@ -239,11 +239,13 @@ static status_t move_extent(uint64_t id, enum step_kind kind)
     status_t st = store_extent_get(store, id, &x, NULL);
     bool moves = st == ST_OK && !x.is_inline;
     buf_done(&x.sums);
-    if (moves && kind == STEP_SEND && x.place == 0) {
+    if (moves && x.place == 0) {
         st = send_extent(id);
-    } else if (moves && kind == STEP_DROP) {
+    }
+    if (moves && st == ST_OK && kind != STEP_SEND) {
         st = store_extents_drop(store, &id, 1, false, &dropped, NULL);
-    } else if (moves && kind == STEP_RECALL) {
+    }
+    if (moves && st == ST_OK && kind == STEP_RECALL) {
         st = store_extent_recall(store, id, NULL);
     }
     return st;
