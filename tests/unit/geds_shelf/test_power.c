@@ -126,7 +126,11 @@ static bool is_right(uint64_t number, bool must)
     static uint8_t want[LEN_MAX], got[LEN_MAX];
     const struct shelf_name name = name_of(number);
     size_t len = len_of(number);
-    status_t st = shelf_read(shelf, &name, 0, got, len, NULL);
+    status_t st = ST_OK;
+    for (size_t off = 0; off < len && st == ST_OK; off += SHELF_PIECE_BYTES) {
+        size_t n = len - off < SHELF_PIECE_BYTES ? len - off : SHELF_PIECE_BYTES;
+        st = shelf_read(shelf, &name, off, got + off, n, NULL);
+    }
     fill(want, len, number);
     return st == ST_OK ? memcmp(got, want, len) == 0 : st == ST_NOTFOUND && !must;
 }
@@ -162,8 +166,9 @@ static const char *forgotten; /* what the path of what is not synced has at its 
 static bool is_forgotten(const char *path)
 {
     size_t len = strlen(forgotten), path_len = strlen(path);
-    return forgotten[len - 1] == '/' ? strstr(path, forgotten) != NULL
-                                     : path_len > len && strcmp(path + path_len - len, forgotten) == 0;
+    return forgotten[len - 1] == '/'
+               ? strstr(path, forgotten) != NULL
+               : path_len > len && strcmp(path + path_len - len, forgotten) == 0;
 }
 
 static void record(struct disk_log *l)
