@@ -249,6 +249,9 @@ static status_t make_file(struct draft *d, struct span *s, struct error *err)
         st = seal_random_key(s->key.key, err);
     }
     if (st == ST_OK) {
+        st = extent_make_way(d->store, id, err);
+    }
+    if (st == ST_OK) {
         st = file_of(d, id, O_CREAT | O_EXCL, &f, err);
     }
     if (st == ST_OK) {

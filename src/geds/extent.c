@@ -80,6 +80,15 @@ status_t extent_remove(struct store *s, uint64_t id, struct error *err)
     return ST_OK;
 }
 
+status_t extent_make_way(struct store *s, uint64_t id, struct error *err)
+{
+    char name[EXTENT_NAME_BYTES];
+    extent_name(id, name);
+    return unlinkat(s->data_fd, name, 0) == 0 || errno == ENOENT
+               ? ST_OK
+               : error_set_errno(err, errno, "former extent %016llx", (unsigned long long)id);
+}
+
 void store_extent_gone(struct store *s, uint64_t id)
 {
     if (extent_remove(s, id, NULL) != ST_OK) {

@@ -148,6 +148,9 @@ CHECKED status_t extent_open(struct store *s, uint64_t id, int *ret_fd, struct e
 CHECKED status_t extent_open_here(struct store *s, uint64_t id, int *ret_fd, struct error *err);
 /* Remove its file, wherever it is; that it is not there is fine. */
 CHECKED status_t extent_remove(struct store *s, uint64_t id, struct error *err);
+/* Before a file gets this new number. When the power was cut, a file of the same number may have come back whose row
+ * is gone, and readers would find it before the new one is in its place. */
+CHECKED status_t extent_make_way(struct store *s, uint64_t id, struct error *err);
 /* Of a block of extent id at offset off: ST_CORRUPT when sums (len bytes, 4 for each block) say
  * otherwise. */
 CHECKED status_t extent_verify(const uint8_t *sums, size_t sums_len, uint64_t id, uint64_t off,

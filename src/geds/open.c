@@ -17,9 +17,10 @@ static char *join(const char *path, const char *name)
     return asprintf(&joined, "%s/%s", path, name) < 0 ? NULL : joined;
 }
 
-static status_t open_folder(const char *path, struct error *err)
+static status_t open_folder(const char *path, enum store_sync sync, struct error *err)
 {
-    status_t st = file_make_dirs(path, 0700, err);
+    status_t st = sync == STORE_SYNC_FULL ? file_make_dirs_durable(path, 0700, err)
+                                          : file_make_dirs(path, 0700, err);
     struct stat info;
     if (st == ST_OK && stat(path, &info) != 0) {
         st = error_set_errno(err, errno, "%s", path);
@@ -59,7 +60,15 @@ static status_t make_dir_at(int at, const char *name, int *ret_fd, struct error 
     return ST_OK;
 }
 
-/* The folders are made before the database, so one with a database has them all. */
+/* Names in a folder of the store are on the disk. */
+static status_t sync_names_of(const struct store *s, int fd, const char *what, struct error *err)
+{
+    return s->options.sync == STORE_SYNC_OFF || file_sync(fd) == 0
+               ? ST_OK
+               : error_set_errno(err, errno, "sync of %s/%s", s->path, what);
+}
+
+/* The folders are on the disk before the database is made, so one with a database has them all. */
 static status_t make_folders(struct store *s, bool is_new, struct error *err)
 {
     int at = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -81,8 +90,11 @@ static status_t make_folders(struct store *s, bool is_new, struct error *err)
             st = error_set_errno(err, errno, "%s/data/%s", s->path, name);
         }
     }
-    if (st == ST_OK && is_new && s->options.sync == STORE_SYNC_FULL && file_sync(s->data_fd) != 0) {
-        st = error_set_errno(err, errno, "%s/data", s->path);
+    if (st == ST_OK && is_new) {
+        st = sync_names_of(s, s->data_fd, "data", err);
+    }
+    if (st == ST_OK && is_new) {
+        st = sync_names_of(s, at, "", err);
     }
     close(at);
     return st;
@@ -173,24 +185,15 @@ static status_t find_last_extent(struct store *s, struct error *err)
     return st;
 }
 
-/* The names of what is in the store's folder, and its own. */
-static status_t sync_folders(struct store *s, struct error *err)
+static status_t sync_database_name(struct store *s, struct error *err)
 {
-    const char *names[] = {".", ".."};
-    for (size_t i = 0; i < 2; i++) {
-        char *path = join(s->path, names[i]);
-        int fd = path != NULL ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-        bool ok = fd >= 0 && file_sync(fd) == 0;
-        int errnum = path != NULL ? errno : ENOMEM;
-        free(path);
-        if (fd >= 0) {
-            close(fd);
-        }
-        if (!ok) {
-            return error_set_errno(err, errnum, "sync of %s/%s", s->path, names[i]);
-        }
+    int fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return error_set_errno(err, errno, "%s", s->path);
     }
-    return ST_OK;
+    status_t st = sync_names_of(s, fd, "meta.db", err);
+    close(fd);
+    return st;
 }
 
 static status_t open_database(struct store *s, struct error *err)
@@ -205,8 +208,8 @@ static status_t open_database(struct store *s, struct error *err)
     if (st == ST_OK) {
         st = db_open(s->database, true, s->options.sync, &s->writer_db, err);
     }
-    if (st == ST_OK && is_new && s->options.sync == STORE_SYNC_FULL) {
-        st = sync_folders(s, err);
+    if (st == ST_OK && is_new) {
+        st = sync_database_name(s, err);
     }
     if (st == ST_OK) {
         st = find_last_extent(s, err);
@@ -265,7 +268,7 @@ static status_t start(struct store *s, struct error *err)
     }
     status_t st = meter_init(&s->meter, s->options.metrics, err);
     if (st == ST_OK) {
-        st = open_folder(s->path, err);
+        st = open_folder(s->path, s->options.sync, err);
     }
     if (st == ST_OK) {
         st = take_lock(s, err);

@@ -46,6 +46,9 @@ static status_t open_extent(struct stream *w, struct error *err)
     char name[EXTENT_NAME_BYTES];
     uint64_t id = 0;
     status_t st = new_id(w, &id, err);
+    if (st == ST_OK) {
+        st = extent_make_way(s, id, err);
+    }
     if (st != ST_OK) {
         return st;
     }

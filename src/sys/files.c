@@ -373,6 +373,42 @@ status_t file_make_dirs(const char *path, unsigned mode, struct error *err)
     return ST_OK;
 }
 
+/* Each one is made when the name of the one above is durable, so of those that were there only the last one may be
+ * without: who made it was killed. Nobody else's folder has to let us in for that. */
+static status_t make_durable(char *path, unsigned mode, struct error *err)
+{
+    bool was = is_folder(path);
+    char *slash = strrchr(path, '/');
+    status_t st = ST_OK;
+    if (!was && slash != NULL && slash != path) {
+        *slash = '\0';
+        st = make_durable(path, mode, err);
+        *slash = '/';
+    }
+    if (st == ST_OK && !was && mkdir(path, mode) != 0) {
+        int errnum = errno;
+        st = is_folder(path) ? ST_OK : error_set_errno(err, errnum, "%s", path);
+    }
+    if (st == ST_OK && sync_folder_of(path) != 0 && !(was && errno == EACCES)) {
+        st = error_set_errno(err, errno, "sync of the folder of %s", path);
+    }
+    return st;
+}
+
+status_t file_make_dirs_durable(const char *path, unsigned mode, struct error *err)
+{
+    char copy[PATH_MAX];
+    size_t len = strlen(path);
+    if (len == 0 || len >= sizeof copy) {
+        return error_set_errno(err, len == 0 ? ENOENT : ENAMETOOLONG, "%s", path);
+    }
+    memcpy(copy, path, len + 1);
+    while (len > 1 && copy[len - 1] == '/') {
+        copy[--len] = '\0';
+    }
+    return make_durable(copy, mode, err);
+}
+
 status_t folder_each(int folder_fd, const char *what,
                      status_t (*f)(void *arg, const char *name, struct error *err), void *arg,
                      struct error *err)

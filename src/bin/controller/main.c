@@ -299,7 +299,7 @@ static status_t start_files(const struct settings *o, struct running *r, struct 
                                     .metrics = r->metrics};
     if (snprintf(folder, sizeof folder, "%s/geds", o->state) >= (int)sizeof folder)
         return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%s: too long", o->state);
-    status_t st = file_make_dirs(o->state, 0700, err);
+    status_t st = file_make_dirs_durable(o->state, 0700, err);
     if (st == ST_OK && o->log) {
         r->log_fd = open(o->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
         if (r->log_fd < 0)

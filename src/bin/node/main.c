@@ -189,7 +189,7 @@ static status_t prepare(const struct settings *s, struct node_options *o, int *r
         st = error_set(err, ST_INVAL, ERROR_NO_OFFSET, "--state: not a path");
     }
     if (st == ST_OK) {
-        st = file_make_dirs(path, 0700, err);
+        st = file_make_dirs_durable(path, 0700, err);
     }
     if (st == ST_OK && realpath(path, state) == NULL) {
         st = error_set_errno(err, errno, "%s", path);

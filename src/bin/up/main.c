@@ -174,7 +174,7 @@ static status_t state_path(const char *given, char ret_path[PATH_MAX], struct er
         st = error_set(err, ST_INVAL, ERROR_NO_OFFSET, "--state: not a path");
     }
     if (st == ST_OK) {
-        st = file_make_dirs(text, 0700, err);
+        st = file_make_dirs_durable(text, 0700, err);
     }
     if (st == ST_OK && realpath(text, ret_path) == NULL) {
         st = error_set_errno(err, errno, "%s", text);

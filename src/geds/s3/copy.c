@@ -3,6 +3,7 @@
 #include "s3.h"
 
 #define VERSION "?versionId="
+enum { COPY_TRIES_MAX = 100 }; /* of one whose source changes all the time */
 
 /* /BUCKET/KEY or BUCKET/KEY, percent-encoded, with an optional ?versionId=. */
 static enum s3_code read_source(struct s3_call *c, struct store_name *ret_name,
@@ -58,16 +59,20 @@ enum s3_code s3_copy_source_open(struct s3_call *c, struct store_name *ret_name,
         return code;
     const struct store_info *info = s3_store(c)->object_info(*ret_object);
     code = info->marker ? S3_INVALID_REQUEST : s3_check_conditions(c, "x-amz-copy-source-", info);
-    if (code == S3_OK && info->versioned) {
-        char text[S3_VERSION_BYTES];
-        s3_version_text(info->version, text);
-        http_reply_header(c->rq, "x-amz-copy-source-version-id", text);
-    }
     if (code != S3_OK) {
         s3_store(c)->object_close(*ret_object);
         *ret_object = NULL;
     }
     return code;
+}
+
+static void reply_source(struct s3_call *c, const struct store_info *info)
+{
+    if (info->versioned) {
+        char text[S3_VERSION_BYTES];
+        s3_version_text(info->version, text);
+        http_reply_header(c->rq, "x-amz-copy-source-version-id", text);
+    }
 }
 
 /* COPY or REPLACE of a directive; false: neither. */
@@ -129,44 +134,67 @@ static void reply_copy(struct s3_call *c, const char *root, const struct store_i
     s3_reply_xml(c, &xml);
 }
 
-void s3_copy(struct s3_call *c)
+struct copying {
+    struct store_condition condition;
+    bool new_metadata, new_tags, encrypts;
+    struct s3_attributes attributes;
+    struct store_info info;
+    char etag[STORE_ETAG_BYTES]; /* of the source when it was looked at last; "": not yet */
+};
+
+/* *ret_again: between the look at its attributes and the copy the source became another object. With a condition of the
+ * destination the refusal may be about that: it is where the source is still the same one at the second look. */
+static enum s3_code copy_once(struct s3_call *c, struct copying *f, bool *ret_again)
 {
     struct store_object *object = NULL;
-    struct store_condition condition, same = {0};
-    struct s3_attributes attributes;
     struct store_name from, to = {c->bucket, c->key};
-    struct store_info info;
     uint64_t version = STORE_VERSION_CURRENT;
-    bool new_metadata = false, new_tags = false, encrypts = false;
-    enum s3_code code = s3_condition_of(c, &condition);
-    if (code == S3_OK)
-        code = s3_encryption_asked(c, &encrypts);
-    if (code == S3_OK && (!replaces(c, "x-amz-metadata-directive", &new_metadata) ||
-                          !replaces(c, "x-amz-tagging-directive", &new_tags)))
-        code = S3_INVALID_ARGUMENT;
-    if (code == S3_OK)
-        code = s3_copy_source_open(c, &from, &version, &object);
-    if (code == S3_OK && !new_metadata && !new_tags && !encrypts &&
+    const struct s3_table *t = s3_store(c);
+    enum s3_code code = s3_copy_source_open(c, &from, &version, &object);
+    *ret_again = false;
+    if (code == S3_OK && !f->new_metadata && !f->new_tags && !f->encrypts &&
         version == STORE_VERSION_CURRENT && strcmp(from.bucket, to.bucket) == 0 &&
         strcmp(from.key, to.key) == 0)
         code = S3_INVALID_REQUEST; /* nothing would change */
     if (code == S3_OK)
-        code = choose_attributes(c, s3_store(c)->object_attributes(object), new_metadata, new_tags,
-                                 &attributes);
+        code = choose_attributes(c, t->object_attributes(object), f->new_metadata, f->new_tags,
+                                 &f->attributes);
     if (code == S3_OK) {
-        struct store_attributes a = s3_attributes_for_store(&attributes);
-        same.if_match =
-            s3_store(c)->object_info(object)->etag; /* the one whose attributes these are */
-        const struct s3_table *t = s3_store(c);
-        status_t st = (encrypts ? t->copy_encrypted : t->copy_version)(
-            c->s->o.store, &from, version, &to, &a, &same, &condition, &info, &c->err);
+        struct store_attributes a = s3_attributes_for_store(&f->attributes);
+        const char *etag = t->object_info(object)->etag;
+        const struct store_condition same = {.if_match = etag}; /* whose attributes these are */
+        status_t st = (f->encrypts ? t->copy_encrypted : t->copy_version)(
+            c->s->o.store, &from, version, &to, &a, &same, &f->condition, &f->info, &c->err);
+        *ret_again = st == ST_CHANGED &&
+                     (f->condition.if_match == NULL || strcmp(f->etag, etag) != 0);
+        snprintf(f->etag, sizeof f->etag, "%s", etag);
         code = s3_code_of(c, st);
+        if (code == S3_OK)
+            reply_source(c, t->object_info(object));
     }
-    s3_store(c)->object_close(object);
+    t->object_close(object);
+    return code;
+}
+
+void s3_copy(struct s3_call *c)
+{
+    struct copying f = {0};
+    bool again = true;
+    enum s3_code code = s3_condition_of(c, &f.condition);
+    if (code == S3_OK)
+        code = s3_encryption_asked(c, &f.encrypts);
+    if (code == S3_OK && (!replaces(c, "x-amz-metadata-directive", &f.new_metadata) ||
+                          !replaces(c, "x-amz-tagging-directive", &f.new_tags)))
+        code = S3_INVALID_ARGUMENT;
+    for (unsigned i = 0; code == S3_OK && again && i < COPY_TRIES_MAX; i++) {
+        code = copy_once(c, &f, &again);
+        if (again)
+            code = i + 1 < COPY_TRIES_MAX ? S3_OK : S3_UNAVAILABLE;
+    }
     if (code != S3_OK)
         s3_fail(c, code);
     else
-        reply_copy(c, "CopyObjectResult", &info, &attributes);
+        reply_copy(c, "CopyObjectResult", &f.info, &f.attributes);
 }
 
 /* A part that is a range of an object. */
@@ -202,6 +230,7 @@ void s3_upload_part_copy(struct s3_call *c)
     const char *range = http_header(c->rq, "x-amz-copy-source-range");
     enum s3_code code = s3_copy_source_open(c, &from, &version, &object);
     if (code == S3_OK) {
+        reply_source(c, s3_store(c)->object_info(object));
         uint64_t size = s3_store(c)->object_info(object)->size;
         len = size;
         if (range)

@@ -122,7 +122,7 @@ status_t shelf_open(const struct shelf_options *o, struct shelf **ret_shelf, str
     }
     *s = (struct shelf){.o = *o, .fd = -1, .new_fd = -1, .lock_fd = -1};
     pthread_mutex_init(&s->lock, NULL);
-    status_t st = file_make_dirs(o->path, 0700, err);
+    status_t st = file_make_dirs_durable(o->path, 0700, err);
     if (st == ST_OK && asprintf(&lock, "%s/lock", o->path) < 0) {
         lock = NULL;
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");

@@ -179,6 +179,21 @@ static void folders_are_made_with_those_above(void)
     CHECK_EQ(file_make_dirs("", 0755, &err), ST_NOTFOUND);
 }
 
+static void folders_whose_names_are_durable_are_made_as_others(void)
+{
+    struct error err = {0};
+    struct stat st;
+    CHECK_EQ(file_make_dirs_durable(at("d//e/f/"), 0700, &err), ST_OK);
+    CHECK_EQ(file_make_dirs_durable(at("d/e/f"), 0700, &err), ST_OK);
+    CHECK_EQ(file_make_dirs_durable(at("d/e/g"), 0700, &err), ST_OK);
+    CHECK_EQ(file_make_dirs_durable("/", 0700, &err), ST_OK);
+    CHECK(stat(at("d/e/f"), &st) == 0 && S_ISDIR(st.st_mode));
+    CHECK(stat(at("d/e/g"), &st) == 0 && S_ISDIR(st.st_mode));
+    CHECK_EQ(file_write_atomic(at("h"), "", 0, 0644, FILE_NO_SYNC, NULL), ST_OK);
+    CHECK_EQ(file_make_dirs_durable(at("h/x"), 0700, &err), ST_EXIST);
+    CHECK_EQ(file_make_dirs_durable("", 0700, &err), ST_NOTFOUND);
+}
+
 static void what_has_the_name_of_a_folder_is_said_to_be_there(void)
 {
     CHECK_EQ(symlink("nowhere", at("from")), 0);
@@ -322,11 +337,15 @@ static void remove_all(void)
 {
     static const char *const names[] = {"a",       "empty", "big",     "r",      "f",
                                         "counter", "pipe",  "to-pipe", "linked", "to-file",
-                                        "from",    "copy",  "place"};
+                                        "from",    "copy",  "place",   "h"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         unlink(at(names[i]));
     }
     rmdir(at("dir"));
+    rmdir(at("d/e/g"));
+    rmdir(at("d/e/f"));
+    rmdir(at("d/e"));
+    rmdir(at("d"));
     rmdir(at("p/q/r"));
     rmdir(at("p/q"));
     rmdir(at("p"));
@@ -347,6 +366,7 @@ int main(void)
     RUN(a_name_may_be_as_long_as_names_are);
     RUN(output_goes_into_what_is_no_file_and_behind_links);
     RUN(folders_are_made_with_those_above);
+    RUN(folders_whose_names_are_durable_are_made_as_others);
     RUN(what_has_the_name_of_a_folder_is_said_to_be_there);
     RUN(bytes_are_written_at_a_place_and_cut_off);
     RUN(a_lock_is_held_by_one);

@@ -65,6 +65,8 @@ CHECKED status_t file_write_output(const char *path, const void *data, size_t le
 /* Make a folder and those above it, with permission bits mode; one that is there already is fine.
  * ST_EXIST: something else has that name. */
 CHECKED status_t file_make_dirs(const char *path, unsigned mode, struct error *err);
+/* The same, and their names survive a crash of the machine, also those that a process made which was killed here. */
+CHECKED status_t file_make_dirs_durable(const char *path, unsigned mode, struct error *err);
 
 /* Take the lock that the file at path stands for, creating it; other processes and threads then wait.
  * ret_fd: close with file_lock_release. wait false: ST_AGAIN when it is taken.
