@@ -76,7 +76,6 @@ take_copy
 fact "without a file for the output it says that some comes again" says "will come again" \
     timeout 120 cloudskin thaw --name sim --dir data:.
 take_copy
-take_copy
 fact "one that is not there" exits 127 cloudskin thaw --name sim --at 7 --dir data:.
 fact "without its folder it is refused by name" says "is not granted" cloudskin thaw --name sim
 fact "and nothing was changed" diff -r data kept/data
@@ -222,11 +221,11 @@ refuses() { # refuses TEXT FILE: and nothing is changed
     says "$1" cloudskin thaw --name sim --output "$2" --dir data:. &&
         [ "$(cksum <"$2")" = "$was" ] && diff -r data kept/data && diff -r state kept/state
 }
-fact "a file that has got the name of an output is not cut" refuses "is not the file that it went to" new.out
+fact "a file that has got the name of an output is not cut" refuses "neither the file that it went to nor a copy" new.out
 fact "nor its own files changed" unchanged
 rm new.out
 cp foreign new.out
-fact "nor one that has got its number as well" refuses "is not the file that it went to" new.out
+fact "nor one that has got its number as well" refuses "neither the file that it went to nor a copy" new.out
 rm new.out
 fact "a new one by that name is good" eval \
     'exits 9 timeout 120 cloudskin thaw --name sim --output new.out --dir data:. && tail -n 20 new.out | cmp - <(tail -n 20 whole.out)'
@@ -238,9 +237,9 @@ end_it
 keep_copy
 tac data.out >x
 mv x data.out
-fact "one that is no copy of it is refused" refuses "is not the file that it went to" data.out
+fact "one that is no copy of it is refused" refuses "neither the file that it went to nor a copy" data.out
 head -c 10 kept/data.out >data.out
-fact "so is what is left of one" refuses "has 10 bytes" data.out
+fact "so is what is left of one" refuses "neither the file that it went to nor a copy" data.out
 cp --remove-destination kept/data.out new.out
 fact "a copy by another name is not known as one" refuses "is not the file that it went to" new.out
 take_copy
@@ -255,6 +254,67 @@ for size in 0 10; do
     truncate -s $size data.out
     fact "an output that was cut to $size bytes is refused" refuses "was cut to $size bytes" data.out
 done
+
+# An output that the program has changed in place: the file, and a copy of it, are brought back.
+cloudskin-cc -O2 "$E2E/guest/rewrites.c" -o rewrites.wasm || exit 1
+head -c 200000 /dev/zero | tr '\0' A >plain.out
+rewritten() { # rewritten HOW: checkpointed, changed and killed
+    rm -rf data data.out state
+    mkdir data
+    cloudskin run -O1 --name sim --output data.out --dir data:. rewrites.wasm "$1" 2>run.err &
+    pid=$!
+    eventually test -s data.out && cloudskin checkpoint sim >/dev/null || return 1
+    touch data/go
+    eventually test -e data/did || return 1
+    end_it
+    rm data/go
+    touch data/end
+    keep_copy
+}
+ends_plain() {
+    exits 3 timeout 120 cloudskin thaw --name sim --output data.out --dir data:. && cmp data.out plain.out
+}
+for how in tail cut; do
+    fact "$how: the output is changed in place" rewritten $how
+    fact "$how: it is brought back" ends_plain
+    take_copy
+    cp data.out x && mv x data.out
+    fact "$how: in a copy as well" ends_plain
+done
+rewritten tail
+truncate -s 0 data.out
+fact "the bytes that a journal has do not hide that others are lost" refuses "was cut to 0 bytes" data.out
+take_copy
+rm -f new.out
+cloudskin thaw --name sim --output new.out --dir data:. 2>thaw.err
+fact "what stays overwritten in another output is said" grep -q "overwrote in its former output stays so" thaw.err
+rewritten quiet
+rm data.out
+seq 5000 >data.out
+fact "a file with the number of an output that nothing was written to since" refuses "is not the file that it went to" data.out
+ln -s nowhere link.out
+fact "a refusal leaves nothing" eval 'exits 127 cloudskin thaw --name sim --output link.out && [ ! -e nowhere ] && [ -L link.out ]'
+rm -f link.out
+rm data/end
+cloudskin run -O1 --name sim --output data.out --dir data:. rewrites.wasm quiet 2>run.err &
+pid=$!
+eventually test -s data.out
+cloudskin freeze sim -o quiet.snap 2>/dev/null
+wait "$pid"
+rm data.out
+seq 5000 >data.out
+fact "nor is one behind a freeze cut" says "is not the file that it went to" cloudskin thaw --output data.out --dir data:. quiet.snap
+fact "which is as it was" eval 'seq 5000 | cmp - data.out'
+
+# Two checkpoints, and a copy.
+begin
+cloudskin checkpoint sim >/dev/null
+more_lines
+cloudskin checkpoint sim >/dev/null
+more_lines
+end_it
+cp data.out x && mv x data.out
+fact "a copy goes back to both" goes_back --at 1
 
 begin
 cloudskin checkpoint sim >/dev/null

@@ -49,31 +49,37 @@ class Watch:
 
     def __init__(self, store: Handle, pointer: int, name: str) -> None:
         self._handle = Handle(pointer, _closer(store), "watch")
+        self._store = store
         self._lock = threading.Lock()  # one thread at a time may wait
         self.name = name
 
     def next(self, timeout: Optional[float] = None) -> Optional[Event]:
-        """The next one; None: there was none for so many seconds. Without a timeout it waits until there is one."""
+        """The next one; None: there was none for so many seconds. Without a timeout it waits until there is one. Of several threads
+        that wait one gets it."""
         end = None if timeout is None else time.monotonic() + timeout
         while True:
-            left = _SLICE_MS if end is None else max(0, min(_SLICE_MS, int((end - time.monotonic()) * 1000)))
+            left = _SLICE_MS if end is None else int(1000 * max(0.0, min(_SLICE_MS / 1000, end - time.monotonic())))
             event = self._wait(left)
             if event is not None or (end is not None and time.monotonic() >= end):
                 return event
 
     def _wait(self, milliseconds: int) -> Optional[Event]:
         raw, err = _native.Event(), _native.Error()
-        with self._lock:
-            pointer = self._handle.enter()
+        pointer = self._handle.enter()  # first: in a fork's child nobody might let go of the lock
+        try:
+            if not self._lock.acquire(timeout=milliseconds / 1000):
+                return None
             try:
                 code = lib.geds_next_event(pointer, milliseconds, ctypes.byref(raw), ctypes.byref(err))
                 if code == Code.OK:
                     return _event(raw)
             finally:
-                self._handle.leave()
-        if code == Code.AGAIN:
-            return None
-        _native.check(code, err, self.name)
+                self._lock.release()
+        finally:
+            self._handle.leave()
+        self._store.failed |= code == Code.IO
+        if code != Code.AGAIN:
+            _native.check(code, err, self.name)
         return None
 
     @property

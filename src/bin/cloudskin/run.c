@@ -128,12 +128,29 @@ struct wasi_config run_wasi_config(const struct run *r)
         .cwd = o->cwd,
         .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
         .output_named = r->output_named,
+        .output_newer = r->output_newer,
         .listen = r->listen_fds,
         .listen_count = r->listen_count,
         .open_files_max = o->open_files,
         .output_bytes_max = o->output_bytes,
         .staging = r->buckets != NULL ? geds_temporary_folder() : NULL,
     };
+}
+
+static void note_output(struct run *r, int fd)
+{
+    char link[64];
+    struct statx st;
+    if (fd < 0) {
+        return;
+    }
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &st) == 0 && (st.stx_mask & STATX_BTIME) != 0 &&
+        st.stx_btime.tv_sec > 0) {
+        r->output_born_ns = (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec;
+    }
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(link, r->output_path, sizeof r->output_path - 1);
+    r->output_path[len > 0 ? len : 0] = '\0';
 }
 
 /* The file of --output in place of standard output. What it holds goes when a program starts; a program that goes on
@@ -149,6 +166,7 @@ static status_t open_output(struct run *r, bool thaws, struct error *err)
     r->output_named = thaws && there && S_ISREG(st.st_mode);
     int fd = open(path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC | (thaws ? 0 : O_TRUNC), 0666);
     r->output_made = thaws && !there && fd >= 0;
+    note_output(r, fd);
     bool good = fd >= 0 && dup2(fd, STDOUT_FILENO) >= 0;
     int errnum = errno;
     if (fd >= 0) {
@@ -161,7 +179,7 @@ static status_t open_output(struct run *r, bool thaws, struct error *err)
 void run_drop_output(struct run *r)
 {
     struct stat ours, named;
-    const char *path = r->options.output;
+    const char *path = r->output_path;
     if (r->output_made && fstat(STDOUT_FILENO, &ours) == 0 && lstat(path, &named) == 0 &&
         S_ISREG(named.st_mode) && named.st_size == 0 && named.st_ino == ours.st_ino &&
         named.st_dev == ours.st_dev) {

@@ -33,9 +33,12 @@ struct run {
     struct checkpointer checkpoints;
     struct buckets *buckets; /* NULL: none is granted */
     enum run_end end;
-    bool output_named; /* standard output is a file that was there before: --output of thaw */
-    bool output_made;  /* by us, for it */
-    bool prepares;     /* the start function or _initialize runs, and --invoke is still to come */
+    bool output_named;       /* standard output is a file that was there before: --output of thaw */
+    bool output_made;        /* by us, for it */
+    bool output_newer;       /* made after what is thawed was saved */
+    uint64_t output_born_ns; /* since the epoch; 0: not known */
+    char output_path[PATH_MAX]; /* of the file that was made, behind all links */
+    bool prepares; /* the start function or _initialize runs, and --invoke is still to come */
     char program_path[SNAPSHOT_TEXT_MAX]; /* where the program was when it was first run */
     int embedded_fd; /* the module that the snapshot had, or that is an object; 0: none */
     char embedded_path[EMBEDDED_PATH_BYTES];

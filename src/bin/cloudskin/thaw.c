@@ -102,13 +102,14 @@ static status_t thaw_cell(struct run *r, const struct snapshot_chain *chain, str
 
 /* Read all of it into a cell that is thrown away: nothing of a checkpoint may turn out to be damaged, or not to fit the
  * limits and folders here, when files have been changed for it. */
-static status_t prove_chain(struct run *r, const struct snapshot_chain *chain,
-                            enum wasi_output output, struct error *err)
+static status_t prove_chain(struct run *r, const struct snapshot_chain *chain, bool output_returns,
+                            struct error *err)
 {
     const struct wasi_config config = run_wasi_config(r), nothing = {.stdio = {-1, -1, -1}};
     size_t len;
     const void *state = snapshot_host_state(snapshot_chain_last(chain), &len);
-    status_t code = wasi_restore_check(&config, state, len, r->options.stale_files, output, err);
+    status_t code = wasi_restore_check(&config, state, len, r->options.stale_files, output_returns,
+                                       err);
     code = code != ST_OK ? code : wasi_new(&nothing, &r->wasi, err);
     code = code != ST_OK ? code : run_make_cell(r, err);
     code = code != ST_OK ? code : read_chain(r, chain, err);
@@ -144,6 +145,9 @@ static void say_done(const struct run *r, const struct wasi_undo_report *report)
                 report->removed == 1 ? "" : "s");
     }
     fputc('\n', stderr);
+    if (report->left > 0) {
+        fprintf(stderr, "cloudskin: what it overwrote in its former output stays so\n");
+    }
     if (r->options.output == NULL) {
         fprintf(stderr, "cloudskin: what it wrote to standard output since will come again (not "
                         "with --output FILE)\n");
@@ -156,7 +160,8 @@ static void say_done(const struct run *r, const struct wasi_undo_report *report)
 }
 
 /* Files as they were at the checkpoint. */
-static status_t bring_files_back(struct run *r, const struct thawing *t, struct error *err)
+static status_t bring_files_back(struct run *r, const struct thawing *t, bool output,
+                                 struct error *err)
 {
     struct wasi_config config = run_wasi_config(r);
     struct wasi_undo_report report;
@@ -164,7 +169,8 @@ static status_t bring_files_back(struct run *r, const struct thawing *t, struct 
         return wasi_undo_disown(t->place.folder_fd,
                                 "a checkpoint was thawed with --stale-files since", err);
     }
-    status_t code = wasi_undo_restore(&config, t->place.folder_fd, t->place.number, &report, err);
+    status_t code = wasi_undo_restore(&config, t->place.folder_fd, t->place.number, output, &report,
+                                      err);
     if (code == ST_OK) {
         say_done(r, &report);
     }
@@ -176,13 +182,13 @@ static status_t thaw_checkpoint(struct run *r, struct thawing *t, struct snapsho
 {
     say_checkpoint(t, snapshot_reader_info(snapshot_chain_last(chain)));
     const struct wasi_config config = run_wasi_config(r);
-    enum wasi_output output = WASI_OUTPUT_STAYS;
+    bool output = false;
     status_t code = ST_OK;
     if (!r->options.stale_files) {
         code = wasi_undo_check(&config, t->place.folder_fd, t->place.number, &output, err);
     }
     code = code != ST_OK ? code : prove_chain(r, chain, output, err);
-    code = code != ST_OK ? code : bring_files_back(r, t, err);
+    code = code != ST_OK ? code : bring_files_back(r, t, output, err);
     t->changed = code == ST_OK;
     snapshot_chain_close(chain);
     code = code != ST_OK ? code : open_chain(t, chain, err);
@@ -227,6 +233,8 @@ static status_t load_all(struct run *r, struct thawing *t, struct error *err)
     status_t code = open_chain(t, &chain, err);
     code = code != ST_OK ? code : load_snapshot_program(r, &chain, err);
     if (code == ST_OK) {
+        r->output_newer = r->output_born_ns >
+                          snapshot_reader_info(snapshot_chain_last(&chain))->time_ns;
         code = t->checkpoint ? thaw_checkpoint(r, t, &chain, err) : thaw_cell(r, &chain, err);
     }
     snapshot_chain_close(&chain);

@@ -18,7 +18,11 @@ static void log_damage(void *arg, uint64_t extent, uint64_t offset, bool has_cop
     char number[24], at[24];
     (void)arg;
     snprintf(number, sizeof number, "%016llx", (unsigned long long)extent);
-    snprintf(at, sizeof at, "%llu", (unsigned long long)(offset == UINT64_MAX ? 0 : offset));
+    if (offset == UINT64_MAX) {
+        snprintf(at, sizeof at, "none");
+    } else {
+        snprintf(at, sizeof at, "%llu", (unsigned long long)offset);
+    }
     log_warn("scrub.damaged", "extent", number, "offset", at, "why", text, "copy",
              has_copy ? "yes" : "no");
 }
@@ -32,8 +36,8 @@ static status_t take_options(const struct scrub_given *g, struct scrub_options *
     }
     if (g->every != NULL && (parse_duration(g->every, EVERY_MAX_NS, &o->every_ns) != ST_OK ||
                              o->every_ns < EVERY_MIN_NS)) {
-        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "--scrub-every: \"%s\" is no time",
-                         g->every);
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
+                         "--scrub-every: \"%s\" is no time (1ms to 8784h)", g->every);
     }
     return ST_OK;
 }

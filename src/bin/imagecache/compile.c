@@ -282,6 +282,10 @@ static status_t anonymous_file(struct compiled *ret_compiled, struct error *err)
 {
     int low = memfd_create("image", MFD_CLOEXEC);
     int fd = low >= 0 ? fcntl(low, F_DUPFD, IMAGE_FD_FROM) : -1;
+    if (low >= 0 && fd < 0 &&
+        errno == EINVAL) { /* `ulimit -n` is not above that: whatever there is */
+        fd = fcntl(low, F_DUPFD, STDERR_FILENO + 1);
+    }
     int errnum = errno;
     if (low >= 0) {
         close(low);

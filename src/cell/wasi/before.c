@@ -53,6 +53,7 @@ static void forget_files(struct before *b)
             struct before_file *f = b->files[i];
             b->files[i] = f->next;
             free(f->saved);
+            free(f->output);
             free(f);
         }
     }
@@ -174,17 +175,27 @@ static bool leads_to(const struct target *t, int dir_fd)
            st.st_ino == t->st.st_ino;
 }
 
+/* The first time it is as it was at the checkpoint. */
+static bool find_output(struct target *t)
+{
+    const char *text = t->file != NULL ? t->file->output : NULL;
+    if (text == NULL && journal_output_text(t->fd, t->text) == ST_OK) {
+        text = t->text;
+    }
+    t->place = (struct journal_place){.origin = JOURNAL_AT_OUTPUT, .index = t->handed};
+    if (text != NULL) {
+        t->place.path = text;
+        t->place.path_len = strlen(text);
+    }
+    return t->handed == 1 || t->handed == 2;
+}
+
 /* Where the file is now: beneath its grant, as a kept one, or standard output. False: it is nowhere that a checkpoint
  * could lead to, so that it needs no image; or given up. */
 static bool find_place(struct target *t)
 {
     if (t->grant == FILE_NO_GRANT) {
-        t->place = (struct journal_place){.origin = JOURNAL_AT_OUTPUT, .index = t->handed};
-        if (journal_output_text(t->fd, t->text) == ST_OK) {
-            t->place.path = t->text;
-            t->place.path_len = strlen(t->text);
-        }
-        return t->handed == 1 || t->handed == 2;
+        return find_output(t);
     }
     int dir_fd = open_grant(t->b, t->w, t->grant);
     if (dir_fd < 0) {
@@ -229,6 +240,11 @@ static bool begin(struct target *t)
         t->file->saved = calloc(granules / 8 + 1, 1);
         if (t->file->saved == NULL) {
             before_lose(t->b, ENOMEM, "%.*s", (int)t->place.path_len, t->place.path);
+            return false;
+        }
+        if (t->place.origin == JOURNAL_AT_OUTPUT && t->place.path_len > 0 &&
+            (t->file->output = strdup(t->place.path)) == NULL) {
+            before_lose(t->b, ENOMEM, "standard output");
             return false;
         }
         t->file->size = r.size;

@@ -20,6 +20,7 @@ struct before_file {
     uint64_t size;  /* when recorded; bytes behind it need no image */
     uint8_t *saved; /* a bit for each granule of it */
     uint32_t kept;  /* number of the hard link that keeps it, or 0 */
+    char *output;   /* standard output: its place's path, as of the checkpoint */
     bool other;     /* a name of it was removed that is to be a link to another one again */
     struct before_file *next;
 };

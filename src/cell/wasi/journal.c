@@ -98,14 +98,7 @@ bool journal_has_left(const struct journal_head *h)
 
 /* ---- standard output ---- */
 
-/* Which file, and what it ends with. */
-struct output_file {
-    uint64_t inode, born_ns; /* born_ns 0: not known */
-    uint64_t from, len, sum;
-    char name[NAME_MAX + 1];
-};
-
-static bool name_output(int fd, struct output_file *f)
+bool journal_output_of(int fd, struct journal_output *ret_file)
 {
     char link[64], path[PATH_MAX];
     struct statx st;
@@ -116,11 +109,11 @@ static bool name_output(int fd, struct output_file *f)
     }
     path[len] = '\0';
     const char *slash = strrchr(path, '/');
-    *f = (struct output_file){.inode = st.stx_ino};
+    *ret_file = (struct journal_output){.inode = st.stx_ino};
     if ((st.stx_mask & STATX_BTIME) != 0 && st.stx_btime.tv_sec > 0) {
-        f->born_ns = (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec;
+        ret_file->born_ns = (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec;
     }
-    snprintf(f->name, sizeof f->name, "%.255s", slash != NULL ? slash + 1 : path);
+    snprintf(ret_file->name, sizeof ret_file->name, "%.255s", slash != NULL ? slash + 1 : path);
     return true;
 }
 
@@ -144,9 +137,9 @@ static bool sum_tail(int fd, uint64_t from, size_t len, uint64_t *ret_sum)
 
 status_t journal_output_text(int fd, char *ret_text)
 {
-    struct output_file f;
+    struct journal_output f;
     struct stat st;
-    if (fstat(fd, &st) != 0 || !name_output(fd, &f)) {
+    if (fstat(fd, &st) != 0 || !journal_output_of(fd, &f)) {
         return ST_IO;
     }
     uint64_t size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
@@ -175,47 +168,31 @@ static bool take_number(const char **text, uint64_t max, uint64_t *ret_value)
     return parse_u64(digits, max, ret_value) == ST_OK;
 }
 
-/* Version 2 has the inode number and the name alone. */
-static bool parse_output(const char *text, size_t len, struct output_file *f)
+bool journal_output_parse(const char *text, size_t len, struct journal_output *ret_file)
 {
     char copy[JOURNAL_PATH_MAX + 1];
     const char *at = copy, *name;
-    *f = (struct output_file){0};
+    struct journal_output f = {0};
     memcpy(copy, text, len);
     copy[len] = '\0';
-    if (!take_number(&at, UINT64_MAX, &f->inode)) {
+    if (!take_number(&at, UINT64_MAX, &f.inode)) {
         return false;
     }
     name = at;
-    if (take_number(&at, UINT64_MAX, &f->born_ns) && take_number(&at, INT64_MAX, &f->from) &&
-        take_number(&at, JOURNAL_TAIL_MAX, &f->len) && take_number(&at, UINT64_MAX, &f->sum)) {
+    if (take_number(&at, UINT64_MAX, &f.born_ns) && take_number(&at, INT64_MAX, &f.from) &&
+        take_number(&at, JOURNAL_TAIL_MAX, &f.len) && take_number(&at, UINT64_MAX, &f.sum)) {
         name = at;
     } else {
-        f->born_ns = f->len = 0;
+        f = (struct journal_output){.inode = f.inode};
     }
-    snprintf(f->name, sizeof f->name, "%.255s", name);
+    snprintf(f.name, sizeof f.name, "%.255s", name);
+    *ret_file = f;
     return true;
 }
 
-enum journal_output journal_output_is(const char *text, size_t len, int fd)
+bool journal_output_same(const struct journal_output *a, const struct journal_output *b)
 {
-    struct output_file then, now;
-    uint64_t sum;
-    if (!parse_output(text, len, &then) || !name_output(fd, &now)) {
-        return JOURNAL_OUTPUT_IS;
-    }
-    bool number = now.inode == then.inode, name = strcmp(now.name, then.name) == 0;
-    bool born = then.born_ns == 0 || now.born_ns == 0 || then.born_ns == now.born_ns;
-    if (number && born) {
-        return JOURNAL_OUTPUT_IS;
-    }
-    if (name && then.len > 0 && sum_tail(fd, then.from, (size_t)then.len, &sum) &&
-        sum == then.sum) {
-        return JOURNAL_OUTPUT_IS;
-    }
-    return number ? JOURNAL_OUTPUT_HAS_NUMBER
-           : name ? JOURNAL_OUTPUT_HAS_NAME
-                  : JOURNAL_OUTPUT_IS_NOT;
+    return a->inode == b->inode && (a->born_ns == 0 || b->born_ns == 0 || a->born_ns == b->born_ns);
 }
 
 /* ---- writing ---- */

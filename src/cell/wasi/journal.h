@@ -1,6 +1,7 @@
 #ifndef CELL_WASI_JOURNAL_H
 #define CELL_WASI_JOURNAL_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "base/buf.h"
@@ -110,18 +111,21 @@ void journal_put_leaving(struct buf *out, const char *path, uint64_t inode);
 /* Was the program being frozen when it was killed, and is the snapshot in its place? It is behind all checkpoints. */
 bool journal_has_left(const struct journal_head *h);
 
-/* The path of a JOURNAL_AT_OUTPUT, "INODE BORN FROM LENGTH SUM NAME": which file it is, when it was made (ns; 0: not
- * known), and XXH3 of what it ends with, up to JOURNAL_TAIL_MAX bytes. ret_text: JOURNAL_PATH_MAX + 1. ST_IO: not
- * known. */
-CHECKED status_t journal_output_text(int fd, char *ret_text);
-enum journal_output {
-    JOURNAL_OUTPUT_IS,     /* the file, or one by its name that holds what it ended with: a copy */
-    JOURNAL_OUTPUT_IS_NOT, /* neither its inode number nor its name */
-    JOURNAL_OUTPUT_HAS_NUMBER, /* its inode number, but it was made at another time */
-    JOURNAL_OUTPUT_HAS_NAME,   /* its name, but not what it ended with */
+/* The file of a JOURNAL_AT_OUTPUT. As the place's path: "INODE BORN FROM LENGTH SUM NAME". */
+struct journal_output {
+    uint64_t inode, born_ns; /* born_ns 0: not known */
+    uint64_t from, len,
+        sum; /* XXH3 of what it ended with, up to JOURNAL_TAIL_MAX bytes; len 0: nothing */
+    char name[NAME_MAX + 1]; /* the last part */
 };
-/* Is the file of such a path this one? IS where it is not known. */
-enum journal_output journal_output_is(const char *text, size_t len, int fd);
+/* Which file it is now. False: that cannot be told. */
+bool journal_output_of(int fd, struct journal_output *ret_file);
+/* The same with what it ends with, as a path. ret_text: JOURNAL_PATH_MAX + 1. ST_IO: that cannot be told. */
+CHECKED status_t journal_output_text(int fd, char *ret_text);
+/* False: the path says nothing. One of version 2 has a number and a name alone. */
+bool journal_output_parse(const char *text, size_t len, struct journal_output *ret_file);
+/* Is it the same file, as far as numbers tell? */
+bool journal_output_same(const struct journal_output *a, const struct journal_output *b);
 
 /* Append a record in its frame: type u32, length u32, low 32 bits of XXH3 of both, payload, XXH3 u64 of all that.
  * guest_paths: of GRANTS. */

@@ -27,7 +27,7 @@ struct restore {
     uint32_t grant_count;
     uint32_t version;
     bool cuts_output; /* although it may be another file */
-    enum wasi_output output;
+    bool output_returns;
     struct ids then; /* the saved guest's */
     struct saved_staged *staged;
     uint32_t staged_count;
@@ -453,9 +453,9 @@ static status_t take_output(struct restore *r, const struct saved_file *s, int h
     }
     uint64_t size = (uint64_t)st.st_size, was = s->kind == FILE_PLAIN ? s->size : 0;
     struct ids_key then = ids_shown(&r->then, (struct ids_key){st.st_dev, st.st_ino});
-    bool same = r->output != WASI_OUTPUT_ANOTHER &&
+    bool same = !r->config->output_newer &&
                 (s->id.ino == 0 || (then.dev == s->id.dev && then.ino == s->id.ino));
-    if (!S_ISREG(st.st_mode) || size == 0 || r->output == WASI_OUTPUT_RETURNS) {
+    if (!S_ISREG(st.st_mode) || size == 0 || r->output_returns) {
         return ST_OK;
     }
     if (size < was) {
@@ -671,13 +671,13 @@ status_t wasi_restore(const struct wasi_config *config, const void *data, size_t
 }
 
 status_t wasi_restore_check(const struct wasi_config *config, const void *data, size_t len,
-                            bool stale_files, enum wasi_output output, struct error *err)
+                            bool stale_files, bool output_returns, struct error *err)
 {
     struct restore r = {.config = config,
                         .stale_files = true,
                         .needs_grants = !stale_files,
                         .cuts_output = stale_files,
-                        .output = output,
+                        .output_returns = output_returns,
                         .err = err};
     struct wasi *w = NULL;
     status_t st = restore_to(&r, data, len, &w);

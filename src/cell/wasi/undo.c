@@ -12,6 +12,7 @@
 #include "base/parse.h"
 #include "sys/files.h"
 #include "undo_apply.h"
+#include "undo_output.h"
 
 /* Going back: the journals of a folder, the newest first, each from its end. A journal is cut behind each step that
  * is done, so what is left of it is what is still to be done. */
@@ -172,10 +173,14 @@ static status_t scan(struct reading *r, struct undo *u, struct error *err)
     while (st == ST_OK && (st = read_record(r, at, u->data, &len, err)) == ST_OK && len > 0) {
         st = decode(r, at, u->data, len, &record, NULL, err);
         st = st == ST_OK ? undo_check(u, r->number, &record, err) : st;
+        if (st == ST_OK && u->output != NULL && record.place.origin == JOURNAL_AT_OUTPUT) {
+            uint64_t data_at = record.data != NULL ? at + (uint64_t)(record.data - u->data) : 0;
+            st = undo_output_note(u->output, r->number, data_at, &record, err);
+        }
         st = st == ST_OK ? note(r, at, err) : st;
         at += len;
     }
-    return st == ST_OK ? undo_check_end(u, r->number, err) : st;
+    return st == ST_OK && u->output != NULL ? undo_output_end(u->output, r->number, err) : st;
 }
 
 /* ---- undoing one ---- */
@@ -418,18 +423,21 @@ static status_t find_way(int folder_fd, uint32_t number, uint32_t *ret_newest, s
 }
 
 status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32_t number,
-                         enum wasi_output *ret_output, struct error *err)
+                         bool *ret_output, struct error *err)
 {
     struct undo u;
     uint32_t newest = 0;
+    *ret_output = false;
     status_t st = undo_init(&u, config, folder_fd, err);
+    if (st == ST_OK && config->output_named) {
+        st = undo_output_new(config->stdio[1], folder_fd, &u.output, err);
+    }
     st = st == ST_OK ? find_way(folder_fd, number, &newest, err) : st;
     st = st == ST_OK ? check_chain(folder_fd, newest, number, &u, err) : st;
-    if (st == ST_OK) {
-        *ret_output = u.output.ours > 0     ? WASI_OUTPUT_RETURNS
-                      : u.output.has_number ? WASI_OUTPUT_ANOTHER
-                                            : WASI_OUTPUT_STAYS;
+    if (st == ST_OK && u.output != NULL) {
+        st = undo_output_decide(u.output, ret_output, err);
     }
+    undo_output_free(u.output);
     undo_done(&u);
     return st;
 }
@@ -446,10 +454,11 @@ static status_t restore(struct undo *u, int folder_fd, uint32_t number, struct e
 }
 
 status_t wasi_undo_restore(const struct wasi_config *config, int folder_fd, uint32_t number,
-                           struct wasi_undo_report *ret_report, struct error *err)
+                           bool output, struct wasi_undo_report *ret_report, struct error *err)
 {
     struct undo u;
     status_t st = undo_init(&u, config, folder_fd, err);
+    u.output_returns = output;
     st = st == ST_OK ? restore(&u, folder_fd, number, err) : st;
     if (st == ST_OK) {
         *ret_report = u.report;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "sys/files.h"
+#include "undo_output.h"
 
 #define NO_TARGET UINT32_MAX
 
@@ -16,10 +17,6 @@ status_t undo_init(struct undo *u, const struct wasi_config *config, int folder_
 {
     *u = (struct undo){.config = config, .folder_fd = folder_fd, .file_fd = -1};
     u->method = path_method_probe();
-    struct stat st;
-    if (config->output_named && fstat(config->stdio[1], &st) == 0) {
-        u->output.size = (uint64_t)st.st_size;
-    }
     u->data = malloc(JOURNAL_PAYLOAD_MAX + JOURNAL_FRAME_BYTES);
     u->guests = calloc(JOURNAL_GRANTS_MAX, sizeof *u->guests);
     u->targets = calloc(JOURNAL_GRANTS_MAX, sizeof *u->targets);
@@ -112,65 +109,12 @@ static status_t check_entry(const struct undo *u, uint32_t number, const struct 
     return ST_OK;
 }
 
-static enum journal_output which_output(struct undo *u, const struct journal_place *p)
-{
-    struct undo_output *o = &u->output;
-    if (!u->config->output_named || p->index != 1) {
-        return JOURNAL_OUTPUT_IS_NOT;
-    }
-    if (p->path_len == 0 || strlen(o->text) != p->path_len ||
-        memcmp(o->text, p->path, p->path_len) != 0) {
-        o->is = journal_output_is(p->path, p->path_len, u->config->stdio[1]);
-        memcpy(o->text, p->path, p->path_len);
-        o->text[p->path_len] = '\0';
-    }
-    return o->is;
-}
-
-static void check_output(struct undo *u, const struct journal_record *r)
-{
-    struct undo_output *o = &u->output;
-    enum journal_output is = which_output(u, &r->place);
-    uint64_t end = r->type == JOURNAL_DATA ? r->offset + r->data_len : 0;
-    o->alike += is == JOURNAL_OUTPUT_HAS_NUMBER || is == JOURNAL_OUTPUT_HAS_NAME;
-    o->has_number = o->has_number || is == JOURNAL_OUTPUT_HAS_NUMBER;
-    if (is == JOURNAL_OUTPUT_IS) {
-        o->ours++;
-        o->then = r->type == JOURNAL_FILE ? r->size : o->then;
-        o->data = end > o->data ? end : o->data;
-    }
-}
-
-status_t undo_check_end(struct undo *u, uint32_t number, struct error *err)
-{
-    struct undo_output *o = &u->output;
-    uint64_t size = o->size > o->data ? o->size : o->data;
-    if (o->ours > 0 && o->alike > 0) {
-        return error_set(err, ST_INVALID, ERROR_NO_OFFSET,
-                         "checkpoint %u: standard output is neither the file that it went to nor a "
-                         "whole copy (--output: one of these, or a new one)",
-                         number);
-    }
-    if (size < o->then) {
-        return error_set(err, ST_INVALID, ERROR_NO_OFFSET,
-                         "checkpoint %u: standard output was cut to %llu bytes since, and had %llu "
-                         "(--output: a copy of it, or a new one)",
-                         number, (unsigned long long)size, (unsigned long long)o->then);
-    }
-    o->size = o->ours > 0 && o->then > 0 ? o->then : o->size;
-    o->then = o->data = 0;
-    return ST_OK;
-}
-
-status_t undo_check(struct undo *u, uint32_t number, const struct journal_record *r,
+status_t undo_check(const struct undo *u, uint32_t number, const struct journal_record *r,
                     struct error *err)
 {
     if (r->type == JOURNAL_GRANTS) {
         return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET,
                          "checkpoint %u: journal: it names its folders twice", number);
-    }
-    if (r->place.origin == JOURNAL_AT_OUTPUT) {
-        check_output(u, r);
     }
     status_t st = check_place(u, number, &r->place, err);
     if (st == ST_OK && r->type == JOURNAL_RENAME) {
@@ -242,8 +186,8 @@ static status_t open_file(struct undo *u, uint32_t number, const struct journal_
         journal_kept_name(number, p->index, kept);
         fd = openat(u->folder_fd, kept, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
         st = fd >= 0 ? ST_OK : error_set_errno(err, errno, "%s", kept);
-    } else if (u->config->output_named && p->index == 1 &&
-               journal_output_is(p->path, p->path_len, u->config->stdio[1]) == JOURNAL_OUTPUT_IS) {
+    } else if (p->index == 1 && u->output_returns &&
+               undo_output_is_alike(u->config->stdio[1], p->path, p->path_len)) {
         fd = fcntl(u->config->stdio[1], F_DUPFD_CLOEXEC, 3);
         st = fd >= 0 ? ST_OK : error_set_errno(err, errno, "standard output");
     }
@@ -257,6 +201,7 @@ static status_t undo_bytes(struct undo *u, uint32_t number, const struct journal
     struct stat st;
     status_t code = open_file(u, number, &r->place, err);
     if (code != ST_OK || u->file_fd < 0) {
+        u->report.left += r->type == JOURNAL_DATA && r->place.index == 1 ? r->data_len : 0;
         return code;
     }
     if (fstat(u->file_fd, &st) != 0) {

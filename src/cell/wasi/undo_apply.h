@@ -5,19 +5,9 @@
 #include "journal.h"
 #include "path.h"
 
-/* The record of a journal undone, one at a time. One thread. */
+struct undo_output;
 
-/* Standard output, as far as records have been checked: those of the newest journal first. */
-struct undo_output {
-    uint32_t ours;   /* records of it */
-    uint32_t alike;  /* of a file with its name or inode number that it is not */
-    bool has_number; /* of one of those */
-    uint64_t size;   /* that it has when the journals before are undone */
-    uint64_t then,
-        data; /* in this journal: the size that it gets, and where bytes that are put back end */
-    char text[JOURNAL_PATH_MAX + 1]; /* of the last record */
-    enum journal_output is;
-};
+/* The record of a journal undone, one at a time. One thread. */
 
 struct undo {
     const struct wasi_config *config;
@@ -33,7 +23,8 @@ struct undo {
     struct journal_place file_place;
     char file_path[JOURNAL_PATH_MAX + 1];
     struct wasi_undo_report report;
-    struct undo_output output;
+    struct undo_output *output; /* NULL: not looked at */
+    bool output_returns;
 };
 
 CHECKED status_t undo_init(struct undo *u, const struct wasi_config *config, int folder_fd,
@@ -42,10 +33,8 @@ void undo_done(struct undo *u);
 /* u->guests, grant_count of them, are those of the records that follow. */
 CHECKED status_t undo_take_grants(struct undo *u, uint32_t grant_count, struct error *err);
 /* Could the record be undone, as far as that can be said before others are? Errors of wasi_undo_restore. */
-CHECKED status_t undo_check(struct undo *u, uint32_t number, const struct journal_record *r,
+CHECKED status_t undo_check(const struct undo *u, uint32_t number, const struct journal_record *r,
                             struct error *err);
-/* The journal has no more records to check. */
-CHECKED status_t undo_check_end(struct undo *u, uint32_t number, struct error *err);
 /* Undo it. What has been undone already, or was never done, is fine. */
 CHECKED status_t undo_apply(struct undo *u, uint32_t number, const struct journal_record *r,
                             struct error *err);

@@ -29,6 +29,8 @@ enum {
 /* What the next start needs to know. */
 struct position {
     uint64_t after;    /* the last extent that was compared in this pass; 0: none */
+    uint64_t next;     /* the one that is being compared, ... */
+    uint64_t off;      /* ... which has been up to here */
     uint64_t began_ns; /* realtime; 0: there was no pass yet */
     uint64_t ended_ns; /* of the last one that ended */
     bool under_way;
@@ -51,11 +53,11 @@ struct scrub {
 
 /* ---- the place ---- */
 
-/* Three numbers in lines: after, began, ended; under way is what has no end behind its begin. */
+/* Numbers in lines: after, next, off, began, ended; under way is what has no end behind its begin. */
 static bool parse_position(char *text, struct position *p)
 {
-    uint64_t *const numbers[] = {&p->after, &p->began_ns, &p->ended_ns};
-    for (size_t i = 0; i < 3; i++) {
+    uint64_t *const numbers[] = {&p->after, &p->next, &p->off, &p->began_ns, &p->ended_ns};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         char *end = strchr(text, '\n');
         if (end == NULL) {
             return false;
@@ -67,7 +69,7 @@ static bool parse_position(char *text, struct position *p)
         text = end + 1;
     }
     p->under_way = p->began_ns > p->ended_ns;
-    return *text == '\0';
+    return *text == '\0' && p->off % PIECE == 0;
 }
 
 static status_t load(struct scrub *s, struct error *err)
@@ -88,8 +90,10 @@ static status_t load(struct scrub *s, struct error *err)
 static void note(struct scrub *s)
 {
     char text[POSITION_BYTES_MAX];
-    int len = snprintf(text, sizeof text, "%llu\n%llu\n%llu\n", (unsigned long long)s->at.after,
-                       (unsigned long long)s->at.began_ns, (unsigned long long)s->at.ended_ns);
+    int len = snprintf(text, sizeof text, "%llu\n%llu\n%llu\n%llu\n%llu\n",
+                       (unsigned long long)s->at.after, (unsigned long long)s->at.next,
+                       (unsigned long long)s->at.off, (unsigned long long)s->at.began_ns,
+                       (unsigned long long)s->at.ended_ns);
     status_t ignored = file_write_atomic(s->o.path, text, (size_t)len, 0600, FILE_NO_SYNC, NULL);
     (void)ignored;
     s->noted = clock_monotonic_ns();
@@ -163,12 +167,15 @@ static int open_direct(int fd)
 }
 
 /* ret_err: what is wrong with these bytes. A read past the cache asks for whole blocks of the disk, beyond the end. */
-static bool is_good(struct scrub *s, const struct store_extent *x, int fd, int direct_fd,
-                    uint64_t off, size_t len, struct error *ret_err)
+static bool is_good(struct scrub *s, const struct store_extent *x, int fd, uint64_t off, size_t len,
+                    struct error *ret_err)
 {
-    ssize_t got = direct_fd < 0 ? -1
-                                : read_piece(direct_fd, s->piece,
-                                             (len + ALIGNED - 1) / ALIGNED * ALIGNED, off);
+    int direct_fd = open_direct(fd);
+    ssize_t got = -1;
+    if (direct_fd >= 0) {
+        got = read_piece(direct_fd, s->piece, (len + ALIGNED - 1) / ALIGNED * ALIGNED, off);
+        close(direct_fd);
+    }
     if (got < (ssize_t)len) {
         got = read_piece(fd, s->piece, len, off);
     }
@@ -184,52 +191,63 @@ static bool is_good(struct scrub *s, const struct store_extent *x, int fd, int d
     return store_extent_compare(x, off, s->piece, len, ret_err) == ST_OK;
 }
 
-/* False: it is to stop. */
-static bool compare(struct scrub *s, const struct store_extent *x, int fd)
-{
-    struct error why = {.offset = ERROR_NO_OFFSET};
-    int direct_fd = open_direct(fd);
-    bool goes_on = true, good = true;
-    for (uint64_t off = 0; off < x->bytes && good && goes_on; off += PIECE) {
-        size_t len = x->bytes - off < PIECE ? (size_t)(x->bytes - off) : PIECE;
-        goes_on = wait_until(s, s->due);
-        if (goes_on) {
-            /* once more through the cache, before it is said */
-            good = is_good(s, x, fd, direct_fd, off, len, &why) ||
-                   is_good(s, x, fd, -1, off, len, &why);
-            spend(s, len);
-            atomic_fetch_add(&s->bytes, len);
-        }
-    }
-    if (direct_fd >= 0) {
-        close(direct_fd);
-    }
-    if (!good) {
-        tell(s, x->id, why.offset, why.text);
-    }
-    return goes_on;
-}
-
-/* What was removed or went to the tier meanwhile is nobody's concern. */
-static bool scrub_extent(struct scrub *s, uint64_t id)
+/* One piece, while which the file is held. What was removed or went to the tier meanwhile is nobody's concern.
+ * *ret_len: 0: there are no more. False: it is damaged. */
+static bool compare_piece(struct scrub *s, uint64_t id, uint64_t off, size_t *ret_len)
 {
     struct store_extent x = {0};
-    struct error err = {.offset = ERROR_NO_OFFSET};
+    struct error why = {.offset = ERROR_NO_OFFSET};
     int fd = -1;
-    status_t st = store_copy_hold(s->o.store, id, &x, &fd, &err);
+    *ret_len = 0;
+    status_t st = store_copy_hold(s->o.store, id, &x, &fd, &why);
     if (st == ST_CORRUPT && store_settle(s->o.store, NULL) == ST_OK &&
-        (st = store_copy_hold(s->o.store, id, &x, &fd, &err)) == ST_CORRUPT) {
-        tell(s, id, UINT64_MAX, err.text);
+        (st = store_copy_hold(s->o.store, id, &x, &fd, &why)) == ST_CORRUPT) {
+        tell(s, id, UINT64_MAX, why.text);
+        return false;
     }
     if (st != ST_OK) {
         return true;
     }
-    bool goes_on = compare(s, &x, fd);
+    bool good = true;
+    if (off < x.bytes) {
+        *ret_len = x.bytes - off < PIECE ? (size_t)(x.bytes - off) : PIECE;
+        /* once more, before it is said */
+        good = is_good(s, &x, fd, off, *ret_len, &why) || is_good(s, &x, fd, off, *ret_len, &why);
+    }
     close(fd);
     buf_done(&x.sums);
     store_extent_release(s->o.store, id);
-    atomic_fetch_add(&s->extents, goes_on);
-    return goes_on;
+    if (!good) {
+        tell(s, id, why.offset, why.text);
+    }
+    return good;
+}
+
+/* False: it is to stop. */
+static bool scrub_extent(struct scrub *s, uint64_t id)
+{
+    struct position p = s->at;
+    p.off = p.next == id ? p.off : 0;
+    p.next = id;
+    size_t len = PIECE;
+    while (len == PIECE) {
+        set_position(s, p);
+        if (!wait_until(s, s->due)) {
+            return false;
+        }
+        bool good = compare_piece(s, id, p.off, &len);
+        spend(s, len);
+        atomic_fetch_add(&s->bytes, len);
+        p.off += len;
+        if (!good) {
+            break;
+        }
+    }
+    atomic_fetch_add(&s->extents, 1);
+    p.after = id;
+    p.off = 0;
+    set_position(s, p);
+    return true;
 }
 
 /* ---- all of them ---- */
@@ -239,15 +257,14 @@ static bool pass(struct scrub *s)
 {
     uint64_t ids[PAGE];
     size_t count = PAGE;
-    struct position p = s->at;
-    if (!p.under_way) {
-        p = (struct position){
-            .began_ns = clock_realtime_ns(), .ended_ns = p.ended_ns, .under_way = true};
-        set_position(s, p);
+    if (!s->at.under_way) {
+        set_position(s, (struct position){.began_ns = clock_realtime_ns(),
+                                          .ended_ns = s->at.ended_ns,
+                                          .under_way = true});
         note(s);
     }
     while (count == PAGE) {
-        if (store_extents_here(s->o.store, p.after, PAGE, ids, &count, NULL) != ST_OK) {
+        if (store_extents_here(s->o.store, s->at.after, PAGE, ids, &count, NULL) != ST_OK) {
             count = PAGE;
             if (!wait_until(s, clock_monotonic_ns() + AGAIN_S * NS_PER_S)) {
                 return false;
@@ -258,8 +275,6 @@ static bool pass(struct scrub *s)
             if (!scrub_extent(s, ids[i])) {
                 return false;
             }
-            p.after = ids[i];
-            set_position(s, p);
             if (clock_monotonic_ns() - s->noted >= NOTE_S * NS_PER_S) {
                 note(s);
             }
@@ -268,10 +283,8 @@ static bool pass(struct scrub *s)
             return false;
         }
     }
-    p.under_way = false;
-    p.after = 0;
-    p.ended_ns = clock_realtime_ns() > p.began_ns ? clock_realtime_ns() : p.began_ns;
-    set_position(s, p);
+    uint64_t now = clock_realtime_ns(), began = s->at.began_ns;
+    set_position(s, (struct position){.began_ns = began, .ended_ns = now > began ? now : began});
     note(s);
     atomic_fetch_add(&s->passes, 1);
     return true;

@@ -1,6 +1,7 @@
 """What is told of changes, and moving bytes between local disk and a tier."""
 
 import os
+import signal
 import threading
 import time
 
@@ -74,6 +75,36 @@ def test_closing_ends_who_waits(store, bucket):
     watch.close()
 
 
+def test_a_child_of_a_fork_is_refused(store, bucket):
+    watch, stop = store.watch(bucket), threading.Event()
+
+    def wait():
+        while not stop.is_set():
+            watch.next(timeout=0.1)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        try:
+            watch.next(timeout=0)
+        except RuntimeError:
+            os._exit(0)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    stop.set()
+    thread.join(20)
+    watch.close()
+
+
+def test_times_to_wait(store, bucket):
+    with store.watch(bucket) as watch:
+        store.put(bucket, "a", b"x")
+        assert watch.next(timeout=float("inf")).key == "a"
+        assert watch.next(timeout=-1) is None
+
+
 def test_a_watch_keeps_the_connection(store, bucket):
     own = cloudskin.connect()
     watch = own.watch(bucket)
@@ -91,6 +122,7 @@ def test_a_lost_connection_is_an_error(own):
         with pytest.raises(OSError):
             while True:
                 watch.next(timeout=20)
+        assert store.lost()
         watch.close()
     own.up()
     with cloudskin.connect(own.address) as store, store.watch("box", start=1) as watch:

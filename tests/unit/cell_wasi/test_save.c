@@ -627,10 +627,8 @@ static void another_file_is_not_cut(void)
     close(config.stdio[1]);
     config.output_named = true;
     config.stdio[1] = open(in_scratch("precious"), O_WRONLY | O_CLOEXEC);
-    CHECK_EQ(wasi_restore_check(&config, blob.data, blob.len, false, WASI_OUTPUT_STAYS, &err),
-             ST_INVALID);
-    CHECK_EQ(wasi_restore_check(&config, blob.data, blob.len, false, WASI_OUTPUT_RETURNS, &err),
-             ST_OK);
+    CHECK_EQ(wasi_restore_check(&config, blob.data, blob.len, false, false, &err), ST_INVALID);
+    CHECK_EQ(wasi_restore_check(&config, blob.data, blob.len, false, true, &err), ST_OK);
     check_refused(restore(false), ST_INVALID, "is not the file that it went to");
     host_read_file(in_scratch("precious"), text);
     CHECK_STR(text, "precious");
@@ -670,7 +668,7 @@ static void a_missing_file_is_refused_or_becomes_a_number_without_rights(void)
 
 static status_t check(bool stale_files)
 {
-    return wasi_restore_check(&config, blob.data, blob.len, stale_files, WASI_OUTPUT_STAYS, &err);
+    return wasi_restore_check(&config, blob.data, blob.len, stale_files, false, &err);
 }
 
 /* Of a checkpoint, before its files are brought back. */

@@ -84,14 +84,14 @@ static void checkpoint(uint32_t number)
 static status_t go_back(uint32_t number)
 {
     struct wasi_undo_report report;
-    enum wasi_output output;
+    bool output = false;
     int fd = -1;
     wasi_free(w);
     w = NULL;
     err = (struct error){0};
     status_t st = wasi_undo_lock(in_scratch("points"), &fd, &err);
     st = st == ST_OK ? wasi_undo_check(&config, fd, number, &output, &err) : st;
-    st = st == ST_OK ? wasi_undo_restore(&config, fd, number, &report, &err) : st;
+    st = st == ST_OK ? wasi_undo_restore(&config, fd, number, output, &report, &err) : st;
     if (fd >= 0) {
         close(fd);
     }

@@ -38,6 +38,7 @@ struct wasi_undo_report {
     uint32_t journals; /* undone */
     uint64_t records;
     uint64_t bytes;   /* written back */
+    uint64_t left;    /* bytes that were overwritten in another standard output, and stay so */
     uint32_t removed; /* later snapshots, which are of no use then */
 };
 /* Can all files beneath config's grants be brought back to what they were at checkpoint `number`, and does standard
@@ -45,14 +46,16 @@ struct wasi_undo_report {
  * folder_fd: from wasi_undo_lock; borrowed.
  * ST_NOTFOUND: a file, a folder or a journal that is needed is not there; ST_PERM: a folder is read-only here;
  * ST_INVAL: before-images of a file are missing, or the checkpoint is of an earlier run; ST_INVALID: standard output is
- * no faithful copy of the file that it went to, or was cut; ST_CORRUPT names the journal; ST_IO, ST_LIMIT, ST_NOMEM. */
+ * neither the file that it went to nor a copy, or was cut; ST_CORRUPT names the journal; ST_IO, ST_LIMIT, ST_NOMEM. */
 CHECKED status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32_t number,
-                                 enum wasi_output *ret_output, struct error *err);
-/* Bring them back: after wasi_undo_check with the same arguments, and the folder locked since. When it ends midway, for
+                                 bool *ret_output, struct error *err);
+/* Bring them back, standard output if `output`: after wasi_undo_check with the same arguments said so, and the folder
+ * locked since. When it ends midway, for
  * whatever reason, both calls again go on with it, and later checkpoints are refused; when it succeeds they are gone.
  * Errors as above. */
 CHECKED status_t wasi_undo_restore(const struct wasi_config *config, int folder_fd, uint32_t number,
-                                   struct wasi_undo_report *ret_report, struct error *err);
+                                   bool output, struct wasi_undo_report *ret_report,
+                                   struct error *err);
 /* The checkpoint that an interrupted wasi_undo_restore was on the way to, 0: none. ST_CORRUPT; ST_IO. */
 CHECKED status_t wasi_undo_begun(int folder_fd, uint32_t *ret_number, struct error *err);
 /* Go on without bringing files back: have all checkpoints in the folder refused from here on with this reason. */

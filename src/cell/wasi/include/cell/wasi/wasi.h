@@ -27,6 +27,8 @@ struct wasi_config {
     const char *cwd;   /* guest path, or NULL: the first grant; handed to the C library as PWD */
     int stdio[3];      /* host descriptors, borrowed */
     bool output_named; /* stdio[1] is a file of this program alone that may be cut: wasi_restore */
+    bool
+        output_newer; /* ... and was made after the state was saved: another one, whatever its number is */
     const int *
         listen; /* listening sockets, borrowed: guest descriptors behind the grants, in order. They stop blocking. */
     uint32_t listen_count;
@@ -77,16 +79,11 @@ void wasi_note_cpu(struct wasi *w);
 CHECKED status_t wasi_restore(const struct wasi_config *config, const void *data, size_t len,
                               bool stale_files, struct wasi **ret_w, struct error *err);
 
-/* What becomes of standard output when files are brought back: wasi_undo_check. */
-enum wasi_output {
-    WASI_OUTPUT_STAYS,   /* as it is: it has to be what wasi_restore asks for already */
-    WASI_OUTPUT_RETURNS, /* to what it was */
-    WASI_OUTPUT_ANOTHER, /* it stays, and is not the file that it went to, though it has its inode number */
-};
 /* Would wasi_restore succeed with these grants, limits and descriptors, once all files are as they were? Errors as for
- * it, but for files beneath grants that have changed or are missing. Changes nothing. */
+ * it, but for files beneath grants that have changed or are missing. Changes nothing. output_returns: standard output is
+ * brought back, too (wasi_undo_check). */
 CHECKED status_t wasi_restore_check(const struct wasi_config *config, const void *data, size_t len,
-                                    bool stale_files, enum wasi_output output, struct error *err);
+                                    bool stale_files, bool output_returns, struct error *err);
 
 /* Behind wasi_restore, when nothing else can fail any more and before w is used: standard input goes on at its old
  * offset when it was a plain file and is one again; with output_named so does standard output, and what stands behind
