@@ -88,7 +88,14 @@ fact "those of memory as well" exits 71 \
     cloudskin thaw --name sim --at 1 --memory 1M --output data.out --dir data:.
 fact "all is as it was then" unchanged
 fact "a read-only folder as well" says "is read-only here" cloudskin thaw --name sim --dir data:.:ro
-printf x | dd of="$points/000002.snap" bs=1 seek=3000 conv=notrunc status=none
+python3 - "$points/000002.snap" <<'P'
+import sys
+with open(sys.argv[1], "r+b") as f:
+    f.seek(3000)
+    byte = f.read(1)[0]
+    f.seek(3000)
+    f.write(bytes([byte ^ 0x41]))
+P
 fact "a damaged one is refused, and the one before is named" says "--at 1 takes the checkpoint before" \
     cloudskin thaw --name sim --output data.out --dir data:.
 fact "nothing was changed then either" diff -r data kept/data

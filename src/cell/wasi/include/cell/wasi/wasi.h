@@ -80,8 +80,8 @@ CHECKED status_t wasi_restore(const struct wasi_config *config, const void *data
                               bool stale_files, struct wasi **ret_w, struct error *err);
 
 /* Would wasi_restore succeed with these grants, limits and descriptors, once all files are as they were? Errors as for
- * it, but for files beneath grants that have changed or are missing. Changes nothing. output_returns: standard output is
- * brought back, too (wasi_undo_check). */
+ * it, but for files beneath grants that have changed or are missing. Changes nothing. output_returns: standard output
+ * is brought back, too (wasi_undo_check). */
 CHECKED status_t wasi_restore_check(const struct wasi_config *config, const void *data, size_t len,
                                     bool stale_files, bool output_returns, struct error *err);
 
