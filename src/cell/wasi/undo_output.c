@@ -10,9 +10,9 @@
 #include "base/hash.h"
 #include "sys/files.h"
 
-/* Whether a file is a copy is told by what it ended with at a checkpoint: these bytes as they are now, with what journals
- * have of them laid over, the newest first. So it does not matter how much of the way back has been gone, nor that the
- * program has changed them. */
+/* Whether a file is a copy is told by what it ended with at a checkpoint: these bytes as they are now, with what
+ * journals have of them laid over, the newest first. So it does not matter how much of the way back has been gone, nor
+ * that the program has changed them. */
 
 /* Bytes of the output that a journal has. */
 struct piece {
