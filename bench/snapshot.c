@@ -49,7 +49,7 @@ static bool get(void *arg, void *data, size_t len)
     return file_read_all(*(const int *)arg, data, len) == 0;
 }
 
-/* Of a file that is whole. */
+/* Of a file that is whole, or is to be written. */
 static int range(void *arg, size_t len, uint64_t *ret_off)
 {
     int fd = *(int *)arg;
@@ -201,7 +201,7 @@ static struct sent send_cell(struct guest *g, const char *image, bool rounds)
         _exit(127);
     }
     close(both[1]);
-    const struct snapshot_sink sink = {put, &both[0]};
+    const struct snapshot_sink sink = {.write = put, .arg = &both[0]};
     const struct precopy_options options = {
         .stop_bytes = rounds ? 0 : UINT64_MAX, .progress = count_rounds, .arg = &sent.rounds};
     embed_check(precopy_start(g->cell, &info, &options, &sink, &p, &err), "start", &err);
@@ -264,7 +264,7 @@ static struct written write_file(struct guest *g, struct track *t, const char *f
     uint64_t start = now_ns();
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     need(fd >= 0, path);
-    const struct snapshot_sink sink = {put, &fd};
+    const struct snapshot_sink sink = {.write = put, .arg = &fd};
     const struct snapshot_options options = {.base_id = base ? base->id : NULL, .pages = &pages};
     embed_check(track_harvest(t, &pages, &err), "harvest", &err);
     embed_check(wasi_save(g->wasi, &state, &err), "wasi", &err);
@@ -473,7 +473,7 @@ static void hand_over(struct guest *g, int file, int fd, const uint8_t *copied, 
     struct snapshot_sizes sizes;
     struct buf state = {0};
     struct taken taken;
-    const struct snapshot_sink sink = {put, &file};
+    const struct snapshot_sink sink = {.write = put, .arg = &file, .range = range};
     uint64_t copy_ns = memcpy_ns(copied, bytes);
     need(get(&fd, &ready, 1), "the other side");
     need(lseek(file, 0, SEEK_SET) == 0, "seek");
@@ -520,7 +520,7 @@ static int handover(const char *image, const char *mib, const char *count, const
     int fd, status;
     embed_check(parse_u64(count, ROUNDS_MAX, &rounds), count, &err);
     embed_check(parse_u64(mib, 2048, &size), mib, &err);
-    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     need(file >= 0, path);
     pid_t child = start_taker(image, path, count, &fd);
     embed_check(runtime_new(NULL, &rt, &err), "runtime", &err);

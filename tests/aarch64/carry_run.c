@@ -86,7 +86,7 @@ static status_t save(struct carried *k, struct error *err)
     struct snapshot_sizes sizes;
     struct buf state = {0};
     int fd = open(k->to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    const struct snapshot_sink sink = {write_fd, &fd};
+    const struct snapshot_sink sink = {.write = write_fd, .arg = &fd};
     if (fd < 0)
         return error_set(err, ST_IO, ERROR_NO_OFFSET, "%s: not to be written", k->to);
     status_t st = wasi_save(k->wasi, &state, err);

@@ -128,7 +128,7 @@ static void shut_nothing(void *arg)
 static status_t read_lazily(struct snapshot_reader *r, struct cell *c,
                             const struct snapshot_source *source, struct error *err)
 {
-    const struct postcopy_link link = {{write_nowhere, NULL}, *source, shut_nothing, NULL};
+    const struct postcopy_link link = {{.write = write_nowhere}, *source, shut_nothing, NULL};
     struct postcopy *p = NULL;
     status_t st = postcopy_begin(r, c, &link, &p, err);
     if (st == ST_OK)

@@ -103,7 +103,7 @@ static status_t write_snapshot(struct run *r, struct snapshot_info *info, int fd
                                struct snapshot_sizes *ret_sizes, struct error *err)
 {
     struct buf state = {0};
-    const struct snapshot_sink sink = {write_to_fd, &fd};
+    const struct snapshot_sink sink = {.write = write_to_fd, .arg = &fd};
     status_t code = wasi_save(r->wasi, &state, err);
     if (code == ST_OK) {
         code = snapshot_write(r->cell, info, state.data, state.len, &sink, ret_sizes, err);

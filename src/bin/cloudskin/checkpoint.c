@@ -42,7 +42,7 @@ static status_t write_snapshot(struct checkpointer *p, struct cell *c, struct wa
                                struct snapshot_info *info, int fd, uint32_t base,
                                struct checkpoint_made *ret_made, struct error *err)
 {
-    const struct snapshot_sink sink = {write_to_fd, &fd};
+    const struct snapshot_sink sink = {.write = write_to_fd, .arg = &fd};
     struct page_set written = {0};
     struct buf state = {0};
     char base_name[CHECKPOINT_FILE_BYTES];

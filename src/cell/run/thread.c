@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
@@ -136,9 +137,41 @@ static void forward(const struct sigaction *old, int sig, siginfo_t *info, void 
     }
 }
 
+/* The file of a runtime_copy was cut: let it go on in memory of no file. */
+static bool is_cut_copy(uintptr_t addr)
+{
+    if (addr - (uintptr_t)self.copy_map >= self.copy_map_bytes)
+        return false;
+    void *p = mmap(self.copy_map, self.copy_map_bytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0);
+    self.copy_failed = p != MAP_FAILED;
+    return self.copy_failed;
+}
+
+status_t runtime_copy(uint8_t *map, size_t map_bytes, size_t off, const void *from, size_t len)
+{
+    sigset_t bus, before;
+    if (!atomic_load(&installed))
+        return ST_UNSUPPORTED;
+    sigemptyset(&bus);
+    sigaddset(&bus, SIGBUS);
+    pthread_sigmask(SIG_UNBLOCK, &bus, &before);
+    self.copy_map = map;
+    self.copy_map_bytes = map_bytes;
+    self.copy_failed = false;
+    atomic_signal_fence(memory_order_seq_cst);
+    memcpy(map + off, from, len);
+    atomic_signal_fence(memory_order_seq_cst);
+    self.copy_map_bytes = 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return self.copy_failed ? ST_IO : ST_OK;
+}
+
 static void on_fault(int sig, siginfo_t *info, void *uc)
 {
     struct cell *c = self.cell;
+    if (sig == SIGBUS && info->si_code > 0 && is_cut_copy((uintptr_t)info->si_addr))
+        return;
     struct run_regs r = run_context_regs(uc);
     if (c && info->si_code > 0 && cell_program_at(c, r.pc)) {
         enum abi_trap trap = classify(c, (uintptr_t)info->si_addr);

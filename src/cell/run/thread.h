@@ -16,6 +16,10 @@ struct run_thread {
     void *alt_map;                      /* NULL: the thread had a stack of its own */
     stack_t old_alt;
     int tid;
+    /* runtime_copy is writing to this mapping of a file. */
+    uint8_t *volatile copy_map;
+    volatile size_t copy_map_bytes;
+    volatile sig_atomic_t copy_failed;
 };
 
 /* What a timer stands for: it sends the address of its cell with this in the low bits. */

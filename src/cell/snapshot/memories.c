@@ -17,6 +17,9 @@ struct memory_walk {
     struct {
         struct page_run run;
         const uint8_t *data;
+        bool in_file;
+        int fd; /* in_file: the place of its part */
+        uint64_t off;
     } waits[SUMS_DEPTH]; /* for their sums, oldest first */
     uint32_t wait_count;
 };
@@ -42,13 +45,37 @@ static enum page_kind page_kind(const struct memory_walk *m, uint64_t at)
 
 static void write_oldest(struct memory_walk *m)
 {
-    uint64_t sum = sums_take(&m->sums).sum;
-    writer_pages(m->w, &m->waits[0].run, m->waits[0].data, sum);
+    struct sums_piece p = sums_take(&m->sums);
+    if (p.failed)
+        writer_fails(m->w, p.errnum);
+    else if (m->waits[0].in_file)
+        writer_pages_head_at(m->w, &m->waits[0].run, p.sum, m->waits[0].fd, m->waits[0].off);
+    else
+        writer_pages(m->w, &m->waits[0].run, m->waits[0].data, p.sum);
     m->wait_count--;
     memmove(m->waits, m->waits + 1, m->wait_count * sizeof(m->waits[0]));
 }
 
-/* A run is written when the next one has gone to be summed. */
+/* A run of data is written when the next one has gone to be summed, or by who sums it, to its place in the file. */
+static void put_data(struct memory_walk *m)
+{
+    const uint8_t *data = m->mem.base + m->run.at;
+    const size_t len = (size_t)m->run.len;
+    uint64_t off = 0;
+    int fd = writer_range(m->w, PAGES_PART_BYTES + len, &off);
+    m->waits[m->wait_count].run = m->run;
+    m->waits[m->wait_count].data = data;
+    m->waits[m->wait_count].in_file = fd >= 0;
+    m->waits[m->wait_count].fd = fd;
+    m->waits[m->wait_count++].off = off;
+    if (fd >= 0)
+        sums_write(&m->sums, fd, off + PAGES_PART_BYTES, data, len);
+    else
+        sums_put(&m->sums, data, len);
+    if (fd >= 0 ? m->wait_count == SUMS_DEPTH : m->wait_count > 1)
+        write_oldest(m);
+}
+
 static void put_run(struct memory_walk *m)
 {
     if (m->run.len > 0 && m->kind == PAGE_ZERO)
@@ -56,11 +83,7 @@ static void put_run(struct memory_walk *m)
     if (m->run.len > 0 && m->kind == PAGE_DATA && writer_is_scattered(m->run.len)) {
         writer_scattered(m->w, &m->run, m->mem.base + m->run.at);
     } else if (m->run.len > 0 && m->kind == PAGE_DATA) {
-        m->waits[m->wait_count].run = m->run;
-        m->waits[m->wait_count++].data = m->mem.base + m->run.at;
-        sums_put(&m->sums, m->mem.base + m->run.at, (size_t)m->run.len);
-        if (m->wait_count > 1)
-            write_oldest(m);
+        put_data(m);
     }
     m->run.len = 0;
 }

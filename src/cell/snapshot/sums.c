@@ -1,9 +1,15 @@
 #include "sums.h"
 
 #include <errno.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "cell/run/run.h"
+#include "sys/files.h"
 #include "sys/thread.h"
 
 /* Less does not pay for a thread. */
@@ -11,9 +17,9 @@
 
 #define HUGE_PAGE_BYTES ((uintptr_t)2 << 20)
 
-static void make_sum(struct sums_piece *p)
+static void read_piece(struct sums_piece *p)
 {
-    for (size_t at = 0; p->into && at < p->len && !p->failed;) {
+    for (size_t at = 0; at < p->len && !p->failed;) {
         ssize_t got = pread(p->fd, (uint8_t *)p->into + at, p->len - at, (off_t)(p->off + at));
         if (got < 0 && errno == EINTR)
             continue;
@@ -21,7 +27,54 @@ static void make_sum(struct sums_piece *p)
         p->errnum = got < 0 ? errno : 0;
         at += got > 0 ? (size_t)got : 0;
     }
+}
+
+/* Pages that a file in memory has already take copies of several threads at a time, and writes of one. It is mapped
+ * once: mappings that come and go make the threads wait for each other. */
+static void map_file(struct sums *s, int fd)
+{
+    struct stat info;
+    struct statfs fs;
+    s->looked = true;
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size <= 0 ||
+        fstatfs(fd, &fs) != 0 || fs.f_type != TMPFS_MAGIC)
+        return;
+    void *p = mmap(NULL, (size_t)info.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED)
+        return;
+    s->map = p;
+    s->map_bytes = (size_t)info.st_size;
+    s->map_fd = fd;
+}
+
+/* ST_IO: the file was cut. Other errors: it has to be written. */
+static status_t copy_piece(const struct sums_piece *p)
+{
+    size_t within = (size_t)(p->off % (uint64_t)sysconf(_SC_PAGESIZE)), len = within + p->len;
+    uint8_t *pages = p->to - within;
+    /* A read maps many pages at a time, and for writes too. */
+    return madvise(pages, len, MADV_POPULATE_READ) == 0
+               ? runtime_copy(pages, len, within, p->data, p->len)
+               : ST_UNSUPPORTED;
+}
+
+static void write_piece(struct sums_piece *p)
+{
+    status_t st = p->to ? copy_piece(p) : ST_UNSUPPORTED;
+    if (st == ST_OK)
+        return;
+    errno = EIO;
+    p->failed = st == ST_IO || file_write_all_at(p->fd, p->data, p->len, p->off) != 0;
+    p->errnum = p->failed ? errno : 0;
+}
+
+static void make_sum(struct sums_piece *p)
+{
+    if (p->into)
+        read_piece(p);
     p->sum = p->failed ? 0 : hash_xxh3(p->data, p->len);
+    if (p->goes)
+        write_piece(p);
     p->state = SUMS_DONE;
 }
 
@@ -116,6 +169,19 @@ void sums_read(struct sums *s, int fd, uint64_t off, void *into, size_t len)
     put(s, (struct sums_piece){.data = into, .len = len, .into = into, .fd = fd, .off = off});
 }
 
+void sums_write(struct sums *s, int fd, uint64_t off, const void *data, size_t len)
+{
+    if (!s->looked && s->total_bytes + len > THREAD_FROM_BYTES)
+        map_file(s, fd);
+    bool mapped = s->map && fd == s->map_fd && off <= s->map_bytes && len <= s->map_bytes - off;
+    put(s, (struct sums_piece){.data = data,
+                               .len = len,
+                               .goes = true,
+                               .to = mapped ? s->map + off : NULL,
+                               .fd = fd,
+                               .off = off});
+}
+
 struct sums_piece sums_take(struct sums *s)
 {
     struct sums_piece *p = &s->pieces[s->first];
@@ -146,5 +212,7 @@ void sums_done(struct sums *s)
         pthread_mutex_destroy(&s->lock);
         pthread_cond_destroy(&s->changed);
     }
+    if (s->map)
+        munmap(s->map, s->map_bytes);
     *s = (struct sums){.count = 0};
 }

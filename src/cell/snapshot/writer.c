@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "cell/module/image.h"
+#include "sys/files.h"
 
 const uint8_t snapshot_magic[SNAPSHOT_MAGIC_BYTES] = {0, 's', 'n', 'a', 'p', 'c', 's', 'k'};
 
@@ -19,20 +20,32 @@ const char *snapshot_part_name(uint32_t part)
     return part < PART_COUNT && names[part] ? names[part] : "unknown";
 }
 
+void writer_fails(struct writer *w, int errnum)
+{
+    if (!w->failed)
+        w->saved_errno = errnum;
+    w->failed = true;
+}
+
 static void put(struct writer *w, const void *data, size_t len)
 {
     if (w->failed || len == 0)
         return;
     if (!w->sink->write(w->sink->arg, data, len)) {
-        w->failed = true;
-        w->saved_errno = errno;
+        writer_fails(w, errno);
         return;
     }
     w->sizes.total_bytes += len;
 }
 
-void writer_part(struct writer *w, enum snapshot_part id, const void *summed, size_t summed_len,
-                 const void *rest, size_t rest_len)
+int writer_range(struct writer *w, size_t len, uint64_t *ret_off)
+{
+    return w->failed || !w->sink->range ? -1 : w->sink->range(w->sink->arg, len, ret_off);
+}
+
+/* The head of a part, which counts with it. */
+static struct buf part_head(struct writer *w, enum snapshot_part id, const void *summed,
+                            size_t summed_len, size_t rest_len)
 {
     uint64_t sum = hash_xxh3(summed, summed_len);
     struct buf head = {0};
@@ -40,6 +53,15 @@ void writer_part(struct writer *w, enum snapshot_part id, const void *summed, si
     buf_le32(&head, (uint32_t)summed_len);
     buf_le64(&head, (uint64_t)summed_len + rest_len);
     buf_le64(&head, sum);
+    w->parts++;
+    w->sum_of_sums += sum;
+    return head;
+}
+
+void writer_part(struct writer *w, enum snapshot_part id, const void *summed, size_t summed_len,
+                 const void *rest, size_t rest_len)
+{
+    struct buf head = part_head(w, id, summed, summed_len, rest_len);
     if (summed_len <= PAGES_HEAD_BYTES)
         buf_bytes(&head, summed, summed_len); /* one call for what is small */
     w->failed |= head.failed;
@@ -48,8 +70,6 @@ void writer_part(struct writer *w, enum snapshot_part id, const void *summed, si
         put(w, summed, summed_len);
     put(w, rest, rest_len);
     buf_done(&head);
-    w->parts++;
-    w->sum_of_sums += sum;
 }
 
 void writer_part_buf(struct writer *w, enum snapshot_part id, struct buf *b)
@@ -98,19 +118,40 @@ void writer_info(struct writer *w, const struct snapshot_info *info)
     }
 }
 
+static struct buf pages_head(const struct page_run *run, bool zeros, uint64_t sum)
+{
+    struct buf b = {0};
+    buf_le32(&b, run->mem);
+    buf_le32(&b, zeros);
+    buf_le64(&b, run->at);
+    buf_le64(&b, run->len);
+    buf_le64(&b, sum);
+    buf_fill(&b, 0, PAGES_HEAD_BYTES - b.len);
+    return b;
+}
+
 void writer_pages(struct writer *w, const struct page_run *run, const uint8_t *data, uint64_t sum)
 {
     size_t rest = data ? (size_t)run->len : 0;
-    struct buf b = {0};
-    buf_le32(&b, run->mem);
-    buf_le32(&b, data == NULL);
-    buf_le64(&b, run->at);
-    buf_le64(&b, run->len);
-    buf_le64(&b, data ? sum : 0);
-    buf_fill(&b, 0, PAGES_HEAD_BYTES - b.len);
+    struct buf b = pages_head(run, data == NULL, data ? sum : 0);
     w->failed |= b.failed;
     writer_part(w, PART_PAGES, b.data, b.len, data, rest);
     w->sizes.page_bytes += rest;
+    buf_done(&b);
+}
+
+void writer_pages_head_at(struct writer *w, const struct page_run *run, uint64_t sum, int fd,
+                          uint64_t off)
+{
+    struct buf b = pages_head(run, false, sum);
+    struct buf head = part_head(w, PART_PAGES, b.data, b.len, (size_t)run->len);
+    buf_bytes(&head, b.data, b.len);
+    w->failed |= b.failed || head.failed;
+    if (!w->failed && file_write_all_at(fd, head.data, head.len, off) != 0)
+        writer_fails(w, errno);
+    w->sizes.total_bytes += head.len + run->len;
+    w->sizes.page_bytes += run->len;
+    buf_done(&head);
     buf_done(&b);
 }
 

@@ -29,6 +29,12 @@ void writer_part_buf(struct writer *w, enum snapshot_part id, struct buf *b);
 void writer_info(struct writer *w, const struct snapshot_info *info);
 /* A run of pages of memory mem; data NULL: zeros. sum: XXH3 of the data. */
 void writer_pages(struct writer *w, const struct page_run *run, const uint8_t *data, uint64_t sum);
+/* A place for so many bytes in the sink's file, which others fill; -1: there is none. */
+int writer_range(struct writer *w, size_t len, uint64_t *ret_off);
+/* What stands in front of data that went to PAGES_PART_BYTES behind off by itself. */
+void writer_pages_head_at(struct writer *w, const struct page_run *run, uint64_t sum, int fd,
+                          uint64_t off);
+void writer_fails(struct writer *w, int errnum);
 /* A run of so many bytes had better go to writer_scattered, which copies it, and writes it later: flush before what has
  * to stand behind it. */
 bool writer_is_scattered(uint64_t len);

@@ -89,7 +89,7 @@ static int save(struct hop *h)
     struct snapshot_sizes sizes;
     struct buf state = {0};
     int fd = open(h->to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    const struct snapshot_sink sink = {write_fd, &fd};
+    const struct snapshot_sink sink = {.write = write_fd, .arg = &fd};
     status_t st = wasi_save(h->wasi, &state, &err);
     if (st == ST_OK)
         st = snapshot_write(h->cell, &info, state.data, state.len, &sink, &sizes, &err);

@@ -127,7 +127,7 @@ static bool dirty_get(void *arg, void *data, size_t len)
 
 static inline struct snapshot_sink dirty_sink(struct dirty_stream *s)
 {
-    return (struct snapshot_sink){dirty_put, s};
+    return (struct snapshot_sink){.write = dirty_put, .arg = s};
 }
 
 static inline struct snapshot_source dirty_source(struct dirty_stream *s)

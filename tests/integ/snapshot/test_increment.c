@@ -1,6 +1,8 @@
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "dirty.h"
 
@@ -247,6 +249,107 @@ static void another_module_is_not_written(void)
     cell_free(g.cell);
 }
 
+static int place_in_file(void *arg, size_t len, uint64_t *ret_off)
+{
+    off_t end = lseek(*(int *)arg, (off_t)len, SEEK_CUR);
+    *ret_off = (uint64_t)end - len;
+    return end < 0 ? -1 : *(int *)arg;
+}
+
+static bool write_to_file(void *arg, const void *data, size_t len)
+{
+    return file_write_all(*(int *)arg, data, len) == 0;
+}
+
+/* Of a cell that stands; into a new file, and over it once more. */
+static void write_twice(struct guest *g, int fd, struct snapshot_sizes sizes[2])
+{
+    const struct snapshot_sink sink = {.write = write_to_file, .arg = &fd, .range = place_in_file};
+    for (int i = 0; i < 2; i++) {
+        struct snapshot_info info = {.nan = 0};
+        CHECK_EQ(lseek(fd, 0, SEEK_SET), 0);
+        CHECK_EQ(snapshot_write(g->cell, &info, "host", 4, &sink, &sizes[i], &g->err), ST_OK);
+        CHECK_EQ(lseek(fd, 0, SEEK_CUR), sizes[i].total_bytes);
+        CHECK_EQ(lseek(fd, 0, SEEK_END), sizes[i].total_bytes);
+    }
+    CHECK(sizes[1].page_bytes > 4 << 20); /* two threads wrote */
+}
+
+static uint64_t read_and_go_on(struct dirty_stream *s)
+{
+    const struct snapshot_source source = dirty_source(s);
+    struct dirty_host h = {.every = 0};
+    struct guest g;
+    struct snapshot_reader *r;
+    struct snapshot_sizes sizes;
+    union cell_value io[4] = {{0}};
+    dirty_start(&g, &h);
+    guest_need(snapshot_open(&source, &r, &g.err), "open", &g.err);
+    guest_need(snapshot_read(r, g.cell, &sizes, &g.err), "read", &g.err);
+    uint64_t result = dirty_go_on(&g, io, cell_resume(g.cell, io, &g.err));
+    snapshot_close(r);
+    cell_free(g.cell);
+    return result;
+}
+
+static void a_file_is_written_by_offset(void)
+{
+    struct dirty_host h = {.every = grows.rounds / 2};
+    struct guest g;
+    union cell_value io[4];
+    struct snapshot_sizes sizes[2];
+    struct dirty_stream s = {.at = 0};
+    int fd = memfd_create("snapshot", MFD_CLOEXEC);
+    dirty_start(&g, &h);
+    CHECK_EQ(cell_memory_extend(g.cell, 0, 8 << 20), ST_OK);
+    CHECK_EQ(guest_call(&g, "fill", io), ST_OK);
+    dirty_arguments(&grows, io);
+    CHECK_EQ(guest_call(&g, "work", io), ST_CAPTURED);
+    write_twice(&g, fd, sizes);
+    CHECK_EQ(sizes[0].total_bytes, sizes[1].total_bytes);
+    buf_fill(&s.bytes, 0, (size_t)sizes[1].total_bytes);
+    CHECK_EQ(pread(fd, s.bytes.data, s.bytes.len, 0), s.bytes.len);
+    const uint64_t expected = dirty_go_on(&g, io, cell_resume(g.cell, io, &g.err));
+    CHECK_EQ(read_and_go_on(&s), expected);
+    buf_done(&s.bytes);
+    cell_free(g.cell);
+    close(fd);
+}
+
+static bool write_nowhere(void *arg, const void *data, size_t len)
+{
+    (void)arg, (void)data, (void)len;
+    return true;
+}
+
+static int place_nowhere(void *arg, size_t len, uint64_t *ret_off)
+{
+    (void)len;
+    *ret_off = 0;
+    return *(int *)arg;
+}
+
+static void a_file_that_cannot_be_written_is_told(void)
+{
+    struct dirty_host h = {.every = 1};
+    struct guest g;
+    union cell_value io[4];
+    struct snapshot_info info = {.nan = 0};
+    struct snapshot_sizes sizes = {.frames = 7};
+    int fd = open("/dev/full", O_RDWR | O_CLOEXEC);
+    const struct snapshot_sink sink = {.write = write_nowhere, .arg = &fd, .range = place_nowhere};
+    dirty_start(&g, &h);
+    CHECK_EQ(cell_memory_extend(g.cell, 0, 8 << 20), ST_OK);
+    CHECK_EQ(guest_call(&g, "fill", io), ST_OK);
+    dirty_arguments(&grows, io);
+    CHECK_EQ(guest_call(&g, "work", io), ST_CAPTURED);
+    CHECK_EQ(snapshot_write(g.cell, &info, "host", 4, &sink, &sizes, &g.err), ST_LIMIT);
+    CHECK(strstr(g.err.text, "No space left"));
+    CHECK_EQ(sizes.frames, 7);
+    close(fd);
+    cell_free(g.cell);
+}
+
 static void a_wrong_or_missing_base_is_named(void)
 {
     static const uint32_t gap[] = {0, 2}, alone[] = {1}, whole[] = {0, 0}, turned[] = {0, 1, 3, 2};
@@ -406,6 +509,8 @@ int main(int argc, char **argv)
     RUN(any_snapshot_may_hold_the_module);
     RUN(damage_is_found_without_a_cell);
     RUN(another_module_is_not_written);
+    RUN(a_file_is_written_by_offset);
+    RUN(a_file_that_cannot_be_written_is_told);
     RUN(a_wrong_or_missing_base_is_named);
     RUN(a_damaged_base_is_refused);
     RUN(an_increment_needs_its_pages);

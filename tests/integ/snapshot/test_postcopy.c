@@ -51,7 +51,8 @@ static void side_shut(void *arg)
 
 static struct postcopy_link side_link(struct side *s)
 {
-    return (struct postcopy_link){{side_put, s}, {.read = side_get, .arg = s}, side_shut, s};
+    return (struct postcopy_link){
+        {.write = side_put, .arg = s}, {.read = side_get, .arg = s}, side_shut, s};
 }
 
 /* ---- the guest's host: looks at memory as a system call would ---- */

@@ -1,6 +1,10 @@
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "base/hash.h"
 #include "check.h"
 #include "sha256_blocks.h"
+#include "xxh3_wide.h"
 
 static const char *hex_of(const void *data, size_t len)
 {
@@ -105,6 +109,16 @@ static void xxh3_gives_its_published_values(void)
     uint8_t *data = long_input(100000);
     CHECK(hash_xxh3(data, 100000) == hash_xxh3(data, 100000));
     CHECK(hash_xxh3(data, 100000) != hash_xxh3(data, 99999));
+#ifdef __x86_64__
+    for (size_t len = 0; len <= 100000; len = len * 9 / 8 + 1) {
+        const size_t off = len % 64; /* wherever it begins */
+        const uint64_t sum = XXH3_64bits(data + off, len - len / 100);
+        CHECK(hash_xxh3(data + off, len - len / 100) == sum);
+        CHECK(!__builtin_cpu_supports("avx2") || xxh3_avx2(data + off, len - len / 100) == sum);
+        CHECK(!__builtin_cpu_supports("avx512f") ||
+              xxh3_avx512(data + off, len - len / 100) == sum);
+    }
+#endif
     free(data);
 }
 

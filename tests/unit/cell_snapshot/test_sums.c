@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "cell/run/run.h"
 #include "check.h"
 #include "sys/files.h"
 
@@ -109,12 +110,78 @@ static void what_cannot_be_read_is_told(void)
     close(fd);
 }
 
+/* already: the file's bytes before; the rest of its pieces lie beyond its end */
+static void check_written(int fd, size_t already)
+{
+    struct sums s = {0};
+    uint32_t taken = 0;
+    uint8_t *copy = malloc(ALL_BYTES);
+    CHECK_EQ(ftruncate(fd, (off_t)already), 0);
+    for (uint32_t i = 0; i < PIECES; i++) {
+        if (sums_full(&s))
+            CHECK_EQ(sums_take(&s).sum, sum_of(taken++));
+        size_t at = (size_t)i * PIECE_BYTES;
+        sums_write(&s, fd, at, content + at, PIECE_BYTES);
+    }
+    while (s.count > 0) {
+        struct sums_piece p = sums_take(&s);
+        CHECK(!p.failed);
+        CHECK_EQ(p.sum, sum_of(taken++));
+    }
+    sums_done(&s);
+    CHECK_EQ(pread(fd, copy, ALL_BYTES, 0), ALL_BYTES);
+    CHECK(memcmp(copy, content, ALL_BYTES) == 0);
+    free(copy);
+}
+
+static void pieces_are_written_to_their_places(void)
+{
+    struct error err = {0};
+    struct runtime *rt = NULL;
+    char path[] = "/var/tmp/sums-XXXXXX"; /* of a disk, as a rule */
+    int disk = mkstemp(path), memory = memfd_create("content", MFD_CLOEXEC);
+    CHECK(disk >= 0 && memory >= 0);
+    check_written(memory,
+                  ALL_BYTES); /* nobody would answer a fault: it is not copied to the mapping */
+    CHECK_EQ(runtime_new(NULL, &rt, &err), ST_OK);
+    for (size_t already = 0; already <= ALL_BYTES; already += ALL_BYTES / 3) {
+        check_written(memory, already);
+        check_written(disk, already);
+    }
+    runtime_free(rt);
+    unlink(path);
+    close(disk);
+    close(memory);
+}
+
+static void what_cannot_be_written_is_told(void)
+{
+    int full = open("/dev/full", O_RDWR | O_CLOEXEC), closed = dup(full);
+    close(closed);
+    const struct {
+        int fd, errnum;
+    } tried[] = {{closed, EBADF}, {full, ENOSPC}};
+    for (size_t i = 0; i < 2; i++) {
+        struct sums s = {0};
+        for (uint32_t n = 0; n < PIECES; n++) {
+            sums_write(&s, tried[i].fd, 0, content, PIECE_BYTES);
+            struct sums_piece p = sums_take(&s);
+            CHECK(p.failed);
+            CHECK_EQ(p.errnum, tried[i].errnum);
+        }
+        sums_done(&s);
+    }
+    close(full);
+}
+
 int main(void)
 {
     fill_content();
     RUN(pieces_in_memory_come_back_in_order);
     RUN(pieces_of_a_file_are_read_to_their_places);
     RUN(what_cannot_be_read_is_told);
+    RUN(pieces_are_written_to_their_places);
+    RUN(what_cannot_be_written_is_told);
     free(content);
     return CHECK_DONE();
 }

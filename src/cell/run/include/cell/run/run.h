@@ -26,6 +26,11 @@ CHECKED status_t runtime_new(const struct runtime_config *config, struct runtime
                              struct error *err);
 /* All cells and programs must be gone. Puts the former handlers back. NULL is fine. */
 void runtime_free(struct runtime *rt);
+/* Copy to off of a writable mapping of a file, which begins at a page. ST_IO: somebody cut the file meanwhile, by which
+ * a process that copies by itself ends; the mapping is of no file any more. ST_UNSUPPORTED: there is no runtime. Any
+ * thread. */
+CHECKED status_t runtime_copy(uint8_t *map, size_t map_bytes, size_t off, const void *from,
+                              size_t len);
 
 /* ---- program: a mapped image ---- */
 

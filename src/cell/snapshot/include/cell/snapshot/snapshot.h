@@ -42,6 +42,10 @@ void snapshot_id_text(const uint8_t id[SNAPSHOT_ID_BYTES], char ret_text[SNAPSHO
 struct snapshot_sink {
     bool (*write)(void *arg, const void *data, size_t len);
     void *arg;
+    /* NULL, or: the next len bytes are written by offset, by any thread of the call that has the sink, from *ret_off of
+     * the descriptor that is returned, and what is given to write stands behind them. -1: write gets them. A file in
+     * memory that is as long already and open for reading too is filled by two threads. Not with O_APPEND. */
+    int (*range)(void *arg, size_t len, uint64_t *ret_off);
 };
 /* Where they come from: all len bytes, or false at the end or after a failure (errno, or 0 at the end). */
 struct snapshot_source {
