@@ -364,6 +364,19 @@ fact "a copy of one that was renamed between them is refused for the older one, 
 mv new.out data.out
 rm -f new.out
 
+# Only its owner, or who has CAP_FOWNER, may set the time of change.
+if [ "$(id -u)" -eq 0 ]; then
+    begin
+    more_lines
+    cloudskin checkpoint sim >/dev/null
+    more_lines
+    end_it
+    chown 65534 data.out
+    chmod 666 data.out
+    fact "an output of somebody else's that may be written to is brought back" eval 'exits 9 timeout 120 \
+        setpriv --bounding-set=-fowner cloudskin thaw --name sim --output data.out --dir data:. && cmp data.out whole.out'
+fi
+
 # The program moves or removes the file that its output goes to.
 cloudskin-cc -O2 "$E2E/guest/rotates.c" -o rotates.wasm || exit 1
 rotated() { # rotated HOW: checkpointed, changed and killed
@@ -492,6 +505,12 @@ if command -v faultat >/dev/null && [ "${SANITIZED:-}" = "" ]; then
     more_lines
     end_it
     keep_copy
+    take_copy
+    mkdir out
+    mv data.out out/
+    fact "an output that cannot be written to is called that" says "checkpoint 2: standard output cannot be brought back: Input/output error" \
+        faultat EIO 1 --under out --only ftruncate cloudskin thaw --name sim --output out/data.out --dir data:.
+    rm -r out
     for ((n = 1; n <= kills * 12; n += 12)); do
         fact "thaw is killed at its change $n" killed_thaw "$n"
     done

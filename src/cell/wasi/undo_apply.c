@@ -12,6 +12,8 @@
 
 #define NO_TARGET UINT32_MAX
 
+enum { SHOWN_MAX = 120 }; /* of a path in a message */
+
 status_t undo_init(struct undo *u, const struct wasi_config *config, int folder_fd,
                    struct error *err)
 {
@@ -65,14 +67,18 @@ status_t undo_take_grants(struct undo *u, uint32_t grant_count, struct error *er
 static status_t refuse(uint32_t number, const struct journal_place *p, status_t code,
                        const char *what, struct error *err)
 {
-    return error_set(err, code, ERROR_NO_OFFSET, "checkpoint %u: %.*s %s", number,
-                     (int)(p->path_len < 120 ? p->path_len : 120), p->path, what);
+    int len;
+    const char *shown = journal_place_shown(p, SHOWN_MAX, &len);
+    return error_set(err, code, ERROR_NO_OFFSET, "checkpoint %u: %.*s %s", number, len, shown,
+                     what);
 }
 
 static status_t refuse_errno(uint32_t number, const struct journal_place *p, struct error *err)
 {
-    return error_set_errno(err, errno, "checkpoint %u: %.*s cannot be brought back", number,
-                           (int)(p->path_len < 120 ? p->path_len : 120), p->path);
+    int len;
+    const char *shown = journal_place_shown(p, SHOWN_MAX, &len);
+    return error_set_errno(err, errno, "checkpoint %u: %.*s cannot be brought back", number, len,
+                           shown);
 }
 
 /* ---- where a name is ---- */
@@ -307,7 +313,11 @@ status_t undo_settle(struct undo *u, struct error *err)
     int errnum = errno;
     close(u->file_fd);
     u->file_fd = -1;
-    return result == 0 ? ST_OK : error_set_errno(err, errnum, "%.150s", u->file_path);
+    int len;
+    const struct journal_place p = {
+        .origin = u->file_place.origin, .path = u->file_path, .path_len = u->file_place.path_len};
+    const char *shown = journal_place_shown(&p, SHOWN_MAX, &len);
+    return result == 0 ? ST_OK : error_set_errno(err, errnum, "%.*s", len, shown);
 }
 
 /* ---- names ---- */
