@@ -96,10 +96,21 @@ with open(sys.argv[1], "r+b") as f:
     f.seek(3000)
     f.write(bytes([byte ^ 0x41]))
 P
+hints() { # does a refusal name another checkpoint? then nothing else may be damaged
+    [[ $(cloudskin thaw --name sim --dir data:. "$@" 2>&1) == *"takes the checkpoint before"* ]]
+}
 fact "a damaged one is refused, and the one before is named" says "--at 1 takes the checkpoint before" \
     cloudskin thaw --name sim --output data.out --dir data:.
 fact "nothing was changed then either" diff -r data kept/data
 fact "and that one can be taken" goes_back --at 1
+take_copy
+rm data.out
+seq 100000 >data.out
+fact "no other one is named where the output is refused" eval '! hints --output data.out'
+take_copy
+printf X | dd of="$points/000002.undo" bs=1 seek=4200 conv=notrunc 2>/dev/null
+fact "nor where a journal is damaged" eval '! hints --output data.out'
+fact "which is said" says "journal: " cloudskin thaw --name sim --output data.out --dir data:.
 
 begin
 cloudskin checkpoint sim --every 50ms --keep 2 >ignores.out &
@@ -222,10 +233,10 @@ keep_copy
 seq 100000 >x
 cp x foreign
 mv x new.out
-refuses() { # refuses TEXT FILE: and nothing is changed
+refuses() { # refuses TEXT FILE OPTIONS...: and nothing is changed
     local was
     was=$(cksum <"$2")
-    says "$1" cloudskin thaw --name sim --output "$2" --dir data:. &&
+    says "$1" cloudskin thaw --name sim --output "$2" --dir data:. "${@:3}" &&
         [ "$(cksum <"$2")" = "$was" ] && diff -r data kept/data && diff -r state kept/state
 }
 fact "a file that has got the name of an output is not cut" refuses "neither the file that it went to nor a copy" new.out
@@ -248,6 +259,7 @@ fact "one that is no copy of it is refused" refuses "neither the file that it we
 head -c 10 kept/data.out >data.out
 fact "so is what is left of one" refuses "neither the file that it went to nor a copy" data.out
 cp --remove-destination kept/data.out new.out
+cp --remove-destination kept/data.out new.out
 fact "a copy by another name is not known as one" refuses "is not the file that it went to" new.out
 take_copy
 fact "a copy by its name is" goes_back
@@ -261,6 +273,10 @@ for size in 0 10; do
     truncate -s $size data.out
     fact "an output that was cut to $size bytes is refused" refuses "was cut to $size bytes" data.out
 done
+seq 100000 >data.out
+fact "so is one that has got other bytes" refuses "has other bytes than the program wrote" data.out
+cat kept/data.out >data.out
+fact "with its own it is good" goes_back
 
 # An output that the program has changed in place: the file, and a copy of it, are brought back.
 cloudskin-cc -O2 "$E2E/guest/rewrites.c" -o rewrites.wasm || exit 1
@@ -288,6 +304,10 @@ for how in tail cut; do
     cp data.out x && mv x data.out
     fact "$how: in a copy as well" ends_plain
 done
+rewritten cut
+rm data.out
+seq 100000 >data.out
+fact "the bytes that a journal has do not make a copy of a foreign file" refuses "neither the file that it went to nor a copy" data.out
 rewritten tail
 truncate -s 0 data.out
 fact "the bytes that a journal has do not hide that others are lost" refuses "was cut to 0 bytes" data.out
@@ -322,6 +342,74 @@ more_lines
 end_it
 cp data.out x && mv x data.out
 fact "a copy goes back to both" goes_back --at 1
+
+begin
+more_lines
+cloudskin checkpoint sim >/dev/null
+more_lines
+mv data.out new.out
+lines=$(wc -l <new.out)
+eventually has_lines new.out $((lines + 3))
+cloudskin checkpoint sim >/dev/null
+lines=$(wc -l <new.out)
+eventually has_lines new.out $((lines + 3))
+end_it
+cp new.out data.out
+keep_copy
+cp new.out x && mv x new.out
+takes_new() { # --at 1
+    refuses "neither the file that it went to nor a copy" new.out --at 1
+}
+fact "a copy of one that was renamed between them is refused for the older one, before anything is changed" takes_new
+mv new.out data.out
+rm -f new.out
+
+# Only its owner, or who has CAP_FOWNER, may set the time of change.
+if [ "$(id -u)" -eq 0 ]; then
+    begin
+    more_lines
+    cloudskin checkpoint sim >/dev/null
+    more_lines
+    end_it
+    chown 65534 data.out
+    chmod 666 data.out
+    fact "an output of somebody else's that may be written to is brought back" eval 'exits 9 timeout 120 \
+        setpriv --bounding-set=-fowner cloudskin thaw --name sim --output data.out --dir data:. && cmp data.out whole.out'
+fi
+
+# The program moves or removes the file that its output goes to.
+cloudskin-cc -O2 "$E2E/guest/rotates.c" -o rotates.wasm || exit 1
+rotated() { # rotated HOW: checkpointed, changed and killed
+    rm -rf data data.out state
+    mkdir data
+    cloudskin run -O1 --name sim --output data/out.txt --dir data:. rotates.wasm "$1" 2>run.err &
+    pid=$!
+    eventually grep -q first data/out.txt && cloudskin checkpoint sim >/dev/null || return 1
+    touch data/go
+    eventually test -e data/did || return 1
+    end_it
+    rm data/go
+    touch data/end data.out
+    keep_copy
+}
+ends_rotated() { # ends_rotated FILE FOUND
+    exits 3 timeout 120 cloudskin thaw --name sim --output "data/$1" --dir data:. && prints $'first\nlast' cat "data/$2" &&
+        [ "$(ls data)" = $'end\nout.txt' ]
+}
+refuses_out() {
+    says "and standard output has that name" cloudskin thaw --name sim --output data/out.txt --dir data:. && unchanged
+}
+fact "an output that the program renames" rotated renames
+fact "is not made by its old name" refuses_out
+touch data/out.txt kept/data/out.txt
+fact "nor taken there" refuses_out
+rm data/out.txt kept/data/out.txt
+fact "and comes back by its new one" ends_rotated out.old out.txt
+fact "an output that the program removes" rotated removes
+fact "is not made by its name" refuses_out
+fact "and comes back beside another one" eval 'exits 3 timeout 120 cloudskin thaw --name sim --output new.out --dir data:. &&
+    prints first head -n 1 data/out.txt && prints last cat new.out'
+rm -f new.out
 
 begin
 cloudskin checkpoint sim >/dev/null
@@ -364,6 +452,26 @@ killed_thaw() {
     faultat kill "$1" cloudskin thaw --name sim --at 1 --output data.out --dir data:. >kill.out 2>&1
     goes_back --at 1
 }
+# At the older of two checkpoints nothing had been written, so that a copy is known by the newer one only.
+late() {
+    rm -rf data data.out state
+    mkdir data
+    cloudskin run -O1 --name sim --output data.out --dir data:. rotates.wasm late 2>run.err &
+    pid=$!
+    eventually cloudskin checkpoint sim && [ ! -s data.out ] || return 1
+    touch data/go
+    eventually test -e data/did && cloudskin checkpoint sim >/dev/null || return 1
+    touch data/end
+    exits 3 wait "$pid"
+    rm data/go
+    cp data.out x && mv x data.out
+    keep_copy
+}
+late_killed() { # late_killed N
+    take_copy
+    faultat kill "$1" cloudskin thaw --name sim --at 1 --output data.out --dir data:. >kill.out 2>&1
+    exits 3 timeout 120 cloudskin thaw --name sim --at 1 --output data.out --dir data:. && prints last cat data.out
+}
 full_disk() { # at the Nth write of a checkpoint: the program runs on, and the one before is good
     begin
     cloudskin checkpoint sim >/dev/null || return 1
@@ -386,6 +494,10 @@ if command -v faultat >/dev/null && [ "${SANITIZED:-}" = "" ]; then
     for ((n = 1; n <= kills; n++)); do
         fact "the tool is killed at its change $((n * 2 - 1))" killed_tool "$((n * 2 - 1))"
     done
+    fact "a copy of what was empty at a checkpoint" late
+    for ((n = 1; n <= kills * 6; n++)); do
+        fact "goes back to that when thaw was killed at its change $n" late_killed "$n"
+    done
     begin
     cloudskin checkpoint sim >/dev/null
     more_lines
@@ -393,6 +505,12 @@ if command -v faultat >/dev/null && [ "${SANITIZED:-}" = "" ]; then
     more_lines
     end_it
     keep_copy
+    take_copy
+    mkdir out
+    mv data.out out/
+    fact "an output that cannot be written to is called that" says "checkpoint 2: standard output cannot be brought back: Input/output error" \
+        faultat EIO 1 --under out --only ftruncate cloudskin thaw --name sim --output out/data.out --dir data:.
+    rm -r out
     for ((n = 1; n <= kills * 12; n += 12)); do
         fact "thaw is killed at its change $n" killed_thaw "$n"
     done

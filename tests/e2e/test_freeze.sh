@@ -151,6 +151,8 @@ cp "$(command -v cloudskin)" fake/
 cat >fake/cloudskin-aot <<S
 #!/usr/bin/env bash
 [ "\$1" != --version ] || exec "$(command -v cloudskin-aot)" --version
+while [ "\$1" != --name ] && [ \$# -gt 0 ]; do shift; done
+echo "it is called \$2" >&2
 exit 7
 S
 chmod +x fake/cloudskin-aot
@@ -159,6 +161,8 @@ cloudskin freeze --embed inside -o inside.snap
 exits 75 wait "$pid"
 fact "a compiler that fails on an embedded module is said with the name of the snapshot" says \
     "cloudskin: inside.snap: the compiler failed with exit code 7" \
+    env CLOUDSKIN_CACHE="$PWD/none" fake/cloudskin thaw --dir . inside.snap
+fact "and so does the compiler call it" says "it is called inside.snap" \
     env CLOUDSKIN_CACHE="$PWD/none" fake/cloudskin thaw --dir . inside.snap
 
 mkfifo input

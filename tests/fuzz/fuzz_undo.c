@@ -11,6 +11,11 @@ static void check_place(const struct journal_place *p)
 {
     FUZZ_CHECK(p->origin < JOURNAL_ORIGIN_COUNT && p->path_len <= JOURNAL_PATH_MAX);
     FUZZ_CHECK(p->path_len == 0 || memchr(p->path, 0, p->path_len) == NULL);
+    struct journal_output o;
+    if (p->origin == JOURNAL_AT_OUTPUT && journal_output_parse(p->path, p->path_len, &o)) {
+        FUZZ_CHECK(o.from <= INT64_MAX && o.len <= JOURNAL_TAIL_MAX &&
+                   memchr(o.name, 0, sizeof o.name) != NULL);
+    }
 }
 
 static void decode(uint32_t type, const uint8_t *data, size_t len)

@@ -20,7 +20,7 @@ static int exit_code(status_t st)
 
 static int refuse(const struct options *o, const struct error *err)
 {
-    fprintf(stderr, "%s: ", o->input);
+    fprintf(stderr, "%s: ", o->name);
     if (err->offset != ERROR_NO_OFFSET)
         fprintf(stderr, "offset 0x%llx: ", (unsigned long long)err->offset);
     fprintf(stderr, "%s\n", err->text);

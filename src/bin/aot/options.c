@@ -50,12 +50,14 @@ enum option_id {
     OPTION_PROGRESS,
     OPTION_PROGRESS_FD,
     OPTION_NO_POLLS,
+    OPTION_NAME,
     OPTION_MOVABLE,
     OPTION_KEEP_IR,
     OPTION_VERSION,
 };
 
-/* --no-polls is for measurements: such code cannot be stopped, so the help is silent about it. */
+/* --no-polls is for measurements: such code cannot be stopped, so the help is silent about it. --name is for programs
+ * that give a module as a file without a name: how messages call it. */
 static const struct option long_options[] = {
     {"output", required_argument, NULL, 'o'},
     {"cpu", required_argument, NULL, OPTION_CPU},
@@ -65,6 +67,7 @@ static const struct option long_options[] = {
     {"progress", no_argument, NULL, OPTION_PROGRESS},
     {"progress-fd", required_argument, NULL, OPTION_PROGRESS_FD},
     {"no-polls", no_argument, NULL, OPTION_NO_POLLS},
+    {"name", required_argument, NULL, OPTION_NAME},
     {"movable", no_argument, NULL, OPTION_MOVABLE},
     {"keep-ir", required_argument, NULL, OPTION_KEEP_IR},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -131,6 +134,9 @@ static bool parse_option(int id, struct options *o, const char **output)
     case OPTION_NO_POLLS:
         o->aot.image.no_polls = 1;
         return true;
+    case OPTION_NAME:
+        o->name = optarg;
+        return true;
     case OPTION_MOVABLE:
         o->aot.image.movable = 1;
         return true;
@@ -163,6 +169,7 @@ static bool finish(struct options *o, const char *output, char **rest)
     if (rest[1])
         return usage("one module at a time; unexpected", rest[1]);
     o->input = rest[0];
+    o->name = o->name ? o->name : o->input;
     if (o->aot.image.level == 0)
         return usage("this machine is below x86-64-v2: say with --cpu what to compile for", NULL);
     size_t len = output ? strlen(output) : 0;

@@ -9,6 +9,7 @@ enum progress_mode { PROGRESS_TERMINAL, PROGRESS_ALWAYS };
 
 struct options {
     const char *input;
+    const char *name; /* how messages call it */
     char output[PATH_MAX];
     struct aot_options aot;
     bool json;

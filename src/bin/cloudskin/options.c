@@ -129,7 +129,8 @@ static bool is_same_guest(const char *a, const char *b)
     return true;
 }
 
-/* Of two folders with one name the guest would only ever see the first. */
+/* Of two folders with one name the guest would only ever see the first. What is thawed may have two, which wasi_restore
+ * looks at. */
 static status_t check_name(const struct run_options *o, const struct wasi_grant *g,
                            struct error *err)
 {
@@ -174,7 +175,7 @@ static status_t add_grant(struct run_options *o, const char *value, struct error
     g->host_path = host;
     g->guest_path = guest != NULL ? guest : host;
     g->read_only = mode != NULL && strcmp(mode, "ro") == 0;
-    status_t code = check_name(o, g, err);
+    status_t code = o->thaws ? ST_OK : check_name(o, g, err);
     o->grant_count += code == ST_OK;
     return code;
 }
@@ -400,6 +401,7 @@ static status_t read_options(struct run_options *o, int argc, char **argv, bool 
             put_env(o, *e);
         }
     }
+    o->thaws = thaws;
     opterr = 0;
     optind = 0; /* a full restart, for tests that parse more than once */
     for (int id; (id = getopt_long(argc, argv, "+:O:h", thaws ? thaw_options : long_options,

@@ -31,6 +31,7 @@ struct run_options {
     uint32_t open_files;
     uint64_t output_bytes;
     bool help;
+    bool thaws;
     struct arena arena;
 };
 

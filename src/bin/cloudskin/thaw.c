@@ -20,7 +20,7 @@
 /* What is thawed: a snapshot, or a checkpoint in its folder. */
 struct thawing {
     bool checkpoint;
-    bool changed; /* files have been brought back */
+    bool damaged; /* the snapshot, or one that it is an increment on */
     struct checkpoint_place place;
     char file[PATH_MAX];
 };
@@ -53,6 +53,11 @@ static status_t open_chain(const struct thawing *t, struct snapshot_chain *ret_c
         close(folder_fd);
     }
     return code;
+}
+
+static bool is_damage(status_t code)
+{
+    return code == ST_CORRUPT || code == ST_FORMAT;
 }
 
 /* All of it into the new cell, to the end of its files. */
@@ -187,9 +192,11 @@ static status_t thaw_checkpoint(struct run *r, struct thawing *t, struct snapsho
     if (!r->options.stale_files) {
         code = wasi_undo_check(&config, t->place.folder_fd, t->place.number, &output, err);
     }
-    code = code != ST_OK ? code : prove_chain(r, chain, output, err);
+    if (code == ST_OK) {
+        code = prove_chain(r, chain, output, err);
+        t->damaged = is_damage(code);
+    }
     code = code != ST_OK ? code : bring_files_back(r, t, output, err);
-    t->changed = code == ST_OK;
     snapshot_chain_close(chain);
     code = code != ST_OK ? code : open_chain(t, chain, err);
     code = code != ST_OK ? code : thaw_cell(r, chain, err);
@@ -204,8 +211,7 @@ static status_t thaw_checkpoint(struct run *r, struct thawing *t, struct snapsho
 static int fail_thaw(const struct run *r, const struct thawing *t, const struct error *err)
 {
     int exit_code = run_fail(r->options.module_path, err, exit_code_of(err->code));
-    bool damaged = err->code == ST_CORRUPT || err->code == ST_FORMAT || err->code == ST_INVALID;
-    if (t->checkpoint && damaged && !t->changed && t->place.before != 0) {
+    if (t->checkpoint && t->damaged && t->place.before != 0) {
         fprintf(stderr, "cloudskin: nothing was changed; --at %u takes the checkpoint before it\n",
                 t->place.before);
     }
@@ -231,6 +237,7 @@ static status_t load_all(struct run *r, struct thawing *t, struct error *err)
 {
     struct snapshot_chain chain = {0};
     status_t code = open_chain(t, &chain, err);
+    t->damaged = is_damage(code);
     code = code != ST_OK ? code : load_snapshot_program(r, &chain, err);
     if (code == ST_OK) {
         r->output_newer = r->output_born_ns >

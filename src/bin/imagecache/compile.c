@@ -249,6 +249,8 @@ status_t compiler_run(const struct compiler *compiler, const char *module_path,
         level,
         "--progress-fd",
         "3",
+        "--name",
+        title != NULL ? title : module_path,
         options->movable ? "--movable" : NULL,
         NULL,
     };

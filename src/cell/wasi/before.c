@@ -89,6 +89,13 @@ void before_lose(struct before *b, int errnum, const char *fmt, ...)
     b->journal_fd = -1;
 }
 
+static void lose_place(struct before *b, int errnum, const struct journal_place *p)
+{
+    int len;
+    const char *text = journal_place_shown(p, WASI_PATH_BYTES_MAX, &len);
+    before_lose(b, errnum, "%.*s", len, text);
+}
+
 bool before_put(struct before *b, const struct journal_record *r)
 {
     struct buf out = {0};
@@ -104,7 +111,7 @@ bool before_put(struct before *b, const struct journal_record *r)
     }
     buf_done(&out);
     if (!good) {
-        before_lose(b, errnum, "%.*s", (int)r->place.path_len, r->place.path);
+        lose_place(b, errnum, &r->place);
     }
     return good;
 }
@@ -239,7 +246,7 @@ static bool begin(struct target *t)
         size_t granules = (size_t)(r.size / BEFORE_GRANULE_BYTES) + 1;
         t->file->saved = calloc(granules / 8 + 1, 1);
         if (t->file->saved == NULL) {
-            before_lose(t->b, ENOMEM, "%.*s", (int)t->place.path_len, t->place.path);
+            lose_place(t->b, ENOMEM, &t->place);
             return false;
         }
         if (t->place.origin == JOURNAL_AT_OUTPUT && t->place.path_len > 0 &&
@@ -287,7 +294,7 @@ static bool save_run(struct target *t, int read_fd, uint8_t *data, uint64_t firs
     end = end < t->file->size ? end : t->file->size;
     ssize_t n = read_old(read_fd, data, (size_t)(end - at), at);
     if (n < 0) {
-        before_lose(t->b, errno, "%.*s", (int)t->place.path_len, t->place.path);
+        lose_place(t->b, errno, &t->place);
         return false;
     }
     struct journal_record r = {
@@ -311,8 +318,7 @@ static bool save_granules(struct target *t, uint64_t first, uint64_t last)
     int fd = open(link, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     bool good = data != NULL && fd >= 0;
     if (!good) {
-        before_lose(t->b, data == NULL ? ENOMEM : errno, "%.*s", (int)t->place.path_len,
-                    t->place.path);
+        lose_place(t->b, data == NULL ? ENOMEM : errno, &t->place);
     }
     for (uint64_t g = first; good && g <= last; g++) {
         uint64_t end = g;

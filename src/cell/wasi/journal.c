@@ -195,6 +195,16 @@ bool journal_output_same(const struct journal_output *a, const struct journal_ou
     return a->inode == b->inode && (a->born_ns == 0 || b->born_ns == 0 || a->born_ns == b->born_ns);
 }
 
+const char *journal_place_shown(const struct journal_place *p, int max, int *ret_len)
+{
+    static const char output[] = "standard output", kept[] = "a file that was removed";
+    bool named = p->origin == JOURNAL_AT_GRANT;
+    const char *text = named ? p->path : p->origin == JOURNAL_AT_OUTPUT ? output : kept;
+    size_t len = named ? p->path_len : strlen(text);
+    *ret_len = len < (size_t)max ? (int)len : max;
+    return text;
+}
+
 /* ---- writing ---- */
 
 static void put_text(struct buf *out, const char *text, size_t len)

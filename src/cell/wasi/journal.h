@@ -56,6 +56,9 @@ struct journal_place {
     size_t path_len;
 };
 
+/* How messages call it, at most *ret_len bytes. */
+const char *journal_place_shown(const struct journal_place *p, int max, int *ret_len);
+
 /* What stood behind a name. */
 enum journal_was {
     JOURNAL_WAS_NOTHING,

@@ -93,6 +93,30 @@ static uint32_t match_grant(const struct wasi *w, uint32_t index, const char *gu
     return found;
 }
 
+static bool was_called(const struct restore *r, uint32_t index, const char *guest_path)
+{
+    return index < r->grant_count && strcmp(r->grants[index].guest_path, guest_path) == 0;
+}
+
+/* Two folders with one name are told by their numbers only, so there have to have been two. */
+static status_t check_twins(const struct restore *r)
+{
+    const struct wasi_grant *g = r->w->grants;
+    for (uint32_t i = 0; i < r->w->grant_count; i++) {
+        for (uint32_t k = i + 1; k < r->w->grant_count; k++) {
+            const char *name = g[i].guest_path;
+            if (strcmp(name, g[k].guest_path) == 0 &&
+                !(was_called(r, i, name) && was_called(r, k, name))) {
+                return error_set(r->err, ST_INVAL, ERROR_NO_OFFSET,
+                                 "--dir: '%.80s' and '%.80s' would both be '%.60s' for the "
+                                 "program, which had no two of that name there",
+                                 g[i].host_path, g[k].host_path, name);
+            }
+        }
+    }
+    return ST_OK;
+}
+
 /* Which folder it was, and which it is. */
 static void take_move(struct restore *r, uint32_t target, struct saved_move *ret_move)
 {
@@ -132,7 +156,7 @@ static status_t take_grants(struct restore *r)
         }
     }
     r->grant_count = count;
-    return r->c.failed ? corrupt(r) : ST_OK;
+    return r->c.failed ? corrupt(r) : check_twins(r);
 }
 
 /* The numbers of files that the saved guest knew, and the folders that have moved since. */

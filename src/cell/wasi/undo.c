@@ -290,28 +290,49 @@ static status_t remove_above(int folder_fd, uint32_t above, const char *suffix, 
 
 static const char intent_name[] = "restoring", intent_part[] = ".restoring.part";
 
-status_t wasi_undo_begun(int folder_fd, uint32_t *ret_number, struct error *err)
+/* "NUMBER", or "NUMBER INODE BORN 0 0 0 NAME" with the standard output that comes back. */
+enum { INTENT_BYTES = 1024 };
+
+static status_t read_intent(int folder_fd, uint32_t *ret_number, struct journal_output *ret_output,
+                            struct error *err)
 {
-    char text[16] = "";
+    char text[INTENT_BYTES] = "";
     uint64_t number = 0;
     *ret_number = 0;
+    *ret_output = (struct journal_output){0};
     int fd = openat(folder_fd, intent_name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return errno == ENOENT ? ST_OK : error_set_errno(err, errno, "%s", intent_name);
     }
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
-    if (n <= 0 || parse_u64(text, UNDO_NUMBER_MAX, &number) != ST_OK || number == 0) {
+    size_t len = strlen(text), digits = strcspn(text, " ");
+    const char *output = digits < len ? text + digits + 1 : "";
+    text[digits] = '\0';
+    if (n <= 0 || parse_u64(text, UNDO_NUMBER_MAX, &number) != ST_OK || number == 0 ||
+        (digits < len && !journal_output_parse(output, strlen(output), ret_output))) {
         return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "%s: not a number", intent_name);
     }
     *ret_number = (uint32_t)number;
     return ST_OK;
 }
 
-static status_t write_intent(int folder_fd, uint32_t number, struct error *err)
+status_t wasi_undo_begun(int folder_fd, uint32_t *ret_number, struct error *err)
 {
-    char text[16];
+    struct journal_output output;
+    return read_intent(folder_fd, ret_number, &output, err);
+}
+
+/* output_fd: -1: none. */
+static status_t write_intent(int folder_fd, uint32_t number, int output_fd, struct error *err)
+{
+    char text[INTENT_BYTES];
+    struct journal_output o;
     int len = snprintf(text, sizeof text, "%u", number);
+    if (output_fd >= 0 && journal_output_of(output_fd, &o)) {
+        len = snprintf(text, sizeof text, "%u %llu %llu 0 0 0 %s", number,
+                       (unsigned long long)o.inode, (unsigned long long)o.born_ns, o.name);
+    }
     int fd = openat(folder_fd, intent_part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     bool good = fd >= 0 && file_write_all(fd, text, (size_t)len) == 0 && file_sync(fd) == 0 &&
                 renameat(folder_fd, intent_part, folder_fd, intent_name) == 0 &&
@@ -426,11 +447,18 @@ status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32
                          bool *ret_output, struct error *err)
 {
     struct undo u;
-    uint32_t newest = 0;
+    struct journal_output begun;
+    uint32_t newest = 0, begun_number;
     *ret_output = false;
     status_t st = undo_init(&u, config, folder_fd, err);
+    st = st == ST_OK ? read_intent(folder_fd, &begun_number, &begun, err) : st;
+    bool known = journal_output_of(config->stdio[1], &u.standing);
+    bool goes_on = known && begun.inode != 0 && journal_output_same(&begun, &u.standing);
+    if (!known || goes_on) {
+        u.standing = (struct journal_output){0};
+    }
     if (st == ST_OK && config->output_named) {
-        st = undo_output_new(config->stdio[1], folder_fd, &u.output, err);
+        st = undo_output_new(config->stdio[1], folder_fd, goes_on, &u.output, err);
     }
     st = st == ST_OK ? find_way(folder_fd, number, &newest, err) : st;
     st = st == ST_OK ? check_chain(folder_fd, newest, number, &u, err) : st;
@@ -446,7 +474,8 @@ static status_t restore(struct undo *u, int folder_fd, uint32_t number, struct e
 {
     uint32_t newest = 0, kept;
     status_t st = find_way(folder_fd, number, &newest, err);
-    st = st == ST_OK ? write_intent(folder_fd, number, err) : st;
+    const int output_fd = u->output_returns ? u->config->stdio[1] : -1;
+    st = st == ST_OK ? write_intent(folder_fd, number, output_fd, err) : st;
     st = st == ST_OK ? remove_above(folder_fd, number, "snap", &u->report.removed, err) : st;
     st = st == ST_OK ? undo_chain(folder_fd, newest, number, u, err) : st;
     st = st == ST_OK ? remove_above(folder_fd, number - 1, "kept", &kept, err) : st;

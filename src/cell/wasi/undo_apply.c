@@ -12,6 +12,8 @@
 
 #define NO_TARGET UINT32_MAX
 
+enum { SHOWN_MAX = 120 }; /* of a path in a message */
+
 status_t undo_init(struct undo *u, const struct wasi_config *config, int folder_fd,
                    struct error *err)
 {
@@ -65,14 +67,61 @@ status_t undo_take_grants(struct undo *u, uint32_t grant_count, struct error *er
 static status_t refuse(uint32_t number, const struct journal_place *p, status_t code,
                        const char *what, struct error *err)
 {
-    return error_set(err, code, ERROR_NO_OFFSET, "checkpoint %u: %.*s %s", number,
-                     (int)(p->path_len < 120 ? p->path_len : 120), p->path, what);
+    int len;
+    const char *shown = journal_place_shown(p, SHOWN_MAX, &len);
+    return error_set(err, code, ERROR_NO_OFFSET, "checkpoint %u: %.*s %s", number, len, shown,
+                     what);
 }
 
 static status_t refuse_errno(uint32_t number, const struct journal_place *p, struct error *err)
 {
-    return error_set_errno(err, errno, "checkpoint %u: %.*s cannot be brought back", number,
-                           (int)(p->path_len < 120 ? p->path_len : 120), p->path);
+    int len;
+    const char *shown = journal_place_shown(p, SHOWN_MAX, &len);
+    return error_set_errno(err, errno, "checkpoint %u: %.*s cannot be brought back", number, len,
+                           shown);
+}
+
+/* ---- where a name is ---- */
+
+static status_t open_grant(const struct undo *u, uint32_t number, const struct journal_place *p,
+                           int *ret_fd, struct error *err)
+{
+    const char *path = u->config->grants[u->targets[p->index]].host_path;
+    *ret_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return *ret_fd >= 0 ? ST_OK : refuse_errno(number, p, err);
+}
+
+struct undo_name {
+    const struct journal_place *place;
+    int dir_fd;
+    struct path_parent parent;
+};
+
+/* False in *ret_found: its folder is not there. */
+static status_t open_name(const struct undo *u, uint32_t number, const struct journal_place *p,
+                          struct undo_name *ret_name, bool *ret_found, struct error *err)
+{
+    char path[JOURNAL_PATH_MAX + 1];
+    *ret_name = (struct undo_name){.place = p, .dir_fd = -1};
+    *ret_found = false;
+    status_t st = open_grant(u, number, p, &ret_name->dir_fd, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    memcpy(path, p->path, p->path_len);
+    path[p->path_len] = '\0';
+    enum wasi_errno e = path_parent_open(u->method, ret_name->dir_fd, path, &ret_name->parent);
+    const char *name = ret_name->parent.name;
+    if (e == WASI_OK && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+        strchr(name, '/') == NULL) {
+        *ret_found = true;
+        return ST_OK;
+    }
+    if (e == WASI_OK) {
+        path_parent_close(&ret_name->parent);
+    }
+    close(ret_name->dir_fd);
+    return e == WASI_NOENT ? ST_OK : refuse(number, p, ST_PERM, "cannot be reached", err);
 }
 
 /* ---- checks ---- */
@@ -109,6 +158,38 @@ static status_t check_entry(const struct undo *u, uint32_t number, const struct 
     return ST_OK;
 }
 
+static bool has_last_name(const struct journal_place *p, const char *name)
+{
+    size_t len = strlen(name);
+    return p->path_len >= len && memcmp(p->path + p->path_len - len, name, len) == 0 &&
+           (p->path_len == len || p->path[p->path_len - len - 1] == '/');
+}
+
+/* By a name that something comes back to, or that goes, there is no room for the output: it would be taken for what
+ * came back, or go itself. */
+static status_t check_standing(const struct undo *u, uint32_t number,
+                               const struct journal_record *r, struct error *err)
+{
+    struct undo_name n;
+    struct stat named = {0}, output;
+    bool found;
+    if (u->standing.inode == 0 || !has_last_name(&r->place, u->standing.name) ||
+        open_name(u, number, &r->place, &n, &found, NULL) != ST_OK || !found) {
+        return ST_OK;
+    }
+    bool same = fstatat(n.parent.fd, n.parent.name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+                fstat(u->config->stdio[1], &output) == 0 && S_ISREG(output.st_mode) &&
+                named.st_ino == output.st_ino && named.st_dev == output.st_dev;
+    path_parent_close(&n.parent);
+    close(n.dir_fd);
+    return same && (r->type == JOURNAL_CREATE || named.st_size == 0)
+               ? refuse(number, &r->place, ST_INVALID,
+                        "was made, moved or removed since, and standard output has that name "
+                        "(--output: another one)",
+                        err)
+               : ST_OK;
+}
+
 status_t undo_check(const struct undo *u, uint32_t number, const struct journal_record *r,
                     struct error *err)
 {
@@ -124,18 +205,14 @@ status_t undo_check(const struct undo *u, uint32_t number, const struct journal_
     if (st == ST_OK && r->type == JOURNAL_REMOVE) {
         st = check_entry(u, number, &r->place, &r->before, err);
     }
+    if (st == ST_OK && r->place.origin == JOURNAL_AT_GRANT && r->type != JOURNAL_FILE &&
+        r->type != JOURNAL_DATA) {
+        st = check_standing(u, number, r, err);
+    }
     return st;
 }
 
 /* ---- bytes ---- */
-
-static status_t open_grant(const struct undo *u, uint32_t number, const struct journal_place *p,
-                           int *ret_fd, struct error *err)
-{
-    const char *path = u->config->grants[u->targets[p->index]].host_path;
-    *ret_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    return *ret_fd >= 0 ? ST_OK : refuse_errno(number, p, err);
-}
 
 static status_t open_beneath(const struct undo *u, uint32_t number, const struct journal_place *p,
                              int *ret_fd, struct error *err)
@@ -221,9 +298,10 @@ static status_t undo_bytes(struct undo *u, uint32_t number, const struct journal
         {.tv_sec = (time_t)(r->mtime_ns / 1000000000u),
          .tv_nsec = (long)(r->mtime_ns % 1000000000u)},
     };
-    return file_cut(u->file_fd, r->size) == 0 && futimens(u->file_fd, times) == 0
-               ? ST_OK
-               : refuse_errno(number, &r->place, err);
+    /* Only the owner of a file may say when it was changed: who may only write to it goes without. */
+    bool good = file_cut(u->file_fd, r->size) == 0 &&
+                (futimens(u->file_fd, times) == 0 || errno == EPERM);
+    return good ? ST_OK : refuse_errno(number, &r->place, err);
 }
 
 status_t undo_settle(struct undo *u, struct error *err)
@@ -235,43 +313,14 @@ status_t undo_settle(struct undo *u, struct error *err)
     int errnum = errno;
     close(u->file_fd);
     u->file_fd = -1;
-    return result == 0 ? ST_OK : error_set_errno(err, errnum, "%.150s", u->file_path);
+    int len;
+    const struct journal_place p = {
+        .origin = u->file_place.origin, .path = u->file_path, .path_len = u->file_place.path_len};
+    const char *shown = journal_place_shown(&p, SHOWN_MAX, &len);
+    return result == 0 ? ST_OK : error_set_errno(err, errnum, "%.*s", len, shown);
 }
 
 /* ---- names ---- */
-
-struct undo_name {
-    const struct journal_place *place;
-    int dir_fd;
-    struct path_parent parent;
-};
-
-/* False in *ret_found: its folder is not there. */
-static status_t open_name(const struct undo *u, uint32_t number, const struct journal_place *p,
-                          struct undo_name *ret_name, bool *ret_found, struct error *err)
-{
-    char path[JOURNAL_PATH_MAX + 1];
-    *ret_name = (struct undo_name){.place = p, .dir_fd = -1};
-    *ret_found = false;
-    status_t st = open_grant(u, number, p, &ret_name->dir_fd, err);
-    if (st != ST_OK) {
-        return st;
-    }
-    memcpy(path, p->path, p->path_len);
-    path[p->path_len] = '\0';
-    enum wasi_errno e = path_parent_open(u->method, ret_name->dir_fd, path, &ret_name->parent);
-    const char *name = ret_name->parent.name;
-    if (e == WASI_OK && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
-        strchr(name, '/') == NULL) {
-        *ret_found = true;
-        return ST_OK;
-    }
-    if (e == WASI_OK) {
-        path_parent_close(&ret_name->parent);
-    }
-    close(ret_name->dir_fd);
-    return e == WASI_NOENT ? ST_OK : refuse(number, p, ST_PERM, "cannot be reached", err);
-}
 
 static status_t close_name(struct undo_name *n, uint32_t number, struct error *err)
 {

@@ -24,6 +24,8 @@ struct undo {
     char file_path[JOURNAL_PATH_MAX + 1];
     struct wasi_undo_report report;
     struct undo_output *output; /* NULL: not looked at */
+    struct journal_output
+        standing; /* standard output when it is none that comes back; inode 0: not looked at */
     bool output_returns;
 };
 

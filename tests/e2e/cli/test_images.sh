@@ -33,6 +33,8 @@ piped() {
 }
 fact "an image can be written into a pipe" piped
 cp show.wasm same.wasm && ln -s same.wasm same.link
+printf '\0asm\1\0\0\0\1' >short.wasm
+fact "a module is called as it is said" says "its name: offset " cloudskin-aot --name "its name" short.wasm -o none.cell
 fact "the module is not overwritten" bash -c 'cloudskin-aot same.wasm -o same.wasm 2>same.err; [ $? -eq 64 ] &&
     cloudskin-aot -O1 same.link -o same.wasm 2>/dev/null; [ $? -eq 64 ] && grep -q "another name" same.err && cmp same.wasm show.wasm'
 

@@ -732,6 +732,36 @@ static void grants_are_matched_by_guest_path(void)
     end();
 }
 
+static void two_grants_of_one_name_are_matched_by_number(void)
+{
+    char text[256];
+    uint32_t first, second;
+    begin();
+    mkdir(in_scratch("second"), 0755);
+    host_write_file(in_scratch("grant/in"), "abc");
+    host_write_file(in_scratch("second/in"), "xyz");
+    struct wasi_grant twins[] = {grant, {in_scratch("second"), "/data", false, NULL}, grant};
+    twins[2].guest_path = "/third";
+    config.grants = twins;
+    config.grant_count = 3;
+    wasi_free(w);
+    w = wasi_make(&config);
+    CHECK_EQ(g_open(w, 3, 0, "in", 0, READ_RIGHTS, 0, &first), WASI_OK);
+    CHECK_EQ(g_open(w, 4, 0, "in", 0, READ_RIGHTS, 0, &second), WASI_OK);
+    travel();
+    CHECK_EQ(g_read(other, second, text), WASI_OK);
+    CHECK_STR(text, "xyz");
+    CHECK_EQ(g_read(other, first, text), WASI_OK);
+    CHECK_STR(text, "abc");
+    twins[1].guest_path = "/third";
+    twins[2].guest_path = "/data";
+    check_refused(restore(true), ST_INVAL, "would both be '/data'");
+    twins[1].guest_path = "/second";
+    twins[2].guest_path = "/second";
+    check_refused(restore(true), ST_INVAL, "would both be '/second'");
+    end();
+}
+
 static void a_folder_that_is_read_only_here_refuses_files_open_for_writing(void)
 {
     uint32_t fd;
@@ -954,6 +984,7 @@ int main(void)
     RUN(a_check_looks_at_all_but_the_files);
     RUN(a_missing_grant_is_refused_or_lost);
     RUN(grants_are_matched_by_guest_path);
+    RUN(two_grants_of_one_name_are_matched_by_number);
     RUN(a_folder_that_is_read_only_here_refuses_files_open_for_writing);
     RUN(what_was_read_only_stays_so);
     RUN(the_limits_of_this_guest_hold);

@@ -73,7 +73,8 @@ void wasi_note_cpu(struct wasi *w);
  * Borrows data for the call.
  * ST_NOTFOUND names a grant or file that is missing, or a file that changed: open for reading, its size or time of
  * change differs; open for writing only, or standard output, it is shorter. ST_PERM names a file that may not
- * be opened as it was; ST_INVALID: standard output is another file, and would be cut; ST_CORRUPT says what is wrong;
+ * be opened as it was; ST_INVAL: two grants have one guest path, of which it did not know two with the same places
+ * among its grants; ST_INVALID: standard output is another file, and would be cut; ST_CORRUPT says what is wrong;
  * ST_UNSUPPORTED: a newer version, or a listening socket that is
  * not there; ST_LIMIT, ST_NOMEM, ST_IO. */
 CHECKED status_t wasi_restore(const struct wasi_config *config, const void *data, size_t len,
