@@ -47,7 +47,7 @@ static void map_file(struct sums *s, int fd)
     s->map_fd = fd;
 }
 
-/* ST_IO: the file was cut. Other errors: it has to be written. */
+/* ST_IO: the file was cut under the copy. Other errors: it has to be written. */
 static status_t copy_piece(const struct sums_piece *p)
 {
     size_t within = (size_t)(p->off % (uint64_t)sysconf(_SC_PAGESIZE)), len = within + p->len;

@@ -34,6 +34,7 @@ int writer_range(struct writer *w, size_t len, uint64_t *ret_off);
 /* What stands in front of data that went to PAGES_PART_BYTES behind off by itself. */
 void writer_pages_head_at(struct writer *w, const struct page_run *run, uint64_t sum, int fd,
                           uint64_t off);
+/* The first failure counts. errnum 0: memory ran out. */
 void writer_fails(struct writer *w, int errnum);
 /* A run of so many bytes had better go to writer_scattered, which copies it, and writes it later: flush before what has
  * to stand behind it. */

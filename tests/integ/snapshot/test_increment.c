@@ -261,6 +261,14 @@ static bool write_to_file(void *arg, const void *data, size_t len)
     return file_write_all(*(int *)arg, data, len) == 0;
 }
 
+static void spoil(int fd, uint64_t bytes)
+{
+    struct buf b = {0};
+    buf_fill(&b, 0xa5, (size_t)bytes);
+    CHECK_EQ(pwrite(fd, b.data, b.len, 0), b.len);
+    buf_done(&b);
+}
+
 /* Of a cell that stands; into a new file, and over it once more. */
 static void write_twice(struct guest *g, int fd, struct snapshot_sizes sizes[2])
 {
@@ -271,8 +279,9 @@ static void write_twice(struct guest *g, int fd, struct snapshot_sizes sizes[2])
         CHECK_EQ(snapshot_write(g->cell, &info, "host", 4, &sink, &sizes[i], &g->err), ST_OK);
         CHECK_EQ(lseek(fd, 0, SEEK_CUR), sizes[i].total_bytes);
         CHECK_EQ(lseek(fd, 0, SEEK_END), sizes[i].total_bytes);
+        spoil(fd, i == 0 ? sizes[0].total_bytes : 0);
     }
-    CHECK(sizes[1].page_bytes > 4 << 20); /* two threads wrote */
+    CHECK(sizes[1].page_bytes > 4 << 20); /* enough for two threads and a mapping */
 }
 
 static uint64_t read_and_go_on(struct dirty_stream *s)
