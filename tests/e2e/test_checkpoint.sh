@@ -410,6 +410,13 @@ fact "is not made by its name" refuses_out
 fact "and comes back beside another one" eval 'exits 3 timeout 120 cloudskin thaw --name sim --output new.out --dir data:. &&
     prints first head -n 1 data/out.txt && prints last cat new.out'
 rm -f new.out
+for how in over copies copies-first; do
+    fact "an output that the program renames another file over ($how)" rotated $how
+    fact "is not taken by its name ($how)" refuses_out
+    fact "and comes back beside another one ($how)" eval 'exits 3 timeout 120 cloudskin thaw --name sim --output new.out --dir data:. &&
+        prints first head -n 1 data/out.txt && prints last cat new.out && [ "$(ls data)" = $'"'end\nout.txt'"' ]'
+    rm -f new.out
+done
 
 begin
 cloudskin checkpoint sim >/dev/null

@@ -152,6 +152,27 @@ static status_t note(struct reading *r, uint64_t at, struct error *err)
     return ST_OK;
 }
 
+/* Beginning with the last one, as they are undone. */
+static status_t follow_names(const struct reading *r, struct undo *u, struct error *err)
+{
+    struct journal_record record;
+    status_t st = ST_OK;
+    for (size_t i = r->count; st == ST_OK && i > 0; i--) {
+        const uint64_t at = r->offs[i - 1];
+        uint32_t type, unused;
+        size_t len;
+        st = read_at(r, u->data, JOURNAL_BEGIN_BYTES, at, err);
+        if (st != ST_OK || !journal_get_begin(u->data, &type, &unused) || type == JOURNAL_FILE ||
+            type == JOURNAL_DATA) {
+            continue;
+        }
+        st = read_record(r, at, u->data, &len, err);
+        st = st == ST_OK ? decode(r, at, u->data, len, &record, NULL, err) : st;
+        st = st == ST_OK ? undo_follow(u, r->number, &record, err) : st;
+    }
+    return st;
+}
+
 /* Find all records and check each, with what undo_check says of it. */
 static status_t scan(struct reading *r, struct undo *u, struct error *err)
 {
@@ -179,6 +200,9 @@ static status_t scan(struct reading *r, struct undo *u, struct error *err)
         }
         st = st == ST_OK ? note(r, at, err) : st;
         at += len;
+    }
+    if (st == ST_OK && u->standing[0] != '\0') {
+        st = follow_names(r, u, err);
     }
     return st == ST_OK && u->output != NULL ? undo_output_end(u->output, r->number, err) : st;
 }
@@ -443,19 +467,27 @@ static status_t find_way(int folder_fd, uint32_t number, uint32_t *ret_newest, s
     return st == ST_OK ? check_newest(&found, begun, number, err) : st;
 }
 
+static void find_standing(int fd, char ret_path[PATH_MAX])
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || !path_of_fd(fd, ret_path)) {
+        ret_path[0] = '\0';
+    }
+}
+
 status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32_t number,
                          bool *ret_output, struct error *err)
 {
     struct undo u;
-    struct journal_output begun;
+    struct journal_output begun, now;
     uint32_t newest = 0, begun_number;
     *ret_output = false;
     status_t st = undo_init(&u, config, folder_fd, err);
     st = st == ST_OK ? read_intent(folder_fd, &begun_number, &begun, err) : st;
-    bool known = journal_output_of(config->stdio[1], &u.standing);
-    bool goes_on = known && begun.inode != 0 && journal_output_same(&begun, &u.standing);
-    if (!known || goes_on) {
-        u.standing = (struct journal_output){0};
+    bool known = st == ST_OK && journal_output_of(config->stdio[1], &now);
+    bool goes_on = known && begun.inode != 0 && journal_output_same(&begun, &now);
+    if (known && !goes_on) {
+        find_standing(config->stdio[1], u.standing);
     }
     if (st == ST_OK && config->output_named) {
         st = undo_output_new(config->stdio[1], folder_fd, goes_on, &u.output, err);
@@ -488,6 +520,9 @@ status_t wasi_undo_restore(const struct wasi_config *config, int folder_fd, uint
     struct undo u;
     status_t st = undo_init(&u, config, folder_fd, err);
     u.output_returns = output;
+    if (!journal_output_of(config->stdio[1], &u.output_now)) {
+        u.output_now = (struct journal_output){0};
+    }
     st = st == ST_OK ? restore(&u, folder_fd, number, err) : st;
     if (st == ST_OK) {
         *ret_report = u.report;
