@@ -371,10 +371,18 @@ if [ "$(id -u)" -eq 0 ]; then
     cloudskin checkpoint sim >/dev/null
     more_lines
     end_it
+    keep_copy
     chown 65534 data.out
     chmod 666 data.out
     fact "an output of somebody else's that may be written to is brought back" eval 'exits 9 timeout 120 \
         setpriv --bounding-set=-fowner cloudskin thaw --name sim --output data.out --dir data:. && cmp data.out whole.out'
+    take_copy
+    find data -type f -exec chown 65534 {} + -exec chmod 666 {} +
+    keep_copy
+    fact "a file of the program's that is somebody else's now is not" says "belongs to somebody else" \
+        setpriv --bounding-set=-fowner cloudskin thaw --name sim --output data.out --dir data:.
+    fact "and nothing is changed" unchanged
+    fact "but where its time of change may be set" goes_back
 fi
 
 # The program moves or removes the file that its output goes to.

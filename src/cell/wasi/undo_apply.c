@@ -158,6 +158,39 @@ static status_t check_entry(const struct undo *u, uint32_t number, const struct 
     return ST_OK;
 }
 
+/* A file whose time of change only somebody else may set. It is set to what it is. */
+static bool is_of_another(int dir_fd, const char *name)
+{
+    struct stat st;
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
+        st.st_uid == geteuid()) {
+        return false;
+    }
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, st.st_mtim};
+    return utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW) != 0 && errno == EPERM;
+}
+
+static status_t check_owner(const struct undo *u, uint32_t number, const struct journal_place *p,
+                            struct error *err)
+{
+    char kept[JOURNAL_NAME_BYTES];
+    struct undo_name n;
+    bool found, foreign = false;
+    if (p->origin == JOURNAL_AT_KEPT) {
+        journal_kept_name(number, p->index, kept);
+        foreign = is_of_another(u->folder_fd, kept);
+    } else if (p->origin == JOURNAL_AT_GRANT &&
+               open_name(u, number, p, &n, &found, NULL) == ST_OK && found) {
+        foreign = is_of_another(n.parent.fd, n.parent.name);
+        path_parent_close(&n.parent);
+        close(n.dir_fd);
+    }
+    return foreign
+               ? refuse(number, p, ST_PERM,
+                        "belongs to somebody else: its time of change cannot be brought back", err)
+               : ST_OK;
+}
+
 status_t undo_check(const struct undo *u, uint32_t number, const struct journal_record *r,
                     struct error *err)
 {
@@ -172,6 +205,9 @@ status_t undo_check(const struct undo *u, uint32_t number, const struct journal_
     }
     if (st == ST_OK && r->type == JOURNAL_REMOVE) {
         st = check_entry(u, number, &r->place, &r->before, err);
+    }
+    if (st == ST_OK && r->type == JOURNAL_FILE) {
+        st = check_owner(u, number, &r->place, err);
     }
     return st;
 }
@@ -326,9 +362,10 @@ static status_t undo_bytes(struct undo *u, uint32_t number, const struct journal
         {.tv_sec = (time_t)(r->mtime_ns / 1000000000u),
          .tv_nsec = (long)(r->mtime_ns % 1000000000u)},
     };
-    /* Only the owner of a file may say when it was changed: who may only write to it goes without. */
+    /* Only the owner of a file may say when it was changed. Of standard output nobody asks. */
     bool good = file_cut(u->file_fd, r->size) == 0 &&
-                (futimens(u->file_fd, times) == 0 || errno == EPERM);
+                (futimens(u->file_fd, times) == 0 ||
+                 (errno == EPERM && r->place.origin == JOURNAL_AT_OUTPUT));
     return good ? ST_OK : refuse_errno(number, &r->place, err);
 }
 
