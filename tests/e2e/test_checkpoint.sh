@@ -418,6 +418,8 @@ fact "is not made by its name" refuses_out
 fact "and comes back beside another one" eval 'exits 3 timeout 120 cloudskin thaw --name sim --output new.out --dir data:. &&
     prints first head -n 1 data/out.txt && prints last cat new.out'
 rm -f new.out
+rotated inplace
+fact "an output that the program writes to by its path as well comes back" ends_rotated out.txt out.txt
 for how in over copies copies-first; do
     fact "an output that the program renames another file over ($how)" rotated $how
     fact "is not taken by its name ($how)" refuses_out

@@ -152,6 +152,21 @@ static status_t note(struct reading *r, uint64_t at, struct error *err)
     return ST_OK;
 }
 
+/* What is of standard output. The program may have written to its file by a path as well. */
+static status_t note_output(const struct reading *r, const struct undo *u, uint64_t at,
+                            const struct journal_record *record, struct error *err)
+{
+    struct journal_record of_output = *record;
+    uint64_t data_at = record->data != NULL ? at + (uint64_t)(record->data - u->data) : 0;
+    if (record->place.origin != JOURNAL_AT_OUTPUT) {
+        if (record->type != JOURNAL_DATA || !undo_is_output(u, r->number, &record->place)) {
+            return ST_OK;
+        }
+        of_output.place = (struct journal_place){.origin = JOURNAL_AT_OUTPUT, .index = 1};
+    }
+    return undo_output_note(u->output, r->number, data_at, &of_output, err);
+}
+
 /* Beginning with the last one, as they are undone. */
 static status_t follow_names(const struct reading *r, struct undo *u, struct error *err)
 {
@@ -194,10 +209,7 @@ static status_t scan(struct reading *r, struct undo *u, struct error *err)
     while (st == ST_OK && (st = read_record(r, at, u->data, &len, err)) == ST_OK && len > 0) {
         st = decode(r, at, u->data, len, &record, NULL, err);
         st = st == ST_OK ? undo_check(u, r->number, &record, err) : st;
-        if (st == ST_OK && u->output != NULL && record.place.origin == JOURNAL_AT_OUTPUT) {
-            uint64_t data_at = record.data != NULL ? at + (uint64_t)(record.data - u->data) : 0;
-            st = undo_output_note(u->output, r->number, data_at, &record, err);
-        }
+        st = st == ST_OK && u->output != NULL ? note_output(r, u, at, &record, err) : st;
         st = st == ST_OK ? note(r, at, err) : st;
         at += len;
     }

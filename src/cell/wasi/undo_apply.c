@@ -214,6 +214,23 @@ status_t undo_check(const struct undo *u, uint32_t number, const struct journal_
 
 /* ---- where standard output is ---- */
 
+bool undo_is_output(const struct undo *u, uint32_t number, const struct journal_place *p)
+{
+    struct undo_name n;
+    struct stat named, output;
+    bool found;
+    if (p->origin != JOURNAL_AT_GRANT || open_name(u, number, p, &n, &found, NULL) != ST_OK ||
+        !found) {
+        return false;
+    }
+    bool same = fstatat(n.parent.fd, n.parent.name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+                fstat(u->config->stdio[1], &output) == 0 && named.st_ino == output.st_ino &&
+                named.st_dev == output.st_dev;
+    path_parent_close(&n.parent);
+    close(n.dir_fd);
+    return same;
+}
+
 /* The absolute path of a place, as the host knows its folder. "": not known. */
 static void find_path(const struct undo *u, uint32_t number, const struct journal_place *p,
                       char ret_path[PATH_MAX])

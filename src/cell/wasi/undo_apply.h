@@ -45,6 +45,8 @@ CHECKED status_t undo_check(const struct undo *u, uint32_t number, const struct 
  * ST_INVALID: it goes, or something comes back to its name. */
 CHECKED status_t undo_follow(struct undo *u, uint32_t number, const struct journal_record *r,
                              struct error *err);
+/* Does a place beneath a grant lead to the file that standard output is now? */
+bool undo_is_output(const struct undo *u, uint32_t number, const struct journal_place *p);
 /* Undo it. What has been undone already, or was never done, is fine. */
 CHECKED status_t undo_apply(struct undo *u, uint32_t number, const struct journal_record *r,
                             struct error *err);
