@@ -489,6 +489,18 @@ late_killed() { # late_killed N
     faultat kill "$1" cloudskin thaw --name sim --at 1 --output data.out --dir data:. >kill.out 2>&1
     exits 3 timeout 120 cloudskin thaw --name sim --at 1 --output data.out --dir data:. && prints last cat data.out
 }
+# Behind the renaming the output is there by its old name only, and the same command would begin a new one.
+renamed_killed() { # renamed_killed N
+    local name=out.old
+    take_copy
+    faultat kill "$1" cloudskin thaw --name sim --output data/out.old --dir data:. >kill.out 2>&1
+    if [ -e data/out.txt ]; then
+        name=out.txt
+        [ ! -e "$points/restoring" ] ||
+            says "has another name now" cloudskin thaw --name sim --output data/out.old --dir data:. || return 1
+    fi
+    ends_rotated $name out.txt
+}
 full_disk() { # at the Nth write of a checkpoint: the program runs on, and the one before is good
     begin
     cloudskin checkpoint sim >/dev/null || return 1
@@ -514,6 +526,10 @@ if command -v faultat >/dev/null && [ "${SANITIZED:-}" = "" ]; then
     fact "a copy of what was empty at a checkpoint" late
     for ((n = 1; n <= kills * 6; n++)); do
         fact "goes back to that when thaw was killed at its change $n" late_killed "$n"
+    done
+    rotated renames
+    for ((n = 1; n <= kills * 8; n++)); do
+        fact "an output that was renamed comes back when thaw was killed at its change $n" renamed_killed "$n"
     done
     begin
     cloudskin checkpoint sim >/dev/null

@@ -493,7 +493,7 @@ status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32
     struct undo u;
     struct journal_output begun, now;
     uint32_t newest = 0, begun_number;
-    *ret_output = false;
+    bool output = false;
     status_t st = undo_init(&u, config, folder_fd, err);
     st = st == ST_OK ? read_intent(folder_fd, &begun_number, &begun, err) : st;
     bool known = st == ST_OK && journal_output_of(config->stdio[1], &now);
@@ -507,8 +507,16 @@ status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32
     st = st == ST_OK ? find_way(folder_fd, number, &newest, err) : st;
     st = st == ST_OK ? check_chain(folder_fd, newest, number, &u, err) : st;
     if (st == ST_OK && u.output != NULL) {
-        st = undo_output_decide(u.output, ret_output, err);
+        st = undo_output_decide(u.output, &output, err);
     }
+    /* It has been renamed back, and this is a new one by the name that it had. */
+    if (st == ST_OK && !output && !goes_on && known && begun.inode != 0 &&
+        strcmp(begun.name, now.name) == 0) {
+        st = error_set(err, ST_INVALID, ERROR_NO_OFFSET,
+                       "standard output was on its way back, and has another name now (--output: "
+                       "that one, or a new one by another name)");
+    }
+    *ret_output = st == ST_OK && output;
     undo_output_free(u.output);
     undo_done(&u);
     return st;
