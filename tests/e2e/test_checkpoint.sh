@@ -261,7 +261,6 @@ fact "one that is no copy of it is refused" refuses "neither the file that it we
 head -c 10 kept/data.out >data.out
 fact "so is what is left of one" refuses "neither the file that it went to nor a copy" data.out
 cp --remove-destination kept/data.out new.out
-cp --remove-destination kept/data.out new.out
 fact "a copy by another name is not known as one" refuses "is not the file that it went to" new.out
 take_copy
 fact "a copy by its name is" goes_back
