@@ -405,8 +405,8 @@ ends_rotated() { # ends_rotated FILE FOUND
     exits 3 timeout 120 cloudskin thaw --name sim --output "data/$1" --dir data:. && prints $'first\nlast' cat "data/$2" &&
         [ "$(ls data)" = $'end\nout.txt' ]
 }
-refuses_out() {
-    says "and standard output has that name" cloudskin thaw --name sim --output data/out.txt --dir data:. && unchanged
+refuses_out() { # refuses_out [FILE]
+    says "and standard output has that name" cloudskin thaw --name sim --output "data/${1:-out.txt}" --dir data:. && unchanged
 }
 fact "an output that the program renames" rotated renames
 fact "is not made by its old name" refuses_out
@@ -419,6 +419,8 @@ fact "is not made by its name" refuses_out
 fact "and comes back beside another one" eval 'exits 3 timeout 120 cloudskin thaw --name sim --output new.out --dir data:. &&
     prints first head -n 1 data/out.txt && prints last cat new.out'
 rm -f new.out
+rotated folder
+fact "an output in a folder that goes is refused" refuses_out made/new.out
 rotated inplace
 fact "an output that the program writes to by its path as well comes back" ends_rotated out.txt out.txt
 for how in over copies copies-first; do

@@ -1,10 +1,12 @@
 // Writes a line to standard output, which is the file out.txt; when there is a file go it renames that to out.old and writes
 // another line, then makes the file did. Writes a last line and ends with 3 when there is a file end. Instead of the renaming:
 // `removes` it; `over`: renames an empty file over it; `copies`: a copy of it, behind the second line, `copies-first`: before that;
-// `late`: nothing, and there is no first line; `inplace`: opens it and writes over the first line, behind the second one.
+// `late`: nothing, and there is no first line; `inplace`: opens it and writes over the first line, behind the second one;
+// `folder`: makes the folder made.
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int replace(int copies)
@@ -30,6 +32,8 @@ static int change(const char *how)
         return unlink("out.txt") == 0;
     if (strcmp(how, "inplace") == 0)
         return write_over();
+    if (strcmp(how, "folder") == 0)
+        return mkdir("made", 0777) == 0;
     if (strcmp(how, "over") == 0 || strncmp(how, "copies", 6) == 0)
         return replace(how[0] == 'c');
     return rename("out.txt", "out.old") == 0;
