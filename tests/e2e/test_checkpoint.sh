@@ -86,6 +86,8 @@ fact "limits are checked before files are brought back" says "more open files th
     cloudskin thaw --name sim --at 1 --open-files 4 --output data.out --dir data:.
 fact "those of memory as well" exits 71 \
     cloudskin thaw --name sim --at 1 --memory 1M --output data.out --dir data:.
+fact "a second folder by another spelling of a name as well" says "would both be './' for the program" \
+    cloudskin thaw --name sim --output data.out --dir data:. --dir whole:./
 fact "all is as it was then" unchanged
 fact "a read-only folder as well" says "is read-only here" cloudskin thaw --name sim --dir data:.:ro
 python3 - "$points/000002.snap" <<'P'
@@ -259,7 +261,6 @@ fact "one that is no copy of it is refused" refuses "neither the file that it we
 head -c 10 kept/data.out >data.out
 fact "so is what is left of one" refuses "neither the file that it went to nor a copy" data.out
 cp --remove-destination kept/data.out new.out
-cp --remove-destination kept/data.out new.out
 fact "a copy by another name is not known as one" refuses "is not the file that it went to" new.out
 take_copy
 fact "a copy by its name is" goes_back
@@ -371,10 +372,18 @@ if [ "$(id -u)" -eq 0 ]; then
     cloudskin checkpoint sim >/dev/null
     more_lines
     end_it
+    keep_copy
     chown 65534 data.out
     chmod 666 data.out
     fact "an output of somebody else's that may be written to is brought back" eval 'exits 9 timeout 120 \
         setpriv --bounding-set=-fowner cloudskin thaw --name sim --output data.out --dir data:. && cmp data.out whole.out'
+    take_copy
+    find data -type f -exec chown 65534 {} + -exec chmod 666 {} +
+    keep_copy
+    fact "a file of the program's that is somebody else's now is not" says "belongs to somebody else" \
+        setpriv --bounding-set=-fowner cloudskin thaw --name sim --output data.out --dir data:.
+    fact "and nothing is changed" unchanged
+    fact "but where its time of change may be set" goes_back
 fi
 
 # The program moves or removes the file that its output goes to.
@@ -396,8 +405,8 @@ ends_rotated() { # ends_rotated FILE FOUND
     exits 3 timeout 120 cloudskin thaw --name sim --output "data/$1" --dir data:. && prints $'first\nlast' cat "data/$2" &&
         [ "$(ls data)" = $'end\nout.txt' ]
 }
-refuses_out() {
-    says "and standard output has that name" cloudskin thaw --name sim --output data/out.txt --dir data:. && unchanged
+refuses_out() { # refuses_out [FILE]
+    says "and standard output has that name" cloudskin thaw --name sim --output "data/${1:-out.txt}" --dir data:. && unchanged
 }
 fact "an output that the program renames" rotated renames
 fact "is not made by its old name" refuses_out
@@ -410,6 +419,17 @@ fact "is not made by its name" refuses_out
 fact "and comes back beside another one" eval 'exits 3 timeout 120 cloudskin thaw --name sim --output new.out --dir data:. &&
     prints first head -n 1 data/out.txt && prints last cat new.out'
 rm -f new.out
+rotated folder
+fact "an output in a folder that goes is refused" refuses_out made/new.out
+rotated inplace
+fact "an output that the program writes to by its path as well comes back" ends_rotated out.txt out.txt
+for how in over copies copies-first; do
+    fact "an output that the program renames another file over ($how)" rotated $how
+    fact "is not taken by its name ($how)" refuses_out
+    fact "and comes back beside another one ($how)" eval 'exits 3 timeout 120 cloudskin thaw --name sim --output new.out --dir data:. &&
+        prints first head -n 1 data/out.txt && prints last cat new.out && [ "$(ls data)" = $'"'end\nout.txt'"' ]'
+    rm -f new.out
+done
 
 begin
 cloudskin checkpoint sim >/dev/null
@@ -472,6 +492,18 @@ late_killed() { # late_killed N
     faultat kill "$1" cloudskin thaw --name sim --at 1 --output data.out --dir data:. >kill.out 2>&1
     exits 3 timeout 120 cloudskin thaw --name sim --at 1 --output data.out --dir data:. && prints last cat data.out
 }
+# Behind the renaming the output is there by its old name only, and the same command would begin a new one.
+renamed_killed() { # renamed_killed N
+    local name=out.old
+    take_copy
+    faultat kill "$1" cloudskin thaw --name sim --output data/out.old --dir data:. >kill.out 2>&1
+    if [ -e data/out.txt ]; then
+        name=out.txt
+        [ ! -e "$points/restoring" ] ||
+            says "has another name now" cloudskin thaw --name sim --output data/out.old --dir data:. || return 1
+    fi
+    ends_rotated $name out.txt
+}
 full_disk() { # at the Nth write of a checkpoint: the program runs on, and the one before is good
     begin
     cloudskin checkpoint sim >/dev/null || return 1
@@ -497,6 +529,10 @@ if command -v faultat >/dev/null && [ "${SANITIZED:-}" = "" ]; then
     fact "a copy of what was empty at a checkpoint" late
     for ((n = 1; n <= kills * 6; n++)); do
         fact "goes back to that when thaw was killed at its change $n" late_killed "$n"
+    done
+    rotated renames
+    for ((n = 1; n <= kills * 8; n++)); do
+        fact "an output that was renamed comes back when thaw was killed at its change $n" renamed_killed "$n"
     done
     begin
     cloudskin checkpoint sim >/dev/null

@@ -129,13 +129,15 @@ static bool is_same_guest(const char *a, const char *b)
     return true;
 }
 
-/* Of two folders with one name the guest would only ever see the first. What is thawed may have two, which wasi_restore
- * looks at. */
+/* Of two folders with one name the guest would only ever see the first. What is thawed may have two of the very same,
+ * which wasi_restore looks at. */
 static status_t check_name(const struct run_options *o, const struct wasi_grant *g,
                            struct error *err)
 {
     for (uint32_t i = 0; i < o->grant_count; i++) {
-        if (is_same_guest(o->grants[i].guest_path, g->guest_path)) {
+        const char *other = o->grants[i].guest_path;
+        bool twins = o->thaws && strcmp(other, g->guest_path) == 0;
+        if (is_same_guest(other, g->guest_path) && !twins) {
             return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
                              "--dir: '%.80s' and '%.80s' would both be '%.60s' for the program: "
                              "give one another name, HOST:GUEST",
@@ -175,7 +177,7 @@ static status_t add_grant(struct run_options *o, const char *value, struct error
     g->host_path = host;
     g->guest_path = guest != NULL ? guest : host;
     g->read_only = mode != NULL && strcmp(mode, "ro") == 0;
-    status_t code = o->thaws ? ST_OK : check_name(o, g, err);
+    status_t code = check_name(o, g, err);
     o->grant_count += code == ST_OK;
     return code;
 }

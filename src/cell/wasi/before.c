@@ -251,7 +251,7 @@ static bool begin(struct target *t)
         }
         if (t->place.origin == JOURNAL_AT_OUTPUT && t->place.path_len > 0 &&
             (t->file->output = strdup(t->place.path)) == NULL) {
-            before_lose(t->b, ENOMEM, "standard output");
+            lose_place(t->b, ENOMEM, &t->place);
             return false;
         }
         t->file->size = r.size;

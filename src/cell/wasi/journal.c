@@ -197,9 +197,10 @@ bool journal_output_same(const struct journal_output *a, const struct journal_ou
 
 const char *journal_place_shown(const struct journal_place *p, int max, int *ret_len)
 {
-    static const char output[] = "standard output", kept[] = "a file that was removed";
     bool named = p->origin == JOURNAL_AT_GRANT;
-    const char *text = named ? p->path : p->origin == JOURNAL_AT_OUTPUT ? output : kept;
+    const char *output = p->index == 2 ? "standard error" : "standard output";
+    const char *unnamed = p->origin == JOURNAL_AT_OUTPUT ? output : "a file that was removed";
+    const char *text = named ? p->path : unnamed;
     size_t len = named ? p->path_len : strlen(text);
     *ret_len = len < (size_t)max ? (int)len : max;
     return text;

@@ -388,22 +388,22 @@ void path_parent_close(struct path_parent *p)
     p->owned = false;
 }
 
-static bool host_path(int fd, char path[PATH_MAX])
+bool path_of_fd(int fd, char ret_path[PATH_MAX])
 {
     char link[64];
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    ssize_t n = readlink(link, path, PATH_MAX - 1);
-    if (n <= 0 || path[0] != '/') {
+    ssize_t n = readlink(link, ret_path, PATH_MAX - 1);
+    if (n <= 0 || ret_path[0] != '/') {
         return false;
     }
-    path[n] = '\0';
+    ret_path[n] = '\0';
     return true;
 }
 
 bool path_of_fd_beneath(int dir_fd, int fd, char ret_path[WASI_PATH_BYTES_MAX + 1])
 {
     char dir[PATH_MAX], file[PATH_MAX];
-    if (!host_path(dir_fd, dir) || !host_path(fd, file)) {
+    if (!path_of_fd(dir_fd, dir) || !path_of_fd(fd, file)) {
         return false;
     }
     size_t len = strlen(dir);

@@ -1,6 +1,7 @@
 #ifndef CELL_WASI_PATH_H
 #define CELL_WASI_PATH_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -40,6 +41,9 @@ enum wasi_errno path_parent_open(enum path_method method, int dir_fd, char *path
 enum wasi_errno path_parent_open_follow(int dir_fd, const char *path,
                                         struct path_parent *ret_parent);
 void path_parent_close(struct path_parent *p);
+
+/* The absolute path of fd's file, as far as the host knows. False: it has none. */
+bool path_of_fd(int fd, char ret_path[PATH_MAX]);
 
 /* Where the file of fd is beneath dir_fd, as far as the host knows: "" for dir_fd itself. False when it is not beneath
  * it, or nobody knows. What it says of a file without a name leads nowhere, or to another file. */

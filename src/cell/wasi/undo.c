@@ -152,6 +152,42 @@ static status_t note(struct reading *r, uint64_t at, struct error *err)
     return ST_OK;
 }
 
+/* What is of standard output. The program may have written to its file by a path as well. */
+static status_t note_output(const struct reading *r, const struct undo *u, uint64_t at,
+                            const struct journal_record *record, struct error *err)
+{
+    struct journal_record of_output = *record;
+    uint64_t data_at = record->data != NULL ? at + (uint64_t)(record->data - u->data) : 0;
+    if (record->place.origin != JOURNAL_AT_OUTPUT) {
+        if (record->type != JOURNAL_DATA || !undo_is_output(u, r->number, &record->place)) {
+            return ST_OK;
+        }
+        of_output.place = (struct journal_place){.origin = JOURNAL_AT_OUTPUT, .index = 1};
+    }
+    return undo_output_note(u->output, r->number, data_at, &of_output, err);
+}
+
+/* Beginning with the last one, as they are undone. */
+static status_t follow_names(const struct reading *r, struct undo *u, struct error *err)
+{
+    struct journal_record record;
+    status_t st = ST_OK;
+    for (size_t i = r->count; st == ST_OK && i > 0; i--) {
+        const uint64_t at = r->offs[i - 1];
+        uint32_t type, unused;
+        size_t len;
+        st = read_at(r, u->data, JOURNAL_BEGIN_BYTES, at, err);
+        if (st != ST_OK || !journal_get_begin(u->data, &type, &unused) || type == JOURNAL_FILE ||
+            type == JOURNAL_DATA) {
+            continue;
+        }
+        st = read_record(r, at, u->data, &len, err);
+        st = st == ST_OK ? decode(r, at, u->data, len, &record, NULL, err) : st;
+        st = st == ST_OK ? undo_follow(u, r->number, &record, err) : st;
+    }
+    return st;
+}
+
 /* Find all records and check each, with what undo_check says of it. */
 static status_t scan(struct reading *r, struct undo *u, struct error *err)
 {
@@ -173,12 +209,12 @@ static status_t scan(struct reading *r, struct undo *u, struct error *err)
     while (st == ST_OK && (st = read_record(r, at, u->data, &len, err)) == ST_OK && len > 0) {
         st = decode(r, at, u->data, len, &record, NULL, err);
         st = st == ST_OK ? undo_check(u, r->number, &record, err) : st;
-        if (st == ST_OK && u->output != NULL && record.place.origin == JOURNAL_AT_OUTPUT) {
-            uint64_t data_at = record.data != NULL ? at + (uint64_t)(record.data - u->data) : 0;
-            st = undo_output_note(u->output, r->number, data_at, &record, err);
-        }
+        st = st == ST_OK && u->output != NULL ? note_output(r, u, at, &record, err) : st;
         st = st == ST_OK ? note(r, at, err) : st;
         at += len;
+    }
+    if (st == ST_OK && u->standing[0] != '\0') {
+        st = follow_names(r, u, err);
     }
     return st == ST_OK && u->output != NULL ? undo_output_end(u->output, r->number, err) : st;
 }
@@ -443,19 +479,27 @@ static status_t find_way(int folder_fd, uint32_t number, uint32_t *ret_newest, s
     return st == ST_OK ? check_newest(&found, begun, number, err) : st;
 }
 
+static void find_standing(int fd, char ret_path[PATH_MAX])
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || !path_of_fd(fd, ret_path)) {
+        ret_path[0] = '\0';
+    }
+}
+
 status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32_t number,
                          bool *ret_output, struct error *err)
 {
     struct undo u;
-    struct journal_output begun;
+    struct journal_output begun, now;
     uint32_t newest = 0, begun_number;
-    *ret_output = false;
+    bool output = false;
     status_t st = undo_init(&u, config, folder_fd, err);
     st = st == ST_OK ? read_intent(folder_fd, &begun_number, &begun, err) : st;
-    bool known = journal_output_of(config->stdio[1], &u.standing);
-    bool goes_on = known && begun.inode != 0 && journal_output_same(&begun, &u.standing);
-    if (!known || goes_on) {
-        u.standing = (struct journal_output){0};
+    bool known = st == ST_OK && journal_output_of(config->stdio[1], &now);
+    bool goes_on = known && begun.inode != 0 && journal_output_same(&begun, &now);
+    if (known && !goes_on) {
+        find_standing(config->stdio[1], u.standing);
     }
     if (st == ST_OK && config->output_named) {
         st = undo_output_new(config->stdio[1], folder_fd, goes_on, &u.output, err);
@@ -463,8 +507,16 @@ status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32
     st = st == ST_OK ? find_way(folder_fd, number, &newest, err) : st;
     st = st == ST_OK ? check_chain(folder_fd, newest, number, &u, err) : st;
     if (st == ST_OK && u.output != NULL) {
-        st = undo_output_decide(u.output, ret_output, err);
+        st = undo_output_decide(u.output, &output, err);
     }
+    /* It has been renamed back, and this is a new one by the name that it had. */
+    if (st == ST_OK && !output && !goes_on && known && begun.inode != 0 &&
+        strcmp(begun.name, now.name) == 0) {
+        st = error_set(err, ST_INVALID, ERROR_NO_OFFSET,
+                       "standard output was on its way back, and has another name now (--output: "
+                       "that one, or a new one by another name)");
+    }
+    *ret_output = st == ST_OK && output;
     undo_output_free(u.output);
     undo_done(&u);
     return st;
@@ -488,6 +540,9 @@ status_t wasi_undo_restore(const struct wasi_config *config, int folder_fd, uint
     struct undo u;
     status_t st = undo_init(&u, config, folder_fd, err);
     u.output_returns = output;
+    if (!journal_output_of(config->stdio[1], &u.output_now)) {
+        u.output_now = (struct journal_output){0};
+    }
     st = st == ST_OK ? restore(&u, folder_fd, number, err) : st;
     if (st == ST_OK) {
         *ret_report = u.report;

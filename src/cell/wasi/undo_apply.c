@@ -158,35 +158,36 @@ static status_t check_entry(const struct undo *u, uint32_t number, const struct 
     return ST_OK;
 }
 
-static bool has_last_name(const struct journal_place *p, const char *name)
+/* A file whose time of change only somebody else may set. It is set to what it is. */
+static bool is_of_another(int dir_fd, const char *name)
 {
-    size_t len = strlen(name);
-    return p->path_len >= len && memcmp(p->path + p->path_len - len, name, len) == 0 &&
-           (p->path_len == len || p->path[p->path_len - len - 1] == '/');
+    struct stat st;
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
+        st.st_uid == geteuid()) {
+        return false;
+    }
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, st.st_mtim};
+    return utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW) != 0 && errno == EPERM;
 }
 
-/* By a name that something comes back to, or that goes, there is no room for the output: it would be taken for what
- * came back, or go itself. */
-static status_t check_standing(const struct undo *u, uint32_t number,
-                               const struct journal_record *r, struct error *err)
+static status_t check_owner(const struct undo *u, uint32_t number, const struct journal_place *p,
+                            struct error *err)
 {
+    char kept[JOURNAL_NAME_BYTES];
     struct undo_name n;
-    struct stat named = {0}, output;
-    bool found;
-    if (u->standing.inode == 0 || !has_last_name(&r->place, u->standing.name) ||
-        open_name(u, number, &r->place, &n, &found, NULL) != ST_OK || !found) {
-        return ST_OK;
+    bool found, foreign = false;
+    if (p->origin == JOURNAL_AT_KEPT) {
+        journal_kept_name(number, p->index, kept);
+        foreign = is_of_another(u->folder_fd, kept);
+    } else if (p->origin == JOURNAL_AT_GRANT &&
+               open_name(u, number, p, &n, &found, NULL) == ST_OK && found) {
+        foreign = is_of_another(n.parent.fd, n.parent.name);
+        path_parent_close(&n.parent);
+        close(n.dir_fd);
     }
-    bool same = fstatat(n.parent.fd, n.parent.name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-                fstat(u->config->stdio[1], &output) == 0 && S_ISREG(output.st_mode) &&
-                named.st_ino == output.st_ino && named.st_dev == output.st_dev;
-    path_parent_close(&n.parent);
-    close(n.dir_fd);
-    return same && (r->type == JOURNAL_CREATE || named.st_size == 0)
-               ? refuse(number, &r->place, ST_INVALID,
-                        "was made, moved or removed since, and standard output has that name "
-                        "(--output: another one)",
-                        err)
+    return foreign
+               ? refuse(number, p, ST_PERM,
+                        "belongs to somebody else: its time of change cannot be brought back", err)
                : ST_OK;
 }
 
@@ -205,11 +206,91 @@ status_t undo_check(const struct undo *u, uint32_t number, const struct journal_
     if (st == ST_OK && r->type == JOURNAL_REMOVE) {
         st = check_entry(u, number, &r->place, &r->before, err);
     }
-    if (st == ST_OK && r->place.origin == JOURNAL_AT_GRANT && r->type != JOURNAL_FILE &&
-        r->type != JOURNAL_DATA) {
-        st = check_standing(u, number, r, err);
+    if (st == ST_OK && r->type == JOURNAL_FILE) {
+        st = check_owner(u, number, &r->place, err);
     }
     return st;
+}
+
+/* ---- where standard output is ---- */
+
+bool undo_is_output(const struct undo *u, uint32_t number, const struct journal_place *p)
+{
+    struct undo_name n;
+    struct stat named, output;
+    bool found;
+    if (p->origin != JOURNAL_AT_GRANT || open_name(u, number, p, &n, &found, NULL) != ST_OK ||
+        !found) {
+        return false;
+    }
+    bool same = fstatat(n.parent.fd, n.parent.name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+                fstat(u->config->stdio[1], &output) == 0 && named.st_ino == output.st_ino &&
+                named.st_dev == output.st_dev;
+    path_parent_close(&n.parent);
+    close(n.dir_fd);
+    return same;
+}
+
+/* The absolute path of a place, as the host knows its folder. "": not known. */
+static void find_path(const struct undo *u, uint32_t number, const struct journal_place *p,
+                      char ret_path[PATH_MAX])
+{
+    char folder[PATH_MAX];
+    int dir_fd;
+    ret_path[0] = '\0';
+    if (open_grant(u, number, p, &dir_fd, NULL) != ST_OK) {
+        return;
+    }
+    if (path_of_fd(dir_fd, folder)) {
+        const char *root = folder[1] == '\0' ? "" : folder;
+        int len = snprintf(ret_path, PATH_MAX, "%s/%.*s", root, (int)p->path_len, p->path);
+        ret_path[len < PATH_MAX ? len : 0] = '\0';
+    }
+    close(dir_fd);
+}
+
+/* What a path has behind another one: "" when they are the same, "/..." when it is beneath it, or NULL. */
+static const char *rest_behind(const char *path, const char *folder)
+{
+    size_t len = strlen(folder);
+    bool begins = len > 0 && strncmp(path, folder, len) == 0;
+    return begins && (path[len] == '\0' || path[len] == '/') ? path + len : NULL;
+}
+
+/* Does standard output, at the place of a name or beneath it, keep that from coming back, or go with it? What is there
+ * already is not brought back. */
+static bool is_in_the_way(const struct journal_record *r, const char *rest, bool empty)
+{
+    if (rest == NULL) {
+        return false;
+    }
+    return r->type == JOURNAL_CREATE || (rest[0] == '\0' ? empty : r->type == JOURNAL_RENAME);
+}
+
+status_t undo_follow(struct undo *u, uint32_t number, const struct journal_record *r,
+                     struct error *err)
+{
+    char place[PATH_MAX], to[PATH_MAX] = "", moved[PATH_MAX];
+    struct stat output;
+    bool empty = fstat(u->config->stdio[1], &output) == 0 && output.st_size == 0;
+    find_path(u, number, &r->place, place);
+    if (r->type == JOURNAL_RENAME) {
+        find_path(u, number, &r->to, to);
+    }
+    const char *rest = rest_behind(u->standing, to);
+    bool replaces = rest != NULL && rest[0] == '\0' && empty &&
+                    r->before.was != JOURNAL_WAS_NOTHING;
+    if (replaces || is_in_the_way(r, rest_behind(u->standing, place), empty)) {
+        return refuse(number, replaces ? &r->to : &r->place, ST_INVALID,
+                      "was made, moved or removed since, and standard output has that name, or "
+                      "gets it (--output: another one)",
+                      err);
+    }
+    if (rest != NULL) {
+        int len = snprintf(moved, sizeof moved, "%s%s", place, rest);
+        memcpy(u->standing, moved, len < PATH_MAX ? (size_t)len + 1 : 0);
+    }
+    return ST_OK;
 }
 
 /* ---- bytes ---- */
@@ -264,7 +345,7 @@ static status_t open_file(struct undo *u, uint32_t number, const struct journal_
         fd = openat(u->folder_fd, kept, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
         st = fd >= 0 ? ST_OK : error_set_errno(err, errno, "%s", kept);
     } else if (p->index == 1 && u->output_returns &&
-               undo_output_is_alike(u->config->stdio[1], p->path, p->path_len)) {
+               undo_output_is_alike(&u->output_now, p->path, p->path_len)) {
         fd = fcntl(u->config->stdio[1], F_DUPFD_CLOEXEC, 3);
         st = fd >= 0 ? ST_OK : error_set_errno(err, errno, "standard output");
     }
@@ -298,9 +379,10 @@ static status_t undo_bytes(struct undo *u, uint32_t number, const struct journal
         {.tv_sec = (time_t)(r->mtime_ns / 1000000000u),
          .tv_nsec = (long)(r->mtime_ns % 1000000000u)},
     };
-    /* Only the owner of a file may say when it was changed: who may only write to it goes without. */
+    /* Only the owner of a file may say when it was changed. Of standard output nobody asks. */
     bool good = file_cut(u->file_fd, r->size) == 0 &&
-                (futimens(u->file_fd, times) == 0 || errno == EPERM);
+                (futimens(u->file_fd, times) == 0 ||
+                 (errno == EPERM && r->place.origin == JOURNAL_AT_OUTPUT));
     return good ? ST_OK : refuse_errno(number, &r->place, err);
 }
 

@@ -1,6 +1,8 @@
 #ifndef CELL_WASI_UNDO_APPLY_H
 #define CELL_WASI_UNDO_APPLY_H
 
+#include <limits.h>
+
 #include "cell/wasi/undo.h"
 #include "journal.h"
 #include "path.h"
@@ -24,8 +26,10 @@ struct undo {
     char file_path[JOURNAL_PATH_MAX + 1];
     struct wasi_undo_report report;
     struct undo_output *output; /* NULL: not looked at */
-    struct journal_output
-        standing; /* standard output when it is none that comes back; inode 0: not looked at */
+    /* While checking: where standard output is when the journals told so far are undone; "": not looked at. */
+    char standing[PATH_MAX];
+    /* While undoing, which gives it other names: what it was before. */
+    struct journal_output output_now;
     bool output_returns;
 };
 
@@ -37,6 +41,12 @@ CHECKED status_t undo_take_grants(struct undo *u, uint32_t grant_count, struct e
 /* Could the record be undone, as far as that can be said before others are? Errors of wasi_undo_restore. */
 CHECKED status_t undo_check(const struct undo *u, uint32_t number, const struct journal_record *r,
                             struct error *err);
+/* The records of names, told from the last one of the newest journal: what becomes of u->standing?
+ * ST_INVALID: it goes, or something comes back to its name. */
+CHECKED status_t undo_follow(struct undo *u, uint32_t number, const struct journal_record *r,
+                             struct error *err);
+/* Does a place beneath a grant lead to the file that standard output is now? */
+bool undo_is_output(const struct undo *u, uint32_t number, const struct journal_place *p);
 /* Undo it. What has been undone already, or was never done, is fine. */
 CHECKED status_t undo_apply(struct undo *u, uint32_t number, const struct journal_record *r,
                             struct error *err);

@@ -259,9 +259,9 @@ status_t undo_output_decide(const struct undo_output *o, bool *ret_ours, struct 
     return ST_OK;
 }
 
-bool undo_output_is_alike(int fd, const char *text, size_t len)
+bool undo_output_is_alike(const struct journal_output *now, const char *text, size_t len)
 {
-    struct journal_output then, now;
-    return !journal_output_parse(text, len, &then) || !journal_output_of(fd, &now) ||
-           journal_output_same(&then, &now) || strcmp(then.name, now.name) == 0;
+    struct journal_output then;
+    return !journal_output_parse(text, len, &then) || now->inode == 0 ||
+           journal_output_same(&then, now) || strcmp(then.name, now->name) == 0;
 }

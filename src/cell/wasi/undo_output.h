@@ -22,7 +22,7 @@ CHECKED status_t undo_output_end(struct undo_output *o, uint32_t number, struct 
  * and its bytes are others. */
 CHECKED status_t undo_output_decide(const struct undo_output *o, bool *ret_ours, struct error *err);
 
-/* Does it have the number or the name of such a path? */
-bool undo_output_is_alike(int fd, const char *text, size_t len);
+/* Does it have the number or the name of such a path? inode 0: which file it is cannot be told. */
+bool undo_output_is_alike(const struct journal_output *now, const char *text, size_t len);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "cell/wasi/undo.h"
 #include "double.h"
+#include "journal.h"
 #include "sys/files.h"
 
 /* Before-images: whatever a guest does to the folder "grant" after a checkpoint in "points" is undone. */
@@ -641,6 +642,16 @@ static void a_journal_that_was_emptied_or_is_gone_is_not_passed_over(void)
         end();     \
     } while (0)
 
+static void messages_tell_standard_error_from_standard_output(void)
+{
+    struct journal_place p = {.origin = JOURNAL_AT_OUTPUT, .index = 1, .path = ""};
+    int len;
+    CHECK_STR(journal_place_shown(&p, 100, &len), "standard output");
+    p.index = 2;
+    CHECK_STR(journal_place_shown(&p, 100, &len), "standard error");
+    CHECK_EQ(len, (int)strlen("standard error"));
+}
+
 int main(void)
 {
     FACT(overwritten_and_appended_bytes_are_undone);
@@ -662,5 +673,6 @@ int main(void)
     FACT(a_program_that_left_does_not_go_back);
     FACT(one_that_stays_goes_back);
     FACT(a_journal_that_was_emptied_or_is_gone_is_not_passed_over);
+    RUN(messages_tell_standard_error_from_standard_output);
     return CHECK_DONE();
 }

@@ -44,9 +44,11 @@ struct wasi_undo_report {
 /* Can all files beneath config's grants be brought back to what they were at checkpoint `number`, and does standard
  * output, if it is output_named, come back with them? Checks all journals, changes nothing.
  * folder_fd: from wasi_undo_lock; borrowed.
- * ST_NOTFOUND: a file, a folder or a journal that is needed is not there; ST_PERM: a folder is read-only here;
- * ST_INVAL: before-images of a file are missing, or the checkpoint is of an earlier run; ST_INVALID: standard output is
- * neither the file that it went to nor a copy, or was cut; ST_CORRUPT names the journal; ST_IO, ST_LIMIT, ST_NOMEM. */
+ * ST_NOTFOUND: a file, a folder or a journal that is needed is not there; ST_PERM: a folder is read-only here, or a
+ * file somebody else's; ST_INVAL: before-images of a file are missing, or the checkpoint is of an earlier run;
+ * ST_INVALID: standard output is neither the file that it went to nor a copy, was cut, has other bytes than it got,
+ * or a name that goes, that something comes back to, or that it had before it was renamed back; ST_CORRUPT names the
+ * journal; ST_IO, ST_LIMIT, ST_NOMEM. */
 CHECKED status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32_t number,
                                  bool *ret_output, struct error *err);
 /* Bring them back, standard output if `output`: after wasi_undo_check with the same arguments said so, and the folder
