@@ -359,19 +359,6 @@ status_t scrub_start(const struct scrub_options *o, struct scrub **ret_scrub, st
     return ST_OK;
 }
 
-void scrub_stop(struct scrub *s)
-{
-    if (s == NULL) {
-        return;
-    }
-    pthread_mutex_lock(&s->lock);
-    s->stop = true;
-    pthread_cond_signal(&s->wake);
-    pthread_mutex_unlock(&s->lock);
-    pthread_join(s->thread, NULL);
-    scrub_free(s);
-}
-
 void scrub_status(struct scrub *s, struct scrub_status *ret_status)
 {
     pthread_mutex_lock(&s->lock);
@@ -381,4 +368,20 @@ void scrub_status(struct scrub *s, struct scrub_status *ret_status)
     ret_status->bytes = atomic_load(&s->bytes);
     ret_status->damaged = atomic_load(&s->damaged);
     ret_status->passes = atomic_load(&s->passes);
+}
+
+struct scrub_status scrub_stop(struct scrub *s)
+{
+    struct scrub_status did = {.extents = 0};
+    if (s == NULL) {
+        return did;
+    }
+    pthread_mutex_lock(&s->lock);
+    s->stop = true;
+    pthread_cond_signal(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    scrub_status(s, &did);
+    scrub_free(s);
+    return did;
 }

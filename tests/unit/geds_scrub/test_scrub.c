@@ -139,9 +139,8 @@ static void the_next_start_goes_on(void)
     for (bool ended = false; !ended && starts < 1000; starts++) {
         MUST(start(64 << 20, LONG_NS, &err));
         EVENTUALLY(now().bytes > LEN || now().passes == 1);
-        struct scrub_status n = now();
+        struct scrub_status n = scrub_stop(scrub);
         ended = n.passes == 1;
-        scrub_stop(scrub);
         bytes += n.bytes;
         extents += n.extents;
     }

@@ -21,9 +21,6 @@ struct scrub_options {
 /* ST_IO: the file cannot be read; ST_NOMEM. What it holds may be anything: then the pass begins anew. */
 CHECKED status_t scrub_start(const struct scrub_options *o, struct scrub **ret_scrub,
                              struct error *err);
-/* Before store_close. The next start goes on where this one ends. Takes NULL. */
-void scrub_stop(struct scrub *s);
-
 struct scrub_status {
     uint64_t extents, bytes; /* compared, since the start */
     uint64_t damaged;        /* extents, since the start */
@@ -32,5 +29,7 @@ struct scrub_status {
     uint64_t ended_ns;       /* the last one that did; 0: none yet */
 };
 void scrub_status(struct scrub *s, struct scrub_status *ret_status);
+/* Before store_close. The next start goes on where this one ends. Takes NULL. Returns what it did. */
+struct scrub_status scrub_stop(struct scrub *s);
 
 #endif
