@@ -151,7 +151,7 @@ static const struct pipeline pipelines[4] = {
      "function(early-cse<memssa>,"
      "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-"
      "nontrivial;trivial>),"
-     "simplifycfg," CLEAN ",loop-simplify,wide-addresses,early-cse,"
+     "simplifycfg," CLEAN ",loop-simplify,carried-addresses,wide-addresses,early-cse,"
      "loop(loop-idiom,indvars,loop-deletion),sroa,gvn,sccp,bdce," CLEAN
      ",jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),simplifycfg," CLEAN ","
      "float2int,loop(loop-rotate,loop-deletion),loop-distribute,mixed-sizes,loop-vectorize,infer-"

@@ -1,5 +1,6 @@
 // LLVM's passes and code generation by our choice. See passes.h.
 #include "passes.h"
+#include "carried.h"
 #include "mixed_sizes.h"
 #include "pinned_loads.h"
 #include "proven.h"
@@ -39,6 +40,8 @@ char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipelin
     PassBuilder builder(reinterpret_cast<TargetMachine *>(tm), tuning);
     builder.registerPipelineParsingCallback(
         [=](StringRef name, FunctionPassManager &into, ArrayRef<PassBuilder::PipelineElement>) {
+            if (name == "carried-addresses")
+                into.addPass(CarriedAddresses());
             if (name == "wide-addresses" && wide_addresses)
                 into.addPass(WideAddresses());
             if (name == "proven-loads")
@@ -48,7 +51,7 @@ char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipelin
             if (name == "mixed-sizes")
                 into.addPass(MixedSizes());
             return name == "wide-addresses" || name == "proven-loads" || name == "rare-polls" ||
-                   name == "mixed-sizes";
+                   name == "mixed-sizes" || name == "carried-addresses";
         });
     AAManager aliases;
     if (Error e = builder.parseAAPipeline(aliases, "basic-aa,scoped-noalias-aa,tbaa,scev-aa"))

@@ -4,7 +4,7 @@
 // variable nor a constant can be taken out of the zext, and each access costs its own additions. But no memory has
 // more than 4 GiB - 64 KiB (WASM_PAGES_CAP), so an access that did not trap says: address + 64 KiB does not wrap. Two
 // rules follow.
-//   near  Where an access of p was executed, zext(p + d) = zext(p) + d for 0 <= d < 64 KiB.
+//   near  Where an access of p was executed, zext(p + d) = zext(p) + d for 0 <= d < 64 KiB, also for a d that varies.
 //   loop  Where each iteration accesses p = {s, +, c} with 0 < c < 64 KiB, zext(p) = {zext(s), +, c}.
 // Both are equalities of values, so that nothing about traps changes.
 #include "wide.h"
@@ -44,6 +44,7 @@ struct Access {
 // A place whose 64-bit address is known: pointer = base + zext(index).
 struct Anchor {
     Instruction *at;
+    const Loop *within; // for one iteration of it
     Value *pointer;
     int64_t constant;
     uint64_t off; // largest offset of the access: how much further the proof reaches
@@ -74,7 +75,10 @@ class Widener
 
   private:
     bool match(Instruction &i, Access &a);
+    const SCEV *split(const SCEV *s, int64_t &constant);
     void split(Access &a);
+    const Anchor *proof(const Access &a, const SCEV *rest, uint64_t most, uint64_t &distance);
+    const SCEV *bounded(const SCEV *rest, uint64_t &most);
     bool nearAnchor(const Access &a);
     Access lowest(const Access &a);
     Value *loopPointer(const Access &a);
@@ -114,17 +118,22 @@ bool Widener::match(Instruction &i, Access &a)
     }
 }
 
-// The index as rest + constant.
-void Widener::split(Access &a)
+// The sum as rest + constant.
+const SCEV *Widener::split(const SCEV *s, int64_t &constant)
 {
-    const SCEV *s = scev.getSCEV(a.index), *start = s;
+    const SCEV *start = s;
     while (const auto *rec = dyn_cast<SCEVAddRecExpr>(start))
         start = rec->getStart();
     const SCEVConstant *c = dyn_cast<SCEVConstant>(start);
     if (const auto *add = dyn_cast<SCEVAddExpr>(start))
         c = dyn_cast<SCEVConstant>(add->getOperand(0));
-    a.constant = c ? (int64_t)c->getAPInt().getZExtValue() : 0;
-    a.rest = c ? scev.getMinusSCEV(s, c) : s;
+    constant = c ? (int64_t)c->getAPInt().getZExtValue() : 0;
+    return c ? scev.getMinusSCEV(s, c) : s;
+}
+
+void Widener::split(Access &a)
+{
+    a.rest = split(scev.getSCEV(a.index), a.constant);
 }
 
 // How far p + d lies above p, when that is less than can wrap; -1 otherwise.
@@ -143,21 +152,63 @@ void Widener::replace(const Access &a, Value *pointer, uint64_t distance)
     changed = true;
 }
 
-// Does an access before this one, in the same iteration of the loops around both, prove it?
-bool Widener::nearAnchor(const Access &a)
+// An access before this one, in the same iteration of the loops around both, that proves rest + constant and what lies
+// up to most bytes above.
+const Anchor *Widener::proof(const Access &a, const SCEV *rest, uint64_t most, uint64_t &distance)
 {
-    auto found = anchors.find({a.base, a.rest});
+    auto found = anchors.find({a.base, rest});
     if (found == anchors.end())
-        return false;
+        return nullptr;
     for (auto k = found->second.rbegin(); k != found->second.rend(); ++k) {
         int64_t d = above(k->constant, a.constant, k->off);
-        Loop *l = loops.getLoopFor(k->at->getParent());
-        if (d < 0 || !dom.dominates(k->at, a.at) || (l && !l->contains(a.at)))
+        if (d < 0 || (uint64_t)d + most >= MARGIN_BYTES + k->off || !dom.dominates(k->at, a.at) ||
+            (k->within && !k->within->contains(a.at)))
             continue;
-        replace(a, k->pointer, (uint64_t)d);
+        distance = (uint64_t)d;
+        return &*k;
+    }
+    return nullptr;
+}
+
+// What of a sum varies by less than can wrap, or null: the scaled bytes that index a table.
+const SCEV *Widener::bounded(const SCEV *rest, uint64_t &most)
+{
+    const auto *sum = dyn_cast<SCEVAddExpr>(rest);
+    const SCEV *varies = nullptr;
+    most = 0;
+    for (const SCEV *part : sum ? sum->operands() : ArrayRef<const SCEV *>()) {
+        uint64_t max = scev.getUnsignedRangeMax(part).getZExtValue();
+        if (max >= MARGIN_BYTES ||
+            SCEVExprContains(part, [](const SCEV *s) { return isa<SCEVAddRecExpr>(s); }))
+            continue;
+        varies = varies ? scev.getAddExpr(varies, part) : part;
+        most += max;
+    }
+    return varies;
+}
+
+bool Widener::nearAnchor(const Access &a)
+{
+    uint64_t distance, most;
+    const Anchor *k = proof(a, a.rest, 0, distance);
+    if (k) {
+        replace(a, k->pointer, distance);
         return true;
     }
-    return false;
+    const SCEV *varies = bounded(a.rest, most);
+    if (!varies)
+        return false;
+    k = proof(a, scev.getMinusSCEV(a.rest, varies), most, distance);
+    const SCEV *by = k ? scev.getZeroExtendExpr(varies, i64) : nullptr;
+    if (!k || !expander.isSafeToExpand(by)) // what it is computed from is in front of the access
+        return false;
+    Value *index = expander.expandCodeFor(by, i64, a.at);
+    IRBuilder<> b(a.at);
+    Value *pointer = b.CreateInBoundsGEP(i8, k->pointer, index);
+    replace(a, pointer, distance);
+    Loop *within = loops.getLoopFor(a.at->getParent());
+    anchors[{a.base, a.rest}].push_back({a.at, within, pointer, k->constant, a.off + distance});
+    return true;
 }
 
 // The lowest address that is accessed for certain when this one is, with nothing between that anyone could see: were
@@ -231,6 +282,9 @@ Value *Widener::loopPointer(const Access &low)
     Value *start = expander.expandCodeFor(rec->getStart(), i32, end);
     IRBuilder<> b(end);
     Value *first = b.CreateInBoundsGEP(i8, low.base, b.CreateZExt(start, i64));
+    int64_t constant;
+    const SCEV *rest = split(rec->getStart(), constant);
+    anchors[{low.base, rest}].push_back({low.at, loop->getParentLoop(), first, constant, low.off});
     Value *at = counter(loop, c);
     IRBuilder<> here(low.at);
     return here.CreateInBoundsGEP(i8, first, at);
@@ -255,7 +309,8 @@ void Widener::handle(const Access &a)
     if (!pointer)
         pointer = plainPointer(a, low);
     replace(a, pointer, d);
-    anchors[{a.base, a.rest}].push_back({a.at, pointer, low.constant, low.off});
+    Loop *within = loops.getLoopFor(a.at->getParent());
+    anchors[{a.base, a.rest}].push_back({a.at, within, pointer, low.constant, low.off});
 }
 
 bool Widener::run()

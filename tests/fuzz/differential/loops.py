@@ -51,6 +51,8 @@ class Body:
             f"(i32.const {rng.randrange(0, 64, 4)})",
             f"(i32.add (local.get $p) (i32.const {rng.choice([4, 8, -8, 16, -4, 1024, -65536])}))",
             f"(i32.add (local.get $p) (i32.shl (local.get $i) (i32.const {rng.randrange(4)})))",
+            f"(i32.add (local.get {rng.choice(['$p', '$base'])}) (i32.shl (i32.load{rng.choice(['8_u', '16_u'])} "
+            f"(local.get $p)) (i32.const {rng.randrange(5)})))",
         ])
 
     def offset(self):
@@ -138,8 +140,19 @@ class Body:
             f"(i32.eq (i32.and (local.get $i32) (i32.const 65535)) (i32.const {self.rng.randrange(65536)}))",
         ])
 
+    def chase(self):
+        """The pointer goes by what is read near it."""
+        where = self.rng.choice(["(i32.add (local.get $p) (local.get $base))", "(i32.sub (local.get $p) (local.get $base))",
+                                 "(i32.add (i32.add (local.get $p) (local.get $base)) (i32.const 3))"])
+        by = f"(i32.load8_u {self.offset()} {where})"
+        if self.rng.random() < 0.5:
+            by = f"(i32.load8_s (i32.add (local.get $base) (i32.shl {by} (i32.const {self.rng.randrange(3)}))))"
+        return f"(local.set $p (i32.add (local.get $p) {by}))"
+
     def statements(self):
         lines = [self.statement() for _ in range(self.rng.choice([0, 1, 1, 2, 3, 5]))]
+        if self.rng.random() < 0.15:
+            return lines + [self.chase()]
         return lines + [f"(local.set $p (i32.and (i32.add (local.get $p) (i32.const {self.stride})) "
                         f"(i32.const {MASK | 7})))" if self.rng.random() < 0.2 else
                         f"(local.set $p (i32.add (local.get $p) (i32.const {self.stride})))"]
