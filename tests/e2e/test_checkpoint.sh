@@ -423,6 +423,23 @@ rotated folder
 fact "an output in a folder that goes is refused" refuses_out made/new.out
 rotated inplace
 fact "an output that the program writes to by its path as well comes back" ends_rotated out.txt out.txt
+
+# What may not be changed here is found before anything is.
+plainly=()
+[ "$(id -u)" -ne 0 ] || plainly=(setpriv --bounding-set=-dac_override)
+forbidden() { # forbidden FILE: it may not be written to, or nothing in it removed
+    local mode
+    mode=$(stat -c %a "$1")
+    chmod a-w "$1"
+    says "cannot be brought back: Permission denied" "${plainly[@]}" cloudskin thaw --name sim --output new.out --dir data:. &&
+        [ ! -e new.out ] && unchanged && chmod "$mode" "$1"
+}
+rotated cuts
+fact "a file that may not be written to" forbidden data/out.txt
+fact "and a folder" forbidden data
+fact "are brought back when they may be" eval 'exits 3 timeout 120 "${plainly[@]}" cloudskin thaw --name sim --output new.out --dir data:. &&
+    prints first cat data/out.txt'
+rm -f new.out
 for how in over copies copies-first; do
     fact "an output that the program renames another file over ($how)" rotated $how
     fact "is not taken by its name ($how)" refuses_out

@@ -170,25 +170,47 @@ static bool is_of_another(int dir_fd, const char *name)
     return utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW) != 0 && errno == EPERM;
 }
 
-static status_t check_owner(const struct undo *u, uint32_t number, const struct journal_place *p,
-                            struct error *err)
+/* Errors of the host that stay whatever is undone before. */
+static bool is_forbidden(int dir_fd, const char *name, int mode)
+{
+    const int flags = AT_EACCESS | AT_SYMLINK_NOFOLLOW;
+    return faccessat(dir_fd, name, mode, flags) != 0 && (errno == EACCES || errno == EROFS);
+}
+
+static status_t check_file(int dir_fd, const char *name, uint32_t number,
+                           const struct journal_place *p, struct error *err)
+{
+    if (is_of_another(dir_fd, name)) {
+        return refuse(number, p, ST_PERM,
+                      "belongs to somebody else: its time of change cannot be brought back", err);
+    }
+    return is_forbidden(dir_fd, name, W_OK) ? refuse_errno(number, p, err) : ST_OK;
+}
+
+/* May what has the name now be changed: the file, or the name itself in its folder? */
+static status_t check_access(const struct undo *u, uint32_t number, const struct journal_place *p,
+                             bool file, struct error *err)
 {
     char kept[JOURNAL_NAME_BYTES];
     struct undo_name n;
-    bool found, foreign = false;
+    bool found;
     if (p->origin == JOURNAL_AT_KEPT) {
         journal_kept_name(number, p->index, kept);
-        foreign = is_of_another(u->folder_fd, kept);
-    } else if (p->origin == JOURNAL_AT_GRANT &&
-               open_name(u, number, p, &n, &found, NULL) == ST_OK && found) {
-        foreign = is_of_another(n.parent.fd, n.parent.name);
-        path_parent_close(&n.parent);
-        close(n.dir_fd);
+        return check_file(u->folder_fd, kept, number, p, err);
     }
-    return foreign
-               ? refuse(number, p, ST_PERM,
-                        "belongs to somebody else: its time of change cannot be brought back", err)
-               : ST_OK;
+    if (p->origin != JOURNAL_AT_GRANT || open_name(u, number, p, &n, &found, NULL) != ST_OK ||
+        !found) {
+        return ST_OK;
+    }
+    status_t st = ST_OK;
+    if (file) {
+        st = check_file(n.parent.fd, n.parent.name, number, p, err);
+    } else if (is_forbidden(n.parent.fd, ".", W_OK | X_OK)) {
+        st = refuse_errno(number, p, err);
+    }
+    path_parent_close(&n.parent);
+    close(n.dir_fd);
+    return st;
 }
 
 status_t undo_check(const struct undo *u, uint32_t number, const struct journal_record *r,
@@ -202,12 +224,13 @@ status_t undo_check(const struct undo *u, uint32_t number, const struct journal_
     if (st == ST_OK && r->type == JOURNAL_RENAME) {
         st = check_place(u, number, &r->to, err);
         st = st == ST_OK ? check_entry(u, number, &r->to, &r->before, err) : st;
+        st = st == ST_OK ? check_access(u, number, &r->to, false, err) : st;
     }
     if (st == ST_OK && r->type == JOURNAL_REMOVE) {
         st = check_entry(u, number, &r->place, &r->before, err);
     }
-    if (st == ST_OK && r->type == JOURNAL_FILE) {
-        st = check_owner(u, number, &r->place, err);
+    if (st == ST_OK && r->type != JOURNAL_DATA) {
+        st = check_access(u, number, &r->place, r->type == JOURNAL_FILE, err);
     }
     return st;
 }

@@ -2,7 +2,8 @@
 // another line, then makes the file did. Writes a last line and ends with 3 when there is a file end. Instead of the renaming:
 // `removes` it; `over`: renames an empty file over it; `copies`: a copy of it, behind the second line, `copies-first`: before that;
 // `late`: nothing, and there is no first line; `inplace`: opens it and writes over the first line, behind the second one;
-// `folder`: makes the folder made.
+// `inplace-renames`: does that and renames it; `cuts`: opens it and cuts it, and there is no second line; `folder`: makes the
+// folder made.
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +25,12 @@ static int write_over(void)
     return pwrite(fd, "FIRST", 5, 0) == 5 && close(fd) == 0;
 }
 
+static int cut(void)
+{
+    int fd = open("out.txt", O_RDWR);
+    return ftruncate(fd, 2) == 0 && close(fd) == 0;
+}
+
 static int change(const char *how)
 {
     if (strcmp(how, "late") == 0)
@@ -32,6 +39,10 @@ static int change(const char *how)
         return unlink("out.txt") == 0;
     if (strcmp(how, "inplace") == 0)
         return write_over();
+    if (strcmp(how, "inplace-renames") == 0)
+        return write_over() && rename("out.txt", "out.old") == 0;
+    if (strcmp(how, "cuts") == 0)
+        return cut();
     if (strcmp(how, "folder") == 0)
         return mkdir("made", 0777) == 0;
     if (strcmp(how, "over") == 0 || strncmp(how, "copies", 6) == 0)
@@ -42,7 +53,7 @@ static int change(const char *how)
 int main(int argc, char **argv)
 {
     const char *how = argc > 1 ? argv[1] : "";
-    int behind = strcmp(how, "copies") == 0 || strcmp(how, "inplace") == 0, did = 0;
+    int behind = strcmp(how, "copies") == 0 || strncmp(how, "inplace", 7) == 0, did = 0;
     if (strcmp(how, "late") != 0)
         puts("first");
     fflush(stdout);
@@ -54,7 +65,8 @@ int main(int argc, char **argv)
             continue;
         if (!behind && !change(how))
             return 2;
-        puts("second");
+        if (strcmp(how, "cuts") != 0)
+            puts("second");
         fflush(stdout);
         if (behind && !change(how))
             return 2;
