@@ -423,6 +423,10 @@ rotated folder
 fact "an output in a folder that goes is refused" refuses_out made/new.out
 rotated inplace
 fact "an output that the program writes to by its path as well comes back" ends_rotated out.txt out.txt
+rotated inplace-renames
+fact "also when it has another name since" ends_rotated out.old out.txt
+rotated cuts
+fact "one that it only cuts by its path comes back" ends_rotated out.txt out.txt
 
 # What may not be changed here is found before anything is.
 plainly=()

@@ -152,23 +152,24 @@ static status_t note(struct reading *r, uint64_t at, struct error *err)
     return ST_OK;
 }
 
-/* What is of standard output. The program may have written to its file by a path as well. */
-static status_t note_output(const struct reading *r, const struct undo *u, uint64_t at,
-                            const struct journal_record *record, struct error *err)
+static uint64_t data_offset(const struct undo *u, const struct journal_record *record, uint64_t at)
+{
+    return record->data != NULL ? at + (uint64_t)(record->data - u->data) : 0;
+}
+
+/* Bytes that the program has written over by a path may be of standard output: at that time it was there. */
+static status_t follow_bytes(const struct reading *r, const struct undo *u, uint64_t at,
+                             const struct journal_record *record, struct error *err)
 {
     struct journal_record of_output = *record;
-    uint64_t data_at = record->data != NULL ? at + (uint64_t)(record->data - u->data) : 0;
-    if (record->place.origin != JOURNAL_AT_OUTPUT) {
-        if (record->type != JOURNAL_DATA || !undo_is_output(u, r->number, &record->place)) {
-            return ST_OK;
-        }
-        of_output.place = (struct journal_place){.origin = JOURNAL_AT_OUTPUT, .index = 1};
-    }
-    return undo_output_note(u->output, r->number, data_at, &of_output, err);
+    of_output.place = (struct journal_place){.origin = JOURNAL_AT_OUTPUT, .index = 1};
+    return undo_is_standing(u, r->number, &record->place)
+               ? undo_output_note(u->output, r->number, data_offset(u, record, at), &of_output, err)
+               : ST_OK;
 }
 
 /* Beginning with the last one, as they are undone. */
-static status_t follow_names(const struct reading *r, struct undo *u, struct error *err)
+static status_t follow_output(const struct reading *r, struct undo *u, struct error *err)
 {
     struct journal_record record;
     status_t st = ST_OK;
@@ -178,12 +179,15 @@ static status_t follow_names(const struct reading *r, struct undo *u, struct err
         size_t len;
         st = read_at(r, u->data, JOURNAL_BEGIN_BYTES, at, err);
         if (st != ST_OK || !journal_get_begin(u->data, &type, &unused) || type == JOURNAL_FILE ||
-            type == JOURNAL_DATA) {
+            (type == JOURNAL_DATA && u->output == NULL)) {
             continue;
         }
         st = read_record(r, at, u->data, &len, err);
         st = st == ST_OK ? decode(r, at, u->data, len, &record, NULL, err) : st;
-        st = st == ST_OK ? undo_follow(u, r->number, &record, err) : st;
+        if (st == ST_OK) {
+            st = type == JOURNAL_DATA ? follow_bytes(r, u, at, &record, err)
+                                      : undo_follow(u, r->number, &record, err);
+        }
     }
     return st;
 }
@@ -209,12 +213,14 @@ static status_t scan(struct reading *r, struct undo *u, struct error *err)
     while (st == ST_OK && (st = read_record(r, at, u->data, &len, err)) == ST_OK && len > 0) {
         st = decode(r, at, u->data, len, &record, NULL, err);
         st = st == ST_OK ? undo_check(u, r->number, &record, err) : st;
-        st = st == ST_OK && u->output != NULL ? note_output(r, u, at, &record, err) : st;
+        if (st == ST_OK && u->output != NULL && record.place.origin == JOURNAL_AT_OUTPUT) {
+            st = undo_output_note(u->output, r->number, data_offset(u, &record, at), &record, err);
+        }
         st = st == ST_OK ? note(r, at, err) : st;
         at += len;
     }
     if (st == ST_OK && u->standing[0] != '\0') {
-        st = follow_names(r, u, err);
+        st = follow_output(r, u, err);
     }
     return st == ST_OK && u->output != NULL ? undo_output_end(u->output, r->number, err) : st;
 }
@@ -498,7 +504,8 @@ status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32
     st = st == ST_OK ? read_intent(folder_fd, &begun_number, &begun, err) : st;
     bool known = st == ST_OK && journal_output_of(config->stdio[1], &now);
     bool goes_on = known && begun.inode != 0 && journal_output_same(&begun, &now);
-    if (known && !goes_on) {
+    u.standing_good = goes_on;
+    if (known) {
         find_standing(config->stdio[1], u.standing);
     }
     if (st == ST_OK && config->output_named) {

@@ -237,23 +237,6 @@ status_t undo_check(const struct undo *u, uint32_t number, const struct journal_
 
 /* ---- where standard output is ---- */
 
-bool undo_is_output(const struct undo *u, uint32_t number, const struct journal_place *p)
-{
-    struct undo_name n;
-    struct stat named, output;
-    bool found;
-    if (p->origin != JOURNAL_AT_GRANT || open_name(u, number, p, &n, &found, NULL) != ST_OK ||
-        !found) {
-        return false;
-    }
-    bool same = fstatat(n.parent.fd, n.parent.name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-                fstat(u->config->stdio[1], &output) == 0 && named.st_ino == output.st_ino &&
-                named.st_dev == output.st_dev;
-    path_parent_close(&n.parent);
-    close(n.dir_fd);
-    return same;
-}
-
 /* The absolute path of a place, as the host knows its folder. "": not known. */
 static void find_path(const struct undo *u, uint32_t number, const struct journal_place *p,
                       char ret_path[PATH_MAX])
@@ -270,6 +253,16 @@ static void find_path(const struct undo *u, uint32_t number, const struct journa
         ret_path[len < PATH_MAX ? len : 0] = '\0';
     }
     close(dir_fd);
+}
+
+bool undo_is_standing(const struct undo *u, uint32_t number, const struct journal_place *p)
+{
+    char path[PATH_MAX];
+    if (p->origin != JOURNAL_AT_GRANT) {
+        return false;
+    }
+    find_path(u, number, p, path);
+    return path[0] != '\0' && strcmp(path, u->standing) == 0;
 }
 
 /* What a path has behind another one: "" when they are the same, "/..." when it is beneath it, or NULL. */
@@ -303,7 +296,8 @@ status_t undo_follow(struct undo *u, uint32_t number, const struct journal_recor
     const char *rest = rest_behind(u->standing, to);
     bool replaces = rest != NULL && rest[0] == '\0' && empty &&
                     r->before.was != JOURNAL_WAS_NOTHING;
-    if (replaces || is_in_the_way(r, rest_behind(u->standing, place), empty)) {
+    if (!u->standing_good &&
+        (replaces || is_in_the_way(r, rest_behind(u->standing, place), empty))) {
         return refuse(number, replaces ? &r->to : &r->place, ST_INVALID,
                       "was made, moved or removed since, and standard output has that name, or "
                       "gets it (--output: another one)",
