@@ -409,7 +409,9 @@ refuses_out() { # refuses_out [FILE]
     says "and standard output has that name" cloudskin thaw --name sim --output "data/${1:-out.txt}" --dir data:. && unchanged
 }
 fact "an output that the program renames" rotated renames
+changed=$(stat -c %y data)
 fact "is not made by its old name" refuses_out
+fact "not even until that is refused" [ "$(stat -c %y data)" = "$changed" ]
 touch data/out.txt kept/data/out.txt
 fact "nor taken there" refuses_out
 rm data/out.txt kept/data/out.txt

@@ -485,12 +485,30 @@ static status_t find_way(int folder_fd, uint32_t number, uint32_t *ret_newest, s
     return st == ST_OK ? check_newest(&found, begun, number, err) : st;
 }
 
-static void find_standing(int fd, char ret_path[PATH_MAX])
+static void find_standing(const struct wasi_config *config, struct undo *u)
 {
     struct stat st;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || !path_of_fd(fd, ret_path)) {
-        ret_path[0] = '\0';
+    int fd = config->stdio[1];
+    if (config->output_path != NULL) {
+        snprintf(u->standing, sizeof u->standing, "%s", config->output_path);
+        u->standing_empty = true;
+    } else if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && path_of_fd(fd, u->standing)) {
+        u->standing_empty = st.st_size == 0;
+    } else {
+        u->standing[0] = '\0';
     }
+}
+
+/* Which file it is. One that is still to be made has a name. False: that cannot be told. */
+static bool find_output_now(const struct wasi_config *config, struct journal_output *ret_now)
+{
+    const char *path = config->output_path;
+    if (path == NULL) {
+        return journal_output_of(config->stdio[1], ret_now);
+    }
+    *ret_now = (struct journal_output){0};
+    snprintf(ret_now->name, sizeof ret_now->name, "%.255s", strrchr(path, '/') + 1);
+    return true;
 }
 
 status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32_t number,
@@ -502,11 +520,11 @@ status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32
     bool output = false;
     status_t st = undo_init(&u, config, folder_fd, err);
     st = st == ST_OK ? read_intent(folder_fd, &begun_number, &begun, err) : st;
-    bool known = st == ST_OK && journal_output_of(config->stdio[1], &now);
+    bool known = st == ST_OK && find_output_now(config, &now);
     bool goes_on = known && begun.inode != 0 && journal_output_same(&begun, &now);
     u.standing_good = goes_on;
     if (known) {
-        find_standing(config->stdio[1], u.standing);
+        find_standing(config, &u);
     }
     if (st == ST_OK && config->output_named) {
         st = undo_output_new(config->stdio[1], folder_fd, goes_on, &u.output, err);

@@ -287,8 +287,7 @@ status_t undo_follow(struct undo *u, uint32_t number, const struct journal_recor
                      struct error *err)
 {
     char place[PATH_MAX], to[PATH_MAX] = "", moved[PATH_MAX];
-    struct stat output;
-    bool empty = fstat(u->config->stdio[1], &output) == 0 && output.st_size == 0;
+    const bool empty = u->standing_empty;
     find_path(u, number, &r->place, place);
     if (r->type == JOURNAL_RENAME) {
         find_path(u, number, &r->to, to);

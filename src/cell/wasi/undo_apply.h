@@ -28,6 +28,7 @@ struct undo {
     struct undo_output *output; /* NULL: not looked at */
     /* While checking: where standard output is when the journals told so far are undone; "": not looked at. */
     char standing[PATH_MAX];
+    bool standing_empty; /* it has no bytes */
     bool standing_good;  /* it was on its way back already: no name is in its way */
     /* While undoing, which gives it other names: what it was before. */
     struct journal_output output_now;
