@@ -522,10 +522,14 @@ renamed_killed() { # renamed_killed N
     faultat kill "$1" cloudskin thaw --name sim --output data/out.old --dir data:. >kill.out 2>&1
     if [ -e data/out.txt ]; then
         name=out.txt
-        [ ! -e "$points/restoring" ] ||
-            says "has another name now" cloudskin thaw --name sim --output data/out.old --dir data:. || return 1
+        [ ! -e "$points/restoring" ] || refuses_first_name || return 1
     fi
     ends_rotated $name out.txt
+}
+refuses_first_name() { # also when its way back was begun by the present one, and killed again
+    says "has another name now" cloudskin thaw --name sim --output data/out.old --dir data:. || return 1
+    faultat killed 1 --under "$points" --only renameat cloudskin thaw --name sim --output data/out.txt --dir data:. >kill.out 2>&1
+    says "has another name now" cloudskin thaw --name sim --output data/out.old --dir data:.
 }
 full_disk() { # at the Nth write of a checkpoint: the program runs on, and the one before is good
     begin

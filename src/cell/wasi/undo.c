@@ -365,15 +365,16 @@ status_t wasi_undo_begun(int folder_fd, uint32_t *ret_number, struct error *err)
     return read_intent(folder_fd, ret_number, &output, err);
 }
 
-/* output_fd: -1: none. */
-static status_t write_intent(int folder_fd, uint32_t number, int output_fd, struct error *err)
+/* output: inode 0: none. */
+static status_t write_intent(int folder_fd, uint32_t number, const struct journal_output *output,
+                             struct error *err)
 {
     char text[INTENT_BYTES];
-    struct journal_output o;
     int len = snprintf(text, sizeof text, "%u", number);
-    if (output_fd >= 0 && journal_output_of(output_fd, &o)) {
+    if (output->inode != 0) {
         len = snprintf(text, sizeof text, "%u %llu %llu 0 0 0 %s", number,
-                       (unsigned long long)o.inode, (unsigned long long)o.born_ns, o.name);
+                       (unsigned long long)output->inode, (unsigned long long)output->born_ns,
+                       output->name);
     }
     int fd = openat(folder_fd, intent_part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     bool good = fd >= 0 && file_write_all(fd, text, (size_t)len) == 0 && file_sync(fd) == 0 &&
@@ -549,10 +550,15 @@ status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32
 
 static status_t restore(struct undo *u, int folder_fd, uint32_t number, struct error *err)
 {
-    uint32_t newest = 0, kept;
+    uint32_t newest = 0, begun_number, kept;
+    struct journal_output output = {0};
     status_t st = find_way(folder_fd, number, &newest, err);
-    const int output_fd = u->output_returns ? u->config->stdio[1] : -1;
-    st = st == ST_OK ? write_intent(folder_fd, number, output_fd, err) : st;
+    st = st == ST_OK ? read_intent(folder_fd, &begun_number, &output, err) : st;
+    /* What was on its way back before keeps the name that it was given by, until all of the way is gone. */
+    if (u->output_returns && !journal_output_same(&output, &u->output_now)) {
+        output = u->output_now;
+    }
+    st = st == ST_OK ? write_intent(folder_fd, number, &output, err) : st;
     st = st == ST_OK ? remove_above(folder_fd, number, "snap", &u->report.removed, err) : st;
     st = st == ST_OK ? undo_chain(folder_fd, newest, number, u, err) : st;
     st = st == ST_OK ? remove_above(folder_fd, number - 1, "kept", &kept, err) : st;
