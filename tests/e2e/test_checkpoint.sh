@@ -427,6 +427,8 @@ rotated inplace
 fact "an output that the program writes to by its path as well comes back" ends_rotated out.txt out.txt
 rotated inplace-renames
 fact "also when it has another name since" ends_rotated out.old out.txt
+rotated inplace-links
+fact "and when that was by a second name" ends_rotated out.txt out.txt
 rotated cuts
 fact "one that it only cuts by its path comes back" ends_rotated out.txt out.txt
 

@@ -255,6 +255,23 @@ static void find_path(const struct undo *u, uint32_t number, const struct journa
     close(dir_fd);
 }
 
+/* One of several names that the file of standard output has now. */
+static bool is_name_of_output(const struct undo *u, uint32_t number, const struct journal_place *p)
+{
+    struct undo_name n;
+    struct stat named, output;
+    bool found;
+    if (open_name(u, number, p, &n, &found, NULL) != ST_OK || !found) {
+        return false;
+    }
+    bool same = fstatat(n.parent.fd, n.parent.name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+                fstat(u->config->stdio[1], &output) == 0 && named.st_nlink > 1 &&
+                named.st_ino == output.st_ino && named.st_dev == output.st_dev;
+    path_parent_close(&n.parent);
+    close(n.dir_fd);
+    return same;
+}
+
 bool undo_is_standing(const struct undo *u, uint32_t number, const struct journal_place *p)
 {
     char path[PATH_MAX];
@@ -262,7 +279,7 @@ bool undo_is_standing(const struct undo *u, uint32_t number, const struct journa
         return false;
     }
     find_path(u, number, p, path);
-    return path[0] != '\0' && strcmp(path, u->standing) == 0;
+    return (path[0] != '\0' && strcmp(path, u->standing) == 0) || is_name_of_output(u, number, p);
 }
 
 /* What a path has behind another one: "" when they are the same, "/..." when it is beneath it, or NULL. */

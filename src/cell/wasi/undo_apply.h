@@ -47,7 +47,7 @@ CHECKED status_t undo_check(const struct undo *u, uint32_t number, const struct 
  * ST_INVALID: it goes, or something comes back to its name. */
 CHECKED status_t undo_follow(struct undo *u, uint32_t number, const struct journal_record *r,
                              struct error *err);
-/* Is a place beneath a grant u->standing? */
+/* Is a place beneath a grant u->standing, or another name of that file? */
 bool undo_is_standing(const struct undo *u, uint32_t number, const struct journal_place *p);
 /* Undo it. What has been undone already, or was never done, is fine. */
 CHECKED status_t undo_apply(struct undo *u, uint32_t number, const struct journal_record *r,
