@@ -409,7 +409,9 @@ refuses_out() { # refuses_out [FILE]
     says "and standard output has that name" cloudskin thaw --name sim --output "data/${1:-out.txt}" --dir data:. && unchanged
 }
 fact "an output that the program renames" rotated renames
+changed=$(stat -c %y data)
 fact "is not made by its old name" refuses_out
+fact "not even until that is refused" [ "$(stat -c %y data)" = "$changed" ]
 touch data/out.txt kept/data/out.txt
 fact "nor taken there" refuses_out
 rm data/out.txt kept/data/out.txt
@@ -423,6 +425,29 @@ rotated folder
 fact "an output in a folder that goes is refused" refuses_out made/new.out
 rotated inplace
 fact "an output that the program writes to by its path as well comes back" ends_rotated out.txt out.txt
+rotated inplace-renames
+fact "also when it has another name since" ends_rotated out.old out.txt
+rotated inplace-links
+fact "and when that was by a second name" ends_rotated out.txt out.txt
+rotated cuts
+fact "one that it only cuts by its path comes back" ends_rotated out.txt out.txt
+
+# What may not be changed here is found before anything is.
+plainly=()
+[ "$(id -u)" -ne 0 ] || plainly=(setpriv --bounding-set=-dac_override)
+forbidden() { # forbidden FILE: it may not be written to, or nothing in it removed
+    local mode
+    mode=$(stat -c %a "$1")
+    chmod a-w "$1"
+    says "cannot be brought back: Permission denied" "${plainly[@]}" cloudskin thaw --name sim --output new.out --dir data:. &&
+        [ ! -e new.out ] && unchanged && chmod "$mode" "$1"
+}
+rotated cuts
+fact "a file that may not be written to" forbidden data/out.txt
+fact "and a folder" forbidden data
+fact "are brought back when they may be" eval 'exits 3 timeout 120 "${plainly[@]}" cloudskin thaw --name sim --output new.out --dir data:. &&
+    prints first cat data/out.txt'
+rm -f new.out
 for how in over copies copies-first; do
     fact "an output that the program renames another file over ($how)" rotated $how
     fact "is not taken by its name ($how)" refuses_out
@@ -499,10 +524,14 @@ renamed_killed() { # renamed_killed N
     faultat kill "$1" cloudskin thaw --name sim --output data/out.old --dir data:. >kill.out 2>&1
     if [ -e data/out.txt ]; then
         name=out.txt
-        [ ! -e "$points/restoring" ] ||
-            says "has another name now" cloudskin thaw --name sim --output data/out.old --dir data:. || return 1
+        [ ! -e "$points/restoring" ] || refuses_first_name || return 1
     fi
     ends_rotated $name out.txt
+}
+refuses_first_name() { # also when its way back was begun by the present one, and killed again
+    says "has another name now" cloudskin thaw --name sim --output data/out.old --dir data:. || return 1
+    faultat killed 1 --under "$points" --only renameat cloudskin thaw --name sim --output data/out.txt --dir data:. >kill.out 2>&1
+    says "has another name now" cloudskin thaw --name sim --output data/out.old --dir data:.
 }
 full_disk() { # at the Nth write of a checkpoint: the program runs on, and the one before is good
     begin

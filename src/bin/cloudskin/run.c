@@ -129,6 +129,7 @@ struct wasi_config run_wasi_config(const struct run *r)
         .stdio = {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO},
         .output_named = r->output_named,
         .output_newer = r->output_newer,
+        .output_path = r->output_late ? r->output_path : NULL,
         .listen = r->listen_fds,
         .listen_count = r->listen_count,
         .open_files_max = o->open_files,
@@ -153,6 +154,34 @@ static void note_output(struct run *r, int fd)
     r->output_path[len > 0 ? len : 0] = '\0';
 }
 
+/* Where a file that is not there would be made, behind all links. */
+static status_t find_place(const char *path, char ret_path[PATH_MAX], struct error *err)
+{
+    char folder[PATH_MAX], real[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
+             slash != NULL ? path : ".");
+    if (realpath(folder, real) == NULL) {
+        return error_set_errno(err, errno, "--output %s", path);
+    }
+    int len = snprintf(ret_path, PATH_MAX, "%s/%s", real[1] == '\0' ? "" : real,
+                       slash != NULL ? slash + 1 : path);
+    return len < PATH_MAX ? ST_OK : error_set_errno(err, ENAMETOOLONG, "--output %s", path);
+}
+
+static status_t take_output(struct run *r, int flags, struct error *err)
+{
+    const char *path = r->options.output;
+    int fd = open(path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC | flags, 0666);
+    note_output(r, fd);
+    bool good = fd >= 0 && dup2(fd, STDOUT_FILENO) >= 0;
+    int errnum = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return good ? ST_OK : error_set_errno(err, errnum, "--output %s", path);
+}
+
 /* The file of --output in place of standard output. What it holds goes when a program starts; a program that goes on
  * may want a part of it, and cuts it when that is known. */
 static status_t open_output(struct run *r, bool thaws, struct error *err)
@@ -164,15 +193,24 @@ static status_t open_output(struct run *r, bool thaws, struct error *err)
     }
     bool there = stat(path, &st) == 0;
     r->output_named = thaws && there && S_ISREG(st.st_mode);
-    int fd = open(path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC | (thaws ? 0 : O_TRUNC), 0666);
-    r->output_made = thaws && !there && fd >= 0;
-    note_output(r, fd);
-    bool good = fd >= 0 && dup2(fd, STDOUT_FILENO) >= 0;
-    int errnum = errno;
-    if (fd >= 0) {
-        close(fd);
+    r->output_late = thaws && !there && lstat(path, &st) != 0;
+    if (r->output_late) {
+        return find_place(path, r->output_path, err);
     }
-    return good ? ST_OK : error_set_errno(err, errnum, "--output %s", path);
+    status_t code = take_output(r, thaws ? 0 : O_TRUNC, err);
+    r->output_made = thaws && !there && code == ST_OK;
+    return code;
+}
+
+status_t run_make_output(struct run *r, struct error *err)
+{
+    if (!r->output_late) {
+        return ST_OK;
+    }
+    r->output_late = false;
+    status_t code = take_output(r, O_EXCL, err);
+    r->output_made = code == ST_OK;
+    return code;
 }
 
 /* Whatever has its name by now, it is not to be lost. */

@@ -37,7 +37,8 @@ struct run {
     bool output_made;        /* by us, for it */
     bool output_newer;       /* made after what is thawed was saved */
     uint64_t output_born_ns; /* since the epoch; 0: not known */
-    char output_path[PATH_MAX]; /* of the file that was made, behind all links */
+    bool output_late;        /* to be made by run_make_output */
+    char output_path[PATH_MAX]; /* of the file that was or is to be made, behind all links */
     bool prepares; /* the start function or _initialize runs, and --invoke is still to come */
     char program_path[SNAPSHOT_TEXT_MAX]; /* where the program was when it was first run */
     int embedded_fd; /* the module that the snapshot had, or that is an object; 0: none */
@@ -53,8 +54,11 @@ int run_fail(const char *program, const struct error *err, int exit_code);
 CHECKED status_t run_runtime(struct run *r, struct error *err);
 /* Its name, if it is to have one. ST_INVAL, ST_EXIST, ST_IO. */
 CHECKED status_t run_start_control(struct run *r, struct error *err);
-/* What --output names in place of standard output, and --listen. thaws: what the file holds stays, for now. */
+/* What --output names in place of standard output, and --listen. thaws: what the file holds stays, for now, and one
+ * that is not there is left to run_make_output. */
 CHECKED status_t run_open_outside(struct run *r, bool thaws, struct error *err);
+/* Make the file of --output, if that is still to be done. Whoever is killed before leaves none. */
+CHECKED status_t run_make_output(struct run *r, struct error *err);
 /* Copy a program from geds://BUCKET/KEY to where an embedded module would be. */
 CHECKED status_t run_fetch_program(struct run *r, const char *place, struct error *err);
 /* Connect the buckets that --dir names. ST_NOTFOUND: nothing is up, or no such bucket; ST_INVAL, ST_IO. */

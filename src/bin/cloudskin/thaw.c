@@ -96,10 +96,14 @@ static status_t load_snapshot_program(struct run *r, const struct snapshot_chain
 static status_t thaw_cell(struct run *r, const struct snapshot_chain *chain, struct error *err)
 {
     struct snapshot_reader *last = snapshot_chain_last(chain);
+    status_t code = run_make_output(r, err);
+    if (code != ST_OK) {
+        return code;
+    }
     struct wasi_config config = run_wasi_config(r);
     size_t len;
     const void *state = snapshot_host_state(last, &len);
-    status_t code = wasi_restore(&config, state, len, r->options.stale_files, &r->wasi, err);
+    code = wasi_restore(&config, state, len, r->options.stale_files, &r->wasi, err);
     code = code != ST_OK ? code : run_make_cell(r, err);
     code = code != ST_OK ? code : read_chain(r, chain, err);
     return code != ST_OK ? code : wasi_restore_outside(r->wasi, err);
@@ -196,6 +200,7 @@ static status_t thaw_checkpoint(struct run *r, struct thawing *t, struct snapsho
         code = prove_chain(r, chain, output, err);
         t->damaged = is_damage(code);
     }
+    code = code != ST_OK ? code : run_make_output(r, err);
     code = code != ST_OK ? code : bring_files_back(r, t, output, err);
     snapshot_chain_close(chain);
     code = code != ST_OK ? code : open_chain(t, chain, err);

@@ -225,6 +225,33 @@ static bool find_place(struct target *t)
     return found;
 }
 
+/* A record of its size, where t->place says that it is. */
+static bool put_size(struct target *t)
+{
+    struct journal_record r = {.type = JOURNAL_FILE,
+                               .place = t->place,
+                               .size = (uint64_t)t->st.st_size,
+                               .mtime_ns = stat_ns(t->st.st_mtim)};
+    if (t->place.origin == JOURNAL_AT_OUTPUT && t->place.path_len > 0 &&
+        (t->file->output = strdup(t->place.path)) == NULL) {
+        lose_place(t->b, ENOMEM, &t->place);
+        return false;
+    }
+    return before_put(t->b, &r);
+}
+
+/* The file of standard output may be changed by a path first: what goes back with it has to know it, too. */
+static bool put_size_of_output(const struct target *t)
+{
+    struct target output = *t;
+    if (t->place.origin == JOURNAL_AT_OUTPUT || !t->b->has_output ||
+        t->st.st_ino != t->b->output_ino || t->st.st_dev != t->b->output_dev) {
+        return true;
+    }
+    output.handed = STDOUT_FILENO;
+    return find_output(&output) && put_size(&output);
+}
+
 /* Look the file up and record its size once. False: there is nothing more to do. */
 static bool begin(struct target *t)
 {
@@ -239,23 +266,13 @@ static bool begin(struct target *t)
         return false;
     }
     if (!t->file->recorded) {
-        struct journal_record r = {.type = JOURNAL_FILE,
-                                   .place = t->place,
-                                   .size = (uint64_t)t->st.st_size,
-                                   .mtime_ns = stat_ns(t->st.st_mtim)};
-        size_t granules = (size_t)(r.size / BEFORE_GRANULE_BYTES) + 1;
-        t->file->saved = calloc(granules / 8 + 1, 1);
+        t->file->size = (uint64_t)t->st.st_size;
+        t->file->saved = calloc(t->file->size / BEFORE_GRANULE_BYTES / 8 + 1, 1);
         if (t->file->saved == NULL) {
             lose_place(t->b, ENOMEM, &t->place);
             return false;
         }
-        if (t->place.origin == JOURNAL_AT_OUTPUT && t->place.path_len > 0 &&
-            (t->file->output = strdup(t->place.path)) == NULL) {
-            lose_place(t->b, ENOMEM, &t->place);
-            return false;
-        }
-        t->file->size = r.size;
-        t->file->recorded = before_put(t->b, &r);
+        t->file->recorded = put_size(t) && put_size_of_output(t);
     }
     return t->file->recorded;
 }
@@ -497,6 +514,20 @@ static status_t before_new(struct wasi *w, int folder_fd, struct error *err)
     return ST_OK;
 }
 
+/* Which file standard output is, whatever the guest calls it. */
+static void find_output_file(const struct wasi *w, struct before *b)
+{
+    struct stat st;
+    b->has_output = false;
+    for (const struct file *f = w->files.all; f != NULL; f = f->next) {
+        if (f->handed == STDOUT_FILENO && fstat(f->host_fd, &st) == 0 && S_ISREG(st.st_mode)) {
+            b->has_output = true;
+            b->output_dev = st.st_dev;
+            b->output_ino = st.st_ino;
+        }
+    }
+}
+
 /* The journal in its place: from here on it is the one that is written. */
 static status_t switch_to(struct wasi *w, struct before *b, int folder_fd, uint32_t number,
                           uint32_t follows, struct error *err)
@@ -521,6 +552,7 @@ static status_t switch_to(struct wasi *w, struct before *b, int folder_fd, uint3
         close(b->journal_fd);
     }
     forget_files(b);
+    find_output_file(w, b);
     b->journal_fd = fd;
     b->number = number;
     b->kept_count = 0;

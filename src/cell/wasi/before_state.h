@@ -34,6 +34,9 @@ struct before {
     uint32_t kept_count;
     uint64_t end; /* of what is in the journal */
     bool unsynced;
+    bool has_output; /* standard output is a plain file, of these numbers */
+    dev_t output_dev;
+    ino_t output_ino;
     struct before_file *files[BEFORE_BUCKETS];
     char lost[JOURNAL_LOST_MAX];
 };

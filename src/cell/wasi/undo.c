@@ -152,23 +152,24 @@ static status_t note(struct reading *r, uint64_t at, struct error *err)
     return ST_OK;
 }
 
-/* What is of standard output. The program may have written to its file by a path as well. */
-static status_t note_output(const struct reading *r, const struct undo *u, uint64_t at,
-                            const struct journal_record *record, struct error *err)
+static uint64_t data_offset(const struct undo *u, const struct journal_record *record, uint64_t at)
+{
+    return record->data != NULL ? at + (uint64_t)(record->data - u->data) : 0;
+}
+
+/* Bytes that the program has written over by a path may be of standard output: at that time it was there. */
+static status_t follow_bytes(const struct reading *r, const struct undo *u, uint64_t at,
+                             const struct journal_record *record, struct error *err)
 {
     struct journal_record of_output = *record;
-    uint64_t data_at = record->data != NULL ? at + (uint64_t)(record->data - u->data) : 0;
-    if (record->place.origin != JOURNAL_AT_OUTPUT) {
-        if (record->type != JOURNAL_DATA || !undo_is_output(u, r->number, &record->place)) {
-            return ST_OK;
-        }
-        of_output.place = (struct journal_place){.origin = JOURNAL_AT_OUTPUT, .index = 1};
-    }
-    return undo_output_note(u->output, r->number, data_at, &of_output, err);
+    of_output.place = (struct journal_place){.origin = JOURNAL_AT_OUTPUT, .index = 1};
+    return undo_is_standing(u, r->number, &record->place)
+               ? undo_output_note(u->output, r->number, data_offset(u, record, at), &of_output, err)
+               : ST_OK;
 }
 
 /* Beginning with the last one, as they are undone. */
-static status_t follow_names(const struct reading *r, struct undo *u, struct error *err)
+static status_t follow_output(const struct reading *r, struct undo *u, struct error *err)
 {
     struct journal_record record;
     status_t st = ST_OK;
@@ -178,12 +179,15 @@ static status_t follow_names(const struct reading *r, struct undo *u, struct err
         size_t len;
         st = read_at(r, u->data, JOURNAL_BEGIN_BYTES, at, err);
         if (st != ST_OK || !journal_get_begin(u->data, &type, &unused) || type == JOURNAL_FILE ||
-            type == JOURNAL_DATA) {
+            (type == JOURNAL_DATA && u->output == NULL)) {
             continue;
         }
         st = read_record(r, at, u->data, &len, err);
         st = st == ST_OK ? decode(r, at, u->data, len, &record, NULL, err) : st;
-        st = st == ST_OK ? undo_follow(u, r->number, &record, err) : st;
+        if (st == ST_OK) {
+            st = type == JOURNAL_DATA ? follow_bytes(r, u, at, &record, err)
+                                      : undo_follow(u, r->number, &record, err);
+        }
     }
     return st;
 }
@@ -209,12 +213,14 @@ static status_t scan(struct reading *r, struct undo *u, struct error *err)
     while (st == ST_OK && (st = read_record(r, at, u->data, &len, err)) == ST_OK && len > 0) {
         st = decode(r, at, u->data, len, &record, NULL, err);
         st = st == ST_OK ? undo_check(u, r->number, &record, err) : st;
-        st = st == ST_OK && u->output != NULL ? note_output(r, u, at, &record, err) : st;
+        if (st == ST_OK && u->output != NULL && record.place.origin == JOURNAL_AT_OUTPUT) {
+            st = undo_output_note(u->output, r->number, data_offset(u, &record, at), &record, err);
+        }
         st = st == ST_OK ? note(r, at, err) : st;
         at += len;
     }
     if (st == ST_OK && u->standing[0] != '\0') {
-        st = follow_names(r, u, err);
+        st = follow_output(r, u, err);
     }
     return st == ST_OK && u->output != NULL ? undo_output_end(u->output, r->number, err) : st;
 }
@@ -359,15 +365,16 @@ status_t wasi_undo_begun(int folder_fd, uint32_t *ret_number, struct error *err)
     return read_intent(folder_fd, ret_number, &output, err);
 }
 
-/* output_fd: -1: none. */
-static status_t write_intent(int folder_fd, uint32_t number, int output_fd, struct error *err)
+/* output: inode 0: none. */
+static status_t write_intent(int folder_fd, uint32_t number, const struct journal_output *output,
+                             struct error *err)
 {
     char text[INTENT_BYTES];
-    struct journal_output o;
     int len = snprintf(text, sizeof text, "%u", number);
-    if (output_fd >= 0 && journal_output_of(output_fd, &o)) {
+    if (output->inode != 0) {
         len = snprintf(text, sizeof text, "%u %llu %llu 0 0 0 %s", number,
-                       (unsigned long long)o.inode, (unsigned long long)o.born_ns, o.name);
+                       (unsigned long long)output->inode, (unsigned long long)output->born_ns,
+                       output->name);
     }
     int fd = openat(folder_fd, intent_part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     bool good = fd >= 0 && file_write_all(fd, text, (size_t)len) == 0 && file_sync(fd) == 0 &&
@@ -479,12 +486,30 @@ static status_t find_way(int folder_fd, uint32_t number, uint32_t *ret_newest, s
     return st == ST_OK ? check_newest(&found, begun, number, err) : st;
 }
 
-static void find_standing(int fd, char ret_path[PATH_MAX])
+static void find_standing(const struct wasi_config *config, struct undo *u)
 {
     struct stat st;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || !path_of_fd(fd, ret_path)) {
-        ret_path[0] = '\0';
+    int fd = config->stdio[1];
+    if (config->output_path != NULL) {
+        snprintf(u->standing, sizeof u->standing, "%s", config->output_path);
+        u->standing_empty = true;
+    } else if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && path_of_fd(fd, u->standing)) {
+        u->standing_empty = st.st_size == 0;
+    } else {
+        u->standing[0] = '\0';
     }
+}
+
+/* Which file it is. One that is still to be made has a name. False: that cannot be told. */
+static bool find_output_now(const struct wasi_config *config, struct journal_output *ret_now)
+{
+    const char *path = config->output_path;
+    if (path == NULL) {
+        return journal_output_of(config->stdio[1], ret_now);
+    }
+    *ret_now = (struct journal_output){0};
+    snprintf(ret_now->name, sizeof ret_now->name, "%.255s", strrchr(path, '/') + 1);
+    return true;
 }
 
 status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32_t number,
@@ -496,10 +521,11 @@ status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32
     bool output = false;
     status_t st = undo_init(&u, config, folder_fd, err);
     st = st == ST_OK ? read_intent(folder_fd, &begun_number, &begun, err) : st;
-    bool known = st == ST_OK && journal_output_of(config->stdio[1], &now);
+    bool known = st == ST_OK && find_output_now(config, &now);
     bool goes_on = known && begun.inode != 0 && journal_output_same(&begun, &now);
-    if (known && !goes_on) {
-        find_standing(config->stdio[1], u.standing);
+    u.standing_good = goes_on;
+    if (known) {
+        find_standing(config, &u);
     }
     if (st == ST_OK && config->output_named) {
         st = undo_output_new(config->stdio[1], folder_fd, goes_on, &u.output, err);
@@ -524,10 +550,15 @@ status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32
 
 static status_t restore(struct undo *u, int folder_fd, uint32_t number, struct error *err)
 {
-    uint32_t newest = 0, kept;
+    uint32_t newest = 0, begun_number, kept;
+    struct journal_output output = {0};
     status_t st = find_way(folder_fd, number, &newest, err);
-    const int output_fd = u->output_returns ? u->config->stdio[1] : -1;
-    st = st == ST_OK ? write_intent(folder_fd, number, output_fd, err) : st;
+    st = st == ST_OK ? read_intent(folder_fd, &begun_number, &output, err) : st;
+    /* What was on its way back before keeps the name that it was given by, until all of the way is gone. */
+    if (u->output_returns && !journal_output_same(&output, &u->output_now)) {
+        output = u->output_now;
+    }
+    st = st == ST_OK ? write_intent(folder_fd, number, &output, err) : st;
     st = st == ST_OK ? remove_above(folder_fd, number, "snap", &u->report.removed, err) : st;
     st = st == ST_OK ? undo_chain(folder_fd, newest, number, u, err) : st;
     st = st == ST_OK ? remove_above(folder_fd, number - 1, "kept", &kept, err) : st;

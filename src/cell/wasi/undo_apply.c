@@ -170,25 +170,47 @@ static bool is_of_another(int dir_fd, const char *name)
     return utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW) != 0 && errno == EPERM;
 }
 
-static status_t check_owner(const struct undo *u, uint32_t number, const struct journal_place *p,
-                            struct error *err)
+/* Errors of the host that stay whatever is undone before. */
+static bool is_forbidden(int dir_fd, const char *name, int mode)
+{
+    const int flags = AT_EACCESS | AT_SYMLINK_NOFOLLOW;
+    return faccessat(dir_fd, name, mode, flags) != 0 && (errno == EACCES || errno == EROFS);
+}
+
+static status_t check_file(int dir_fd, const char *name, uint32_t number,
+                           const struct journal_place *p, struct error *err)
+{
+    if (is_of_another(dir_fd, name)) {
+        return refuse(number, p, ST_PERM,
+                      "belongs to somebody else: its time of change cannot be brought back", err);
+    }
+    return is_forbidden(dir_fd, name, W_OK) ? refuse_errno(number, p, err) : ST_OK;
+}
+
+/* May what has the name now be changed: the file, or the name itself in its folder? */
+static status_t check_access(const struct undo *u, uint32_t number, const struct journal_place *p,
+                             bool file, struct error *err)
 {
     char kept[JOURNAL_NAME_BYTES];
     struct undo_name n;
-    bool found, foreign = false;
+    bool found;
     if (p->origin == JOURNAL_AT_KEPT) {
         journal_kept_name(number, p->index, kept);
-        foreign = is_of_another(u->folder_fd, kept);
-    } else if (p->origin == JOURNAL_AT_GRANT &&
-               open_name(u, number, p, &n, &found, NULL) == ST_OK && found) {
-        foreign = is_of_another(n.parent.fd, n.parent.name);
-        path_parent_close(&n.parent);
-        close(n.dir_fd);
+        return check_file(u->folder_fd, kept, number, p, err);
     }
-    return foreign
-               ? refuse(number, p, ST_PERM,
-                        "belongs to somebody else: its time of change cannot be brought back", err)
-               : ST_OK;
+    if (p->origin != JOURNAL_AT_GRANT || open_name(u, number, p, &n, &found, NULL) != ST_OK ||
+        !found) {
+        return ST_OK;
+    }
+    status_t st = ST_OK;
+    if (file) {
+        st = check_file(n.parent.fd, n.parent.name, number, p, err);
+    } else if (is_forbidden(n.parent.fd, ".", W_OK | X_OK)) {
+        st = refuse_errno(number, p, err);
+    }
+    path_parent_close(&n.parent);
+    close(n.dir_fd);
+    return st;
 }
 
 status_t undo_check(const struct undo *u, uint32_t number, const struct journal_record *r,
@@ -202,34 +224,18 @@ status_t undo_check(const struct undo *u, uint32_t number, const struct journal_
     if (st == ST_OK && r->type == JOURNAL_RENAME) {
         st = check_place(u, number, &r->to, err);
         st = st == ST_OK ? check_entry(u, number, &r->to, &r->before, err) : st;
+        st = st == ST_OK ? check_access(u, number, &r->to, false, err) : st;
     }
     if (st == ST_OK && r->type == JOURNAL_REMOVE) {
         st = check_entry(u, number, &r->place, &r->before, err);
     }
-    if (st == ST_OK && r->type == JOURNAL_FILE) {
-        st = check_owner(u, number, &r->place, err);
+    if (st == ST_OK && r->type != JOURNAL_DATA) {
+        st = check_access(u, number, &r->place, r->type == JOURNAL_FILE, err);
     }
     return st;
 }
 
 /* ---- where standard output is ---- */
-
-bool undo_is_output(const struct undo *u, uint32_t number, const struct journal_place *p)
-{
-    struct undo_name n;
-    struct stat named, output;
-    bool found;
-    if (p->origin != JOURNAL_AT_GRANT || open_name(u, number, p, &n, &found, NULL) != ST_OK ||
-        !found) {
-        return false;
-    }
-    bool same = fstatat(n.parent.fd, n.parent.name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-                fstat(u->config->stdio[1], &output) == 0 && named.st_ino == output.st_ino &&
-                named.st_dev == output.st_dev;
-    path_parent_close(&n.parent);
-    close(n.dir_fd);
-    return same;
-}
 
 /* The absolute path of a place, as the host knows its folder. "": not known. */
 static void find_path(const struct undo *u, uint32_t number, const struct journal_place *p,
@@ -247,6 +253,33 @@ static void find_path(const struct undo *u, uint32_t number, const struct journa
         ret_path[len < PATH_MAX ? len : 0] = '\0';
     }
     close(dir_fd);
+}
+
+/* One of several names that the file of standard output has now. */
+static bool is_name_of_output(const struct undo *u, uint32_t number, const struct journal_place *p)
+{
+    struct undo_name n;
+    struct stat named, output;
+    bool found;
+    if (open_name(u, number, p, &n, &found, NULL) != ST_OK || !found) {
+        return false;
+    }
+    bool same = fstatat(n.parent.fd, n.parent.name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+                fstat(u->config->stdio[1], &output) == 0 && named.st_nlink > 1 &&
+                named.st_ino == output.st_ino && named.st_dev == output.st_dev;
+    path_parent_close(&n.parent);
+    close(n.dir_fd);
+    return same;
+}
+
+bool undo_is_standing(const struct undo *u, uint32_t number, const struct journal_place *p)
+{
+    char path[PATH_MAX];
+    if (p->origin != JOURNAL_AT_GRANT) {
+        return false;
+    }
+    find_path(u, number, p, path);
+    return (path[0] != '\0' && strcmp(path, u->standing) == 0) || is_name_of_output(u, number, p);
 }
 
 /* What a path has behind another one: "" when they are the same, "/..." when it is beneath it, or NULL. */
@@ -271,8 +304,7 @@ status_t undo_follow(struct undo *u, uint32_t number, const struct journal_recor
                      struct error *err)
 {
     char place[PATH_MAX], to[PATH_MAX] = "", moved[PATH_MAX];
-    struct stat output;
-    bool empty = fstat(u->config->stdio[1], &output) == 0 && output.st_size == 0;
+    const bool empty = u->standing_empty;
     find_path(u, number, &r->place, place);
     if (r->type == JOURNAL_RENAME) {
         find_path(u, number, &r->to, to);
@@ -280,7 +312,8 @@ status_t undo_follow(struct undo *u, uint32_t number, const struct journal_recor
     const char *rest = rest_behind(u->standing, to);
     bool replaces = rest != NULL && rest[0] == '\0' && empty &&
                     r->before.was != JOURNAL_WAS_NOTHING;
-    if (replaces || is_in_the_way(r, rest_behind(u->standing, place), empty)) {
+    if (!u->standing_good &&
+        (replaces || is_in_the_way(r, rest_behind(u->standing, place), empty))) {
         return refuse(number, replaces ? &r->to : &r->place, ST_INVALID,
                       "was made, moved or removed since, and standard output has that name, or "
                       "gets it (--output: another one)",

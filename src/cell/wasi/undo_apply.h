@@ -28,6 +28,8 @@ struct undo {
     struct undo_output *output; /* NULL: not looked at */
     /* While checking: where standard output is when the journals told so far are undone; "": not looked at. */
     char standing[PATH_MAX];
+    bool standing_empty; /* it has no bytes */
+    bool standing_good;  /* it was on its way back already: no name is in its way */
     /* While undoing, which gives it other names: what it was before. */
     struct journal_output output_now;
     bool output_returns;
@@ -45,8 +47,8 @@ CHECKED status_t undo_check(const struct undo *u, uint32_t number, const struct 
  * ST_INVALID: it goes, or something comes back to its name. */
 CHECKED status_t undo_follow(struct undo *u, uint32_t number, const struct journal_record *r,
                              struct error *err);
-/* Does a place beneath a grant lead to the file that standard output is now? */
-bool undo_is_output(const struct undo *u, uint32_t number, const struct journal_place *p);
+/* Is a place beneath a grant u->standing, or another name of that file? */
+bool undo_is_standing(const struct undo *u, uint32_t number, const struct journal_place *p);
 /* Undo it. What has been undone already, or was never done, is fine. */
 CHECKED status_t undo_apply(struct undo *u, uint32_t number, const struct journal_record *r,
                             struct error *err);

@@ -2,7 +2,8 @@
 // another line, then makes the file did. Writes a last line and ends with 3 when there is a file end. Instead of the renaming:
 // `removes` it; `over`: renames an empty file over it; `copies`: a copy of it, behind the second line, `copies-first`: before that;
 // `late`: nothing, and there is no first line; `inplace`: opens it and writes over the first line, behind the second one;
-// `folder`: makes the folder made.
+// `inplace-renames`: does that and renames it; `inplace-links`: does that by a second name, which it makes; `cuts`: opens it and
+// cuts it, and there is no second line; `folder`: makes the folder made.
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,10 +19,16 @@ static int replace(int copies)
     return good && rename("new", "out.txt") == 0;
 }
 
-static int write_over(void)
+static int write_over(const char *path)
+{
+    int fd = open(path, O_RDWR);
+    return pwrite(fd, "FIRST", 5, 0) == 5 && close(fd) == 0;
+}
+
+static int cut(void)
 {
     int fd = open("out.txt", O_RDWR);
-    return pwrite(fd, "FIRST", 5, 0) == 5 && close(fd) == 0;
+    return ftruncate(fd, 2) == 0 && close(fd) == 0;
 }
 
 static int change(const char *how)
@@ -31,7 +38,13 @@ static int change(const char *how)
     if (strcmp(how, "removes") == 0)
         return unlink("out.txt") == 0;
     if (strcmp(how, "inplace") == 0)
-        return write_over();
+        return write_over("out.txt");
+    if (strcmp(how, "inplace-renames") == 0)
+        return write_over("out.txt") && rename("out.txt", "out.old") == 0;
+    if (strcmp(how, "inplace-links") == 0)
+        return link("out.txt", "out.link") == 0 && write_over("out.link");
+    if (strcmp(how, "cuts") == 0)
+        return cut();
     if (strcmp(how, "folder") == 0)
         return mkdir("made", 0777) == 0;
     if (strcmp(how, "over") == 0 || strncmp(how, "copies", 6) == 0)
@@ -42,7 +55,7 @@ static int change(const char *how)
 int main(int argc, char **argv)
 {
     const char *how = argc > 1 ? argv[1] : "";
-    int behind = strcmp(how, "copies") == 0 || strcmp(how, "inplace") == 0, did = 0;
+    int behind = strcmp(how, "copies") == 0 || strncmp(how, "inplace", 7) == 0, did = 0;
     if (strcmp(how, "late") != 0)
         puts("first");
     fflush(stdout);
@@ -54,7 +67,8 @@ int main(int argc, char **argv)
             continue;
         if (!behind && !change(how))
             return 2;
-        puts("second");
+        if (strcmp(how, "cuts") != 0)
+            puts("second");
         fflush(stdout);
         if (behind && !change(how))
             return 2;

@@ -42,7 +42,9 @@ struct wasi_undo_report {
     uint32_t removed; /* later snapshots, which are of no use then */
 };
 /* Can all files beneath config's grants be brought back to what they were at checkpoint `number`, and does standard
- * output, if it is output_named, come back with them? Checks all journals, changes nothing.
+ * output, if it is output_named, come back with them? Checks all journals, changes nothing. With output_path it says
+ * whether a new file by that name would be good, which is better made behind this: by a name that something comes back
+ * to it would be taken for that.
  * folder_fd: from wasi_undo_lock; borrowed.
  * ST_NOTFOUND: a file, a folder or a journal that is needed is not there; ST_PERM: a folder is read-only here, or a
  * file somebody else's; ST_INVAL: before-images of a file are missing, or the checkpoint is of an earlier run;
@@ -51,8 +53,8 @@ struct wasi_undo_report {
  * journal; ST_IO, ST_LIMIT, ST_NOMEM. */
 CHECKED status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32_t number,
                                  bool *ret_output, struct error *err);
-/* Bring them back, standard output if `output`: after wasi_undo_check with the same arguments said so, and the folder
- * locked since. When it ends midway, for
+/* Bring them back, standard output if `output`: after wasi_undo_check with the same arguments said so, with the file of
+ * output_path made, and the folder locked since. When it ends midway, for
  * whatever reason, both calls again go on with it, and later checkpoints are refused; when it succeeds they are gone.
  * Errors as above. */
 CHECKED status_t wasi_undo_restore(const struct wasi_config *config, int folder_fd, uint32_t number,

@@ -29,6 +29,8 @@ struct wasi_config {
     bool output_named; /* stdio[1] is a file of this program alone that may be cut: wasi_restore */
     bool
         output_newer; /* ... and was made after the state was saved: another one, whatever its number is */
+    const char
+        *output_path; /* absolute: where a file is to be made in place of stdio[1]; NULL: none */
     const int *
         listen; /* listening sockets, borrowed: guest descriptors behind the grants, in order. They stop blocking. */
     uint32_t listen_count;
