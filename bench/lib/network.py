@@ -1,6 +1,6 @@
 """Two network namespaces with a cable between them, which nothing outside can reach.
 
-Each is that of a process which ends when the bench does, however that ends, and the namespace and its cable with it."""
+Each is held by a process that ends when the bench does, however that ends; the cable goes with the last process in them."""
 
 import os
 import subprocess
