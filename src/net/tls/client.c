@@ -174,8 +174,6 @@ status_t tls_dial(const struct tls_dial *d, struct tls_link **ret_link, struct e
         SSL_CTX_set_read_ahead(l->ctx, 1);
         SSL_CTX_set_default_read_buffer_len(l->ctx, NET_BYTES);
         SSL_CTX_clear_mode(l->ctx, SSL_MODE_RELEASE_BUFFERS); /* it is one connection */
-        /* else what comes behind a key update would stay there, and the network be waited for */
-        SSL_CTX_set_mode(l->ctx, SSL_MODE_AUTO_RETRY);
         st = connect_any(l, d, err);
     }
     if (st == ST_OK && ((l->ssl = SSL_new(l->ctx)) == NULL || SSL_set_fd(l->ssl, l->fd) != 1 ||
