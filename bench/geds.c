@@ -3,6 +3,7 @@
  *     geds fill BUCKET BYTES CLIENTS COUNT                    COUNT objects o/NNNNNNNN
  *     geds stat BUCKET COUNT CLIENTS SECONDS                  of any of those
  *     geds list BUCKET COUNT PAGE CLIENTS SECONDS             pages that begin at any of those
+ *     geds read BUCKET KEY                                    a whole object into memory that is there, once
  *     geds fsync FILE BYTES SECONDS                           append and fdatasync, one after the other
  * Prints lines KEY N: ops, ns, and latencies. */
 
@@ -142,6 +143,30 @@ static void make_data(struct setting *s)
     }
 }
 
+/* Open, read, close, over a connection that stands: one operation. */
+static void read_whole(const char *bucket, const char *key)
+{
+    struct geds *store = connect_one();
+    struct geds_object *o = NULL;
+    struct geds_info info;
+    struct geds_error err;
+    size_t got = 0;
+    check(geds_stat(store, bucket, key, &info, &err), &err);
+    uint8_t *data = malloc(info.size + 1);
+    if (data == NULL) {
+        fail("geds", "no memory");
+    }
+    memset(data, 1, info.size + 1); /* its pages are there */
+    uint64_t begin = now_ns();
+    check(geds_open(store, bucket, key, &o, &err), &err);
+    check(geds_pread(o, data, info.size, 0, &got, &err), &err);
+    geds_close(o);
+    printf("ops 1\nns %llu\nbytes %llu\n", (unsigned long long)(now_ns() - begin),
+           (unsigned long long)got);
+    free(data);
+    geds_disconnect(store);
+}
+
 int main(int argc, char **argv)
 {
     struct setting s = {0};
@@ -149,6 +174,10 @@ int main(int argc, char **argv)
     const char *verb = argc > 2 ? argv[1] : "";
     if (strcmp(verb, "fsync") == 0 && argc == 5) {
         append_and_sync(argv[2], number(argv[3], "BYTES"), number(argv[4], "SECONDS"));
+        return 0;
+    }
+    if (strcmp(verb, "read") == 0 && argc == 4) {
+        read_whole(argv[2], argv[3]);
         return 0;
     }
     s.bucket = argv[2];

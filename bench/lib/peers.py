@@ -120,6 +120,13 @@ def minio():
     return str(program)
 
 
+def iperf3():
+    """Path of iperf3, which is installed when it is missing and this may install packages."""
+    if shutil.which("iperf3") is None:
+        tools.run(["bash", "-c", '. "$1" && deps_packages iperf3', "bash", tools.ROOT / "tools" / "deps.d" / "lib.sh"])
+    return tools.host_program("iperf3")
+
+
 CEPH_PACKAGES = ("ceph-mon", "ceph-mgr", "ceph-osd", "radosgw", "ceph-common")
 
 
@@ -177,7 +184,8 @@ def _says(command):
 def versions_of(names):
     """peer -> version, of those among the names that are to be had."""
     programs = {"wasmtime": lambda: paths()["wasmtime"], "wasm2c": lambda: paths()["wasm2c"],
-                "wamr": lambda: wamr()[1], "crun": lambda: tools.host_program("crun")}
+                "wamr": lambda: wamr()[1], "crun": lambda: tools.host_program("crun"),
+                "iperf3": iperf3}
     found = {}
     for name, program in programs.items():
         if name in names:
@@ -193,7 +201,7 @@ def main():
     install()
     report = {"versions": pinned(), "paths": paths()}
     for name, find in (("wasm_opt", wasm_opt), ("crun", crun), ("wamr", wamr), ("criu", criu), ("minio", minio),
-                       ("radosgw", ceph)):
+                       ("radosgw", ceph), ("iperf3", iperf3)):
         try:
             report["paths"][name] = find()
         except BenchError as e:

@@ -3,7 +3,7 @@
 import json
 import re
 
-from . import geds_hot, stats, tools
+from . import geds_hot, geds_peer, stats, tools
 from .freeze import HANDOVER_KEYS as FREEZE_KEYS
 from .kernels import BAR_WORST
 from .tools import BenchError
@@ -257,10 +257,23 @@ def geds_million(r):
             markdown(["", "rate", "p50, ms", "p99, ms"], r["table"]))
 
 
+def peer_read(r):
+    heads = ["", *[f"{limit}, {what}" for limit in r["found"] for what in ("Gbit/s", "of iperf3")]]
+    rows = [[words, *[cell for f in r["found"].values()
+                      for cell in (f"{stats.median(f['rates'][name]) / 1e9:.2f}", f"{f['shares'][name]:.1%}")]]
+            for name, words in geds_peer.WAYS.items()]
+    return (f"{r['pairs']} rounds in turn, medians. The store and its client are in two network namespaces of one machine with a "
+            f"veth pair between them, on whose sending side `tc tbf` limits the rate ({r['limit']}) or nothing does: then CPUs "
+            "that all share are the limit. iperf3 sends as many bytes over one connection in the clear; the client reads an "
+            f"object of {r['bytes'] >> 20} MiB over TLS 1.3, and every byte is compared with its checksums at both ends. "
+            "`geds_pread` reads into memory that is there, over a connection that stands; `cloudskin get` is a process with all "
+            "that it does.\n\n" + markdown(heads, rows))
+
+
 SECTIONS = {"kernels": kernels, "polls": polls, "movable": movable, "start": start, "process": process, "idle": idle,
             "hostcall": hostcall, "stop": stop, "freeze": freeze, "criu": criu, "precopy": precopy, "incremental": incremental,
             "compile": compile_time, "geds_hot": hot_objects, "s3": s3, "geds_put": geds_put,
-            "geds_million": geds_million}
+            "geds_million": geds_million, "geds_peer": peer_read}
 
 
 def describe(r):

@@ -98,10 +98,13 @@ class Ours(Server):
     name = "cloudskin"
     sync = "its default: fdatasync of the data and of the log that names it, many small objects with one"
 
-    def __init__(self, folder, sync=True):
+    def __init__(self, folder, sync=True, prefix=(), options=()):
+        """prefix: a command that runs the one behind it where the server is to be."""
         super().__init__(folder)
         self.socket = os.path.join(folder, "socket")
-        self.options = [] if sync else ["--no-sync"]
+        self.state = os.path.join(folder, "state")
+        self.prefix = prefix
+        self.options = [*options, *([] if sync else ["--no-sync"])]
 
     def start(self):
         """Returns seconds until it serves. The store in the background becomes a child: its time is not that of others."""
@@ -110,10 +113,10 @@ class Ours(Server):
         began = time.monotonic()
         self.endpoint = f"127.0.0.1:{free_port()}"
         env = dict(os.environ, CLOUDSKIN_CONTROLLER=f"unix:{self.socket}")
-        state = os.path.join(self.folder, "state")
-        tools.run([tools.program("cloudskin"), "up", "-d", "--s3", self.endpoint, "--state", state, *self.options], env=env)
+        tools.run([*self.prefix, tools.program("cloudskin"), "up", "-d", "--s3", self.endpoint, "--state", self.state,
+                   *self.options], env=env)
         took = time.monotonic() - began
-        with open(os.path.join(state, "s3-keys")) as f:
+        with open(os.path.join(self.state, "s3-keys")) as f:
             access, secret = f.readline().split()[:2]
         self.env = dict(env, AWS_ACCESS_KEY_ID=access, AWS_SECRET_ACCESS_KEY=secret)
         return took

@@ -183,44 +183,79 @@ const struct geds_attributes *geds_object_attributes(const struct geds_object *o
     return &o->content->attributes;
 }
 
-/* Read whole requests' worth, several on their way. */
-static status_t read_many(struct geds *g, uint32_t handle, uint8_t *data, size_t len, uint64_t off,
-                          struct error *err)
+/* Where the bytes of a read go: one behind the other, or to a function, by way of a ring of slots. */
+struct target {
+    uint8_t *data;
+    unsigned slots;    /* 0: all bytes have a place in data, else it is so many slots */
+    size_t slot_bytes; /* of each */
+    bool (*each)(void *arg, const void *data, size_t len);
+    void *arg;
+};
+
+static uint8_t *place_of(const struct target *t, uint64_t number, uint64_t at)
+{
+    return t->data + (t->slots > 0 ? number % t->slots * t->slot_bytes : at);
+}
+
+static status_t hand_out(const struct target *t, const uint8_t *data, size_t len, struct error *err)
+{
+    return t->slots == 0 || t->each(t->arg, data, len)
+               ? ST_OK
+               : error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "the reader stopped it");
+}
+
+/* So many bytes are asked for at a place that the next one is a multiple of that: the store compares whole blocks. */
+static size_t next_bytes(uint64_t off, uint64_t left)
+{
+    uint64_t n = RPC_DATA_MAX - off % RPC_DATA_MAX;
+    return (size_t)(n < left ? n : left);
+}
+
+static status_t wait_read(struct geds *g, struct pending *p, struct error *err)
+{
+    struct geds_answer ignored;
+    struct arena none = {0};
+    status_t st = client_wait(g, p, NULL, NULL, err);
+    if (st == ST_OK) {
+        st = pending_decode(p, GEDS_READ, &none, &ignored, err);
+    }
+    if (st == ST_OK && p->data_len != p->room) {
+        st = error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "the object is shorter than it was");
+    }
+    pending_done(p);
+    return st;
+}
+
+/* Several requests are on their way; the place of the first is free again when all that it brought was handed out. */
+static status_t read_many(struct geds *g, uint32_t handle, const struct target *t, uint64_t len,
+                          uint64_t off, struct error *err)
 {
     struct pending flights[WINDOW];
-    size_t sent = 0;
-    unsigned first = 0, count = 0;
+    uint64_t sent = 0, first = 0, next = 0; /* bytes; numbers of requests */
+    unsigned window = t->slots > 0 ? t->slots : WINDOW;
     status_t st = ST_OK;
-    while (count > 0 || (sent < len && st == ST_OK)) {
-        if (sent < len && count < WINDOW && st == ST_OK) {
-            size_t n = len - sent < RPC_DATA_MAX ? len - sent : RPC_DATA_MAX;
-            struct pending *p = &flights[(first + count) % WINDOW];
-            *p = (struct pending){.data = data + sent, .room = (uint32_t)n};
+    while (first < next || (sent < len && st == ST_OK)) {
+        if (sent < len && next - first < window && st == ST_OK) {
+            size_t n = next_bytes(off + sent, len - sent);
+            struct pending *p = &flights[next % WINDOW];
+            *p = (struct pending){.data = place_of(t, next, sent), .room = (uint32_t)n};
             const struct geds_request r = {.handle = handle, .offset = off + sent};
             client_send(g, p, GEDS_READ, &r, NULL);
-            count++;
+            next++;
             sent += n;
             continue;
         }
-        struct pending *p = &flights[first];
-        struct geds_answer ignored;
-        struct arena none = {0};
+        struct pending *p = &flights[first % WINDOW];
         struct error inner = {.offset = ERROR_NO_OFFSET};
-        status_t one = client_wait(g, p, NULL, NULL, &inner);
-        if (one == ST_OK) {
-            one = pending_decode(p, GEDS_READ, &none, &ignored, &inner);
-        }
-        if (one == ST_OK && p->data_len != p->room) {
-            one = error_set(&inner, ST_CORRUPT, ERROR_NO_OFFSET,
-                            "the object is shorter than it was");
+        status_t one = wait_read(g, p, &inner);
+        if (one == ST_OK && st == ST_OK) {
+            one = hand_out(t, p->data, p->data_len, &inner);
         }
         if (one != ST_OK && st == ST_OK) {
             st = one;
             *err = inner;
         }
-        pending_done(p);
-        first = (first + 1) % WINDOW;
-        count--;
+        first++;
     }
     return st;
 }
@@ -230,6 +265,7 @@ static status_t read_many(struct geds *g, uint32_t handle, uint8_t *data, size_t
 static status_t read_again(struct geds_object *o, uint8_t *data, size_t len, uint64_t off,
                            struct error *err)
 {
+    const struct target t = {.data = data};
     struct content *c = o->content, *now = NULL;
     uint32_t handle = 0;
     if (open_handle(o->store, c->bucket, c->key, &handle, &now, NULL) != ST_OK) {
@@ -238,21 +274,27 @@ static status_t read_again(struct geds_object *o, uint8_t *data, size_t len, uin
     status_t st = err->code;
     if (strcmp(now->info.etag, c->info.etag) == 0 && now->info.size == c->info.size &&
         now->info.modified_ns == c->info.modified_ns) {
-        st = read_many(o->store, handle, data, len, off, err);
+        st = read_many(o->store, handle, &t, len, off, err);
     }
     close_handle(o->store, handle);
     content_unref(now);
     return st;
 }
 
+/* From the files of the store that are kept. */
+static status_t read_kept(struct geds_object *o, uint8_t *data, size_t len, uint64_t off,
+                          struct error *err)
+{
+    status_t st = content_read(o->content, data, len, off, err);
+    return st == ST_CORRUPT || st == ST_IO ? read_again(o, data, len, off, err) : st;
+}
+
 static status_t read_rest(struct geds_object *o, uint8_t *data, size_t len, uint64_t off,
                           struct error *err)
 {
-    if (o->handle != 0) {
-        return read_many(o->store, o->handle, data, len, off, err);
-    }
-    status_t st = content_read(o->content, data, len, off, err);
-    return st == ST_CORRUPT || st == ST_IO ? read_again(o, data, len, off, err) : st;
+    const struct target t = {.data = data};
+    return o->handle != 0 ? read_many(o->store, o->handle, &t, len, off, err)
+                          : read_kept(o, data, len, off, err);
 }
 
 enum geds_code geds_pread(struct geds_object *o, void *data, size_t len, uint64_t off,
@@ -269,6 +311,60 @@ enum geds_code geds_pread(struct geds_object *o, void *data, size_t len, uint64_
     status_t st = got < n ? read_rest(o, (uint8_t *)data + got, n - got, off + got, &inner) : ST_OK;
     if (st == ST_OK) {
         *ret_len = n;
+    }
+    return give_error(st, &inner, err);
+}
+
+static status_t each_kept(struct geds_object *o, const struct target *t, uint64_t len, uint64_t off,
+                          struct error *err)
+{
+    status_t st = ST_OK;
+    while (len > 0 && st == ST_OK) {
+        size_t n = next_bytes(off, len);
+        st = read_kept(o, t->data, n, off, err);
+        if (st == ST_OK) {
+            st = hand_out(t, t->data, n, err);
+        }
+        off += n;
+        len -= n;
+    }
+    return st;
+}
+
+/* What did not come with the open. */
+static status_t each_of_rest(struct geds_object *o, struct target *t, uint64_t len, uint64_t off,
+                             struct error *err)
+{
+    uint64_t requests = off / RPC_DATA_MAX, last = (off + len - 1) / RPC_DATA_MAX;
+    requests = o->handle != 0 ? last - requests + 1 : 1;
+    t->slots = requests < WINDOW ? (unsigned)requests : WINDOW;
+    t->slot_bytes = len < RPC_DATA_MAX ? (size_t)len : RPC_DATA_MAX;
+    if ((t->data = malloc(t->slots * t->slot_bytes)) == NULL) {
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    }
+    status_t st = o->handle != 0 ? read_many(o->store, o->handle, t, len, off, err)
+                                 : each_kept(o, t, len, off, err);
+    free(t->data);
+    return st;
+}
+
+enum geds_code geds_read_each(struct geds_object *o, uint64_t off, uint64_t len,
+                              bool (*each)(void *arg, const void *data, size_t len), void *arg,
+                              struct geds_error *err)
+{
+    struct error inner = {.offset = ERROR_NO_OFFSET};
+    const struct content *c = o->content;
+    struct target t = {.slots = 1, .each = each, .arg = arg};
+    uint64_t left = off < c->info.size ? c->info.size - off : 0;
+    uint64_t there = off < c->first_bytes ? c->first_bytes - off : 0;
+    status_t st = ST_OK;
+    len = len < left ? len : left;
+    there = there < len ? there : len;
+    if (there > 0) {
+        st = hand_out(&t, c->first + off, (size_t)there, &inner);
+    }
+    if (st == ST_OK && there < len) {
+        st = each_of_rest(o, &t, len - there, off + there, &inner);
     }
     return give_error(st, &inner, err);
 }

@@ -37,7 +37,7 @@ static const char help_text[] =
     "  cloudskin get geds://scenes/data.tar - | tar x\n"
     "  cloudskin get -r geds://scenes/2026 scenes-of-2026\n";
 
-enum { BUFFER_BYTES = 8 * 1024 * 1024, MODE = 0666 };
+enum { MODE = 0666 };
 
 struct get {
     const struct verb *verb;
@@ -45,7 +45,6 @@ struct get {
     const char *controller;
     bool quiet, recursive, no_clobber;
     uint64_t first, last; /* bytes */
-    uint8_t *buffer;
     /* recursive: */
     const char *bucket;
     size_t prefix_bytes;
@@ -61,29 +60,42 @@ static int system_error(const struct verb *v, const char *name, int errnum)
     return exit_code_of(st);
 }
 
+struct copying {
+    struct progress progress;
+    int fd;
+    int errnum; /* of a write that failed */
+};
+
+static bool copy_piece(void *arg, const void *data, size_t len)
+{
+    struct copying *c = arg;
+    if (stopped_by() != 0) {
+        return false;
+    }
+    if (file_write_all(c->fd, data, len) != 0) {
+        c->errnum = errno;
+        return false;
+    }
+    progress_add(&c->progress, len);
+    return true;
+}
+
 static int copy_out(struct get *g, struct geds_object *o, const struct place *from, int fd,
                     const char *name)
 {
-    struct progress progress;
+    struct copying c = {.fd = fd};
     struct geds_error err;
     uint64_t size = geds_object_info(o)->size;
-    uint64_t end = g->last < size ? g->last + 1 : size;
-    int code = 0;
-    progress_start(&progress, from->key, end > g->first ? end - g->first : 0, g->quiet);
-    for (uint64_t off = g->first; off < end && code == 0;) {
-        size_t want = end - off < BUFFER_BYTES ? (size_t)(end - off) : BUFFER_BYTES, got = 0;
-        if (stopped_by() != 0) {
-            code = 128 + stopped_by();
-        } else if (geds_pread(o, g->buffer, want, off, &got, &err) != GEDS_OK) {
-            code = fail_at(g->verb, g->store, from, &err);
-        } else if (file_write_all(fd, g->buffer, got) != 0) {
-            code = system_error(g->verb, name, errno);
-        }
-        off += got;
-        progress_add(&progress, got);
+    uint64_t end = g->last < size ? g->last + 1 : size, len = end > g->first ? end - g->first : 0;
+    progress_start(&c.progress, from->key, len, g->quiet);
+    enum geds_code got = geds_read_each(o, g->first, len, copy_piece, &c, &err);
+    progress_end(&c.progress);
+    if (got == GEDS_OK) {
+        return 0;
     }
-    progress_end(&progress);
-    return code;
+    return c.errnum != 0       ? system_error(g->verb, name, c.errnum)
+           : stopped_by() != 0 ? 128 + stopped_by()
+                               : fail_at(g->verb, g->store, from, &err);
 }
 
 static int give_name(struct get *g, const char *temporary, const char *target)
@@ -311,16 +323,11 @@ static int run(const struct verb *v, int argc, char **argv)
     if (code == 0) {
         code = connect_store(v, g.controller, &g.store);
     }
-    if (code == 0 && (g.buffer = malloc(BUFFER_BYTES)) == NULL) {
-        say(&get_verb, "out of memory");
-        code = EXIT_SYSTEM;
-    }
     catch_signals();
     if (code == 0) {
         code = g.recursive ? get_tree(&g, &from, given != NULL ? given : ".")
                            : get_one(&g, &from, name);
     }
-    free(g.buffer);
     geds_disconnect(g.store);
     return code;
 }

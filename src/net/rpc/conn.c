@@ -154,11 +154,16 @@ static size_t part(struct iovec *to, const void *data, size_t len, size_t *skip)
     return len;
 }
 
-/* Through a transport: the next bytes in one piece, which are the same if they have to be sent again. */
+/* Through a transport: the next bytes in one piece, which are the same if they have to be sent again. Data are sent
+ * from where they are, but for what goes with the head. */
 static ssize_t out_send_piece(struct conn *c, const struct iovec parts[3])
 {
     uint8_t piece[RPC_RECEIVE_MIN];
     size_t len = 0;
+    if (parts[0].iov_len + parts[1].iov_len == 0) {
+        len = parts[2].iov_len < sizeof piece ? parts[2].iov_len : sizeof piece;
+        return transport_of(c)->send(c->link, parts[2].iov_base, len);
+    }
     for (unsigned i = 0; i < 3 && len < sizeof piece; i++) {
         size_t n = sizeof piece - len < parts[i].iov_len ? sizeof piece - len : parts[i].iov_len;
         if (n > 0) {

@@ -17,7 +17,13 @@
 #include "pem.h"
 #include "sys/clock.h"
 
-enum { WAY_BYTES = 64 * 1024, NAME_BYTES = RPC_HOST_MAX + 16 };
+enum {
+    WAY_BYTES = 256 * 1024,
+    RECORD_BYTES_MAX = 16 * 1024,    /* of plain text */
+    NET_BYTES = 128 * 1024,          /* read from the network at a time */
+    LOCAL_QUEUE_BYTES = 1024 * 1024, /* that the client has not taken yet */
+    NAME_BYTES = RPC_HOST_MAX + 16,
+};
 
 struct tls_link {
     SSL_CTX *ctx;
@@ -164,6 +170,10 @@ status_t tls_dial(const struct tls_dial *d, struct tls_link **ret_link, struct e
     status_t st = tls_context_new(TLS_client_method(), d->cert, d->key, d->ca, &l->ctx, err);
     if (st == ST_OK) {
         SSL_CTX_set_verify(l->ctx, SSL_VERIFY_PEER, NULL);
+        /* many records with one read; what is left of them inside OpenSSL is taken before the network is waited for */
+        SSL_CTX_set_read_ahead(l->ctx, 1);
+        SSL_CTX_set_default_read_buffer_len(l->ctx, NET_BYTES);
+        SSL_CTX_clear_mode(l->ctx, SSL_MODE_RELEASE_BUFFERS); /* it is one connection */
         st = connect_any(l, d, err);
     }
     if (st == ST_OK && ((l->ssl = SSL_new(l->ctx)) == NULL || SSL_set_fd(l->ssl, l->fd) != 1 ||
@@ -252,6 +262,20 @@ static bool carry_up(struct carrying *c)
     return false;
 }
 
+/* Records that came along with the first one, so that the client is woken once for all. An end or an error comes again
+ * in the next call. */
+static void take_more(SSL *ssl, struct way *w)
+{
+    while (sizeof w->data - w->end >= RECORD_BYTES_MAX && SSL_has_pending(ssl) == 1) {
+        int n = SSL_read(ssl, w->data + w->end, RECORD_BYTES_MAX);
+        if (n <= 0) {
+            ERR_clear_error();
+            return;
+        }
+        w->end += (size_t)n;
+    }
+}
+
 static bool carry_down(struct carrying *c)
 {
     struct way *w = &c->down;
@@ -263,6 +287,7 @@ static bool carry_down(struct carrying *c)
             return false;
         }
         c->received = true;
+        take_more(c->link->ssl, w);
     }
     ssize_t n = send(c->local.fd, w->data + w->at, w->end - w->at, MSG_NOSIGNAL);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -277,7 +302,10 @@ static bool carry_down(struct carrying *c)
 status_t tls_carry(struct tls_link *l, int socket, struct error *err)
 {
     struct carrying *c = calloc(1, sizeof *c);
+    const int queue = LOCAL_QUEUE_BYTES;
     int flags = fcntl(socket, F_GETFL);
+    setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &queue,
+               sizeof queue); /* or less, as the system allows */
     if (c == NULL || flags < 0 || fcntl(socket, F_SETFL, flags | O_NONBLOCK) != 0) {
         free(c);
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");

@@ -153,6 +153,25 @@ static void crc32c_of_pieces_is_that_of_the_whole(void)
     }
 }
 
+/* Byte by byte it takes no way but the one for what is left over. */
+static void crc32c_of_many_bytes_is_that_of_one_after_the_other(void)
+{
+    enum { MANY = 20000 };
+    static uint8_t bytes[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        bytes[i] = (uint8_t)(i * i * 2654435761U >> 13);
+    }
+    uint32_t one_by_one = 0;
+    for (size_t len = 0; len < MANY; len++) {
+        if (len % 64 < 9 || len % 3072 < 9) {
+            CHECK_EQ(hash_crc32c(0, bytes, len), one_by_one);
+        }
+        one_by_one = hash_crc32c(one_by_one, bytes + len, 1);
+    }
+    CHECK_EQ(hash_crc32c(0x12345678, bytes + 1, MANY - 1),
+             hash_crc32c(hash_crc32c(0x12345678, bytes + 1, 7777), bytes + 7778, MANY - 7778));
+}
+
 static void check_md5(const char *text, const char *expected)
 {
     uint8_t digest[MD5_BYTES];
@@ -204,6 +223,7 @@ int main(void)
     RUN(xxh3_gives_its_published_values);
     RUN(crc32c_matches_published_values);
     RUN(crc32c_of_pieces_is_that_of_the_whole);
+    RUN(crc32c_of_many_bytes_is_that_of_one_after_the_other);
     RUN(md5_matches_rfc_1321);
     RUN(md5_of_pieces_is_that_of_the_whole);
     return CHECK_DONE();

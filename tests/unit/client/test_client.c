@@ -171,6 +171,110 @@ static void ranges_are_what_was_asked_for(void)
     stop();
 }
 
+/* What geds_read_each gave so far. */
+struct gathered {
+    uint8_t *bytes;
+    size_t room, len;
+    unsigned calls, calls_max; /* 0: any number */
+};
+
+static bool gather(void *arg, const void *data, size_t len)
+{
+    struct gathered *got = arg;
+    struct geds_info info;
+    struct geds_error why;
+    CHECK(len > 0 && len <= 1048576 && len <= got->room - got->len);
+    memcpy(got->bytes + got->len, data, len);
+    got->len += len;
+    got->calls++;
+    /* what it asks for comes behind many answers */
+    CHECK_EQ(geds_stat(g, "bucket", "each", &info, &why), GEDS_OK);
+    return got->calls != got->calls_max;
+}
+
+static void bytes_are_given_piece_by_piece(void)
+{
+    enum { SIZE = 20000000 };
+    static const uint64_t offs[] = {0,       1,       16383,   16384, 16385,
+                                    1048575, 1048576, 9999999, SIZE,  SIZE + 1};
+    static const uint64_t lens[] = {0, 1, 16384, 1048576, 1048577, 8388608, 12345678, UINT64_MAX};
+    struct geds_object *o = NULL;
+    uint8_t *bytes = pattern(SIZE, 5);
+    struct gathered got = {.bytes = malloc(SIZE)};
+    start();
+    OK(geds_put(g, "bucket", "each", NULL, NULL, bytes, SIZE, NULL, &err));
+    for (int again = 0; again < 3; again++) { /* from files that are kept, too */
+        OK(geds_open(g, "bucket", "each", &o, &err));
+        for (unsigned i = 0; i < sizeof offs / sizeof offs[0]; i++) {
+            for (unsigned j = 0; j < sizeof lens / sizeof lens[0]; j++) {
+                uint64_t left = offs[i] < SIZE ? SIZE - offs[i] : 0;
+                got.room = lens[j] < left ? lens[j] : left;
+                got.len = got.calls = 0;
+                OK(geds_read_each(o, offs[i], lens[j], gather, &got, &err));
+                CHECK_EQ(got.len, got.room);
+                CHECK(got.len == 0 || memcmp(got.bytes, bytes + offs[i], got.len) == 0);
+            }
+        }
+        geds_close(o);
+    }
+    free(bytes);
+    free(got.bytes);
+    stop();
+}
+
+static void who_reads_piece_by_piece_may_stop(void)
+{
+    enum { SIZE = 20000000 };
+    struct geds_object *o = NULL;
+    uint8_t *bytes = pattern(SIZE, 6);
+    struct gathered got = {.bytes = malloc(SIZE), .room = SIZE};
+    start();
+    OK(geds_put(g, "bucket", "each", NULL, NULL, bytes, SIZE, NULL, &err));
+    OK(geds_open(g, "bucket", "each", &o, &err));
+    for (got.calls_max = 1; got.calls_max < 15; got.calls_max++) {
+        got.len = got.calls = 0;
+        CHECK_EQ(geds_read_each(o, 0, UINT64_MAX, gather, &got, &err), GEDS_STOPPED);
+        CHECK_EQ(got.calls, got.calls_max);
+        CHECK(memcmp(got.bytes, bytes, got.len) == 0);
+    }
+    geds_close(o);
+    CHECK(holds("each", SIZE, 6));
+    free(bytes);
+    free(got.bytes);
+    stop();
+}
+
+static int damage_at_2500000(const char *name, const struct stat *info, int type, struct FTW *ftw)
+{
+    (void)ftw;
+    if (type == FTW_F && info->st_size == 5000000) {
+        int fd = open(name, O_WRONLY);
+        CHECK_EQ(pwrite(fd, "damage", 6, 2500000), 6);
+        close(fd);
+    }
+    return 0;
+}
+
+static void nothing_damaged_is_given(void)
+{
+    enum { SIZE = 5000000 };
+    struct geds_object *o = NULL;
+    uint8_t *bytes = pattern(SIZE, 7);
+    struct gathered got = {.bytes = malloc(SIZE), .room = SIZE};
+    start();
+    OK(geds_put(g, "bucket", "each", NULL, NULL, bytes, SIZE, NULL, &err));
+    CHECK_EQ(nftw(folder, damage_at_2500000, 16, FTW_PHYS), 0);
+    OK(geds_open(g, "bucket", "each", &o, &err));
+    CHECK_EQ(geds_read_each(o, 0, UINT64_MAX, gather, &got, &err), GEDS_CORRUPT);
+    CHECK_EQ(err.offset, 2500000 / 65536 * 65536);
+    CHECK_EQ(got.len, 2097152);
+    CHECK(memcmp(got.bytes, bytes, got.len) == 0);
+    geds_close(o);
+    free(bytes);
+    free(got.bytes);
+    stop();
+}
+
 static void an_open_object_stays_as_it_is(void)
 {
     enum { SIZE = 3000000 };
@@ -902,6 +1006,9 @@ int main(void)
     RUN(objects_of_all_sizes_come_back);
     RUN(a_writer_takes_pieces_of_any_size);
     RUN(ranges_are_what_was_asked_for);
+    RUN(bytes_are_given_piece_by_piece);
+    RUN(who_reads_piece_by_piece_may_stop);
+    RUN(nothing_damaged_is_given);
     RUN(an_open_object_stays_as_it_is);
     RUN(attributes_and_conditions_arrive);
     RUN(names_that_s3_could_not_show_are_refused);

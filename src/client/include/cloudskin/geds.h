@@ -181,6 +181,15 @@ GEDS_API const struct geds_attributes *geds_object_attributes(const struct geds_
 GEDS_API enum geds_code geds_pread(struct geds_object *o, void *data, size_t len, uint64_t off,
                                    size_t *ret_len, struct geds_error *err);
 
+/* Read up to len bytes at off, UINT64_MAX: all up to the end, and give them to each() in their order, in pieces of at
+ * most 1 MiB: valid for the call, in this thread. Up to 8 MiB that follow are on their way meanwhile, so a store that
+ * is far is read as fast as the network and each() let it; so much memory is used, too. each may call whatever it likes
+ * but geds_close of o and geds_disconnect; it returns false to stop: GEDS_STOPPED. What it was given before an error
+ * was as it should be. */
+GEDS_API enum geds_code geds_read_each(struct geds_object *o, uint64_t off, uint64_t len,
+                                       bool (*each)(void *arg, const void *data, size_t len),
+                                       void *arg, struct geds_error *err);
+
 /* All bytes of the object, read-only in memory: pages of the store's own files, shared by all who map them and read
  * from the disk when they are touched, without a call of the store. They are not compared with their checksums, as
  * those of geds_pread are. A small object, or one with parts that do not end where a page does, is copied there
