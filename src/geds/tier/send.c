@@ -285,9 +285,7 @@ status_t tier_send_all(struct tier *t, const struct store_candidate *list, size_
         b.copied = copied_first(t, list, b.count, ordered);
         b.list = ordered;
     }
-    /* a tier that is away is tried by one only */
-    size_t wanted = tier_is_away(t) ? 1 : SENDERS;
-    while (started + 1 < wanted && started + 1 < b.count &&
+    while (started + 1 < SENDERS && started + 1 < b.count &&
            thread_start(&threads[started], send_some, &b) == 0) {
         started++;
     }
