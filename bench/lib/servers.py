@@ -34,6 +34,13 @@ def resident_kib(pid, what="VmRSS"):
     raise BenchError(f"no {what} of process {pid}")
 
 
+def cpu_seconds(pid):
+    """Of all threads of a process."""
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Server:
     """start() and stop() may be called in turn; `endpoint` is HOST:PORT, `env` has the key."""
 
@@ -98,10 +105,12 @@ class Ours(Server):
     name = "cloudskin"
     sync = "its default: fdatasync of the data and of the log that names it, many small objects with one"
 
-    def __init__(self, folder, sync=True):
+    def __init__(self, folder, sync=True, options=(), runner=()):
+        """options: of `cloudskin up`; runner: a command that runs the store."""
         super().__init__(folder)
         self.socket = os.path.join(folder, "socket")
-        self.options = [] if sync else ["--no-sync"]
+        self.options = [*([] if sync else ["--no-sync"]), *options]
+        self.runner = runner
 
     def start(self):
         """Returns seconds until it serves. The store in the background becomes a child: its time is not that of others."""
@@ -111,7 +120,7 @@ class Ours(Server):
         self.endpoint = f"127.0.0.1:{free_port()}"
         env = dict(os.environ, CLOUDSKIN_CONTROLLER=f"unix:{self.socket}")
         state = os.path.join(self.folder, "state")
-        tools.run([tools.program("cloudskin"), "up", "-d", "--s3", self.endpoint, "--state", state, *self.options], env=env)
+        tools.run([*self.runner, tools.program("cloudskin"), "up", "-d", "--s3", self.endpoint, "--state", state, *self.options], env=env)
         took = time.monotonic() - began
         with open(os.path.join(state, "s3-keys")) as f:
             access, secret = f.readline().split()[:2]

@@ -25,7 +25,7 @@ struct errand {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     _Atomic bool gave_up; /* space became scarce */
-    const char *asked; /* the id of an upload that was begun; NULL: none is to be noted */
+    const char *asked;    /* the id of an upload that was begun; NULL: none is to be noted */
     bool done;
     status_t answer;
     struct error err;
@@ -33,7 +33,7 @@ struct errand {
 };
 
 static status_t read_unless_pressed(void *arg, uint64_t off, void *data, size_t len,
-                                       struct error *err)
+                                    struct error *err)
 {
     struct errand *e = arg;
     if (atomic_load(&e->t->pressed)) {
