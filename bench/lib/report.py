@@ -245,6 +245,25 @@ def geds_put(r):
             "on the disk before it is answered.\n\n" + markdown(["", "a second", "p50, ms", "p99, ms"], rows))
 
 
+def geds_spill(r):
+    rows = []
+    for c in r["cases"]:
+        for kind in ("off", "on"):
+            m = c["medians"][kind]
+            rows.append([c["workers"], kind, f"{m['seconds']:.2f}", f"{m['p50_ns'] / 1e6:.1f}", f"{m['p99_ns'] / 1e6:.1f}",
+                         f"{m['store_cpu_s']:.2f}", f"{m['tier_cpu_s']:.2f}", f"{c['ratio']:.4f}" if kind == "on" else "",
+                         f"{c['moved']:.0%}" if kind == "on" else ""])
+    mib, local = r["bytes"] >> 20, r["local_bytes"] >> 20
+    return (f"{r['pairs']} rounds in turn. A job of {r['steps']} steps, which one thread does, or as many as there are CPUs: read an "
+            f"object of {mib} MiB, compute on it, write one of {mib} MiB. The same job with a store without a tier, and with one whose "
+            f"local disk has reached its watermark of {local} MiB, so that as much is moved as is written. The tier is a second store, "
+            "here on the same machine: its bytes are in memory and it has the CPU time that nobody else wants (`SCHED_IDLE`), as if "
+            "its CPUs and disks were another machine's; what it needed of it is in the table. The bars are of the job that leaves a "
+            "CPU; when all compute, the store's and the tier's own work has to wait for a gap.\n\n" +
+            markdown(["threads of the job", "spill", "s", "p50 of a step, ms", "p99, ms", "store, CPU s", "tier, CPU s", "with / without",
+                      "moved of what was written"], rows))
+
+
 def geds_million(r):
     m = r["minio"]
     other = (f" MinIO, with {m['objects']} objects: {m['idle_kib'] / 1024:.1f} MiB when it is empty, {m['full_kib'] / 1024:.1f} "
@@ -272,7 +291,7 @@ def peer_read(r):
 
 SECTIONS = {"kernels": kernels, "polls": polls, "movable": movable, "start": start, "process": process, "idle": idle,
             "hostcall": hostcall, "stop": stop, "freeze": freeze, "criu": criu, "precopy": precopy, "incremental": incremental,
-            "compile": compile_time, "geds_hot": hot_objects, "s3": s3, "geds_put": geds_put,
+            "compile": compile_time, "geds_hot": hot_objects, "s3": s3, "geds_put": geds_put, "geds_spill": geds_spill,
             "geds_million": geds_million, "geds_peer": peer_read}
 
 

@@ -34,6 +34,13 @@ def resident_kib(pid, what="VmRSS"):
     raise BenchError(f"no {what} of process {pid}")
 
 
+def cpu_seconds(pid):
+    """Of all threads of a process."""
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Server:
     """start() and stop() may be called in turn; `endpoint` is HOST:PORT, `env` has the key."""
 

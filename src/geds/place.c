@@ -10,7 +10,7 @@
 #include "row.h"
 #include "sys/files.h"
 
-enum { USED_SETS = 16 * 1024, USED_WAYS = 4, SETTLE_AT_ONCE = 256 };
+enum { USED_SETS = 16 * 1024, USED_WAYS = 4, SETTLE_AT_ONCE = 256, DROP_HELD_MAX = 8 };
 
 /* What was used lately: of each set the oldest is forgotten. Two threads at a time may lose one. */
 struct last_use {
@@ -545,12 +545,38 @@ static status_t drop(struct batch *b, struct task *task, struct error *err)
     return st;
 }
 
+/* To give back the blocks and cached pages of a file takes as long as some milliseconds for each 16 MiB, which all who
+ * write would wait for: while it is held open, the writer takes away its name only, and the rest is done here. */
+static void hold_files(struct store *s, const uint64_t *ids, size_t count, int held[DROP_HELD_MAX])
+{
+    for (size_t i = 0; i < DROP_HELD_MAX; i++) {
+        char name[EXTENT_NAME_BYTES];
+        held[i] = -1;
+        if (i < count) {
+            extent_name(ids[i], name);
+            held[i] = openat(s->data_fd, name, O_PATH | O_CLOEXEC);
+        }
+    }
+}
+
+static void let_go(const int held[DROP_HELD_MAX])
+{
+    for (size_t i = 0; i < DROP_HELD_MAX; i++) {
+        if (held[i] >= 0) {
+            close(held[i]);
+        }
+    }
+}
+
 status_t store_extents_drop(struct store *s, const uint64_t *ids, size_t count, bool force,
                             size_t *ret_dropped, struct error *err)
 {
     struct place_task t = {
         .task = {.run = drop, .frees = true}, .ids = ids, .count = count, .force = force};
+    int held[DROP_HELD_MAX];
+    hold_files(s, ids, count, held);
     status_t st = store_change(s, &t.task, err);
+    let_go(held);
     if (st == ST_OK) {
         *ret_dropped = t.changed;
     }

@@ -60,7 +60,9 @@ struct tier {
 
     uint64_t look_after;  /* monotonic; the thread's own, and so is: */
     uint64_t eager_after; /* up to this extent it has just looked for what is to be copied */
-    struct many refused;  /* copies that could not be deleted, not tried before: */
+    _Atomic uint64_t pressed_until; /* monotonic: up to then `pressed` is taken for what it was */
+    _Atomic bool pressed;
+    struct many refused; /* copies that could not be deleted, not tried before: */
     uint64_t refused_until, refused_wait_ms;
     _Atomic bool stopping;
     _Atomic uint64_t sent_count, sent_bytes, dropped_count, dropped_bytes, deleted_count;
@@ -86,10 +88,25 @@ void many_done(struct many *m);
 struct damage *damage_of(struct tier *t, uint64_t id);
 bool damage_add(struct tier *t, uint64_t id);
 
-/* Have a copy in the tier, where there is none, or it is not there any more. ST_CORRUPT: the local bytes do not match.
+/* Who is told the id of an upload that was begun. */
+struct tier_begun {
+    status_t (*note)(void *arg, const char *upload, struct error *err);
+    void *arg;
+};
+/* As the tier's send, by a thread that gives way to all others, but for `begun`, which this thread does. False: it was
+ * not done so, or is not to be any more, since space is scarce: send it at once. */
+CHECKED bool tier_send_gently(struct tier *t, const char *name, const struct tier_source *source,
+                              const char *upload, const struct tier_begun *begun,
+                              status_t *ret_status, struct error *err);
+/* Is there so little space, or so much above the watermark, that moving must not give way? As of a second ago. */
+bool tier_is_pressed(struct tier *t);
+
+/* Have a copy in the tier, where there is none, or it is not there any more. gently: nobody waits for it, so it is sent
+ * by a thread that gives way to all others, unless space is scarce. ST_CORRUPT: the local bytes do not match.
  * ST_NOTFOUND: the extent is gone. */
-CHECKED status_t tier_send(struct tier *t, uint64_t id, struct error *err);
-/* Send those of ids without a copy, some at a time, and drop all that have one. Errors of the tier end it. */
+CHECKED status_t tier_send(struct tier *t, uint64_t id, bool gently, struct error *err);
+/* Send those of ids without a copy, some at a time. drop: it is for space, so it gives way to all others, and all that
+ * have a copy are dropped. Errors of the tier end it. */
 CHECKED status_t tier_send_all(struct tier *t, const struct store_candidate *list, size_t count,
                                bool drop, uint64_t *ret_dropped_bytes);
 /* Is the copy whole and the row's? */

@@ -31,7 +31,7 @@ static status_t spill_extent(struct move *m, uint64_t id, struct error *err)
         m->moved.kept++;
         return ST_OK;
     }
-    st = tier_send(m->t, id, err);
+    st = tier_send(m->t, id, false, err);
     if (st == ST_OK) {
         st = store_extents_drop(s, &id, 1, false, &dropped, err);
     }

@@ -68,12 +68,29 @@ static status_t note_upload(void *arg, const char *upload, struct error *err)
     return store_extent_set_upload(b->t->o.store, b->id, upload, err);
 }
 
-/* Put it there, and ask what the tier has got. */
-static status_t put(struct tier *t, struct source *s, struct error *err)
+static status_t send_bytes(struct tier *t, struct source *s, const char *name, const char *upload,
+                           bool gently, struct error *err)
 {
-    char name[TIER_NAME_BYTES], upload[STORE_UPLOAD_TEXT_MAX + 1];
     struct begun begun = {.t = t, .id = s->x.id};
     const struct tier_source source = {.size = s->x.bytes, .read = read_source, .arg = s};
+    const struct tier_begun note = {.note = note_upload, .arg = &begun};
+    char last[STORE_UPLOAD_TEXT_MAX + 1];
+    status_t st = ST_OK;
+    if (gently && !tier_is_pressed(t) &&
+        tier_send_gently(t, name, &source, upload, &note, &st, err)) {
+        return st;
+    }
+    s->is_bad = false;
+    st = store_extent_upload(t->o.store, s->x.id, last, err); /* it may have begun one */
+    return st == ST_OK
+               ? t->remote.send(t->remote.arg, name, &source, last, note_upload, &begun, err)
+               : st;
+}
+
+/* Put it there, and ask what the tier has got. */
+static status_t put(struct tier *t, struct source *s, bool gently, struct error *err)
+{
+    char name[TIER_NAME_BYTES], upload[STORE_UPLOAD_TEXT_MAX + 1];
     uint64_t size = 0;
     struct error inner = {.offset = ERROR_NO_OFFSET};
     tier_name(t, s->x.id, s->x.nonce, name);
@@ -81,7 +98,7 @@ static status_t put(struct tier *t, struct source *s, struct error *err)
     if (st != ST_OK) {
         return st;
     }
-    st = t->remote.send(t->remote.arg, name, &source, upload, note_upload, &begun, &inner);
+    st = send_bytes(t, s, name, upload, gently, &inner);
     if (st == ST_OK) {
         st = t->remote.size(t->remote.arg, name, &size, &inner);
         if (st == ST_NOTFOUND || (st == ST_OK && size != s->x.bytes)) {
@@ -115,7 +132,7 @@ static status_t look_at_copy(struct tier *t, const struct store_extent *x, bool 
     return *ret_there ? ST_OK : store_extent_unsent(t->o.store, x, err);
 }
 
-static status_t send_held(struct tier *t, uint64_t id, struct error *err)
+static status_t send_held(struct tier *t, uint64_t id, bool gently, struct error *err)
 {
     struct source s = {.fd = -1};
     status_t st = store_extent_hold(t->o.store, id, &s.x, &s.fd, err);
@@ -128,7 +145,7 @@ static status_t send_held(struct tier *t, uint64_t id, struct error *err)
     }
     bool needed = !there;
     if (st == ST_OK && needed) {
-        st = put(t, &s, err);
+        st = put(t, &s, gently, err);
     }
     if (st == ST_OK && needed) {
         st = store_extent_sent(t->o.store, &s.x, err);
@@ -143,7 +160,7 @@ static status_t send_held(struct tier *t, uint64_t id, struct error *err)
     return st;
 }
 
-status_t tier_send(struct tier *t, uint64_t id, struct error *err)
+status_t tier_send(struct tier *t, uint64_t id, bool gently, struct error *err)
 {
     /* one at a time sends an extent, or its multipart upload would be two */
     pthread_mutex_lock(&t->lock);
@@ -152,7 +169,7 @@ status_t tier_send(struct tier *t, uint64_t id, struct error *err)
     }
     numbers_add(&t->busy, BUSY_MAX, id);
     pthread_mutex_unlock(&t->lock);
-    status_t st = send_held(t, id, err);
+    status_t st = send_held(t, id, gently, err);
     pthread_mutex_lock(&t->lock);
     numbers_take(&t->busy, id);
     bool is_bad = st == ST_CORRUPT && many_add(&t->bad, id);
@@ -237,7 +254,7 @@ static void *send_some(void *arg)
         if (i == b->copied) { /* the first that may take long */
             drop_waiting(b, NULL, true);
         }
-        status_t st = tier_send(b->t, b->list[i].id, &err);
+        status_t st = tier_send(b->t, b->list[i].id, b->drop, &err);
         if (st == ST_OK && b->drop) {
             drop_waiting(b, &b->list[i], false);
         }
@@ -285,9 +302,7 @@ status_t tier_send_all(struct tier *t, const struct store_candidate *list, size_
         b.copied = copied_first(t, list, b.count, ordered);
         b.list = ordered;
     }
-    /* a tier that is away is tried by one only */
-    size_t wanted = tier_is_away(t) ? 1 : SENDERS;
-    while (started + 1 < wanted && started + 1 < b.count &&
+    while (started + 1 < SENDERS && started + 1 < b.count &&
            thread_start(&threads[started], send_some, &b) == 0) {
         started++;
     }

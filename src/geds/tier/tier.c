@@ -8,7 +8,7 @@
 
 /* A tier: what the store asks of it, the thread, and its state. */
 
-enum { IDLE_MS = 1000, RETRY_MS = 1000, RETRY_MAX_MS = 30000 };
+enum { IDLE_MS = 1000, RETRY_MS = 1000, RETRY_MAX_MS = 5000 };
 #define NS_PER_MS 1000000ULL
 #define NS_PER_S 1000000000ULL
 

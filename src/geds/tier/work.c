@@ -80,6 +80,12 @@ static status_t look(struct tier *t, unsigned place, enum store_keep keep, struc
     return st;
 }
 
+/* A tier that is away is tried with one; when that was taken, the next round is one of all senders. */
+static size_t round_max(struct tier *t)
+{
+    return tier_is_away(t) ? 1 : ROUND_MAX;
+}
+
 /* One round: as many of the oldest as are bytes to be moved. *ret_moved: how many went. */
 static status_t move_oldest(struct tier *t, uint64_t need, uint64_t *ret_moved, struct error *err)
 {
@@ -97,8 +103,8 @@ static status_t move_oldest(struct tier *t, uint64_t need, uint64_t *ret_moved, 
         st = look(t, sources[i].place, sources[i].keep, o, err);
     }
     if (st == ST_OK && o->count > 0) {
-        size_t count = 0;
-        for (uint64_t bytes = 0; count < o->count && bytes < need; count++) {
+        size_t count = 0, max = round_max(t);
+        for (uint64_t bytes = 0; count < o->count && count < max && bytes < need; count++) {
             bytes += o->list[count].bytes;
         }
         st = tier_send_all(t, o->list, count, true, ret_moved);
@@ -167,10 +173,10 @@ static void copy_eager(struct tier *t)
 {
     struct store_candidate list[ROUND_MAX];
     struct error err = {.offset = ERROR_NO_OFFSET};
-    size_t count = 0, good = 0;
+    size_t count = 0, good = 0, max = round_max(t);
     uint64_t ignored = 0;
-    if (store_candidates(t->o.store, 0, STORE_KEEP_BOTH, t->eager_after, ROUND_MAX, list, &count,
-                         &err) != ST_OK) {
+    if (store_candidates(t->o.store, 0, STORE_KEEP_BOTH, t->eager_after, max, list, &count, &err) !=
+        ST_OK) {
         return;
     }
     uint64_t last = count > 0 ? list[count - 1].id : 0;
@@ -185,8 +191,8 @@ static void copy_eager(struct tier *t)
     if (tier_send_all(t, list, good, false, &ignored) != ST_OK) {
         return;
     }
-    t->eager_after = count == ROUND_MAX ? last : 0;
-    if (count == ROUND_MAX) {
+    t->eager_after = count == max ? last : 0;
+    if (count == max) {
         tier_wake(t);
     }
 }

@@ -234,7 +234,7 @@ static _Atomic bool saw_space;
 
 static void look_for_space(void)
 {
-    if (status_now().places.away_count > 0) {
+    if (status_now().places.away_count > 1) { /* the first one was a round of its own */
         atomic_store(&saw_space, true);
     }
 }
@@ -250,6 +250,30 @@ static void space_is_freed_while_others_are_sent(void)
     EVENTUALLY(status_now().places.away_count >= 25);
     CHECK(atomic_load(&saw_space));
     CHECK(has_some(0, 30));
+    tier_unmake();
+}
+
+static _Atomic unsigned met;
+
+static void meet_another(void)
+{
+    if (status_now().places.away_count > 0) {
+        atomic_fetch_add(&met, 1);
+        EVENTUALLY(atomic_load(&met) >= 2);
+    }
+}
+
+static void what_waited_for_an_outage_is_sent_by_several(void)
+{
+    make(10 * LEN, 5 * LEN);
+    atomic_store(&fake_down, true);
+    put_some(0, 30);
+    EVENTUALLY(status_now().away_since_ns != 0);
+    atomic_store(&met, 0);
+    atomic_store(&fake_on_send, meet_another);
+    atomic_store(&fake_down, false);
+    EVENTUALLY(status_now().places.away_count >= 25);
+    atomic_store(&fake_on_send, NULL);
     tier_unmake();
 }
 
@@ -345,6 +369,7 @@ int main(void)
     RUN(eager_copies_leave_time_for_all_else);
     RUN(reads_that_fail_stop_no_spill);
     RUN(space_is_freed_while_others_are_sent);
+    RUN(what_waited_for_an_outage_is_sent_by_several);
     RUN(what_cannot_go_keeps_nothing_else);
     RUN(a_repair_without_hope_is_tried_less_and_less);
     RUN(what_may_not_be_deleted_keeps_nothing_else);

@@ -17,13 +17,14 @@ enum {
 struct tier_s3 {
     struct remote *reader; /* gives up early */
     struct remote *sender;
-    struct remote_cancel *cancel;
+    /* one each: of who reads, nobody waits for a lock that a send has, which may give way to all others */
+    struct remote_cancel *reads, *sends;
     uint64_t part_bytes;
 };
 
 static struct remote_call call_of(const struct tier_s3 *s)
 {
-    return (struct remote_call){.cancel = s->cancel};
+    return (struct remote_call){.cancel = s->sends};
 }
 
 static status_t send_parts(struct tier_s3 *s, struct remote_upload *u,
@@ -107,7 +108,7 @@ static status_t s3_read(void *arg, const char *name, uint64_t off, void *data, s
                         struct error *err)
 {
     struct tier_s3 *s = arg;
-    const struct remote_call call = call_of(s);
+    const struct remote_call call = {.cancel = s->reads};
     struct remote_buffer buffer = {.data = data, .cap = len};
     const struct remote_sink sink = remote_sink_buffer(&buffer);
     const struct remote_get_options o = {.off = off, .len = len};
@@ -180,7 +181,9 @@ static status_t s3_list(void *arg, const char *prefix,
 
 static void s3_stop(void *arg)
 {
-    remote_cancel_now(((struct tier_s3 *)arg)->cancel);
+    struct tier_s3 *s = arg;
+    remote_cancel_now(s->reads);
+    remote_cancel_now(s->sends);
 }
 
 status_t tier_s3_open(const struct remote_options *options, struct tier_s3 **ret_s3,
@@ -188,8 +191,9 @@ status_t tier_s3_open(const struct remote_options *options, struct tier_s3 **ret
 {
     struct remote_options reader = *options, sender = *options;
     struct tier_s3 *s = calloc(1, sizeof *s);
-    if (s == NULL || remote_cancel_new(&s->cancel) != ST_OK) {
-        free(s);
+    if (s == NULL || remote_cancel_new(&s->reads) != ST_OK ||
+        remote_cancel_new(&s->sends) != ST_OK) {
+        tier_s3_close(s);
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }
     reader.tries_max = READ_TRIES;
@@ -224,7 +228,8 @@ void tier_s3_close(struct tier_s3 *s)
     if (s != NULL) {
         remote_close(s->reader);
         remote_close(s->sender);
-        remote_cancel_free(s->cancel);
+        remote_cancel_free(s->reads);
+        remote_cancel_free(s->sends);
         free(s);
     }
 }

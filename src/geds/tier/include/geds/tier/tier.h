@@ -21,7 +21,7 @@ struct tier_options {
     unsigned idle_ms;     /* between two looks; 0: 1,000 */
     unsigned
         retry_ms; /* the first wait when the tier is away, and how long readers fail at once after one did;
-                           * the wait doubles up to retry_max_ms. 0: 1,000 and 30,000 */
+                           * the wait doubles up to retry_max_ms. 0: 1,000 and 5,000 */
     unsigned retry_max_ms;
     /* For who writes a log; event is a constant. May be NULL. Any thread. */
     void (*event)(void *arg, const char *event, uint64_t extent, const char *text);
