@@ -28,7 +28,7 @@ struct fake {
     _Atomic bool gone, silent, lies;
     _Atomic bool deaf;        /* it answers no order to read, and all others */
     _Atomic status_t refuses; /* what it answers to bytes of a copy */
-    _Atomic int left; /* what the bye said, or -1 */
+    _Atomic int left;         /* what the bye said, or -1 */
     status_t result;
 };
 static struct peers *peers;
