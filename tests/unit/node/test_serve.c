@@ -37,7 +37,8 @@ static void note(const char *format, ...)
 status_t link_open(const char *address, struct link *ret_link, struct error *err)
 {
     (void)address, (void)err;
-    *ret_link = (struct link){.fd = eventfd(1, EFD_CLOEXEC)}; /* there is always something to read */
+    *ret_link = (struct link){
+        .fd = eventfd(1, EFD_CLOEXEC)}; /* there is always something to read */
     note("(");
     if (++connections == connections_max) {
         atomic_store(&node->stop, true);
@@ -196,8 +197,7 @@ static void a_second_welcome_of_another_store_ends_the_orders_of_the_first(void)
     bool left = false;
     CHECK_EQ(run(steps, 2, &left), ST_OK);
     CHECK(left);
-    CHECK_STR(events,
-              "(join open1 begin order4 end close1 open2 begin end empty2 )close2 ");
+    CHECK_STR(events, "(join open1 begin order4 end close1 open2 begin end empty2 )close2 ");
 }
 
 static void a_second_welcome_of_the_same_store_keeps_the_shelf(void)
