@@ -44,8 +44,8 @@ const char *const db_sql[SQL_COUNT] = {
         "parts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [SQL_OBJECT_REMOVE] = "DELETE FROM object WHERE bucket = ?1 AND key = ?2",
     /* from ?2 on, below ?3 (NULL: no end) */
-    [SQL_OBJECT_LIST] = "SELECT key, size, modified_ns, etag FROM object WHERE bucket = ?1 "
-                        "AND key >= ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key",
+    [SQL_OBJECT_LIST] = "SELECT key, size, modified_ns, etag, layout FROM object "
+                        "WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key",
     [SQL_OBJECT_LAYOUTS] = "SELECT layout, size, key, bucket FROM object",
     [SQL_OBJECT_TOTALS] = "SELECT b.id, b.name, b.objects, b.bytes, count(o.key), "
                           "coalesce(sum(o.size), 0) FROM bucket b LEFT JOIN object o "
