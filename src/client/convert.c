@@ -18,7 +18,8 @@ enum geds_code give_error(status_t st, const struct error *from, struct geds_err
 void give_info(const struct geds_wire_info *from, struct geds_info *to)
 {
     if (to != NULL) {
-        *to = (struct geds_info){.size = from->size, .modified_ns = from->modified_ns};
+        *to = (struct geds_info){
+            .size = from->size, .modified_ns = from->modified_ns, .encrypted = from->encrypted};
         snprintf(to->etag, sizeof to->etag, "%s", from->etag);
     }
 }

@@ -3,6 +3,11 @@
 /* Of an object or extent, `uses` and the counts of buckets are changed in the transaction that
  * changes the names. An extent with `data` NULL is a file. One of 0 uses is a file that can be
  * removed, and then its row. */
+/* Of extent ?1. */
+#define COPY_LACKS                                                              \
+    "max(0, wants - (SELECT count(*) FROM copy c JOIN node n ON n.id = c.node " \
+    "WHERE c.extent = ?1 AND c.gone = 0 AND n.state = 0))"
+
 const char *const db_sql[SQL_COUNT] = {
     [SQL_BEGIN_READ] = "BEGIN",
     [SQL_BEGIN_WRITE] = "BEGIN IMMEDIATE",
@@ -39,8 +44,8 @@ const char *const db_sql[SQL_COUNT] = {
         "parts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [SQL_OBJECT_REMOVE] = "DELETE FROM object WHERE bucket = ?1 AND key = ?2",
     /* from ?2 on, below ?3 (NULL: no end) */
-    [SQL_OBJECT_LIST] = "SELECT key, size, modified_ns, etag FROM object WHERE bucket = ?1 "
-                        "AND key >= ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key",
+    [SQL_OBJECT_LIST] = "SELECT key, size, modified_ns, etag, layout FROM object "
+                        "WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3) ORDER BY key",
     [SQL_OBJECT_LAYOUTS] = "SELECT layout, size, key, bucket FROM object",
     [SQL_OBJECT_TOTALS] = "SELECT b.id, b.name, b.objects, b.bytes, count(o.key), "
                           "coalesce(sum(o.size), 0) FROM bucket b LEFT JOIN object o "
@@ -168,9 +173,8 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_COPY_ADD] = "REPLACE INTO copy(node, extent, nonce) SELECT ?1, ?2, ?3 FROM extent e "
                      "JOIN node n ON n.id = ?1 WHERE e.id = ?2 AND e.uses > 0",
     [SQL_COPY_GONE] = "UPDATE copy SET gone = 1 WHERE node = ?1 AND extent = ?2 AND nonce = ?3",
-    [SQL_COPY_COUNT] =
-        "UPDATE extent SET lacks = max(0, wants - (SELECT count(*) FROM copy c JOIN node n "
-        "ON n.id = c.node WHERE c.extent = ?1 AND c.gone = 0 AND n.state = 0)) WHERE id = ?1",
+    [SQL_COPY_COUNT] = "UPDATE extent SET lacks = " COPY_LACKS
+                       " WHERE id = ?1 AND lacks <> " COPY_LACKS,
     /* of one that came back: are there enough without it? */
     [SQL_COPY_SURPLUS] =
         "UPDATE copy SET gone = 1 WHERE node = ?1 AND extent = ?2 AND gone = 0 "

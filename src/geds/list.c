@@ -67,6 +67,15 @@ static bool skip(struct walk *w, const char *key, size_t len)
     return prefix_end(common, w->at, &w->at_len);
 }
 
+/* The layout of a column, which is looked at where it is. */
+static bool is_sealed(sqlite3_stmt *statement, int column)
+{
+    const void *data = sqlite3_column_blob(statement, column);
+    const struct buf layout = {.data = (uint8_t *)(uintptr_t)data,
+                               .len = (size_t)sqlite3_column_bytes(statement, column)};
+    return data != NULL && layout_is_sealed(&layout);
+}
+
 /* Look at objects until the page is full (*ret_more), the end is reached, or a common beginning
  * is to be skipped (*ret_again: walk once more, from w->at). */
 static status_t walk_once(struct walk *w, struct db *db, bool *ret_again, struct error *err)
@@ -96,7 +105,8 @@ static status_t walk_once(struct walk *w, struct db *db, bool *ret_again, struct
             break;
         }
         struct store_info info = {.size = db_u64(statement, 1),
-                                  .modified_ns = db_u64(statement, 2)};
+                                  .modified_ns = db_u64(statement, 2),
+                                  .encrypted = is_sealed(statement, 4)};
         column_text(statement, 3, info.etag, sizeof info.etag);
         st = add(w->page, key, len, &info, err);
     }

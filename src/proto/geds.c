@@ -136,17 +136,22 @@ static void decode_condition(struct cursor *c, struct geds_wire_condition *n)
     n->if_match = cursor_text(c, GEDS_WIRE_ETAG_MAX, true);
 }
 
+/* Of a time, which needs no more than 63 bits. Who does not know it sees an odd time, and no wrong bytes. */
+#define INFO_ENCRYPTED (1ULL << 63)
+
 static void encode_info(const struct geds_wire_info *i, struct buf *out)
 {
     buf_le64(out, i->size);
-    buf_le64(out, i->modified_ns);
+    buf_le64(out, (i->modified_ns & ~INFO_ENCRYPTED) | (i->encrypted ? INFO_ENCRYPTED : 0));
     buf_text(out, i->etag);
 }
 
 static void decode_info(struct cursor *c, struct geds_wire_info *i)
 {
     i->size = cursor_le64(c);
-    i->modified_ns = cursor_le64(c);
+    uint64_t time = cursor_le64(c);
+    i->modified_ns = time & ~INFO_ENCRYPTED;
+    i->encrypted = (time & INFO_ENCRYPTED) != 0;
     i->etag = cursor_text(c, GEDS_WIRE_ETAG_MAX, false);
 }
 

@@ -17,8 +17,11 @@ clients=$(python3 "$E2E/s3/clients.py") || {
 far() { # far COMMAND...: at the store that is the tier
     CLOUDSKIN_CONTROLLER=$far_socket "$@"
 }
+metric() { # metric LINE
+    timeout 20 curl -fsS "http://$(sed -n 's|^# metrics at http://\(.*\)/metrics$|\1|p' up.txt)/metrics" | grep -qE "^$1\$"
+}
 up() {
-    timeout 60 cloudskin up -d --s3 127.0.0.1:0 "$@" >up.txt || return 1
+    timeout 60 cloudskin up -d --s3 127.0.0.1:0 --metrics 127.0.0.1:0 "$@" >up.txt || return 1
     endpoint=$(sed -n 's/^# S3 at \(http:[^;]*\);.*/\1/p' up.txt)
 }
 down() {
@@ -60,8 +63,13 @@ fact "the rule is of one bucket" exits 64 cloudskin tier --encrypt on
 fact "files are put" cloudskin put -q small middle large geds://box/
 fact "a small one is the same" same small geds://box/small
 fact "a large one is the same" same large geds://box/large
+fact "stat says that it is encrypted" eval 'cloudskin stat geds://box/small | grep -qx "encrypted  yes" && cloudskin stat --json geds://box/large | grep -q "\"encrypted\": *true"'
+fact "so does ls" eval '[ "$(cloudskin ls -l geds://box | awk "{ print \$4 }" | sort -u)" = encrypted ] && [ "$(cloudskin ls --json geds://box | grep -o "\"encrypted\": *true" | wc -l)" = 3 ]'
+fact "and stat of the bucket" eval 'cloudskin stat geds://box | grep -qx "encrypts   yes" && cloudskin stat --json geds://box | grep -q "\"encrypts\": *true"'
 cloudskin mb geds://open
 cloudskin put -q middle geds://open/middle
+fact "what is not is told so" eval 'cloudskin stat geds://open/middle | grep -qx "encrypted  no" && [ "$(cloudskin ls -l geds://open | awk "{ print \$4, \$5 }")" = "- middle" ] && cloudskin stat geds://open | grep -qx "encrypts   no"'
+fact "and its time is as it was" eval 'cloudskin stat --json geds://box/small | grep -q "\"modified\": *\"$(date -u +%Y)-"'
 fact "a bucket without the rule is not encrypted" eval '! hidden "$state/geds"'
 fact "a file moves into the bucket" eval 'cloudskin mv geds://open/middle geds://box/moved && same middle geds://box/moved'
 cloudskin rb --force geds://open >/dev/null 2>&1 || { cloudskin rm -r geds://open; cloudskin rb geds://open; }
@@ -87,6 +95,7 @@ mkdir -m 700 safe
 mv "$state/master.key" safe/key
 fact "a start without the key says which is missing" says "$second" up
 fact "it says so later" exits 65 cloudskin keys master
+fact "and as numbers for Prometheus" eval 'metric "cloudskin_keys_missing 1" && metric "cloudskin_keys_locked_extents [1-9][0-9]*"'
 fact "no new key was made" [ ! -e "$state/master.key" ]
 fact "a read fails, and says why" says "$second" cloudskin get -q geds://box/large back
 fact "so does one of a small object" says "$second" cloudskin get -q geds://box/small back

@@ -291,7 +291,7 @@ fact "its exit code says so" exits 65 cloudskin fsck
 up
 hands_out_nothing_wrong() {
     local key code
-    for key in $(cloudskin ls -lr geds://scenes | awk '$1 == 30000000 { print $4 }'); do
+    for key in $(cloudskin ls -lr geds://scenes | awk '$1 == 30000000 { print $5 }'); do
         code=0
         cloudskin get "geds://scenes/$key" bad 2>/dev/null || code=$?
         [ "$code" -eq 65 ] && [ ! -e bad ] && return 0

@@ -114,6 +114,22 @@ kill "$(child "$one")"
 fact "SIGTERM without it does not" wait "$one"
 fact "its copies are kept in mind" eventually tier 'n["one"]["state"] == "lost"'
 fact "and forgotten when that is said" eval 'cloudskin tier --forget one && tier "not n and t[\"lacking_files\"] == 2"'
+
+# Files that cannot grow stand for a full disk.
+trap '' XFSZ
+(ulimit -S -f 500; exec timeout 300 cloudskin node --name small --state "$PWD/small" --bytes 1G >>small.log 2>&1) &
+pid=$!
+pids+=("$pid")
+fact "a node on a full disk" eventually tier 'n["small"]["state"] == "up" and t["node_errors"] >= 2'
+fact "takes no copies and stays" tier 'n["small"]["state"] == "up" and n["small"]["copies"] == 0 and t["lacking_files"] == 2'
+fact "a write is answered" cloudskin put f3 geds://box/
+fact "nothing half is there" eventually eval '[ -z "$(find small/copies -type f ! -name lock)" ]'
+fact "with room again" prlimit --pid "$(child "$pid")" --fsize=unlimited:unlimited
+fact "it takes what is lacking" eventually tier 't["lacking_files"] == 0 and n["small"]["copies"] == 3'
+cloudskin rm geds://box/f3
+kill "$(child "$pid")"
+fact "and ends as others do" wait "$pid"
+fact "it is forgotten" eventually cloudskin tier --forget small
 cloudskin down
 
 # Other machines.

@@ -182,6 +182,14 @@ fact "another one may have the name" cloudskin token create viewer
 cp state/cloudskin/tokens tokens.good
 echo nonsense >>state/cloudskin/tokens
 fact "a damaged table lets nobody in" says "cannot read its tokens" with "$admin" cloudskin ls
+for _ in 1 2 3; do
+    with "$admin" cloudskin ls >/dev/null 2>&1
+done
+fact "the log says why once, not for each connection" [ "$(grep -c "access.tokens" state/cloudskin/controller.log)" = 1 ]
+chmod 644 state/cloudskin/tokens
+with "$admin" cloudskin ls >/dev/null 2>&1
+fact "another reason is told" [ "$(grep -c "access.tokens" state/cloudskin/controller.log)" = 2 ]
+chmod 600 state/cloudskin/tokens
 fact "token says which line" says "line 6 is no token" cloudskin token list
 fact "and changes nothing" exits 65 cloudskin token create more
 fact "certificates still do" as read cloudskin ls

@@ -46,7 +46,7 @@ class Attributes(Structure):
 
 
 class Info(Structure):
-    _fields_ = [("size", c_uint64), ("modified_ns", c_uint64), ("etag", c_char * 48)]
+    _fields_ = [("size", c_uint64), ("modified_ns", c_uint64), ("etag", c_char * 48), ("encrypted", c_bool)]
 
 
 class Condition(Structure):

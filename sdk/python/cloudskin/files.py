@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def info_of(raw: _native.Info) -> Info:
-    return Info(raw.size, raw.modified_ns, raw.etag.decode())
+    return Info(raw.size, raw.modified_ns, raw.etag.decode(), raw.encrypted)
 
 
 def _closer(store: Handle) -> Callable[[int], None]:

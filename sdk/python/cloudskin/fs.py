@@ -73,6 +73,7 @@ def _file(bucket: str, key: str, info: Info) -> dict[str, Any]:
         "LastModified": info.modified,
         "etag": info.etag,
         "ETag": info.etag,
+        "encrypted": info.encrypted,
     }
 
 

@@ -15,11 +15,13 @@ def _time(ns: int) -> datetime.datetime:
 
 @dataclass(frozen=True)
 class Info:
-    """Of an object. etag: another one after each change."""
+    """Of an object. etag: another one after each change. encrypted: all of its bytes are, at rest; not told by
+    events."""
 
     size: int
     modified_ns: int
     etag: str
+    encrypted: bool = False
 
     @property
     def modified(self) -> datetime.datetime:

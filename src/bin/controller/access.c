@@ -15,8 +15,9 @@ struct access {
     const char *state;
     pthread_mutex_t m; /* guards the rest */
     struct tokens tokens;
-    status_t status;    /* of reading them */
-    struct stat before; /* the file that they are from */
+    status_t status;           /* of reading them */
+    struct stat before;        /* the file that they are from */
+    char told[ERROR_TEXT_MAX]; /* why they could not be read, as the log has it; "": they could */
 };
 
 static enum serve_role role_of(const char *name)
@@ -26,6 +27,15 @@ static enum serve_role role_of(const char *name)
            : strcmp(name, "read") == 0  ? SERVE_READ
            : strcmp(name, "node") == 0  ? SERVE_NODE
                                         : SERVE_NONE;
+}
+
+/* Each connection reads them again: one line for a reason, until they could be read. Caller holds m. */
+static void tell(struct access *a, const char *why)
+{
+    if (a->status != ST_OK && strcmp(a->told, why) != 0) {
+        log_error("access.tokens", "error", why);
+    }
+    snprintf(a->told, sizeof a->told, "%s", a->status != ST_OK ? why : "");
 }
 
 /* A changed file is another one, since it is replaced as a whole. Caller holds m. */
@@ -42,9 +52,7 @@ static status_t refresh(struct access *a, struct error *err)
         struct error why = {.offset = ERROR_NO_OFFSET};
         a->status = tokens_read(a->state, &a->tokens, &why);
         a->before = now;
-        if (a->status != ST_OK) {
-            log_error("access.tokens", "error", why.text);
-        }
+        tell(a, why.text);
     }
     return a->status == ST_OK ? ST_OK
                               : error_set(err, ST_PERM, ERROR_NO_OFFSET,

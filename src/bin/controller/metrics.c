@@ -2,6 +2,11 @@
 
 #include <stdlib.h>
 
+#include "geds/crypt.h"
+#include "sys/clock.h"
+
+#define KEYS_COUNTED_NS 60000000000ULL
+
 /* Names and meanings are in docs/ops/metrics.md, which a test compares with what is served. */
 
 static const char *const no_labels[1];
@@ -204,6 +209,39 @@ static void put_scrub(struct metrics_page *p, struct scrub *scrub)
     metrics_page_value(p, no_labels, n.ended_ns);
 }
 
+/* To count what needs which key all of their rows are read: now and then only. One thread makes pages at a time or
+ * another, and who reads an older number does no harm. */
+static void count_missing_keys(struct metrics_sources *from, uint64_t now)
+{
+    struct store_key *keys = NULL;
+    size_t count = 0;
+    uint64_t missing = 0, extents = 0;
+    if (store_keys(from->store, &keys, &count, NULL) != ST_OK) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        missing += !keys[i].is_there;
+        extents += keys[i].is_there ? 0 : keys[i].extents;
+    }
+    free(keys);
+    atomic_store(&from->missing_keys, missing);
+    atomic_store(&from->locked_extents, extents);
+    atomic_store(&from->keys_counted_ns, now);
+}
+
+static void put_keys(struct metrics_sources *from, struct metrics_page *p)
+{
+    uint64_t now = clock_monotonic_ns(), counted = atomic_load(&from->keys_counted_ns);
+    if (counted == 0 || now - counted >= KEYS_COUNTED_NS) {
+        count_missing_keys(from, now);
+    }
+    gauge(p, "cloudskin_keys_missing", atomic_load(&from->missing_keys),
+          "Master keys that encrypted extents need and the key file does not have; counted once a "
+          "minute.");
+    gauge(p, "cloudskin_keys_locked_extents", atomic_load(&from->locked_extents),
+          "Extents that cannot be read for that reason.");
+}
+
 static void put_nodes(struct metrics_page *p, const struct peers_status *n)
 {
     static const struct metrics_family nodes = {
@@ -291,7 +329,7 @@ static void collect(void *arg, struct metrics_page *p)
         .help = "0: these metrics could not be read, and are missing in part.",
         .type = METRICS_GAUGE,
         .labels = {"source"}};
-    const struct metrics_sources *from = arg;
+    struct metrics_sources *from = arg;
     const struct labelled version = {CLOUDSKIN_VERSION, 1};
     bool store = false, tier = false, peers = false;
     put_each(p, &info, &version, 1);
@@ -299,15 +337,16 @@ static void collect(void *arg, struct metrics_page *p)
     collect_tier(from, p, &tier);
     collect_peers(from, p, &peers);
     put_scrub(p, from->scrub);
+    put_keys(from, p);
     collect_connections(from, p);
     const struct labelled sources[] = {{"store", store}, {"tier", tier}, {"peers", peers}};
     put_each(p, &collected, sources, 3);
 }
 
-status_t controller_metrics_add(struct metrics *m, const struct metrics_sources *sources,
+status_t controller_metrics_add(struct metrics *m, struct metrics_sources *sources,
                                 struct error *err)
 {
-    return metrics_add_collector(m, collect, (void *)(uintptr_t)sources, err);
+    return metrics_add_collector(m, collect, sources, err);
 }
 
 bool controller_healthy(void *arg, struct error *ret_why)

@@ -20,8 +20,10 @@ struct metrics_sources {
     struct scrub *scrub; /* NULL: none */
     struct http_server *s3;
     struct rpc_server *_Atomic rpc; /* NULL: none, or not yet */
+    /* the collector's own: what was counted, and when, on the monotonic clock; 0: not yet */
+    _Atomic uint64_t missing_keys, locked_extents, keys_counted_ns;
 };
-CHECKED status_t controller_metrics_add(struct metrics *m, const struct metrics_sources *sources,
+CHECKED status_t controller_metrics_add(struct metrics *m, struct metrics_sources *sources,
                                         struct error *err);
 
 /* Does the store take changes? arg: struct metrics_sources. ret_why: why not. */

@@ -14,7 +14,7 @@ static const char help_text[] =
     "deeper is shown as one line for each folder, with / at its end. 'KEY*', in quotes, lists all\n"
     "that begins with KEY.\n"
     "\n"
-    "  -l, --long             size in bytes, time of change (UTC), etag\n"
+    "  -l, --long             size in bytes, time of change (UTC), etag, encrypted or -\n"
     "  -r, --recursive        everything beneath, no folders\n"
     "      --json             as JSON on standard output\n"
     "      --controller ADDR  unix:/PATH of the store (default: that of cloudskin up)\n"
@@ -55,6 +55,7 @@ static void print_entry(struct ls *l, const struct geds_entry *e)
             json_u64(&l->j, "size", e->info.size);
             json_text(&l->j, "modified", time);
             json_text(&l->j, "etag", e->info.etag);
+            json_bool(&l->j, "encrypted", e->info.encrypted);
         }
         json_close(&l->j, '}');
         if (l->out.len > BUFFERED_BYTES) {
@@ -64,9 +65,10 @@ static void print_entry(struct ls *l, const struct geds_entry *e)
         return;
     }
     if (l->is_long && e->is_prefix) {
-        printf("%16s  %20s  %-35s  ", "-", "-", "-");
+        printf("%16s  %20s  %-35s  %-9s  ", "-", "-", "-", "-");
     } else if (l->is_long) {
-        printf("%16" PRIu64 "  %20s  %-35s  ", e->info.size, time, e->info.etag);
+        printf("%16" PRIu64 "  %20s  %-35s  %-9s  ", e->info.size, time, e->info.etag,
+               e->info.encrypted ? "encrypted" : "-");
     }
     print_text(e->key);
     putchar('\n');

@@ -10,9 +10,9 @@
 static const char help_text[] =
     "Usage: cloudskin stat [--json] [geds://BUCKET[/KEY]]\n"
     "\n"
-    "Show size, time of change, etag, content type and metadata of an object; what is in a "
-    "bucket;\n"
-    "or, without a place, where the store is and what is in it.\n"
+    "Show size, time of change, etag, content type and metadata of an object, and whether it is\n"
+    "encrypted; what is in a bucket, and whether its rule encrypts what comes; or, without a\n"
+    "place, where the store is and what is in it.\n"
     "\n"
     "      --json             as JSON on standard output\n"
     "      --controller ADDR  unix:/PATH of the store (default: that of cloudskin up)\n"
@@ -49,6 +49,15 @@ static void show_number(struct shown *s, const char *key, const char *name, uint
         json_u64(&s->j, key, n);
     } else {
         printf("%-10s %" PRIu64 "\n", name, n);
+    }
+}
+
+static void show_flag(struct shown *s, const char *key, const char *name, bool is)
+{
+    if (s->json) {
+        json_bool(&s->j, key, is);
+    } else {
+        printf("%-10s %s\n", name, is ? "yes" : "no");
     }
 }
 
@@ -95,6 +104,7 @@ static int show_object(const struct verb *v, struct geds *store, const struct pl
     show_number(s, "size", "size", i->size);
     show_time(s, "modified", "modified", i->modified_ns);
     show_text(s, "etag", "etag", i->etag);
+    show_flag(s, "encrypted", "encrypted", i->encrypted);
     if (a->content_type != NULL) {
         show_text(s, "type", "type", a->content_type);
     }
@@ -111,10 +121,15 @@ static int show_bucket(const struct verb *v, struct geds *store, const struct pl
     if (geds_bucket_status(store, p->bucket, &b, &err) != GEDS_OK) {
         return fail_at(v, store, p, &err);
     }
+    bool encrypt = false;
+    if (geds_bucket_encrypt(store, p->bucket, &encrypt, &err) != GEDS_OK) {
+        return fail_at(v, store, p, &err);
+    }
     show_text(s, "bucket", "bucket", b.name);
     show_time(s, "created", "created", b.created_ns);
     show_number(s, "objects", "objects", b.objects);
     show_number(s, "bytes", "bytes", b.bytes);
+    show_flag(s, "encrypts", "encrypts", encrypt);
     return 0;
 }
 

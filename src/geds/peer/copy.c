@@ -104,6 +104,13 @@ static void undo(struct sending *s)
     (void)ignored;
 }
 
+/* A store whose sync failed does not know whether the row is there: the next start does, and compares. */
+static bool row_may_be_there(struct peers *p)
+{
+    struct store_state state;
+    return store_state(p->o.store, &state, NULL) != ST_OK || state.broken;
+}
+
 static status_t send_held(struct sending *s, struct error *err)
 {
     struct peers *p = s->peer->all;
@@ -120,6 +127,9 @@ static status_t send_held(struct sending *s, struct error *err)
     if (st == ST_OK) {
         st = store_copy_add(p->o.store, s->peer->node.id, s->x.id, s->nonce, err);
         s->here = st != ST_OK;
+    }
+    if (st != ST_OK && s->here && row_may_be_there(p)) {
+        return st;
     }
     if (st != ST_OK) {
         undo(s);

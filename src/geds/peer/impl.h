@@ -44,6 +44,7 @@ struct peer {
     bool broken, bye;       /* its connection is to end */
     bool leave;             /* it asked for that */
     bool has_left;          /* it may go: with bye */
+    bool counted;           /* its copies, since the start; the thread's own */
     bool checked;           /* leaving: local bytes of its copies are good */
     uint64_t left;
     uint64_t away_since, answered; /* monotonic */

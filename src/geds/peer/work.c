@@ -46,7 +46,7 @@ static bool is_late(const struct peer *peer)
            clock_monotonic_ns() - peer->away_since >= peer->all->o.lost_ms * NS_PER_MS;
 }
 
-static void set_state(struct peer *peer, enum store_node_state state, const char *event)
+static status_t set_state(struct peer *peer, enum store_node_state state, const char *event)
 {
     struct peers *p = peer->all;
     struct error err = {.offset = ERROR_NO_OFFSET};
@@ -56,7 +56,11 @@ static void set_state(struct peer *peer, enum store_node_state state, const char
         peer->node.state = state;
         pthread_mutex_unlock(&p->lock);
     }
-    peers_tell(p, event, peer->node.name, st == ST_OK ? "" : err.text);
+    if (st != ST_OK || event != NULL) {
+        peers_tell(p, event != NULL ? event : "node.counts", peer->node.name,
+                   st == ST_OK ? "" : err.text);
+    }
+    return st;
 }
 
 static void note_lost(struct peers *p)
@@ -64,7 +68,8 @@ static void note_lost(struct peers *p)
     struct here here;
     look_at(p, is_late, &here);
     for (size_t i = 0; i < here.count && goes_on(p); i++) {
-        set_state(here.list[i], STORE_NODE_LOST, "node.lost");
+        status_t ignored = set_state(here.list[i], STORE_NODE_LOST, "node.lost");
+        (void)ignored; /* the next look tries again */
     }
 }
 
@@ -174,6 +179,18 @@ static bool is_new(const struct peer *peer)
     return peer->up && !peer->synced && !peer->broken;
 }
 
+/* Its copies count, if they do not, and once after a start: a crash may have cut off that they were counted. */
+static status_t count_again(struct peer *peer)
+{
+    bool lost = peer->node.state == STORE_NODE_LOST;
+    if (!lost && (peer->counted || peer->node.state != STORE_NODE_COUNTS)) {
+        return ST_OK;
+    }
+    status_t st = set_state(peer, STORE_NODE_COUNTS, lost ? "node.back" : NULL);
+    peer->counted = st == ST_OK;
+    return st;
+}
+
 /* Its list against the rows; then it gets copies, and its own count again. */
 static void sync_one(struct peer *peer)
 {
@@ -194,14 +211,13 @@ static void sync_one(struct peer *peer)
     free(l.has_row);
     if (st != ST_OK) {
         peers_tell(p, "node.list", peer->node.name, err.text);
+    }
+    if (st != ST_OK || count_again(peer) != ST_OK) {
         pthread_mutex_lock(&p->lock);
         peer->broken = true; /* it connects anew */
         pthread_cond_broadcast(&p->changed);
         pthread_mutex_unlock(&p->lock);
         return;
-    }
-    if (peer->node.state == STORE_NODE_LOST) {
-        set_state(peer, STORE_NODE_COUNTS, "node.back");
     }
     pthread_mutex_lock(&p->lock);
     peer->synced = peer->up && peer->serial == serial;
@@ -453,7 +469,8 @@ static void work(struct peers *p)
     repair_damaged(p);
     look_at(p, wants_to_leave, &here);
     for (size_t i = 0; i < here.count && goes_on(p); i++) {
-        set_state(here.list[i], STORE_NODE_LEAVING, "node.leaving");
+        status_t ignored = set_state(here.list[i], STORE_NODE_LEAVING, "node.leaving");
+        (void)ignored;
     }
     bool all = copy_lacking(p);
     look_at(p, is_leaving, &here);

@@ -149,7 +149,8 @@ status_t serve_list(struct task *t)
                                           .is_prefix = from->is_prefix,
                                           .info = {.size = from->info.size,
                                                    .modified_ns = from->info.modified_ns,
-                                                   .etag = from->info.etag}};
+                                                   .etag = from->info.etag,
+                                                   .encrypted = from->info.encrypted}};
         geds_entry_encode(&e, &t->out->data);
     }
     t->answer.more = st == ST_OK && page->more;

@@ -242,8 +242,10 @@ struct store_condition task_condition(const struct geds_wire_condition *c)
 void task_info(struct task *t, const struct store_info *info)
 {
     char *etag = arena_strndup(&t->arena, info->etag, strlen(info->etag));
-    t->answer.info = (struct geds_wire_info){
-        .size = info->size, .modified_ns = info->modified_ns, .etag = etag != NULL ? etag : ""};
+    t->answer.info = (struct geds_wire_info){.size = info->size,
+                                             .modified_ns = info->modified_ns,
+                                             .etag = etag != NULL ? etag : "",
+                                             .encrypted = info->encrypted};
 }
 
 status_t task_set_attributes(struct task *t, const struct store_attributes *a)

@@ -6,6 +6,7 @@ import datetime
 import os
 import pathlib
 import random
+import subprocess
 
 import pytest
 
@@ -84,6 +85,17 @@ def test_conditions(store, bucket):
     with pytest.raises(FileExistsError):
         store.append(bucket, "k", b"3", if_none=True)
     assert store.get(bucket, "k") == b"2"
+
+
+def test_what_is_encrypted_is_told(store, bucket):
+    plain = store.put(bucket, "plain", bytes(100000))
+    subprocess.run(["cloudskin", "tier", "--encrypt", "on", f"geds://{bucket}"], check=True, stdout=subprocess.PIPE)
+    for size in (1, 100000):
+        info = store.put(bucket, "k", bytes(size))
+        assert info.encrypted and info == store.stat(bucket, "k") and not plain.encrypted
+    assert [(e.key, e.info.encrypted) for e in store.list(bucket)] == [("k", True), ("plain", False)]
+    with store.open(bucket, "k") as o:
+        assert o.info == store.stat(bucket, "k")
 
 
 def test_appends(store, bucket):

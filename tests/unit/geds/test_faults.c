@@ -259,6 +259,40 @@ static void after_a_failed_sync_changes_are_refused(void)
     store_remove();
 }
 
+/* More files than a draft has open: reading one closes another, whose bytes miss the disk. */
+static void a_draft_whose_bytes_missed_the_disk_is_not_sealed(void)
+{
+    enum { SPANS = 5 };
+    struct store_put *p = NULL;
+    uint8_t byte = 0;
+    size_t len = 0;
+    store_make(NULL);
+    MUST(store_bucket_create(store, "box", "", &err));
+    for (unsigned fails = 0; fails < 2; fails++) {
+        MUST(store_put_begin(store, "box", "k", NULL, &p, &err));
+        for (uint64_t i = 0; i < SPANS; i++) {
+            MUST(store_put_write_at(p, source, 100000, i << 30, &err));
+        }
+        atomic_store(&shared->calls, 0);
+        atomic_store(&fail_at, fails != 0 ? 0 : UINT32_MAX);
+        atomic_store(&fault_errno, EIO);
+        atomic_store(&armed, true);
+        CHECK_EQ(store_put_read(p, &byte, 1, 0, &len, NULL), fails != 0 ? ST_IO : ST_OK);
+        atomic_store(&armed, false);
+        CHECK_EQ(atomic_load(&shared->calls), 1); /* one sync */
+        if (fails != 0) {
+            MUST(store_put_read(p, &byte, 1, 0, &len, &err));
+        }
+        CHECK(byte == source[0] && len == 1);
+        CHECK_EQ(store_put_commit(p, NULL, NULL, NULL), fails != 0 ? ST_IO : ST_OK);
+        if (fails == 0) {
+            MUST(store_delete(store, "box", "k", NULL, &err));
+        }
+    }
+    CHECK_EQ(files_in("new") + files_in("data"), 0);
+    store_remove();
+}
+
 int main(void)
 {
     fill(source, sizeof source, 9);
@@ -267,6 +301,7 @@ int main(void)
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(shared != MAP_FAILED);
     RUN(a_failing_call_loses_nothing);
+    RUN(a_draft_whose_bytes_missed_the_disk_is_not_sealed);
     RUN(after_a_failed_sync_changes_are_refused);
     return CHECK_DONE();
 }

@@ -1,228 +1,10 @@
-/* Nodes that are threads of this program: they do what they are asked, or die, lie and keep silent. */
-#include "../geds/storetest.h"
-
-#include <poll.h>
-#include <pthread.h>
+/* What becomes of copies when nodes come, go, lie and fail. */
 #include <sqlite3.h>
-#include <stdatomic.h>
 
-#include "geds/peer/peers.h"
+#include "impl.h"
+#include "nodes.h"
+#include "sys/clock.h"
 
-enum { BIG = 3 * 1024 * 1024 + 12345, NODES = 3, COPIES = 64 };
-
-struct copy {
-    uint64_t extent, nonce;
-    uint8_t *data;
-    size_t len;
-    bool whole;
-};
-struct fake {
-    const char *key, *name;
-    pthread_t thread;
-    bool runs;
-    pthread_mutex_t lock; /* guards the copies, and peer */
-    struct peer *peer;
-    struct copy copies[COPIES];
-    _Atomic bool gone, silent, lies, full;
-    _Atomic int left; /* what the bye said, or -1 */
-    status_t result;
-};
-static struct peers *peers;
-static struct fake nodes[NODES] = {
-    {.key = "00000000000000000000000000000001", .name = "a", .lock = PTHREAD_MUTEX_INITIALIZER},
-    {.key = "00000000000000000000000000000002", .name = "b", .lock = PTHREAD_MUTEX_INITIALIZER},
-    {.key = "00000000000000000000000000000003", .name = "c", .lock = PTHREAD_MUTEX_INITIALIZER}};
-static uint8_t source[2 * BIG];
-
-static struct copy *copy_of(struct fake *f, uint64_t extent, uint64_t nonce)
-{
-    for (size_t i = 0; i < COPIES; i++) {
-        struct copy *c = &f->copies[i];
-        if (c->data != NULL && c->extent == extent && c->nonce == nonce) {
-            return c;
-        }
-    }
-    return NULL;
-}
-
-static struct copy *new_copy(struct fake *f, const struct peer_order *o)
-{
-    for (size_t i = 0; i < COPIES; i++) {
-        struct copy *c = &f->copies[i];
-        if (c->data == NULL) {
-            *c = (struct copy){.extent = o->extent,
-                               .nonce = o->nonce,
-                               .data = malloc((size_t)o->bytes),
-                               .len = (size_t)o->bytes};
-            return c;
-        }
-    }
-    abort();
-}
-
-static void put64(uint8_t *to, uint64_t v)
-{
-    for (int i = 0; i < 8; i++) {
-        to[i] = (uint8_t)(v >> 8 * i);
-    }
-}
-
-static size_t list(struct fake *f, const struct peer_order *o, uint8_t *out)
-{
-    size_t len = 0;
-    uint64_t extent = o->extent, nonce = o->nonce;
-    for (;;) { /* the next one in order */
-        const struct copy *best = NULL;
-        for (size_t i = 0; i < COPIES; i++) {
-            const struct copy *c = &f->copies[i];
-            if (c->data != NULL && c->whole &&
-                (c->extent > extent || (c->extent == extent && c->nonce > nonce)) &&
-                (best == NULL || c->extent < best->extent ||
-                 (c->extent == best->extent && c->nonce < best->nonce))) {
-                best = c;
-            }
-        }
-        if (best == NULL) {
-            return len;
-        }
-        put64(out + len, extent = best->extent);
-        put64(out + len + 8, nonce = best->nonce);
-        put64(out + len + 16, best->len);
-        len += PEER_COPY_BYTES;
-    }
-}
-
-static void answer(struct fake *f, const struct peer_order *o)
-{
-    static _Thread_local uint8_t out[PEER_PIECE_BYTES];
-    size_t len = 0;
-    status_t st = ST_OK;
-    struct copy *c = copy_of(f, o->extent, o->nonce);
-    if (o->kind == PEER_WRITE && atomic_load(&f->full)) {
-        st = ST_LIMIT;
-    } else if (o->kind == PEER_WRITE) {
-        c = c != NULL ? c : new_copy(f, o);
-        memcpy(c->data + o->offset, o->data, o->len);
-    } else if (o->kind == PEER_END) {
-        c->whole = true;
-    } else if (o->kind == PEER_READ && c == NULL) {
-        st = ST_NOTFOUND;
-    } else if (o->kind == PEER_READ) {
-        len = (size_t)o->bytes;
-        memcpy(out, c->data + o->offset, len);
-        out[len / 2] ^= atomic_load(&f->lies);
-    } else if (o->kind == PEER_REMOVE && c != NULL) {
-        free(c->data);
-        c->data = NULL;
-    } else if (o->kind == PEER_LIST) {
-        len = list(f, o, out);
-    }
-    peers_done(f->peer, o->number, st, out, len);
-}
-
-static status_t take(void *arg, const struct peer_order *o)
-{
-    struct fake *f = arg;
-    if (o->kind == PEER_BYE) {
-        atomic_store(&f->left, (int)o->sum);
-    }
-    pthread_mutex_lock(&f->lock);
-    if (f->peer != NULL && !atomic_load(&f->silent) && o->kind != PEER_WELCOME &&
-        o->kind != PEER_BYE) {
-        answer(f, o);
-    }
-    pthread_mutex_unlock(&f->lock);
-    return atomic_load(&f->gone) ? ST_IO : ST_OK;
-}
-
-static bool wanted(void *arg)
-{
-    struct fake *f = arg;
-    return !atomic_load(&f->gone);
-}
-
-static void joined(void *arg, struct peer *peer)
-{
-    struct fake *f = arg;
-    pthread_mutex_lock(&f->lock);
-    f->peer = peer;
-    pthread_mutex_unlock(&f->lock);
-}
-
-static const struct peer_report roomy = {.limit_bytes = 1ULL << 40, .free_bytes = 1ULL << 40};
-
-static void *serve(void *arg)
-{
-    struct fake *f = arg;
-    const struct peer_link link = {.send = take, .is_wanted = wanted, .joined = joined, .arg = f};
-    f->result = peers_serve(peers, f->key, f->name, &roomy, &link, NULL);
-    return NULL;
-}
-
-static void join(struct fake *f)
-{
-    atomic_store(&f->gone, false);
-    atomic_store(&f->left, -1);
-    CHECK_EQ(pthread_create(&f->thread, NULL, serve, f), 0);
-    f->runs = true;
-}
-
-static void end(struct fake *f)
-{
-    atomic_store(&f->gone, true);
-    if (f->runs) {
-        pthread_join(f->thread, NULL);
-        f->runs = false;
-    }
-}
-
-static struct peers_status now;
-static void look(void)
-{
-    MUST(peers_status(peers, &now, &err));
-}
-
-/* Until it is so; a thread does it, so it may take a while. */
-static bool eventually(bool (*is)(void))
-{
-    for (int i = 0; i < 3000; i++) {
-        look();
-        if (is()) {
-            return true;
-        }
-        poll(NULL, 0, 5);
-    }
-    return false;
-}
-
-static size_t whole_copies(const struct fake *f)
-{
-    size_t count = 0;
-    pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)&f->lock);
-    for (size_t i = 0; i < COPIES; i++) {
-        count += f->copies[i].data != NULL && f->copies[i].whole;
-    }
-    pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&f->lock);
-    return count;
-}
-
-static size_t all_copies(void)
-{
-    return whole_copies(&nodes[0]) + whole_copies(&nodes[1]) + whole_copies(&nodes[2]);
-}
-
-static bool nothing_lacks(void)
-{
-    return now.lacking_count == 0;
-}
-static bool all_are_up(void)
-{
-    size_t up = 0;
-    for (size_t i = 0; i < now.count; i++) {
-        up += now.nodes[i].state == PEER_UP;
-    }
-    return up == now.count && up > 0;
-}
 static bool no_copies(void)
 {
     return all_copies() == 0;
@@ -231,9 +13,13 @@ static bool two_copies(void)
 {
     return all_copies() == 2;
 }
-static bool something_was_repaired(void)
+static bool one_lacks(void)
 {
-    return now.repaired_count > 0;
+    return now.lacking_count == 1;
+}
+static bool no_nodes(void)
+{
+    return now.count == 0;
 }
 static bool a_is_lost(void)
 {
@@ -243,70 +29,6 @@ static bool a_is_lost(void)
         }
     }
     return false;
-}
-
-static void open_peers(uint64_t lost_ms, uint64_t answer_ms)
-{
-    const struct peers_options o = {
-        .store = store, .lost_ms = lost_ms, .answer_ms = answer_ms, .idle_ms = 10};
-    MUST(peers_open(&o, &peers, &err));
-    MUST(peers_start(peers, &err));
-}
-
-static void begin(uint64_t lost_ms, uint64_t answer_ms)
-{
-    store_make(NULL);
-    MUST(store_bucket_create(store, "box", "", &err));
-    open_peers(lost_ms, answer_ms);
-    MUST(store_bucket_set_replicas(store, "box", 2, NULL, NULL, &err));
-}
-
-static void finish(void)
-{
-    peers_stop(peers);
-    for (size_t i = 0; i < NODES; i++) {
-        end(&nodes[i]);
-    }
-    check_sound();
-    store_close(store);
-    store = NULL;
-    peers_close(peers);
-    remove_tree(scratch);
-    for (size_t i = 0; i < NODES; i++) {
-        for (size_t k = 0; k < COPIES; k++) {
-            free(nodes[i].copies[k].data);
-            nodes[i].copies[k].data = NULL;
-        }
-        nodes[i].silent = nodes[i].lies = nodes[i].full = false;
-    }
-}
-
-static void join_and_wait(size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        join(&nodes[i]);
-    }
-    CHECK(eventually(all_are_up));
-}
-
-/* The local file of the object's first extent. */
-static void local_path(const char *key, char ret_path[160])
-{
-    uint64_t *ids = NULL;
-    size_t count = 0;
-    MUST(store_object_extents(store, "box", key, &ids, &count, &err));
-    snprintf(ret_path, 160, "%s/data/%02x/%016llx", scratch, (unsigned)(ids[0] & 0xff),
-             (unsigned long long)ids[0]);
-    free(ids);
-}
-
-static void damage(const char *key)
-{
-    char path[160];
-    local_path(key, path);
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    CHECK_EQ(pwrite(fd, "damaged", 7, 100000), 7);
-    close(fd);
 }
 
 static void a_write_is_answered_when_its_copy_is_there(void)
@@ -358,12 +80,12 @@ static void without_nodes_it_is_answered_and_copied_later(void)
     CHECK_EQ(now.lacking_count, 1);
     CHECK_EQ(now.lacking_bytes, BIG);
     CHECK_EQ(now.late_count, 1);
-    nodes[0].full = true;
+    nodes[0].refuses = ST_LIMIT;
     join_and_wait(1);
     CHECK_EQ(put("box", "l", source, BIG), ST_OK);
     look();
     CHECK_EQ(now.lacking_count, 2);
-    nodes[0].full = false;
+    nodes[0].refuses = ST_OK;
     peers_wake(peers);
     CHECK(eventually(nothing_lacks));
     CHECK_EQ(all_copies(), 2);
@@ -492,7 +214,7 @@ static void what_a_leaving_node_has_is_somewhere_else_before_it_goes(void)
     CHECK(eventually(nothing_lacks));
     damage("l"); /* its only good copy is the node's */
     join(&nodes[1]);
-    CHECK(eventually(all_are_up));
+    wait_for_all(2);
     CHECK_EQ(peers_leave(peers, "nobody", NULL), ST_NOTFOUND);
     CHECK_EQ(peers_forget(peers, "a", NULL), ST_EXIST);
     MUST(peers_leave(peers, "a", &err));
@@ -579,6 +301,144 @@ static void rows_are_kept_over_a_restart(void)
     finish();
 }
 
+/* A node that answers other orders all the time is given up all the same. */
+static _Atomic bool read_ended;
+static void *read_from(void *peer)
+{
+    uint8_t block[100];
+    struct order order = {.o = {.kind = PEER_READ, .extent = 1, .nonce = 1, .bytes = sizeof block},
+                          .into = block,
+                          .room = sizeof block};
+    status_t st = peer_ask(peer, &order, NULL);
+    atomic_store(&read_ended, true);
+    return (void *)(uintptr_t)st;
+}
+
+static void an_order_ends_though_others_are_answered(void)
+{
+    enum { ANSWER_MS = 250, PATIENCE_S = 20 };
+    pthread_t reader;
+    void *result = NULL;
+    begin(0, ANSWER_MS);
+    join_and_wait(1);
+    struct peer *peer = peer_of_node(&nodes[0]);
+    nodes[0].deaf = true;
+    atomic_store(&read_ended, false);
+    CHECK_EQ(pthread_create(&reader, NULL, read_from, peer), 0);
+    uint64_t until = clock_monotonic_ns() + PATIENCE_S * 1000000000ULL;
+    while (!atomic_load(&read_ended) && clock_monotonic_ns() < until) {
+        uint8_t page[PEER_COPY_BYTES];
+        struct order other = {
+            .o = {.kind = PEER_LIST, .bytes = sizeof page}, .into = page, .room = sizeof page};
+        status_t ignored = peer_ask(peer, &other, NULL);
+        (void)ignored;
+    }
+    CHECK(atomic_load(&read_ended));
+    end(&nodes[0]);
+    pthread_join(reader, &result);
+    CHECK_EQ((uintptr_t)result, ST_AGAIN);
+    finish();
+}
+
+/* The one with the most room comes first. */
+static void what_one_node_says_is_wrong_does_not_keep_others_from_a_copy(void)
+{
+    static const status_t wrong[] = {ST_CORRUPT, ST_NOMEM, ST_INVAL, ST_NOTFOUND};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        begin(0, 0);
+        nodes[0].refuses = wrong[i];
+        join_and_wait(2);
+        struct peer_report more = roomy;
+        more.free_bytes *= 2;
+        uint64_t left = 0;
+        peers_report(peer_of_node(&nodes[0]), &more, false, &left);
+        CHECK_EQ(put("box", "k", source, BIG), ST_OK);
+        CHECK(eventually(nothing_lacks));
+        CHECK_EQ(whole_copies(&nodes[0]), 0);
+        CHECK_EQ(whole_copies(&nodes[1]), 1);
+        look();
+        CHECK_EQ(now.late_count, 0);
+        CHECK_EQ(atomic_load(&damage_told), 0);
+        finish();
+    }
+}
+
+static bool damage_was_told(void)
+{
+    return atomic_load(&damage_told) > 0;
+}
+
+static void local_bytes_that_are_bad_are_no_nodes_fault(void)
+{
+    begin(0, 0);
+    CHECK_EQ(put("box", "k", source, BIG), ST_OK);
+    damage("k");
+    join_and_wait(2);
+    CHECK(eventually(damage_was_told));
+    CHECK_EQ(all_copies(), 0);
+    look();
+    CHECK_EQ(now.lacking_count, 1);
+    CHECK_EQ(now.errors, 0);
+    CHECK_EQ(put("box", "l", source, BIG), ST_OK); /* and holds up no other one */
+    CHECK(eventually(one_lacks));
+    MUST(store_delete(store, "box", "k", NULL, &err));
+    finish();
+}
+
+/* The state of a node is written before what its copies are counted as. */
+static void a_state_whose_counts_a_crash_cut_off_is_counted_at_the_next_start(void)
+{
+    for (unsigned state = STORE_NODE_LOST; state <= STORE_NODE_LEAVING; state++) {
+        char path[128], sql[64];
+        sqlite3 *db = NULL;
+        begin(0, 0);
+        join_and_wait(1);
+        CHECK_EQ(put("box", "k", source, BIG), ST_OK);
+        CHECK(eventually(nothing_lacks));
+        peers_stop(peers);
+        end(&nodes[0]);
+        store_close(store);
+        peers_close(peers);
+        store = NULL;
+        snprintf(path, sizeof path, "%s/meta.db", scratch);
+        snprintf(sql, sizeof sql, "UPDATE node SET state = %u", state);
+        CHECK_EQ(sqlite3_open(path, &db), SQLITE_OK);
+        CHECK_EQ(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        MUST(store_open(scratch, NULL, &store, &err));
+        open_peers(0, 0);
+        look();
+        CHECK_EQ(now.lacking_count, 1);
+        CHECK_EQ(now.nodes[0].state, state == STORE_NODE_LOST ? PEER_LOST : PEER_LEAVING);
+        join(&nodes[0]);
+        CHECK(eventually(state == STORE_NODE_LOST ? nothing_lacks : no_nodes));
+        finish();
+    }
+}
+
+static void what_two_buckets_have_together_keeps_the_higher_rule(void)
+{
+    struct store_name from = {"box", "k"}, to = {"other", "k"};
+    begin(0, 0);
+    MUST(store_bucket_create(store, "other", "", &err));
+    MUST(store_bucket_set_replicas(store, "box", 3, NULL, NULL, &err));
+    CHECK_EQ(put("box", "k", source, BIG), ST_OK);
+    MUST(store_copy(store, &from, &to, NULL, NULL, NULL, NULL, &err));
+    join_and_wait(2);
+    CHECK(eventually(nothing_lacks));
+    CHECK_EQ(all_copies(), 2);
+    MUST(store_bucket_set_replicas(store, "other", 2, NULL, NULL, &err));
+    end(&nodes[0]);
+    MUST(peers_forget(peers, "a", &err));
+    look();
+    CHECK_EQ(now.lacking_count, 1); /* of the two of "box" */
+    MUST(store_delete(store, "box", "k", NULL, &err));
+    MUST(store_bucket_set_replicas(store, "other", 2, NULL, NULL, &err));
+    look();
+    CHECK_EQ(now.lacking_count, 0);
+    finish();
+}
+
 /* The tables of format 5 are made from those of format 4, with what is in them. */
 static void a_store_of_format_4_is_taken_over(void)
 {
@@ -627,6 +487,11 @@ int main(void)
     RUN(a_node_of_the_same_id_takes_its_place_and_one_of_its_name_does_not);
     RUN(a_rule_is_for_what_is_there_too);
     RUN(rows_are_kept_over_a_restart);
+    RUN(an_order_ends_though_others_are_answered);
+    RUN(what_one_node_says_is_wrong_does_not_keep_others_from_a_copy);
+    RUN(local_bytes_that_are_bad_are_no_nodes_fault);
+    RUN(a_state_whose_counts_a_crash_cut_off_is_counted_at_the_next_start);
+    RUN(what_two_buckets_have_together_keeps_the_higher_rule);
     RUN(a_store_of_format_4_is_taken_over);
     return CHECK_DONE();
 }

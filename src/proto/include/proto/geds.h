@@ -87,8 +87,9 @@ struct geds_wire_condition {
 };
 struct geds_wire_info {
     uint64_t size;
-    uint64_t modified_ns;
+    uint64_t modified_ns; /* below 2^63 */
     const char *etag;
+    bool encrypted; /* the highest bit of the time */
 };
 
 /* What an operation does not have is zero. Texts may be NULL where an operation allows it. */
