@@ -46,16 +46,16 @@ struct wasi_undo_report {
  * whether a new file by that name would be good, which is better made behind this: by a name that something comes back
  * to it would be taken for that.
  * folder_fd: from wasi_undo_lock; borrowed.
- * ST_NOTFOUND: a file, a folder or a journal that is needed is not there; ST_PERM: a folder is read-only here, or a
- * file somebody else's; ST_INVAL: before-images of a file are missing, or the checkpoint is of an earlier run;
- * ST_INVALID: standard output is neither the file that it went to nor a copy, was cut, has other bytes than it got,
- * or a name that goes, that something comes back to, or that it had before it was renamed back; ST_CORRUPT names the
- * journal; ST_IO, ST_LIMIT, ST_NOMEM. */
+ * ST_NOTFOUND: a file, a folder or a journal that is needed is not there; ST_PERM: a folder is read-only here, a
+ * file somebody else's, or one of them may not be written to; ST_INVAL: before-images of a file are missing, or the
+ * checkpoint is of an earlier run; ST_INVALID: standard output is neither the file that it went to nor a copy, was
+ * cut, has other bytes than it got, or a name that goes, that something comes back to, or that it had before it was
+ * renamed back; ST_CORRUPT names the journal; ST_IO, ST_LIMIT, ST_NOMEM. */
 CHECKED status_t wasi_undo_check(const struct wasi_config *config, int folder_fd, uint32_t number,
                                  bool *ret_output, struct error *err);
 /* Bring them back, standard output if `output`: after wasi_undo_check with the same arguments said so, with the file of
- * output_path made, and the folder locked since. When it ends midway, for
- * whatever reason, both calls again go on with it, and later checkpoints are refused; when it succeeds they are gone.
+ * output_path made, and the folder locked since. When it ends midway, for whatever reason, both calls again go on with
+ * it, and later checkpoints are refused; when it succeeds they are gone.
  * Errors as above. */
 CHECKED status_t wasi_undo_restore(const struct wasi_config *config, int folder_fd, uint32_t number,
                                    bool output, struct wasi_undo_report *ret_report,
