@@ -111,6 +111,8 @@ def shares(rates):
 
 def row_geds_peer(args):
     """A 1 GiB object over TLS, with a limit of the path and without."""
+    if args.no_peers:
+        raise BenchError("it is about another program (--no-peers)")
     micro.embedder("geds")
     found = {}
     with tidy(), store.scratch() as folder, network.Network() as net, contextlib.ExitStack() as running:
@@ -125,10 +127,7 @@ def row_geds_peer(args):
         for name in BUCKETS:
             far.api(name)  # from the disk
         for limit in (LIMIT, None):
-            if limit:
-                net.limit(limit)
-            elif found:
-                net.limit(None)
+            net.limit(limit)
             rates = in_turn(ways, args)
             of = shares(rates)
             found[limit or "unlimited"] = {"rates": rates, "shares": of}
