@@ -48,10 +48,11 @@ struct conn {
     _Atomic unsigned refs;
     void *session; /* NULL before hello; set by the loop before the first request */
     bool tcp;
-    bool let_in;  /* counted in server.tcp_sessions */
-    void *link;   /* of the transport, NULL: none; guarded by m */
-    bool evicted; /* loop-owned: it is over, as its next event will find */
-    bool shaken;  /* loop-owned: the transport's handshake is over */
+    bool let_in;     /* counted in server.tcp_sessions */
+    void *link;      /* of the transport, NULL: none; guarded by m */
+    uint64_t origin; /* over TCP: the address it comes from */
+    bool evicted;    /* loop-owned: it is over, as its next event will find */
+    bool shaken;     /* loop-owned: the transport's handshake is over */
     uint64_t opened_ns;
     struct rpc_peer peer; /* loop-owned */
 

@@ -1,5 +1,7 @@
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -84,29 +86,68 @@ static void end(struct conn *c)
     conn_unref(c);
 }
 
-/* Who comes now takes the place of who says nothing for longest. */
-static void make_place(struct loop *l)
+/* Who a connection of TCP comes from: an IPv4 address, or the half of an IPv6 one that a network has. */
+static uint64_t origin_of(int fd)
 {
-    struct conn *oldest = NULL;
-    unsigned strangers = 0;
-    for (struct conn *c = l->conns; c != NULL; c = c->next) { /* the newest is first */
-        if (c->tcp && c->session == NULL && !c->evicted) {
-            oldest = c;
-            strangers++;
+    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof peer;
+    uint64_t network = 0;
+    uint32_t host = 0;
+    if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0 && peer.ss_family == AF_INET) {
+        memcpy(&host, &((const struct sockaddr_in *)&peer)->sin_addr, sizeof host);
+    } else if (peer.ss_family == AF_INET6) {
+        const struct in6_addr *in = &((const struct sockaddr_in6 *)&peer)->sin6_addr;
+        if (IN6_IS_ADDR_V4MAPPED(in)) {
+            memcpy(&host, in->s6_addr + 12, sizeof host);
+        } else {
+            memcpy(&network, in->s6_addr, sizeof network);
         }
     }
-    if (strangers >= RPC_STRANGERS_MAX) {
-        struct error err;
-        error_set(&err, ST_LIMIT, ERROR_NO_OFFSET, "too many others came before it said who it is");
-        conn_tell_refused(oldest, &err);
-        oldest->evicted = true; /* an event of it may be in hand, so it is not ended here */
-        shutdown(oldest->fd, SHUT_RDWR);
+    return host != 0 ? host : network;
+}
+
+static bool is_stranger(const struct conn *c)
+{
+    return c->tcp && c->session == NULL && !c->evicted;
+}
+
+static unsigned count_strangers(const struct loop *l, const uint64_t *origin)
+{
+    unsigned count = 0;
+    for (const struct conn *c = l->conns; c != NULL; c = c->next) {
+        count += is_stranger(c) && (origin == NULL || c->origin == *origin);
     }
+    return count;
+}
+
+/* Who comes now takes the place of who says nothing for longest, of the address that has the most such places: a flood
+ * from one address pushes out itself. */
+static void make_place(struct loop *l, uint64_t origin)
+{
+    struct conn *chosen = NULL;
+    unsigned most = 0;
+    if (count_strangers(l, NULL) < RPC_STRANGERS_MAX) {
+        return;
+    }
+    for (struct conn *c = l->conns; c != NULL; c = c->next) { /* the newest is first */
+        unsigned count = is_stranger(c) ? count_strangers(l, &c->origin) + (c->origin == origin)
+                                        : 0;
+        if (count > 0 && count >= most) {
+            chosen = c;
+            most = count;
+        }
+    }
+    struct error err;
+    error_set(&err, ST_LIMIT, ERROR_NO_OFFSET, "too many others came before it said who it is");
+    conn_tell_refused(chosen, &err);
+    chosen->evicted = true; /* an event of it may be in hand, so it is not ended here */
+    shutdown(chosen->fd, SHUT_RDWR);
 }
 
 static void add_tcp(struct loop *l, int fd)
 {
-    make_place(l);
+    uint64_t origin = origin_of(fd);
+    make_place(l, origin);
     rpc_tcp_prepare(fd);
     atomic_fetch_add(&l->server->tcp_count, 1);
     struct conn *c = conn_new(l->server, l, fd, true);
@@ -115,6 +156,7 @@ static void add_tcp(struct loop *l, int fd)
         close(fd);
         return;
     }
+    c->origin = origin;
     begin(l, c);
 }
 

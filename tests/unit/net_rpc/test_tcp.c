@@ -126,11 +126,12 @@ static void run(void *session, const struct rpc_request *r, struct rpc_reply *re
 static void refused(void *ctx, const char *address, const struct error *why)
 {
     CHECK(ctx == &refusals);
-    CHECK(strncmp(address, "127.0.0.1:", 10) == 0);
+    CHECK(strncmp(address, "127.0.0.", 8) == 0);
     CHECK(why->text[0] != '\0');
     atomic_fetch_add(&refusals, 1);
 }
 
+static unsigned greet_ms = GREET_MS;
 static void start(const struct rpc_transport *t)
 {
     static const struct rpc_handler handler = {session_new, session_free, is_quick, run};
@@ -143,7 +144,7 @@ static void start(const struct rpc_transport *t)
                            .ctx = &listen_fd,
                            .refused = refused,
                            .refused_ctx = &refusals,
-                           .greet_ms = GREET_MS};
+                           .greet_ms = greet_ms};
     const struct rpc_server_options o = {
         .listen_fd = -1, .tcp = &tcp, .handler = &handler, .ctx = &server};
     atomic_store(&refusals, 0);
@@ -342,6 +343,46 @@ static void strangers_push_each_other_out_and_nobody_else(void)
     stop();
 }
 
+/* As dial, from another address of this machine. */
+static int dial_from(uint32_t address)
+{
+    struct sockaddr_in to;
+    socklen_t len = sizeof to;
+    int first = dial(), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
+    CHECK_EQ(getpeername(first, (struct sockaddr *)&to, &len), 0);
+    close(first);
+    CHECK_EQ(bind(fd, (const struct sockaddr *)&from, sizeof from), 0);
+    CHECK_EQ(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static void a_flood_from_one_address_pushes_out_itself(void)
+{
+    static int fds[4 * RPC_STRANGERS_MAX];
+    enum { OTHERS = 8 };
+    int others[OTHERS];
+    greet_ms = PATIENCE_MS;
+    start(NULL);
+    greet_ms = GREET_MS;
+    for (uint32_t i = 0; i < OTHERS; i++) { /* older than all of the flood */
+        others[i] = dial_from(INADDR_LOOPBACK + 1 + i);
+    }
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        fds[i] = dial();
+    }
+    CHECK(has_connections(2 * RPC_STRANGERS_MAX));
+    for (size_t i = 0; i < OTHERS; i++) {
+        CHECK_EQ(greet(others[i], "good", false), ST_OK);
+        close(others[i]);
+    }
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        close(fds[i]);
+    }
+    CHECK(has_connections(0));
+    stop();
+}
+
 static void a_long_hello_is_refused_before_it_is_read(void)
 {
     struct buf args = {0};
@@ -419,6 +460,7 @@ int main(void)
     RUN(a_handshake_that_fails_ends_the_connection);
     RUN(who_says_nothing_is_ended_in_time);
     RUN(strangers_push_each_other_out_and_nobody_else);
+    RUN(a_flood_from_one_address_pushes_out_itself);
     RUN(a_long_hello_is_refused_before_it_is_read);
     RUN(addresses_are_taken_apart);
     RUN(tokens_come_from_the_environment_or_a_file_of_ones_own);
