@@ -104,7 +104,8 @@ class Carrier
     {
         for (BasicBlock *bb : loop->blocks())
             for (Instruction &i : *bb)
-                if (i.getType() == q->getType() && isa<BinaryOperator>(i) && scev.getSCEV(&i) == sum)
+                if (i.getType() == q->getType() && isa<BinaryOperator>(i) &&
+                    scev.getSCEV(&i) == sum)
                     i.replaceAllUsesWith(q);
     }
 
