@@ -21,9 +21,9 @@
 
 #define NS_PER_S 1000000000ULL
 enum {
-    CHAINS = 16384,     /* a power of two */
-    PIECE = 4 << 20,    /* bytes that are locked at a time */
-    NOTE_S = 60,        /* between two notes of what is in memory, in seconds */
+    CHAINS = 16384,      /* a power of two */
+    PIECE = 4 << 20,     /* bytes that are locked at a time */
+    NOTE_S = 60,         /* between two notes of what is in memory, in seconds */
     LINE_BYTES_MAX = 64, /* of a note */
     EXTENTS_DEFAULT = 32768,
     EXTENTS_MAX = 1 << 20,

@@ -368,9 +368,17 @@ static void a_restart_brings_it_back(void)
 
 static void a_damaged_note_is_none(void)
 {
-    static const char *const texts[] = {
-        "", "\n", "1", "1 2", "1 2 3", "1 2\n", "x 1 1\n", "1 1 99999999999999999999\n",
-        "1 1 9000000000000000000\n", " \n \n", "1 1 1 1\n"};
+    static const char *const texts[] = {"",
+                                        "\n",
+                                        "1",
+                                        "1 2",
+                                        "1 2 3",
+                                        "1 2\n",
+                                        "x 1 1\n",
+                                        "1 1 99999999999999999999\n",
+                                        "1 1 9000000000000000000\n",
+                                        " \n \n",
+                                        "1 1 1 1\n"};
     struct error why = {0};
     make(4 * TAKES, 0);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
