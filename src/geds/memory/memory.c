@@ -337,22 +337,28 @@ static void unmap(struct memory *m, struct item *x, bool counted)
     }
 }
 
+static void unmap_leaving(struct memory *m)
+{
+    for (struct item *x; (x = m->leaves.first) != NULL;) {
+        take(&m->leaves, x);
+        unmap(m, x, true);
+    }
+}
+
 /* So that so much more fits. False: it never does. With the lock, which it gives up in between. */
 static bool make_room(struct memory *m, uint64_t bytes)
 {
     while (bytes <= m->n.limit_bytes &&
            (m->n.bytes > m->n.limit_bytes - bytes || m->n.extents >= m->o.extents_max)) {
-        struct item *x = m->leaves.first != NULL ? m->leaves.first : m->here.first;
-        if (x == NULL) {
-            return false;
-        }
-        if (x->state == IS_HERE) {
+        struct item *x = m->leaves.first == NULL ? m->here.first : NULL;
+        if (x != NULL) {
             m->n.evicted++;
             m->n.evicted_bytes += x->bytes;
+            set_state(m, x, LEAVES);
+        } else if (m->leaves.first == NULL) {
+            return false;
         }
-        set_state(m, x, LEAVES);
-        take(&m->leaves, x);
-        unmap(m, x, true);
+        unmap_leaving(m);
     }
     return bytes <= m->n.limit_bytes;
 }
@@ -378,9 +384,11 @@ static void note_limit(struct memory *m, uint64_t bytes, int code)
     }
 }
 
+/* While one comes, others leave. */
 static bool is_wanted(struct memory *m, const struct item *x)
 {
     pthread_mutex_lock(&m->lock);
+    unmap_leaving(m);
     bool wanted = !m->stop && !x->unwanted;
     pthread_mutex_unlock(&m->lock);
     return wanted;
@@ -482,10 +490,11 @@ static void work(struct memory *m)
 {
     bool note_due = m->changed && clock_monotonic_ns() - m->noted >= NOTE_S * NS_PER_S;
     struct item *x = NULL;
-    if ((x = m->leaves.first) != NULL) {
-        take(&m->leaves, x);
-        unmap(m, x, true);
-    } else if (m->note_now || note_due) {
+    unmap_leaving(m);
+    if (m->stop) {
+        return;
+    }
+    if (m->note_now || note_due) {
         pthread_mutex_unlock(&m->lock);
         note(m);
         pthread_mutex_lock(&m->lock);
@@ -515,11 +524,10 @@ static void *run(void *arg)
     while ((x = m->waits.first) != NULL) {
         leave(m, x, false);
     }
-    while ((x = m->leaves.first != NULL ? m->leaves.first : m->here.first) != NULL) {
+    while ((x = m->here.first) != NULL) {
         set_state(m, x, LEAVES);
-        take(&m->leaves, x);
-        unmap(m, x, true);
     }
+    unmap_leaving(m);
     pthread_mutex_unlock(&m->lock);
     return NULL;
 }
