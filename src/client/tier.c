@@ -127,8 +127,9 @@ static void give_text(const char *from, char *to, size_t size)
     snprintf(to, size, "%s", from != NULL ? from : "");
 }
 
-static void give_tier(const struct geds_wire_tier *w, struct geds_tier *t)
+static void give_tier(const struct geds_wire_tier *w, void *to)
 {
+    struct geds_tier *t = to;
     const uint64_t *n = w->numbers;
     *t = (struct geds_tier){.away_since_ns = n[GEDS_T_AWAY_SINCE_NS],
                             .local_count = n[GEDS_T_LOCAL_COUNT],
@@ -170,7 +171,9 @@ static void give_tier(const struct geds_wire_tier *w, struct geds_tier *t)
     give_text(w->error, t->error, sizeof t->error);
 }
 
-enum geds_code geds_tier_status(struct geds *g, struct geds_tier *ret_tier, struct geds_error *err)
+/* give gets what the store says. */
+static enum geds_code ask(struct geds *g, void (*give)(const struct geds_wire_tier *w, void *to),
+                          void *to, struct geds_error *err)
 {
     struct pending p = {.room = STATUS_ROOM};
     struct arena arena = {0};
@@ -188,7 +191,7 @@ enum geds_code geds_tier_status(struct geds *g, struct geds_tier *ret_tier, stru
     if (st == ST_OK) {
         cursor_init(&c, data, p.data_len, 0);
         if (geds_tier_decode(&c, &w)) {
-            give_tier(&w, ret_tier);
+            give(&w, to);
         }
         st = cursor_status(&c, ST_CORRUPT, &inner);
     }
@@ -196,4 +199,69 @@ enum geds_code geds_tier_status(struct geds *g, struct geds_tier *ret_tier, stru
     arena_done(&arena);
     free(data);
     return give_error(st, &inner, err);
+}
+
+enum geds_code geds_tier_status(struct geds *g, struct geds_tier *ret_tier, struct geds_error *err)
+{
+    return ask(g, give_tier, ret_tier, err);
+}
+
+static void give_memory(const struct geds_wire_tier *w, void *to)
+{
+    const uint64_t *n = w->numbers;
+    struct geds_memory *m = to;
+    *m = (struct geds_memory){.budget_bytes = n[GEDS_T_MEMORY_BUDGET],
+                              .limit_bytes = n[GEDS_T_MEMORY_LIMIT_BYTES],
+                              .count = n[GEDS_T_MEMORY_COUNT],
+                              .bytes = n[GEDS_T_MEMORY_BYTES],
+                              .waiting = n[GEDS_T_MEMORY_WAITING],
+                              .promoted_count = n[GEDS_T_MEMORY_PROMOTED],
+                              .promoted_bytes = n[GEDS_T_MEMORY_PROMOTED_BYTES],
+                              .evicted_count = n[GEDS_T_MEMORY_EVICTED],
+                              .evicted_bytes = n[GEDS_T_MEMORY_EVICTED_BYTES],
+                              .left_count = n[GEDS_T_MEMORY_LEFT],
+                              .memory_reads = n[GEDS_T_MEMORY_READS],
+                              .disk_reads = n[GEDS_T_DISK_READS]};
+    m->limit = n[GEDS_T_MEMORY_LIMIT] == GEDS_MEMORY_LOCK_LIMIT  ? GEDS_LOCK_LIMIT
+               : n[GEDS_T_MEMORY_LIMIT] == GEDS_MEMORY_NONE_FREE ? GEDS_NO_FREE_MEMORY
+                                                                 : GEDS_NOT_LIMITED;
+}
+
+enum geds_code geds_memory_status(struct geds *g, struct geds_memory *ret_memory,
+                                  struct geds_error *err)
+{
+    return ask(g, give_memory, ret_memory, err);
+}
+
+static enum geds_code memory(struct geds *g, const char *bucket, uint32_t what, bool *ret_memory,
+                             struct geds_error *err)
+{
+    struct pending p = {0};
+    struct arena arena = {0};
+    struct geds_answer a;
+    struct error inner = {.offset = ERROR_NO_OFFSET};
+    status_t st = check_names(bucket, NULL, &inner);
+    if (st == ST_OK) {
+        st = client_call(g, &p, GEDS_TIER_MEMORY,
+                         &(struct geds_request){.bucket = bucket, .flags = what}, NULL, &arena, &a,
+                         &inner);
+        pending_done(&p);
+    }
+    if (st == ST_OK && ret_memory != NULL) {
+        *ret_memory = a.numbers[GEDS_N_COUNT] != 0;
+    }
+    arena_done(&arena);
+    return give_error(st, &inner, err);
+}
+
+enum geds_code geds_bucket_set_memory(struct geds *g, const char *bucket, bool on,
+                                      struct geds_error *err)
+{
+    return memory(g, bucket, on ? GEDS_MEMORY_ON : GEDS_MEMORY_OFF, NULL, err);
+}
+
+enum geds_code geds_bucket_memory(struct geds *g, const char *bucket, bool *ret_memory,
+                                  struct geds_error *err)
+{
+    return memory(g, bucket, GEDS_MEMORY_ASK, ret_memory, err);
 }

@@ -6,6 +6,7 @@
 #include "object.h"
 #include "place.h"
 #include "stream.h"
+#include "use.h"
 
 /* Appends of less than this are joined with what is at the object's end, so that many small ones
  * do not make an object of many extents. */
@@ -124,6 +125,7 @@ static status_t append(struct batch *b, struct task *task, struct error *err)
         if (st == ST_OK) {
             t->stream->keep = bucket.spill;
             t->stream->wants = bucket.replicas - 1;
+            t->stream->memory = uses_bucket(&bucket);
             st = make_layout(b, t, &old, &row.layout, err);
         }
         if (st == ST_OK) {

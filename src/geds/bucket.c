@@ -35,6 +35,7 @@ static status_t find(struct db *db, const char *bucket, bool *ret_found,
             ret_bucket->replicas = replicas >= 1 && replicas <= STORE_REPLICAS_MAX
                                        ? (unsigned)replicas
                                        : 1;
+            ret_bucket->memory = db_u64(statement, 7) != 0;
             *ret_objects = db_u64(statement, 2) + db_u64(statement, 3);
         }
     }

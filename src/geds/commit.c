@@ -7,6 +7,7 @@
 #include "place.h"
 #include "sys/clock.h"
 #include "sys/files.h"
+#include "use.h"
 
 enum { CUT_WAIT_MS = 100 };
 
@@ -95,6 +96,7 @@ static void rollback(struct batch *b)
     b->changes.count = 0;
     b->evicted.count = 0;
     b->recalled.count = 0;
+    b->warm.count = 0;
     if (sqlite3_get_autocommit(b->db->handle) == 0) {
         status_t ignored = db_do(b->db, SQL_ROLLBACK, NULL, "");
         (void)ignored;
@@ -249,6 +251,7 @@ static void run_batch(struct store *s, struct task *first)
     }
     if (run_with_room(&b, first, &err)) {
         place_files(&b);
+        uses_written(&b);
         remove_dropped(&b);
         place_evict(&b);
         if (!s->has_reserve) {
@@ -280,6 +283,7 @@ static void run_batch(struct store *s, struct task *first)
     changes_done(&b.changes);
     ids_done(&b.evicted);
     ids_done(&b.recalled);
+    ids_done(&b.warm);
 }
 
 /* Take what waits, at most a batch; NULL: the end. */

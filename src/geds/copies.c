@@ -8,6 +8,7 @@
 
 #include "row.h"
 #include "sys/files.h"
+#include "use.h"
 
 enum { PER_CHANGE = 512, OBJECTS_PER_CHANGE = 256 };
 
@@ -567,6 +568,7 @@ status_t store_extent_restore(struct store *s, uint64_t id, struct error *err)
     st = get_local(s, id, &x, err);
     if (st == ST_OK) {
         st = replace(s, &x, err);
+        uses_gone(s, id, false); /* the former file */
     }
     pthread_mutex_unlock(lock);
     buf_done(&x.sums);

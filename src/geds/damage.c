@@ -1,5 +1,6 @@
 #include "copy.h"
 #include "place.h"
+#include "use.h"
 
 /* Local files of extents: which there are, and what becomes of those that are damaged. */
 
@@ -27,6 +28,7 @@ status_t store_extents_here(struct store *s, uint64_t after, size_t max, uint64_
 bool store_extent_damaged(struct store *s, uint64_t id)
 {
     struct store_extent x = {0};
+    uses_gone(s, id, true);
     if (store_extent_get(s, id, &x, NULL) != ST_OK) {
         return false;
     }

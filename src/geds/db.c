@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum { FORMAT_VERSION = 5, APPLICATION_ID = 0x47454453 /* GEDS */ };
+enum { FORMAT_VERSION = 6, APPLICATION_ID = 0x47454453 /* GEDS */ };
 
 /* Of format 1; a new database becomes one of today's by the same steps as an old one. */
 static const char schema[] =
@@ -70,6 +70,7 @@ static const char *const upgrades[FORMAT_VERSION - 1] = {
     " BEGIN UPDATE copy SET gone = 1 WHERE extent = old.id; END;"
     "CREATE TRIGGER extent_buried AFTER UPDATE OF place ON extent WHEN new.place >= 8"
     " BEGIN UPDATE copy SET gone = 1 WHERE extent = old.id; END;",
+    "ALTER TABLE bucket ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;",
 };
 
 bool db_wrote_nothing(struct db *db)

@@ -17,8 +17,8 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_SAVE_UNDO] = "ROLLBACK TO change",
     [SQL_SAVE_END] = "RELEASE change",
 
-    [SQL_BUCKET_FIND] = "SELECT id, versioning, objects, versions, spill, encrypt, replicas "
-                        "FROM bucket WHERE name = ?1",
+    [SQL_BUCKET_FIND] = "SELECT id, versioning, objects, versions, spill, encrypt, replicas, "
+                        "memory FROM bucket WHERE name = ?1",
     [SQL_BUCKET_STAT] = "SELECT created_ns, objects, bytes, config, versioning, versions, "
                         "version_bytes FROM bucket WHERE name = ?1",
     [SQL_BUCKET_LIST] = "SELECT name, created_ns, objects, bytes, versioning, versions, "
@@ -154,6 +154,7 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_SENDING_END] = "DELETE FROM sending WHERE extent = ?1",
     [SQL_STORE_ID] = "SELECT id FROM store",
     [SQL_BUCKET_SPILL] = "UPDATE bucket SET spill = ?2 WHERE id = ?1",
+    [SQL_BUCKET_MEMORY] = "UPDATE bucket SET memory = ?2 WHERE id = ?1",
     [SQL_BUCKET_REPLICAS] = "UPDATE bucket SET replicas = ?2 WHERE id = ?1",
 
     /* Copies on nodes: those of nodes with state 0 count. */

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "object.h"
 #include "sys/files.h"
+#include "use.h"
 
 enum { FIRST_BLOCKS = 16 };
 
@@ -809,7 +810,7 @@ status_t draft_finish(struct draft *d, size_t *ret_count, struct error *err)
     return st;
 }
 
-static status_t place_span(const struct span *s, struct batch *b, unsigned keep, unsigned wants,
+static status_t place_span(const struct span *s, struct batch *b, const struct bucket_ref *bucket,
                            struct buf *layout, struct error *err)
 {
     struct piece piece = {.extent = s->extent, .bytes = s->bytes, .sealed = s->sealed};
@@ -827,16 +828,17 @@ static status_t place_span(const struct span *s, struct batch *b, unsigned keep,
         .sums = {.data = s->sums, .len = 4 * block_count(s)},
         .tags = {.data = s->tags, .len = s->sealed ? block_count(s) * SEAL_TAG_BYTES : 0},
         .key = s->key};
-    status_t st = stream_add_row(b, &e, NULL, keep, wants, err);
+    status_t st = stream_add_row(b, &e, NULL, bucket->spill, bucket->replicas - 1, err);
+    uses_add(b, uses_bucket(bucket), s->extent);
     return st == ST_OK && !ids_add(&b->placed, s->extent) ? no_memory(err) : st;
 }
 
-status_t draft_place(struct draft *d, struct batch *b, unsigned keep, unsigned wants,
+status_t draft_place(struct draft *d, struct batch *b, const struct bucket_ref *bucket,
                      struct buf *layout, struct error *err)
 {
     status_t st = ST_OK;
     for (size_t i = 0; i < d->count && st == ST_OK; i++) {
-        st = place_span(&d->spans[i], b, keep, wants, layout, err);
+        st = place_span(&d->spans[i], b, bucket, layout, err);
     }
     return st;
 }

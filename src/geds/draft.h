@@ -40,8 +40,8 @@ CHECKED status_t draft_read(struct draft *d, void *data, size_t len, uint64_t of
 /* All bytes are in extents that do not change any more, and on the disk with STORE_SYNC_FULL. *ret_count: how many. */
 CHECKED status_t draft_finish(struct draft *d, size_t *ret_count, struct error *err);
 /* Add the rows of a finished draft, and a use of each extent that it shares; append its layout. Runs again after a
- * rollback. */
-CHECKED status_t draft_place(struct draft *d, struct batch *b, unsigned keep, unsigned wants,
+ * rollback. bucket: where they are written into. */
+CHECKED status_t draft_place(struct draft *d, struct batch *b, const struct bucket_ref *bucket,
                              struct buf *layout, struct error *err);
 /* As stream_copied, of what it placed. */
 uint64_t *draft_copied(const struct draft *d, size_t *ret_count);

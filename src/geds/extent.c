@@ -4,7 +4,7 @@
 
 #include "base/hash.h"
 #include "base/parse.h"
-#include "impl.h"
+#include "use.h"
 
 void extent_name(uint64_t id, char ret_name[EXTENT_NAME_BYTES])
 {
@@ -73,11 +73,13 @@ status_t extent_remove(struct store *s, uint64_t id, struct error *err)
     char name[EXTENT_NAME_BYTES], new_name[EXTENT_NAME_BYTES];
     extent_name(id, name);
     extent_new_name(id, new_name);
+    status_t st = ST_OK;
     if ((unlinkat(s->new_fd, new_name, 0) != 0 && errno != ENOENT) ||
         (unlinkat(s->data_fd, name, 0) != 0 && errno != ENOENT)) {
-        return error_set_errno(err, errno, "remove extent %016llx", (unsigned long long)id);
+        st = error_set_errno(err, errno, "remove extent %016llx", (unsigned long long)id);
     }
-    return ST_OK;
+    uses_gone(s, id, false); /* a mapping would keep its bytes on the disk */
+    return st;
 }
 
 status_t extent_make_way(struct store *s, uint64_t id, struct error *err)

@@ -11,12 +11,13 @@
 #include "db.h"
 #include "events.h"
 #include "geds/copies.h"
+#include "geds/uses.h"
 #include "leases.h"
 #include "meter.h"
 #include "pins.h"
 
 /* Lock order: one of append_locks, one of recall_locks, then queue.lock, then names_lock, then pins.lock;
- * readers_lock alone; the lock of crypt (keys.c) last. */
+ * readers_lock alone; the lock of crypt (keys.c) last, as is that of who has the hooks of uses. */
 
 enum {
     EXTENT_NAME_BYTES = 24, /* "hh/hhhhhhhhhhhhhhhh" with NUL */
@@ -80,6 +81,7 @@ struct store {
     struct placing *placing;    /* of who has a tier; else NULL */
     struct crypt *crypt;        /* of who has master keys; else NULL */
     struct store_copies copies; /* of who has nodes; else zeroed */
+    struct store_uses uses;     /* of who keeps extents in memory; else zeroed */
     struct meter meter;
     _Atomic uint64_t open_objects;
     _Atomic uint64_t draft_bytes; /* of the checksums of drafts (draft.h) */
@@ -96,6 +98,7 @@ struct batch {
     struct ids dropped;     /* extents without a use */
     struct ids recalled;    /* extents whose files are there again; named so after the commit */
     struct ids evicted;     /* extents whose files go, since a copy is in the tier */
+    struct ids warm;        /* pairs: a bucket whose rule is memory, and its new extent */
     struct changes changes; /* names that lead to something else after the commit */
     uint64_t now_ns;
 };
@@ -168,6 +171,7 @@ struct bucket_ref {
     unsigned spill;    /* enum store_keep of what is written into it */
     bool encrypt;      /* what is written into it */
     unsigned replicas; /* copies that it has, the local one among them */
+    bool memory;       /* its extents are kept in memory */
 };
 /* ST_NOTFOUND when there is no such bucket. */
 CHECKED status_t bucket_find(struct db *db, const char *bucket, struct bucket_ref *ret_bucket,

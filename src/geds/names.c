@@ -4,6 +4,7 @@
 #include "names.h"
 #include "object.h"
 #include "stream.h"
+#include "use.h"
 
 struct name_task {
     struct task task;
@@ -137,6 +138,7 @@ static status_t make_layout(struct batch *b, const struct name_task *t, const st
     }
     t->stream->keep = to->spill;
     t->stream->wants = to->replicas - 1;
+    t->stream->memory = uses_bucket(to);
     status_t st = stream_place(t->stream, b, layout.pieces, &layout.count, err);
     if (st == ST_OK) {
         layout_encode(&layout, ret_layout);

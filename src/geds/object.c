@@ -7,6 +7,7 @@
 #include "copy.h"
 #include "keys.h"
 #include "place.h"
+#include "use.h"
 
 /* The file of one extent with its checksums. Counted under store_object.lock. */
 struct handle {
@@ -29,6 +30,7 @@ struct store_object {
     size_t pinned;    /* pieces whose extents are pinned */
     struct buf inline_bytes;
     bool is_inline;
+    uint64_t memory; /* the bucket, if its rule wants extents in memory; else 0 */
     struct error
         locked; /* why inline_bytes, which are encrypted, cannot be read; code ST_OK: they can */
     pthread_mutex_t lock;
@@ -219,15 +221,14 @@ static status_t decode(struct store_object *o, struct row *row, struct error *er
     return st;
 }
 
-/* row: zeroed; for row_done whatever the result is. ST_NOTFOUND: no such bucket or key. */
+/* ref, row: zeroed; row for row_done whatever the result is. ST_NOTFOUND: no such bucket or key. */
 static status_t find_row(struct db *db, const char *bucket, const char *key, uint64_t version,
-                         struct row *row, struct error *err)
+                         struct bucket_ref *ref, struct row *row, struct error *err)
 {
-    struct bucket_ref ref = {0};
     bool current = false;
-    status_t st = bucket_find(db, bucket, &ref, err);
+    status_t st = bucket_find(db, bucket, ref, err);
     if (st == ST_OK) {
-        st = row_find_version(db, &ref, key, version, row, &current, err);
+        st = row_find_version(db, ref, key, version, row, &current, err);
     }
     if (st == ST_OK && !row->found) {
         st = error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "no object %s/%.100s", bucket, key);
@@ -239,11 +240,13 @@ static status_t find(struct store_object *o, struct db *db, const char *bucket, 
                      uint64_t version, struct error *err)
 {
     struct row row = {0};
+    struct bucket_ref ref = {0};
     status_t st = db_do(db, SQL_BEGIN_READ, err, "");
     if (st != ST_OK) {
         return st;
     }
-    st = find_row(db, bucket, key, version, &row, err);
+    st = find_row(db, bucket, key, version, &ref, &row, err);
+    o->memory = uses_bucket(&ref);
     if (st == ST_OK) {
         st = decode(o, &row, err);
     }
@@ -299,6 +302,7 @@ status_t store_stat(struct store *s, const char *bucket, const char *key,
 {
     struct db *db = NULL;
     struct row row = {0};
+    struct bucket_ref ref = {0};
     status_t st = check_key(key, err);
     if (st == ST_OK) {
         st = store_reader(s, &db, err);
@@ -306,7 +310,7 @@ status_t store_stat(struct store *s, const char *bucket, const char *key,
     if (st != ST_OK) {
         return st;
     }
-    st = find_row(db, bucket, key, STORE_VERSION_CURRENT, &row, err);
+    st = find_row(db, bucket, key, STORE_VERSION_CURRENT, &ref, &row, err);
     store_reader_back(s, db);
     if (st == ST_OK) {
         *ret_info = row.info;
@@ -318,6 +322,7 @@ status_t store_stat(struct store *s, const char *bucket, const char *key,
 /* Local bytes do not match, or are missing: who repairs them is told. */
 static void note_damage(const struct handle *h)
 {
+    uses_gone(h->store, h->extent.id, true);
     if ((h->extent.place & STORE_PLACE_REMOTE) != 0 && h->store->placing != NULL) {
         place_damaged(h->store, h->extent.id);
     } else {
@@ -458,7 +463,8 @@ struct reading {
     uint8_t *scratch;  /* STORE_BLOCK_BYTES, made when it is needed, and so is: */
     struct seal *seal; /* with the key of: */
     const struct handle *sealed;
-    bool *waits; /* NULL: it may wait for a tier. Else set to true where it would have to. */
+    bool *waits;     /* NULL: it may wait for a tier. Else set to true where it would have to. */
+    uint64_t memory; /* as of the object */
 };
 
 /* What was read of an extent, if it is encrypted. ST_CORRUPT: a tag; data is wiped. */
@@ -517,12 +523,16 @@ static status_t read_verified(const struct handle *h, uint8_t *data, size_t len,
     if (h->fd < 0) {
         return read_copy(h, data, len, off, r, NULL, err);
     }
+    uses_note(h->store, r->memory, h->extent.id, true);
     status_t st = read_local(h, data, len, off, err);
     if (st == ST_OK) {
         st = unseal(h, data, len, off, r, err);
     }
     if (p != NULL) {
         atomic_fetch_add_explicit(&p->local_reads, 1, memory_order_relaxed);
+    }
+    if (st == ST_CORRUPT || st == ST_IO) { /* the disk may have better ones than memory */
+        uses_gone(h->store, h->extent.id, true);
     }
     bool in_tier = p != NULL && (h->extent.place & STORE_PLACE_REMOTE) != 0;
     if ((st != ST_CORRUPT && st != ST_IO) || (!in_tier && !copies_have(h->store, h->extent.id))) {
@@ -627,7 +637,7 @@ static status_t read_object(struct store_object *o, void *data, size_t len, uint
             memcpy(data, o->inline_bytes.data + off, n);
         }
     } else {
-        struct reading r = {.waits = waits};
+        struct reading r = {.waits = waits, .memory = o->memory};
         st = read_pieces(o, data, n, off, &r, err);
         free(r.scratch);
         seal_free(r.seal);
@@ -720,6 +730,7 @@ status_t store_object_piece(struct store_object *o, size_t index, int *ret_fd, u
     }
     if (st == ST_OK) {
         *ret_bytes = o->layout.pieces[index].bytes;
+        uses_note(o->store, o->memory, id, false);
     }
     return st;
 }

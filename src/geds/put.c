@@ -6,6 +6,7 @@
 #include "draft.h"
 #include "object.h"
 #include "row.h"
+#include "use.h"
 
 /* An object that is being written, or (upload not 0) a part of an upload. */
 struct store_put {
@@ -387,9 +388,9 @@ static status_t put_object(struct batch *b, struct task *task, struct error *err
     if (st == ST_OK) {
         p->stream.keep = bucket.spill;
         p->stream.wants = bucket.replicas - 1;
-        st = p->draft != NULL
-                 ? draft_place(p->draft, b, bucket.spill, p->stream.wants, &row.layout, err)
-                 : place(&p->stream, b, &row.layout, err);
+        p->stream.memory = uses_bucket(&bucket);
+        st = p->draft != NULL ? draft_place(p->draft, b, &bucket, &row.layout, err)
+                              : place(&p->stream, b, &row.layout, err);
     }
     if (st == ST_OK) {
         etag_make(t->md5, p->draft_count, row.info.etag);
@@ -435,6 +436,7 @@ static status_t put_part(struct batch *b, struct task *task, struct error *err)
     if (st == ST_OK) {
         p->stream.keep = bucket.spill;
         p->stream.wants = bucket.replicas - 1;
+        p->stream.memory = uses_bucket(&bucket);
         st = place(&p->stream, b, &layout, err);
     }
     if (st == ST_OK) {

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "sys/files.h"
+#include "use.h"
 
 enum { WRITE_OUT_BYTES = 8 * 1024 * 1024, DIRECT_BYTES = 1024 * 1024 };
 
@@ -279,6 +280,7 @@ status_t stream_place(struct stream *w, struct batch *b, struct piece *ret_piece
         if (!ids_add(&b->placed, e->piece.extent)) {
             return no_memory(err);
         }
+        uses_add(b, w->memory, e->piece.extent);
         ret_pieces[count] = e->piece;
     }
     if (w->fill > 0) {

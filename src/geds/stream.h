@@ -26,6 +26,7 @@ struct stream {
     unsigned
         keep; /* enum store_keep of its extents, and copies of them on nodes: set before stream_place */
     unsigned wants;
+    uint64_t memory; /* the bucket whose rule wants them in memory; 0: none. As above */
 };
 struct new_extent {
     struct piece piece;

@@ -44,6 +44,7 @@ static const char *const request_fields[GEDS_OP_END] = {
     [GEDS_KEYS_CHANGE] = "fo",
     [GEDS_BUCKET_ENCRYPT] = "bf",
     [GEDS_TIER_REPLICAS] = "bf",
+    [GEDS_TIER_MEMORY] = "bf",
     [GEDS_NODE_JOIN] = "kp",
     [GEDS_NODE_DONE] = "hfo",
     [GEDS_NODE_REPORT] = "f",
@@ -67,6 +68,7 @@ static const char *const answer_fields[GEDS_OP_END] = {
     [GEDS_KEYS_LIST] = "",      [GEDS_KEYS_CHANGE] = "3",  [GEDS_BUCKET_ENCRYPT] = "1",
     [GEDS_TIER_REPLICAS] = "1", [GEDS_NODE_JOIN] = "8",    [GEDS_NODE_DONE] = "",
     [GEDS_NODE_REPORT] = "1",   [GEDS_NODE_LIST] = "8",    [GEDS_NODE_CHANGE] = "",
+    [GEDS_TIER_MEMORY] = "1",
 };
 
 bool geds_op_is_known(unsigned op)

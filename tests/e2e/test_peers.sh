@@ -26,7 +26,7 @@ n = {node["name"]: node for node in t["nodes"]}
 sys.exit(not eval(sys.argv[1]))' "$1"
 }
 metric() { # metric LINE
-    timeout 20 curl -fsS "http://$(sed -n 's|^# metrics at http://\(.*\)/metrics$|\1|p' up.txt)/metrics" | grep -qE "^$1\$"
+    timeout 20 curl -fsS "http://$(sed -n 's|^# metrics at http://\(.*\)/metrics$|\1|p' up.txt)/metrics" | grep -E "^$1\$" >metric.log
 }
 file_of() { # the largest local file
     find "$data" -type f -size +1000k | sort | head -n "${1:-1}" | tail -n 1

@@ -113,7 +113,7 @@ _cloudskin() {
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             else
                 mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --metrics --s3-tls --listen --tls-cert --tls-key --tls-ca --state --no-sync --tier --tier-endpoint
-                    --tier-credentials --tier-region --tier-ca-file --tier-style --local-bytes --cache-bytes --encrypt --master-key --node-lost --scrub --scrub-every --help' -- "$cur")
+                    --tier-credentials --tier-region --tier-ca-file --tier-style --local-bytes --cache-bytes --encrypt --master-key --node-lost --scrub --scrub-every --memory --help' -- "$cur")
             fi
             ;;
         node)
@@ -163,7 +163,7 @@ _cloudskin() {
         mb | rb) _cloudskin_objects '--force --controller --help' ;;
         pin) _cloudskin_objects '--off --quiet --controller --help' ;;
         spill) _cloudskin_objects '--recall --quiet --controller --help' ;;
-        tier) _cloudskin_objects '--json --watch --spill --encrypt --replicas --leave --forget --controller --help' ;;
+        tier) _cloudskin_objects '--json --watch --spill --encrypt --replicas --memory --leave --forget --controller --help' ;;
         fsck) mapfile -t COMPREPLY < <(compgen -W '--repair --remote --json --state --controller --help' -- "$cur") ;;
         help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache up down node keys ca token put get ls rm mv cp stat watch mb rb pin spill tier fsck' -- "$cur") ;;
         esac

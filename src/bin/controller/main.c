@@ -17,6 +17,7 @@
 #include "localstate/folder.h"
 #include "localstate/keys.h"
 #include "localstate/tokens.h"
+#include "memory.h"
 #include "metrics.h"
 #include "net/metrics_http.h"
 #include "net/rpc/local.h"
@@ -57,6 +58,8 @@ static const char help_text[] =
     "      --local-bytes SIZE   local files above which bytes go to the tier\n"
     "      --cache-bytes SIZE   of local disk for pieces that are read from the tier\n"
     "                      These are kept in DIR for later starts.\n"
+    "      --memory SIZE   bytes of files that are kept in memory, of buckets with that rule\n"
+    "                      (default 0: none). It is kept, too\n"
     "      --encrypt on|off     encrypt all that is written, or what buckets and requests say\n"
     "      --master-key FILE    where the master keys are (default DIR/master.key, mode 0600)\n"
     "                      Both are kept, too.\n"
@@ -97,6 +100,7 @@ static const struct option long_options[] = {
     {"node-lost", required_argument, NULL, 11},
     {"scrub", required_argument, NULL, 12},
     {"scrub-every", required_argument, NULL, 13},
+    {"memory", required_argument, NULL, 14},
     {"socket", required_argument, NULL, 'u'},
     {"listen", required_argument, NULL, 'L'},
     {"tls-cert", required_argument, NULL, 'C'},
@@ -128,6 +132,7 @@ struct settings {
     struct remote_given remote;
     uint64_t node_lost_ns; /* 0: the default */
     struct scrub_given scrub;
+    const char *memory; /* NULL: as before */
 };
 
 static int fail(const struct error *err)
@@ -207,6 +212,8 @@ static int parse_options(int argc, char **argv, struct settings *o)
             }
         } else if (c == 12 || c == 13) {
             *(c == 12 ? &o->scrub.rate : &o->scrub.every) = optarg;
+        } else if (c == 14) {
+            o->memory = optarg;
         } else if (take_remote_option(&o->remote, c, optarg)) {
             continue;
         } else if (c < 'A' && take_tier_option(&o->tier, c, optarg)) {
@@ -279,7 +286,8 @@ struct running {
     struct store *store;
     struct tier_running tier;
     struct peers *peers;
-    struct scrub *scrub; /* NULL: none */
+    struct scrub *scrub;   /* NULL: none */
+    struct memory *memory; /* NULL: none */
     struct crypt_running crypt;
     struct remote_running remote;
     struct buf pem; /* of S3's TLS */
@@ -317,6 +325,8 @@ static status_t start_files(const struct settings *o, struct running *r, struct 
         st = controller_tier_open(&o->tier, o->state, r->store, &r->tier, err);
     if (st == ST_OK)
         st = controller_peers_open(r->store, o->node_lost_ns, &r->peers, err);
+    if (st == ST_OK)
+        st = controller_memory_start(o->memory, o->state, r->store, &r->memory, err);
     if (st == ST_OK)
         st = controller_scrub_start(&o->scrub, o->state, r->store, &r->scrub, err);
     /* under the store's lock: who makes keys here is the only one, so they may be unmade */
@@ -389,7 +399,8 @@ static status_t start_rpc(const struct settings *o, struct running *r, struct er
                                         .s3 = r->s3,
                                         .metrics = r->metrics_at,
                                         .meter = r->meter,
-                                        .peers = r->peers};
+                                        .peers = r->peers,
+                                        .memory = r->memory};
     if (r->tier.tier) {
         r->context.tier = r->tier.tier;
         r->context.tier_name = r->tier.place;
@@ -422,6 +433,7 @@ static status_t start_metrics(const struct settings *o, struct running *r, struc
     r->sources.tier = r->tier.tier;
     r->sources.peers = r->peers;
     r->sources.scrub = r->scrub;
+    r->sources.memory = r->memory;
     r->sources.s3 = r->server;
     status_t st = metrics_add_process(r->metrics, err);
     if (st == ST_OK)
@@ -518,7 +530,9 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
     controller_crypt_stop(&r.crypt);
     http_server_stop(r.server);
     s3_service_free(r.service);
+    memory_stop(r.memory);
     store_close(r.store);
+    memory_free(r.memory);
     controller_tier_close(&r.tier);
     peers_close(r.peers);
     controller_remote_close(&r.remote);

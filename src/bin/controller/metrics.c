@@ -242,6 +242,36 @@ static void put_keys(struct metrics_sources *from, struct metrics_page *p)
           "Extents that cannot be read for that reason.");
 }
 
+static void put_memory(struct metrics_page *p, struct memory *memory)
+{
+    static const struct metrics_family reads = {
+        .name = "cloudskin_memory_reads_total",
+        .help = "Reads of pieces of local files, where some are kept in memory, by whether these "
+                "were.",
+        .type = METRICS_COUNTER,
+        .labels = {"source"}};
+    struct memory_status n = {0};
+    if (memory != NULL) {
+        memory_status(memory, &n);
+    }
+    const struct labelled sources[] = {{"memory", n.memory_reads}, {"disk", n.disk_reads}};
+    gauge(p, "cloudskin_memory_budget_bytes", n.budget_bytes,
+          "Bytes of files that may be kept in memory.");
+    gauge(p, "cloudskin_memory_limit_bytes", n.limit_bytes,
+          "Bytes of these that the system lets the store lock, as far as that is known.");
+    gauge(p, "cloudskin_memory_extents", n.extents, "Extents that are kept in memory.");
+    gauge(p, "cloudskin_memory_bytes", n.bytes, "Memory that these take.");
+    gauge(p, "cloudskin_memory_waiting_extents", n.waiting, "Extents that are to get there.");
+    counter(p, "cloudskin_memory_promoted_extents_total", n.promoted, "Extents that got there.");
+    counter(p, "cloudskin_memory_promoted_bytes_total", n.promoted_bytes, "Bytes of these.");
+    counter(p, "cloudskin_memory_evicted_extents_total", n.evicted,
+            "Extents that left for others which were used later.");
+    counter(p, "cloudskin_memory_evicted_bytes_total", n.evicted_bytes, "Bytes of these.");
+    counter(p, "cloudskin_memory_left_extents_total", n.left,
+            "Extents that left since they were removed, replaced, damaged or not wanted any more.");
+    put_each(p, &reads, sources, 2);
+}
+
 static void put_nodes(struct metrics_page *p, const struct peers_status *n)
 {
     static const struct metrics_family nodes = {
@@ -338,6 +368,7 @@ static void collect(void *arg, struct metrics_page *p)
     collect_peers(from, p, &peers);
     put_scrub(p, from->scrub);
     put_keys(from, p);
+    put_memory(p, from->memory);
     collect_connections(from, p);
     const struct labelled sources[] = {{"store", store}, {"tier", tier}, {"peers", peers}};
     put_each(p, &collected, sources, 3);

@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "geds/memory/memory.h"
 #include "geds/peer/peers.h"
 #include "geds/scrub/scrub.h"
 #include "geds/tier/tier.h"
@@ -17,7 +18,8 @@ struct metrics_sources {
     struct store *store;
     struct tier *tier; /* NULL: none */
     struct peers *peers;
-    struct scrub *scrub; /* NULL: none */
+    struct scrub *scrub;   /* NULL: none */
+    struct memory *memory; /* NULL: none */
     struct http_server *s3;
     struct rpc_server *_Atomic rpc; /* NULL: none, or not yet */
     /* the collector's own: what was counted, and when, on the monotonic clock; 0: not yet */

@@ -14,7 +14,7 @@
 static const char help_text[] =
     "Usage: cloudskin tier [--json] [-w [SECONDS]]\n"
     "       cloudskin tier [--spill watermark|eager|never] [--encrypt on|off] [--replicas N]\n"
-    "                      geds://BUCKET\n"
+    "                      [--memory on|off] geds://BUCKET\n"
     "       cloudskin tier --leave NODE | --forget NODE\n"
     "\n"
     "Show where the bytes of the store are - on local disk, in the tier behind it - what waits to "
@@ -36,6 +36,8 @@ static const char help_text[] =
     "others\n"
     "                         on nodes. A write is answered when they are made; where nodes are\n"
     "                         missing, it is answered, and they are made later\n"
+    "      --memory on|off    of a bucket: what is written into it or read from now on is kept in\n"
+    "                         memory as well, as far as `cloudskin up --memory` lets it\n"
     "      --leave NODE       have a node leave: it goes when what it has is somewhere else\n"
     "      --forget NODE      a node that is away does not come back\n"
     "      --controller ADDR  unix:/PATH of the store (default: that of cloudskin up)\n"
@@ -47,7 +49,8 @@ static const char help_text[] =
     "Examples:\n"
     "  cloudskin tier -w\n"
     "  cloudskin tier --spill eager geds://results\n"
-    "  cloudskin tier --replicas 2 geds://results\n";
+    "  cloudskin tier --replicas 2 geds://results\n"
+    "  cloudskin tier --memory on geds://models\n";
 
 static const char *const node_states[] = {[GEDS_NODE_UP] = "up",
                                           [GEDS_NODE_AWAY] = "away",
@@ -82,8 +85,31 @@ static void nodes_json(const struct geds_nodes *n, struct json *j)
     json_close(j, ']');
 }
 
+static const char *const limits[] = {
+    [GEDS_NOT_LIMITED] = "",
+    [GEDS_LOCK_LIMIT] =
+        "RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK= of systemd) lets the store lock no more",
+    [GEDS_NO_FREE_MEMORY] = "the system had no more memory to lock"};
+
+static void memory_json(const struct geds_memory *m, struct json *j)
+{
+    json_u64(j, "memory_budget_bytes", m->budget_bytes);
+    json_u64(j, "memory_limit_bytes", m->limit_bytes);
+    json_text(j, "memory_limit", limits[m->limit]);
+    json_u64(j, "memory_files", m->count);
+    json_u64(j, "memory_bytes", m->bytes);
+    json_u64(j, "memory_waiting", m->waiting);
+    json_u64(j, "memory_promoted", m->promoted_count);
+    json_u64(j, "memory_promoted_bytes", m->promoted_bytes);
+    json_u64(j, "memory_evicted", m->evicted_count);
+    json_u64(j, "memory_evicted_bytes", m->evicted_bytes);
+    json_u64(j, "memory_left", m->left_count);
+    json_u64(j, "memory_reads", m->memory_reads);
+    json_u64(j, "disk_reads", m->disk_reads);
+}
+
 static void show_json(const struct geds_status *s, const struct geds_tier *t,
-                      const struct geds_nodes *n, struct json *j)
+                      const struct geds_memory *m, const struct geds_nodes *n, struct json *j)
 {
     const struct {
         const char *key;
@@ -132,6 +158,7 @@ static void show_json(const struct geds_status *s, const struct geds_tier *t,
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         json_u64(j, numbers[i].key, numbers[i].value);
     }
+    memory_json(m, j);
     nodes_json(n, j);
     json_close(j, '}');
 }
@@ -194,6 +221,28 @@ static void show_text(const struct geds_status *s, const struct geds_tier *t)
            "errors", t->errors, t->damaged, t->repaired, t->bad);
 }
 
+static void show_memory(const struct geds_memory *m)
+{
+    char a[HUMAN_TEXT_BYTES], b[HUMAN_TEXT_BYTES], more[64];
+    uint64_t reads = m->memory_reads + m->disk_reads;
+    if (m->budget_bytes == 0) {
+        return;
+    }
+    human_bytes(m->budget_bytes, a);
+    snprintf(more, sizeof more, " of %s, %" PRIu64 " waiting", a, m->waiting);
+    line("memory", m->count, m->bytes, more);
+    human_bytes(m->promoted_bytes, a);
+    human_bytes(m->evicted_bytes, b);
+    printf("%-10s %12s  %9" PRIu64 " files came, %" PRIu64 " (%s) left for others, %" PRIu64
+           " were removed; %.1f %% of %" PRIu64 " local reads were in it\n",
+           "", a, m->promoted_count, m->evicted_count, b, m->left_count,
+           reads > 0 ? 100.0 * (double)m->memory_reads / (double)reads : 0.0, reads);
+    if (m->limit != GEDS_NOT_LIMITED) {
+        human_bytes(m->limit_bytes, a);
+        printf("%-10s %12s  at most: %s\n", "", a, limits[m->limit]);
+    }
+}
+
 static void show_nodes(const struct geds_nodes *n)
 {
     char a[HUMAN_TEXT_BYTES], b[HUMAN_TEXT_BYTES], time[TIME_BYTES];
@@ -237,23 +286,26 @@ static int show(const struct verb *v, struct geds *store, bool json, uint64_t wa
     static struct geds_nodes n;
     for (;;) {
         struct geds_tier t;
+        struct geds_memory m;
         struct geds_status s;
         struct geds_error err;
         struct buf out = {0};
         struct json j = {.out = &out};
         if (geds_status(store, &s, &err) != GEDS_OK ||
             geds_tier_status(store, &t, &err) != GEDS_OK ||
+            geds_memory_status(store, &m, &err) != GEDS_OK ||
             (geds_nodes(store, &n, &err) != GEDS_OK && err.code != GEDS_UNSUPPORTED)) {
             return fail(v, "", &err);
         }
         if (json) {
-            show_json(&s, &t, &n, &j);
+            show_json(&s, &t, &m, &n, &j);
             fwrite(out.data, 1, out.len, stdout);
         } else {
             if (watch_ns != 0 && is_terminal) {
                 fputs("\033[H\033[2J", stdout);
             }
             show_text(&s, &t);
+            show_memory(&m);
             show_nodes(&n);
         }
         buf_done(&out);
@@ -307,6 +359,19 @@ static int set_encrypt(const struct verb *v, struct geds *store, const struct pl
                : fail_at(v, store, p, &err);
 }
 
+static int set_memory(const struct verb *v, struct geds *store, const struct place *p,
+                      const char *text)
+{
+    struct geds_error err;
+    bool on = strcmp(text, "on") == 0;
+    if (!on && strcmp(text, "off") != 0) {
+        return usage(v, "--memory: \"%s\" is not on or off", text);
+    }
+    return geds_bucket_set_memory(store, p->bucket, on, &err) == GEDS_OK
+               ? 0
+               : fail_at(v, store, p, &err);
+}
+
 static int set_replicas(const struct verb *v, struct geds *store, const struct place *p,
                         const char *text)
 {
@@ -323,7 +388,7 @@ static int set_replicas(const struct verb *v, struct geds *store, const struct p
 static int show_rule(const struct verb *v, struct geds *store, const struct place *p, bool json)
 {
     enum geds_spill_rule rule = GEDS_SPILL_WATERMARK;
-    bool encrypt = false;
+    bool encrypt = false, memory = false;
     unsigned replicas = 1;
     char copies[32] = "";
     struct geds_error err;
@@ -331,7 +396,8 @@ static int show_rule(const struct verb *v, struct geds *store, const struct plac
     struct json j = {.out = &out};
     if (geds_bucket_spill(store, p->bucket, &rule, &err) != GEDS_OK ||
         geds_bucket_encrypt(store, p->bucket, &encrypt, &err) != GEDS_OK ||
-        geds_bucket_replicas(store, p->bucket, &replicas, &err) != GEDS_OK) {
+        geds_bucket_replicas(store, p->bucket, &replicas, &err) != GEDS_OK ||
+        geds_bucket_memory(store, p->bucket, &memory, &err) != GEDS_OK) {
         return fail_at(v, store, p, &err);
     }
     if (json) {
@@ -340,12 +406,14 @@ static int show_rule(const struct verb *v, struct geds *store, const struct plac
         json_text(&j, "spill", rules[rule]);
         json_bool(&j, "encrypt", encrypt);
         json_u64(&j, "replicas", replicas);
+        json_bool(&j, "memory", memory);
         json_close(&j, '}');
         fwrite(out.data, 1, out.len, stdout);
     } else {
         if (replicas > 1)
             snprintf(copies, sizeof copies, ", %u copies", replicas);
-        printf("geds://%s: %s%s%s\n", p->bucket, rules[rule], encrypt ? ", encrypted" : "", copies);
+        printf("geds://%s: %s%s%s%s\n", p->bucket, rules[rule], encrypt ? ", encrypted" : "",
+               copies, memory ? ", in memory" : "");
     }
     buf_done(&out);
     return 0;
@@ -356,7 +424,7 @@ enum { WATCH_S_MAX = 86400 };
 struct wanted {
     bool json;
     uint64_t watch_ns;
-    const char *rule, *encrypt, *replicas, *controller, *place;
+    const char *rule, *encrypt, *replicas, *memory, *controller, *place;
     const char *leave, *forget; /* a node's name */
 };
 
@@ -367,6 +435,7 @@ static int parse(const struct verb *v, int argc, char **argv, struct wanted *w)
                                                  {"spill", required_argument, NULL, 's'},
                                                  {"encrypt", required_argument, NULL, 'e'},
                                                  {"replicas", required_argument, NULL, 'r'},
+                                                 {"memory", required_argument, NULL, 'm'},
                                                  {"leave", required_argument, NULL, 'l'},
                                                  {"forget", required_argument, NULL, 'f'},
                                                  {"controller", required_argument, NULL, 'c'},
@@ -380,6 +449,8 @@ static int parse(const struct verb *v, int argc, char **argv, struct wanted *w)
             w->encrypt = optarg;
         } else if (c == 'r') {
             w->replicas = optarg;
+        } else if (c == 'm') {
+            w->memory = optarg;
         } else if (c == 'l') {
             w->leave = optarg;
         } else if (c == 'f') {
@@ -403,7 +474,7 @@ static int parse(const struct verb *v, int argc, char **argv, struct wanted *w)
         w->watch_ns = ns;
         optind++;
     }
-    bool sets = w->rule != NULL || w->encrypt != NULL || w->replicas != NULL;
+    bool sets = w->rule != NULL || w->encrypt != NULL || w->replicas != NULL || w->memory != NULL;
     bool about_node = w->leave != NULL || w->forget != NULL;
     if (about_node && (sets || w->watch_ns != 0 || optind < argc || w->json ||
                        (w->leave != NULL && w->forget != NULL))) {
@@ -413,6 +484,7 @@ static int parse(const struct verb *v, int argc, char **argv, struct wanted *w)
         return usage(v, w->rule != NULL       ? "--spill is about one geds://BUCKET"
                         : w->encrypt != NULL  ? "--encrypt is about one geds://BUCKET"
                         : w->replicas != NULL ? "--replicas is about one geds://BUCKET"
+                        : w->memory != NULL   ? "--memory is about one geds://BUCKET"
                                               : "unexpected argument");
     }
     w->place = optind < argc ? argv[optind] : NULL;
@@ -454,6 +526,7 @@ static int run(const struct verb *v, int argc, char **argv)
         code = w.rule != NULL ? set_rule(v, store, &p, w.rule) : 0;
         code = code == 0 && w.encrypt != NULL ? set_encrypt(v, store, &p, w.encrypt) : code;
         code = code == 0 && w.replicas != NULL ? set_replicas(v, store, &p, w.replicas) : code;
+        code = code == 0 && w.memory != NULL ? set_memory(v, store, &p, w.memory) : code;
         code = code == 0 ? show_rule(v, store, &p, w.json) : code;
     }
     geds_disconnect(store);

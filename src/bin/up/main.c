@@ -62,6 +62,10 @@ static const char help_text[] =
     "                      the background (default 8M; 0: none), all of them every\n"
     "      --scrub-every TIME  (default 168h). What is damaged is brought back from the tier or a\n"
     "                      node, and is in the log\n"
+    "      --memory SIZE   bytes of files that are kept in memory, those that were used last, of\n"
+    "                      buckets with that rule (cloudskin tier --memory); default 0: none. It "
+    "is\n"
+    "                      kept in the state folder\n"
     "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
     "  -h, --help          this text\n"
     "\n"
@@ -104,6 +108,7 @@ static const struct option long_options[] = {
     {"node-lost", required_argument, NULL, 't'},
     {"scrub", required_argument, NULL, 't'},
     {"scrub-every", required_argument, NULL, 't'},
+    {"memory", required_argument, NULL, 't'},
     {0},
 };
 enum { HANDED_ON_MAX = 16 * 4 };

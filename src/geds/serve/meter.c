@@ -42,6 +42,7 @@ static const char *const names[GEDS_OP_END] = {
     [GEDS_KEYS_CHANGE] = "keys_change",
     [GEDS_BUCKET_ENCRYPT] = "bucket_encrypt",
     [GEDS_TIER_REPLICAS] = "tier_replicas",
+    [GEDS_TIER_MEMORY] = "tier_memory",
     [GEDS_NODE_JOIN] = "node_join",
     [GEDS_NODE_DONE] = "node_done",
     [GEDS_NODE_REPORT] = "node_report",

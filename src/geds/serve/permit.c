@@ -46,6 +46,7 @@ static const struct need {
     [GEDS_KEYS_CHANGE] = {.role = SERVE_ADMIN, .everything = true},
     [GEDS_BUCKET_ENCRYPT] = {.role = SERVE_ADMIN},
     [GEDS_TIER_REPLICAS] = {.role = SERVE_ADMIN},
+    [GEDS_TIER_MEMORY] = {.role = SERVE_ADMIN},
     [GEDS_NODE_JOIN] = {.role = SERVE_NODE, .everything = true},
     [GEDS_NODE_DONE] = {.role = SERVE_NODE, .everything = true},
     [GEDS_NODE_REPORT] = {.role = SERVE_NODE, .everything = true},
@@ -81,7 +82,8 @@ static enum serve_role role_for(const struct task *t, const struct need *n)
 {
     bool asks = (t->rpc->kind == GEDS_TIER_KEEP && t->request.flags == GEDS_KEEP_ASK) ||
                 (t->rpc->kind == GEDS_BUCKET_ENCRYPT && t->request.flags == GEDS_ENCRYPT_ASK) ||
-                (t->rpc->kind == GEDS_TIER_REPLICAS && t->request.flags == GEDS_REPLICAS_ASK);
+                (t->rpc->kind == GEDS_TIER_REPLICAS && t->request.flags == GEDS_REPLICAS_ASK) ||
+                (t->rpc->kind == GEDS_TIER_MEMORY && t->request.flags == GEDS_MEMORY_ASK);
     return asks ? SERVE_READ : n->role;
 }
 

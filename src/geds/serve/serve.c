@@ -319,6 +319,7 @@ static status_t (*const operations[GEDS_OP_END])(struct task *t) = {
     [GEDS_KEYS_CHANGE] = serve_keys_change,
     [GEDS_BUCKET_ENCRYPT] = serve_bucket_encrypt,
     [GEDS_TIER_REPLICAS] = serve_tier_replicas,
+    [GEDS_TIER_MEMORY] = serve_tier_memory,
     [GEDS_NODE_JOIN] = serve_node_join,
     [GEDS_NODE_DONE] = serve_node_done,
     [GEDS_NODE_REPORT] = serve_node_report,

@@ -122,6 +122,7 @@ status_t serve_tier_status(struct task *t);
 status_t serve_tier_move(struct task *t);
 status_t serve_tier_keep(struct task *t);
 status_t serve_tier_replicas(struct task *t);
+status_t serve_tier_memory(struct task *t);
 /* node.c */
 status_t serve_node_join(struct task *t);
 status_t serve_node_done(struct task *t);

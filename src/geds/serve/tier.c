@@ -1,4 +1,5 @@
 #include "geds/tier/tier.h"
+#include "geds/memory/memory.h"
 
 #include "sys/clock.h"
 #include "task.h"
@@ -57,6 +58,30 @@ static void take_status(const struct tier_status *s, uint64_t *n)
     n[GEDS_T_AWAY_SINCE_NS] = s->away_since_ns;
 }
 
+static void take_memory(struct memory *memory, uint64_t *n)
+{
+    static const uint64_t limits[] = {[MEMORY_NOT_LIMITED] = GEDS_MEMORY_NOT_LIMITED,
+                                      [MEMORY_LOCK_LIMIT] = GEDS_MEMORY_LOCK_LIMIT,
+                                      [MEMORY_NONE_FREE] = GEDS_MEMORY_NONE_FREE};
+    struct memory_status s = {0};
+    if (memory != NULL) {
+        memory_status(memory, &s);
+    }
+    n[GEDS_T_MEMORY_BUDGET] = s.budget_bytes;
+    n[GEDS_T_MEMORY_LIMIT_BYTES] = s.limit_bytes;
+    n[GEDS_T_MEMORY_LIMIT] = limits[s.limit];
+    n[GEDS_T_MEMORY_COUNT] = s.extents;
+    n[GEDS_T_MEMORY_BYTES] = s.bytes;
+    n[GEDS_T_MEMORY_WAITING] = s.waiting;
+    n[GEDS_T_MEMORY_PROMOTED] = s.promoted;
+    n[GEDS_T_MEMORY_PROMOTED_BYTES] = s.promoted_bytes;
+    n[GEDS_T_MEMORY_EVICTED] = s.evicted;
+    n[GEDS_T_MEMORY_EVICTED_BYTES] = s.evicted_bytes;
+    n[GEDS_T_MEMORY_LEFT] = s.left;
+    n[GEDS_T_MEMORY_READS] = s.memory_reads;
+    n[GEDS_T_DISK_READS] = s.disk_reads;
+}
+
 status_t serve_tier_status(struct task *t)
 {
     const struct serve_context *c = t->session->context;
@@ -68,6 +93,7 @@ status_t serve_tier_status(struct task *t)
         return st;
     }
     take_status(&s, w.numbers);
+    take_memory(c->memory, w.numbers);
     w.error = s.last_error[0] != '\0' ? s.last_error : NULL;
     geds_tier_encode(&w, &t->out->data);
     return t->out->data.len <= t->rpc->room
@@ -160,5 +186,23 @@ status_t serve_tier_keep(struct task *t)
     for (size_t i = 0; i < sizeof keeps / sizeof keeps[0]; i++) {
         t->answer.numbers[GEDS_N_COUNT] = keeps[i] == keep ? i : t->answer.numbers[GEDS_N_COUNT];
     }
+    return st;
+}
+
+status_t serve_tier_memory(struct task *t)
+{
+    bool memory = false;
+    uint32_t what = t->request.flags;
+    status_t st = ST_OK;
+    if (what > GEDS_MEMORY_ASK) {
+        return error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "no such rule: %u", what);
+    }
+    if (what != GEDS_MEMORY_ASK) {
+        st = store_bucket_set_memory(t->store, t->request.bucket, what == GEDS_MEMORY_ON, &t->err);
+    }
+    if (st == ST_OK) {
+        st = store_bucket_memory(t->store, t->request.bucket, &memory, &t->err);
+    }
+    t->answer.numbers[GEDS_N_COUNT] = memory;
     return st;
 }

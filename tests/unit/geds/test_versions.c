@@ -473,7 +473,7 @@ static void a_store_of_format_1_is_taken_over(void)
     check_sound();
     store_close(store);
     store = NULL;
-    damage("PRAGMA user_version = 6");
+    damage("PRAGMA user_version = 7");
     CHECK_EQ(store_open(scratch, NULL, &store, NULL), ST_UNSUPPORTED);
     remove_tree(scratch);
 }

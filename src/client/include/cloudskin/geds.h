@@ -395,6 +395,34 @@ struct geds_tier {
 GEDS_API enum geds_code geds_tier_status(struct geds *store, struct geds_tier *ret_tier,
                                          struct geds_error *err);
 
+/* Memory: local files of buckets with this rule are kept in memory, locked, as far as a budget goes (`cloudskin up
+ * --memory`), those that were used last; who reads or maps them on this machine gets them from there. */
+enum geds_memory_limit {
+    GEDS_NOT_LIMITED,
+    GEDS_LOCK_LIMIT,     /* the system lets the store lock so much only (RLIMIT_MEMLOCK) */
+    GEDS_NO_FREE_MEMORY, /* it has no more */
+};
+struct geds_memory {
+    uint64_t budget_bytes; /* 0: nothing is kept in memory */
+    uint64_t limit_bytes;  /* of it */
+    enum geds_memory_limit limit;
+    uint64_t count, bytes; /* extents in memory; whole pages */
+    uint64_t waiting;      /* extents that are to come */
+    /* since the start: */
+    uint64_t promoted_count, promoted_bytes;
+    uint64_t evicted_count, evicted_bytes; /* for others that were used later */
+    uint64_t left_count;                   /* removed, replaced, damaged, or not wanted any more */
+    uint64_t memory_reads, disk_reads; /* pieces of local files, by whether they were in memory */
+};
+GEDS_API enum geds_code geds_memory_status(struct geds *store, struct geds_memory *ret_memory,
+                                           struct geds_error *err);
+/* Does what is written into and read from a bucket go to memory, from now on? What is there of one that does not any
+ * more leaves. Objects of at most 16 KiB have no files. */
+GEDS_API enum geds_code geds_bucket_set_memory(struct geds *store, const char *bucket, bool memory,
+                                               struct geds_error *err);
+GEDS_API enum geds_code geds_bucket_memory(struct geds *store, const char *bucket, bool *ret_memory,
+                                           struct geds_error *err);
+
 /* Nodes: other machines that have copies of what is in the store's files (`cloudskin node`). Objects of at most 16 KiB
  * have none. */
 enum geds_node_state {

@@ -42,6 +42,7 @@ enum geds_op {
     GEDS_TIER_MOVE,
     GEDS_TIER_KEEP,
     GEDS_TIER_REPLICAS,
+    GEDS_TIER_MEMORY,
     GEDS_EVENTS = 80, /* events: 80 to 87 */
     GEDS_LEASE = 96,  /* leases: 96 to 103 */
     GEDS_PIECES,
@@ -224,6 +225,19 @@ enum geds_tier_number {
     GEDS_T_SPILL_RATE,
     GEDS_T_READ_RATE,
     GEDS_T_AWAY_SINCE_NS,
+    GEDS_T_MEMORY_BUDGET, /* bytes; 0: nothing is kept in memory */
+    GEDS_T_MEMORY_LIMIT_BYTES,
+    GEDS_T_MEMORY_LIMIT, /* GEDS_MEMORY_* */
+    GEDS_T_MEMORY_COUNT,
+    GEDS_T_MEMORY_BYTES,
+    GEDS_T_MEMORY_WAITING,
+    GEDS_T_MEMORY_PROMOTED,
+    GEDS_T_MEMORY_PROMOTED_BYTES,
+    GEDS_T_MEMORY_EVICTED,
+    GEDS_T_MEMORY_EVICTED_BYTES,
+    GEDS_T_MEMORY_LEFT,
+    GEDS_T_MEMORY_READS,
+    GEDS_T_DISK_READS,
     GEDS_T_COUNT
 };
 struct geds_wire_tier {
@@ -246,6 +260,10 @@ enum { GEDS_KEEP_WATERMARK, GEDS_KEEP_NEVER, GEDS_KEEP_EAGER, GEDS_KEEP_ASK };
 /* TIER_REPLICAS: flags are how many copies what is written into a bucket has from now on, or that it is asked for;
  * GEDS_N_COUNT of the answer: how many. */
 #define GEDS_REPLICAS_ASK UINT32_MAX
+/* TIER_MEMORY: flags are whether what is written into and read from a bucket is kept in memory from now on, or that it
+ * is asked for; GEDS_N_COUNT of the answer: 1: it is. */
+enum { GEDS_MEMORY_OFF, GEDS_MEMORY_ON, GEDS_MEMORY_ASK };
+enum { GEDS_MEMORY_NOT_LIMITED, GEDS_MEMORY_LOCK_LIMIT, GEDS_MEMORY_NONE_FREE };
 
 /* Nodes (docs/internals/geds-peers.md). NODE_JOIN: key is the node's id, prefix its name. Numbers of each of its
  * answers: an order; and what is asked for. */
