@@ -408,6 +408,10 @@ static void whoever_waits_is_told_that_the_cell_has_ended(void)
     int out = target("part");
     int one = ask("freeze\n", out), two = ask("checkpoint 1 0\n", out);
     wait_for_stop();
+    int last = ask("info\n",
+                   -1); /* clients are accepted in their order: once this one is served, all are */
+    CHECK(readable(last, WAIT_MS));
+    close(last);
     control_end(control);
     check_answer_and_close(one, "ended ");
     check_answer_and_close(two, "ended ");
