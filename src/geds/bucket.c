@@ -225,17 +225,24 @@ status_t store_bucket_set_encrypt(struct store *s, const char *bucket, bool encr
     return change(s, &t, err);
 }
 
-status_t store_bucket_encrypt(struct store *s, const char *bucket, bool *ret_encrypt,
-                              struct error *err)
+status_t bucket_look(struct store *s, const char *bucket, struct bucket_ref *ret_bucket,
+                     struct error *err)
 {
     struct db *db = NULL;
-    struct bucket_ref ref = {0};
     status_t st = store_reader(s, &db, err);
     if (st != ST_OK) {
         return st;
     }
-    st = bucket_find(db, bucket, &ref, err);
+    st = bucket_find(db, bucket, ret_bucket, err);
     store_reader_back(s, db);
+    return st;
+}
+
+status_t store_bucket_encrypt(struct store *s, const char *bucket, bool *ret_encrypt,
+                              struct error *err)
+{
+    struct bucket_ref ref = {0};
+    status_t st = bucket_look(s, bucket, &ref, err);
     if (st == ST_OK) {
         *ret_encrypt = ref.encrypt || keys_encrypt_all(s);
     }

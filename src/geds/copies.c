@@ -668,14 +668,8 @@ status_t store_bucket_set_replicas(struct store *s, const char *bucket, unsigned
 status_t store_bucket_replicas(struct store *s, const char *bucket, unsigned *ret_replicas,
                                struct error *err)
 {
-    struct db *db = NULL;
     struct bucket_ref ref = {0};
-    status_t st = store_reader(s, &db, err);
-    if (st != ST_OK) {
-        return st;
-    }
-    st = bucket_find(db, bucket, &ref, err);
-    store_reader_back(s, db);
+    status_t st = bucket_look(s, bucket, &ref, err);
     if (st == ST_OK) {
         *ret_replicas = ref.replicas;
     }

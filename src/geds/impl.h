@@ -176,5 +176,8 @@ struct bucket_ref {
 /* ST_NOTFOUND when there is no such bucket. */
 CHECKED status_t bucket_find(struct db *db, const char *bucket, struct bucket_ref *ret_bucket,
                              struct error *err);
+/* The same outside of a change, by a reader. */
+CHECKED status_t bucket_look(struct store *s, const char *bucket, struct bucket_ref *ret_bucket,
+                             struct error *err);
 
 #endif

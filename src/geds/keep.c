@@ -65,14 +65,8 @@ status_t store_bucket_set_keep(struct store *s, const char *bucket, enum store_k
 status_t store_bucket_keep(struct store *s, const char *bucket, enum store_keep *ret_keep,
                            struct error *err)
 {
-    struct db *db = NULL;
     struct bucket_ref ref = {0};
-    status_t st = store_reader(s, &db, err);
-    if (st != ST_OK) {
-        return st;
-    }
-    st = bucket_find(db, bucket, &ref, err);
-    store_reader_back(s, db);
+    status_t st = bucket_look(s, bucket, &ref, err);
     if (st == ST_OK) {
         *ret_keep = ref.spill < STORE_KEEP_COUNT ? (enum store_keep)ref.spill
                                                  : STORE_KEEP_UNTIL_FULL;

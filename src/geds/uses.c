@@ -70,14 +70,8 @@ status_t store_bucket_set_memory(struct store *s, const char *bucket, bool memor
 status_t store_bucket_memory(struct store *s, const char *bucket, bool *ret_memory,
                              struct error *err)
 {
-    struct db *db = NULL;
     struct bucket_ref ref = {0};
-    status_t st = store_reader(s, &db, err);
-    if (st != ST_OK) {
-        return st;
-    }
-    st = bucket_find(db, bucket, &ref, err);
-    store_reader_back(s, db);
+    status_t st = bucket_look(s, bucket, &ref, err);
     if (st == ST_OK) {
         *ret_memory = ref.memory;
     }

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <time.h>
 
 int thread_start(pthread_t *ret_thread, void *(*f)(void *arg), void *arg)
 {
@@ -10,6 +11,16 @@ int thread_start(pthread_t *ret_thread, void *(*f)(void *arg), void *arg)
     pthread_sigmask(SIG_BLOCK, &all, &before);
     int code = pthread_create(ret_thread, NULL, f, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code;
+}
+
+int thread_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    int code = pthread_cond_init(cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     return code;
 }
 

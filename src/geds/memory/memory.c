@@ -551,16 +551,6 @@ static size_t extents_max(void)
     return n / 2 < EXTENTS_MAX ? (size_t)(n / 2) : EXTENTS_MAX;
 }
 
-static bool make_wake(pthread_cond_t *wake)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    bool good = pthread_cond_init(wake, &monotonic) == 0;
-    pthread_condattr_destroy(&monotonic);
-    return good;
-}
-
 void memory_free(struct memory *m)
 {
     if (m == NULL) {
@@ -580,7 +570,7 @@ void memory_free(struct memory *m)
 status_t memory_start(const struct memory_options *o, struct memory **ret_memory, struct error *err)
 {
     struct memory *m = calloc(1, sizeof *m);
-    if (m == NULL || !make_wake(&m->wake)) {
+    if (m == NULL || thread_cond_init(&m->wake) != 0) {
         free(m);
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }

@@ -318,20 +318,10 @@ static void scrub_free(struct scrub *s)
     free(s);
 }
 
-static bool make_wake(pthread_cond_t *wake)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    bool good = pthread_cond_init(wake, &monotonic) == 0;
-    pthread_condattr_destroy(&monotonic);
-    return good;
-}
-
 status_t scrub_start(const struct scrub_options *o, struct scrub **ret_scrub, struct error *err)
 {
     struct scrub *s = calloc(1, sizeof *s);
-    if (s == NULL || !make_wake(&s->wake)) {
+    if (s == NULL || thread_cond_init(&s->wake) != 0) {
         free(s);
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }

@@ -125,14 +125,10 @@ static void wait_for(struct errand *e)
 
 static bool init_errand(struct errand *e)
 {
-    pthread_condattr_t monotonic;
     if (pthread_mutex_init(&e->lock, NULL) != 0) {
         return false;
     }
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    int code = pthread_cond_init(&e->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    int code = thread_cond_init(&e->changed);
     if (code != 0) {
         pthread_mutex_destroy(&e->lock);
     }
