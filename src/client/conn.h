@@ -104,4 +104,8 @@ CHECKED status_t take_attributes(const struct geds_attributes *a, struct geds_wi
 /* Texts against their limits: ST_INVAL names it. */
 CHECKED status_t check_names(const char *bucket, const char *key, struct error *err);
 
+/* Ask for a bucket's rule, or change it, by an operation whose flags say what and whose answer is one number. */
+enum geds_code client_rule(struct geds *g, enum geds_op op, const char *bucket, uint32_t what,
+                           uint64_t *ret_rule, struct geds_error *err);
+
 #endif

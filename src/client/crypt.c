@@ -110,35 +110,21 @@ enum geds_code geds_key_drop(struct geds *g, uint64_t id, struct geds_error *err
     return give_error(st, &inner, err);
 }
 
-static enum geds_code rule(struct geds *g, const char *bucket, uint32_t what, bool *ret_encrypt,
-                           struct geds_error *err)
-{
-    struct pending p = {0};
-    struct arena arena = {0};
-    struct geds_answer a;
-    struct error inner = {.offset = ERROR_NO_OFFSET};
-    status_t st = check_names(bucket, NULL, &inner);
-    if (st == ST_OK) {
-        st = client_call(g, &p, GEDS_BUCKET_ENCRYPT,
-                         &(struct geds_request){.bucket = bucket, .flags = what}, NULL, &arena, &a,
-                         &inner);
-        pending_done(&p);
-    }
-    if (st == ST_OK && ret_encrypt != NULL) {
-        *ret_encrypt = a.numbers[GEDS_N_COUNT] != 0;
-    }
-    arena_done(&arena);
-    return give_error(st, &inner, err);
-}
-
 enum geds_code geds_bucket_set_encrypt(struct geds *g, const char *bucket, bool encrypt,
                                        struct geds_error *err)
 {
-    return rule(g, bucket, encrypt ? GEDS_ENCRYPT_ON : GEDS_ENCRYPT_OFF, NULL, err);
+    uint64_t unused;
+    return client_rule(g, GEDS_BUCKET_ENCRYPT, bucket, encrypt ? GEDS_ENCRYPT_ON : GEDS_ENCRYPT_OFF,
+                       &unused, err);
 }
 
 enum geds_code geds_bucket_encrypt(struct geds *g, const char *bucket, bool *ret_encrypt,
                                    struct geds_error *err)
 {
-    return rule(g, bucket, GEDS_ENCRYPT_ASK, ret_encrypt, err);
+    uint64_t rule = 0;
+    enum geds_code code = client_rule(g, GEDS_BUCKET_ENCRYPT, bucket, GEDS_ENCRYPT_ASK, &rule, err);
+    if (code == GEDS_OK) {
+        *ret_encrypt = rule != 0;
+    }
+    return code;
 }

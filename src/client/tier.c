@@ -86,8 +86,8 @@ enum geds_code geds_recall(struct geds *g, const char *bucket, const char *key, 
                 ret_moved, err);
 }
 
-static enum geds_code keep(struct geds *g, const char *bucket, uint32_t what,
-                           enum geds_spill_rule *ret_rule, struct geds_error *err)
+enum geds_code client_rule(struct geds *g, enum geds_op op, const char *bucket, uint32_t what,
+                           uint64_t *ret_rule, struct geds_error *err)
 {
     struct pending p = {0};
     struct arena arena = {0};
@@ -95,19 +95,32 @@ static enum geds_code keep(struct geds *g, const char *bucket, uint32_t what,
     struct error inner = {.offset = ERROR_NO_OFFSET};
     status_t st = check_names(bucket, NULL, &inner);
     if (st == ST_OK) {
-        st = client_call(g, &p, GEDS_TIER_KEEP,
-                         &(struct geds_request){.bucket = bucket, .flags = what}, NULL, &arena, &a,
-                         &inner);
-        if (st == ST_OK && a.numbers[GEDS_N_COUNT] >= GEDS_KEEP_ASK) {
-            st = error_set(&inner, ST_UNSUPPORTED, ERROR_NO_OFFSET, "a rule of a later version");
-        }
+        st = client_call(g, &p, op, &(struct geds_request){.bucket = bucket, .flags = what}, NULL,
+                         &arena, &a, &inner);
         pending_done(&p);
     }
-    if (st == ST_OK && ret_rule != NULL) {
-        *ret_rule = (enum geds_spill_rule)a.numbers[GEDS_N_COUNT];
+    if (st == ST_OK) {
+        *ret_rule = a.numbers[GEDS_N_COUNT];
     }
     arena_done(&arena);
     return give_error(st, &inner, err);
+}
+
+static enum geds_code keep(struct geds *g, const char *bucket, uint32_t what,
+                           enum geds_spill_rule *ret_rule, struct geds_error *err)
+{
+    uint64_t rule = 0;
+    enum geds_code code = client_rule(g, GEDS_TIER_KEEP, bucket, what, &rule, err);
+    if (code == GEDS_OK && rule >= GEDS_KEEP_ASK) {
+        struct error inner = {.offset = ERROR_NO_OFFSET};
+        status_t st = error_set(&inner, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                                "a rule of a later version");
+        return give_error(st, &inner, err);
+    }
+    if (code == GEDS_OK && ret_rule != NULL) {
+        *ret_rule = (enum geds_spill_rule)rule;
+    }
+    return code;
 }
 
 enum geds_code geds_bucket_set_spill(struct geds *g, const char *bucket, enum geds_spill_rule rule,
@@ -233,35 +246,21 @@ enum geds_code geds_memory_status(struct geds *g, struct geds_memory *ret_memory
     return ask(g, give_memory, ret_memory, err);
 }
 
-static enum geds_code memory(struct geds *g, const char *bucket, uint32_t what, bool *ret_memory,
-                             struct geds_error *err)
-{
-    struct pending p = {0};
-    struct arena arena = {0};
-    struct geds_answer a;
-    struct error inner = {.offset = ERROR_NO_OFFSET};
-    status_t st = check_names(bucket, NULL, &inner);
-    if (st == ST_OK) {
-        st = client_call(g, &p, GEDS_TIER_MEMORY,
-                         &(struct geds_request){.bucket = bucket, .flags = what}, NULL, &arena, &a,
-                         &inner);
-        pending_done(&p);
-    }
-    if (st == ST_OK && ret_memory != NULL) {
-        *ret_memory = a.numbers[GEDS_N_COUNT] != 0;
-    }
-    arena_done(&arena);
-    return give_error(st, &inner, err);
-}
-
 enum geds_code geds_bucket_set_memory(struct geds *g, const char *bucket, bool on,
                                       struct geds_error *err)
 {
-    return memory(g, bucket, on ? GEDS_MEMORY_ON : GEDS_MEMORY_OFF, NULL, err);
+    uint64_t unused;
+    return client_rule(g, GEDS_TIER_MEMORY, bucket, on ? GEDS_MEMORY_ON : GEDS_MEMORY_OFF, &unused,
+                       err);
 }
 
 enum geds_code geds_bucket_memory(struct geds *g, const char *bucket, bool *ret_memory,
                                   struct geds_error *err)
 {
-    return memory(g, bucket, GEDS_MEMORY_ASK, ret_memory, err);
+    uint64_t rule = 0;
+    enum geds_code code = client_rule(g, GEDS_TIER_MEMORY, bucket, GEDS_MEMORY_ASK, &rule, err);
+    if (code == GEDS_OK) {
+        *ret_memory = rule != 0;
+    }
+    return code;
 }
