@@ -86,6 +86,41 @@ enum geds_code geds_recall(struct geds *g, const char *bucket, const char *key, 
                 ret_moved, err);
 }
 
+/* The flags of a place; UINT32_MAX: it is none. */
+static uint32_t move_to(const struct geds_location *where)
+{
+    bool copies = where != NULL && where->copies > 0 && where->copies <= GEDS_REPLICAS_MAX;
+    if (where == NULL || copies != (where->where == GEDS_ON_NODES) ||
+        (!copies && where->copies != 0)) {
+        return UINT32_MAX;
+    }
+    switch (where->where) {
+    case GEDS_ON_DISK:
+        return GEDS_MOVE_LOCAL;
+    case GEDS_ON_NODES:
+        return GEDS_MOVE_NODES | where->copies << GEDS_MOVE_COPIES_SHIFT;
+    case GEDS_IN_TIER:
+        return GEDS_MOVE_SPILL;
+    }
+    return UINT32_MAX;
+}
+
+enum geds_code geds_relocate(struct geds *g, const char *bucket, const char *key, bool is_prefix,
+                             const struct geds_location *where,
+                             void (*progress)(void *arg, const struct geds_moved *moved), void *arg,
+                             struct geds_moved *ret_moved, struct geds_error *err)
+{
+    struct error inner = {.offset = ERROR_NO_OFFSET};
+    uint32_t what = move_to(where);
+    if (what == UINT32_MAX) {
+        return give_error(error_set(&inner, ST_INVAL, ERROR_NO_OFFSET,
+                                    "not a place: one of them, with 1 to %d copies on nodes only",
+                                    GEDS_REPLICAS_MAX),
+                          &inner, err);
+    }
+    return move(g, what, bucket, key, is_prefix, (struct watcher){progress, arg}, ret_moved, err);
+}
+
 enum geds_code client_rule(struct geds *g, enum geds_op op, const char *bucket, uint32_t what,
                            uint64_t *ret_rule, struct geds_error *err)
 {

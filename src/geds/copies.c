@@ -10,7 +10,7 @@
 #include "sys/files.h"
 #include "use.h"
 
-enum { PER_CHANGE = 512, OBJECTS_PER_CHANGE = 256 };
+enum { PER_CHANGE = 512 };
 
 void store_set_copies(struct store *s, const struct store_copies *copies)
 {
@@ -573,105 +573,5 @@ status_t store_extent_restore(struct store *s, uint64_t id, struct error *err)
     pthread_mutex_unlock(lock);
     buf_done(&x.sums);
     store_extent_release(s, id);
-    return st;
-}
-
-/* The rule of a bucket, and what it has already. */
-struct want_task {
-    struct task task;
-    const char *bucket;
-    unsigned replicas;
-    bool sets_rule;
-    struct buf after; /* key */
-    struct buf next;  /* after, of the next change: this one may run again */
-    bool more;
-};
-
-static status_t want_layout(struct batch *b, const struct buf *layout, uint64_t size,
-                            uint64_t wants, struct error *err)
-{
-    struct arena arena = {0};
-    struct layout l = {0};
-    status_t st = layout_decode(&arena, layout->data, layout->len, size, &l, err);
-    for (size_t i = 0; i < l.count && st == ST_OK; i++) {
-        st = db_do(b->db, SQL_COPY_WANT, err, "ii", l.pieces[i].extent, wants);
-        if (st == ST_OK && sqlite3_changes64(b->db->handle) > 0) {
-            st = db_do(b->db, SQL_COPY_COUNT, err, "i", l.pieces[i].extent);
-        }
-    }
-    arena_done(&arena);
-    return st;
-}
-
-/* Some objects of the bucket. */
-static status_t want_some(struct batch *b, struct want_task *t, uint64_t bucket, struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    struct buf last = {0};
-    bool row = true;
-    size_t count = 0;
-    status_t st = db_start(b->db, SQL_COPY_LAYOUTS, &statement, err, "ibi", bucket, t->after.data,
-                           t->after.len, (uint64_t)OBJECTS_PER_CHANGE);
-    while (st == ST_OK && count < OBJECTS_PER_CHANGE &&
-           (st = db_next(b->db, statement, &row, err)) == ST_OK && row) {
-        struct buf layout = {0};
-        count++;
-        last.len = 0;
-        st = column_blob(statement, 0, &last) && column_blob(statement, 1, &layout)
-                 ? want_layout(b, &layout, db_u64(statement, 2), t->replicas - 1, err)
-                 : no_memory(err);
-        buf_done(&layout);
-    }
-    db_end(statement);
-    t->more = st == ST_OK && count == OBJECTS_PER_CHANGE;
-    buf_done(&t->next);
-    t->next = last;
-    return st;
-}
-
-static status_t want(struct batch *b, struct task *task, struct error *err)
-{
-    struct want_task *t = (struct want_task *)task;
-    struct bucket_ref bucket = {0};
-    status_t st = bucket_find(b->db, t->bucket, &bucket, err);
-    if (st == ST_OK && t->sets_rule) {
-        return db_do(b->db, SQL_BUCKET_REPLICAS, err, "ii", bucket.id, (uint64_t)t->replicas);
-    }
-    return st == ST_OK ? want_some(b, t, bucket.id, err) : st;
-}
-
-status_t store_bucket_set_replicas(struct store *s, const char *bucket, unsigned replicas,
-                                   bool (*goes_on)(void *arg), void *arg, struct error *err)
-{
-    struct want_task t = {
-        .task = {.run = want}, .bucket = bucket, .replicas = replicas, .sets_rule = true};
-    if (replicas < 1 || replicas > STORE_REPLICAS_MAX) {
-        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "%u copies: 1 to %d can be", replicas,
-                         STORE_REPLICAS_MAX);
-    }
-    status_t st = store_change(s, &t.task, err);
-    t.sets_rule = false;
-    t.more = true;
-    while (st == ST_OK && t.more) {
-        st = store_change(s, &t.task, err);
-        buf_done(&t.after);
-        t.after = t.next;
-        t.next = (struct buf){0};
-        if (st == ST_OK && t.more && goes_on != NULL && !goes_on(arg)) {
-            st = error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "stopped");
-        }
-    }
-    buf_done(&t.after);
-    return st;
-}
-
-status_t store_bucket_replicas(struct store *s, const char *bucket, unsigned *ret_replicas,
-                               struct error *err)
-{
-    struct bucket_ref ref = {0};
-    status_t st = bucket_look(s, bucket, &ref, err);
-    if (st == ST_OK) {
-        *ret_replicas = ref.replicas;
-    }
     return st;
 }

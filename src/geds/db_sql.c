@@ -195,8 +195,8 @@ const char *const db_sql[SQL_COUNT] = {
                         "WHERE lacks > 0 AND place & 1 = 0",
     [SQL_COPY_WANT] = "UPDATE extent SET wants = CASE WHEN uses > 1 THEN max(wants, ?2) "
                       "ELSE ?2 END WHERE id = ?1 AND data IS NULL",
-    [SQL_COPY_LAYOUTS] = "SELECT key, layout, size FROM object WHERE bucket = ?1 AND key > ?2 "
-                         "ORDER BY key LIMIT ?3",
+    [SQL_COPY_LAYOUTS] = "SELECT key, layout, size FROM object WHERE bucket = ?1 AND key >= ?2 "
+                         "AND key < ?3 ORDER BY key LIMIT ?4",
     [SQL_BUCKET_ENCRYPT] = "UPDATE bucket SET encrypt = ?2 WHERE id = ?1",
 
     [SQL_UPLOAD_ADD] = "INSERT INTO upload(id, bucket, key, created_ns, attributes, encrypt) "

@@ -1,8 +1,11 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "names.h"
 #include "row.h"
+
+enum { EACH_PAGE = 256 };
 
 struct page {
     struct store_page page; /* first, so that a pointer to it is one to the whole */
@@ -168,4 +171,35 @@ status_t store_list(struct store *s, const char *bucket, const struct store_list
     }
     *ret_page = &page->page;
     return ST_OK;
+}
+
+status_t store_each(struct store *s, const char *bucket, const char *prefix,
+                    status_t (*each)(void *arg, const char *key, struct error *err), void *arg,
+                    struct error *err)
+{
+    char *after = NULL;
+    bool more = true;
+    status_t st = ST_OK;
+    while (more && st == ST_OK) {
+        struct store_page *page = NULL;
+        const struct store_list_query q = {
+            .prefix = prefix, .start_after = after, .max = EACH_PAGE};
+        st = store_list(s, bucket, &q, &page, err);
+        free(after);
+        after = NULL;
+        if (st != ST_OK) {
+            break;
+        }
+        for (size_t i = 0; i < page->count && st == ST_OK; i++) {
+            st = each(arg, page->entries[i].key, err);
+            st = st == ST_NOTFOUND ? ST_OK : st;
+        }
+        more = page->more && page->count > 0;
+        if (st == ST_OK && more && (after = strdup(page->entries[page->count - 1].key)) == NULL) {
+            st = no_memory(err);
+        }
+        store_page_free(page);
+    }
+    free(after);
+    return st;
 }

@@ -9,6 +9,8 @@
 
 /* Copies of one extent: made, read, removed. */
 
+enum { TURN_MS = 200 };
+
 static status_t no_memory(struct error *err)
 {
     return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
@@ -262,7 +264,8 @@ static void copying_ends(struct peers *p, uint64_t extent)
     pthread_cond_broadcast(&p->changed);
 }
 
-status_t peers_copy(struct peers *p, uint64_t extent, uint64_t until, struct error *err)
+/* false: it does not come until then. */
+static bool take_turn(struct peers *p, uint64_t extent, uint64_t until)
 {
     bool in_time = true;
     pthread_mutex_lock(&p->lock);
@@ -273,15 +276,53 @@ status_t peers_copy(struct peers *p, uint64_t extent, uint64_t until, struct err
         p->copying[p->copying_count++] = extent;
     }
     pthread_mutex_unlock(&p->lock);
-    if (!in_time) {
-        return error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "too much is being copied");
-    }
+    return in_time;
+}
+
+static status_t copy_in_turn(struct peers *p, uint64_t extent, struct error *err)
+{
     status_t st = copy(p, extent, err);
     pthread_mutex_lock(&p->lock);
     copying_ends(p, extent);
     pthread_mutex_unlock(&p->lock);
     if (st == ST_CORRUPT) {
         peers_damaged(p, extent);
+    }
+    return st;
+}
+
+status_t peers_copy(struct peers *p, uint64_t extent, uint64_t until, struct error *err)
+{
+    return take_turn(p, extent, until)
+               ? copy_in_turn(p, extent, err)
+               : error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "too much is being copied");
+}
+
+/* Like a writer's, its turn comes when another one's copy ends; but it waits as long as its caller does. */
+static status_t wait_for_turn(struct peers *p, uint64_t extent, bool (*goes_on)(void *arg),
+                              void *arg, struct error *err)
+{
+    while (!take_turn(p, extent, clock_monotonic_ns() + TURN_MS * NS_PER_MS)) {
+        if (atomic_load(&p->stopping) || !goes_on(arg)) {
+            return error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "stopped");
+        }
+    }
+    return ST_OK;
+}
+
+status_t peers_make(struct peers *p, uint64_t extent, bool (*goes_on)(void *arg), void *arg,
+                    bool *ret_made, struct error *err)
+{
+    struct store_lacking lacking;
+    status_t st = get_lacking(p, extent, &lacking, err);
+    if (st == ST_OK && lacking.lacks > 0) {
+        st = wait_for_turn(p, extent, goes_on, arg, err);
+        if (st == ST_OK) {
+            st = copy_in_turn(p, extent, err);
+        }
+    }
+    if (st == ST_OK) {
+        *ret_made = lacking.lacks > 0;
     }
     return st;
 }

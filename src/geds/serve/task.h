@@ -117,9 +117,10 @@ status_t serve_lease(struct task *t);
 status_t serve_pieces(struct task *t);
 /* events.c */
 status_t serve_events(struct task *t);
+/* move.c */
+status_t serve_tier_move(struct task *t);
 /* tier.c */
 status_t serve_tier_status(struct task *t);
-status_t serve_tier_move(struct task *t);
 status_t serve_tier_keep(struct task *t);
 status_t serve_tier_replicas(struct task *t);
 status_t serve_tier_memory(struct task *t);

@@ -1,18 +1,9 @@
 #include "geds/tier/tier.h"
 #include "geds/memory/memory.h"
 
-#include "sys/clock.h"
 #include "task.h"
 
 /* The tier behind local disk. */
-
-#define TELL_EVERY_NS 200000000ULL
-
-static status_t no_tier(struct task *t)
-{
-    return error_set(&t->err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
-                     "the store has no tier (`cloudskin up --tier` gives it one)");
-}
 
 static void take_places(const struct store_places *p, uint64_t *n)
 {
@@ -100,70 +91,6 @@ status_t serve_tier_status(struct task *t)
                ? ST_OK
                : error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "needs room for %zu bytes",
                            t->out->data.len);
-}
-
-/* Who moves much is told now and then how much. */
-struct telling {
-    struct task *task;
-    uint64_t told_ns;
-};
-
-static bool tell(void *arg, const struct tier_moved *moved)
-{
-    struct telling *l = arg;
-    struct rpc_answer answer = {0};
-    const struct geds_answer none = {0};
-    uint64_t now = clock_monotonic_ns();
-    if (!rpc_reply_is_wanted(l->task->reply)) {
-        return false;
-    }
-    if (now - l->told_ns < TELL_EVERY_NS) {
-        return true;
-    }
-    l->told_ns = now;
-    rpc_result_encode(ST_OK, NULL, &answer.args);
-    geds_answer_encode(GEDS_TIER_MOVE, &none, &answer.args);
-    buf_le64(&answer.data, moved->objects);
-    buf_le64(&answer.data, moved->extents);
-    buf_le64(&answer.data, moved->bytes);
-    buf_le64(&answer.data, moved->kept);
-    if (task_reply_more(l->task, &answer) != ST_OK) {
-        buf_done(&answer.args);
-        buf_done(&answer.data);
-        return false;
-    }
-    return true;
-}
-
-status_t serve_tier_move(struct task *t)
-{
-    static const enum tier_move moves[] = {[GEDS_MOVE_SPILL] = TIER_SPILL,
-                                           [GEDS_MOVE_RECALL] = TIER_RECALL,
-                                           [GEDS_MOVE_PIN] = TIER_PIN,
-                                           [GEDS_MOVE_UNPIN] = TIER_UNPIN};
-    struct tier *tier = t->session->context->tier;
-    struct telling l = {.task = t, .told_ns = clock_monotonic_ns()};
-    struct tier_moved moved = {0};
-    uint32_t what = t->request.flags & ~(uint32_t)GEDS_MOVE_PREFIX;
-    bool is_prefix = (t->request.flags & GEDS_MOVE_PREFIX) != 0;
-    const char *key = t->request.prefix != NULL ? t->request.prefix : "";
-    if (tier == NULL) {
-        return no_tier(t);
-    }
-    if (what >= sizeof moves / sizeof moves[0]) {
-        return error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "no such move: %u", what);
-    }
-    status_t st = store_wait_begin(t->store, &t->err);
-    if (st == ST_OK) {
-        st = tier_move(tier, moves[what], t->request.bucket, key, is_prefix, tell, &l, &moved,
-                       &t->err);
-        store_wait_end(t->store);
-    }
-    t->answer.numbers[GEDS_N_MOVED_OBJECTS] = moved.objects;
-    t->answer.numbers[GEDS_N_MOVED_EXTENTS] = moved.extents;
-    t->answer.numbers[GEDS_N_MOVED_BYTES] = moved.bytes;
-    t->answer.numbers[GEDS_N_MOVED_KEPT] = moved.kept;
-    return st;
 }
 
 status_t serve_tier_keep(struct task *t)

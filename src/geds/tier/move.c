@@ -1,11 +1,8 @@
 #include <stdlib.h>
-#include <string.h>
 
 #include "impl.h"
 
 /* What somebody wants of objects. */
-
-enum { PAGE = 256 };
 
 struct move {
     struct tier *t;
@@ -97,35 +94,11 @@ static status_t move_object(struct move *m, const char *key, struct error *err)
     return st;
 }
 
-static status_t move_prefix(struct move *m, const char *prefix, struct error *err)
+static status_t move_next(void *arg, const char *key, struct error *err)
 {
-    char *after = NULL;
-    bool more = true;
-    status_t st = ST_OK;
-    while (more && st == ST_OK) {
-        struct store_page *page = NULL;
-        const struct store_list_query q = {.prefix = prefix, .start_after = after, .max = PAGE};
-        st = store_list(m->t->o.store, m->bucket, &q, &page, err);
-        free(after);
-        after = NULL;
-        if (st != ST_OK) {
-            break;
-        }
-        for (size_t i = 0; i < page->count && st == ST_OK; i++) {
-            st = move_object(m, page->entries[i].key, err);
-            st = st == ST_NOTFOUND ? ST_OK : st; /* it was deleted meanwhile */
-            if (st == ST_OK) {
-                st = look_for_end(m, err);
-            }
-        }
-        more = page->more && page->count > 0;
-        if (st == ST_OK && more && (after = strdup(page->entries[page->count - 1].key)) == NULL) {
-            st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
-        }
-        store_page_free(page);
-    }
-    free(after);
-    return st;
+    struct move *m = arg;
+    status_t st = move_object(m, key, err);
+    return st == ST_OK ? look_for_end(m, err) : st;
 }
 
 status_t tier_move(struct tier *t, enum tier_move what, const char *bucket, const char *key,
@@ -135,7 +108,8 @@ status_t tier_move(struct tier *t, enum tier_move what, const char *bucket, cons
     struct move m = {.t = t, .what = what, .bucket = bucket, .goes_on = goes_on, .arg = arg};
     status_t st = store_bucket_keep(t->o.store, bucket, &m.unpinned, err);
     if (st == ST_OK) {
-        st = is_prefix ? move_prefix(&m, key, err) : move_object(&m, key, err);
+        st = is_prefix ? store_each(t->o.store, bucket, key, move_next, &m, err)
+                       : move_object(&m, key, err);
     }
     *ret_moved = m.moved;
     return st;

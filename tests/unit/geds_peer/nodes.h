@@ -228,7 +228,7 @@ static bool all_are_up(void)
     }
     return up == now.count && up >= expected;
 }
-static bool something_was_repaired(void)
+__attribute__((unused)) static bool something_was_repaired(void)
 {
     return now.repaired_count > 0;
 }
@@ -253,7 +253,7 @@ static void open_peers(uint64_t lost_ms, uint64_t answer_ms)
     MUST(peers_start(peers, &err));
 }
 
-static void begin(uint64_t lost_ms, uint64_t answer_ms)
+__attribute__((unused)) static void begin(uint64_t lost_ms, uint64_t answer_ms)
 {
     store_make(NULL);
     MUST(store_bucket_create(store, "box", "", &err));
@@ -261,7 +261,15 @@ static void begin(uint64_t lost_ms, uint64_t answer_ms)
     MUST(store_bucket_set_replicas(store, "box", 2, NULL, NULL, &err));
 }
 
-static void finish(void)
+static void drop_copies(struct fake *f)
+{
+    for (size_t k = 0; k < COPIES; k++) {
+        free(f->copies[k].data);
+        f->copies[k].data = NULL;
+    }
+}
+
+__attribute__((unused)) static void finish(void)
 {
     peers_stop(peers);
     for (size_t i = 0; i < NODES; i++) {
@@ -273,10 +281,7 @@ static void finish(void)
     peers_close(peers);
     remove_tree(scratch);
     for (size_t i = 0; i < NODES; i++) {
-        for (size_t k = 0; k < COPIES; k++) {
-            free(nodes[i].copies[k].data);
-            nodes[i].copies[k].data = NULL;
-        }
+        drop_copies(&nodes[i]);
         nodes[i].silent = nodes[i].lies = nodes[i].deaf = false;
         nodes[i].refuses = ST_OK;
     }
@@ -290,7 +295,7 @@ static void wait_for_all(size_t count)
     expected = 1;
 }
 
-static void join_and_wait(size_t count)
+__attribute__((unused)) static void join_and_wait(size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         join(&nodes[i]);
@@ -299,7 +304,7 @@ static void join_and_wait(size_t count)
 }
 
 /* What orders of the node are given to, as soon as it is there. */
-static struct peer *peer_of_node(struct fake *f)
+__attribute__((unused)) static struct peer *peer_of_node(struct fake *f)
 {
     struct peer *peer = NULL;
     for (int i = 0; i < 3000 && peer == NULL; i++) {
@@ -314,7 +319,7 @@ static struct peer *peer_of_node(struct fake *f)
 }
 
 /* The local file of the object's first extent. */
-static void local_path(const char *key, char ret_path[160])
+__attribute__((unused)) static void local_path(const char *key, char ret_path[160])
 {
     uint64_t *ids = NULL;
     size_t count = 0;
@@ -324,7 +329,7 @@ static void local_path(const char *key, char ret_path[160])
     free(ids);
 }
 
-static void damage(const char *key)
+__attribute__((unused)) static void damage(const char *key)
 {
     char path[160];
     local_path(key, path);

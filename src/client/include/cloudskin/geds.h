@@ -466,6 +466,33 @@ GEDS_API enum geds_code geds_bucket_set_replicas(struct geds *store, const char 
 GEDS_API enum geds_code geds_bucket_replicas(struct geds *store, const char *bucket,
                                              unsigned *ret_replicas, struct geds_error *err);
 
+/* Relocation: have the bytes of objects at one place, in one call. It is of the bytes that are there now: what is
+ * written later goes where the rules of its bucket say, and what copies share is at one place for all. Objects of at
+ * most 16 KiB are in the store's database wherever they are sent. */
+enum geds_where {
+    GEDS_ON_DISK = 1, /* local disk; fetched from the tier, if they are there only */
+    GEDS_ON_NODES, /* local disk, and so many copies on nodes that there are geds_location.copies */
+    GEDS_IN_TIER, /* the tier only, as after geds_spill: what is pinned or open is left and counted in kept */
+};
+struct geds_location {
+    enum geds_where where;
+    unsigned copies; /* GEDS_ON_NODES: the store's own among them, 1 to GEDS_REPLICAS_MAX; else 0 */
+};
+/* key, is_prefix, progress, ret_moved: as above (copies that the store makes by itself meanwhile are not counted); no
+ * object at all below a prefix is no error. When it returns GEDS_OK, the bytes are there, but for those that are kept.
+ * What had moved before an error stays moved, and the same call goes on with the rest; copies that are wanted and could
+ * not be made are made later by themselves. Writers are not looked at: what they write has no name yet. Encrypted bytes
+ * move as they are, without a key.
+ * GEDS_INVAL: where, copies, a key or prefix. GEDS_NOTFOUND: no such bucket or object. GEDS_PERM: it needs the role
+ * admin. GEDS_UNSUPPORTED: there is no tier; there are no nodes. GEDS_AGAIN: the tier does not answer; fewer nodes than
+ * copies are known, and nothing was changed; or too few of them are there or have room, and the rest follows.
+ * GEDS_LIMIT: no space on local disk. */
+GEDS_API enum geds_code geds_relocate(struct geds *store, const char *bucket, const char *key,
+                                      bool is_prefix, const struct geds_location *where,
+                                      void (*progress)(void *arg, const struct geds_moved *moved),
+                                      void *arg, struct geds_moved *ret_moved,
+                                      struct geds_error *err);
+
 /* Checking: read all that is in the store and compare it. found may be NULL; it is called in this thread. */
 struct geds_finding {
     uint64_t extent; /* 0: none */

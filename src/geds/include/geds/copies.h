@@ -113,5 +113,11 @@ CHECKED status_t store_bucket_set_replicas(struct store *s, const char *bucket, 
                                            struct error *err);
 CHECKED status_t store_bucket_replicas(struct store *s, const char *bucket, unsigned *ret_replicas,
                                        struct error *err);
+/* The same of an object, or with is_prefix of all that begin so, as they are now: what replaces them has the bucket's
+ * rule. 256 objects in a change; what was changed before an error stays so. No object is no error. */
+CHECKED status_t store_objects_set_replicas(struct store *s, const char *bucket, const char *key,
+                                            bool is_prefix, unsigned replicas,
+                                            bool (*goes_on)(void *arg), void *arg,
+                                            struct error *err);
 
 #endif

@@ -395,6 +395,11 @@ CHECKED status_t store_list(struct store *s, const char *bucket,
                             struct error *err);
 /* Takes NULL. */
 void store_page_free(struct store_page *page);
+/* Call each for all keys of a bucket that begin so, in their order; the store may change meanwhile. It may answer
+ * ST_NOTFOUND: that one was deleted. Any other error ends it. ST_NOTFOUND: no such bucket. */
+CHECKED status_t store_each(struct store *s, const char *bucket, const char *prefix,
+                            status_t (*each)(void *arg, const char *key, struct error *err),
+                            void *arg, struct error *err);
 
 /* Versions and markers: of each key the newest first, the current ones too. */
 struct store_version_query {

@@ -249,9 +249,20 @@ struct geds_wire_tier {
 void geds_tier_encode(const struct geds_wire_tier *t, struct buf *out);
 bool geds_tier_decode(struct cursor *c, struct geds_wire_tier *ret_tier);
 
-/* TIER_MOVE: flags are what is wanted, and whether prefix is an object's key or a beginning of keys. Data of each
- * answer but the last, and numbers of that: what is done so far. */
-enum { GEDS_MOVE_SPILL, GEDS_MOVE_RECALL, GEDS_MOVE_PIN, GEDS_MOVE_UNPIN, GEDS_MOVE_PREFIX = 16 };
+/* TIER_MOVE: flags are what is wanted, whether prefix is an object's key or a beginning of keys, and how many copies
+ * there are to be (of MOVE_NODES alone). Data of each answer but the last, and numbers of that: what is done so far. */
+enum {
+    GEDS_MOVE_SPILL,
+    GEDS_MOVE_RECALL,
+    GEDS_MOVE_PIN,
+    GEDS_MOVE_UNPIN,
+    GEDS_MOVE_LOCAL, /* as RECALL, also of a store without a tier, and out of memory */
+    GEDS_MOVE_MEMORY,
+    GEDS_MOVE_NODES,
+    GEDS_MOVE_WHAT = 15, /* the bits of the former */
+    GEDS_MOVE_PREFIX = 16,
+    GEDS_MOVE_COPIES_SHIFT = 8
+};
 enum { GEDS_N_MOVED_OBJECTS, GEDS_N_MOVED_EXTENTS, GEDS_N_MOVED_BYTES, GEDS_N_MOVED_KEPT };
 /* TIER_KEEP: flags are what a bucket says from now on, or that it is only asked for; GEDS_N_COUNT of the answer:
  * what it says. */
