@@ -95,6 +95,8 @@ static uint32_t move_to(const struct geds_location *where)
         return UINT32_MAX;
     }
     switch (where->where) {
+    case GEDS_IN_MEMORY:
+        return GEDS_MOVE_MEMORY;
     case GEDS_ON_DISK:
         return GEDS_MOVE_LOCAL;
     case GEDS_ON_NODES:

@@ -345,6 +345,38 @@ status_t store_copy_bad(struct store *s, uint64_t node, uint64_t extent, uint64_
     return store_change(s, &t.task, err);
 }
 
+status_t store_copies_extra(struct store *s, uint64_t extent, uint64_t *ret_count,
+                            struct error *err)
+{
+    struct db *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    status_t st = store_reader(s, &db, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = db_start(db, SQL_COPY_EXTRA, &statement, err, "i", extent);
+    st = first_row(db, statement, st, &row, err);
+    if (st == ST_OK) {
+        *ret_count = row ? db_u64(statement, 0) : 0;
+    }
+    db_end(statement);
+    store_reader_back(s, db);
+    return st;
+}
+
+static status_t trim(struct batch *b, struct task *task, struct error *err)
+{
+    struct copy_task *t = (struct copy_task *)task;
+    return db_do(b->db, SQL_COPY_TRIM, err, "i", t->extent);
+}
+
+status_t store_copies_trim(struct store *s, uint64_t extent, struct error *err)
+{
+    struct copy_task t = {.task = {.run = trim}, .extent = extent};
+    return store_change(s, &t.task, err);
+}
+
 status_t store_copies_to_remove(struct store *s, uint64_t node, size_t max,
                                 struct store_copy *ret_list, size_t *ret_count, struct error *err)
 {

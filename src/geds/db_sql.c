@@ -182,6 +182,14 @@ const char *const db_sql[SQL_COUNT] = {
         "AND (SELECT wants FROM extent WHERE id = ?2) <= (SELECT count(*) FROM copy c "
         "JOIN node n ON n.id = c.node WHERE c.extent = ?2 AND c.gone = 0 AND c.node <> ?1 "
         "AND n.state = 0)",
+    /* copies that count and are more than are wanted */
+    [SQL_COPY_EXTRA] = "SELECT max(0, count(*) - (SELECT wants FROM extent WHERE id = ?1)) "
+                       "FROM copy c JOIN node n ON n.id = c.node WHERE c.extent = ?1 "
+                       "AND c.gone = 0 AND n.state = 0",
+    [SQL_COPY_TRIM] = "UPDATE copy SET gone = 1 WHERE extent = ?1 AND (node, nonce) IN ("
+                      "SELECT c.node, c.nonce FROM copy c JOIN node n ON n.id = c.node "
+                      "WHERE c.extent = ?1 AND c.gone = 0 AND n.state = 0 ORDER BY c.node, c.nonce "
+                      "LIMIT -1 OFFSET (SELECT wants FROM extent WHERE id = ?1))",
     [SQL_COPY_OF] = "SELECT node, nonce FROM copy WHERE extent = ?1 AND gone = 0 ORDER BY node "
                     "LIMIT ?2",
     [SQL_COPY_ANY] = "SELECT EXISTS (SELECT 1 FROM copy)",

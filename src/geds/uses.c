@@ -77,3 +77,14 @@ status_t store_bucket_memory(struct store *s, const char *bucket, bool *ret_memo
     }
     return st;
 }
+
+status_t store_bucket_number(struct store *s, const char *bucket, uint64_t *ret_number,
+                             struct error *err)
+{
+    struct bucket_ref ref = {0};
+    status_t st = bucket_look(s, bucket, &ref, err);
+    if (st == ST_OK) {
+        *ret_number = ref.id;
+    }
+    return st;
+}

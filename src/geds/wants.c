@@ -14,8 +14,8 @@ struct want_task {
     const char *bucket;
     unsigned replicas;
     bool sets_rule;
-    struct buf from; /* keys from here on */
-    struct buf next; /* from, of the next change: this one may run again */
+    struct buf from;             /* keys from here on */
+    struct buf next;             /* from, of the next change: this one may run again */
     char end[STORE_KEY_MAX + 1]; /* and below here */
     size_t end_len;
     bool more;
@@ -147,8 +147,9 @@ status_t store_bucket_set_replicas(struct store *s, const char *bucket, unsigned
     if (st == ST_OK) {
         st = store_change(s, &t.task, err);
     }
-    return st == ST_OK ? store_objects_set_replicas(s, bucket, "", true, replicas, goes_on, arg, err)
-                       : st;
+    return st == ST_OK
+               ? store_objects_set_replicas(s, bucket, "", true, replicas, goes_on, arg, err)
+               : st;
 }
 
 status_t store_bucket_replicas(struct store *s, const char *bucket, unsigned *ret_replicas,

@@ -25,7 +25,7 @@ from .errors import (
 )
 from .files import Object, Writer
 from .store import Store, connect
-from .types import Bucket, Check, Entry, Event, EventKind, Finding, Info, Moved, SpillRule, Status, Tier
+from .types import Bucket, Check, Entry, Event, EventKind, Finding, Info, Moved, Place, SpillRule, Status, Tier
 from .watch import Watch
 
 __version__ = "0.1.0"
@@ -49,6 +49,7 @@ __all__ = [
     "NotFoundError",
     "NotRunningError",
     "Object",
+    "Place",
     "RefusedError",
     "SpillRule",
     "Status",

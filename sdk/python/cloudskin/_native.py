@@ -96,6 +96,10 @@ class Watched(Structure):
     _fields_ = [("bucket", c_char_p), ("prefix", c_char_p), ("exact", c_bool), ("from_", c_uint64)]
 
 
+class Location(Structure):
+    _fields_ = [("where", c_int), ("copies", c_uint)]
+
+
 class Moved(Structure):
     _fields_ = [("objects", c_uint64), ("extents", c_uint64), ("bytes", c_uint64), ("kept", c_uint64)]
 
@@ -196,6 +200,16 @@ _CALLS: dict[str, list[Any]] = {
     "geds_pin": [c_void_p, c_char_p, c_char_p, c_bool, c_bool, Progress, c_void_p, POINTER(Moved)],
     "geds_spill": [c_void_p, c_char_p, c_char_p, c_bool, Progress, c_void_p, POINTER(Moved)],
     "geds_recall": [c_void_p, c_char_p, c_char_p, c_bool, Progress, c_void_p, POINTER(Moved)],
+    "geds_relocate": [
+        c_void_p,
+        c_char_p,
+        c_char_p,
+        c_bool,
+        POINTER(Location),
+        Progress,
+        c_void_p,
+        POINTER(Moved),
+    ],
     "geds_bucket_set_spill": [c_void_p, c_char_p, c_int],
     "geds_bucket_spill": [c_void_p, c_char_p, POINTER(c_int)],
     "geds_tier_status": [c_void_p, POINTER(Tier)],

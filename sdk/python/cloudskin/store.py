@@ -10,7 +10,7 @@ from . import _native
 from ._native import Handle, lib, text_in, text_out
 from .errors import Code, error_of, not_running
 from .files import Object, Writer, create_writer, edit_object, info_of, open_object
-from .types import Bucket, Check, Entry, Finding, Info, Moved, SpillRule, Status, Tier
+from .types import Bucket, Check, Entry, Finding, Info, Moved, Place, SpillRule, Status, Tier
 from .watch import Watch, watch
 
 
@@ -343,14 +343,24 @@ class Store:
         """Have the bytes on local disk again."""
         return self._move(lib.geds_recall, bucket, key, prefix)
 
-    def _move(self, function: Any, bucket: str, key: str, prefix: bool, *on: bool) -> Moved:
+    def relocate(
+        self, bucket: str, key: str, place: Place, *, copies: Optional[int] = None, prefix: bool = False
+    ) -> Moved:
+        """Have the bytes of an object (prefix: of all whose keys begin so) at a place; on NODES with so many copies, the store's own
+        among them. It is of the bytes that are there now. When it returns they are there, but for those that Moved.kept counts.
+        What had moved before an error stays moved, and the same call goes on. BusyError: the tier does not answer, or there are
+        too few nodes with room; LimitError: local disk is full, or it does not fit into memory; Code.UNSUPPORTED: no such place."""
+        where = _native.Location(Place(place), 0 if copies is None else _count(copies))
+        return self._move(lib.geds_relocate, bucket, key, prefix, ctypes.byref(where))
+
+    def _move(self, function: Any, bucket: str, key: str, prefix: bool, *more: Any) -> Moved:
         raw = _native.Moved()
         self._handle.call(
             function,
             text_in(bucket, "a bucket"),
             text_in(key, "a key"),
             prefix,
-            *on,
+            *more,
             _native.Progress(0),
             None,
             ctypes.byref(raw),
@@ -391,6 +401,13 @@ class Store:
             if found is not None:
                 found(finding)
         return Check(raw.objects, raw.extents, raw.bytes, raw.findings, raw.repaired)
+
+
+def _count(copies: int) -> int:
+    """ctypes takes the low bits of what is too large, so that it would be another number."""
+    if not 0 < copies <= 255:
+        raise error_of(Code.INVAL, f"{copies} copies")
+    return copies
 
 
 def connect(address: Optional[str] = None) -> Store:

@@ -109,9 +109,19 @@ class SpillRule(enum.IntEnum):
     EAGER = 2
 
 
+class Place(enum.IntEnum):
+    """Where bytes are. MEMORY: on local disk, and locked in memory. DISK: on local disk, and not in memory. NODES: on local disk, with
+    copies on nodes. TIER: in the tier only."""
+
+    MEMORY = 1
+    DISK = 2
+    NODES = 3
+    TIER = 4
+
+
 @dataclass(frozen=True)
 class Moved:
-    """What went between local disk and the tier. extents: the files that objects consist of. kept: extents that a spill left, since
+    """What went from one place to another. extents: the files that objects consist of. kept: extents that a spill left, since
     they are pinned or open."""
 
     objects: int

@@ -27,6 +27,7 @@ enum {
     LINE_BYTES_MAX = 64, /* of a note */
     EXTENTS_DEFAULT = 32768,
     EXTENTS_MAX = 1 << 20,
+    ASK_MS = 200,          /* between two questions whether a wish goes on */
     OTHERS_LOCK = 1 << 20, /* bytes that others in the process may have locked */
 };
 
@@ -44,6 +45,7 @@ struct item {
     uint64_t id;
     uint64_t bucket; /* whose rule brought it, or that it was last read through */
     uint64_t bytes;  /* of its mapping; 0: not known yet */
+    uint64_t wish;   /* number of the last one that it is part of, or 0 */
     void *at;
     enum state state;
     bool unwanted; /* COMES: it is to leave at once */
@@ -53,13 +55,24 @@ struct list {
     struct item *first, *last;
 };
 
+/* A thread that waits for an extent. code: 0: it is here; ECANCELED: it was on its way out; else why it does not come.
+ */
+struct waiter {
+    struct waiter *next;
+    uint64_t id;
+    bool told;
+    int code;
+};
+
 struct memory {
     struct memory_options o;
     char path[PATH_MAX];
     size_t page;
     pthread_t thread;
     pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t wake;
+    pthread_cond_t wake, came;
+    struct waiter *waiters;
+    uint64_t last_wish;
     bool stop;
     bool note_now; /* what was noted is not to come back */
     bool tell;     /* of the limit */
@@ -116,8 +129,20 @@ static void set_state(struct memory *m, struct item *x, enum state state)
     }
 }
 
+static void tell_waiters(struct memory *m, uint64_t id, int code)
+{
+    for (struct waiter *w = m->waiters; w != NULL; w = w->next) {
+        if (w->id == id && !w->told) {
+            w->told = true;
+            w->code = code;
+            pthread_cond_broadcast(&m->came);
+        }
+    }
+}
+
 static void forget(struct memory *m, struct item *x)
 {
+    tell_waiters(m, x->id, ECANCELED);
     struct item **link = link_of(m, x->id);
     *link = x->next;
     free(x);
@@ -452,11 +477,13 @@ static void bring(struct memory *m, struct item *x)
         m->n.promoted++;
         m->n.promoted_bytes += x->bytes;
         m->changed = true;
+        tell_waiters(m, x->id, 0);
         return;
     }
     if (code != 0) {
         note_limit(m, counted ? x->bytes : 0, code);
     }
+    tell_waiters(m, x->id, x->unwanted ? ECANCELED : code != 0 ? code : ENOSPC);
     unmap(m, x, counted);
 }
 
@@ -532,6 +559,116 @@ static void *run(void *arg)
     return NULL;
 }
 
+/* ---- wishes ---- */
+
+static status_t no_room(const struct memory *m, struct error *err)
+{
+    return error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
+                     "these do not fit into memory together: it takes %llu bytes, %zu files",
+                     (unsigned long long)m->n.limit_bytes, m->o.extents_max);
+}
+
+/* One more of a wish, which is counted once. With the lock. */
+static status_t take_part(struct memory *m, struct memory_wish *w, struct item *x, uint64_t bytes,
+                          struct error *err)
+{
+    if (x->wish == w->number) {
+        return ST_OK;
+    }
+    uint64_t whole = (bytes + m->page - 1) / m->page * m->page;
+    if (whole > m->n.limit_bytes - (w->bytes < m->n.limit_bytes ? w->bytes : m->n.limit_bytes) ||
+        w->extents >= m->o.extents_max) {
+        return no_room(m, err);
+    }
+    x->wish = w->number;
+    w->extents++;
+    w->bytes += whole;
+    return ST_OK;
+}
+
+/* Until the thread tells of it. With the lock, which it gives up in between. */
+static status_t wait_until_told(struct memory *m, const struct memory_wish *wish, uint64_t id,
+                                int *ret_code, struct error *err)
+{
+    struct waiter w = {.next = m->waiters, .id = id};
+    bool goes_on = true;
+    m->waiters = &w;
+    while (!w.told && goes_on && !m->stop) {
+        uint64_t until = clock_monotonic_ns() + ASK_MS * (NS_PER_S / 1000);
+        const struct timespec at = {.tv_sec = (time_t)(until / NS_PER_S),
+                                    .tv_nsec = (long)(until % NS_PER_S)};
+        if (pthread_cond_timedwait(&m->came, &m->lock, &at) == ETIMEDOUT) {
+            pthread_mutex_unlock(&m->lock);
+            goes_on = wish->goes_on == NULL || wish->goes_on(wish->arg);
+            pthread_mutex_lock(&m->lock);
+        }
+    }
+    struct waiter **at = &m->waiters;
+    while (*at != &w) {
+        at = &(*at)->next;
+    }
+    *at = w.next;
+    *ret_code = w.code;
+    return w.told ? ST_OK : error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "stopped");
+}
+
+static status_t why_not(struct memory *m, uint64_t id, int code, struct error *err)
+{
+    switch (code) {
+    case 0:
+    case ECANCELED:
+        return ST_OK;
+    case ENOENT:
+        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET, "extent %016llx has no local file",
+                         (unsigned long long)id);
+    case ENOSPC:
+    case EPERM:
+    case ENOMEM:
+    case EAGAIN:
+        return no_room(m, err);
+    default:
+        return error_set_errno(err, code, "extent %016llx", (unsigned long long)id);
+    }
+}
+
+status_t memory_bring(struct memory *m, struct memory_wish *wish, uint64_t bucket, uint64_t id,
+                      uint64_t bytes, bool *ret_came, struct error *err)
+{
+    status_t st = ST_OK;
+    bool came = false;
+    int code = ECANCELED;
+    pthread_mutex_lock(&m->lock);
+    wish->number = wish->number != 0 ? wish->number : ++m->last_wish;
+    while (st == ST_OK && code != 0) {
+        struct item *x = m->stop ? NULL : *link_of(m, id);
+        if (x == NULL && !m->stop) {
+            want(m, bucket, id, 0);
+            x = *link_of(m, id);
+        }
+        if (x == NULL) {
+            st = m->stop ? error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "stopped") : no_room(m, err);
+        } else if ((st = take_part(m, wish, x, bytes, err)) == ST_OK && x->state == IS_HERE) {
+            set_state(m, x, IS_HERE);
+            x->bucket = bucket;
+            code = 0;
+        } else if (st == ST_OK) {
+            came = true;
+            st = wait_until_told(m, wish, id, &code, err);
+            st = st == ST_OK ? why_not(m, id, code, err) : st;
+        }
+    }
+    pthread_mutex_unlock(&m->lock);
+    if (st == ST_OK) {
+        *ret_came = came;
+    }
+    return st;
+}
+
+void memory_send_away(struct memory *m, uint64_t id)
+{
+    gone(m, id, false);
+}
+
 /* ---- life ---- */
 
 /* Each extent is a mapping: half of those that a process may have, for the rest of it has some too. */
@@ -564,6 +701,7 @@ void memory_free(struct memory *m)
     }
     pthread_mutex_destroy(&m->lock);
     pthread_cond_destroy(&m->wake);
+    pthread_cond_destroy(&m->came);
     free(m);
 }
 
@@ -571,6 +709,11 @@ status_t memory_start(const struct memory_options *o, struct memory **ret_memory
 {
     struct memory *m = calloc(1, sizeof *m);
     if (m == NULL || thread_cond_init(&m->wake) != 0) {
+        free(m);
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    }
+    if (thread_cond_init(&m->came) != 0) {
+        pthread_cond_destroy(&m->wake);
         free(m);
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }
@@ -616,6 +759,7 @@ void memory_stop(struct memory *m)
     pthread_mutex_lock(&m->lock);
     m->stop = true;
     pthread_cond_signal(&m->wake);
+    pthread_cond_broadcast(&m->came);
     pthread_mutex_unlock(&m->lock);
     pthread_join(m->thread, NULL);
 }

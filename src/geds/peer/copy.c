@@ -310,6 +310,24 @@ static status_t wait_for_turn(struct peers *p, uint64_t extent, bool (*goes_on)(
     return ST_OK;
 }
 
+/* Copies that are too many go when the local bytes are good, so that none of them is the last good one. */
+static status_t trim(struct peers *p, uint64_t extent, struct error *err)
+{
+    uint64_t extra = 0;
+    uint8_t *piece = NULL;
+    status_t st = store_copies_extra(p->o.store, extent, &extra, err);
+    if (st != ST_OK || extra == 0) {
+        return st;
+    }
+    piece = malloc(PEER_PIECE_BYTES);
+    st = piece != NULL ? peers_check_local(p, extent, piece, err) : no_memory(err);
+    free(piece);
+    if (st == ST_CORRUPT) {
+        peers_damaged(p, extent); /* it is repaired from one of them */
+    }
+    return st == ST_OK ? store_copies_trim(p->o.store, extent, err) : st;
+}
+
 status_t peers_make(struct peers *p, uint64_t extent, bool (*goes_on)(void *arg), void *arg,
                     bool *ret_made, struct error *err)
 {
@@ -320,6 +338,9 @@ status_t peers_make(struct peers *p, uint64_t extent, bool (*goes_on)(void *arg)
         if (st == ST_OK) {
             st = copy_in_turn(p, extent, err);
         }
+    }
+    if (st == ST_OK) {
+        st = trim(p, extent, err);
     }
     if (st == ST_OK) {
         *ret_made = lacking.lacks > 0;

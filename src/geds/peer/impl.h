@@ -94,6 +94,10 @@ void peers_written(void *arg, const uint64_t *extents, size_t count);
 CHECKED status_t peer_remove(struct peer *peer, uint64_t extent, uint64_t nonce, struct error *err);
 
 /* work.c */
+/* Is the local file of an extent what it should be? piece: PEER_PIECE_BYTES. ST_CORRUPT: no. ST_NOTFOUND: it has none
+ * any more. */
+CHECKED status_t peers_check_local(struct peers *p, uint64_t extent, uint8_t *piece,
+                                   struct error *err);
 void *peers_run(void *arg);
 
 #endif

@@ -354,8 +354,7 @@ static bool is_leaving(const struct peer *peer)
     return peer->up && peer->synced && peer->node.state == STORE_NODE_LEAVING;
 }
 
-/* Is the local file what it should be? */
-static status_t check_local(struct peers *p, uint64_t extent, uint8_t *piece, struct error *err)
+status_t peers_check_local(struct peers *p, uint64_t extent, uint8_t *piece, struct error *err)
 {
     struct store_extent x = {0};
     int fd = -1;
@@ -399,7 +398,7 @@ static status_t check_copies(struct peer *peer, struct error *err)
         for (size_t i = 0; i < count && st == ST_OK; i++) {
             after = list[i];
             set_left(peer, left > 1 ? left-- : 1);
-            st = check_local(p, after.extent, piece, err);
+            st = peers_check_local(p, after.extent, piece, err);
             if (st == ST_CORRUPT) {
                 st = repair(p, after.extent, err);
             }

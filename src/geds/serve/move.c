@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "geds/memory/memory.h"
 #include "geds/peer/peers.h"
 #include "geds/tier/tier.h"
 #include "sys/clock.h"
@@ -53,15 +54,16 @@ struct relocation {
     struct task *task;
     uint32_t what; /* GEDS_MOVE_LOCAL, ... */
     const char *bucket;
+    uint64_t number; /* of the bucket */
+    struct memory_wish wish;
     struct telling telling;
     struct tier_moved moved;
 };
 
 static status_t look_for_end(struct relocation *r, struct error *err)
 {
-    return tell(&r->telling, &r->moved)
-               ? ST_OK
-               : error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "stopped");
+    return tell(&r->telling, &r->moved) ? ST_OK
+                                        : error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "stopped");
 }
 
 static bool is_wanted(void *arg)
@@ -70,12 +72,29 @@ static bool is_wanted(void *arg)
     return rpc_reply_is_wanted(r->task->reply);
 }
 
+/* It may be gone, or have gone to the tier again before it was mapped. */
+static status_t warm(struct relocation *r, const struct store_extent *x, bool *ret_came,
+                     struct error *err)
+{
+    struct memory *memory = r->task->session->context->memory;
+    struct store_extent after = {0};
+    status_t st = memory_bring(memory, &r->wish, r->number, x->id, x->bytes, ret_came, err);
+    if (st == ST_NOTFOUND && store_extent_get(r->task->store, x->id, &after, NULL) == ST_OK) {
+        buf_done(&after.sums);
+        st = after.uses > 0 ? error_set(err, ST_AGAIN, ERROR_NO_OFFSET,
+                                        "extent %016llx went away again while it came to memory",
+                                        (unsigned long long)x->id)
+                            : st;
+    }
+    return st;
+}
+
 /* At all places that this is about, its bytes are local. ST_NOTFOUND: the extent is gone. */
 static status_t place_extent(struct relocation *r, uint64_t id, struct error *err)
 {
     const struct serve_context *c = r->task->session->context;
     struct store_extent x = {0};
-    bool moved = false, made = false;
+    bool moved = false, more = false;
     status_t st = store_extent_get(r->task->store, id, &x, err);
     buf_done(&x.sums);
     if (st == ST_OK && (x.place & STORE_PLACE_AWAY) != 0) {
@@ -83,10 +102,14 @@ static status_t place_extent(struct relocation *r, uint64_t id, struct error *er
         moved = st == ST_OK;
     }
     if (st == ST_OK && r->what == GEDS_MOVE_NODES) {
-        st = peers_make(c->peers, id, is_wanted, r, &made, err);
+        st = peers_make(c->peers, id, is_wanted, r, &more, err);
+    } else if (st == ST_OK && r->what == GEDS_MOVE_MEMORY) {
+        st = warm(r, &x, &more, err);
+    } else if (st == ST_OK && c->memory != NULL) {
+        memory_send_away(c->memory, id);
     }
-    r->moved.extents += moved || made;
-    r->moved.bytes += moved || made ? x.bytes : 0;
+    r->moved.extents += moved || more;
+    r->moved.bytes += moved || more ? x.bytes : 0;
     return st;
 }
 
@@ -151,6 +174,13 @@ static status_t relocate(struct relocation *r, const char *key, bool is_prefix, 
     struct task *t = r->task;
     struct peers *peers = t->session->context->peers;
     status_t st = ST_OK;
+    if (r->what == GEDS_MOVE_MEMORY && t->session->context->memory == NULL) {
+        return error_set(&t->err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
+                         "the store keeps nothing in memory (`cloudskin up --memory`)");
+    }
+    if (r->what == GEDS_MOVE_MEMORY) {
+        st = store_bucket_number(t->store, r->bucket, &r->number, &t->err);
+    }
     if (r->what == GEDS_MOVE_NODES) {
         st = check_copies(t, copies);
         if (st == ST_OK) {
@@ -188,13 +218,13 @@ status_t serve_tier_move(struct task *t)
     struct relocation r = {.task = t,
                            .what = t->request.flags & GEDS_MOVE_WHAT,
                            .bucket = t->request.bucket,
+                           .wish = {.goes_on = is_wanted, .arg = &r},
                            .telling = {.task = t, .told_ns = clock_monotonic_ns()}};
     uint32_t copies = t->request.flags >> GEDS_MOVE_COPIES_SHIFT;
     bool is_prefix = (t->request.flags & GEDS_MOVE_PREFIX) != 0;
     const char *key = t->request.prefix != NULL ? t->request.prefix : "";
     if (r.what > GEDS_MOVE_NODES || (copies != 0 && r.what != GEDS_MOVE_NODES)) {
-        return error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "no such move: %u",
-                         t->request.flags);
+        return error_set(&t->err, ST_INVAL, ERROR_NO_OFFSET, "no such move: %u", t->request.flags);
     }
     status_t st = store_wait_begin(t->store, &t->err);
     if (st == ST_OK) {

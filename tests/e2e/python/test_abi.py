@@ -4,7 +4,7 @@ import ctypes
 import os
 import subprocess
 
-from cloudskin import Code, EventKind, SpillRule, Tier, _native
+from cloudskin import Code, EventKind, Place, SpillRule, Tier, _native
 
 STRUCTS = {
     "geds_error": _native.Error,
@@ -21,6 +21,7 @@ STRUCTS = {
     "geds_check": _native.Check,
     "geds_event": _native.Event,
     "geds_watched": _native.Watched,
+    "geds_location": _native.Location,
     "geds_moved": _native.Moved,
     "geds_tier": _native.Tier,
 }
@@ -45,6 +46,9 @@ def test_structures_and_codes_are_those_of_the_header(tmp_path):
     for rule in SpillRule:
         lines.append(f'printf("%d\\n", GEDS_SPILL_{rule.name});')
         want.append(int(rule))
+    for place, name in zip(Place, ("GEDS_IN_MEMORY", "GEDS_ON_DISK", "GEDS_ON_NODES", "GEDS_IN_TIER")):
+        lines.append(f'printf("%d\\n", {name});')
+        want.append(int(place))
     lines.append('printf("%d\\n", GEDS_LIST_MAX);')
     want.append(_native.LIST_MAX)
     source = tmp_path / "abi.c"

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import cloudskin
-from cloudskin import EventKind, SpillRule
+from cloudskin import EventKind, Place, SpillRule
 
 
 def told(watch, count):
@@ -138,6 +138,11 @@ def test_without_a_tier(store, bucket):
         with pytest.raises(cloudskin.StoreError) as e:
             move(bucket, "k")
         assert e.value.code == cloudskin.Code.UNSUPPORTED
+    for place in (Place.TIER, Place.MEMORY):
+        with pytest.raises(cloudskin.StoreError) as e:
+            store.relocate(bucket, "k", place)
+        assert e.value.code == cloudskin.Code.UNSUPPORTED
+    assert store.relocate(bucket, "k", Place.DISK).objects == 1
 
 
 def test_bytes_move_between_local_disk_and_the_tier(tiered):
@@ -160,6 +165,43 @@ def test_bytes_move_between_local_disk_and_the_tier(tiered):
         assert store.tier().pinned_count == 0 and store.spill("box", "a/2").bytes == 1 << 20
         with pytest.raises(cloudskin.NotFoundError):
             store.pin("box", "none")
+
+
+def test_relocate(tiered):
+    data = os.urandom(1 << 20)
+    tiered.down()
+    tiered.up("--memory", "4M")
+    with cloudskin.connect(tiered.address) as store:
+        store.create_bucket("box")
+        for key in ("a/1", "a/2", "b"):
+            store.put("box", key, data)
+        moved = store.relocate("box", "a/", Place.TIER, prefix=True)
+        assert (moved.objects, moved.extents, moved.bytes, moved.kept) == (2, 2, 2 << 20, 0)
+        assert store.tier().away_count == 2
+        assert store.relocate("box", "a/1", Place.DISK).extents == 1
+        assert store.relocate("box", "a/", Place.MEMORY, prefix=True).bytes == 2 << 20
+        assert store.tier().away_count == 0
+        assert store.relocate("box", "a/", Place.NODES, copies=1, prefix=True).extents == 0
+        for place, copies, error in (
+            (Place.NODES, 2, cloudskin.Code.UNSUPPORTED),  # it has none
+            (Place.NODES, None, cloudskin.Code.INVAL),
+            (Place.NODES, 9, cloudskin.Code.INVAL),
+            (Place.NODES, (1 << 32) + 1, cloudskin.Code.INVAL),
+            (Place.DISK, 2, cloudskin.Code.INVAL),
+        ):
+            with pytest.raises(cloudskin.StoreError) as e:
+                store.relocate("box", "a/", place, copies=copies, prefix=True)
+            assert e.value.code == error
+        with pytest.raises(ValueError):
+            store.relocate("box", "a/1", 9)
+        with pytest.raises(cloudskin.NotFoundError):
+            store.relocate("box", "none", Place.DISK)
+        with pytest.raises(cloudskin.NotFoundError):
+            store.relocate("none", "", Place.DISK, prefix=True)
+        store.put("box", "large", os.urandom(5 << 20))
+        with pytest.raises(cloudskin.LimitError):
+            store.relocate("box", "large", Place.MEMORY)
+        assert store.get("box", "a/1") == data
 
 
 def test_rules_of_a_bucket(store, bucket):

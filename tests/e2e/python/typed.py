@@ -18,6 +18,7 @@ def use(store: cloudskin.Store) -> Optional[str]:
         event: Optional[cloudskin.Event] = changes.next(timeout=0.5)
         kinds: list[cloudskin.EventKind] = [e.kind for e in changes]
     moved: cloudskin.Moved = store.pin("b", "k")
+    moved = store.relocate("b", "a/", cloudskin.Place.NODES, copies=2, prefix=True)
     rule: cloudskin.SpillRule = store.spill_rule("b")
     tier: cloudskin.Tier = store.tier()
     print(event, kinds, moved.bytes, rule, tier.local_bytes)

@@ -470,9 +470,11 @@ GEDS_API enum geds_code geds_bucket_replicas(struct geds *store, const char *buc
  * written later goes where the rules of its bucket say, and what copies share is at one place for all. Objects of at
  * most 16 KiB are in the store's database wherever they are sent. */
 enum geds_where {
-    GEDS_ON_DISK = 1, /* local disk; fetched from the tier, if they are there only */
-    GEDS_ON_NODES, /* local disk, and so many copies on nodes that there are geds_location.copies */
-    GEDS_IN_TIER, /* the tier only, as after geds_spill: what is pinned or open is left and counted in kept */
+    GEDS_IN_MEMORY =
+        1, /* local disk, and locked in memory until others that are used later need the room */
+    GEDS_ON_DISK, /* local disk, and not in memory; fetched from the tier, if they are there only */
+    GEDS_ON_NODES, /* local disk, and as many copies on nodes as geds_location.copies says */
+    GEDS_IN_TIER, /* the tier only, as by geds_spill: what is pinned or open stays, counted in kept */
 };
 struct geds_location {
     enum geds_where where;
@@ -484,9 +486,10 @@ struct geds_location {
  * not be made are made later by themselves. Writers are not looked at: what they write has no name yet. Encrypted bytes
  * move as they are, without a key.
  * GEDS_INVAL: where, copies, a key or prefix. GEDS_NOTFOUND: no such bucket or object. GEDS_PERM: it needs the role
- * admin. GEDS_UNSUPPORTED: there is no tier; there are no nodes. GEDS_AGAIN: the tier does not answer; fewer nodes than
- * copies are known, and nothing was changed; or too few of them are there or have room, and the rest follows.
- * GEDS_LIMIT: no space on local disk. */
+ * admin. GEDS_UNSUPPORTED: there is no tier, no node, or no memory for it (`up --memory`). GEDS_AGAIN: the tier does
+ * not answer; fewer nodes than copies are known, and nothing was changed; or too few of them are there or have room,
+ * and the rest follows. GEDS_LIMIT: no space on local disk; or what is to be in memory does not fit there together, and
+ * the rest stays out. */
 GEDS_API enum geds_code geds_relocate(struct geds *store, const char *bucket, const char *key,
                                       bool is_prefix, const struct geds_location *where,
                                       void (*progress)(void *arg, const struct geds_moved *moved),

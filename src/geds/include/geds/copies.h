@@ -81,6 +81,11 @@ CHECKED status_t store_copy_add(struct store *s, uint64_t node, uint64_t extent,
 /* It is of no use, and to be removed. */
 CHECKED status_t store_copy_bad(struct store *s, uint64_t node, uint64_t extent, uint64_t nonce,
                                 struct error *err);
+/* Copies of an extent that count and are more than are wanted; have them removed. The others, or the local bytes, are
+ * to have been compared before. */
+CHECKED status_t store_copies_extra(struct store *s, uint64_t extent, uint64_t *ret_count,
+                                    struct error *err);
+CHECKED status_t store_copies_trim(struct store *s, uint64_t extent, struct error *err);
 /* Those of a node that are to be removed, and that have been. */
 CHECKED status_t store_copies_to_remove(struct store *s, uint64_t node, size_t max,
                                         struct store_copy *ret_list, size_t *ret_count,

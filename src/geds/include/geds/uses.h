@@ -28,4 +28,8 @@ CHECKED status_t store_bucket_set_memory(struct store *s, const char *bucket, bo
 CHECKED status_t store_bucket_memory(struct store *s, const char *bucket, bool *ret_memory,
                                      struct error *err);
 
+/* The number of a bucket, as the functions above have it. ST_NOTFOUND. */
+CHECKED status_t store_bucket_number(struct store *s, const char *bucket, uint64_t *ret_number,
+                                     struct error *err);
+
 #endif

@@ -45,6 +45,22 @@ struct memory_status {
 };
 void memory_status(struct memory *m, struct memory_status *ret_status);
 
+/* Extents that are to be in memory together, whatever the rules of their buckets are. */
+struct memory_wish {
+    uint64_t number;            /* of each another one; 0: not begun */
+    uint64_t extents, bytes;    /* so far */
+    bool (*goes_on)(void *arg); /* called now and then while it is waited for; false: ST_STOPPED */
+    void *arg;
+};
+/* Have one of them in memory when this returns; bytes: its length, bucket: the number of a bucket, whose end of the
+ * rule ends this too. *ret_came: it was not there before; set on success only. One thread for each wish.
+ * ST_LIMIT: those of the wish do not fit together, or the system does not lock so much. ST_NOTFOUND: it has no local
+ * file (any more). ST_IO: it cannot be read. ST_STOPPED, ST_NOMEM. */
+CHECKED status_t memory_bring(struct memory *m, struct memory_wish *wish, uint64_t bucket,
+                              uint64_t extent, uint64_t bytes, bool *ret_came, struct error *err);
+/* It leaves, and comes back when it is used through a bucket with the rule. */
+void memory_send_away(struct memory *m, uint64_t extent);
+
 /* Nothing is in memory any more; what was, is noted. Before store_close. Takes NULL. */
 void memory_stop(struct memory *m);
 /* After memory_stop and store_close. Takes NULL. */

@@ -92,7 +92,8 @@ CHECKED status_t peers_status(struct peers *p, struct peers_status *ret_status, 
  * forgotten. */
 CHECKED status_t peers_leave(struct peers *p, const char *name, struct error *err);
 CHECKED status_t peers_forget(struct peers *p, const char *name, struct error *err);
-/* Make the copies that an extent lacks now, and not when the thread looks. goes_on is called now and then while others
+/* Have as many copies of an extent as are wanted now, and not when the thread looks; those that are too many are
+ * removed later, if the local bytes are good. goes_on is called now and then while others
  * are being made; false ends that with ST_STOPPED. *ret_made: it lacked some, and has them; set on success only.
  * ST_AGAIN: no node that could take one is there, or none did. ST_CORRUPT: its local bytes do not match. */
 CHECKED status_t peers_make(struct peers *p, uint64_t extent, bool (*goes_on)(void *arg), void *arg,
