@@ -1,11 +1,13 @@
 /* geds_relocate against a store with a tier and nodes. */
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "../geds_tier/faketier.h"
 
 #include "../geds_peer/nodes.h"
 #include "cloudskin/geds.h"
+#include "geds/crypt.h"
 #include "geds/memory/memory.h"
 #include "geds/serve/serve.h"
 #include "net/rpc/local.h"
@@ -373,6 +375,62 @@ static void a_tier_that_is_away_stops_it_and_it_goes_on(void)
     stop();
 }
 
+/* A file that cannot grow is refused as one on a full disk is. */
+static void a_full_disk_stops_it_and_it_goes_on(void)
+{
+    struct rlimit before, little;
+    start(true, false, 0);
+    put_three();
+    OK(go("", true, &behind));
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+    little = before;
+    little.rlim_cur = LEN - 1;
+    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &little), 0);
+    CHECK_EQ(go("", true, &disk), GEDS_LIMIT);
+    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    CHECK_EQ(status_now().places.away_count, 3);
+    CHECK_EQ(files_in("new"), 0);
+    OK(go("", true, &disk));
+    CHECK(all_three_are_whole());
+    stop();
+}
+
+/* After a restart, with a key file or without. */
+static void again(const struct store_keys_options *keys)
+{
+    stop_serving();
+    memory_stop(memory);
+    tier_again(NULL);
+    memory_free(memory);
+    if (keys != NULL) {
+        MUST(store_set_keys(store, keys, &err));
+    }
+    open_memory(2 * TAKES);
+    serve_it();
+}
+
+static void encrypted_objects_move_without_their_key(void)
+{
+    char key[96];
+    start(true, false, 2 * TAKES);
+    snprintf(key, sizeof key, "%s/key", scratch);
+    const struct store_keys_options o = {.path = key};
+    MUST(store_set_keys(store, &o, &err));
+    OK(geds_bucket_set_encrypt(g, "box", true, &why));
+    put_three();
+    again(NULL);
+    CHECK(!holds("box", "a/1", source, LEN));
+    OK(go("", true, &behind));
+    CHECK_EQ(moved.extents, 3);
+    OK(go("a/", true, &hot));
+    CHECK_EQ(moved.extents, 2);
+    OK(go("", true, &disk));
+    again(&o);
+    CHECK(all_three_are_whole());
+    stop();
+}
+
 static struct geds_memory in_memory(void)
 {
     struct geds_memory n = {0};
@@ -436,6 +494,8 @@ int main(void)
     RUN(what_cannot_be_is_told_and_changes_nothing);
     RUN(copies_that_cannot_be_made_are_made_later);
     RUN(a_tier_that_is_away_stops_it_and_it_goes_on);
+    RUN(a_full_disk_stops_it_and_it_goes_on);
+    RUN(encrypted_objects_move_without_their_key);
     RUN(objects_below_a_prefix_come_to_memory_and_leave_it);
     RUN(copies_are_in_memory_once);
     return CHECK_DONE();
