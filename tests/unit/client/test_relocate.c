@@ -470,7 +470,7 @@ static void copies_are_in_memory_once(void)
     start(false, false, 2 * TAKES);
     CHECK_EQ(put("box", "a/1", source, LEN), ST_OK);
     for (int i = 2; i < 9; i++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof key, "a/%d", i);
         OK(geds_copy(g, "box", "a/1", "box", key, NULL, NULL, NULL, &why));
     }
