@@ -108,7 +108,7 @@ struct geds_info {
     uint64_t size;        /* bytes */
     uint64_t modified_ns; /* since the epoch */
     char etag[48];        /* another one after each change */
-    bool encrypted;       /* all of its bytes are, at rest; not told by events */
+    bool encrypted;       /* all of its bytes are, at rest */
 };
 /* What must be true of a name when it is changed. NULL or zeroed: nothing. */
 struct geds_condition {
