@@ -283,6 +283,26 @@ enum geds_code geds_memory_status(struct geds *g, struct geds_memory *ret_memory
     return ask(g, give_memory, ret_memory, err);
 }
 
+static void give_scrub(const struct geds_wire_tier *w, void *to)
+{
+    const uint64_t *n = w->numbers;
+    struct geds_scrub *s = to;
+    *s = (struct geds_scrub){.bytes_per_s = n[GEDS_T_SCRUB_RATE],
+                             .began_ns = n[GEDS_T_SCRUB_BEGAN_NS],
+                             .ended_ns = n[GEDS_T_SCRUB_ENDED_NS],
+                             .passes = n[GEDS_T_SCRUB_PASSES],
+                             .count = n[GEDS_T_SCRUB_COUNT],
+                             .bytes = n[GEDS_T_SCRUB_BYTES],
+                             .damaged = n[GEDS_T_SCRUB_DAMAGED],
+                             .without_copy = n[GEDS_T_SCRUB_WITHOUT_COPY]};
+}
+
+enum geds_code geds_scrub_status(struct geds *g, struct geds_scrub *ret_scrub,
+                                 struct geds_error *err)
+{
+    return ask(g, give_scrub, ret_scrub, err);
+}
+
 enum geds_code geds_bucket_set_memory(struct geds *g, const char *bucket, bool on,
                                       struct geds_error *err)
 {

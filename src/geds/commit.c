@@ -42,6 +42,10 @@ status_t store_change(struct store *s, struct task *task, struct error *err)
     while (sem_wait(&task->answered) != 0) {
     }
     sem_destroy(&task->answered);
+    for (size_t i = 0; i < task->dropped.count; i++) {
+        store_extent_gone(s, task->dropped.ids[i]);
+    }
+    ids_done(&task->dropped);
     if (task->status != ST_OK && err != NULL) {
         *err = task->err;
     }
@@ -133,7 +137,9 @@ static bool run_all(struct batch *b, struct task *first, struct error *err)
         st = forget_rows(b, err);
     }
     for (struct task *t = first; t != NULL && st == ST_OK; t = t->next) {
+        t->dropped_at = b->dropped.count;
         t->status = t->run(b, t, &t->err);
+        t->dropped_count = b->dropped.count - t->dropped_at;
         if (t->status != ST_OK && !is_refusal(t->status)) {
             st = t->status;
             *err = t->err;
@@ -174,23 +180,27 @@ static void place_files(struct batch *b)
     }
 }
 
-/* Whoever looks at names from now on finds none that leads to what was dropped. A file that
- * cannot be removed is tried again at the next start, since its row stays. */
-static void remove_dropped(struct batch *b)
+/* Whoever looks at names from now on finds none that leads to what was dropped: what nobody reads any more is its
+ * task's to remove, but for a full disk, whose reserve needs the space next. A file that cannot be removed is tried
+ * again at the next start, since its row stays. */
+static void give_dropped(struct batch *b, struct task *first)
 {
     struct store *s = b->store;
     if (b->dropped.count == 0) {
         return;
     }
-    size_t count = 0;
+    size_t left = 0; /* here: there is no memory to give them away, either */
     pthread_rwlock_wrlock(&s->names_lock);
-    for (size_t i = 0; i < b->dropped.count; i++) {
-        if (pins_drop(&s->pins, b->dropped.ids[i])) {
-            b->dropped.ids[count++] = b->dropped.ids[i];
+    for (struct task *t = first; t != NULL; t = t->next) {
+        for (size_t i = 0; i < t->dropped_count; i++) {
+            uint64_t id = b->dropped.ids[t->dropped_at + i];
+            if (pins_drop(&s->pins, id) && (!s->has_reserve || !ids_add(&t->dropped, id))) {
+                b->dropped.ids[left++] = id; /* those in front were looked at */
+            }
         }
     }
     pthread_rwlock_unlock(&s->names_lock);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < left; i++) {
         store_extent_gone(s, b->dropped.ids[i]);
     }
 }
@@ -252,7 +262,7 @@ static void run_batch(struct store *s, struct task *first)
     if (run_with_room(&b, first, &err)) {
         place_files(&b);
         uses_written(&b);
-        remove_dropped(&b);
+        give_dropped(&b, first);
         place_evict(&b);
         if (!s->has_reserve) {
             cut_log(s->writer_db);

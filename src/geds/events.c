@@ -54,7 +54,8 @@ static struct event_record encode(const struct store_event *from, uint64_t numbe
                                       .from_key = from->from_key,
                                       .info = {.size = from->info.size,
                                                .modified_ns = from->info.modified_ns,
-                                               .etag = from->info.etag}};
+                                               .etag = from->info.etag,
+                                               .encrypted = from->info.encrypted}};
     geds_event_encode(&w, &out);
     if (out.failed) {
         buf_done(&out);

@@ -110,6 +110,10 @@ struct task {
     status_t (*run)(struct batch *b, struct task *task, struct error *err);
     struct task *next;
     bool frees; /* it gives space back, so it may take what is kept for a full disk */
+    /* what it left without a use: in the batch's list, and, once it is committed and nobody reads it, here. Who waits
+     * for the change removes these files, so that the writer goes on meanwhile: of 1 GiB that takes long. */
+    size_t dropped_at, dropped_count;
+    struct ids dropped;
     sem_t answered;
     status_t status;
     struct error err;

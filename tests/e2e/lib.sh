@@ -58,6 +58,13 @@ eventually() {
     done
 }
 
+# producer | finds [OPTIONS] PATTERN: has it a line that grep finds? Unlike grep -q it reads all that comes: a producer that
+# is ended by SIGPIPE would fail the pipe under pipefail, whatever was found.
+finds() {
+    [ "$(grep -c "$@")" -gt 0 ]
+}
+export -f finds
+
 finish() {
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]

@@ -20,10 +20,10 @@ fact "nor shown" exits 127 cloudskin ca show
 fact "a CA is made" cloudskin ca init --host store.example.org --host 192.0.2.7
 fact "its key is its owner's" test "$(stat -c %a "$tls/ca.key") $(stat -c %a "$tls")" = "600 700"
 fact "openssl takes the certificate of the controller" verify sslserver "$tls/controller.crt"
-fact "it has the hosts" eval 'openssl x509 -in "$tls/controller.crt" -noout -checkhost store.example.org | grep -q "does match" &&
-    openssl x509 -in "$tls/controller.crt" -noout -checkip 192.0.2.7 | grep -q "does match" &&
-    openssl x509 -in "$tls/controller.crt" -noout -checkip ::1 | grep -q "does match" &&
-    openssl x509 -in "$tls/controller.crt" -noout -checkhost example.org | grep -q "NOT match"'
+fact "it has the hosts" eval 'openssl x509 -in "$tls/controller.crt" -noout -checkhost store.example.org | finds "does match" &&
+    openssl x509 -in "$tls/controller.crt" -noout -checkip 192.0.2.7 | finds "does match" &&
+    openssl x509 -in "$tls/controller.crt" -noout -checkip ::1 | finds "does match" &&
+    openssl x509 -in "$tls/controller.crt" -noout -checkhost example.org | finds "NOT match"'
 fact "the key is that of the certificate" same_key "$tls/controller.crt" "$tls/controller.key"
 before=$(cat "$tls"/* | sha256sum)
 fact "a second CA is refused" exits 71 cloudskin ca init
@@ -48,16 +48,16 @@ assert d["sha256"] == sys.argv[1].replace(":", "").lower(), d' \
         "$(openssl x509 -in laptop/laptop.crt -noout -fingerprint -sha256 | sed 's/.*=//')"
 }
 fact "show says what openssl says" described
-fact "show lists them" eval 'cloudskin ca show | grep -q "^controller  *server .*store.example.org 192.0.2.7"'
+fact "show lists them" eval 'cloudskin ca show | finds "^controller  *server .*store.example.org 192.0.2.7"'
 serial=$(openssl x509 -in laptop/laptop.crt -noout -serial)
 fact "it is renewed" cloudskin ca renew laptop --days 60 -o laptop
 fact "openssl takes the new one" verify sslclient laptop/laptop.crt
 fact "for the same key" same_key laptop/laptop.crt laptop/laptop.key
 fact "as another certificate" test "$serial" != "$(openssl x509 -in laptop/laptop.crt -noout -serial)"
 fact "which lasts longer" openssl x509 -in laptop/laptop.crt -noout -checkend $((59 * 86400))
-fact "with the same role" eval 'cloudskin ca show laptop/laptop.crt | grep -q " write "'
+fact "with the same role" eval 'cloudskin ca show laptop/laptop.crt | finds " write "'
 fact "renewing keeps hosts" eval 'cloudskin ca renew controller && verify sslserver "$tls/controller.crt" &&
-    openssl x509 -in "$tls/controller.crt" -noout -checkhost store.example.org | grep -q "does match"'
+    openssl x509 -in "$tls/controller.crt" -noout -checkhost store.example.org | finds "does match"'
 fact "no certificate outlives its CA" eval 'cloudskin ca issue long --days 3650 -o long && verify sslclient long/long.crt'
 
 fact "another CA" cloudskin ca init --dir other --name other

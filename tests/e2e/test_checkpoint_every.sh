@@ -87,7 +87,7 @@ fact "a fourth program begins" begin
 fact "two checkpoints in one folder" eval 'cloudskin checkpoint sh && cloudskin checkpoint sh'
 fact "one in another" cloudskin checkpoint sh -o other
 listed() { # listed NUMBER TEXT OPTIONS...
-    cloudskin checkpoint --list "${@:3}" sh | grep "^ *$1 " | grep -q -- "$2"
+    cloudskin checkpoint --list "${@:3}" sh | grep "^ *$1 " | finds -- "$2"
 }
 fact "the list says that the first ones are out" listed 2 "no: its later checkpoints are in another folder"
 fact "that of the other folder has it" listed 1 "yes" -o other

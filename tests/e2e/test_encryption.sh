@@ -18,7 +18,7 @@ far() { # far COMMAND...: at the store that is the tier
     CLOUDSKIN_CONTROLLER=$far_socket "$@"
 }
 metric() { # metric LINE
-    timeout 20 curl -fsS "http://$(sed -n 's|^# metrics at http://\(.*\)/metrics$|\1|p' up.txt)/metrics" | grep -qE "^$1\$"
+    timeout 20 curl -fsS "http://$(sed -n 's|^# metrics at http://\(.*\)/metrics$|\1|p' up.txt)/metrics" | finds -E "^$1\$"
 }
 up() {
     timeout 60 cloudskin up -d --s3 127.0.0.1:0 --metrics 127.0.0.1:0 "$@" >up.txt || return 1
@@ -63,13 +63,23 @@ fact "the rule is of one bucket" exits 64 cloudskin tier --encrypt on
 fact "files are put" cloudskin put -q small middle large geds://box/
 fact "a small one is the same" same small geds://box/small
 fact "a large one is the same" same large geds://box/large
-fact "stat says that it is encrypted" eval 'cloudskin stat geds://box/small | grep -qx "encrypted  yes" && cloudskin stat --json geds://box/large | grep -q "\"encrypted\": *true"'
+fact "stat says that it is encrypted" eval 'cloudskin stat geds://box/small | finds -x "encrypted  yes" && cloudskin stat --json geds://box/large | finds "\"encrypted\": *true"'
 fact "so does ls" eval '[ "$(cloudskin ls -l geds://box | awk "{ print \$4 }" | sort -u)" = encrypted ] && [ "$(cloudskin ls --json geds://box | grep -o "\"encrypted\": *true" | wc -l)" = 3 ]'
-fact "and stat of the bucket" eval 'cloudskin stat geds://box | grep -qx "encrypts   yes" && cloudskin stat --json geds://box | grep -q "\"encrypts\": *true"'
+fact "and stat of the bucket" eval 'cloudskin stat geds://box | finds -x "encrypts   yes" && cloudskin stat --json geds://box | finds "\"encrypts\": *true"'
 cloudskin mb geds://open
 cloudskin put -q middle geds://open/middle
-fact "what is not is told so" eval 'cloudskin stat geds://open/middle | grep -qx "encrypted  no" && [ "$(cloudskin ls -l geds://open | awk "{ print \$4, \$5 }")" = "- middle" ] && cloudskin stat geds://open | grep -qx "encrypts   no"'
-fact "and its time is as it was" eval 'cloudskin stat --json geds://box/small | grep -q "\"modified\": *\"$(date -u +%Y)-"'
+fact "what is not is told so" eval 'cloudskin stat geds://open/middle | finds -x "encrypted  no" && [ "$(cloudskin ls -l geds://open | awk "{ print \$4, \$5 }")" = "- middle" ] && cloudskin stat geds://open | finds -x "encrypts   no"'
+told() { # told BUCKET: what events of its keys that begin with "told" say of a put, a copy and a rename
+    local said=$1.watch pid
+    timeout 60 cloudskin watch --json -n 3 "geds://$1/told" >"$1.json" 2>"$said" &
+    pid=$!
+    eventually grep -q from "$said" && cloudskin put -q small "geds://$1/told" &&
+        cloudskin cp "geds://$1/told" "geds://$1/told2" && cloudskin mv "geds://$1/told2" "geds://$1/told3" && wait "$pid" &&
+        cloudskin rm "geds://$1/told" "geds://$1/told3" && grep -o '"event": "[a-z]*"\|"encrypted": [a-z]*' "$1.json" | sed 's/.*: //' | paste -sd ' '
+}
+fact "so do events" prints '"created" true "created" true "renamed" true' told box
+fact "also of what is not" prints '"created" false "created" false "renamed" false' told open
+fact "and its time is as it was" eval 'cloudskin stat --json geds://box/small | finds "\"modified\": *\"$(date -u +%Y)-"'
 fact "a bucket without the rule is not encrypted" eval '! hidden "$state/geds"'
 fact "a file moves into the bucket" eval 'cloudskin mv geds://open/middle geds://box/moved && same middle geds://box/moved'
 cloudskin rb --force geds://open >/dev/null 2>&1 || { cloudskin rm -r geds://open; cloudskin rb geds://open; }
@@ -136,7 +146,7 @@ for i in 1 2 3 4 5; do
     fact "and all is there" eval 'same large geds://box/large && same small geds://box/small && same middle geds://box/moved'
 done
 all_need_newest() {
-    ! cloudskin keys master | grep -q needed
+    ! cloudskin keys master | finds needed
 }
 fact "the rotation is gone on with" eventually all_need_newest
 fact "the store is sound after that" cloudskin fsck

@@ -58,7 +58,7 @@ fact "and what is beneath them" prints a/b/piped cloudskin ls -r geds://scenes/a
 fact "a prefix is listed" prints small cloudskin ls 'geds://scenes/sm*'
 fact "an object is listed" prints small cloudskin ls geds://scenes/small
 fact "what is not there is not listed" exits 127 cloudskin ls geds://scenes/sm
-fact "ls -l has sizes" bash -c 'cloudskin ls -l geds://scenes | grep -qE "^ *30000000 .* large$"'
+fact "ls -l has sizes" bash -c 'cloudskin ls -l geds://scenes | finds -E "^ *30000000 .* large$"'
 fact "ls --json" json '[e.get("key", e.get("prefix")) for e in d] == ["a/", "empty", "large", "small"] and d[2]["size"] == 30000000' \
     cloudskin ls --json geds://scenes
 fact "ls --json of buckets" json 'd[0]["bucket"] == "scenes" and d[0]["objects"] == 4' cloudskin ls --json
@@ -79,11 +79,11 @@ fact "and takes the right one" cloudskin put --if-match "$etag" empty geds://sce
 eval "$(cloudskin keys)"
 fact "S3 sees what was put" bash -c "'$clients/aws' --endpoint-url $endpoint --region us-east-1 s3 cp --quiet s3://scenes/large seen && cmp large seen"
 fact "and its metadata" bash -c "cloudskin put --meta who=me small geds://scenes/noted && '$clients/aws' --endpoint-url $endpoint --region us-east-1 \
-    s3api head-object --bucket scenes --key noted | grep -q '\"who\": \"me\"'"
+    s3api head-object --bucket scenes --key noted | finds '\"who\": \"me\"'"
 fact "what S3 puts in parts is there" bash -c "'$clients/aws' --endpoint-url $endpoint --region us-east-1 s3 cp --quiet large s3://scenes/parts"
 fact "and is the same" same large geds://scenes/parts
 fact "S3 metadata is shown" bash -c "'$clients/aws' --endpoint-url $endpoint --region us-east-1 s3 cp --quiet --metadata a=b small s3://scenes/from-s3 &&
-    cloudskin stat geds://scenes/from-s3 | grep -q 'x-amz-meta-a: b'"
+    cloudskin stat geds://scenes/from-s3 | finds 'x-amz-meta-a: b'"
 
 fact "an object is renamed" cloudskin mv geds://scenes/small geds://scenes/dir/
 fact "its old name is gone" exits 127 cloudskin stat geds://scenes/small
@@ -143,7 +143,7 @@ fact "leaves no file" test ! -e nothing
 fact "get -n leaves a file" exits 71 cloudskin get -n geds://scenes/large small
 fact "get into a folder that is not there" exits 127 cloudskin get geds://scenes/large no/where
 fact "a full device is said" exits 71 bash -c 'cloudskin get geds://scenes/large - >/dev/full'
-fact "no temporary is left" bash -c '! ls -A | grep -q "^\.\(small\|large\|back\)"'
+fact "no temporary is left" bash -c '! ls -A | finds "^\.\(small\|large\|back\)"'
 escape() {
     printf x | cloudskin put - "geds://scenes/up/../../evil" && mkdir -p in && ! cloudskin get -r geds://scenes/up in && [ ! -e evil ] &&
         cloudskin rm -r geds://scenes/up
@@ -207,7 +207,7 @@ fact "completion has buckets" prints //scenes/ complete_line "cloudskin ls geds:
 fact "completion has keys" prints $'//scenes/parts' complete_line "cloudskin get geds://scenes/par" //scenes/par
 fact "completion has folders" prints $'//scenes/dir/\n//scenes/dir3/' complete_line "cloudskin ls geds://scenes/di" //scenes/di
 
-fact "fsck of a store that is up" bash -c 'cloudskin fsck | grep -q " 0 findings"'
+fact "fsck of a store that is up" bash -c 'cloudskin fsck | finds " 0 findings"'
 fact "fsck --json" json 'd["findings"] == [] and d["objects"] > 5' cloudskin fsck --json
 fact "fsck --state of a store that is up is refused" exits 71 cloudskin fsck --state "$PWD/state/cloudskin"
 
@@ -244,7 +244,7 @@ for round in 1 2 3; do
     fact "put says that nothing is up ($round)" exits 127 cloudskin put small geds://scenes/
     fact "it starts again ($round)" up
     fact "all that was acknowledged is there ($round)" all_there
-    fact "fsck finds nothing ($round)" bash -c 'cloudskin fsck | grep -q " 0 findings"'
+    fact "fsck finds nothing ($round)" bash -c 'cloudskin fsck | finds " 0 findings"'
 done
 gone_in_the_middle() {
     local pid code=0
@@ -278,7 +278,7 @@ if command -v script >/dev/null; then
 fi
 fact "a short one is silent" bash -c '[ -z "$(cloudskin put small geds://scenes/ 2>&1)" ]'
 fact "it stops" cloudskin down
-fact "fsck of a store that is not up" bash -c 'cloudskin fsck | grep -q " 0 findings"'
+fact "fsck of a store that is not up" bash -c 'cloudskin fsck | finds " 0 findings"'
 fact "fsck of no store" exits 127 cloudskin fsck --state "$PWD/none"
 damaged() {
     local file

@@ -289,7 +289,7 @@ fact "a folder is begun" answers 0 opendir g /in
 fact "by one entry" answers . next g
 fact "it is frozen" freeze sh.snap
 fact "what was not closed has no name" nothing geds://scenes/half
-fact "inspect names the bucket" bash -c 'cloudskin inspect sh.snap | grep -qF -- "--dir geds://scenes:/in"'
+fact "inspect names the bucket" bash -c 'cloudskin inspect sh.snap | finds -F -- "--dir geds://scenes:/in"'
 fact "the store goes down" cloudskin down
 fact "nothing is up: thaw says so" says "cloudskin up" cloudskin thaw --dir geds://scenes:/in sh.snap
 fact "it comes up" up
@@ -424,9 +424,9 @@ fact "it still runs" answers "file 700000 1 1" stat /in/half
 fact "it is frozen, compressed" bash -c 'cloudskin freeze --compress sh -o geds://snaps/deep/sim'
 fact "and ends" ends 75
 fact "nothing else is in the bucket" prints $'deep/sim\nkept\nshell.wasm' cloudskin ls -r geds://snaps
-fact "it is inspected" bash -c 'cloudskin inspect geds://snaps/deep/sim | grep -qF "cloudskin thaw --dir geds://scenes:/in"'
+fact "it is inspected" bash -c 'cloudskin inspect geds://snaps/deep/sim | finds -F "cloudskin thaw --dir geds://scenes:/in"'
 fact "in JSON too" bash -c 'cloudskin inspect --json geds://snaps/deep/sim | python3 -c "import json, sys; d = json.load(sys.stdin); assert d[\"path\"] == \"geds://snaps/deep/sim\""'
-fact "a program is inspected" bash -c 'cloudskin inspect geds://snaps/shell.wasm | grep -q "^geds://snaps/shell.wasm: WebAssembly"'
+fact "a program is inspected" bash -c 'cloudskin inspect geds://snaps/shell.wasm | finds "^geds://snaps/shell.wasm: WebAssembly"'
 fact "no such object" exits 127 cloudskin inspect geds://snaps/nothing
 fact "no such object to thaw" exits 127 cloudskin thaw geds://snaps/nothing
 fact "no such program" exits 127 cloudskin run geds://snaps/nothing.wasm

@@ -300,7 +300,7 @@ while cloudskin put -q file "geds://box/$n"; do
     n=$((n + 1))
     [ "$n" -lt 20 ] || exit 1
 done
-health 503 '^the disk is full: ' && curl -s "$at/metrics" | grep -qx 'cloudskin_store_full 1' || exit 1
+health 503 '^the disk is full: ' && curl -s "$at/metrics" | finds -x 'cloudskin_store_full 1' || exit 1
 cloudskin rm -r geds://box/ && cloudskin put -q up.txt geds://box/small && health 200 '^ok$'
 code=$?
 cloudskin down

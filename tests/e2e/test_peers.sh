@@ -58,7 +58,7 @@ fact "one with its name is refused" says 'another node has the name "one"' timeo
 fact "a write is answered with its copy" eval 'cloudskin put f2 geds://box/ && tier "t[\"lacking_files\"] == 0 and t[\"node_late_writes\"] == 1"'
 fact "an S3 client's too" metric 'cloudskin_peer_lacking_extents 0'
 fact "in numbers for Prometheus" metric 'cloudskin_peer_nodes\{state="up"\} 1'
-fact "and as text" eval 'cloudskin tier | grep -q "copies, .* free, up: one"'
+fact "and as text" eval 'cloudskin tier | finds "copies, .* free, up: one"'
 
 fact "a local file that is damaged" eval 'printf damaged | dd of="$(file_of)" bs=1 seek=70000 conv=notrunc status=none'
 fact "is read as it was" eval 'cloudskin get geds://box/f1 b1 && cmp f1 b1 && cloudskin get geds://box/f2 b2 && cmp f2 b2'
@@ -88,6 +88,9 @@ fact "a restart of the store" eval 'timeout 60 cloudskin up -d --s3 127.0.0.1:0 
 fact "finds the nodes again" eventually tier 'n["one"]["state"] == "up" and n["two"]["state"] == "up" and t["lacking_files"] == 0'
 fact "what is damaged and nobody reads is repaired" eval 'printf damaged | dd of="$(file_of)" bs=1 seek=70000 conv=notrunc,fsync status=none && eventually tier "t[\"node_repaired\"] == 1"'
 fact "which is counted" metric 'cloudskin_scrub_damaged_extents_total [1-9][0-9]*'
+fact "and shown" tier 't["scrub_damaged"] >= 1 and t["scrub_without_copy"] == 0 and t["scrub_files"] >= 3 and t["scrub_bytes"] >= 9000000'
+fact "with its rate and when it ended" eventually tier 't["scrub_rate"] == 2**30 and t["scrub_passes"] >= 1 and 0 < t["scrub_began_ns"] and t["scrub_ended_ns"] > 10**18'
+fact "also as text" eval 'cloudskin tier | finds "^scrub .* files compared since the start, [1-9][0-9]* damaged (0 without a copy).*; the last pass ended 20"'
 fact "and is in the log" grep -q "scrub.damaged extent=.* offset=65536 .*copy=yes" state/cloudskin/controller.log
 cloudskin rm geds://box/f3
 fact "copies of what is removed are removed" eventually tier 'n["one"]["copies"] == 2 and n["two"]["copies"] == 2'
@@ -130,6 +133,22 @@ cloudskin rm geds://box/f3
 kill "$(child "$pid")"
 fact "and ends as others do" wait "$pid"
 fact "it is forgotten" eventually cloudskin tier --forget small
+
+# A file system that has no room for the folders of a store, in a name space of its own.
+cat >tight.sh <<'END'
+. "$E2E/lib.sh"
+mkdir tight && mount -t tmpfs -o size=64m,nr_inodes=100,mode=0700 tight tight || exit 1
+timeout 300 cloudskin node --name tight --state "$PWD/tight" --bytes 1M >tight.log 2>&1 &
+pid=$! # eventually makes processes of its own
+eventually grep -q 'node.waiting.*/tight/copies/.*No space left on device' tight.log && kill -0 "$pid" || exit 1
+mount -o remount,nr_inodes=1000 tight && eventually eval 'cloudskin tier | finds "up: tight"' || exit 1
+kill "$(tr -d ' ' <"/proc/$pid/task/$pid/children")"
+wait "$pid"
+END
+if unshare --user --map-root-user --mount true 2>/dev/null; then
+    fact "a node without room for a store's folders says so, and waits" unshare --user --map-root-user --mount bash tight.sh
+    fact "it is forgotten too" eventually cloudskin tier --forget tight
+fi
 cloudskin down
 
 # Other machines.

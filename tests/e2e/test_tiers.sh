@@ -61,16 +61,16 @@ fact "a size is a size" exits 64 up --local-bytes much
 fact "a store without a tier" up
 cloudskin mb geds://box
 cloudskin put -q file1 geds://box/
-fact "it says so" bash -c 'cloudskin tier | grep -q "^tier *none"'
+fact "it says so" bash -c 'cloudskin tier | finds "^tier *none"'
 fact "nothing can be moved there" says "cloudskin up --tier" cloudskin spill geds://box/file1
 fact "it is down" down
 fact "it gets a tier" up "${options[@]}" --tier-credentials far.key --local-bytes 10M --cache-bytes 16M
-fact "the tier is shown" bash -c 'cloudskin tier | grep -q "^tier *s3://tier/of/this at http://127.0.0.1:"'
+fact "the tier is shown" bash -c 'cloudskin tier | finds "^tier *s3://tier/of/this at http://127.0.0.1:"'
 fact "credentials are the owner's alone" test "$(stat -c %a state/cloudskin/tier.key)" = 600
 secret=$(cut -d ' ' -f 2 far.key)
 fact "they are nowhere else" bash -c '! grep -rlF "$1" state/cloudskin | grep -v "/tier.key$"' _ "$secret"
 
-fact "an object is moved" bash -c 'cloudskin spill geds://box/file1 | grep -q "1 objects, 1.9 MiB moved to the tier"'
+fact "an object is moved" bash -c 'cloudskin spill geds://box/file1 | finds "1 objects, 1.9 MiB moved to the tier"'
 fact "it is there only" tier 'd["objects"] == 1 and d["tier_bytes"] == 2000000 and d["local_files"] == 0 and d["spilled_files"] == 1'
 fact "the other store has it" json 'len(d) == 1 and d[0]["key"].startswith("of/this/")' far cloudskin ls -r --json geds://tier
 fact "it can be shown" json 'd["size"] == 2000000' cloudskin stat --json geds://box/file1
@@ -80,7 +80,7 @@ fact "the second read comes from the cache" tier 'd["cache_hits"] > 0 and d["fet
 fact "a copy moves nothing" bash -c 'cloudskin cp geds://box/file1 geds://box/copy && cloudskin mv geds://box/copy geds://box/copy2'
 fact "it is there only, too" tier 'd["local_files"] == 0'
 fact "it is read, too" same file1 geds://box/copy2
-fact "it comes back" bash -c 'cloudskin spill --recall geds://box/file1 | grep -q "1.9 MiB fetched"'
+fact "it comes back" bash -c 'cloudskin spill --recall geds://box/file1 | finds "1.9 MiB fetched"'
 fact "it is local" tier 'd["local_files"] == 1 and d["copied_files"] == 1 and d["tier_files"] == 0'
 cloudskin rm geds://box/copy2
 fact "a small object stays in the database" bash -c 'cloudskin put -q small geds://box/ && cloudskin spill geds://box/small && cloudskin get geds://box/small - | cmp - small'
@@ -89,9 +89,9 @@ fact "more than there is room for" bash -c 'for i in $(seq 2 12); do cloudskin p
 fact "the oldest were moved" eventually tier 'd["local_bytes"] <= 10485760 and d["backlog_bytes"] == 0 and d["tier_files"] >= 6'
 fact "all can be read" all_same 12
 cloudskin tier --json >before.json
-fact "a pinned one is fetched" bash -c 'cloudskin pin geds://box/file2 | grep -q "stay"'
+fact "a pinned one is fetched" bash -c 'cloudskin pin geds://box/file2 | finds "stay"'
 fact "it is pinned" tier 'd["pinned_files"] == 1'
-fact "it is not moved" bash -c 'cloudskin spill geds://box/ | grep -q "1 files are pinned or open and stay"'
+fact "it is not moved" bash -c 'cloudskin spill geds://box/ | finds "1 files are pinned or open and stay"'
 fact "the others are" tier 'd["local_files"] == 1'
 fact "it is let go" bash -c 'cloudskin pin --off geds://box/file2 && cloudskin spill geds://box/file2'
 fact "nothing is local" tier 'd["local_files"] == 0 and d["tier_files"] == 12'
@@ -111,12 +111,12 @@ fact "the tier goes away" far cloudskin down
 fact "what is there only cannot be read" says "the tier is away" cloudskin get geds://box/file3 back
 fact "S3 clients are told to come back" prints 503 s3_get file4
 fact "with a code that they know" grep -q "<Code>ServiceUnavailable</Code>" answer
-fact "it can be shown and listed" bash -c 'cloudskin stat geds://box/file3 && cloudskin ls geds://box/ | grep -q file3'
+fact "it can be shown and listed" bash -c 'cloudskin stat geds://box/file3 && cloudskin ls geds://box/ | finds file3'
 fact "fsck of the tier says why it cannot" exits 71 cloudskin fsck --remote
 fact "fsck without it works" cloudskin fsck
 fact "writes go on" bash -c 'for i in $(seq 1 12); do cloudskin put -q file$i geds://box/new$i || exit; done'
 fact "they wait" eventually tier 'd["away"] and d["backlog_bytes"] > 10000000 and d["error"] != ""'
-fact "that is shown" bash -c 'cloudskin tier | grep -q "^away since 20"'
+fact "that is shown" bash -c 'cloudskin tier | finds "^away since 20"'
 fact "they are there" same file12 geds://box/new12
 fact "deletes go on" cloudskin rm geds://box/file1 geds://box/new1
 fact "the store starts without its tier" bash -c 'cloudskin down && timeout 60 cloudskin up -d --s3 127.0.0.1:0 >up.txt'
@@ -239,5 +239,5 @@ far_is_empty() {
 }
 fact "in the tier as well" eventually far_is_empty
 fact "the tier is given up" bash -c 'cloudskin down && timeout 60 cloudskin up -d --s3 127.0.0.1:0 --tier none >up.txt'
-fact "there is none then" bash -c 'cloudskin tier | grep -q "^tier *none"'
+fact "there is none then" bash -c 'cloudskin tier | finds "^tier *none"'
 finish

@@ -118,7 +118,7 @@ fact "who may write does not make buckets" says "this needs admin" as write clou
 fact "nor fsck" says "this needs admin" as write cloudskin fsck
 fact "an admin does" as admin cloudskin fsck
 fact "nothing was changed" prints "big" cloudskin ls -r geds://scenes
-fact "status is for all" eval 'as read cloudskin stat | grep -q "^objects *1"'
+fact "status is for all" eval 'as read cloudskin stat | finds "^objects *1"'
 
 # Tokens.
 viewer=$(cloudskin token create --role read --bucket scenes --expires 30d viewer)
@@ -131,7 +131,7 @@ fact "a name is there once" exits 71 cloudskin token create viewer
 fact "it reads its bucket" eval 'with "$viewer" cloudskin get geds://scenes/big back && cmp big back'
 fact "and no other" says 'the token "viewer" is not for bucket "other"' with "$viewer" cloudskin ls geds://other
 fact "and sees no other" prints "geds://scenes" with "$viewer" cloudskin ls
-fact "nor counts of others" eval 'with "$viewer" cloudskin stat | grep -q "^objects *0"'
+fact "nor counts of others" eval 'with "$viewer" cloudskin stat | finds "^objects *0"'
 fact "it does not write" says "this needs write" with "$viewer" cloudskin put big geds://scenes/no
 fact "a token for two buckets copies between them" with "$writer" cloudskin cp geds://scenes/big geds://plain/copy
 fact "but not from a third" says 'not for bucket "other"' with "$writer" cloudskin cp geds://other/big geds://plain/copy
@@ -161,7 +161,7 @@ assert d["viewer"]["role"] == "read" and d["viewer"]["buckets"] == ["scenes"]
 assert abs(d["viewer"]["ends"] - time.time() - 30 * 86400) < 120 and d["admin"]["ends"] == 0'
 }
 fact "they are listed" listed
-fact "as text" eval 'cloudskin token list | grep -q "^short .*(over)" && cloudskin token list | grep -q "^writer *write *never *scenes plain"'
+fact "as text" eval 'cloudskin token list | finds "^short .*(over)" && cloudskin token list | finds "^writer *write *never *scenes plain"'
 revoked_now() { # the connection stands, and is of no use
     local first second
     coproc timeout 60 python3 "$E2E/tls/peer.py" held "$port" "$viewer"

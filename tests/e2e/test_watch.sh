@@ -99,7 +99,7 @@ first=$(awk 'NR == 1 { print $2 }' all.out)
 timeout 20 cloudskin watch -q -n 3 --from $((first + 1)) geds://scenes >again.out
 fact "it begins where it is told to" bash -c 'head -4 all.out | tail -3 | diff - again.out'
 fact "with what the terminal may show" bash -c \
-    "cloudskin put small 'geds://scenes/x y' && timeout 20 cloudskin watch -q --json --from $first geds://scenes/x -n 1 | grep -q 'x y'"
+    "cloudskin put small 'geds://scenes/x y' && timeout 20 cloudskin watch -q --json --from $first geds://scenes/x -n 1 | finds 'x y'"
 
 cloudskin down
 fact "it waits for a store that is gone" eventually grep -q waiting all.err

@@ -15,8 +15,7 @@ def _time(ns: int) -> datetime.datetime:
 
 @dataclass(frozen=True)
 class Info:
-    """Of an object. etag: another one after each change. encrypted: all of its bytes are, at rest; not told by
-    events."""
+    """Of an object. etag: another one after each change. encrypted: all of its bytes are, at rest."""
 
     size: int
     modified_ns: int

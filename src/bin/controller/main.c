@@ -400,7 +400,8 @@ static status_t start_rpc(const struct settings *o, struct running *r, struct er
                                         .metrics = r->metrics_at,
                                         .meter = r->meter,
                                         .peers = r->peers,
-                                        .memory = r->memory};
+                                        .memory = r->memory,
+                                        .scrub = r->scrub};
     if (r->tier.tier) {
         r->context.tier = r->tier.tier;
         r->context.tier_name = r->tier.place;
@@ -523,10 +524,10 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
     if (st != ST_OK && r.made_keys)
         keys_unmake(o->state); /* the next start prints one */
     metrics_http_stop(r.metrics_server);
-    scrub_stop(r.scrub);
     tier_stop(r.tier.tier); /* first: who waits for these holds the others up */
     peers_stop(r.peers);
     rpc_server_stop(r.rpc);
+    scrub_stop(r.scrub);
     controller_crypt_stop(&r.crypt);
     http_server_stop(r.server);
     s3_service_free(r.service);

@@ -120,7 +120,9 @@ static status_t take_order(struct node *n, struct link *l, struct frame *f, bool
     switch (a.numbers[GEDS_O_KIND]) {
     case GEDS_ORDER_WELCOME:
         st = welcome(n, l, a.numbers, err);
-        *ret_over = st != ST_OK && st != ST_IO;
+        n->welcome = st == ST_OK;
+        /* a disk that is full may have room later */
+        *ret_over = st != ST_OK && st != ST_IO && st != ST_LIMIT && st != ST_NOMEM;
         return st;
     case GEDS_ORDER_BYE:
         return bye(n, a.numbers, ret_over, err);
@@ -173,10 +175,11 @@ static status_t follow(struct node *n, struct link *l, bool *ret_over, struct er
     return st;
 }
 
-static status_t connect_once(struct node *n, bool *ret_over, bool *ret_joined, struct error *err)
+static status_t connect_once(struct node *n, bool *ret_over, struct error *err)
 {
     struct link l;
     const struct geds_request r = {.key = n->o.key, .prefix = n->o.name};
+    n->welcome = false;
     status_t st = link_open(n->o.controller, &l, err);
     if (st != ST_OK) {
         *ret_over = is_for_good(st);
@@ -184,7 +187,6 @@ static status_t connect_once(struct node *n, bool *ret_over, bool *ret_joined, s
     }
     st = send_report(n, &l, GEDS_NODE_JOIN, &r, err);
     if (st == ST_OK) {
-        *ret_joined = true;
         st = follow(n, &l, ret_over, err);
     }
     shutdown(l.fd, SHUT_RDWR);
@@ -200,12 +202,11 @@ status_t node_serve(struct node *n, struct error *err)
     status_t st = orders_new(&n->orders, err);
     while (st == ST_OK && !over && !atomic_load(&n->stop)) {
         struct error why = {.offset = ERROR_NO_OFFSET};
-        bool joined = false;
-        status_t one = connect_once(n, &over, &joined, &why);
+        status_t one = connect_once(n, &over, &why);
         if (over) {
             st = one == ST_OK ? ST_OK : error_set(err, one, why.offset, "%s", why.text);
         } else if (!atomic_load(&n->stop)) {
-            wait = joined ? RETRY_MS : wait;
+            wait = n->welcome ? RETRY_MS : wait;
             log_warn("node.waiting", "why", why.text);
             wait_ms(n, wait);
             wait = 2 * wait < RETRY_MAX_MS ? 2 * wait : RETRY_MAX_MS;

@@ -23,6 +23,7 @@ struct node {
     struct orders *orders;
     struct shelf *shelf; /* NULL: nobody was joined yet */
     uint64_t store[2];   /* whose it is */
+    bool welcome;        /* this connection: it works for the store */
     bool left;           /* the result: it has left */
 };
 

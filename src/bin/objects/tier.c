@@ -19,8 +19,9 @@ static const char help_text[] =
     "\n"
     "Show where the bytes of the store are - on local disk, in the tier behind it - what waits to "
     "be\n"
-    "moved, how fast it moves, how often reads were served from the cache, and whether the tier "
-    "answers.\n"
+    "moved, how fast it moves, how often reads were served from the cache, whether the tier "
+    "answers,\n"
+    "and what the comparison of local files with their checksums in the background has found.\n"
     "`cloudskin up --tier` gives a store its tier, `cloudskin node` gives it nodes, which have\n"
     "copies. With a bucket: show or set its rules.\n"
     "\n"
@@ -108,9 +109,31 @@ static void memory_json(const struct geds_memory *m, struct json *j)
     json_u64(j, "disk_reads", m->disk_reads);
 }
 
-static void show_json(const struct geds_status *s, const struct geds_tier *t,
-                      const struct geds_memory *m, const struct geds_nodes *n, struct json *j)
+static void scrub_json(const struct geds_scrub *s, struct json *j)
 {
+    json_u64(j, "scrub_rate", s->bytes_per_s);
+    json_u64(j, "scrub_began_ns", s->began_ns);
+    json_u64(j, "scrub_ended_ns", s->ended_ns);
+    json_u64(j, "scrub_passes", s->passes);
+    json_u64(j, "scrub_files", s->count);
+    json_u64(j, "scrub_bytes", s->bytes);
+    json_u64(j, "scrub_damaged", s->damaged);
+    json_u64(j, "scrub_without_copy", s->without_copy);
+}
+
+/* All that is shown. */
+struct shown {
+    struct geds_status status;
+    struct geds_tier tier;
+    struct geds_memory memory;
+    struct geds_scrub scrub;
+    struct geds_nodes nodes;
+};
+
+static void show_json(const struct shown *shown, struct json *j)
+{
+    const struct geds_status *s = &shown->status;
+    const struct geds_tier *t = &shown->tier;
     const struct {
         const char *key;
         uint64_t value;
@@ -158,8 +181,9 @@ static void show_json(const struct geds_status *s, const struct geds_tier *t,
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         json_u64(j, numbers[i].key, numbers[i].value);
     }
-    memory_json(m, j);
-    nodes_json(n, j);
+    memory_json(&shown->memory, j);
+    scrub_json(&shown->scrub, j);
+    nodes_json(&shown->nodes, j);
     json_close(j, '}');
 }
 
@@ -243,6 +267,27 @@ static void show_memory(const struct geds_memory *m)
     }
 }
 
+static void show_scrub(const struct geds_scrub *s)
+{
+    char bytes[HUMAN_TEXT_BYTES], time[TIME_BYTES];
+    if (s->bytes_per_s == 0) {
+        return;
+    }
+    human_bytes(s->bytes, bytes);
+    printf("%-10s %12s  %9" PRIu64 " files compared since the start, %" PRIu64 " damaged (%" PRIu64
+           " without a copy)",
+           "scrub", bytes, s->count, s->damaged, s->without_copy);
+    if (s->began_ns > s->ended_ns) {
+        format_time(s->began_ns, time);
+        printf("; a pass began %s", time);
+    }
+    if (s->ended_ns != 0) {
+        format_time(s->ended_ns, time);
+        printf("; the last pass ended %s", time);
+    }
+    putchar('\n');
+}
+
 static void show_nodes(const struct geds_nodes *n)
 {
     char a[HUMAN_TEXT_BYTES], b[HUMAN_TEXT_BYTES], time[TIME_BYTES];
@@ -283,30 +328,29 @@ static void wait_ms(uint64_t ms)
 static int show(const struct verb *v, struct geds *store, bool json, uint64_t watch_ns)
 {
     bool is_terminal = isatty(STDOUT_FILENO) == 1;
-    static struct geds_nodes n;
+    static struct shown s;
     for (;;) {
-        struct geds_tier t;
-        struct geds_memory m;
-        struct geds_status s;
         struct geds_error err;
         struct buf out = {0};
         struct json j = {.out = &out};
-        if (geds_status(store, &s, &err) != GEDS_OK ||
-            geds_tier_status(store, &t, &err) != GEDS_OK ||
-            geds_memory_status(store, &m, &err) != GEDS_OK ||
-            (geds_nodes(store, &n, &err) != GEDS_OK && err.code != GEDS_UNSUPPORTED)) {
+        if (geds_status(store, &s.status, &err) != GEDS_OK ||
+            geds_tier_status(store, &s.tier, &err) != GEDS_OK ||
+            geds_memory_status(store, &s.memory, &err) != GEDS_OK ||
+            geds_scrub_status(store, &s.scrub, &err) != GEDS_OK ||
+            (geds_nodes(store, &s.nodes, &err) != GEDS_OK && err.code != GEDS_UNSUPPORTED)) {
             return fail(v, "", &err);
         }
         if (json) {
-            show_json(&s, &t, &m, &n, &j);
+            show_json(&s, &j);
             fwrite(out.data, 1, out.len, stdout);
         } else {
             if (watch_ns != 0 && is_terminal) {
                 fputs("\033[H\033[2J", stdout);
             }
-            show_text(&s, &t);
-            show_memory(&m);
-            show_nodes(&n);
+            show_text(&s.status, &s.tier);
+            show_memory(&s.memory);
+            show_scrub(&s.scrub);
+            show_nodes(&s.nodes);
         }
         buf_done(&out);
         fflush(stdout);

@@ -130,6 +130,7 @@ static bool print_json(const struct geds_event *e)
         json_u64(&j, "size", e->info.size);
         json_text(&j, "modified", time);
         json_text(&j, "etag", e->info.etag);
+        json_bool(&j, "encrypted", e->info.encrypted);
     }
     json_close(&j, '}');
     bool good = !out.failed;

@@ -44,7 +44,7 @@ struct scrub {
     pthread_cond_t wake;
     bool stop;
     struct position at; /* written by the thread only */
-    _Atomic uint64_t extents, bytes, damaged, passes;
+    _Atomic uint64_t extents, bytes, damaged, without_copy, passes;
 
     uint8_t *piece; /* the thread's own, and so are: */
     uint64_t due;   /* monotonic: when the next bytes may be read */
@@ -135,6 +135,7 @@ static void spend(struct scrub *s, size_t len)
 static void tell(struct scrub *s, uint64_t id, uint64_t offset, const char *text)
 {
     bool has_copy = store_extent_damaged(s->o.store, id);
+    atomic_fetch_add(&s->without_copy, !has_copy);
     atomic_fetch_add(&s->damaged, 1);
     if (s->o.damaged != NULL) {
         s->o.damaged(s->o.arg, id, offset, has_copy, text);
@@ -352,11 +353,13 @@ status_t scrub_start(const struct scrub_options *o, struct scrub **ret_scrub, st
 void scrub_status(struct scrub *s, struct scrub_status *ret_status)
 {
     pthread_mutex_lock(&s->lock);
-    *ret_status = (struct scrub_status){.began_ns = s->at.began_ns, .ended_ns = s->at.ended_ns};
+    *ret_status = (struct scrub_status){
+        .began_ns = s->at.began_ns, .ended_ns = s->at.ended_ns, .bytes_per_s = s->o.bytes_per_s};
     pthread_mutex_unlock(&s->lock);
     ret_status->extents = atomic_load(&s->extents);
     ret_status->bytes = atomic_load(&s->bytes);
     ret_status->damaged = atomic_load(&s->damaged);
+    ret_status->without_copy = atomic_load(&s->without_copy);
     ret_status->passes = atomic_load(&s->passes);
 }
 

@@ -1,5 +1,6 @@
 #include "geds/tier/tier.h"
 #include "geds/memory/memory.h"
+#include "geds/scrub/scrub.h"
 
 #include "task.h"
 
@@ -73,6 +74,22 @@ static void take_memory(struct memory *memory, uint64_t *n)
     n[GEDS_T_DISK_READS] = s.disk_reads;
 }
 
+static void take_scrub(struct scrub *scrub, uint64_t *n)
+{
+    struct scrub_status s = {0};
+    if (scrub != NULL) {
+        scrub_status(scrub, &s);
+    }
+    n[GEDS_T_SCRUB_RATE] = s.bytes_per_s;
+    n[GEDS_T_SCRUB_COUNT] = s.extents;
+    n[GEDS_T_SCRUB_BYTES] = s.bytes;
+    n[GEDS_T_SCRUB_DAMAGED] = s.damaged;
+    n[GEDS_T_SCRUB_WITHOUT_COPY] = s.without_copy;
+    n[GEDS_T_SCRUB_PASSES] = s.passes;
+    n[GEDS_T_SCRUB_BEGAN_NS] = s.began_ns;
+    n[GEDS_T_SCRUB_ENDED_NS] = s.ended_ns;
+}
+
 status_t serve_tier_status(struct task *t)
 {
     const struct serve_context *c = t->session->context;
@@ -85,6 +102,7 @@ status_t serve_tier_status(struct task *t)
     }
     take_status(&s, w.numbers);
     take_memory(c->memory, w.numbers);
+    take_scrub(c->scrub, w.numbers);
     w.error = s.last_error[0] != '\0' ? s.last_error : NULL;
     geds_tier_encode(&w, &t->out->data);
     return t->out->data.len <= t->rpc->room

@@ -13,14 +13,14 @@
 
 /* Opening, and what is there then. */
 
-static status_t folder_at(int at, const char *name, int *ret_fd, struct error *err)
+static status_t folder_at(const struct shelf *s, const char *name, int *ret_fd, struct error *err)
 {
-    if (mkdirat(at, name, 0700) != 0 && errno != EEXIST) {
-        return error_set_errno(err, errno, "%s", name);
+    if (mkdirat(s->fd, name, 0700) != 0 && errno != EEXIST) {
+        return error_set_errno(err, errno, "%s/%s", s->o.path, name);
     }
-    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(s->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        return error_set_errno(err, errno, "%s", name);
+        return error_set_errno(err, errno, "%s/%s", s->o.path, name);
     }
     *ret_fd = fd;
     return ST_OK;
@@ -102,7 +102,7 @@ static status_t scan_all(struct shelf *s, struct error *err)
     for (unsigned i = 0; i < 256 && st == ST_OK; i++) {
         char name[4];
         snprintf(name, sizeof name, "%02x", i);
-        st = folder_at(s->fd, name, &scan.fd, err);
+        st = folder_at(s, name, &scan.fd, err);
         if (st == ST_OK) {
             st = folder_each(scan.fd, name, take_file, &scan, err);
             close(scan.fd);
@@ -135,7 +135,7 @@ status_t shelf_open(const struct shelf_options *o, struct shelf **ret_shelf, str
         st = error_set_errno(err, errno, "%s", o->path);
     }
     if (st == ST_OK) {
-        st = folder_at(s->fd, "new", &s->new_fd, err);
+        st = folder_at(s, "new", &s->new_fd, err);
     }
     if (st == ST_OK) {
         st = scan_all(s, err);

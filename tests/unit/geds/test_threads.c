@@ -1,8 +1,27 @@
 #include "storetest.h"
 
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
-enum { THREADS = 16, ROUNDS = 40 };
+enum { THREADS = 16, ROUNDS = 40, PATIENCE_S = 60 };
+
+/* Stands in for libc's: while `held` is true the removal of a file takes until removal_goes_on. */
+static _Atomic bool held;
+static sem_t removal_began, removal_goes_on;
+
+__attribute__((visibility("default"))) int unlinkat(int fd, const char *name, int flags)
+{
+    if (atomic_load(&held)) {
+        sem_post(&removal_began);
+        while (sem_wait(&removal_goes_on) != 0) {
+        }
+    }
+    return (int)syscall(SYS_unlinkat, fd, name, flags);
+}
 
 static pthread_barrier_t barrier;
 
@@ -239,6 +258,56 @@ static void appends_of_many_threads_are_whole_and_in_the_order_of_each(void)
     store_remove();
 }
 
+struct change {
+    bool deletes;
+    _Atomic bool answered;
+    status_t status;
+    sem_t over;
+};
+
+static void *change_one(void *arg)
+{
+    struct change *c = arg;
+    c->status = c->deletes ? store_delete(store, "box", "large", NULL, NULL)
+                           : put_if("box", "small", "x", 1, NULL, NULL);
+    atomic_store(&c->answered, true);
+    sem_post(&c->over);
+    return NULL;
+}
+
+/* Files of 1 GiB take long to remove. */
+static void nobody_waits_for_the_removal_of_files_of_others(void)
+{
+    static uint8_t large[1000000];
+    struct change removal = {.deletes = true}, other = {.deletes = false};
+    pthread_t threads[2];
+    struct timespec end;
+    store_make(NULL);
+    MUST(store_bucket_create(store, "box", "", &err));
+    MUST(put("box", "large", large, sizeof large));
+    sem_init(&removal_began, 0, 0);
+    sem_init(&removal_goes_on, 0, 0);
+    sem_init(&removal.over, 0, 0);
+    sem_init(&other.over, 0, 0);
+    atomic_store(&held, true);
+    CHECK_EQ(pthread_create(&threads[0], NULL, change_one, &removal), 0);
+    while (sem_wait(&removal_began) != 0) {
+    }
+    CHECK_EQ(pthread_create(&threads[1], NULL, change_one, &other), 0);
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += PATIENCE_S;
+    CHECK_EQ(sem_timedwait(&other.over, &end), 0);
+    CHECK(!atomic_load(&removal.answered)); /* who removes has the space when he is answered */
+    atomic_store(&held, false);
+    sem_post(&removal_goes_on);
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+    CHECK_EQ(removal.status, ST_OK);
+    CHECK_EQ(other.status, ST_OK);
+    CHECK(holds("box", "small", "x", 1));
+    store_remove();
+}
+
 int main(void)
 {
     RUN(of_two_who_create_exactly_one_wins);
@@ -247,5 +316,6 @@ int main(void)
     RUN(readers_see_one_version);
     RUN(a_check_finds_nothing_while_others_work);
     RUN(appends_of_many_threads_are_whole_and_in_the_order_of_each);
+    RUN(nobody_waits_for_the_removal_of_files_of_others);
     return CHECK_DONE();
 }

@@ -114,6 +114,8 @@ static void damaged_files_are_found_with_their_place(void)
     CHECK_STR(found[2].text, "its file ends");
     struct scrub_status n = now();
     CHECK_EQ(n.damaged, 3);
+    CHECK_EQ(n.without_copy, 3);
+    CHECK_EQ(n.bytes_per_s, FAST);
     CHECK_EQ(n.extents, OBJECTS);
     CHECK(n.began_ns != 0 && n.ended_ns >= n.began_ns);
     scrub_stop(scrub);

@@ -108,7 +108,7 @@ struct geds_info {
     uint64_t size;        /* bytes */
     uint64_t modified_ns; /* since the epoch */
     char etag[48];        /* another one after each change */
-    bool encrypted;       /* all of its bytes are, at rest; not told by events */
+    bool encrypted;       /* all of its bytes are, at rest */
 };
 /* What must be true of a name when it is changed. NULL or zeroed: nothing. */
 struct geds_condition {
@@ -394,6 +394,22 @@ struct geds_tier {
 };
 GEDS_API enum geds_code geds_tier_status(struct geds *store, struct geds_tier *ret_tier,
                                          struct geds_error *err);
+
+/* What compares local files with their checksums in the background (`cloudskin up --scrub`). */
+struct geds_scrub {
+    uint64_t bytes_per_s; /* at most; 0: none does, and the rest is 0 */
+    uint64_t began_ns,
+        ended_ns; /* since the epoch, and over restarts; 0: none did yet. A pass that is under way has
+                                    begun after the last one ended */
+    /* since the start: */
+    uint64_t passes;       /* that ended */
+    uint64_t count, bytes; /* extents that were compared, once in each pass */
+    uint64_t damaged;      /* of them, once in each pass */
+    uint64_t
+        without_copy; /* of these. The others are repaired: geds_tier.repaired, geds_nodes.repaired */
+};
+GEDS_API enum geds_code geds_scrub_status(struct geds *store, struct geds_scrub *ret_scrub,
+                                          struct geds_error *err);
 
 /* Memory: local files of buckets with this rule are kept in memory, locked, as far as a budget goes (`cloudskin up
  * --memory`), those that were used last; who reads or maps them on this machine gets them from there. */

@@ -238,6 +238,14 @@ enum geds_tier_number {
     GEDS_T_MEMORY_LEFT,
     GEDS_T_MEMORY_READS,
     GEDS_T_DISK_READS,
+    GEDS_T_SCRUB_RATE, /* bytes a second; 0: nothing is compared in the background */
+    GEDS_T_SCRUB_COUNT,
+    GEDS_T_SCRUB_BYTES,
+    GEDS_T_SCRUB_DAMAGED,
+    GEDS_T_SCRUB_WITHOUT_COPY,
+    GEDS_T_SCRUB_PASSES,
+    GEDS_T_SCRUB_BEGAN_NS,
+    GEDS_T_SCRUB_ENDED_NS,
     GEDS_T_COUNT
 };
 struct geds_wire_tier {

@@ -24,9 +24,11 @@ CHECKED status_t scrub_start(const struct scrub_options *o, struct scrub **ret_s
 struct scrub_status {
     uint64_t extents, bytes; /* compared, since the start */
     uint64_t damaged;        /* extents, since the start */
+    uint64_t without_copy;   /* of these: nobody can repair them */
     uint64_t passes;         /* ended, since the start */
     uint64_t began_ns;       /* this pass, or the last one; since the epoch; 0: none yet */
     uint64_t ended_ns;       /* the last one that did; 0: none yet */
+    uint64_t bytes_per_s;    /* at most */
 };
 void scrub_status(struct scrub *s, struct scrub_status *ret_status);
 /* Before store_close. The next start goes on where this one ends. Takes NULL. Returns what it did. */

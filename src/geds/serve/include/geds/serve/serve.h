@@ -51,6 +51,7 @@ struct serve_context {
     const char *tier_name, *tier_endpoint;
     struct peers *peers;               /* NULL: it takes no nodes */
     struct memory *memory;             /* NULL: nothing is kept in memory */
+    struct scrub *scrub;               /* NULL: nothing is compared in the background */
     const struct serve_access *access; /* NULL: this machine's user alone is let in */
 };
 const struct rpc_handler *serve_handler(void);
