@@ -85,6 +85,9 @@ sed -i -e 's/^#include <lock.h>$/&\n#include "descriptors.h"/' \
 # Paths below /dev that no grant has are those of libc/devices.c.
 sed -i 's/^int \(stat\|lstat\|access\)(/int __granted_\1(/; s/^int __wasilibc_open_nomode(/int __granted_open(/' \
     "$l/libc-bottom-half/sources/posix.c"
+# Programs open for reading with flags of 0, or with O_DIRECTORY or O_CLOEXEC alone, as O_RDONLY is 0 elsewhere.
+sed -i 's/^  switch (oflag & O_ACCMODE) {$/  if ((oflag \& O_ACCMODE) == 0)\n    oflag |= O_RDONLY;\n&/' \
+    "$l/libc-bottom-half/cloudlibc/src/libc/fcntl/openat.c"
 # Time zones are rules in TZ, or files in a granted folder (libc/zone.c).
 sed -i -e 's,^#ifdef __wasilibc_unmodified_upstream // timezone data$,#if 1,' -e 's/\bindex\b/indexes/g' \
     -e 's/^\(void __secs_to_zone(.*\)long \*offset/\1int *offset/' -e 's/!libc\.secure/1/' "$l/musl/src/time/__tz.c"

@@ -119,6 +119,7 @@ eventually eval 'cloudskin ps | grep -q "^plain "'
 fact "an image that is not movable says so" says "--movable" cloudskin freeze plain -o x.snap
 fact "and runs on" exits 7 wait "$pid"
 fact "bad names are refused" exits 64 cloudskin run --name ../x deep.wasm
+fact "and a name is told what it may begin with" says "beginning with none of" cloudskin run --name .x deep.wasm
 
 
 cloudskin-cc -O1 "$E2E/guest/waits.c" -o waits.wasm || exit 1

@@ -34,6 +34,10 @@ fact "--env sets a variable, the last one wins" prints "A=2" run --env A=1 --env
 fact "--env NAME passes a value on" prints "SECRET=1" env SECRET=1 cloudskin run --env SECRET small.wasm
 fact "--env of an unset name is nothing" prints "" env -u NOPE cloudskin run --env NOPE small.wasm
 
+fact "a slash behind the name of a grant is none of it" prints "PWD=/d" run --dir .:/d// small.wasm
+fact "nor behind that of a folder here" prints "PWD=." run --dir ./ small.wasm
+fact "but the root keeps it" prints "PWD=/" run --dir .:/ small.wasm
+
 fact "--invoke reads i32" prints 42 call add 2 40
 fact "--invoke reads negative and hexadecimal numbers" prints -1 call add -2 0x1
 fact "i32 arguments may be unsigned" prints -1 call add 4294967295 0

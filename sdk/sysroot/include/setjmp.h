@@ -21,13 +21,17 @@ int setjmp(jmp_buf) __attribute__((__returns_twice__));
 _Noreturn void longjmp(jmp_buf, int);
 #define setjmp setjmp
 
-/* The compiler knows the two names above only. Nothing blocks signals behind a program's back, so there is no mask
- * to save. */
+/* The two keep the mask of blocked signals in buf, if save is not 0, and bring it back (libc/signal.c): a handler that is
+ * left by siglongjmp would leave its signal blocked. Both return buf. */
+struct __jmp_buf_tag *__sigjmp_save(jmp_buf, int save);
+struct __jmp_buf_tag *__sigjmp_restore(jmp_buf);
+
+/* The compiler knows the names setjmp and longjmp only. */
 typedef jmp_buf sigjmp_buf;
 #define _setjmp(buf) setjmp(buf)
 #define _longjmp(buf, value) longjmp(buf, value)
-#define sigsetjmp(buf, save) ((void)(save), setjmp(buf))
-#define siglongjmp(buf, value) longjmp(buf, value)
+#define sigsetjmp(buf, save) setjmp(__sigjmp_save(buf, save))
+#define siglongjmp(buf, value) longjmp(__sigjmp_restore(buf), value)
 
 #ifdef __cplusplus
 }

@@ -59,7 +59,7 @@ static int device_open(enum open_kind kind, int flags)
     }
     return __descriptor_new(&(struct open_file){
         .kind = kind,
-        .reads = mode == O_RDONLY || mode == O_RDWR,
+        .reads = mode == 0 || mode == O_RDONLY || mode == O_RDWR,
         .writes = mode == O_WRONLY || mode == O_RDWR,
         .flags = (uint16_t)(flags & 0xfff),
     });

@@ -57,6 +57,7 @@ static void act_by_default(int sig)
     }
 }
 
+static void deliver_pending(void);
 static void deliver(int sig)
 {
     struct sigaction action = actions[sig];
@@ -82,6 +83,7 @@ static void deliver(int sig)
         action.sa_handler(sig);
     }
     blocked = saved;
+    deliver_pending();
 }
 
 static void deliver_pending(void)
@@ -203,6 +205,31 @@ int sigprocmask(int how, const sigset_t *restrict set, sigset_t *restrict ret_ol
         return -1;
     }
     return 0;
+}
+
+/* As in setjmp.h, which only code that is compiled with exceptions can include. */
+struct __jmp_buf_tag {
+    unsigned long __jb[8];
+    unsigned long __fl;
+    unsigned long __ss[128 / sizeof(long)];
+};
+_Static_assert(sizeof(sigset_t) <= sizeof(((struct __jmp_buf_tag *)0)->__ss), "a mask fits in");
+
+struct __jmp_buf_tag *__sigjmp_save(struct __jmp_buf_tag *buf, int save)
+{
+    buf->__fl = save != 0;
+    if (save)
+        memcpy(buf->__ss, &blocked, sizeof blocked);
+    return buf;
+}
+
+struct __jmp_buf_tag *__sigjmp_restore(struct __jmp_buf_tag *buf)
+{
+    if (buf->__fl) {
+        memcpy(&blocked, buf->__ss, sizeof blocked);
+        deliver_pending();
+    }
+    return buf;
 }
 
 int sigpending(sigset_t *ret_set)

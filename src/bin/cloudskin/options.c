@@ -94,7 +94,7 @@ static status_t bad(struct error *err, const char *option, const char *value, co
 }
 
 /* The guest's name of a bucket, unless one is given: /BUCKET. NULL: no memory. */
-static const char *bucket_guest(struct run_options *o, const char *place)
+static char *bucket_guest(struct run_options *o, const char *place)
 {
     const char *slashes = strchr(place, '/'), *bucket = slashes + 1; /* the second of "geds://" */
     size_t len = strcspn(bucket + 1, "/");
@@ -171,11 +171,15 @@ static status_t add_grant(struct run_options *o, const char *value, struct error
         (mode != NULL && strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0)) {
         return bad(err, "--dir", value, "HOST[:GUEST][:ro] or geds://BUCKET[/PREFIX][:GUEST][:ro]");
     }
-    if (bucket && guest == NULL && (guest = (char *)(uintptr_t)bucket_guest(o, host)) == NULL) {
+    if (bucket && guest == NULL && (guest = bucket_guest(o, host)) == NULL) {
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }
+    guest = guest != NULL ? guest : host;
     g->host_path = host;
-    g->guest_path = guest != NULL ? guest : host;
+    g->guest_path = arena_strndup(&o->arena, guest, wasi_guest_path_len(guest, strlen(guest)));
+    if (g->guest_path == NULL) {
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
+    }
     g->read_only = mode != NULL && strcmp(mode, "ro") == 0;
     status_t code = check_name(o, g, err);
     o->grant_count += code == ST_OK;

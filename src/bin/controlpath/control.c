@@ -22,7 +22,7 @@ status_t control_name_check(const char *name, struct error *err)
     return good ? ST_OK
                 : error_set(err, ST_INVAL, ERROR_NO_OFFSET,
                             "'%s' is no name for a cell: letters, digits, '.', '_' and '-', at "
-                            "most %d",
+                            "most %d, beginning with none of '.' and '-'",
                             name, CONTROL_NAME_MAX);
 }
 

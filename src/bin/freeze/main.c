@@ -64,7 +64,8 @@ struct request {
     const char *output;
     bool keep;
     bool embed;
-    unsigned level; /* of compression; 0: none */
+    unsigned level;      /* of compression; 0: none */
+    uint64_t compressed; /* bytes of the file that compression made; 0: none */
     bool json;
     /* A file gets its name only when it is whole, from the process that it is the state of. */
     int folder;            /* -1: the output is a pipe or a device, written into as it comes */
@@ -228,8 +229,12 @@ static void report(const struct request *q, const char *answer)
     if (q->json) {
         printf("{\"frames\": %" PRIu64 ", \"bytes\": %" PRIu64 "}\n", frames, bytes);
     } else {
-        fprintf(stderr, "cloudskin freeze: %s: %" PRIu64 " frames, %" PRIu64 " bytes, in %s\n",
-                q->name, frames, bytes, rest);
+        char compressed[64] = "";
+        if (q->compressed != 0) {
+            snprintf(compressed, sizeof compressed, " compressed to %" PRIu64, q->compressed);
+        }
+        fprintf(stderr, "cloudskin freeze: %s: %" PRIu64 " frames, %" PRIu64 " bytes%s, in %s\n",
+                q->name, frames, bytes, compressed, rest);
     }
 }
 
@@ -250,7 +255,7 @@ static void ask(const struct request *q, int out, int control, char ret_line[CON
 
 /* The same through a process that compresses. When it has ended all is written, and made durable where it becomes a
  * file; its failure is one of the snapshot, whatever the cell says. */
-static status_t ask_compressed(const struct request *q, int out, int control,
+static status_t ask_compressed(struct request *q, int out, int control,
                                char ret_line[CONTROL_LINE_MAX], struct error *err)
 {
     struct process compressor;
@@ -264,6 +269,10 @@ static status_t ask_compressed(const struct request *q, int out, int control,
     code = snapshot_compress_end(&compressor, err);
     if (code == ST_OK && q->part[0] != '\0' && file_sync(out) != 0) {
         code = error_set_errno(err, errno, "%s", q->output);
+    }
+    struct stat file;
+    if (q->part[0] != '\0' && fstat(out, &file) == 0) {
+        q->compressed = (uint64_t)file.st_size;
     }
     return code;
 }

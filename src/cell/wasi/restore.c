@@ -145,7 +145,7 @@ static status_t take_grants(struct restore *r)
         if (r->c.failed) {
             break;
         }
-        char *copy = arena_strndup(&r->w->arena, text, len);
+        char *copy = arena_strndup(&r->w->arena, text, wasi_guest_path_len(text, len));
         if (copy == NULL) {
             return no_memory(r);
         }

@@ -42,9 +42,10 @@ void undo_done(struct undo *u)
 static uint32_t find_target(const struct wasi_config *config, const struct journal_place *guest)
 {
     uint32_t found = NO_TARGET;
+    size_t len = wasi_guest_path_len(guest->path, guest->path_len);
     for (uint32_t i = 0; i < config->grant_count; i++) {
         const char *path = config->grants[i].guest_path;
-        if (strlen(path) == guest->path_len && memcmp(path, guest->path, guest->path_len) == 0 &&
+        if (strlen(path) == len && memcmp(path, guest->path, len) == 0 &&
             (found == NO_TARGET || i == guest->index)) {
             found = i;
         }

@@ -72,6 +72,14 @@ status_t wasi_strings_room(struct wasi *w, struct strings *s, uint32_t count, st
     return ST_OK;
 }
 
+size_t wasi_guest_path_len(const char *path, size_t len)
+{
+    while (len > 1 && path[len - 1] == '/') {
+        len--;
+    }
+    return len;
+}
+
 static status_t copy_args(struct wasi *w, const struct wasi_config *config, struct error *err)
 {
     status_t st = wasi_strings_room(w, &w->args, config->arg_count, err);

@@ -732,6 +732,21 @@ static void grants_are_matched_by_guest_path(void)
     end();
 }
 
+static void a_slash_behind_the_name_of_a_saved_grant_is_none_of_it(void)
+{
+    uint32_t fd;
+    begin();
+    host_write_file(in_scratch("grant/in"), "abc");
+    grant.guest_path = "/data/";
+    wasi_free(w);
+    w = wasi_make(&config);
+    save();
+    grant.guest_path = "/data";
+    CHECK_EQ(restore(false), ST_OK);
+    CHECK_EQ(g_open(other, 3, 0, "in", 0, READ_RIGHTS, 0, &fd), WASI_OK);
+    end();
+}
+
 static void two_grants_of_one_name_are_matched_by_number(void)
 {
     char text[256];
@@ -984,6 +999,7 @@ int main(void)
     RUN(a_check_looks_at_all_but_the_files);
     RUN(a_missing_grant_is_refused_or_lost);
     RUN(grants_are_matched_by_guest_path);
+    RUN(a_slash_behind_the_name_of_a_saved_grant_is_none_of_it);
     RUN(two_grants_of_one_name_are_matched_by_number);
     RUN(a_folder_that_is_read_only_here_refuses_files_open_for_writing);
     RUN(what_was_read_only_stays_so);

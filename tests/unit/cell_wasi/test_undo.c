@@ -527,6 +527,19 @@ static void a_missing_kept_file_and_a_folder_that_is_not_granted_are_refused_by_
     CHECK(strstr(err.text, "f was removed since") != NULL);
 }
 
+static void a_slash_behind_the_name_of_a_grant_in_a_journal_is_none_of_it(void)
+{
+    wasi_free(w);
+    grant.guest_path = "/data/";
+    w = wasi_make(&config);
+    write_text("f", OFLAG_CREAT, "one");
+    checkpoint(1);
+    CHECK_EQ(wasi_path_unlink_file(NULL, w, 3, G_PATH("f")), WASI_OK);
+    grant.guest_path = "/data";
+    CHECK_EQ(go_back(1), ST_OK);
+    CHECK_EQ(access(in_scratch("grant/f"), F_OK), 0);
+}
+
 static void a_changed_byte_of_a_journal_is_refused_and_nothing_is_changed(void)
 {
     write_text("f", OFLAG_CREAT, "one two three");
@@ -668,6 +681,7 @@ int main(void)
     FACT(before_images_that_cannot_be_written_spoil_the_checkpoint_not_the_program);
     FACT(a_second_program_does_not_get_the_folder);
     FACT(a_missing_kept_file_and_a_folder_that_is_not_granted_are_refused_by_name);
+    FACT(a_slash_behind_the_name_of_a_grant_in_a_journal_is_none_of_it);
     FACT(a_changed_byte_of_a_journal_is_refused_and_nothing_is_changed);
     FACT(a_disowned_folder_is_refused);
     FACT(a_program_that_left_does_not_go_back);

@@ -171,9 +171,31 @@ static void mappings(void)
     printf("%d\n", munmap(p, 1 << 20));
 }
 
+/* Elsewhere O_RDONLY is 0, so programs leave it out. */
+static void without_a_mode(void)
+{
+    static const struct {
+        const char *path;
+        int flags;
+    } opens[] = {{"d/two.txt", 0}, {"d/two.txt", O_CLOEXEC}, {"d/two.txt", O_NONBLOCK}, {"d", O_DIRECTORY},
+        {"d/two.txt", O_DIRECTORY}, {"d/new", O_CREAT}, {"d/none", 0}, {"/dev/null", 0}};
+    char buf[8];
+
+    put("d/two.txt", "22");
+    for (size_t i = 0; i < sizeof opens / sizeof *opens; i++) {
+        int fd = open(opens[i].path, opens[i].flags, 0644);
+        ssize_t got = read(fd, buf, sizeof buf), put = write(fd, "x", 1);
+
+        printf("%s: %d, read %zd, write %zd\n", opens[i].path, fd >= 0, got, put);
+        close(fd);
+    }
+    unlink("d/new");
+}
+
 int main(void)
 {
     directories();
+    without_a_mode();
     contents();
     mappings();
     closed_mappings();

@@ -30,6 +30,23 @@ static void handler(int sig)
     siglongjmp(from_handler, sig);
 }
 
+/* Only a buffer that keeps the mask brings it back. */
+static void masks(void)
+{
+    sigset_t set, now;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    for (volatile int keep = 0; keep < 2; keep++) {
+        if (sigsetjmp(from_handler, keep) == 0) {
+            sigprocmask(SIG_BLOCK, &set, NULL);
+            siglongjmp(from_handler, 1);
+        }
+        sigprocmask(SIG_UNBLOCK, keep ? NULL : &set, &now);
+        printf("kept %d, blocked %d\n", keep, sigismember(&now, SIGUSR2));
+    }
+}
+
 static int guarded(int (*f)(int), int x)
 {
     jmp_buf saved;
@@ -73,10 +90,12 @@ int main(void)
     else
         puts("out of qsort");
     signal(SIGUSR1, handler);
-    if (sigsetjmp(from_handler, 1) == 0)
-        raise(SIGUSR1);
-    else
-        puts("out of the handler");
+    for (volatile int i = 0; i < 3; i++)
+        if (sigsetjmp(from_handler, 1) == 0)
+            raise(SIGUSR1);
+        else
+            puts("out of the handler");
+    masks();
     printf("%d %d\n", guarded(nested, 10), guarded(half, 3));
     switch (setjmp(outer)) {
     case 0:

@@ -18,6 +18,17 @@ static void with_info(int sig, siginfo_t *info, void *context)
     seen = sig == info->si_signo ? sig : -1;
 }
 
+static volatile int calls, inside, nested;
+/* The signal that is being handled is blocked: it comes when the handler returns. */
+static void again(int sig)
+{
+    if (inside++)
+        nested++;
+    if (++calls < 3)
+        raise(sig);
+    inside--;
+}
+
 int main(void)
 {
     struct sigaction sa, old;
@@ -49,5 +60,8 @@ int main(void)
     sigaction(SIGHUP, NULL, &old);
     printf("%d %d\n", seen == SIGHUP, old.sa_handler == SIG_DFL);
     printf("%d\n", sigaction(SIGKILL, &sa, NULL));
+    signal(SIGUSR1, again);
+    raise(SIGUSR1);
+    printf("%d %d\n", calls, nested);
     return 0;
 }

@@ -17,6 +17,10 @@ struct wasi_grant {
     const struct wasi_bucket *bucket; /* instead of a folder of the host; NULL: host_path is one */
 };
 
+/* The length of a guest path without the slashes at its end: C libraries do not find a folder that is granted as "d/"
+ * by its name "d". The root keeps one. Any thread. */
+size_t wasi_guest_path_len(const char *path, size_t len);
+
 struct wasi_config {
     const char *const *args; /* args[0]: the program's name */
     uint32_t arg_count;
