@@ -42,7 +42,8 @@ static const struct level_target targets[] = {
 /* A cmov that reads memory would become a branch around the load, and on aarch64 a select: then it no longer traps.
  * Nor does the last byte of what is read, changed and written when only some of its bytes are. Values that a capture
  * reads stay where they are. Small loops that share a line of decoded instructions with what is before them run up to
- * a fifth slower. */
+ * a fifth slower. What serves a request stands behind the loops that it serves. LLVM's own strength reduction is
+ * replaced by "reduce-loops". */
 static void init_options(void)
 {
     const char *const options[] = {"cloudskin-aot",
@@ -52,6 +53,8 @@ static void init_options(void)
                                    "-combiner-shrink-load-replace-store-with-store=0",
                                    "-use-registers-for-deopt-values",
                                    "-x86-experimental-pref-innermost-loop-alignment=5",
+                                   "-force-loop-cold-block",
+                                   "-disable-lsr",
                                    ("-pre-RA-sched=" PASSES_SCHEDULER)};
     LLVMParseCommandLineOptions(sizeof options / sizeof *options, options, "");
 }
@@ -143,7 +146,8 @@ static const struct pipeline pipelines[4] = {
      false},
     {"function(sroa,early-cse,proven-loads,gvn,sccp," CLEAN ",loop(loop-rotate),early-cse," CLEAN
      ",proven-loads)",
-     "function(early-cse<memssa>,loop-mssa(loop-rotate,licm),gvn," CLEAN ",dse,adce,simplifycfg)",
+     "function(early-cse<memssa>,loop-mssa(loop-rotate,licm),gvn," CLEAN
+     ",dse,adce,simplifycfg,loop(reduce-loops),early-exits)",
      true},
     {"function(sroa,early-cse,proven-loads,gvn,sccp,simplifycfg," CLEAN
      ",loop(loop-rotate),early-cse," CLEAN ",loop(loop-unroll-full),sroa,early-cse," CLEAN
@@ -158,7 +162,8 @@ static const struct pipeline pipelines[4] = {
      "alignment,"
      "loop-load-elim," CLEAN ",slp-vectorizer,vector-combine," CLEAN
      ",loop-unroll<O3;no-peeling;no-upperbound>,sroa,infer-alignment," CLEAN
-     ",loop-mssa(licm),rare-polls,simplifycfg,loop-sink,instsimplify,div-rem-pairs,simplifycfg)",
+     ",loop-mssa(licm),rare-polls,simplifycfg,loop-sink,instsimplify,div-rem-pairs,simplifycfg,"
+     "loop(reduce-loops),early-exits)",
      true},
 };
 

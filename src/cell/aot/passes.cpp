@@ -1,6 +1,7 @@
 // LLVM's passes and code generation by our choice. See passes.h.
 #include "passes.h"
 #include "carried.h"
+#include "early_exits.h"
 #include "mixed_sizes.h"
 #include "pinned_loads.h"
 #include "proven.h"
@@ -16,6 +17,7 @@
 #include <llvm/CodeGen/SchedulerRegistry.h>
 #include <llvm/CodeGen/SelectionDAGISel.h>
 #include <llvm/CodeGen/TargetPassConfig.h>
+#include <llvm/IR/IntrinsicInst.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/IR/Module.h>
 #include <llvm/Passes/PassBuilder.h>
@@ -23,8 +25,26 @@
 #include <llvm/Support/MemoryBuffer.h>
 #include <llvm/Support/SmallVectorMemoryBuffer.h>
 #include <llvm/Target/TargetMachine.h>
+#include <llvm/Transforms/Scalar/LoopPassManager.h>
+#include <llvm/Transforms/Scalar/LoopStrengthReduce.h>
 
 using namespace llvm;
+
+// Strength reduction for loops that call nothing: elsewhere the values that it adds would be kept across calls.
+struct ReduceLoops : PassInfoMixin<ReduceLoops> {
+    PreservedAnalyses run(Loop &loop, LoopAnalysisManager &am, LoopStandardAnalysisResults &results,
+                          LPMUpdater &updater)
+    {
+        for (const BasicBlock *bb : loop.blocks())
+            for (const Instruction &i : *bb) {
+                const auto *call = dyn_cast<CallBase>(&i);
+                if (call && !call->isInlineAsm() && !isa<IntrinsicInst>(call) &&
+                    !call->hasFnAttr(Attribute::Cold))
+                    return PreservedAnalyses::all();
+            }
+        return LoopStrengthReducePass().run(loop, am, results, updater);
+    }
+};
 
 static char *copy_error(Error error)
 {
@@ -48,10 +68,18 @@ char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipelin
                 into.addPass(ProvenLoads());
             if (name == "rare-polls")
                 into.addPass(RarePolls());
+            if (name == "early-exits")
+                into.addPass(EarlyExits());
             if (name == "mixed-sizes")
                 into.addPass(MixedSizes());
             return name == "wide-addresses" || name == "proven-loads" || name == "rare-polls" ||
-                   name == "mixed-sizes" || name == "carried-addresses";
+                   name == "mixed-sizes" || name == "carried-addresses" || name == "early-exits";
+        });
+    builder.registerPipelineParsingCallback(
+        [](StringRef name, LoopPassManager &into, ArrayRef<PassBuilder::PipelineElement>) {
+            if (name == "reduce-loops")
+                into.addPass(ReduceLoops());
+            return name == "reduce-loops";
         });
     AAManager aliases;
     if (Error e = builder.parseAAPipeline(aliases, "basic-aa,scoped-noalias-aa,tbaa,scev-aa"))
@@ -123,8 +151,10 @@ char *passes_emit(LLVMModuleRef mod, LLVMTargetMachineRef tm, bool quick,
     config->disablePass(&LiveDebugValuesID);
     if (quick)
         leave_out(config);
-    else if (level != CodeGenOptLevel::None)
+    else if (level != CodeGenOptLevel::None) {
         pinned_loads_add(*config);
+        early_exits_add(*config);
+    }
     manager.add(config);
     manager.add(info);
     if (quick)

@@ -19,8 +19,9 @@ void passes_init(void);
 /* Run a textual pass pipeline on a module, with alias analysis by SCEV beside LLVM's default ones, which its C
  * interface cannot ask for: ranges of addresses are all that tells arrays in one linear memory apart (block matrix
  * product without it: 2.0x of native, with it 1.0x). The pipeline may name "proven-loads" (proven.h),
- * "rare-polls" (rare_polls.h), "mixed-sizes" (mixed_sizes.h), "carried-addresses" (carried.h), and "wide-addresses"
- * (wide.h), which is left out unless wide_addresses: no memory of the module can have more than WASM_PAGES_CAP pages.
+ * "rare-polls" (rare_polls.h), "mixed-sizes" (mixed_sizes.h), "carried-addresses" (carried.h), "early-exits"
+ * (early_exits.h), "reduce-loops" (LLVM's strength reduction of loops without calls), and "wide-addresses" (wide.h),
+ * which is left out unless wide_addresses: no memory of the module can have more than WASM_PAGES_CAP pages.
  * One thread per LLVM context. NULL, or a message to be freed with free(). */
 char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipeline,
                  bool wide_addresses);
