@@ -86,7 +86,7 @@ fact "limits are checked before files are brought back" says "more open files th
     cloudskin thaw --name sim --at 1 --open-files 4 --output data.out --dir data:.
 fact "those of memory as well" exits 71 \
     cloudskin thaw --name sim --at 1 --memory 1M --output data.out --dir data:.
-fact "a second folder by another spelling of a name as well" says "would both be './' for the program" \
+fact "a second folder by another spelling of a name as well" says "would both be '.' for the program" \
     cloudskin thaw --name sim --output data.out --dir data:. --dir whole:./
 fact "all is as it was then" unchanged
 fact "a read-only folder as well" says "is read-only here" cloudskin thaw --name sim --dir data:.:ro
