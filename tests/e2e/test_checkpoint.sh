@@ -323,11 +323,11 @@ fact "a file with the number of an output that nothing was written to since" ref
 ln -s nowhere link.out
 fact "a refusal leaves nothing" eval 'exits 127 cloudskin thaw --name sim --output link.out && [ ! -e nowhere ] && [ -L link.out ]'
 rm -f link.out
-rm data/end
+rm data/end data.out # that one is the program's
 cloudskin run -O1 --name sim --output data.out --dir data:. rewrites.wasm quiet 2>run.err &
 pid=$!
 eventually test -s data.out
-cloudskin freeze sim -o quiet.snap 2>/dev/null
+fact "the program is frozen" cloudskin freeze sim -o quiet.snap
 wait "$pid"
 rm data.out
 seq 5000 >data.out
