@@ -32,6 +32,12 @@ namespace
 const uint64_t FRAME_MAX = 2048; // bytes of a frame that is made in the midst of a function
 const size_t SHARED_MAX = 12; // instructions behind both kinds of ways, of which there will be two
 
+// Copies are instructions of x86, and other machines choose the registers to save in another way.
+bool is_x86(const Function &fn)
+{
+    return Triple(fn.getParent()->getTargetTriple()).isX86();
+}
+
 bool needs_frame(const Instruction &i)
 {
     const auto *call = dyn_cast<CallBase>(&i);
@@ -193,8 +199,6 @@ void Splitter::copy(Value &v)
 
 void Splitter::copy_all()
 {
-    if (!Triple(fn.getParent()->getTargetTriple()).isX86())
-        return;
     for (Argument &arg : fn.args())
         if (!arg.hasSwiftSelfAttr())
             copy(arg);
@@ -209,6 +213,8 @@ void Splitter::copy_all()
 
 bool Splitter::run()
 {
+    if (!is_x86(fn))
+        return false;
     for (BasicBlock &bb : fn)
         if (bb.getTerminatingMustTailCall())
             return false;
@@ -327,9 +333,9 @@ bool Frames::runOnMachineFunction(MachineFunction &f)
 {
     MachineFrameInfo &frame = f.getFrameInfo();
     const TargetFrameLowering *lowering = f.getSubtarget().getFrameLowering();
-    if (frame.getSavePoint() || frame.hasVarSizedObjects() || frame.hasOpaqueSPAdjustment() ||
-        frame.hasTailCall() || f.exposesReturnsTwice() || f.hasEHFunclets() ||
-        !lowering->enableShrinkWrapping(f))
+    if (!is_x86(f.getFunction()) || frame.getSavePoint() || frame.hasVarSizedObjects() ||
+        frame.hasOpaqueSPAdjustment() || frame.hasTailCall() || f.exposesReturnsTwice() ||
+        f.hasEHFunclets() || !lowering->enableShrinkWrapping(f))
         return false;
     // Longer ones are made by code that uses a register, and aligned ones by two.
     if (frame.estimateStackSize(f) > FRAME_MAX ||
