@@ -200,30 +200,9 @@ static void early_exits_are_the_guests(void)
     }
 }
 
-/* Where none of them runs, too. */
-static void each_machine_gets_an_image(void)
-{
-    static const uint32_t cpus[] = {LEVEL_X86_64_V3, LEVEL_AARCH64};
-    for (size_t i = 0; i < sizeof cpus / sizeof *cpus; i++)
-        for (uint32_t opt_level = 0; opt_level <= 3; opt_level++)
-            for (int movable = 0; movable <= 1; movable++) {
-                struct aot_options opt = {
-                    .image = {.level = cpus[i], .opt_level = opt_level, .movable = movable != 0},
-                    .features = FEATURE_ALL,
-                    .verify_ir = true,
-                    .threads = 1};
-                struct buf file = {0};
-                struct error err = {0};
-                CHECK_EQ(aot_compile(frames, sizeof frames, &opt, &file, &err), ST_OK);
-                CHECK(file.len > 0);
-                buf_done(&file);
-            }
-}
-
 int main(void)
 {
     rt = guest_runtime();
-    RUN(each_machine_gets_an_image);
     RUN(early_exits_are_the_guests);
     runtime_free(rt);
     return CHECK_DONE();
