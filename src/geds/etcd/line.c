@@ -47,12 +47,12 @@ static size_t on_body(char *data, size_t one, size_t len, void *arg)
     return l->answer.failed ? 0 : len;
 }
 
-static int on_send(void *arg, char *ip, char *local_ip, int port, int local_port)
+/* Did it fail before there was a connection? */
+static bool is_unsent(CURLcode code)
 {
-    struct line *l = arg;
-    (void)ip, (void)local_ip, (void)port, (void)local_port;
-    l->sent = true;
-    return CURL_PREREQFUNC_OK;
+    return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
+           code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION ||
+           code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CACERT_BADFILE;
 }
 
 static void set_options(struct line *l)
@@ -80,8 +80,6 @@ static void set_options(struct line *l)
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, l->why);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, l);
-    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_send);
-    curl_easy_setopt(e, CURLOPT_PREREQDATA, l);
 }
 
 status_t line_open(const struct line_options *o, struct line *ret_line, struct error *err)
@@ -171,6 +169,7 @@ status_t line_post(struct line *l, const char *path, const struct buf *body, uns
     CURLcode code = run(l, ms, &cut);
     curl_easy_getinfo(l->easy, CURLINFO_RESPONSE_CODE, &http_status);
     curl_multi_remove_handle(l->multi, l->easy);
+    l->sent = !is_unsent(code);
     if (atomic_load(&l->stop)) {
         return error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "stopped");
     }

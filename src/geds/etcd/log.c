@@ -52,13 +52,14 @@ static status_t lost(struct putting *p, struct error *err)
     return error_set(err, ST_MOVED, ERROR_NO_OFFSET, "this controller does not lead any more");
 }
 
-/* The comparison did not hold: an earlier try was made, or another one leads. */
+/* The comparison did not hold: an earlier try was made (of curl's own as well, over a connection that it had kept), or
+ * another one leads. */
 static status_t look_why(struct putting *p, const struct etcd_answer *a, struct error *err)
 {
     const struct etcd_op *last = &p->ops[p->count - 1];
     const struct etcd_range *entry = &a->ranges[0], *head = &a->ranges[1];
     uint64_t index = 0;
-    if (p->is_part || !p->sent) {
+    if (p->is_part) {
         return lost(p, err);
     }
     if (entry->count == 1 && head->count == 1 && entry->kvs[0].len == last->len &&

@@ -189,6 +189,7 @@ static void server_begin(struct server *s)
     snprintf(peer, sizeof peer, "http://127.0.0.1:%u", s->peer_port);
     snprintf(cluster, sizeof cluster, "default=%s", peer);
     snprintf(data, sizeof data, "%s/etcd", s->folder);
+    fflush(stdout);
     s->pid = fork();
     if (s->pid == 0) {
         char log[96];
