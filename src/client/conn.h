@@ -39,7 +39,7 @@ struct pending {
 };
 
 struct geds {
-    int fd; /* immutable: another controller's socket gets the same number */
+    int fd;                    /* immutable: another controller's socket gets the same number */
     struct rpc_list list;      /* immutable: where controllers are */
     size_t at;                 /* guarded by m: the one in the list that led */
     bool local;                /* immutable: descriptors can be passed, by all of them */

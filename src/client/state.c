@@ -51,8 +51,8 @@ status_t client_state_copy(const char *address, int fd, struct error *err)
     if (st == ST_OK && c.errnum != 0) {
         st = error_set_errno(err, c.errnum, "copy of the database");
     }
-    if (st == ST_OK && (a.numbers[GEDS_N_STATE_BYTES] != c.bytes ||
-                        a.numbers[GEDS_N_STATE_CRC] != c.crc)) {
+    if (st == ST_OK &&
+        (a.numbers[GEDS_N_STATE_BYTES] != c.bytes || a.numbers[GEDS_N_STATE_CRC] != c.crc)) {
         st = error_set(err, ST_CORRUPT, ERROR_NO_OFFSET,
                        "the copy of the database was damaged on its way");
     }

@@ -141,8 +141,8 @@ status_t db_shared_format(struct db *db, bool *ret_shared, struct error *err)
 status_t db_set_shared_format(struct db *db, bool shared, struct error *err)
 {
     char text[64];
-    status_t st = exec(
-        db, shared ? shared_tables : "DROP TABLE shared; DROP TABLE shared_term;", err);
+    status_t st = exec(db, shared ? shared_tables : "DROP TABLE shared; DROP TABLE shared_term;",
+                       err);
     snprintf(text, sizeof text, "PRAGMA user_version = %d;",
              DB_FORMAT + (shared ? DB_FORMAT_SHARED : 0));
     return st == ST_OK ? exec(db, text, err) : st;

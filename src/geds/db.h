@@ -13,7 +13,8 @@
 enum {
     DB_WAIT_MS = 10000, /* for a lock that another program holds */
     DB_FORMAT = 6,
-    DB_FORMAT_SHARED = 1000, /* is added to the number of one that belongs to a log (sharing.h), so that programs which
+    DB_FORMAT_SHARED =
+        1000, /* is added to the number of one that belongs to a log (sharing.h), so that programs which
                                 do not know it leave it alone */
 };
 

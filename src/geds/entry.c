@@ -71,9 +71,9 @@ static status_t decode_head(struct cursor *c, struct entry *e, struct error *err
     const uint8_t *id = cursor_bytes(c, ID_BYTES), *before = cursor_bytes(c, SHARED_CHAIN_BYTES);
     const uint8_t *chain = cursor_bytes(c, SHARED_CHAIN_BYTES);
     uint64_t zero = cursor_le64(c);
-    if (kind > ENTRY_TERM || zero != 0 || e->index == 0 ||
-        e->index > INT64_MAX || e->term == 0 || e->term > SHARED_TERM_MAX ||
-        e->len != cursor_left(c) || (kind == ENTRY_TERM && e->len > SHARED_ADDRESS_MAX)) {
+    if (kind > ENTRY_TERM || zero != 0 || e->index == 0 || e->index > INT64_MAX || e->term == 0 ||
+        e->term > SHARED_TERM_MAX || e->len != cursor_left(c) ||
+        (kind == ENTRY_TERM && e->len > SHARED_ADDRESS_MAX)) {
         return error_set(err, ST_FORMAT, cursor_offset(c), "a malformed entry of the log");
     }
     for (size_t i = 0; i < ID_BYTES; i++) {

@@ -20,8 +20,9 @@ struct entry {
     uint64_t term;
     char log[SHARED_ID_BYTES];          /* whose it is */
     uint8_t before[SHARED_CHAIN_BYTES]; /* chain of the entry before */
-    uint8_t chain[SHARED_CHAIN_BYTES];  /* SHA-256 of this one's head up to here, and of its payload */
-    const uint8_t *payload;             /* borrowed */
+    uint8_t
+        chain[SHARED_CHAIN_BYTES]; /* SHA-256 of this one's head up to here, and of its payload */
+    const uint8_t *payload;        /* borrowed */
     size_t len;
 };
 

@@ -124,8 +124,8 @@ void queue_done(struct queue *q);
 /* Have the writer make the change and wait until it is durable. task->run and what belongs to it
  * are set. */
 CHECKED status_t store_change(struct store *s, struct task *task, struct error *err);
-/* The transactions of the writer, or of a start before it runs. What store_commit could not commit has to be rolled back
- * (store_rollback, which takes one that did not begin, too). */
+/* The transactions of the writer, or of a start before it runs. What store_commit could not commit has to be rolled
+ * back (store_rollback, which takes one that did not begin, too). */
 CHECKED status_t store_begin(struct store *s, struct error *err);
 CHECKED status_t store_commit(struct store *s, const struct changes *changes, struct error *err);
 void store_rollback(struct store *s);

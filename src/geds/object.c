@@ -358,10 +358,10 @@ static status_t open_bytes(struct handle *h, struct error *err)
     if (((now.place & STORE_PLACE_REMOTE) == 0 || s->placing == NULL) &&
         !copies_have(s, h->extent.id)) {
         const char *elsewhere = shared_elsewhere(s, h->extent.id);
-        return elsewhere == NULL ? st
-                                 : error_set(err, ST_AGAIN, ERROR_NO_OFFSET,
-                                             "its bytes are on the disk of the controller %s only",
-                                             elsewhere);
+        return elsewhere == NULL
+                   ? st
+                   : error_set(err, ST_AGAIN, ERROR_NO_OFFSET,
+                               "its bytes are on the disk of the controller %s only", elsewhere);
     }
     note_damage(h);
     h->extent.place |= STORE_PLACE_AWAY;

@@ -163,7 +163,8 @@ status_t patch_check(const struct patch_schema *schema, const void *data, size_t
             continue;
         }
         uint64_t first = 0;
-        if (t == NULL || (what != SQLITE_INSERT && what != SQLITE_UPDATE && what != SQLITE_DELETE) ||
+        if (t == NULL ||
+            (what != SQLITE_INSERT && what != SQLITE_UPDATE && what != SQLITE_DELETE) ||
             cursor_u8(&c) > 1) {
             cursor_fail(&c, "neither a table nor a change");
             break;

@@ -287,8 +287,8 @@ static status_t check_copy(const char *copy, const char *log, struct error *err)
     }
     db_end(statement);
     /* all that is in it is in the file itself then */
-    if (st == ST_OK && sqlite3_exec(db->handle, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL) !=
-                           SQLITE_OK) {
+    if (st == ST_OK &&
+        sqlite3_exec(db->handle, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL) != SQLITE_OK) {
         st = db_error(db, err);
     }
     db_close(db);

@@ -11,7 +11,7 @@ struct shared {
     struct shared_state state; /* the writer's */
     struct entry entry;        /* of the transaction; index 0: it has none */
     sqlite3_session *session;
-    bool ahead; /* entry is in the log, or may be, and the database has it not yet */
+    bool ahead;     /* entry is in the log, or may be, and the database has it not yet */
     char **leaders; /* immutable: of each term up to this one; NULL: not known */
 };
 
@@ -85,8 +85,9 @@ status_t shared_open(struct store *s, struct error *err)
         return ST_OK;
     }
     if (st == ST_OK && s->options.log == NULL) {
-        return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
-                         "several controllers share it: it needs --etcd (--etcd none takes it out)");
+        return error_set(
+            err, ST_INVAL, ERROR_NO_OFFSET,
+            "several controllers share it: it needs --etcd (--etcd none takes it out)");
     }
     if (st != ST_OK) {
         return st;

@@ -30,18 +30,18 @@ for i in 0 1 2; do
 done
 all=$(IFS=,; echo "${controllers[*]}")
 pid_of=()
-start() { # start NUMBER OPTIONS...
-    local i=$1
-    shift
+start() { # start NUMBER
+    local i=$1 pid
     mkdir -p -m 700 "s$i"
     : >"c$i.txt"
     cat "c$i.log" >>"c$i.before" 2>/dev/null
     : >"c$i.log"
     timeout 500 cloudskin-controller --state "$PWD/s$i" --s3 "${s3[i]}" --metrics none --greet \
-        --listen "${controllers[i]#tcp://}" --etcd "127.0.0.1:$client" "$@" >>"c$i.txt" 2>>"c$i.log" &
-    pids+=("$!")
+        --listen "${controllers[i]#tcp://}" --etcd "127.0.0.1:$client" >>"c$i.txt" 2>>"c$i.log" &
+    pid=$!
+    pids+=("$pid")
     eventually grep -q '^#' "c$i.txt"
-    pid_of[i]=$(tr -d ' ' <"/proc/$!/task/$!/children")
+    pid_of[i]=$(tr -d ' ' <"/proc/$pid/task/$pid/children")
 }
 leader() { # its number
     for i in 0 1 2; do
@@ -58,14 +58,15 @@ get() { # get KEY: from whoever leads
 }
 
 start 0
+export CLOUDSKIN_TOKEN_FILE=$PWD/s0/admin-token
 fact "the first one leads" eventually someone_leads
+cp c0.txt keys.txt
 # the others have its tokens and keys
 for i in 1 2; do
     mkdir -m 700 "s$i"
     cp -p s0/tokens s0/admin-token s0/s3-keys "s$i/"
     start "$i"
 done
-export CLOUDSKIN_TOKEN_FILE=$PWD/s0/admin-token
 fact "the others get a copy and stand by" eval 'eventually grep -q etcd.follows c1.log && eventually grep -q etcd.follows c2.log'
 fact "which they say" eval 'grep -q "^# stands by: the controller ${controllers[0]} leads" c1.txt'
 fact "one that stands by says who leads" says "not the leader, it is ${controllers[0]}" exits 71 cloudskin ls --controller "${controllers[1]}" geds://
@@ -122,7 +123,7 @@ fact "bytes are those that were put" prints "one $(tail -n 1 one.done)" get "one
 
 # S3, and one name that many want: one gets it, whoever leads
 first=$(leader)
-eval "$(sed -n 's/^export /export /p' c0.txt)"
+eval "$(grep ^export keys.txt)"
 fact "the leader's S3 has it" eval 'curl -fsS --aws-sigv4 aws:amz:us-east-1:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "http://${s3[first]}/box/one/0" | finds "one 0"'
 race() { # race NUMBER: everybody wants it, and the leader is killed meanwhile
     local i racers=()

@@ -373,9 +373,9 @@ static status_t store_folder(const struct settings *o, char ret_folder[PATH_MAX]
 
 static status_t in_use(const struct settings *o, status_t st, struct error *err)
 {
-    return st == ST_AGAIN ? error_set(err, st, ERROR_NO_OFFSET, "%s: another process has it open",
-                                      o->state)
-                          : st;
+    return st == ST_AGAIN
+               ? error_set(err, st, ERROR_NO_OFFSET, "%s: another process has it open", o->state)
+               : st;
 }
 
 static status_t start_files(const struct settings *o, struct running *r, struct error *err)
@@ -679,9 +679,9 @@ static status_t open_share(const struct settings *o, struct ways *w, struct erro
     }
     const struct share_ways ways = {
         .socket_fd = w->socket_fd, .socket = o->socket, .remote = &w->remote};
-    return st == ST_OK ? controller_share_open(&o->share, o->state, o->no_sync, &ways, &w->share,
-                                               err)
-                       : st;
+    return st == ST_OK
+               ? controller_share_open(&o->share, o->state, o->no_sync, &ways, &w->share, err)
+               : st;
 }
 
 static status_t serve(const struct settings *o, const sigset_t *ends, struct error *err)

@@ -25,9 +25,9 @@ struct share {
     _Atomic bool ended;    /* that one; then it has: */
     status_t status;
     struct error err;
-    _Atomic bool news;     /* who leads is known, or that etcd is away */
-    _Atomic bool lost;     /* it leads no more since controller_share_follow returned */
-    pthread_mutex_t m;     /* guards the rest */
+    _Atomic bool news; /* who leads is known, or that etcd is away */
+    _Atomic bool lost; /* it leads no more since controller_share_follow returned */
+    pthread_mutex_t m; /* guards the rest */
     pthread_cond_t wake;
     bool stop;
 };

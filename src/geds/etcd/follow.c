@@ -170,7 +170,9 @@ static status_t watch(struct following *f, uint64_t revision, struct error *err)
     struct etcd *e = f->e;
     struct buf body = {0};
     char from[KEY_BYTES], end[KEY_BYTES], text[2][(KEY_BYTES + 2) / 3 * 4 + 1];
-    etcd_key(e, from, "head"); /* id, leader and log/ are behind it in order; member/ and part/ are not wanted */
+    etcd_key(
+        e, from,
+        "head"); /* id, leader and log/ are behind it in order; member/ and part/ are not wanted */
     etcd_key(e, end, "log0");
     base64_encode(from, strlen(from), text[0]);
     base64_encode(end, strlen(end), text[1]);
@@ -216,10 +218,8 @@ static status_t take_lead(struct following *f, const struct view *v, const char 
                                    .lease = e->lease},
                                   {.kind = ETCD_PUT, .key = id_key, .value = id, .len = strlen(id)},
                                   {.kind = ETCD_PUT, .key = head, .value = "0", .len = 1}};
-    const struct etcd_txn t = {.compares = compares,
-                               .compare_count = 2,
-                               .then = ops,
-                               .then_count = v->is_new ? 3 : 1};
+    const struct etcd_txn t = {
+        .compares = compares, .compare_count = 2, .then = ops, .then_count = v->is_new ? 3 : 1};
     status_t st = line_txn(&e->follow, &t, CALL_MS, &arena, &a, err);
     arena_done(&arena);
     *ret_won = st == ST_OK && a.succeeded;
@@ -317,7 +317,8 @@ static status_t belongs(const struct following *f, const struct view *v, bool *r
 
 static bool is_leader(const struct etcd *e, const struct view *v)
 {
-    return v->leader->count == 1 && strcmp((const char *)v->leader->kvs[0].value, e->o.address) != 0;
+    return v->leader->count == 1 &&
+           strcmp((const char *)v->leader->kvs[0].value, e->o.address) != 0;
 }
 
 /* One look, and what follows from it. */

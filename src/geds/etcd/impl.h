@@ -32,16 +32,16 @@ struct etcd {
     char log_id[SHARED_ID_BYTES];
 
     /* While this process leads, or may. Written before the keeper's thread and the store begin. */
-    uint64_t lease;   /* 0: none */
+    uint64_t lease;    /* 0: none */
     uint64_t revision; /* in which the leader's key was made */
-    uint64_t head;    /* the writer's: number of the last entry */
+    uint64_t head;     /* the writer's: number of the last entry */
     uint64_t head_revision;
     _Atomic uint64_t entries, bytes; /* that were put */
-    uint64_t trimmed;         /* the keeper's: those up to this one are not there any more */
-    _Atomic uint64_t kept;    /* the last entry that is behind a commit of this process */
-    _Atomic uint64_t until;   /* of CLOCK_BOOTTIME, ns: the lease holds for certain */
-    _Atomic bool lost;        /* another one leads, or may */
-    _Atomic bool again;       /* the store has to be opened again */
+    uint64_t trimmed;                /* the keeper's: those up to this one are not there any more */
+    _Atomic uint64_t kept;           /* the last entry that is behind a commit of this process */
+    _Atomic uint64_t until;          /* of CLOCK_BOOTTIME, ns: the lease holds for certain */
+    _Atomic bool lost;               /* another one leads, or may */
+    _Atomic bool again;              /* the store has to be opened again */
     pthread_t keeper;
     bool keeper_runs;
 
@@ -49,7 +49,7 @@ struct etcd {
     pthread_cond_t wake;  /* of the keeper's thread and of who waits in etcd_follow */
     bool stop;            /* etcd_stop */
     bool keeper_stops;
-    bool told;            /* o.lost was called in this term */
+    bool told; /* o.lost was called in this term */
     char leader[SHARED_ADDRESS_MAX + 1];
 };
 
@@ -86,7 +86,8 @@ void etcd_has_lost(struct etcd *e, const char *why);
 /* The log (log.c). */
 status_t etcd_append(void *arg, uint64_t index, const void *entry, size_t len, struct error *err);
 /* Tell what this controller has on its disk (trim.c). */
-CHECKED status_t etcd_note_applied(struct etcd *e, struct line *l, uint64_t applied, struct error *err);
+CHECKED status_t etcd_note_applied(struct etcd *e, struct line *l, uint64_t applied,
+                                   struct error *err);
 /* Entries that nobody needs go. The keeper's thread. */
 status_t etcd_trim(struct etcd *e, struct line *l, struct error *err);
 

@@ -23,8 +23,9 @@ status_t line_servers(const char *endpoints, bool tls, struct line_options *o, s
         memcpy(text, at, len);
         text[len] = '\0';
         status_t st = rpc_tcp_split(text, host, &port, err);
-        if (st != ST_OK || port == 0 || strspn(text, "0123456789abcdefghijklmnopqrstuvwxyz"
-                                                     "ABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_[]") != len) {
+        if (st != ST_OK || port == 0 ||
+            strspn(text, "0123456789abcdefghijklmnopqrstuvwxyz"
+                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_[]") != len) {
             return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
                              "servers of etcd are HOST:PORT[,HOST:PORT...], not \"%.100s\"",
                              endpoints);

@@ -41,8 +41,8 @@ struct putting {
     struct etcd *e;
     const struct etcd_op *ops; /* what is put; the last one is of the entry's own key */
     size_t count;
-    bool is_part; /* of an entry: it may be put twice */
-    bool sent;    /* a try that may have been made */
+    bool is_part;      /* of an entry: it may be put twice */
+    bool sent;         /* a try that may have been made */
     uint64_t revision; /* of the head */
 };
 
@@ -75,8 +75,8 @@ static status_t look_why(struct putting *p, const struct etcd_answer *a, struct 
 bool etcd_head_of(const struct etcd_range *head, uint64_t *ret_index)
 {
     *ret_index = 0;
-    return head->count == 0 || parse_u64((const char *)head->kvs[0].value, INT64_MAX, ret_index) ==
-                                   ST_OK;
+    return head->count == 0 ||
+           parse_u64((const char *)head->kvs[0].value, INT64_MAX, ret_index) == ST_OK;
 }
 
 /* As long as this process leads: again and again. */

@@ -4,8 +4,8 @@
 #include "impl.h"
 
 /* Which entries are not needed any more. Until the disks of two controllers have one, etcd is what keeps it from being
- * lost with one of them; where there is one controller only, its disk is enough, as it is without etcd. Beyond that some
- * stay, so that who is a little behind, or just copies the leader's database, needs no new copy. */
+ * lost with one of them; where there is one controller only, its disk is enough, as it is without etcd. Beyond that
+ * some stay, so that who is a little behind, or just copies the leader's database, needs no new copy. */
 
 enum { MEMBERS_MAX = 64, KEEP_BYTES = 128 * 1024 * 1024 };
 
@@ -96,8 +96,7 @@ status_t etcd_trim(struct etcd *e, struct line *l, struct error *err)
     status_t st = etcd_note_applied(e, l, own, err);
     etcd_key(e, from, "member/");
     etcd_key(e, end, "member0"); /* the character behind the slash */
-    const struct etcd_op op = {
-        .kind = ETCD_RANGE, .key = from, .end = end, .limit = MEMBERS_MAX};
+    const struct etcd_op op = {.kind = ETCD_RANGE, .key = from, .end = end, .limit = MEMBERS_MAX};
     const struct etcd_txn t = {.then = &op, .then_count = 1};
     if (st == ST_OK) {
         st = line_txn(l, &t, CALL_MS, &arena, &a, err);

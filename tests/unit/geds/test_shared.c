@@ -79,7 +79,8 @@ static char folders[3][80]; /* of controllers; the store of `scratch` is another
 
 static struct shared_bytes entry_at(size_t i)
 {
-    return (struct shared_bytes){shared->bytes + shared->off[i], shared->off[i + 1] - shared->off[i]};
+    return (struct shared_bytes){shared->bytes + shared->off[i],
+                                 shared->off[i + 1] - shared->off[i]};
 }
 
 /* All that is in the log. */
@@ -228,8 +229,8 @@ static void upload(const char *bucket, const char *key, bool complete)
     MUST(store_put_write(p, data, sizeof data, &err));
     MUST(store_put_commit(p, NULL, &part.info, &err));
     if (complete) {
-        MUST(store_upload_complete(store, bucket, key, upload_id, &part, 1, NULL, NULL, NULL,
-                                   &err));
+        MUST(
+            store_upload_complete(store, bucket, key, upload_id, &part, 1, NULL, NULL, NULL, &err));
     }
 }
 
@@ -259,8 +260,8 @@ static void change_something(void)
     } else if (what == 7) {
         st = store_append(store, bucket, key, data, len, NULL, NULL, NULL);
     } else if (what == 8) {
-        st = store_rename_prefix(store, "box", dice(2) ? "a/" : "b/", dice(2) ? "c/" : "d/",
-                                 &count, NULL);
+        st = store_rename_prefix(store, "box", dice(2) ? "a/" : "b/", dice(2) ? "c/" : "d/", &count,
+                                 NULL);
     } else if (what == 9 && store_bucket_stat(store, bucket, NULL, NULL, NULL) == ST_OK) {
         upload(bucket, key, dice(2) == 0);
     } else if (what == 10) {
@@ -510,7 +511,8 @@ static void a_copy_replaces_nothing_that_somebody_would_miss(void)
     copy_path(copy);
     MUST(store_copy_state(store, copy, &err));
     CHECK_EQ(replica_replace(folders[1], copy, id, &why), ST_EXIST);
-    CHECK_EQ(replica_replace(folders[2], copy, "ffffffffffffffffffffffffffffffff", &why), ST_FORMAT);
+    CHECK_EQ(replica_replace(folders[2], copy, "ffffffffffffffffffffffffffffffff", &why),
+             ST_FORMAT);
     MUST(replica_replace(folders[2], copy, id, &err));
     CHECK_EQ(rows_of(2), rows_of(0));
     MUST(put("box", "a", "x", 1));

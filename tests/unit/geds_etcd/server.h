@@ -175,7 +175,8 @@ static void find_program(struct server *s)
     } else if (cache != NULL) {
         snprintf(s->program, sizeof s->program, "%s/cloudskin/deps/etcd/etcd", cache);
     } else {
-        snprintf(s->program, sizeof s->program, "%s/.cache/cloudskin/deps/etcd/etcd", getenv("HOME"));
+        snprintf(s->program, sizeof s->program, "%s/.cache/cloudskin/deps/etcd/etcd",
+                 getenv("HOME"));
     }
     if (access(s->program, X_OK) != 0) {
         snprintf(s->program, sizeof s->program, "/usr/bin/etcd");

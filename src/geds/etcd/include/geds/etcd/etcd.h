@@ -11,7 +11,7 @@ struct etcd_options {
     const char *address;              /* where clients reach this controller; its name as well */
     const char *ca_file, *cert, *key; /* PEM; NULL: none. With one of these it is https */
     unsigned ttl_s;                   /* a leader that is not heard of for so long is none; 0: 5 */
-    unsigned trim_at;                 /* entries that may be in etcd though no one needs them; 0: 1000 */
+    unsigned trim_at; /* entries that may be in etcd though no one needs them; 0: 1000 */
     /* What a log should have: "etcd.away" with why, "etcd.follows" with the address of who leads, "etcd.leads",
      * "etcd.lost" with why. Any thread. NULL: nobody wants it. */
     void (*event)(void *arg, const char *event, const char *text);
@@ -30,9 +30,9 @@ void etcd_close(struct etcd *e);
 
 /* Apply what comes until this process leads, everything is applied, and its own term is in the log: then the replica
  * may be closed and the store be opened with etcd_log. Ends what it led before, whose store is closed.
- * ST_STOPPED: etcd_stop. ST_NOTFOUND: it needs a copy of the leader's store (etcd_leader, etcd_log_id; replica_replace);
- * then it is called again. ST_INVAL, ST_CORRUPT, ST_UNSUPPORTED, ST_PERM: this store and the log do not belong together, or etcd does
- * not let it in. That etcd does not answer is no error: it waits. */
+ * ST_STOPPED: etcd_stop. ST_NOTFOUND: it needs a copy of the leader's store (etcd_leader, etcd_log_id;
+ * replica_replace); then it is called again. ST_INVAL, ST_CORRUPT, ST_UNSUPPORTED, ST_PERM: this store and the log do
+ * not belong together, or etcd does not let it in. That etcd does not answer is no error: it waits. */
 CHECKED status_t etcd_follow(struct etcd *e, struct replica *r, struct error *err);
 /* etcd_follow ends soon, whenever it was called. Any thread. */
 void etcd_stop(struct etcd *e);
