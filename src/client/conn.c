@@ -720,8 +720,8 @@ static void go_on(struct geds *g)
 {
     struct geds *fresh = NULL;
     struct error err = {.offset = ERROR_NO_OFFSET};
-    if (g->list.count < 2 || !atomic_load(&g->lost)) {
-        return;
+    if (g->list.count < 2 || (!atomic_load(&g->lost) && client_look(g))) {
+        return; /* it stands: else a change on its way to nobody would be one of unknown fate */
     }
     pthread_mutex_lock(&g->m);
     while (g->seeking) {

@@ -84,10 +84,11 @@ put_all() { # put_all NAME
     done
 }
 lost() { # acknowledged objects that are not there
-    local name i missing=0
+    local name missing=0
     for name in one two; do
+        sort "$name.done" >told.txt # before it is looked at what is there
         cloudskin ls --controller "$all" "geds://box/$name/" | sed 's|.*/||' | sort >there.txt
-        missing=$((missing + $(sort "$name.done" | comm -23 - there.txt | wc -l)))
+        missing=$((missing + $(comm -23 told.txt there.txt | wc -l)))
     done
     echo "$missing"
 }
@@ -121,10 +122,39 @@ wait "$one" "$two"
 fact "all that was acknowledged is there" prints 0 lost
 fact "bytes are those that were put" prints "one $(tail -n 1 one.done)" get "one/$(tail -n 1 one.done)"
 
-# S3, and one name that many want: one gets it, whoever leads
-first=$(leader)
+# S3, and bytes that are on one disk only, or on a node as well
 eval "$(grep ^export keys.txt)"
-fact "the leader's S3 has it" eval 'curl -fsS --aws-sigv4 aws:amz:us-east-1:s3 --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "http://${s3[first]}/box/one/0" | finds "one 0"'
+s3() { # s3 KEY OPTIONS...: at whoever leads
+    local key=$1
+    shift
+    curl -fsS -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --aws-sigv4 aws:amz:us-east-1:s3 \
+        --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "$@" "http://${s3[$(leader)]}/box/$key"
+}
+kill_leader() {
+    first=$(leader)
+    kill -9 "${pid_of[first]}"
+    eventually someone_leads
+}
+head -c 100000 /dev/urandom >big
+fact "the leader's S3 has what was put" eval 's3 one/0 | finds "one 0"'
+fact "it takes objects" s3 s3/small -T stop
+cloudskin put --controller "$all" big geds://box/alone
+timeout 400 cloudskin node --name edge --state "$PWD/node" --bytes 1G --controller "$all" >>node.log 2>&1 &
+pids+=("$!")
+cloudskin mb --controller "$all" geds://copies
+cloudskin tier --controller "$all" --replicas 2 geds://copies >/dev/null
+node_is_up() { cloudskin tier --controller "$all" --json | python3 -c 'import json, sys
+sys.exit(json.load(sys.stdin)["nodes"][0]["state"] != "up")'; }
+fact "a node joins who leads" eventually node_is_up
+fact "a put with a copy there" cloudskin put --controller "$all" big geds://copies/
+fact "the next leader" kill_leader
+fact "has what S3 took" s3 s3/small
+fact "gets from the node what it has not" eval 'eventually cloudskin get --controller "$all" geds://copies/big again && cmp big again'
+fact "says where the bytes are that are on the former one's disk" says "on the disk of the controller ${controllers[first]} only" exits 71 cloudskin get --controller "$all" geds://box/alone -
+fact "and does not call them damaged" cloudskin fsck --controller "$all"
+start "$first"
+
+# one name that many want: one gets it, whoever leads
 race() { # race NUMBER: everybody wants it, and the leader is killed meanwhile
     local i racers=()
     for i in 1 2 3 4; do
@@ -134,15 +164,17 @@ race() { # race NUMBER: everybody wants it, and the leader is killed meanwhile
     done
     [ "$1" -ne 2 ] || kill -9 "${pid_of[$(leader)]}"
     wait "${racers[@]}"
+    eventually someone_leads
 }
 for i in 1 2 3; do
     : >"race$i.won"
     race "$i"
 done
-wins() { # of each name at most one, and that is what is there
+wins() { # of each name at most one, and that is what is there; where the leader stays, one
     local i
     for i in 1 2 3; do
         [ "$(wc -l <"race$i.won")" -le 1 ] || return 1
+        [ "$i" -eq 2 ] || [ -s "race$i.won" ] || return 1
         [ ! -s "race$i.won" ] || [ "$(get "race$i")" = "$(cat "race$i.won")" ] || return 1
     done
 }
@@ -151,5 +183,8 @@ fact "of who wants a name at most one is told that it is his" wins
 for i in 0 1 2; do
     kill -TERM "${pid_of[i]}" 2>/dev/null
 done
-fact "a store that is shared is not opened alone" says "--etcd" exits 64 timeout 60 cloudskin-controller --state "$PWD/s$first" --s3 127.0.0.1:0 --metrics none
+opened_alone() { timeout 60 cloudskin-controller --state "$PWD/s$first" --s3 127.0.0.1:0 --metrics none; }
+stopped() { ! kill -0 "${pid_of[first]}"; }
+fact "all stop" eventually stopped
+fact "a store that is shared is not opened alone" says "--etcd" exits 64 opened_alone
 finish
