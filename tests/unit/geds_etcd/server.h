@@ -37,6 +37,7 @@ struct server {
     _Atomic int mode;
     _Atomic unsigned times; /* the mode is over after so many requests; 0: never */
     _Atomic bool stop;
+    _Atomic unsigned flows; /* that live */
 };
 
 static void wait_ms(unsigned ms)
@@ -142,6 +143,7 @@ static void *run_flow(void *arg)
     }
     close(f.client);
     close(f.etcd);
+    atomic_fetch_sub(&f.s->flows, 1);
     return NULL;
 }
 
@@ -157,7 +159,9 @@ static void *run_proxy(void *arg)
         pthread_t thread;
         *f = (struct flow){.s = s, .client = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC)};
         f->etcd = atomic_load(&s->mode) == REFUSE ? -1 : connect_to(s->port);
+        atomic_fetch_add(&s->flows, 1);
         if (f->etcd < 0 || pthread_create(&thread, NULL, run_flow, f) != 0) {
+            atomic_fetch_sub(&s->flows, 1);
             close(f->client);
             free(f);
             continue;
@@ -239,6 +243,9 @@ static void server_stop(struct server *s)
 {
     atomic_store(&s->stop, true);
     pthread_join(s->proxy, NULL);
+    while (atomic_load(&s->flows) > 0) {
+        wait_ms(1);
+    }
     server_kill(s);
     close(s->listen_fd);
 }
