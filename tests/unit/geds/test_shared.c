@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "entry.h"
+#include "geds/crypt.h"
 #include "geds/shared.h"
 
 /* Controllers that share a store through a log, which is an array here, in memory that children share. */
@@ -306,6 +307,32 @@ static void controllers_take_turns(void)
     end();
 }
 
+/* Triggers change rows as well: those are in the entry, and must not be made twice. */
+static void what_triggers_change_is_applied_once(void)
+{
+    char path[96];
+    const struct store_keys_options keys = {.path = path};
+    static uint8_t data[LONG];
+    fill(data, LONG, 1);
+    begin();
+    join(1);
+    snprintf(path, sizeof path, "%s/master.key", scratch);
+    MUST(store_set_keys(store, &keys, &err));
+    MUST(store_bucket_set_encrypt(store, "box", true, &err));
+    MUST(put("box", "a", "x", 1));
+    MUST(put("box", "b", data, LONG));
+    MUST(store_delete(store, "box", "a", NULL, &err));
+    MUST(store_delete(store, "box", "b", NULL, &err));
+    stop();
+    follow(1);
+    CHECK_EQ(rows_of(1), rows_of(0));
+    lead(1);
+    MUST(store_set_keys(store, &keys, &err));
+    MUST(put("box", "a", "y", 1));
+    CHECK(holds("box", "a", "y", 1));
+    end();
+}
+
 static void a_change_is_in_the_log_before_it_is_answered(void)
 {
     begin();
@@ -582,6 +609,7 @@ int main(void)
     RUN(a_change_is_in_the_log_before_it_is_answered);
     RUN(two_databases_stay_equal_over_random_changes);
     RUN(controllers_take_turns);
+    RUN(what_triggers_change_is_applied_once);
     RUN(who_does_not_lead_any_more_changes_nothing);
     RUN(a_log_without_room_refuses_a_change_and_goes_on);
     RUN(an_entry_that_is_in_the_log_happens_though_nobody_heard_of_it);

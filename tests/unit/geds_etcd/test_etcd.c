@@ -258,6 +258,44 @@ static void a_former_leader_neither_changes_nor_tells_anything(void)
     end();
 }
 
+/* Somebody else changes etcd, or looks into it. */
+static void ask_etcd(const struct etcd_op *op, struct arena *arena, struct etcd_answer *ret_answer)
+{
+    struct line_options o = {0};
+    struct line l;
+    const struct etcd_txn txn = {.then = op, .then_count = 1};
+    MUST(line_servers(all[1].servers, false, &o, &err));
+    MUST(line_open(&o, &l, &err));
+    MUST(line_txn(&l, &txn, 2000, arena, ret_answer, &err));
+    line_close(&l);
+}
+
+/* Its key is gone though its lease is not: it believes that it leads, and only etcd knows better. */
+static void a_leader_without_its_key_puts_nothing(void)
+{
+    const struct etcd_op op = {.kind = ETCD_DELETE, .key = "/cloudskin/geds/leader"};
+    for (int others = 0; others < 2; others++) {
+        struct arena arena = {0};
+        struct etcd_answer a;
+        begin_two();
+        CHECK_EQ(put(&all[0], "a", "old", NULL), ST_OK);
+        ask_etcd(&op, &arena, &a);
+        arena_done(&arena);
+        if (others == 1) {
+            lead(&all[1]);
+            CHECK_EQ(put(&all[1], "a", "new", NULL), ST_OK);
+        }
+        CHECK_EQ(put(&all[0], "a", "former", NULL), ST_MOVED);
+        CHECK_EQ(atomic_load(&all[0].lost), 1);
+        close_store(&all[0]);
+        if (others == 0) {
+            lead(&all[1]);
+        }
+        CHECK(holds(&all[1], "a", others == 1 ? "new" : "old"));
+        end();
+    }
+}
+
 /* A put while etcd is as `mode` says for one request, and then well again. */
 static void put_while(enum proxy_mode mode, const char *key)
 {
@@ -363,19 +401,13 @@ static void a_change_of_many_bytes_is_in_parts(void)
 /* The number of entries in etcd. */
 static size_t entries_in_etcd(void)
 {
-    struct line_options o = {0};
-    struct line l;
     struct arena arena = {0};
     struct etcd_answer a;
-    MUST(line_servers(all[1].servers, false, &o, &err));
-    MUST(line_open(&o, &l, &err));
     const struct etcd_op op = {
         .kind = ETCD_RANGE, .key = "/cloudskin/geds/log/", .end = "/cloudskin/geds/log0"};
-    const struct etcd_txn txn = {.then = &op, .then_count = 1};
-    MUST(line_txn(&l, &txn, 2000, &arena, &a, &err));
+    ask_etcd(&op, &arena, &a);
     size_t count = a.ranges[0].count;
     arena_done(&arena);
-    line_close(&l);
     return count;
 }
 
@@ -443,6 +475,7 @@ int main(void)
     RUN(another_one_follows_and_leads_next);
     RUN(one_that_is_new_is_told_to_get_a_copy);
     RUN(a_former_leader_neither_changes_nor_tells_anything);
+    RUN(a_leader_without_its_key_puts_nothing);
     RUN(faults_that_pass_are_no_errors);
     RUN(etcd_that_is_killed_stops_changes_and_loses_nothing);
     RUN(an_entry_of_unknown_fate_is_the_same_to_all);
