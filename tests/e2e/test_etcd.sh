@@ -112,6 +112,15 @@ for round in 1 2; do
     fact "$round: what was acknowledged is there" prints 0 lost
 done
 
+# A leader that stands still, and then goes on: it tells nothing any more.
+first=$(leader)
+kill -STOP "${pid_of[first]}"
+stalled() { leader >still.txt && [ "$(cat still.txt)" != "$first" ]; }
+fact "another one leads when the leader stands still" eventually stalled
+fact "clients go on without it" some_more 5
+kill -CONT "${pid_of[first]}"
+fact "which says that it leads no more, whenever it is asked" eval '! timeout 20 cloudskin ls --controller "${controllers[first]}" geds://box/ >still.txt 2>&1 && [ "$(grep -c "lead" still.txt)" -gt 0 ]'
+
 # etcd away: nothing is acknowledged, nothing is lost
 kill -9 "$etcd_pid"
 fact "without etcd a change is refused" eval '! echo x | timeout 60 cloudskin put --controller "$all" - geds://box/refused 2>refused.txt'
