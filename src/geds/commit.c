@@ -133,6 +133,11 @@ status_t store_commit(struct store *s, const struct changes *changes, struct err
             atomic_store(&s->broken, true);
         }
         leases_end(&s->leases, changes);
+        if (st != ST_OK && shared_is_ahead(s)) {
+            shared_failed(s);
+            st = error_set(err, ST_IO, ERROR_NO_OFFSET,
+                           "the change is made, but this controller could not write it down");
+        }
     } else if (shared_is_ahead(s)) {
         atomic_store(&s->broken, true);
     }
@@ -149,6 +154,7 @@ static status_t commit(struct batch *b, struct error *err)
     uint64_t began_ns = clock_monotonic_ns();
     status_t st = sync_names(b, err);
     if (st != ST_OK) {
+        shared_failed(b->store); /* the disk of another one may be better */
         return st;
     }
     st = store_commit(b->store, &b->changes, err);
@@ -260,7 +266,7 @@ static bool run_with_room(struct batch *b, struct task *first, struct error *err
     if (run_all(b, first, err)) {
         return true;
     }
-    if (err->code != ST_LIMIT) {
+    if (err->code != ST_LIMIT || atomic_load(&s->broken)) {
         return false;
     }
     cut_log(b->db);

@@ -163,6 +163,13 @@ bool shared_is_ahead(const struct store *s)
     return s->shared != NULL && s->shared->ahead;
 }
 
+void shared_failed(const struct store *s)
+{
+    if (s->shared != NULL) {
+        s->shared->log.failed(s->shared->log.arg);
+    }
+}
+
 static status_t append(struct store *s, const void *patch, size_t len, struct error *err)
 {
     struct shared *h = s->shared;
@@ -180,7 +187,7 @@ static status_t append(struct store *s, const void *patch, size_t len, struct er
         st = h->log.append(h->log.arg, e.index, bytes.data, bytes.len, err);
         h->ahead = st == ST_OK || st == ST_IO;
         if (st == ST_IO || st == ST_MOVED) {
-            h->log.failed(h->log.arg);
+            shared_failed(s);
         }
     }
     if (st == ST_OK) {

@@ -20,6 +20,8 @@ void shared_end(struct store *s, bool committed);
 /* A commit failed: is its entry in the log, or may it be? Then no transaction may follow, and somebody opens the store
  * again. */
 bool shared_is_ahead(const struct store *s);
+/* This process's store takes no changes any more: another one should lead. */
+void shared_failed(const struct store *s);
 
 /* May this process answer what its database has? ST_MOVED names who leads. Any thread. */
 CHECKED status_t shared_leads(const struct store *s, struct error *err);

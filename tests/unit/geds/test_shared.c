@@ -1,7 +1,9 @@
 #include "storetest.h"
 
+#include <signal.h>
 #include <sqlite3.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "entry.h"
@@ -20,6 +22,7 @@ enum fault {
     FULL,     /* there is no room */
     CUT_SOON, /* the process ends before the entry is in the log */
     CUT_LATE, /* behind that */
+    NO_DISK,  /* the entry gets into the log, and the disk takes nothing from then on */
 };
 struct shared_log {
     size_t count;
@@ -29,6 +32,15 @@ struct shared_log {
     uint8_t bytes[LOG_BYTES];
 };
 static struct shared_log *shared;
+
+/* No file may grow beyond that; 0: as it was. */
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    CHECK_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes != 0 ? bytes : limit.rlim_max;
+    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
 
 static status_t append(void *arg, uint64_t index, const void *entry, size_t len, struct error *err)
 {
@@ -53,6 +65,9 @@ static status_t append(void *arg, uint64_t index, const void *entry, size_t len,
     l->count++;
     if (l->fault == CUT_LATE) {
         _exit(0);
+    }
+    if (l->fault == NO_DISK) {
+        limit_files(1);
     }
     return l->fault == KEPT ? error_set(err, ST_IO, ERROR_NO_OFFSET, "the log does not answer")
                             : ST_OK;
@@ -405,6 +420,30 @@ static void an_entry_that_is_not_in_the_log_does_not_happen(void)
     an_entry_of_unknown_fate(LOST, false);
 }
 
+/* The change has happened, wherever it is written down first. */
+static void a_full_disk_behind_the_log_undoes_nothing(void)
+{
+    begin();
+    join(1);
+    MUST(put("box", "a", "old", 3));
+    size_t before = shared->count;
+    shared->fault = NO_DISK;
+    CHECK_EQ(put("box", "a", "new", 3), ST_IO);
+    limit_files(0);
+    shared->fault = WORKS;
+    CHECK_EQ(shared->count, before + 1); /* it was not tried again */
+    CHECK(shared->failed);
+    CHECK_EQ(put("box", "b", "x", 1), ST_IO);
+    CHECK(holds("box", "a", "old", 3));
+    stop();
+    lead(0);
+    CHECK(holds("box", "a", "new", 3));
+    stop();
+    follow(1);
+    CHECK_EQ(rows_of(1), rows_of(0));
+    end();
+}
+
 /* Killed at a step of a put of a file: there is all of it, or nothing. */
 static void a_cut(enum fault fault, bool happened)
 {
@@ -604,6 +643,7 @@ static void an_entry_of_another_history_is_not_applied(void)
 
 int main(void)
 {
+    signal(SIGXFSZ, SIG_IGN);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(shared != MAP_FAILED);
     RUN(a_change_is_in_the_log_before_it_is_answered);
@@ -614,6 +654,7 @@ int main(void)
     RUN(a_log_without_room_refuses_a_change_and_goes_on);
     RUN(an_entry_that_is_in_the_log_happens_though_nobody_heard_of_it);
     RUN(an_entry_that_is_not_in_the_log_does_not_happen);
+    RUN(a_full_disk_behind_the_log_undoes_nothing);
     RUN(a_cut_before_the_log_leaves_what_was);
     RUN(a_cut_between_the_log_and_the_commit_leaves_the_change);
     RUN(a_change_that_only_the_log_has_is_the_next_leaders);

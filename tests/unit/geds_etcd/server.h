@@ -213,7 +213,11 @@ static void server_begin(struct server *s)
     for (int i = 0; i < 1000 && (fd = connect_to(s->port)) < 0; i++) {
         wait_ms(20);
     }
-    CHECK(fd >= 0);
+    if (fd < 0) {
+        fprintf(stderr, "%s does not serve (tools/deps etcd): see %s/etcd.log\n", s->program,
+                s->folder);
+        exit(1);
+    }
     close(fd);
 }
 
