@@ -26,6 +26,7 @@ static const char *const status_names[ST_COUNT] = {
     [ST_CAPTURED] = "captured",
     [ST_AGAIN] = "would block",
     [ST_CHANGED] = "changed",
+    [ST_MOVED] = "moved",
 };
 
 const char *status_name(status_t st)

@@ -1,10 +1,12 @@
 #include "conn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -14,9 +16,13 @@
 enum {
     HELLO_MS_MAX = 5000,
     HELLO_FAR_MS_MAX = 40 * 1000, /* longer than the helper of TLS is patient */
+    SEEK_MS = 20 * 1000,          /* for who leads, of several controllers */
+    SEEK_PAUSE_MS = 100,
+    MOVED_TRIES = 3,
 };
 
 static const char lost_text[] = "the connection to the store is lost";
+static void go_on(struct geds *g);
 
 /* Caller holds m, and reads, or nobody does. Every call fails: those that are not answered with this, later ones as on
  * any lost connection. */
@@ -143,6 +149,16 @@ static void take_passed(struct geds *g, struct pending *p, unsigned count)
     }
     g->passed_count -= used;
     memmove(g->passed, g->passed + used, g->passed_count * sizeof g->passed[0]);
+}
+
+static void drop_passed(struct geds *g)
+{
+    while (g->passed_count > 0) {
+        int fd = g->passed[--g->passed_count];
+        if (fd != PASSED_CUT) {
+            close(fd);
+        }
+    }
 }
 
 static bool read_bytes(struct geds *g, void *data, size_t len)
@@ -467,6 +483,7 @@ void client_send(struct geds *g, struct pending *p, enum geds_op op, const struc
 {
     static const struct outgoing none;
     struct buf args = {0};
+    go_on(g);
     geds_request_encode(op, r, &args);
     send_frame(g, p, (uint16_t)op, &args, o != NULL ? o : &none);
     buf_done(&args);
@@ -536,16 +553,35 @@ void pending_done(struct pending *p)
     }
 }
 
+/* Who leads no more has done nothing of it, so it is asked of the next one, unless it is about what was open there. */
+static bool ask_again(struct geds *g, struct pending *p, const struct geds_request *r, status_t st,
+                      unsigned tries)
+{
+    if (st != ST_MOVED || g->list.count < 2 || r->handle != 0 || tries > MOVED_TRIES) {
+        return false;
+    }
+    status_t ignored = lost(g);
+    (void)ignored;
+    pending_done(p);
+    *p = (struct pending){.data = p->data, .room = p->room};
+    return true;
+}
+
 status_t client_call(struct geds *g, struct pending *p, enum geds_op op,
                      const struct geds_request *r, const struct outgoing *o, struct arena *arena,
                      struct geds_answer *ret_answer, struct error *err)
 {
     struct geds_answer ignored;
-    client_send(g, p, op, r, o);
-    status_t st = client_wait(g, p, NULL, NULL, err);
-    return st == ST_OK
-               ? pending_decode(p, op, arena, ret_answer != NULL ? ret_answer : &ignored, err)
-               : st;
+    status_t st;
+    unsigned tries = 0;
+    do {
+        client_send(g, p, op, r, o);
+        st = client_wait(g, p, NULL, NULL, err);
+        if (st == ST_OK) {
+            st = pending_decode(p, op, arena, ret_answer != NULL ? ret_answer : &ignored, err);
+        }
+    } while (ask_again(g, p, r, st, ++tries));
+    return st;
 }
 
 uint32_t client_new_handle(struct geds *g)
@@ -576,7 +612,8 @@ static status_t say_hello(struct geds *g, struct error *err)
     send_frame(g, &p, RPC_HELLO, &args, &(struct outgoing){0});
     /* later on an answer may take as long as the disk does, this one comes from memory */
     struct pollfd there = {.fd = g->fd, .events = POLLIN};
-    if (poll(&there, 1, g->local ? HELLO_MS_MAX : HELLO_FAR_MS_MAX) == 0) {
+    bool soon = g->local || g->list.count > 1; /* another one may do it */
+    if (poll(&there, 1, soon ? HELLO_MS_MAX : HELLO_FAR_MS_MAX) == 0) {
         break_off(g, ST_AGAIN, "the store does not answer; is its process stopped?");
     }
     st = client_wait(g, &p, NULL, NULL, err);
@@ -593,26 +630,30 @@ static status_t say_hello(struct geds *g, struct error *err)
     return st;
 }
 
-status_t client_open(const char *address, struct geds **ret_store, struct error *err)
+static status_t open_one(const struct rpc_list *list, size_t at, struct geds **ret_store,
+                         struct error *err)
 {
-    struct rpc_address a;
+    status_t st = ST_OK;
     struct geds *g = calloc(1, sizeof *g);
     if (g == NULL) {
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }
     g->fd = g->wake_fd = -1;
+    g->list = *list;
+    g->at = at;
     pthread_mutex_init(&g->send_lock, NULL);
     pthread_mutex_init(&g->m, NULL);
-    status_t st = rpc_address_parse(address, &a, err);
-    if (st == ST_OK && (g->leases = calloc(1, sizeof *g->leases)) == NULL) {
+    pthread_cond_init(&g->sought, NULL);
+    if ((g->leases = calloc(1, sizeof *g->leases)) == NULL) {
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
     }
     if (st == ST_OK) {
-        g->local = a.scheme == RPC_UNIX;
+        g->local = true;
+        for (size_t i = 0; i < list->count; i++) {
+            g->local = g->local && list->of[i].scheme == RPC_UNIX;
+        }
         leases_init(g->leases, g->local);
-    }
-    if (st == ST_OK) {
-        st = rpc_connect(&a, &g->fd, err);
+        st = rpc_connect(&list->of[at], &g->fd, err);
     }
     if (st == ST_OK && (g->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) {
         st = error_set_errno(err, errno, "eventfd");
@@ -626,6 +667,92 @@ status_t client_open(const char *address, struct geds **ret_store, struct error 
     }
     *ret_store = g;
     return ST_OK;
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* The one of several that leads, beginning with number first. Between two of them nobody may lead for a while. */
+static status_t open_leading(const struct rpc_list *list, size_t first, struct geds **ret_store,
+                             struct error *err)
+{
+    static const struct timespec pause = {.tv_nsec = SEEK_PAUSE_MS * 1000000L};
+    uint64_t end = now_ms() + SEEK_MS;
+    status_t st = ST_OK;
+    bool goes_on = true;
+    while (goes_on) {
+        goes_on = false;
+        for (size_t i = 0; i < list->count; i++) {
+            struct error one = {.offset = ERROR_NO_OFFSET};
+            st = open_one(list, (first + i) % list->count, ret_store, &one);
+            if (st == ST_OK) {
+                return ST_OK;
+            }
+            if (rpc_list_goes_on(st) || !goes_on) { /* what may be better later is told */
+                goes_on = goes_on || rpc_list_goes_on(st);
+                if (err != NULL) {
+                    *err = one;
+                }
+            }
+        }
+        goes_on = goes_on && now_ms() < end && nanosleep(&pause, NULL) == 0;
+    }
+    return err != NULL ? err->code : st;
+}
+
+status_t client_open(const char *address, struct geds **ret_store, struct error *err)
+{
+    struct rpc_list list;
+    status_t st = rpc_list_parse(address, &list, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    return list.count == 1 ? open_one(&list, 0, ret_store, err)
+                           : open_leading(&list, 0, ret_store, err);
+}
+
+/* Where there are several controllers, a lost connection is the end of what was open on it only. The new one takes the
+ * former one's place; nobody uses that: no call is on its way, and no thread reads. */
+static void go_on(struct geds *g)
+{
+    struct geds *fresh = NULL;
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    if (g->list.count < 2 || (!atomic_load(&g->lost) && client_look(g))) {
+        return; /* it stands: else a change on its way to nobody would be one of unknown fate */
+    }
+    pthread_mutex_lock(&g->m);
+    while (g->seeking) {
+        pthread_cond_wait(&g->sought, &g->m);
+    }
+    bool mine = g->broken && g->pendings == NULL && !g->reading;
+    g->seeking = mine;
+    size_t from = g->at;
+    pthread_mutex_unlock(&g->m);
+    if (!mine) {
+        return;
+    }
+    status_t st = open_leading(&g->list, from, &fresh, &err);
+    pthread_mutex_lock(&g->send_lock);
+    pthread_mutex_lock(&g->m);
+    if (st == ST_OK && dup3(fresh->fd, g->fd, O_CLOEXEC) >= 0) {
+        drop_passed(g);
+        g->passed_lost = false;
+        g->input_at = g->input_end = 0;
+        g->at = fresh->at;
+        g->broken = false;
+        atomic_store(&g->lost, false);
+    } else if (st != ST_OK) {
+        g->why = err;
+    }
+    g->seeking = false;
+    pthread_cond_broadcast(&g->sought);
+    pthread_mutex_unlock(&g->m);
+    pthread_mutex_unlock(&g->send_lock);
+    client_close(fresh);
 }
 
 void client_close(struct geds *g)
@@ -643,12 +770,8 @@ void client_close(struct geds *g)
     if (g->wake_fd >= 0) {
         close(g->wake_fd);
     }
-    while (g->passed_count > 0) {
-        int fd = g->passed[--g->passed_count];
-        if (fd != PASSED_CUT) {
-            close(fd);
-        }
-    }
+    drop_passed(g);
+    pthread_cond_destroy(&g->sought);
     pthread_mutex_destroy(&g->send_lock);
     pthread_mutex_destroy(&g->m);
     free(g);

@@ -4,7 +4,7 @@
 #include <pthread.h>
 
 #include "cloudskin/geds.h"
-#include "net/rpc/frame.h"
+#include "net/rpc/list.h"
 #include "proto/geds.h"
 
 /* The connection: calls of many threads over one socket. */
@@ -39,14 +39,18 @@ struct pending {
 };
 
 struct geds {
-    int fd;
-    bool local;                /* immutable: descriptors can be passed */
+    int fd;                    /* immutable: another controller's socket gets the same number */
+    struct rpc_list list;      /* immutable: where controllers are */
+    size_t at;                 /* guarded by m: the one in the list that led */
+    bool local;                /* immutable: descriptors can be passed, by all of them */
     pthread_mutex_t send_lock; /* before m: held while a frame is sent */
     pthread_mutex_t m;         /* guards the rest */
     bool reading;              /* a thread is; input is its own then */
     bool sender_waits; /* for room, while another reads: wake_fd tells it that nobody does */
     int wake_fd;       /* eventfd */
     bool broken;
+    bool seeking; /* somebody connects anew */
+    pthread_cond_t sought;
     struct error why;
     struct pending *pendings;
     uint32_t last_id;

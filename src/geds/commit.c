@@ -5,6 +5,7 @@
 
 #include "impl.h"
 #include "place.h"
+#include "sharing.h"
 #include "sys/clock.h"
 #include "sys/files.h"
 #include "use.h"
@@ -101,37 +102,72 @@ static void rollback(struct batch *b)
     b->evicted.count = 0;
     b->recalled.count = 0;
     b->warm.count = 0;
-    if (sqlite3_get_autocommit(b->db->handle) == 0) {
-        status_t ignored = db_do(b->db, SQL_ROLLBACK, NULL, "");
+    store_rollback(b->store);
+}
+
+status_t store_begin(struct store *s, struct error *err)
+{
+    status_t st = shared_begin(s, err);
+    return st == ST_OK ? db_do(s->writer_db, SQL_BEGIN_WRITE, err, "") : st;
+}
+
+void store_rollback(struct store *s)
+{
+    if (sqlite3_get_autocommit(s->writer_db->handle) == 0) {
+        status_t ignored = db_do(s->writer_db, SQL_ROLLBACK, NULL, "");
         (void)ignored;
     }
+    shared_end(s, false);
+}
+
+/* What is in the log of several controllers has happened, so a commit that fails behind that leaves a store that is
+ * behind: the next open of it catches up. */
+status_t store_commit(struct store *s, const struct changes *changes, struct error *err)
+{
+    status_t st = shared_append(s, err);
+    if (st == ST_OK) {
+        leases_begin(&s->leases, changes);
+        st = db_do(s->writer_db, SQL_COMMIT, err, "");
+        if (st != ST_OK && (shared_is_ahead(s) || !db_wrote_nothing(s->writer_db))) {
+            metrics_add(s->meter.failed_syncs, 1);
+            atomic_store(&s->broken, true);
+        }
+        leases_end(&s->leases, changes);
+        if (st != ST_OK && shared_is_ahead(s)) {
+            shared_failed(s);
+            st = error_set(err, ST_IO, ERROR_NO_OFFSET,
+                           "the change is made, but this controller could not write it down");
+        }
+    } else if (shared_is_ahead(s)) {
+        atomic_store(&s->broken, true);
+    }
+    if (st == ST_OK) {
+        shared_end(s, true);
+    }
+    return st;
 }
 
 /* Nobody trusts what he knows of these names from before the commit, whoever sees it first, until
- * after it, before it is answered. */
+ * after it, before it is answered (leases). */
 static status_t commit(struct batch *b, struct error *err)
 {
     uint64_t began_ns = clock_monotonic_ns();
     status_t st = sync_names(b, err);
     if (st != ST_OK) {
+        shared_failed(b->store); /* the disk of another one may be better */
         return st;
     }
-    leases_begin(&b->store->leases, &b->changes);
-    if ((st = db_do(b->db, SQL_COMMIT, err, "")) != ST_OK && !db_wrote_nothing(b->db)) {
-        metrics_add(b->store->meter.failed_syncs, 1);
-        atomic_store(&b->store->broken, true);
-    }
+    st = store_commit(b->store, &b->changes, err);
     if (st == ST_OK) {
         metrics_observe(b->store->meter.commit_seconds, clock_monotonic_ns() - began_ns);
     }
-    leases_end(&b->store->leases, &b->changes);
     return st;
 }
 
 static bool run_all(struct batch *b, struct task *first, struct error *err)
 {
     size_t changes = 0;
-    status_t st = db_do(b->db, SQL_BEGIN_WRITE, err, "");
+    status_t st = store_begin(b->store, err);
     b->now_ns = clock_realtime_ns();
     if (st == ST_OK) {
         st = forget_rows(b, err);
@@ -230,7 +266,7 @@ static bool run_with_room(struct batch *b, struct task *first, struct error *err
     if (run_all(b, first, err)) {
         return true;
     }
-    if (err->code != ST_LIMIT) {
+    if (err->code != ST_LIMIT || atomic_load(&s->broken)) {
         return false;
     }
     cut_log(b->db);
@@ -245,18 +281,25 @@ static bool run_with_room(struct batch *b, struct task *first, struct error *err
     return run_all(b, first, err);
 }
 
+static void fail_all(struct store *s, struct task *first, const struct error *err)
+{
+    for (struct task *t = first; t != NULL; t = t->next) {
+        t->status = err->code;
+        t->err = *err;
+        metrics_add(s->meter.failed_commits, 1);
+    }
+}
+
 static void run_batch(struct store *s, struct task *first)
 {
     struct batch b = {.store = s, .db = s->writer_db};
     struct error err = {0};
     if (atomic_load(&s->broken)) {
         error_set(&err, ST_IO, ERROR_NO_OFFSET,
-                  "the store takes no changes after a failed sync; open it again");
-        for (struct task *t = first; t != NULL; t = t->next) {
-            t->status = ST_IO;
-            t->err = err;
-            metrics_add(s->meter.failed_commits, 1);
-        }
+                  s->shared != NULL
+                      ? "the store takes no changes until a controller has opened it again"
+                      : "the store takes no changes after a failed sync; open it again");
+        fail_all(s, first, &err);
         return;
     }
     if (run_with_room(&b, first, &err)) {
@@ -274,6 +317,8 @@ static void run_batch(struct store *s, struct task *first)
                 break;
             }
         }
+    } else if (s->shared != NULL && (err.code == ST_MOVED || atomic_load(&s->broken))) {
+        fail_all(s, first, &err); /* it may have happened, so nothing is tried again */
     } else if (first != NULL && first->next != NULL) {
         for (struct task *t = first, *next; t != NULL;
              t = next) { /* so that one harms itself only */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "row.h"
+#include "sharing.h"
 #include "sys/files.h"
 #include "use.h"
 
@@ -530,6 +531,10 @@ status_t store_copy_hold(struct store *s, uint64_t id, struct store_extent *ret_
     st = get_local(s, id, &x, err);
     if (st == ST_OK) {
         st = extent_open_here(s, id, ret_fd, err);
+        if (st == ST_CORRUPT && (x.place & STORE_PLACE_REMOTE) == 0 && !copies_have(s, id) &&
+            shared_elsewhere(s, id) != NULL) {
+            st = not_there(id, err); /* here: it is not lost */
+        }
     }
     if (st != ST_OK) {
         buf_done(&x.sums);

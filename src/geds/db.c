@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-enum { FORMAT_VERSION = 6, APPLICATION_ID = 0x47454453 /* GEDS */ };
+enum { APPLICATION_ID = 0x47454453 /* GEDS */ };
 
 /* Of format 1; a new database becomes one of today's by the same steps as an old one. */
 static const char schema[] =
@@ -25,7 +25,7 @@ static const char schema[] =
 
 /* From the format of the index + 1 to the next. Columns are added at the end, which rewrites no row. `extent_file` has
  * `data`, which is NULL in it, so that SQLite answers from the index alone. */
-static const char *const upgrades[FORMAT_VERSION - 1] = {
+static const char *const upgrades[DB_FORMAT - 1] = {
     "ALTER TABLE bucket ADD COLUMN versioning INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE bucket ADD COLUMN versions INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE bucket ADD COLUMN version_bytes INTEGER NOT NULL DEFAULT 0;"
@@ -72,6 +72,13 @@ static const char *const upgrades[FORMAT_VERSION - 1] = {
     " BEGIN UPDATE copy SET gone = 1 WHERE extent = old.id; END;",
     "ALTER TABLE bucket ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;",
 };
+
+/* Of one database, so that no change of them is in the log. */
+static const char shared_tables[] =
+    "CREATE TABLE IF NOT EXISTS shared(one INTEGER PRIMARY KEY CHECK (one = 1), log TEXT NOT NULL,"
+    " applied INTEGER NOT NULL, term INTEGER NOT NULL, chain BLOB NOT NULL) STRICT;"
+    "CREATE TABLE IF NOT EXISTS shared_term(term INTEGER PRIMARY KEY,"
+    " address TEXT NOT NULL) STRICT;";
 
 bool db_wrote_nothing(struct db *db)
 {
@@ -121,21 +128,41 @@ static status_t pragma_number(struct db *db, const char *text, int64_t *ret_valu
     return st;
 }
 
+status_t db_shared_format(struct db *db, bool *ret_shared, struct error *err)
+{
+    int64_t version = 0;
+    status_t st = pragma_number(db, "PRAGMA user_version", &version, err);
+    if (st == ST_OK) {
+        *ret_shared = version >= DB_FORMAT_SHARED;
+    }
+    return st;
+}
+
+status_t db_set_shared_format(struct db *db, bool shared, struct error *err)
+{
+    char text[64];
+    status_t st = exec(db, shared ? shared_tables : "DROP TABLE shared; DROP TABLE shared_term;",
+                       err);
+    snprintf(text, sizeof text, "PRAGMA user_version = %d;",
+             DB_FORMAT + (shared ? DB_FORMAT_SHARED : 0));
+    return st == ST_OK ? exec(db, text, err) : st;
+}
+
 /* All steps in one transaction, so that a crash leaves the old format or the new one. */
-static status_t upgrade(struct db *db, int64_t from, struct error *err)
+static status_t upgrade(struct db *db, int64_t from, bool shared, struct error *err)
 {
     status_t st = exec(db, "BEGIN IMMEDIATE", err);
     if (st == ST_OK && from == 0) {
         st = exec(db, schema, err);
         from = 1;
     }
-    for (int64_t v = from; v < FORMAT_VERSION && st == ST_OK; v++) {
+    for (int64_t v = from; v < DB_FORMAT && st == ST_OK; v++) {
         st = exec(db, upgrades[v - 1], err);
     }
     if (st == ST_OK) {
         char text[96];
         snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
-                 APPLICATION_ID, FORMAT_VERSION);
+                 APPLICATION_ID, DB_FORMAT + (shared ? DB_FORMAT_SHARED : 0));
         st = exec(db, text, err);
     }
     if (st != ST_OK && sqlite3_get_autocommit(db->handle) == 0) {
@@ -163,13 +190,15 @@ static status_t open_format(struct db *db, bool writer, struct error *err)
         return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET,
                          "its database is not that of an object store");
     }
-    if (writer && (is_new || (version >= 1 && version < FORMAT_VERSION))) {
-        return upgrade(db, version, err);
+    bool shared = version > DB_FORMAT_SHARED;
+    version -= shared ? DB_FORMAT_SHARED : 0;
+    if (writer && (is_new || (version >= 1 && version < DB_FORMAT))) {
+        return upgrade(db, version, shared, err);
     }
-    if (version != FORMAT_VERSION) {
+    if (version != DB_FORMAT) {
         return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
                          "the store has format %lld, this program knows 1 to %d",
-                         (long long)version, FORMAT_VERSION);
+                         (long long)version, DB_FORMAT);
     }
     return ST_OK;
 }

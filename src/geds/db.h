@@ -1,12 +1,22 @@
 #ifndef GEDS_DB_H
 #define GEDS_DB_H
 
-#include <sqlite3.h>
 #include <stdbool.h>
+
+/* as Debian builds it: what a transaction changed can be asked for */
+#define SQLITE_ENABLE_SESSION 1
+#define SQLITE_ENABLE_PREUPDATE_HOOK 1
+#include <sqlite3.h>
 
 #include "geds/store.h"
 
-enum { DB_WAIT_MS = 10000 }; /* for a lock that another program holds */
+enum {
+    DB_WAIT_MS = 10000, /* for a lock that another program holds */
+    DB_FORMAT = 6,
+    DB_FORMAT_SHARED =
+        1000, /* is added to the number of one that belongs to a log (sharing.h), so that programs which
+                                do not know it leave it alone */
+};
 
 /* Statements of the store; their texts are in db_sql.c. */
 enum sql {
@@ -121,6 +131,13 @@ enum sql {
     SQL_PART_REMOVE_ALL,
     SQL_PART_ALL_LAYOUTS,
     SQL_CHECK,
+    SQL_SCHEMA_TABLES,
+    SQL_SCHEMA_COLUMNS,
+    SQL_SHARED_GET,
+    SQL_SHARED_SET,
+    SQL_SHARED_BEGIN,
+    SQL_SHARED_ADD_TERM,
+    SQL_SHARED_LEADERS,
     SQL_COUNT
 };
 extern const char *const db_sql[SQL_COUNT];
@@ -136,6 +153,11 @@ struct db {
 CHECKED status_t db_open(const char *file, bool writer, enum store_sync sync, struct db **ret_db,
                          struct error *err);
 void db_close(struct db *db); /* takes NULL */
+
+/* Does it belong to a log? */
+CHECKED status_t db_shared_format(struct db *db, bool *ret_shared, struct error *err);
+/* Make what a database has that belongs to a log, or remove it; inside a transaction. */
+CHECKED status_t db_set_shared_format(struct db *db, bool shared, struct error *err);
 
 /* Turn the connection's last failure into an error. */
 status_t db_error(struct db *db, struct error *err);

@@ -225,4 +225,14 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_PART_REMOVE_ALL] = "DELETE FROM part WHERE upload = ?1",
     [SQL_PART_ALL_LAYOUTS] = "SELECT layout, size, CAST('part ' || number AS BLOB), 0 FROM part",
     [SQL_CHECK] = "PRAGMA quick_check(100)",
+
+    /* What controllers share through a log: sharing.h. */
+    [SQL_SCHEMA_TABLES] = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
+    [SQL_SCHEMA_COLUMNS] = "SELECT pk FROM pragma_table_info(?1) ORDER BY cid",
+    [SQL_SHARED_GET] = "SELECT log, applied, term, chain FROM shared",
+    [SQL_SHARED_SET] = "UPDATE shared SET applied = ?1, term = ?2, chain = ?3",
+    [SQL_SHARED_BEGIN] = "REPLACE INTO shared(one, log, applied, term, chain) "
+                         "VALUES (1, ?1, 0, 0, zeroblob(32))",
+    [SQL_SHARED_ADD_TERM] = "REPLACE INTO shared_term(term, address) VALUES (?1, ?2)",
+    [SQL_SHARED_LEADERS] = "SELECT term, address FROM shared_term",
 };

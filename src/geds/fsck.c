@@ -9,6 +9,7 @@
 #include "keys.h"
 #include "place.h"
 #include "row.h"
+#include "sharing.h"
 #include "sys/files.h"
 
 enum { EXTENTS_AT_ONCE = 64, FSCK_READ_BYTES = 1024 * 1024 };
@@ -382,9 +383,12 @@ static status_t check_file(struct check *c, const struct block_check *k, uint8_t
     status_t st = extent_open(c->store, id, &fd, &inner);
     if (st == ST_CORRUPT) { /* unless it was dropped since its row was read */
         struct store_extent now = {0};
-        if (store_extent_get(c->store, id, &now, NULL) == ST_OK &&
-            (now.place & STORE_PLACE_AWAY) == 0 &&
-            extent_open_here(c->store, id, &fd, NULL) != ST_OK) {
+        bool lost = store_extent_get(c->store, id, &now, NULL) == ST_OK &&
+                    (now.place & STORE_PLACE_AWAY) == 0 &&
+                    extent_open_here(c->store, id, &fd, NULL) != ST_OK;
+        if (lost && shared_elsewhere(c->store, id) != NULL) {
+            c->totals.away++;
+        } else if (lost) {
             report(c, STORE_DAMAGE_MISSING, id, 0, "%s", inner.text);
         }
         buf_done(&now.sums);

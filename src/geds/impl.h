@@ -82,6 +82,7 @@ struct store {
     struct crypt *crypt;        /* of who has master keys; else NULL */
     struct store_copies copies; /* of who has nodes; else zeroed */
     struct store_uses uses;     /* of who keeps extents in memory; else zeroed */
+    struct shared *shared;      /* of who shares it with other controllers (sharing.h); else NULL */
     struct meter meter;
     _Atomic uint64_t open_objects;
     _Atomic uint64_t draft_bytes; /* of the checksums of drafts (draft.h) */
@@ -123,6 +124,14 @@ void queue_done(struct queue *q);
 /* Have the writer make the change and wait until it is durable. task->run and what belongs to it
  * are set. */
 CHECKED status_t store_change(struct store *s, struct task *task, struct error *err);
+/* The transactions of the writer, or of a start before it runs. What store_commit could not commit has to be rolled
+ * back (store_rollback, which takes one that did not begin, too). */
+CHECKED status_t store_begin(struct store *s, struct error *err);
+CHECKED status_t store_commit(struct store *s, const struct changes *changes, struct error *err);
+void store_rollback(struct store *s);
+/* Open the folder and the database, and change nothing in them: nobody else can meanwhile. For a replica. */
+CHECKED status_t store_open_files(const char *path, const struct store_options *options,
+                                  struct store **ret_store, struct error *err);
 /* Try to have the reserve; sets has_reserve. The writer's thread, or before it runs. */
 void store_keep_reserve(struct store *s);
 /* The thread that makes changes; arg: struct store. Ends after queue.stop with an empty queue. */

@@ -177,7 +177,8 @@ void leases_end(struct leases *l, const struct changes *changes)
 status_t store_lease_files(struct store *s, int ret_fds[STORE_LEASE_FILES],
                            uint64_t ret_bytes[STORE_LEASE_FILES], struct error *err)
 {
-    if (s->leases.table == NULL) {
+    /* a leader whose process stands still could not end them before another one leads */
+    if (s->leases.table == NULL || s->shared != NULL) {
         return error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "this store gives no leases");
     }
     int table = fcntl(s->leases.table_fd, F_DUPFD_CLOEXEC, 0);

@@ -7,6 +7,7 @@
 #include "copy.h"
 #include "keys.h"
 #include "place.h"
+#include "sharing.h"
 #include "use.h"
 
 /* The file of one extent with its checksums. Counted under store_object.lock. */
@@ -356,7 +357,11 @@ static status_t open_bytes(struct handle *h, struct error *err)
     }
     if (((now.place & STORE_PLACE_REMOTE) == 0 || s->placing == NULL) &&
         !copies_have(s, h->extent.id)) {
-        return st;
+        const char *elsewhere = shared_elsewhere(s, h->extent.id);
+        return elsewhere == NULL
+                   ? st
+                   : error_set(err, ST_AGAIN, ERROR_NO_OFFSET,
+                               "its bytes are on the disk of the controller %s only", elsewhere);
     }
     note_damage(h);
     h->extent.place |= STORE_PLACE_AWAY;

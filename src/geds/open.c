@@ -7,6 +7,7 @@
 #include "impl.h"
 #include "keys.h"
 #include "place.h"
+#include "sharing.h"
 #include "sys/files.h"
 #include "sys/thread.h"
 
@@ -155,7 +156,7 @@ static status_t recover_unused(struct store *s, struct error *err)
         st = extent_remove(s, unused.ids[i], err);
     }
     if (st == ST_OK && unused.count > 0) {
-        st = db_do(s->writer_db, SQL_BEGIN_WRITE, err, "");
+        st = store_begin(s, err);
         for (size_t i = 0; i < unused.count && st == ST_OK; i++) {
             st = db_do(s->writer_db, SQL_EXTENT_FORGET, err, "i", unused.ids[i]);
             if (st == ST_OK) {
@@ -163,7 +164,10 @@ static status_t recover_unused(struct store *s, struct error *err)
             }
         }
         if (st == ST_OK) {
-            st = db_do(s->writer_db, SQL_COMMIT, err, "");
+            st = store_commit(s, &(struct changes){0}, err);
+        }
+        if (st != ST_OK) {
+            store_rollback(s);
         }
     }
     ids_done(&unused);
@@ -211,8 +215,14 @@ static status_t open_database(struct store *s, struct error *err)
     if (st == ST_OK && is_new) {
         st = sync_database_name(s, err);
     }
+    return st;
+}
+
+static status_t recover(struct store *s, struct error *err)
+{
+    status_t st = find_last_extent(s, err);
     if (st == ST_OK) {
-        st = find_last_extent(s, err);
+        st = shared_open(s, err);
     }
     if (st == ST_OK) {
         st = folder_each(s->new_fd, s->path, recover_new, s, err);
@@ -261,7 +271,7 @@ static status_t init_locks(struct store *s, struct error *err)
     return ST_OK;
 }
 
-static status_t start(struct store *s, struct error *err)
+static status_t open_files(struct store *s, struct error *err)
 {
     if (s->path == NULL) {
         return no_memory(err);
@@ -276,11 +286,23 @@ static status_t start(struct store *s, struct error *err)
     if (st == ST_OK) { /* before anything can change */
         st = leases_open(&s->leases, s->path, err);
     }
-    if (st == ST_OK && (st = open_database(s, err)) != ST_OK && err != NULL) {
-        struct error inner = *err; /* which store it is about */
-        error_set(err, inner.code, inner.offset, "%.100s: %s", s->path, inner.text);
-    }
+    return st;
+}
+
+static status_t start(struct store *s, bool replica, struct error *err)
+{
+    status_t st = open_files(s, err);
     if (st == ST_OK) {
+        st = open_database(s, err);
+        if (st == ST_OK && !replica) {
+            st = recover(s, err);
+        }
+        if (st != ST_OK && err != NULL) {
+            struct error inner = *err; /* which store it is about */
+            error_set(err, inner.code, inner.offset, "%.100s: %s", s->path, inner.text);
+        }
+    }
+    if (st == ST_OK && !replica) {
         int code = thread_start(&s->writer, store_writer, s);
         s->writer_runs = code == 0;
         st = code == 0 ? ST_OK : error_set_errno(err, code, "thread");
@@ -288,8 +310,8 @@ static status_t start(struct store *s, struct error *err)
     return st;
 }
 
-status_t store_open(const char *path, const struct store_options *options, struct store **ret_store,
-                    struct error *err)
+static status_t open_store(const char *path, const struct store_options *options, bool replica,
+                           struct store **ret_store, struct error *err)
 {
     struct store *s = calloc(1, sizeof *s);
     if (s == NULL) {
@@ -305,12 +327,24 @@ status_t store_open(const char *path, const struct store_options *options, struc
         return st;
     }
     s->path = strdup(path);
-    if ((st = start(s, err)) != ST_OK) {
+    if ((st = start(s, replica, err)) != ST_OK) {
         store_close(s);
         return st;
     }
     *ret_store = s;
     return ST_OK;
+}
+
+status_t store_open(const char *path, const struct store_options *options, struct store **ret_store,
+                    struct error *err)
+{
+    return open_store(path, options, false, ret_store, err);
+}
+
+status_t store_open_files(const char *path, const struct store_options *options,
+                          struct store **ret_store, struct error *err)
+{
+    return open_store(path, options, true, ret_store, err);
 }
 
 static void close_if_open(int fd)
@@ -338,6 +372,7 @@ void store_close(struct store *s)
         db_close(db);
     }
     db_close(s->writer_db);
+    shared_close(s);
     leases_close(&s->leases);
     ids_done(&s->forget);
     for (size_t i = 0; i < APPEND_LOCKS; i++) {

@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "row.h"
+#include "sharing.h"
 #include "sys/files.h"
 
 enum { USED_SETS = 16 * 1024, USED_WAYS = 4, SETTLE_AT_ONCE = 256, DROP_HELD_MAX = 8 };
@@ -381,8 +382,14 @@ static status_t open_held(struct store *s, uint64_t id, int *ret_fd, struct erro
         return st;
     }
     buf_done(&now.sums);
-    return now.place & STORE_PLACE_AWAY ? not_there(id, err)
-                                        : extent_open_here(s, id, ret_fd, err); /* recalled? */
+    if ((now.place & STORE_PLACE_AWAY) != 0) {
+        return not_there(id, err);
+    }
+    st = extent_open_here(s, id, ret_fd, err); /* recalled? */
+    return st == ST_CORRUPT && (now.place & STORE_PLACE_REMOTE) == 0 &&
+                   shared_elsewhere(s, id) != NULL
+               ? not_there(id, err) /* here: it is not lost */
+               : st;
 }
 
 static status_t hold(struct store *s, uint64_t id, struct store_extent *ret_extent, int *ret_fd,
@@ -656,12 +663,15 @@ status_t place_recover(struct store *s, struct error *err)
         st = extent_remove(s, ids.ids[i], err);
     }
     if (st == ST_OK && ids.count > 0) {
-        st = db_do(s->writer_db, SQL_BEGIN_WRITE, err, "");
+        st = store_begin(s, err);
         for (size_t i = 0; i < ids.count && st == ST_OK; i++) {
             st = db_do(s->writer_db, SQL_PLACE_DROPPED, err, "i", ids.ids[i]);
         }
         if (st == ST_OK) {
-            st = db_do(s->writer_db, SQL_COMMIT, err, "");
+            st = store_commit(s, &(struct changes){0}, err);
+        }
+        if (st != ST_OK) {
+            store_rollback(s);
         }
     }
     ids_done(&ids);

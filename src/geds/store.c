@@ -4,6 +4,7 @@
 #include <sys/statvfs.h>
 
 #include "impl.h"
+#include "sharing.h"
 #include "sys/clock.h"
 #include "sys/files.h"
 
@@ -64,6 +65,10 @@ status_t check_key(const char *key, struct error *err)
 
 status_t store_reader(struct store *s, struct db **ret_db, struct error *err)
 {
+    status_t st = shared_leads(s, err);
+    if (st != ST_OK) {
+        return st;
+    }
     pthread_mutex_lock(&s->readers_lock);
     struct db *db = s->idle_readers;
     if (db != NULL) {

@@ -50,6 +50,7 @@ static const char *const request_fields[GEDS_OP_END] = {
     [GEDS_NODE_REPORT] = "f",
     [GEDS_NODE_LIST] = "",
     [GEDS_NODE_CHANGE] = "pf",
+    [GEDS_STATE_COPY] = "",
 };
 
 /* i a  info, attributes   1..8  so many numbers   t  four texts   m  more   n  codes */
@@ -68,7 +69,7 @@ static const char *const answer_fields[GEDS_OP_END] = {
     [GEDS_KEYS_LIST] = "",      [GEDS_KEYS_CHANGE] = "3",  [GEDS_BUCKET_ENCRYPT] = "1",
     [GEDS_TIER_REPLICAS] = "1", [GEDS_NODE_JOIN] = "8",    [GEDS_NODE_DONE] = "",
     [GEDS_NODE_REPORT] = "1",   [GEDS_NODE_LIST] = "8",    [GEDS_NODE_CHANGE] = "",
-    [GEDS_TIER_MEMORY] = "1",
+    [GEDS_TIER_MEMORY] = "1",   [GEDS_STATE_COPY] = "2",
 };
 
 bool geds_op_is_known(unsigned op)

@@ -109,11 +109,12 @@ _cloudskin() {
         up)
             if [ "$prev" = --state ]; then
                 mapfile -t COMPREPLY < <(compgen -d -- "$cur")
-            elif [[ $prev == --tls-* ]]; then
+            elif [[ $prev == --tls-* || $prev == --etcd-ca || $prev == --etcd-cert || $prev == --etcd-key ]]; then
                 mapfile -t COMPREPLY < <(compgen -f -- "$cur")
             else
                 mapfile -t COMPREPLY < <(compgen -W '--detach --s3 --metrics --s3-tls --listen --tls-cert --tls-key --tls-ca --state --no-sync --tier --tier-endpoint
-                    --tier-credentials --tier-region --tier-ca-file --tier-style --local-bytes --cache-bytes --encrypt --master-key --node-lost --scrub --scrub-every --memory --help' -- "$cur")
+                    --tier-credentials --tier-region --tier-ca-file --tier-style --local-bytes --cache-bytes --encrypt --master-key --node-lost --scrub --scrub-every --memory
+                    --etcd --etcd-name --etcd-ca --etcd-cert --etcd-key --advertise --help' -- "$cur")
             fi
             ;;
         node)

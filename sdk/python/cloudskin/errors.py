@@ -26,6 +26,7 @@ class Code(enum.IntEnum):
     AGAIN = 12
     CHANGED = 13
     STOPPED = 14
+    MOVED = 15
 
 
 class StoreError(OSError):
@@ -87,6 +88,7 @@ _KINDS: dict[Code, tuple[type[StoreError], int]] = {
     Code.AGAIN: (BusyError, errno.EAGAIN),
     Code.CHANGED: (ChangedError, errno.ESTALE),
     Code.STOPPED: (StoreError, errno.ECANCELED),
+    Code.MOVED: (StoreError, errno.EHOSTUNREACH),
 }
 
 

@@ -127,6 +127,7 @@ static int errno_of(enum geds_code code)
     case GEDS_FORMAT:
     case GEDS_AGAIN:
     case GEDS_STOPPED:
+    case GEDS_MOVED:
         break;
     }
     return EIO;

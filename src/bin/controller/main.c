@@ -24,6 +24,7 @@
 #include "peers.h"
 #include "remote.h"
 #include "scrub.h"
+#include "share.h"
 #include "sys/clock.h"
 #include "sys/files.h"
 #include "sys/process.h"
@@ -69,6 +70,12 @@ static const char help_text[] =
     "      --scrub RATE    bytes a second of local files that are compared with their checksums\n"
     "                      in the background (default 8M; 0: none), all of them every\n"
     "      --scrub-every TIME  (default 168h)\n"
+    "      --etcd HOST:PORT[,HOST:PORT...]  share the store with other controllers through "
+    "etcd:\n"
+    "                      one of them leads, the others stand by (none: no more). --advertise "
+    "ADDR\n"
+    "                      is where clients reach this one (default --listen); --etcd-name NAME\n"
+    "                      of the store there; --etcd-ca FILE --etcd-cert FILE --etcd-key FILE\n"
     "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
     "  -h, --help          this text\n"
     "\n"
@@ -101,6 +108,12 @@ static const struct option long_options[] = {
     {"scrub", required_argument, NULL, 12},
     {"scrub-every", required_argument, NULL, 13},
     {"memory", required_argument, NULL, 14},
+    {"etcd", required_argument, NULL, 15},
+    {"etcd-name", required_argument, NULL, 16},
+    {"etcd-ca", required_argument, NULL, 17},
+    {"etcd-cert", required_argument, NULL, 18},
+    {"etcd-key", required_argument, NULL, 19},
+    {"advertise", required_argument, NULL, 20},
     {"socket", required_argument, NULL, 'u'},
     {"listen", required_argument, NULL, 'L'},
     {"tls-cert", required_argument, NULL, 'C'},
@@ -133,6 +146,7 @@ struct settings {
     uint64_t node_lost_ns; /* 0: the default */
     struct scrub_given scrub;
     const char *memory; /* NULL: as before */
+    struct share_given share;
 };
 
 static int fail(const struct error *err)
@@ -175,6 +189,16 @@ static bool take_remote_option(struct remote_given *g, int c, const char *value)
     return to;
 }
 
+static bool take_share_option(struct share_given *g, int c, const char *value)
+{
+    const char **const texts[] = {&g->servers, &g->name, &g->ca_file,
+                                  &g->cert,    &g->key,  &g->advertise};
+    if (c < 15 || c > 20)
+        return false;
+    *texts[c - 15] = value;
+    return true;
+}
+
 /* 0: go on; else the exit code + 1. */
 static int parse_options(int argc, char **argv, struct settings *o)
 {
@@ -214,7 +238,8 @@ static int parse_options(int argc, char **argv, struct settings *o)
             *(c == 12 ? &o->scrub.rate : &o->scrub.every) = optarg;
         } else if (c == 14) {
             o->memory = optarg;
-        } else if (take_remote_option(&o->remote, c, optarg)) {
+        } else if (take_remote_option(&o->remote, c, optarg) ||
+                   take_share_option(&o->share, c, optarg)) {
             continue;
         } else if (c < 'A' && take_tier_option(&o->tier, c, optarg)) {
             continue;
@@ -272,12 +297,21 @@ static void detach(int log_fd)
     dup2(log_fd, STDOUT_FILENO);
 }
 
-/* What a controller has open while it serves. */
-struct running {
+/* What a controller has from its start to its end. */
+struct ways {
+    bool ready; /* tokens, keys and addresses are */
     struct keys keys;
     bool made_keys;
     int log_fd;
     int socket_fd;
+    struct remote_running remote;
+    struct share *share; /* NULL: it shares its store with none */
+    bool greeted;
+};
+
+/* What it has open while it serves. */
+struct running {
+    struct ways *w;
     struct metrics *metrics;
     struct metrics_sources sources;
     struct metrics_http *metrics_server; /* NULL: none */
@@ -289,7 +323,6 @@ struct running {
     struct scrub *scrub;   /* NULL: none */
     struct memory *memory; /* NULL: none */
     struct crypt_running crypt;
-    struct remote_running remote;
     struct buf pem; /* of S3's TLS */
     struct s3_service *service;
     struct http_server *server;
@@ -299,26 +332,63 @@ struct running {
     struct rpc_server *rpc;
 };
 
+static status_t open_ways(const struct settings *o, struct ways *w, struct error *err)
+{
+    status_t st = file_make_dirs_durable(o->state, 0700, err);
+    if (st == ST_OK && o->log) {
+        w->log_fd = open(o->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        if (w->log_fd < 0)
+            st = error_set_errno(err, errno, "%s", o->log);
+    }
+    return st == ST_OK && o->socket ? rpc_local_listen(o->socket, &w->socket_fd, err) : st;
+}
+
+/* Under the store's lock: who makes keys here is the only one, so they may be unmade. */
+static status_t prepare_ways(const struct settings *o, struct ways *w, struct error *err)
+{
+    if (w->ready)
+        return ST_OK;
+    status_t st = tokens_prepare(o->state, err);
+    if (st == ST_OK)
+        st = controller_remote_open(&o->remote, o->state, &w->remote, err);
+    if (st == ST_OK)
+        st = keys_load(o->state, &w->keys, &w->made_keys, err);
+    w->ready = st == ST_OK;
+    return st;
+}
+
+static void close_ways(const struct settings *o, struct ways *w)
+{
+    controller_share_close(w->share);
+    controller_remote_close(&w->remote);
+    rpc_local_unlisten(o->socket, w->socket_fd);
+}
+
+static status_t store_folder(const struct settings *o, char ret_folder[PATH_MAX], struct error *err)
+{
+    return snprintf(ret_folder, PATH_MAX, "%s/geds", o->state) < PATH_MAX
+               ? ST_OK
+               : error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%s: too long", o->state);
+}
+
+static status_t in_use(const struct settings *o, status_t st, struct error *err)
+{
+    return st == ST_AGAIN
+               ? error_set(err, st, ERROR_NO_OFFSET, "%s: another process has it open", o->state)
+               : st;
+}
+
 static status_t start_files(const struct settings *o, struct running *r, struct error *err)
 {
     char folder[PATH_MAX];
     struct store_options options = {.sync = o->no_sync ? STORE_SYNC_OFF : STORE_SYNC_FULL,
                                     .part_min_bytes = STORE_S3_PART_MIN,
                                     .metrics = r->metrics};
-    if (snprintf(folder, sizeof folder, "%s/geds", o->state) >= (int)sizeof folder)
-        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "%s: too long", o->state);
-    status_t st = file_make_dirs_durable(o->state, 0700, err);
-    if (st == ST_OK && o->log) {
-        r->log_fd = open(o->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (r->log_fd < 0)
-            st = error_set_errno(err, errno, "%s", o->log);
-    }
-    if (st == ST_OK && o->socket)
-        st = rpc_local_listen(o->socket, &r->socket_fd, err);
+    if (r->w->share)
+        options.log = controller_share_log(r->w->share);
+    status_t st = store_folder(o, folder, err);
     if (st == ST_OK)
-        st = store_open(folder, &options, &r->store, err);
-    if (st == ST_AGAIN)
-        return error_set(err, st, ERROR_NO_OFFSET, "%s: another process has it open", o->state);
+        st = in_use(o, store_open(folder, &options, &r->store, err), err);
     if (st == ST_OK)
         st = controller_crypt_open(&o->crypt, o->state, r->store, err);
     if (st == ST_OK)
@@ -329,12 +399,7 @@ static status_t start_files(const struct settings *o, struct running *r, struct 
         st = controller_memory_start(o->memory, o->state, r->store, &r->memory, err);
     if (st == ST_OK)
         st = controller_scrub_start(&o->scrub, o->state, r->store, &r->scrub, err);
-    /* under the store's lock: who makes keys here is the only one, so they may be unmade */
-    if (st == ST_OK)
-        st = tokens_prepare(o->state, err);
-    if (st == ST_OK)
-        st = controller_remote_open(&o->remote, o->state, &r->remote, err);
-    return st == ST_OK ? keys_load(o->state, &r->keys, &r->made_keys, err) : st;
+    return st == ST_OK ? prepare_ways(o, r->w, err) : st;
 }
 
 /* HOST of what was asked for, and the port that it is. */
@@ -347,7 +412,7 @@ static void set_address(char ret_text[256], const char *asked, unsigned port)
 /* Certificate and key, each with a NUL. */
 static status_t read_pem(struct running *r, struct error *err)
 {
-    const char *const paths[] = {r->remote.cert, r->remote.key};
+    const char *const paths[] = {r->w->remote.cert, r->w->remote.key};
     status_t st = ST_OK;
     for (size_t i = 0; i < 2 && st == ST_OK; i++) {
         st = file_read(paths[i], PEM_BYTES_MAX, &r->pem, err);
@@ -364,7 +429,7 @@ static status_t start_s3(const struct settings *o, struct running *r, struct err
                                   .secret_of = secret_of,
                                   .user_of = user_of,
                                   .failed = on_failure,
-                                  .ctx = &r->keys,
+                                  .ctx = &r->w->keys,
                                   .now_ns = clock_realtime_ns,
                                   .metrics = r->metrics,
                                   .sweep_s = o->sweep_s};
@@ -407,14 +472,14 @@ static status_t start_rpc(const struct settings *o, struct running *r, struct er
         r->context.tier_name = r->tier.place;
         r->context.tier_endpoint = r->tier.endpoint;
     }
-    bool remote = r->remote.listen_fd >= 0;
+    bool remote = r->w->remote.listen_fd >= 0;
     if (remote)
-        r->context.access = access_table(r->remote.access);
-    const struct rpc_server_options options = {.listen_fd = r->socket_fd,
-                                               .tcp = remote ? &r->remote.tcp : NULL,
+        r->context.access = access_table(r->w->remote.access);
+    const struct rpc_server_options options = {.listen_fd = r->w->socket_fd,
+                                               .tcp = remote ? &r->w->remote.tcp : NULL,
                                                .handler = serve_handler(),
                                                .ctx = &r->context};
-    if (r->socket_fd < 0 && !remote)
+    if (r->w->socket_fd < 0 && !remote)
         return ST_OK;
     status_t st = rpc_server_start(&options, &r->rpc, err);
     if (st == ST_OK)
@@ -458,10 +523,19 @@ static status_t start_metrics(const struct settings *o, struct running *r, struc
                           : st;
 }
 
-static void say_started(const struct settings *o, const struct running *r)
+/* Who waits for the end of standard output knows what he has to. */
+static void end_greeting(struct ways *w)
 {
-    char port[16];
-    snprintf(port, sizeof port, "%u", http_server_port(r->server));
+    if (w->made_keys)
+        keys_print(&w->keys, stdout);
+    fflush(stdout);
+    if (w->log_fd >= 0)
+        detach(w->log_fd);
+    w->greeted = true;
+}
+
+static void greet(const struct settings *o, const struct running *r)
+{
     if (o->greet) {
         printf("# S3 at %s://%s; state in %s\n"
                "# `cloudskin keys` prints the keys, `cloudskin down` stops it\n",
@@ -470,36 +544,45 @@ static void say_started(const struct settings *o, const struct running *r)
             printf("# metrics at http://%s/metrics\n", r->metrics_at);
         else if (r->metrics_why.code != ST_OK)
             printf("# no metrics: %s\n", r->metrics_why.text);
-        if (r->remote.listen_fd >= 0)
-            printf("# other clients at %s://%s\n", r->remote.tls ? "tls" : "tcp", r->remote.name);
+        if (r->w->remote.listen_fd >= 0)
+            printf("# other clients at %s://%s\n", r->w->remote.tls ? "tls" : "tcp",
+                   r->w->remote.name);
     }
-    if (r->made_keys) {
-        keys_print(&r->keys, stdout);
-    }
-    fflush(stdout);
-    if (r->log_fd >= 0)
-        detach(r->log_fd);
-    log_info("controller.started", "s3", o->s3, "port", port, "state", o->state, "metrics",
-             r->metrics_server ? r->metrics_at : "none", "listen", r->remote.name);
+    end_greeting(r->w);
 }
 
-/* The signal that ends it. Meanwhile certificates are looked at. */
+static void say_started(const struct settings *o, const struct running *r)
+{
+    char port[16];
+    snprintf(port, sizeof port, "%u", http_server_port(r->server));
+    if (!r->w->greeted)
+        greet(o, r);
+    log_info("controller.started", "s3", o->s3, "port", port, "state", o->state, "metrics",
+             r->metrics_server ? r->metrics_at : "none", "listen", r->w->remote.name);
+}
+
+/* The signal that ends it, or SIGUSR1: it leads no more. Meanwhile certificates are looked at. */
 static int wait_for_end(struct running *r, const sigset_t *signals)
 {
     const struct timespec hour = {.tv_sec = 3600};
     for (;;) {
-        controller_remote_warn(&r->remote);
+        controller_remote_warn(&r->w->remote);
+        if (r->w->share && controller_share_lost(r->w->share))
+            return SIGUSR1;
         int number = sigtimedwait(signals, NULL, &hour);
-        if (number == SIGHUP && r->remote.tls)
-            controller_remote_reload(&r->remote);
-        else if (number > 0)
+        if (number == SIGHUP && r->w->remote.tls)
+            controller_remote_reload(&r->w->remote);
+        else if (number > 0 && number != SIGUSR1)
             return number;
     }
 }
 
-static status_t serve(const struct settings *o, const sigset_t *ends, struct error *err)
+/* From the store's opening to its closing. *ret_signal: as wait_for_end. */
+static status_t serve_store(const struct settings *o, struct ways *w, const sigset_t *ends,
+                            int *ret_signal, struct error *err)
 {
-    static struct running r = {.log_fd = -1, .socket_fd = -1, .remote.listen_fd = -1};
+    static struct running r;
+    r = (struct running){.w = w};
     status_t st = metrics_new(&r.metrics) == ST_OK
                       ? serve_meter_new(r.metrics, &r.meter, err)
                       : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory");
@@ -519,10 +602,10 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
         st = controller_crypt_start(&r.crypt, r.store, err);
     if (st == ST_OK) {
         say_started(o, &r);
-        log_info("controller.stopping", "signal", strsignal(wait_for_end(&r, ends)));
+        *ret_signal = wait_for_end(&r, ends);
+        log_info("controller.stopping", "signal",
+                 *ret_signal == SIGUSR1 ? "it leads no more" : strsignal(*ret_signal));
     }
-    if (st != ST_OK && r.made_keys)
-        keys_unmake(o->state); /* the next start prints one */
     metrics_http_stop(r.metrics_server);
     tier_stop(r.tier.tier); /* first: who waits for these holds the others up */
     peers_stop(r.peers);
@@ -536,13 +619,83 @@ static status_t serve(const struct settings *o, const sigset_t *ends, struct err
     memory_free(r.memory);
     controller_tier_close(&r.tier);
     peers_close(r.peers);
-    controller_remote_close(&r.remote);
     if (r.pem.data)
         explicit_bzero(r.pem.data, r.pem.len);
     buf_done(&r.pem);
-    rpc_local_unlisten(o->socket, r.socket_fd);
     serve_meter_free(r.meter);
     metrics_free(r.metrics);
+    return st;
+}
+
+struct standing_by {
+    const struct settings *o;
+    struct ways *w;
+};
+
+static void greet_standing_by(void *arg, const char *text)
+{
+    const struct standing_by *b = arg;
+    if (b->o->greet)
+        printf("# %s; state in %s\n", text, b->o->state);
+    end_greeting(b->w);
+}
+
+/* In turn it stands by and leads, until a signal ends it. */
+static status_t serve_shared(const struct settings *o, struct ways *w, const sigset_t *ends,
+                             struct error *err)
+{
+    struct standing_by by = {.o = o, .w = w};
+    status_t st = ST_OK;
+    int number = SIGUSR1;
+    while (st == ST_OK && number == SIGUSR1) {
+        st = controller_share_follow(w->share, ends, w->greeted ? NULL : greet_standing_by, &by,
+                                     &number, err);
+        if (st != ST_OK)
+            break;
+        st = serve_store(o, w, ends, &number, err);
+        if (st != ST_OK && controller_share_lost(w->share)) { /* while it opened the store */
+            st = ST_OK;
+            number = SIGUSR1;
+        }
+    }
+    if (st == ST_STOPPED)
+        log_info("controller.stopping", "signal", strsignal(number));
+    return st == ST_STOPPED ? ST_OK : st;
+}
+
+/* What tells others where this one is must be there first, under the store's lock as ever. */
+static status_t open_share(const struct settings *o, struct ways *w, struct error *err)
+{
+    char folder[PATH_MAX];
+    struct replica *lock = NULL;
+    status_t st = ST_OK;
+    if (o->share.servers && strcmp(o->share.servers, "none") != 0) {
+        st = store_folder(o, folder, err);
+        if (st == ST_OK)
+            st = in_use(o, replica_open(folder, NULL, &lock, err), err);
+        if (st == ST_OK)
+            st = prepare_ways(o, w, err);
+        replica_close(lock);
+    }
+    const struct share_ways ways = {
+        .socket_fd = w->socket_fd, .socket = o->socket, .remote = &w->remote};
+    return st == ST_OK
+               ? controller_share_open(&o->share, o->state, o->no_sync, &ways, &w->share, err)
+               : st;
+}
+
+static status_t serve(const struct settings *o, const sigset_t *ends, struct error *err)
+{
+    static struct ways w = {.log_fd = -1, .socket_fd = -1, .remote.listen_fd = -1};
+    int number = 0;
+    status_t st = open_ways(o, &w, err);
+    if (st == ST_OK)
+        st = open_share(o, &w, err);
+    if (st == ST_OK)
+        st = w.share ? serve_shared(o, &w, ends, err) : serve_store(o, &w, ends, &number, err);
+    if (st != ST_OK && w.made_keys)
+        keys_unmake(o->state); /* the next start prints one */
+    close_ways(o, &w);
     return st;
 }
 
@@ -561,6 +714,8 @@ int main(int argc, char **argv)
     sigaddset(&ends, SIGINT);
     if (o.remote.listen || o.remote.s3_tls)
         sigaddset(&ends, SIGHUP);
+    if (o.share.servers)
+        sigaddset(&ends, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &ends, NULL); /* for all threads: main waits for them */
     raise_file_limit();
     return serve(&o, &ends, &err) == ST_OK ? 0 : fail(&err);

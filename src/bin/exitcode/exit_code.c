@@ -31,6 +31,7 @@ int exit_code_of(status_t code)
     case ST_CAPTURED:
     case ST_AGAIN:
     case ST_CHANGED:
+    case ST_MOVED:
     case ST_COUNT:
         break;
     }

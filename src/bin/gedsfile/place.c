@@ -73,6 +73,7 @@ status_t geds_error_take(const char *what, const struct geds_error *from, struct
     case GEDS_AGAIN:
     case GEDS_CHANGED:
     case GEDS_STOPPED:
+    case GEDS_MOVED:
         break;
     }
     return error_set(err, code, from->code == GEDS_CORRUPT ? from->offset : ERROR_NO_OFFSET,

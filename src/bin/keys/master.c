@@ -33,6 +33,7 @@ static int fail(const struct geds_error *err)
     case GEDS_AGAIN:
     case GEDS_CHANGED:
     case GEDS_STOPPED:
+    case GEDS_MOVED:
         break;
     }
     return EXIT_SYSTEM;

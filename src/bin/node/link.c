@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
-#include "net/rpc/address.h"
+#include "net/rpc/list.h"
 #include "sys/files.h"
 
 enum { HELLO_MS = 40 * 1000, STALL_S = 60 };
@@ -135,15 +135,11 @@ static status_t say_hello(struct link *l, bool local, struct error *err)
                : st;
 }
 
-status_t link_open(const char *address, struct link *ret_link, struct error *err)
+static status_t open_one(const struct rpc_address *a, struct link *ret_link, struct error *err)
 {
-    struct rpc_address a;
     const struct timeval stall = {.tv_sec = STALL_S};
     struct link l = {.fd = -1, .send_lock = PTHREAD_MUTEX_INITIALIZER};
-    status_t st = rpc_address_parse(address, &a, err);
-    if (st == ST_OK) {
-        st = rpc_connect(&a, &l.fd, err);
-    }
+    status_t st = rpc_connect(a, &l.fd, err);
     l.args = malloc(RPC_ARGS_MAX);
     l.data = malloc(RPC_DATA_MAX);
     if (st == ST_OK && (l.args == NULL || l.data == NULL)) {
@@ -154,7 +150,7 @@ status_t link_open(const char *address, struct link *ret_link, struct error *err
         st = error_set_errno(err, errno, "socket");
     }
     if (st == ST_OK) {
-        st = say_hello(&l, a.scheme == RPC_UNIX, err);
+        st = say_hello(&l, a->scheme == RPC_UNIX, err);
     }
     if (st != ST_OK) {
         link_close(&l);
@@ -162,6 +158,32 @@ status_t link_open(const char *address, struct link *ret_link, struct error *err
     }
     *ret_link = l;
     return ST_OK;
+}
+
+/* The one that leads. Whoever is away may be it later. */
+status_t link_open(const char *address, struct link *ret_link, struct error *err)
+{
+    struct rpc_list list;
+    status_t st = rpc_list_parse(address, &list, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    bool goes_on = false;
+    struct error away = {0};
+    for (size_t i = 0; i < list.count; i++) {
+        st = open_one(&list.of[i], ret_link, err);
+        if (st == ST_OK) {
+            return ST_OK;
+        }
+        if (rpc_list_goes_on(st)) {
+            goes_on = true;
+            away = *err;
+        }
+    }
+    if (goes_on) {
+        *err = away;
+    }
+    return goes_on ? away.code : st;
 }
 
 void link_close(struct link *l)

@@ -144,6 +144,7 @@ static int move_tree(struct move *m)
     case GEDS_AGAIN:
     case GEDS_CHANGED:
     case GEDS_STOPPED:
+    case GEDS_MOVED:
         break;
     }
     return fail_at(m->verb, m->store, &m->to, &err);

@@ -66,6 +66,12 @@ static const char help_text[] =
     "                      buckets with that rule (cloudskin tier --memory); default 0: none. It "
     "is\n"
     "                      kept in the state folder\n"
+    "      --etcd HOST:PORT[,HOST:PORT...]  share the store with other controllers through "
+    "etcd:\n"
+    "                      one of them leads, the others stand by (none: no more). --advertise "
+    "ADDR\n"
+    "                      is where clients reach this one (default --listen); --etcd-name NAME\n"
+    "                      of the store there; --etcd-ca FILE --etcd-cert FILE --etcd-key FILE\n"
     "      --no-sync       do not wait for the disk: a crash of the machine may lose objects\n"
     "  -h, --help          this text\n"
     "\n"
@@ -109,6 +115,12 @@ static const struct option long_options[] = {
     {"scrub", required_argument, NULL, 't'},
     {"scrub-every", required_argument, NULL, 't'},
     {"memory", required_argument, NULL, 't'},
+    {"etcd", required_argument, NULL, 't'},
+    {"etcd-name", required_argument, NULL, 't'},
+    {"etcd-ca", required_argument, NULL, 't'},
+    {"etcd-cert", required_argument, NULL, 't'},
+    {"etcd-key", required_argument, NULL, 't'},
+    {"advertise", required_argument, NULL, 't'},
     {0},
 };
 enum { HANDED_ON_MAX = 16 * 4 };

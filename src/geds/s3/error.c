@@ -182,7 +182,7 @@ enum s3_code s3_code_of(const struct s3_call *c, status_t st)
         return S3_STORAGE_FULL;
     if (st == ST_PERM)
         return S3_NO_MASTER_KEY;
-    if (st == ST_NOMEM || st == ST_AGAIN)
+    if (st == ST_NOMEM || st == ST_AGAIN || st == ST_MOVED)
         return S3_UNAVAILABLE;
     return S3_INTERNAL;
 }

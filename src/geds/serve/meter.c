@@ -48,6 +48,7 @@ static const char *const names[GEDS_OP_END] = {
     [GEDS_NODE_REPORT] = "node_report",
     [GEDS_NODE_LIST] = "node_list",
     [GEDS_NODE_CHANGE] = "node_change",
+    [GEDS_STATE_COPY] = "state_copy",
 };
 static const char unknown[] = "unknown";
 

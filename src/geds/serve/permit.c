@@ -52,6 +52,7 @@ static const struct need {
     [GEDS_NODE_REPORT] = {.role = SERVE_NODE, .everything = true},
     [GEDS_NODE_LIST] = {.role = SERVE_READ, .everything = true},
     [GEDS_NODE_CHANGE] = {.role = SERVE_ADMIN, .everything = true},
+    [GEDS_STATE_COPY] = {.role = SERVE_ADMIN, .everything = true},
 };
 
 static const char *name_of(enum serve_role role)

@@ -325,6 +325,7 @@ static status_t (*const operations[GEDS_OP_END])(struct task *t) = {
     [GEDS_NODE_REPORT] = serve_node_report,
     [GEDS_NODE_LIST] = serve_node_list,
     [GEDS_NODE_CHANGE] = serve_node_change,
+    [GEDS_STATE_COPY] = serve_state_copy,
 };
 
 /* Does the object that a READ is about have all its bytes here? */

@@ -134,5 +134,7 @@ status_t serve_node_change(struct task *t);
 status_t serve_keys_list(struct task *t);
 status_t serve_keys_change(struct task *t);
 status_t serve_bucket_encrypt(struct task *t);
+/* state.c */
+status_t serve_state_copy(struct task *t);
 
 #endif

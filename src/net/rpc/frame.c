@@ -91,9 +91,9 @@ status_t rpc_hello_token(const void *args, size_t len, const char **ret_token, s
 }
 
 /* The place in the table is the number on the wire. */
-static const status_t codes[] = {ST_OK,       ST_INVAL,       ST_NOMEM, ST_LIMIT,   ST_IO,
-                                 ST_NOTFOUND, ST_EXIST,       ST_PERM,  ST_CORRUPT, ST_FORMAT,
-                                 ST_INVALID,  ST_UNSUPPORTED, ST_AGAIN, ST_CHANGED, ST_STOPPED};
+static const status_t codes[] = {
+    ST_OK,      ST_INVAL,  ST_NOMEM,   ST_LIMIT,       ST_IO,    ST_NOTFOUND, ST_EXIST,   ST_PERM,
+    ST_CORRUPT, ST_FORMAT, ST_INVALID, ST_UNSUPPORTED, ST_AGAIN, ST_CHANGED,  ST_STOPPED, ST_MOVED};
 
 uint16_t rpc_code_of(status_t st)
 {

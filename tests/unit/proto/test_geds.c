@@ -187,6 +187,7 @@ static void numbers_of_operations_stay(void)
     CHECK_EQ(GEDS_T_MEMORY_BUDGET, 35);
     CHECK_EQ(GEDS_NODE_JOIN, 112);
     CHECK_EQ(GEDS_NODE_CHANGE, 116);
+    CHECK_EQ(GEDS_STATE_COPY, 120);
     CHECK_EQ(GEDS_ORDER_BYE, 7);
 }
 

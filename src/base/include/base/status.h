@@ -28,6 +28,7 @@ typedef enum status {
     ST_CAPTURED,    /* stopped to go on later */
     ST_AGAIN,       /* would block */
     ST_CHANGED,     /* it is there, but not as the caller's condition says */
+    ST_MOVED,       /* another one does this now */
     ST_COUNT
 } status_t;
 

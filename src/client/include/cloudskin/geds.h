@@ -37,7 +37,8 @@ enum geds_code {
     GEDS_UNSUPPORTED, /* not known to this version */
     GEDS_AGAIN,       /* not now: try again */
     GEDS_CHANGED,     /* it is there, but not as the condition says */
-    GEDS_STOPPED      /* stopped on request */
+    GEDS_STOPPED,     /* stopped on request */
+    GEDS_MOVED        /* another controller has the store now */
 };
 #define GEDS_NO_OFFSET UINT64_MAX
 struct geds_error {
@@ -56,7 +57,9 @@ struct geds;
 
 /* address: "unix:/PATH", "tls://HOST[:PORT]" (with $CLOUDSKIN_CA, _CERT and _KEY, or a token of $CLOUDSKIN_TOKEN or
  * $CLOUDSKIN_TOKEN_FILE; the environment is read here only), "tcp://127.0.0.1:PORT"; NULL: $CLOUDSKIN_CONTROLLER, else
- * the store that `cloudskin up` started.
+ * the store that `cloudskin up` started. Of several controllers, with commas between their addresses, it is the one
+ * that leads, for which it looks for up to 20 s; when it leads no more, later calls go to the next one. Objects and
+ * writers of before fail then. GEDS_MOVED: none of them leads.
  * GEDS_NOTFOUND: nothing is up. GEDS_AGAIN: its process does not answer within
  * 5 s, over tls:// 30 s. GEDS_PERM: a certificate or token is refused. */
 GEDS_API enum geds_code geds_connect(const char *address, struct geds **ret_store,

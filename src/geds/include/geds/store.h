@@ -6,6 +6,7 @@
 #include "base/status.h"
 
 struct metrics;
+struct store_log;
 
 /* The object store of one node: buckets of keys, each with bytes and metadata, in one folder.
  *
@@ -58,6 +59,9 @@ struct store_options {
     uint64_t part_min_bytes; /* of each part of an upload but the last; 0: none */
     struct metrics
         *metrics; /* where cloudskin_store_* are counted; outlives the store. NULL: nowhere */
+    /* Where changes are entries before they are made (geds/shared.h); outlives the store. Calls may fail with ST_MOVED
+     * then: another controller leads. NULL: nowhere, it is a store of its own. */
+    const struct store_log *log;
 };
 
 /* Open the store in folder `path`, making it (mode 0700) when it is not there, and recover it.

@@ -54,6 +54,7 @@ enum geds_op {
     GEDS_NODE_REPORT,
     GEDS_NODE_LIST,
     GEDS_NODE_CHANGE,
+    GEDS_STATE_COPY = 120, /* controllers that share a store: 120 to 127 */
     GEDS_OP_END
 };
 
@@ -127,6 +128,8 @@ enum { GEDS_N_COUNT };                                          /* RENAME_PREFIX
 enum { GEDS_N_SEEN, GEDS_N_EXTENTS, GEDS_N_READ, GEDS_N_FINDINGS, GEDS_N_REPAIRED }; /* FSCK */
 
 enum { GEDS_N_NEXT, GEDS_N_GAP }; /* EVENTS */
+/* STATE_COPY: of the data of all answers but the last, which is the database; CRC32C. */
+enum { GEDS_N_STATE_BYTES, GEDS_N_STATE_CRC };
 
 /* Append a request. The fields that op has are taken. out->failed: no memory, or a text is too long. */
 void geds_request_encode(enum geds_op op, const struct geds_request *r, struct buf *out);

@@ -1,0 +1,94 @@
+#ifndef GEDS_ETCD_IMPL_H
+#define GEDS_ETCD_IMPL_H
+
+#include <pthread.h>
+
+#include "geds/etcd/etcd.h"
+#include "line.h"
+
+/* Keys, all below a prefix: id (of the log), leader (its address, under its lease), head (number of the last entry),
+ * log/N and part/N/M (entries), member/ADDRESS (what a controller has applied). */
+
+enum {
+    KEY_BYTES = ETCD_KEY_MAX + 1,
+    NAME_MAX_BYTES = 64,
+    CHUNK_BYTES = 512 * 1024, /* of an entry in one key; etcd takes requests of 1.5 MiB */
+    CHUNKS_MAX = (SHARED_PATCH_MAX + 4096) / CHUNK_BYTES + 1,
+    CHUNK_HEAD_BYTES = 12, /* bytes of the whole entry (64 bits), chunks (32 bits) */
+    CALL_MS = 2000,
+    RETRY_MS = 200,
+    NS_PER_S = 1000000000,
+};
+
+struct etcd {
+    struct etcd_options o; /* immutable, and so are: */
+    struct line_options servers;
+    struct store_log log;
+    char prefix[NAME_MAX_BYTES + 32]; /* with a slash at its end */
+
+    struct line follow; /* etcd_follow's */
+    struct line append; /* the store's writer */
+    struct line keep;   /* the keeper's thread */
+    char log_id[SHARED_ID_BYTES];
+
+    /* While this process leads, or may. Written before the keeper's thread and the store begin. */
+    uint64_t lease;    /* 0: none */
+    uint64_t revision; /* in which the leader's key was made */
+    uint64_t head;     /* the writer's: number of the last entry */
+    uint64_t head_revision;
+    _Atomic uint64_t entries, bytes; /* that were put */
+    uint64_t trimmed;                /* the keeper's: those up to this one are not there any more */
+    _Atomic uint64_t kept;           /* the last entry that is behind a commit of this process */
+    _Atomic uint64_t until;          /* of CLOCK_BOOTTIME, ns: the lease holds for certain */
+    _Atomic bool lost;               /* another one leads, or may */
+    _Atomic bool again;              /* the store has to be opened again */
+    pthread_t keeper;
+    bool keeper_runs;
+
+    pthread_mutex_t lock; /* guards the rest */
+    pthread_cond_t wake;  /* of the keeper's thread and of who waits in etcd_follow */
+    bool stop;            /* etcd_stop */
+    bool keeper_stops;
+    bool told; /* o.lost was called in this term */
+    char leader[SHARED_ADDRESS_MAX + 1];
+};
+
+uint64_t etcd_now_ns(void); /* of CLOCK_BOOTTIME */
+void etcd_key(const struct etcd *e, char ret_key[KEY_BYTES], const char *name);
+void etcd_entry_key(const struct etcd *e, char ret_key[KEY_BYTES], uint64_t index);
+void etcd_part_key(const struct etcd *e, char ret_key[KEY_BYTES], uint64_t index, unsigned part);
+void etcd_tell(struct etcd *e, const char *event, const char *text);
+void etcd_set_leader(struct etcd *e, const char *address, size_t len);
+/* Wait for so long; false: etcd_stop. */
+bool etcd_wait(struct etcd *e, unsigned ms);
+
+/* What an entry is in its keys. */
+struct etcd_frame {
+    uint64_t bytes;
+    unsigned chunks;
+    const uint8_t *first;
+    size_t first_len;
+};
+CHECKED status_t etcd_frame_decode(const void *value, size_t len, struct etcd_frame *ret_frame,
+                                   struct error *err);
+
+/* The number in the key `head`; 0: there is none. False: it is no number. */
+bool etcd_head_of(const struct etcd_range *head, uint64_t *ret_index);
+
+/* The lease, and the thread that keeps it (lease.c). ttl_s of the options. */
+CHECKED status_t etcd_grant(struct etcd *e, struct error *err);
+/* Nothing that this process sent and that may still come counts any more. ST_AGAIN: etcd does not answer. */
+CHECKED status_t etcd_revoke(struct etcd *e, unsigned ms, struct error *err);
+CHECKED status_t etcd_keep(struct etcd *e, struct error *err);
+void etcd_keep_no_more(struct etcd *e);
+void etcd_has_lost(struct etcd *e, const char *why);
+
+/* The log (log.c). */
+status_t etcd_append(void *arg, uint64_t index, const void *entry, size_t len, struct error *err);
+/* Tell what this controller has on its disk (trim.c). */
+CHECKED status_t etcd_note_applied(struct etcd *e, struct line *l, uint64_t applied,
+                                   struct error *err);
+/* Entries that nobody needs go. The keeper's thread. */
+status_t etcd_trim(struct etcd *e, struct line *l, struct error *err);
+
+#endif

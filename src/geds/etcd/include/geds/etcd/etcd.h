@@ -1,0 +1,48 @@
+#ifndef GEDS_ETCD_ETCD_H
+#define GEDS_ETCD_ETCD_H
+
+#include "geds/shared.h"
+
+/* The log that controllers share, and who of them leads, in etcd (docs/internals/geds-etcd.md). */
+
+struct etcd_options {
+    const char *servers;              /* HOST:PORT[,HOST:PORT...] */
+    const char *name;                 /* of the store, where etcd has several; NULL: "geds" */
+    const char *address;              /* where clients reach this controller; its name as well */
+    const char *ca_file, *cert, *key; /* PEM; NULL: none. With one of these it is https */
+    unsigned ttl_s;                   /* a leader that is not heard of for so long is none; 0: 5 */
+    unsigned trim_at; /* entries that may be in etcd though no one needs them; 0: 1000 */
+    /* What a log should have: "etcd.away" with why, "etcd.follows" with the address of who leads, "etcd.leads",
+     * "etcd.lost" with why. Any thread. NULL: nobody wants it. */
+    void (*event)(void *arg, const char *event, const char *text);
+    /* This process leads no more, or its store has to be opened again. Once for each time that it led. Any thread. */
+    void (*lost)(void *arg);
+    void *arg;
+};
+
+struct etcd;
+
+/* Nothing is asked yet. Strings are borrowed until etcd_close. ST_INVAL names what is wrong. */
+CHECKED status_t etcd_open(const struct etcd_options *options, struct etcd **ret_etcd,
+                           struct error *err);
+/* Gives up that it leads, when that takes no long time; the store must be closed. Takes NULL. */
+void etcd_close(struct etcd *e);
+
+/* Apply what comes until this process leads, everything is applied, and its own term is in the log: then the replica
+ * may be closed and the store be opened with etcd_log. Ends what it led before, whose store is closed.
+ * ST_STOPPED: etcd_stop. ST_NOTFOUND: it needs a copy of the leader's store (etcd_leader, etcd_log_id;
+ * replica_replace); then it is called again. ST_INVAL, ST_CORRUPT, ST_UNSUPPORTED, ST_PERM: this store and the log do
+ * not belong together, or etcd does not let it in. That etcd does not answer is no error: it waits. */
+CHECKED status_t etcd_follow(struct etcd *e, struct replica *r, struct error *err);
+/* etcd_follow ends soon, whenever it was called. Any thread. */
+void etcd_stop(struct etcd *e);
+
+/* For store_options while this process leads. */
+const struct store_log *etcd_log(struct etcd *e);
+
+/* Who led when this process looked the last time; "": nobody. Any thread. */
+void etcd_leader(struct etcd *e, char ret_address[SHARED_ADDRESS_MAX + 1]);
+/* The id of the log, as etcd_follow saw it last. */
+const char *etcd_log_id(const struct etcd *e);
+
+#endif

@@ -1,0 +1,668 @@
+#include "storetest.h"
+
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "entry.h"
+#include "geds/crypt.h"
+#include "geds/shared.h"
+
+/* Controllers that share a store through a log, which is an array here, in memory that children share. */
+
+enum { LOG_MAX = 4096, LOG_BYTES = 64 * 1024 * 1024, LONG = 200 * 1000, STEPS = 400 };
+
+enum fault {
+    WORKS,
+    KEPT,     /* the entry gets into the log, and nobody hears of it */
+    LOST,     /* it does not, and nobody hears of that */
+    FENCED,   /* another one leads */
+    FULL,     /* there is no room */
+    CUT_SOON, /* the process ends before the entry is in the log */
+    CUT_LATE, /* behind that */
+    NO_DISK,  /* the entry gets into the log, and the disk takes nothing from then on */
+};
+struct shared_log {
+    size_t count;
+    size_t off[LOG_MAX + 1];
+    enum fault fault;
+    bool leads, failed;
+    uint8_t bytes[LOG_BYTES];
+};
+static struct shared_log *shared;
+
+/* No file may grow beyond that; 0: as it was. */
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    CHECK_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes != 0 ? bytes : limit.rlim_max;
+    CHECK_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static status_t append(void *arg, uint64_t index, const void *entry, size_t len, struct error *err)
+{
+    struct shared_log *l = arg;
+    if (l->fault == CUT_SOON) {
+        _exit(0);
+    }
+    if (l->fault == FENCED) {
+        return error_set(err, ST_MOVED, ERROR_NO_OFFSET, "another one leads");
+    }
+    if (l->fault == FULL) {
+        return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "the log is full");
+    }
+    if (l->fault == LOST) {
+        return error_set(err, ST_IO, ERROR_NO_OFFSET, "the log does not answer");
+    }
+    if (index != l->count + 1 || l->count == LOG_MAX || l->off[l->count] + len > LOG_BYTES) {
+        abort();
+    }
+    memcpy(l->bytes + l->off[l->count], entry, len);
+    l->off[l->count + 1] = l->off[l->count] + len;
+    l->count++;
+    if (l->fault == CUT_LATE) {
+        _exit(0);
+    }
+    if (l->fault == NO_DISK) {
+        limit_files(1);
+    }
+    return l->fault == KEPT ? error_set(err, ST_IO, ERROR_NO_OFFSET, "the log does not answer")
+                            : ST_OK;
+}
+
+static bool leads(void *arg)
+{
+    return ((struct shared_log *)arg)->leads;
+}
+
+static void failed(void *arg)
+{
+    ((struct shared_log *)arg)->failed = true;
+}
+
+static void leader(void *arg, char ret_address[SHARED_ADDRESS_MAX + 1])
+{
+    (void)arg;
+    snprintf(ret_address, SHARED_ADDRESS_MAX + 1, "tls://elsewhere:7700");
+}
+
+static struct store_log functions;
+static const char id[] = "00112233445566778899aabbccddeeff";
+static char folders[3][80]; /* of controllers; the store of `scratch` is another name of one */
+
+static struct shared_bytes entry_at(size_t i)
+{
+    return (struct shared_bytes){shared->bytes + shared->off[i],
+                                 shared->off[i + 1] - shared->off[i]};
+}
+
+/* All that is in the log. */
+static status_t catch_up(struct replica *r, struct error *err)
+{
+    struct shared_bytes all[LOG_MAX];
+    for (size_t i = 0; i < shared->count; i++) {
+        all[i] = entry_at(i);
+    }
+    return replica_apply(r, all, shared->count, err);
+}
+
+static void follow(size_t who)
+{
+    struct replica *r = NULL;
+    MUST(replica_open(folders[who], NULL, &r, &err));
+    MUST(catch_up(r, &err));
+    replica_close(r);
+}
+
+/* As a controller does that has won the election. */
+static void lead(size_t who)
+{
+    struct replica *r = NULL;
+    struct buf term = {0};
+    const struct store_options options = {.log = &functions};
+    char address[32];
+    snprintf(address, sizeof address, "tcp://127.0.0.%zu:1", who + 1);
+    MUST(replica_open(folders[who], NULL, &r, &err));
+    MUST(catch_up(r, &err));
+    MUST(replica_term(r, address, &term, &err));
+    shared->fault = WORKS;
+    shared->leads = true;
+    shared->failed = false;
+    MUST(append(shared, shared->count + 1, term.data, term.len, &err));
+    MUST(catch_up(r, &err));
+    replica_close(r);
+    buf_done(&term);
+    MUST(store_open(folders[who], &options, &store, &err));
+}
+
+static void stop(void)
+{
+    store_close(store);
+    store = NULL;
+}
+
+/* The first controller leads a new log with what it has, which is a bucket. */
+static void begin(void)
+{
+    struct replica *r = NULL;
+    memset(shared, 0, sizeof *shared - LOG_BYTES);
+    functions = (struct store_log){append, leads, failed, leader, shared};
+    snprintf(scratch, sizeof scratch, "/tmp/geds-test-XXXXXX");
+    CHECK(mkdtemp(scratch) != NULL);
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(folders[i], sizeof folders[i], "%s/%zu", scratch, i);
+    }
+    MUST(store_open(folders[0], NULL, &store, &err));
+    MUST(store_bucket_create(store, "box", "", &err));
+    stop();
+    MUST(replica_open(folders[0], NULL, &r, &err));
+    MUST(replica_begin(r, id, &err));
+    replica_close(r);
+    lead(0);
+}
+
+static void end(void)
+{
+    store_close(store);
+    store = NULL;
+    remove_tree(scratch);
+}
+
+static void copy_path(char ret_path[96])
+{
+    snprintf(ret_path, 96, "%s/copy", scratch);
+}
+
+/* Another controller gets what the leading one has. */
+static void join(size_t who)
+{
+    char copy[96];
+    copy_path(copy);
+    MUST(store_copy_state(store, copy, &err));
+    MUST(replica_replace(folders[who], copy, id, &err));
+}
+
+/* A checksum of all rows of the tables that are shared. */
+static uint64_t rows_of(size_t who)
+{
+    char path[128];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *tables = NULL, *rows = NULL;
+    struct buf all = {0};
+    snprintf(path, sizeof path, "%s/meta.db", folders[who]);
+    CHECK_EQ(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3_prepare_v2(db,
+                       "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE "
+                       "'shared%' AND name NOT LIKE 'sqlite%' ORDER BY name",
+                       -1, &tables, NULL);
+    while (sqlite3_step(tables) == SQLITE_ROW) {
+        char text[96];
+        snprintf(text, sizeof text, "SELECT * FROM %s ORDER BY 1, 2, 3",
+                 (const char *)sqlite3_column_text(tables, 0));
+        if (sqlite3_prepare_v2(db, text, -1, &rows, NULL) != SQLITE_OK) {
+            snprintf(text, sizeof text, "SELECT * FROM %s ORDER BY 1",
+                     (const char *)sqlite3_column_text(tables, 0));
+            CHECK_EQ(sqlite3_prepare_v2(db, text, -1, &rows, NULL), SQLITE_OK);
+        }
+        while (sqlite3_step(rows) == SQLITE_ROW) {
+            for (int i = 0; i < sqlite3_column_count(rows); i++) {
+                buf_le64(&all, (uint64_t)sqlite3_column_type(rows, i));
+                const void *bytes = sqlite3_column_blob(rows, i);
+                buf_bytes(&all, bytes != NULL ? bytes : "", (size_t)sqlite3_column_bytes(rows, i));
+            }
+        }
+        sqlite3_finalize(rows);
+    }
+    sqlite3_finalize(tables);
+    sqlite3_close(db);
+    uint64_t sum = hash_xxh3(all.data, all.len);
+    CHECK(all.len > 0);
+    buf_done(&all);
+    return sum;
+}
+
+static uint64_t dice_state = 20;
+static uint64_t dice(uint64_t below)
+{
+    dice_state ^= dice_state << 13;
+    dice_state ^= dice_state >> 7;
+    dice_state ^= dice_state << 17;
+    return dice_state % below;
+}
+
+static void upload(const char *bucket, const char *key, bool complete)
+{
+    uint8_t data[500];
+    uint64_t upload_id = 0;
+    struct store_put *p = NULL;
+    struct store_part part = {.number = 1};
+    fill(data, sizeof data, dice(1000));
+    MUST(store_upload_begin(store, bucket, key, NULL, &upload_id, &err));
+    MUST(store_upload_put_begin(store, bucket, key, upload_id, 1, &p, &err));
+    MUST(store_put_write(p, data, sizeof data, &err));
+    MUST(store_put_commit(p, NULL, &part.info, &err));
+    if (complete) {
+        MUST(
+            store_upload_complete(store, bucket, key, upload_id, &part, 1, NULL, NULL, NULL, &err));
+    }
+}
+
+/* Some change, which may be refused. */
+static void change_something(void)
+{
+    static uint8_t data[LONG];
+    static const char *const buckets[] = {"box", "box", "kept", "other"};
+    const char *bucket = buckets[dice(4)];
+    char key[32], to[32];
+    snprintf(key, sizeof key, "%c/%u", 'a' + (char)dice(3), (unsigned)dice(12));
+    snprintf(to, sizeof to, "%c/%u", 'a' + (char)dice(3), (unsigned)dice(12));
+    const struct store_name from = {bucket, key}, there = {bucket, to};
+    const struct store_condition none = {.if_none = true};
+    status_t st = ST_OK;
+    uint64_t what = dice(12), count = 0;
+    size_t len = (size_t)(dice(4) == 0 ? dice(LONG) : dice(3000));
+    fill(data, len, dice_state);
+    if (what <= 3) {
+        st = put_if(bucket, key, data, len, what == 3 ? &none : NULL, NULL);
+    } else if (what == 4) {
+        st = store_delete(store, bucket, key, NULL, NULL);
+    } else if (what == 5) {
+        st = store_rename(store, &from, &there, NULL, NULL);
+    } else if (what == 6) {
+        st = store_copy(store, &from, &there, NULL, NULL, NULL, NULL, NULL);
+    } else if (what == 7) {
+        st = store_append(store, bucket, key, data, len, NULL, NULL, NULL);
+    } else if (what == 8) {
+        st = store_rename_prefix(store, "box", dice(2) ? "a/" : "b/", dice(2) ? "c/" : "d/", &count,
+                                 NULL);
+    } else if (what == 9 && store_bucket_stat(store, bucket, NULL, NULL, NULL) == ST_OK) {
+        upload(bucket, key, dice(2) == 0);
+    } else if (what == 10) {
+        st = store_bucket_create_as(store, bucket, "", strcmp(bucket, "kept") == 0, NULL);
+    } else {
+        st = store_bucket_delete(store, "other", NULL);
+    }
+    CHECK(st == ST_OK || st == ST_NOTFOUND || st == ST_EXIST || st == ST_INVAL);
+}
+
+static void two_databases_stay_equal_over_random_changes(void)
+{
+    begin();
+    join(1);
+    for (size_t i = 0; i < STEPS; i++) {
+        change_something();
+        if (i % 50 == 49) {
+            follow(1);
+            CHECK_EQ(rows_of(1), rows_of(0));
+        }
+    }
+    end();
+}
+
+static void controllers_take_turns(void)
+{
+    begin();
+    join(1);
+    join(2);
+    for (size_t turn = 0; turn < 9; turn++) {
+        for (size_t i = 0; i < 40; i++) {
+            change_something();
+        }
+        stop();
+        lead((turn + 1) % 3);
+    }
+    stop();
+    for (size_t i = 0; i < 3; i++) {
+        follow(i);
+        CHECK_EQ(rows_of(i), rows_of(0));
+    }
+    end();
+}
+
+/* Triggers change rows as well: those are in the entry, and must not be made twice. */
+static void what_triggers_change_is_applied_once(void)
+{
+    char path[96];
+    const struct store_keys_options keys = {.path = path};
+    static uint8_t data[LONG];
+    fill(data, LONG, 1);
+    begin();
+    join(1);
+    snprintf(path, sizeof path, "%s/master.key", scratch);
+    MUST(store_set_keys(store, &keys, &err));
+    MUST(store_bucket_set_encrypt(store, "box", true, &err));
+    MUST(put("box", "a", "x", 1));
+    MUST(put("box", "b", data, LONG));
+    MUST(store_delete(store, "box", "a", NULL, &err));
+    MUST(store_delete(store, "box", "b", NULL, &err));
+    stop();
+    follow(1);
+    CHECK_EQ(rows_of(1), rows_of(0));
+    lead(1);
+    MUST(store_set_keys(store, &keys, &err));
+    MUST(put("box", "a", "y", 1));
+    CHECK(holds("box", "a", "y", 1));
+    end();
+}
+
+static void a_change_is_in_the_log_before_it_is_answered(void)
+{
+    begin();
+    size_t before = shared->count;
+    MUST(put("box", "a", "x", 1));
+    CHECK_EQ(shared->count, before + 1);
+    CHECK_EQ(store_delete(store, "box", "b", NULL, NULL), ST_NOTFOUND);
+    CHECK_EQ(shared->count, before + 1); /* it has changed nothing */
+    end();
+}
+
+static void who_does_not_lead_any_more_changes_nothing(void)
+{
+    struct error why = {0};
+    struct store_info info;
+    begin();
+    MUST(put("box", "a", "x", 1));
+    shared->fault = FENCED;
+    shared->leads = false;
+    CHECK_EQ(store_delete(store, "box", "a", NULL, &why), ST_MOVED);
+    CHECK_EQ(store_delete(store, "box", "none", NULL, &why), ST_MOVED);
+    CHECK_EQ(store_stat(store, "box", "a", &info, &why), ST_MOVED);
+    CHECK(strstr(why.text, "tls://elsewhere:7700") != NULL);
+    CHECK(shared->failed);
+    shared->leads = true;
+    CHECK(holds("box", "a", "x", 1));
+    end();
+}
+
+static void a_log_without_room_refuses_a_change_and_goes_on(void)
+{
+    begin();
+    shared->fault = FULL;
+    CHECK_EQ(put("box", "a", "x", 1), ST_LIMIT);
+    shared->fault = WORKS;
+    MUST(put("box", "a", "y", 1));
+    CHECK(holds("box", "a", "y", 1));
+    end();
+}
+
+/* Nobody knows whether the entry of a change is in the log: it is told so, nothing more is changed, and reads go on;
+ * what has it is what the log has. */
+static void an_entry_of_unknown_fate(enum fault fault, bool happened)
+{
+    static uint8_t old[LONG], new[LONG];
+    fill(old, LONG, 1);
+    fill(new, LONG, 2);
+    begin();
+    MUST(put("box", "a", old, LONG));
+    shared->fault = fault;
+    CHECK_EQ(put("box", "a", new, LONG), ST_IO);
+    CHECK(shared->failed);
+    shared->fault = WORKS;
+    CHECK_EQ(put("box", "b", "x", 1), ST_IO);
+    CHECK(holds("box", "a", old, LONG));
+    stop();
+    lead(0);
+    CHECK(holds("box", "a", happened ? new : old, LONG));
+    check_sound();
+    end();
+}
+
+static void an_entry_that_is_in_the_log_happens_though_nobody_heard_of_it(void)
+{
+    an_entry_of_unknown_fate(KEPT, true);
+}
+
+static void an_entry_that_is_not_in_the_log_does_not_happen(void)
+{
+    an_entry_of_unknown_fate(LOST, false);
+}
+
+/* The change has happened, wherever it is written down first. */
+static void a_full_disk_behind_the_log_undoes_nothing(void)
+{
+    begin();
+    join(1);
+    MUST(put("box", "a", "old", 3));
+    size_t before = shared->count;
+    shared->fault = NO_DISK;
+    CHECK_EQ(put("box", "a", "new", 3), ST_IO);
+    limit_files(0);
+    shared->fault = WORKS;
+    CHECK_EQ(shared->count, before + 1); /* it was not tried again */
+    CHECK(shared->failed);
+    CHECK_EQ(put("box", "b", "x", 1), ST_IO);
+    CHECK(holds("box", "a", "old", 3));
+    stop();
+    lead(0);
+    CHECK(holds("box", "a", "new", 3));
+    stop();
+    follow(1);
+    CHECK_EQ(rows_of(1), rows_of(0));
+    end();
+}
+
+/* Killed at a step of a put of a file: there is all of it, or nothing. */
+static void a_cut(enum fault fault, bool happened)
+{
+    static uint8_t old[LONG], new[LONG];
+    fill(old, LONG, 1);
+    fill(new, LONG, 2);
+    begin();
+    MUST(put("box", "a", old, LONG));
+    join(1);
+    stop();
+    pid_t child = fork();
+    if (child == 0) {
+        lead(0);
+        shared->fault = fault;
+        MUST(put("box", "a", new, LONG));
+        _exit(1);
+    }
+    int code = 1;
+    CHECK_EQ(waitpid(child, &code, 0), child);
+    CHECK_EQ(code, 0);
+    lead(0);
+    CHECK(holds("box", "a", happened ? new : old, LONG));
+    CHECK_EQ(files_in("0/new"), 0);
+    check_sound();
+    stop();
+    follow(1);
+    CHECK_EQ(rows_of(1), rows_of(0));
+    end();
+}
+
+static void a_cut_before_the_log_leaves_what_was(void)
+{
+    a_cut(CUT_SOON, false);
+}
+
+static void a_cut_between_the_log_and_the_commit_leaves_the_change(void)
+{
+    a_cut(CUT_LATE, true);
+}
+
+static void a_change_that_only_the_log_has_is_the_next_leaders(void)
+{
+    begin();
+    join(1);
+    MUST(put("box", "a", "old", 3));
+    shared->fault = KEPT;
+    CHECK_EQ(put("box", "a", "new", 3), ST_IO);
+    stop();
+    lead(1);
+    CHECK(holds("box", "a", "new", 3));
+    stop();
+    lead(0); /* the former one takes it in, too */
+    CHECK(holds("box", "a", "new", 3));
+    end();
+}
+
+static void a_leader_has_small_objects_of_another_one_and_says_where_files_are(void)
+{
+    static uint8_t data[LONG];
+    struct error why = {0};
+    uint8_t *got = NULL;
+    size_t len = 0;
+    fill(data, LONG, 3);
+    begin();
+    join(1);
+    MUST(put("box", "small", data, 1000));
+    MUST(put("box", "file", data, LONG));
+    stop();
+    lead(1);
+    CHECK(holds("box", "small", data, 1000));
+    CHECK_EQ(get("box", "file", &got, &len, &why), ST_AGAIN);
+    CHECK(strstr(why.text, "disk of the controller tcp://127.0.0.1:1") != NULL);
+    check_sound();
+    stop();
+    lead(0);
+    CHECK(holds("box", "file", data, LONG));
+    end();
+}
+
+static void numbers_of_files_are_never_given_twice(void)
+{
+    static uint8_t data[LONG];
+    begin();
+    join(1);
+    fill(data, LONG, 1);
+    MUST(put("box", "a", data, LONG));
+    stop();
+    lead(1); /* deletes it while the former leader, which has the file, is away */
+    MUST(store_delete(store, "box", "a", NULL, &err));
+    stop();
+    lead(1); /* the row goes */
+    stop();
+    lead(1);
+    fill(data, LONG, 2);
+    MUST(put("box", "a", data, LONG));
+    stop();
+    CHECK_EQ(files_in("0/data"), 1);
+    follow(0);
+    CHECK_EQ(files_in("0/data"), 0); /* what has no row any more goes there as well */
+    lead(0);
+    uint8_t *got = NULL;
+    size_t len = 0;
+    CHECK_EQ(get("box", "a", &got, &len, NULL), ST_AGAIN);
+    end();
+}
+
+static void a_store_that_is_shared_is_not_opened_alone(void)
+{
+    struct error why = {0};
+    begin();
+    MUST(put("box", "a", "x", 1));
+    stop();
+    CHECK_EQ(store_open(folders[0], NULL, &store, &why), ST_INVAL);
+    CHECK(strstr(why.text, "--etcd") != NULL);
+    MUST(replica_leave(folders[0], &err));
+    MUST(store_open(folders[0], NULL, &store, &err));
+    CHECK(holds("box", "a", "x", 1));
+    MUST(put("box", "b", "x", 1));
+    end();
+}
+
+static void a_copy_replaces_nothing_that_somebody_would_miss(void)
+{
+    char copy[96];
+    struct error why = {0};
+    struct store *other = NULL;
+    begin();
+    MUST(store_open(folders[1], NULL, &other, &err));
+    MUST(store_bucket_create(other, "mine", "", &err));
+    store_close(other);
+    copy_path(copy);
+    MUST(store_copy_state(store, copy, &err));
+    CHECK_EQ(replica_replace(folders[1], copy, id, &why), ST_EXIST);
+    CHECK_EQ(replica_replace(folders[2], copy, "ffffffffffffffffffffffffffffffff", &why),
+             ST_FORMAT);
+    MUST(replica_replace(folders[2], copy, id, &err));
+    CHECK_EQ(rows_of(2), rows_of(0));
+    MUST(put("box", "a", "x", 1));
+    join(2); /* again, when it is far behind */
+    CHECK_EQ(rows_of(2), rows_of(0));
+    end();
+}
+
+static void an_entry_that_was_changed_on_its_way_is_not_applied(void)
+{
+    struct replica *r = NULL;
+    struct error why = {0};
+    begin();
+    join(1);
+    MUST(put("box", "a", "x", 1));
+    stop();
+    struct shared_bytes e = entry_at(shared->count - 1);
+    uint8_t *copy = malloc(e.len);
+    uint64_t before = rows_of(1);
+    MUST(replica_open(folders[1], NULL, &r, &err));
+    for (size_t i = 0; i < e.len; i++) {
+        memcpy(copy, e.data, e.len);
+        copy[i] ^= 0x20;
+        const struct shared_bytes bad = {copy, e.len};
+        status_t st = replica_apply(r, &bad, 1, &why);
+        CHECK(st == ST_FORMAT || st == ST_CORRUPT || st == ST_UNSUPPORTED);
+        const struct shared_bytes cut = {e.data, i};
+        CHECK_EQ(replica_apply(r, &cut, 1, &why), ST_FORMAT);
+    }
+    CHECK_EQ(rows_of(1), before);
+    MUST(catch_up(r, &err));
+    MUST(replica_compare(r, e.data, e.len, &err));
+    replica_close(r);
+    free(copy);
+    end();
+}
+
+static void an_entry_of_another_history_is_not_applied(void)
+{
+    struct replica *r = NULL;
+    struct error why = {0};
+    struct buf other = {0};
+    begin();
+    join(1);
+    stop();
+    MUST(replica_open(folders[1], NULL, &r, &err));
+    MUST(replica_term(r, "tcp://127.0.0.1:9", &other, &err));
+    const struct shared_bytes theirs = {other.data, other.len};
+    lead(0);
+    struct shared_bytes ours = entry_at(shared->count - 1);
+    MUST(replica_apply(r, &ours, 1, &err));
+    MUST(replica_apply(r, &theirs, 1, &err)); /* it is behind: left out */
+    CHECK_EQ(replica_compare(r, theirs.data, theirs.len, &why), ST_CORRUPT);
+    MUST(put("box", "a", "x", 1));
+    MUST(put("box", "b", "x", 1));
+    const struct shared_bytes gap = entry_at(shared->count - 1);
+    CHECK_EQ(replica_apply(r, &gap, 1, &why), ST_CORRUPT);
+    replica_close(r);
+    buf_done(&other);
+    end();
+}
+
+int main(void)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(shared != MAP_FAILED);
+    RUN(a_change_is_in_the_log_before_it_is_answered);
+    RUN(two_databases_stay_equal_over_random_changes);
+    RUN(controllers_take_turns);
+    RUN(what_triggers_change_is_applied_once);
+    RUN(who_does_not_lead_any_more_changes_nothing);
+    RUN(a_log_without_room_refuses_a_change_and_goes_on);
+    RUN(an_entry_that_is_in_the_log_happens_though_nobody_heard_of_it);
+    RUN(an_entry_that_is_not_in_the_log_does_not_happen);
+    RUN(a_full_disk_behind_the_log_undoes_nothing);
+    RUN(a_cut_before_the_log_leaves_what_was);
+    RUN(a_cut_between_the_log_and_the_commit_leaves_the_change);
+    RUN(a_change_that_only_the_log_has_is_the_next_leaders);
+    RUN(a_leader_has_small_objects_of_another_one_and_says_where_files_are);
+    RUN(numbers_of_files_are_never_given_twice);
+    RUN(a_store_that_is_shared_is_not_opened_alone);
+    RUN(a_copy_replaces_nothing_that_somebody_would_miss);
+    RUN(an_entry_that_was_changed_on_its_way_is_not_applied);
+    RUN(an_entry_of_another_history_is_not_applied);
+    return CHECK_DONE();
+}

@@ -1,0 +1,487 @@
+#include "geds/etcd/etcd.h"
+
+#include <ftw.h>
+
+#include "geds/store.h"
+#include "line.h"
+#include "server.h"
+
+/* Controllers that share a store through a real etcd. */
+
+enum { CONTROLLERS = 3, LONG = 200 * 1000 };
+
+struct controller {
+    char folder[96], servers[32], address[32];
+    struct etcd *etcd;
+    struct store *store; /* while it leads */
+    struct replica *replica;
+    pthread_t follower;
+    status_t followed; /* what etcd_follow came to, after a join */
+    struct error err;
+    _Atomic unsigned lost;
+};
+
+static struct server server;
+static struct controller all[CONTROLLERS];
+static char scratch[64];
+static unsigned trim_at;
+
+static void must(status_t st, const struct error *err, const char *what, int line)
+{
+    if (st != ST_OK) {
+        fprintf(stderr, "line %d: %s: %s: %s\n", line, what, status_name(st), err->text);
+        if (server.pid > 0) {
+            kill(server.pid, SIGKILL);
+        }
+        exit(1);
+    }
+}
+#define MUST(call)                           \
+    do {                                     \
+        struct error err = {0};              \
+        must((call), &err, #call, __LINE__); \
+    } while (0)
+
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *ftw)
+{
+    (void)info, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static void on_lost(void *arg)
+{
+    atomic_fetch_add(&((struct controller *)arg)->lost, 1);
+}
+
+static void on_event(void *arg, const char *event, const char *text)
+{
+    const struct controller *c = arg;
+    fprintf(stderr, "  %s %s: %s\n", c->address, event, text);
+}
+
+/* The first one reaches etcd through the proxy. */
+static void begin(void)
+{
+    memset(all, 0, sizeof all);
+    snprintf(scratch, sizeof scratch, "/tmp/geds-etcd-XXXXXX");
+    CHECK(mkdtemp(scratch) != NULL);
+    server_start(&server, scratch);
+    for (size_t i = 0; i < CONTROLLERS; i++) {
+        struct controller *c = &all[i];
+        snprintf(c->folder, sizeof c->folder, "%s/%zu", scratch, i);
+        snprintf(c->servers, sizeof c->servers, "127.0.0.1:%u",
+                 i == 0 ? server.proxy_port : server.port);
+        snprintf(c->address, sizeof c->address, "tcp://127.0.0.1:%zu", i + 1);
+        const struct etcd_options o = {.servers = c->servers,
+                                       .address = c->address,
+                                       .ttl_s = 2,
+                                       .trim_at = trim_at,
+                                       .event = on_event,
+                                       .lost = on_lost,
+                                       .arg = c};
+        MUST(etcd_open(&o, &c->etcd, &err));
+    }
+}
+
+static void *follow_thread(void *arg)
+{
+    struct controller *c = arg;
+    c->followed = etcd_follow(c->etcd, c->replica, &c->err);
+    return NULL;
+}
+
+static void follow(struct controller *c)
+{
+    MUST(replica_open(c->folder, NULL, &c->replica, &err));
+    CHECK_EQ(pthread_create(&c->follower, NULL, follow_thread, c), 0);
+}
+
+static status_t end_following(struct controller *c)
+{
+    pthread_join(c->follower, NULL);
+    replica_close(c->replica);
+    c->replica = NULL;
+    return c->followed;
+}
+
+/* Until it leads: its store is open then. */
+static void lead(struct controller *c)
+{
+    const struct store_options options = {.log = etcd_log(c->etcd)};
+    if (c->replica == NULL) {
+        follow(c);
+    }
+    status_t st = end_following(c);
+    must(st, &c->err, "follow", __LINE__);
+    MUST(store_open(c->folder, &options, &c->store, &err));
+}
+
+static void close_store(struct controller *c)
+{
+    store_close(c->store);
+    c->store = NULL;
+}
+
+static void end(void)
+{
+    for (size_t i = 0; i < CONTROLLERS; i++) {
+        if (all[i].replica != NULL) {
+            etcd_stop(all[i].etcd);
+            CHECK_EQ(end_following(&all[i]), ST_STOPPED);
+        }
+    }
+    for (size_t i = 0; i < CONTROLLERS; i++) {
+        close_store(&all[i]);
+        etcd_close(all[i].etcd);
+    }
+    server_stop(&server);
+    nftw(scratch, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void join(struct controller *from, struct controller *to)
+{
+    char copy[96];
+    struct shared_state state;
+    snprintf(copy, sizeof copy, "%s/copy", scratch);
+    MUST(store_shared_state(from->store, &state, &err));
+    MUST(store_copy_state(from->store, copy, &err));
+    MUST(replica_replace(to->folder, copy, state.log, &err));
+}
+
+static status_t put(struct controller *c, const char *key, const char *text,
+                    const struct store_condition *condition)
+{
+    struct store_put *p = NULL;
+    status_t st = store_put_begin(c->store, "box", key, NULL, &p, NULL);
+    if (st == ST_OK) {
+        MUST(store_put_write(p, text, strlen(text), &err));
+        st = store_put_commit(p, condition, NULL, NULL);
+    }
+    return st;
+}
+
+static bool holds(struct controller *c, const char *key, const char *text)
+{
+    struct store_object *o = NULL;
+    char got[64] = "";
+    size_t len = 0;
+    if (store_object_open(c->store, "box", key, &o, NULL) != ST_OK) {
+        return false;
+    }
+    bool same = store_object_read(o, got, sizeof got - 1, 0, &len, NULL) == ST_OK &&
+                strcmp(got, text) == 0;
+    store_object_close(o);
+    return same;
+}
+
+/* Two controllers: the first one leads. */
+static void begin_two(void)
+{
+    begin();
+    lead(&all[0]);
+    MUST(store_bucket_create(all[0].store, "box", "", &err));
+    join(&all[0], &all[1]);
+}
+
+static void a_controller_alone_leads_and_has_its_changes_after_a_restart(void)
+{
+    begin();
+    lead(&all[0]);
+    MUST(store_bucket_create(all[0].store, "box", "", &err));
+    CHECK_EQ(put(&all[0], "a", "x", NULL), ST_OK);
+    close_store(&all[0]);
+    lead(&all[0]);
+    CHECK(holds(&all[0], "a", "x"));
+    end();
+}
+
+static void another_one_follows_and_leads_next(void)
+{
+    begin_two();
+    follow(&all[1]);
+    for (int i = 0; i < 100; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%d", i);
+        CHECK_EQ(put(&all[0], key, key, NULL), ST_OK);
+    }
+    close_store(&all[0]);
+    etcd_close(all[0].etcd); /* gives the lead away */
+    all[0].etcd = NULL;
+    lead(&all[1]);
+    CHECK(holds(&all[1], "k0", "k0") && holds(&all[1], "k99", "k99"));
+    CHECK_EQ(put(&all[1], "k0", "new", NULL), ST_OK);
+    end();
+}
+
+static void one_that_is_new_is_told_to_get_a_copy(void)
+{
+    char leader[SHARED_ADDRESS_MAX + 1];
+    begin_two();
+    follow(&all[2]);
+    CHECK_EQ(end_following(&all[2]), ST_NOTFOUND);
+    etcd_leader(all[2].etcd, leader);
+    CHECK_STR(leader, all[0].address);
+    join(&all[0], &all[2]);
+    follow(&all[2]);
+    CHECK_EQ(put(&all[0], "a", "x", NULL), ST_OK);
+    end();
+}
+
+/* The leader hears nothing of etcd, and another one leads: what the former one may still say is no answer. */
+static void a_former_leader_neither_changes_nor_tells_anything(void)
+{
+    struct store_info info;
+    const struct store_condition none = {.if_none = true};
+    begin_two();
+    CHECK_EQ(put(&all[0], "a", "old", NULL), ST_OK);
+    follow(&all[1]);
+    atomic_store(&server.mode, HOLD);
+    lead(&all[1]);
+    CHECK_EQ(put(&all[1], "a", "new", NULL), ST_OK);
+    CHECK_EQ(store_stat(all[0].store, "box", "a", &info, NULL), ST_MOVED);
+    CHECK(put(&all[0], "b", "x", &none) != ST_OK);
+    CHECK(store_delete(all[0].store, "box", "none", NULL, NULL) != ST_NOTFOUND);
+    atomic_store(&server.mode, PASS);
+    for (int i = 0; i < 500 && atomic_load(&all[0].lost) == 0; i++) {
+        wait_ms(20);
+    }
+    CHECK(atomic_load(&all[0].lost) == 1);
+    CHECK_EQ(put(&all[0], "b", "x", &none), ST_MOVED);
+    close_store(&all[0]);
+    follow(&all[0]); /* it takes in what it missed */
+    close_store(&all[1]);
+    etcd_close(all[1].etcd);
+    all[1].etcd = NULL;
+    lead(&all[0]);
+    CHECK(holds(&all[0], "a", "new"));
+    CHECK(!holds(&all[0], "b", "x"));
+    end();
+}
+
+/* Somebody else changes etcd, or looks into it. */
+static void ask_etcd(const struct etcd_op *op, struct arena *arena, struct etcd_answer *ret_answer)
+{
+    struct line_options o = {0};
+    struct line l;
+    const struct etcd_txn txn = {.then = op, .then_count = 1};
+    MUST(line_servers(all[1].servers, false, &o, &err));
+    MUST(line_open(&o, &l, &err));
+    MUST(line_txn(&l, &txn, 2000, arena, ret_answer, &err));
+    line_close(&l);
+}
+
+/* Its key is gone though its lease is not: it believes that it leads, and only etcd knows better. */
+static void a_leader_without_its_key_puts_nothing(void)
+{
+    const struct etcd_op op = {.kind = ETCD_DELETE, .key = "/cloudskin/geds/leader"};
+    for (int others = 0; others < 2; others++) {
+        struct arena arena = {0};
+        struct etcd_answer a;
+        begin_two();
+        CHECK_EQ(put(&all[0], "a", "old", NULL), ST_OK);
+        ask_etcd(&op, &arena, &a);
+        arena_done(&arena);
+        if (others == 1) {
+            lead(&all[1]);
+            CHECK_EQ(put(&all[1], "a", "new", NULL), ST_OK);
+        }
+        CHECK_EQ(put(&all[0], "a", "former", NULL), ST_MOVED);
+        CHECK_EQ(atomic_load(&all[0].lost), 1);
+        close_store(&all[0]);
+        if (others == 0) {
+            lead(&all[1]);
+        }
+        CHECK(holds(&all[1], "a", others == 1 ? "new" : "old"));
+        end();
+    }
+}
+
+/* A put while etcd is as `mode` says for one request, and then well again. */
+static void put_while(enum proxy_mode mode, const char *key)
+{
+    atomic_store(&server.times, 1);
+    atomic_store(&server.mode, mode);
+    CHECK_EQ(put(&all[0], key, key, NULL), ST_OK);
+    atomic_store(&server.mode, PASS);
+    CHECK(holds(&all[0], key, key));
+}
+
+static void faults_that_pass_are_no_errors(void)
+{
+    begin_two();
+    put_while(SLOW, "slow");
+    put_while(BUSY, "busy");
+    put_while(CUT, "cut");
+    put_while(SWALLOW, "swallowed");
+    put_while(REFUSE, "refused");
+    CHECK_EQ(atomic_load(&all[0].lost), 0);
+    close_store(&all[0]);
+    etcd_close(all[0].etcd);
+    all[0].etcd = NULL;
+    lead(&all[1]);
+    CHECK(holds(&all[1], "cut", "cut") && holds(&all[1], "swallowed", "swallowed"));
+    end();
+}
+
+static void etcd_that_is_killed_stops_changes_and_loses_nothing(void)
+{
+    struct store_info info;
+    begin_two();
+    CHECK_EQ(put(&all[0], "a", "x", NULL), ST_OK);
+    server_kill(&server);
+    CHECK(holds(&all[0], "a", "x")); /* its lease holds still */
+    status_t st = put(&all[0], "b", "y", NULL);
+    CHECK(st == ST_AGAIN || st == ST_IO);
+    CHECK_EQ(store_stat(all[0].store, "box", "a", &info, NULL), ST_MOVED);
+    server_begin(&server);
+    if (st == ST_IO) { /* nobody knew whether etcd had got it */
+        close_store(&all[0]);
+        lead(&all[0]);
+    }
+    for (int i = 0; i < 500 && (st = put(&all[0], "c", "z", NULL)) != ST_OK; i++) {
+        if (atomic_load(&all[0].lost) > 0) {
+            atomic_store(&all[0].lost, 0);
+            close_store(&all[0]);
+            lead(&all[0]);
+        }
+        wait_ms(20);
+    }
+    CHECK_EQ(st, ST_OK);
+    CHECK(holds(&all[0], "a", "x"));
+    CHECK(!holds(&all[0], "b", "y"));
+    end();
+}
+
+/* etcd answers no more behind the request: it happened or it did not, and all agree. */
+static void an_entry_of_unknown_fate_is_the_same_to_all(void)
+{
+    begin_two();
+    atomic_store(&server.mode, SWALLOW);
+    CHECK_EQ(put(&all[0], "a", "x", NULL), ST_IO);
+    CHECK_EQ(atomic_load(&all[0].lost), 1);
+    atomic_store(&server.mode, PASS);
+    close_store(&all[0]);
+    lead(&all[0]);
+    bool first = holds(&all[0], "a", "x");
+    CHECK(first); /* the request had got through */
+    close_store(&all[0]);
+    etcd_close(all[0].etcd);
+    all[0].etcd = NULL;
+    lead(&all[1]);
+    CHECK_EQ(holds(&all[1], "a", "x"), first);
+    end();
+}
+
+static void a_change_of_many_bytes_is_in_parts(void)
+{
+    enum { MANY = 100, VALUE = 15000 };
+    static char value[VALUE + 1];
+    const struct store_attribute pair = {.name = "x", .value = value};
+    const struct store_attributes attributes = {.pairs = &pair, .count = 1};
+    uint64_t count = 0;
+    char key[16];
+    memset(value, 'v', VALUE);
+    begin_two();
+    CHECK_EQ(put(&all[0], "first", "x", NULL), ST_OK);
+    const struct store_name from = {"box", "first"}, to = {"box", key};
+    for (int i = 0; i < MANY; i++) {
+        snprintf(key, sizeof key, "a/%d", i);
+        MUST(store_copy(all[0].store, &from, &to, &attributes, NULL, NULL, NULL, &err));
+    }
+    MUST(store_rename_prefix(all[0].store, "box", "a/", "b/", &count, &err));
+    CHECK_EQ(count, MANY);
+    close_store(&all[0]);
+    etcd_close(all[0].etcd);
+    all[0].etcd = NULL;
+    lead(&all[1]);
+    CHECK(holds(&all[1], "b/0", "x") && holds(&all[1], "b/99", "x"));
+    end();
+}
+
+/* The number of entries in etcd. */
+static size_t entries_in_etcd(void)
+{
+    struct arena arena = {0};
+    struct etcd_answer a;
+    const struct etcd_op op = {
+        .kind = ETCD_RANGE, .key = "/cloudskin/geds/log/", .end = "/cloudskin/geds/log0"};
+    ask_etcd(&op, &arena, &a);
+    size_t count = a.ranges[0].count;
+    arena_done(&arena);
+    return count;
+}
+
+static void what_is_not_needed_goes_and_who_is_behind_gets_a_copy(void)
+{
+    trim_at = 10;
+    begin_two();
+    join(&all[0], &all[2]); /* has it, and does not follow */
+    follow(&all[1]);
+    for (int i = 0; i < 200; i++) {
+        CHECK_EQ(put(&all[0], "a", "x", NULL), ST_OK);
+    }
+    for (int i = 0; i < 500 && entries_in_etcd() > 100; i++) {
+        wait_ms(20);
+    }
+    size_t left = entries_in_etcd();
+    CHECK(left >= 10 && left <= 100);
+    follow(&all[2]);
+    CHECK_EQ(end_following(&all[2]), ST_NOTFOUND);
+    join(&all[0], &all[2]);
+    follow(&all[2]);
+    end();
+    trim_at = 0;
+}
+
+static void what_one_disk_has_only_stays_in_etcd(void)
+{
+    trim_at = 10;
+    begin_two();
+    follow(&all[1]);
+    CHECK_EQ(put(&all[0], "a", "x", NULL), ST_OK);
+    wait_ms(500); /* it says that it is there */
+    etcd_stop(all[1].etcd);
+    CHECK_EQ(end_following(&all[1]), ST_STOPPED);
+    for (int i = 0; i < 100; i++) {
+        CHECK_EQ(put(&all[0], "a", "x", NULL), ST_OK);
+    }
+    wait_ms(2000); /* three looks */
+    CHECK(entries_in_etcd() >= 100);
+    end();
+    trim_at = 0;
+}
+
+static void a_store_of_another_log_is_refused(void)
+{
+    begin_two();
+    follow(&all[1]);
+    CHECK_EQ(put(&all[0], "a", "x", NULL), ST_OK);
+    wait_ms(300);
+    etcd_stop(all[1].etcd);
+    CHECK_EQ(end_following(&all[1]), ST_STOPPED);
+    etcd_close(all[1].etcd);
+    const struct etcd_options o = {
+        .servers = all[1].servers, .address = all[1].address, .name = "other", .ttl_s = 2};
+    MUST(etcd_open(&o, &all[1].etcd, &err));
+    follow(&all[1]);
+    CHECK_EQ(end_following(&all[1]), ST_INVAL);
+    end();
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    RUN(a_controller_alone_leads_and_has_its_changes_after_a_restart);
+    RUN(another_one_follows_and_leads_next);
+    RUN(one_that_is_new_is_told_to_get_a_copy);
+    RUN(a_former_leader_neither_changes_nor_tells_anything);
+    RUN(a_leader_without_its_key_puts_nothing);
+    RUN(faults_that_pass_are_no_errors);
+    RUN(etcd_that_is_killed_stops_changes_and_loses_nothing);
+    RUN(an_entry_of_unknown_fate_is_the_same_to_all);
+    RUN(a_change_of_many_bytes_is_in_parts);
+    RUN(what_is_not_needed_goes_and_who_is_behind_gets_a_copy);
+    RUN(what_one_disk_has_only_stays_in_etcd);
+    RUN(a_store_of_another_log_is_refused);
+    return CHECK_DONE();
+}
