@@ -193,6 +193,40 @@ iso_unix() {
     echo 'int unix;' >unix.c && cloudskin-cc -std=c99 -c unix.c -o unix.o && cloudskin-c++ -std=c++20 -x c++ -c unix.c -o unix.o
 }
 fact "\"unix\" is a program's own name where the standard says so" iso_unix
+# What is said of an object's place holds, whichever definition the linker takes.
+cat >weak.c <<'C'
+#include <stdint.h>
+#include <stdio.h>
+__attribute__((weak)) char one[300], two[300], three[300];
+int before(void);
+int main(void)
+{
+    volatile uintptr_t place[3] = {(uintptr_t)one, (uintptr_t)two, (uintptr_t)three};
+    int same = (uintptr_t)one % 64 == place[0] % 64 && (uintptr_t)two % 64 == place[1] % 64 &&
+               (uintptr_t)three % 64 == place[2] % 64;
+    printf("%d\n", same && before());
+    return 0;
+}
+C
+cat >strong.c <<'C'
+char one[101] = {1}, two[101] = {2}, three[101] = {3}; // of which two cannot begin at a line
+int before(void) { return one[0] && two[0] && three[0]; }
+C
+# Long literals of several objects are one, as the linker makes it of short ones.
+literal='"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"'
+cat >literal.c <<C
+const char *one(void);
+const char *volatile mine = $literal $literal $literal;
+int main(void) { return one() != mine; }
+C
+echo "const char *one(void) { return $literal $literal $literal; }" >one.c
+literals() {
+    cloudskin-cc -O2 -Wl,-O2 literal.c one.c -o literal.wasm && cloudskin run literal.wasm
+}
+echo 1 >weak.want
+fact "a weak object gives way" cloudskin-cc -O2 strong.c weak.c -o weak.wasm
+program "and nothing is believed of its place" weak.wasm weak.want 0
+fact "long literals are one" literals
 fact "-shared says what to do" says "an archive" cloudskin-cc -shared hello.c -DANSWER=1 -o hello.so
 fact "and is an error" exits 1 cloudskin-cc -shared hello.c -DANSWER=1 -o hello.so
 fact "the archiver that goes with it" prints "$(command -v llvm-ar-19)" cloudskin-cc -print-prog-name=ar
