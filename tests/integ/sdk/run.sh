@@ -170,7 +170,7 @@ quiet() {
 }
 for options in -pie -static-pie -no-pie -rdynamic -static -static-libgcc -mtune=native -march=native -m64 -mcmodel=medium \
     -fstack-clash-protection -lnsl -lrt -Wl,-O1,--sort-common,--as-needed,-z,relro,-z,now -Wl,-Bsymbolic-functions \
-    -Wl,-dynamic-linker,/lib/ld.so "-Xlinker -rpath -Xlinker /lib" "-Xlinker --as-needed"; do
+    -fcommon -Wl,-dynamic-linker,/lib/ld.so "-Xlinker -rpath -Xlinker /lib" "-Xlinker --as-needed"; do
     # shellcheck disable=SC2086 # words of one option
     fact "$options says nothing" quiet $options
     program "hello with $options" hello.wasm hello.want 0
@@ -193,6 +193,25 @@ iso_unix() {
     echo 'int unix;' >unix.c && cloudskin-cc -std=c99 -c unix.c -o unix.o && cloudskin-c++ -std=c++20 -x c++ -c unix.c -o unix.o
 }
 fact "\"unix\" is a program's own name where the standard says so" iso_unix
+# Headers that are compiled by themselves, as makefiles do it, and used.
+precompiled() { # precompiled OPTION...: with these makes pre.pch
+    rm -f pre.pch && echo '#define ANSWER 42' >pre.h && cloudskin-cc "$@" pre.h -o pre.pch &&
+        cloudskin-cc -include-pch pre.pch hello.c -o hello.wasm
+}
+for options in "" "-x c-header" -xc-header; do
+    # shellcheck disable=SC2086
+    fact "a header is compiled: $options" precompiled $options
+    program "and used" hello.wasm hello.want 0
+done
+one_definition() {
+    printf 'int table[100];\nint main(void) { return table[7]; }\n' >common.c &&
+        cloudskin-cc -fcommon common.c -o common.wasm && cloudskin run common.wasm
+}
+pthread_header() {
+    cloudskin-cc -pthread pre.h -o threads.pch && cloudskin-cc -pthread -include-pch threads.pch -c hello.c -o hello.o
+}
+fact "and with threads" pthread_header
+fact "-fcommon takes a program that defines everything once" one_definition
 # What is said of an object's place holds, whichever definition the linker takes.
 cat >weak.c <<'C'
 #include <stdint.h>
