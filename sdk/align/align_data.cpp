@@ -14,11 +14,20 @@ namespace
 const uint64_t LARGE_BYTES = 256; // so at most a fifth of the memory is lost between them
 const Align LINE(64);
 
-// Objects in sections of the program's own may be read as an array; those of a thread are laid out by the linker.
+// String literals are merged by the linker, those of several objects too, as long as nothing is asked of their place.
+bool is_literal(const GlobalVariable &g)
+{
+    const auto *text = dyn_cast<ConstantDataSequential>(g.getInitializer());
+
+    return text && text->isCString() && g.hasGlobalUnnamedAddr();
+}
+
+// Not so: weak objects, since the linker may take a definition that knows of no line, while code believes what stands
+// here; sections of the program's own, which may be read as an array; those of a thread, which the linker lays out.
 bool is_movable(const GlobalVariable &g)
 {
-    return !g.isDeclaration() && !g.hasSection() && !g.isThreadLocal() &&
-           !g.hasAppendingLinkage() && !g.hasAvailableExternallyLinkage();
+    return g.canIncreaseAlignment() && !g.hasSection() && !g.isThreadLocal() &&
+           !g.hasAppendingLinkage() && !is_literal(g);
 }
 
 struct AlignData : PassInfoMixin<AlignData> {

@@ -20,7 +20,7 @@ musl_picked := \
   time/__secs_to_tm time/__year_to_secs time/__tz \
   fcntl/creat dirent/alphasort dirent/versionsort \
   env/__stack_chk_fail env/clearenv env/getenv env/putenv env/setenv env/unsetenv \
-  unistd/posix_close stat/futimesat legacy/getpagesize legacy/err legacy/ftw \
+  unistd/posix_close stat/futimesat legacy/getpagesize legacy/err \
   temp/mkdtemp temp/mkostemp temp/mkostemps temp/mkstemp temp/mkstemps temp/mktemp \
   signal/sigaddset signal/sigandset signal/sigdelset signal/sigemptyset signal/sigfillset signal/sigisemptyset \
   signal/sighold signal/sigignore signal/sigrelse signal/sigset signal/sigismember signal/sigorset signal/psignal signal/psiginfo network/gai_strerror network/hstrerror \

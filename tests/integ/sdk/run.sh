@@ -170,7 +170,7 @@ quiet() {
 }
 for options in -pie -static-pie -no-pie -rdynamic -static -static-libgcc -mtune=native -march=native -m64 -mcmodel=medium \
     -fstack-clash-protection -lnsl -lrt -Wl,-O1,--sort-common,--as-needed,-z,relro,-z,now -Wl,-Bsymbolic-functions \
-    -Wl,-dynamic-linker,/lib/ld.so "-Xlinker -rpath -Xlinker /lib" "-Xlinker --as-needed"; do
+    -fcommon -Wl,-dynamic-linker,/lib/ld.so "-Xlinker -rpath -Xlinker /lib" "-Xlinker --as-needed"; do
     # shellcheck disable=SC2086 # words of one option
     fact "$options says nothing" quiet $options
     program "hello with $options" hello.wasm hello.want 0
@@ -193,6 +193,59 @@ iso_unix() {
     echo 'int unix;' >unix.c && cloudskin-cc -std=c99 -c unix.c -o unix.o && cloudskin-c++ -std=c++20 -x c++ -c unix.c -o unix.o
 }
 fact "\"unix\" is a program's own name where the standard says so" iso_unix
+# Headers that are compiled by themselves, as makefiles do it, and used.
+precompiled() { # precompiled OPTION...: with these makes pre.pch
+    rm -f pre.pch && echo '#define ANSWER 42' >pre.h && cloudskin-cc "$@" pre.h -o pre.pch &&
+        cloudskin-cc -include-pch pre.pch hello.c -o hello.wasm
+}
+for options in "" "-x c-header" -xc-header; do
+    # shellcheck disable=SC2086
+    fact "a header is compiled: $options" precompiled $options
+    program "and used" hello.wasm hello.want 0
+done
+one_definition() {
+    printf 'int table[100];\nint main(void) { return table[7]; }\n' >common.c &&
+        cloudskin-cc -fcommon common.c -o common.wasm && cloudskin run common.wasm
+}
+pthread_header() {
+    cloudskin-cc -pthread pre.h -o threads.pch && cloudskin-cc -pthread -include-pch threads.pch -c hello.c -o hello.o
+}
+fact "and with threads" pthread_header
+fact "-fcommon takes a program that defines everything once" one_definition
+# What is said of an object's place holds, whichever definition the linker takes.
+cat >weak.c <<'C'
+#include <stdint.h>
+#include <stdio.h>
+__attribute__((weak)) char one[300], two[300], three[300];
+int before(void);
+int main(void)
+{
+    volatile uintptr_t place[3] = {(uintptr_t)one, (uintptr_t)two, (uintptr_t)three};
+    int same = (uintptr_t)one % 64 == place[0] % 64 && (uintptr_t)two % 64 == place[1] % 64 &&
+               (uintptr_t)three % 64 == place[2] % 64;
+    printf("%d\n", same && before());
+    return 0;
+}
+C
+cat >strong.c <<'C'
+char one[101] = {1}, two[101] = {2}, three[101] = {3}; // of which two cannot begin at a line
+int before(void) { return one[0] && two[0] && three[0]; }
+C
+# Long literals of several objects are one, as the linker makes it of short ones.
+literal='"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"'
+cat >literal.c <<C
+const char *one(void);
+const char *volatile mine = $literal $literal $literal;
+int main(void) { return one() != mine; }
+C
+echo "const char *one(void) { return $literal $literal $literal; }" >one.c
+literals() {
+    cloudskin-cc -O2 -Wl,-O2 literal.c one.c -o literal.wasm && cloudskin run literal.wasm
+}
+echo 1 >weak.want
+fact "a weak object gives way" cloudskin-cc -O2 strong.c weak.c -o weak.wasm
+program "and nothing is believed of its place" weak.wasm weak.want 0
+fact "long literals are one" literals
 fact "-shared says what to do" says "an archive" cloudskin-cc -shared hello.c -DANSWER=1 -o hello.so
 fact "and is an error" exits 1 cloudskin-cc -shared hello.c -DANSWER=1 -o hello.so
 fact "the archiver that goes with it" prints "$(command -v llvm-ar-19)" cloudskin-cc -print-prog-name=ar

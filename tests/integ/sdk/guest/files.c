@@ -26,6 +26,25 @@ static int visit(const char *path, const struct stat *st, int type, struct FTW *
     return 0;
 }
 
+static int inner, outer;
+
+static int visit_inner(const char *path, const struct stat *st, int type)
+{
+    (void)path;
+    (void)st;
+    inner += type == FTW_F || type == FTW_D;
+    return 0;
+}
+
+static int visit_outer(const char *path, const struct stat *st, int type)
+{
+    (void)st;
+    outer += type == FTW_F ? 100 : 1;
+    if (type == FTW_D)
+        outer += 1000 * ftw(path, visit_inner, 10);
+    return 0;
+}
+
 static void put(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
@@ -65,6 +84,7 @@ static void directories(void)
     printf("%d %d\n", rmdir("d"), errno == ENOTEMPTY);
     nftw("d", visit, 10, FTW_PHYS);
     printf("visits %d\n", visits);
+    printf("%d %d %d\n", ftw("d/sub", visit_outer, 10), outer, inner);
     glob_t g;
     printf("%d %d %s\n", glob("d/*.txt", 0, NULL, &g), (int)g.gl_pathc, g.gl_pathv[0]);
     globfree(&g);
