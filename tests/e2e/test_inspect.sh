@@ -53,6 +53,16 @@ fact "CPU time" eval 'cloudskin inspect one.snap | grep -qE "^  so far +[0-9.]+ 
 fact "sizes have the unit that fits" eval 'cloudskin inspect one.snap | grep -qE "^  memory +[0-9.]+ MiB, of which [0-9.]+ KiB stand in the file$"'
 fact "and the command that goes on with it" shows \
     "cloudskin thaw --dir FOLDER:/in:ro --dir FOLDER:/out --listen ADDRESS:PORT [--output FILE] one.snap" one.snap
+# The command as it stands there, given to a shell.
+odd=$'it\'s a \\ in a\nname\t.snap'
+goes_on_with() { # goes_on_with FILE: is this what a shell makes of the last word of what is shown?
+    local line
+    line=$(cloudskin inspect "$1" | tail -n 1) && eval "set -- \"\$1\" ${line##*FILE] }" && [ "$1" = "$2" ]
+}
+cp one.snap "$odd" && cp one.snap 'back\slash.snap'
+fact "also when its name is an odd one" goes_on_with "$odd"
+fact "or has but one odd character" goes_on_with 'back\slash.snap'
+rm -f "$odd"
 fact "JSON has the path" json 'd["path"] == "one.snap" and d["kind"] == "snapshot"' cloudskin inspect --json one.snap
 fact "and the arguments" json 'd["arguments"] == ["holds.cell", "3", "two words", "it'"\\'"'s"]' cloudskin inspect --json one.snap
 fact "the environment" json 'd["environment"] == ["SECRET", "PWD"] and d["directory"] == "/in"' cloudskin inspect --json one.snap

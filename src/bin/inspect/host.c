@@ -12,24 +12,40 @@ static void put_text(struct buf *out, const char *text)
     subject_put_name(out, (struct name){text, (uint32_t)strlen(text)});
 }
 
-/* As a shell would have it. */
+static bool is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+/* As a shell would have it: in quotes, or with escapes where a control character is in it. */
 static void put_word(struct buf *out, const char *word)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                 "-_./:=+,@%";
+    bool escapes = false;
     if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
         put_text(out, word);
         return;
     }
-    buf_u8(out, '\'');
+    for (const char *at = word; *at != '\0'; at++) {
+        escapes |= is_control(*at);
+    }
+    buf_printf(out, escapes ? "$'" : "'");
     for (const char *at = word; *at != '\0';) {
-        size_t n = strcspn(at, "'");
+        size_t n = 0;
+        while (at[n] != '\0' && at[n] != '\'' && at[n] != '\\' && !is_control(at[n])) {
+            n++;
+        }
         subject_put_name(out, (struct name){at, (uint32_t)n});
         at += n;
         if (*at == '\'') {
-            buf_printf(out, "'\\''");
-            at++;
+            buf_printf(out, escapes ? "\\'" : "'\\''");
+        } else if (*at == '\\') {
+            buf_printf(out, escapes ? "\\\\" : "\\");
+        } else if (*at != '\0') {
+            buf_printf(out, "\\x%02x", (unsigned char)*at);
         }
+        at += *at != '\0';
     }
     buf_u8(out, '\'');
 }
