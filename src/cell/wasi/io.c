@@ -1,9 +1,11 @@
 #include "guest.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "before.h"
 #include "object.h"
@@ -57,6 +59,19 @@ static ssize_t read_plain(const struct file_use *u, const struct piece *p, uint6
     return n < 0 ? -errno : n;
 }
 
+/* The same where the kernel (before Linux 4.16) or an emulator knows no flags: what others append in between is overwritten
+ * then, but in a file that the host opened for appending. */
+static ssize_t write_without_flags(int fd, const struct piece *p, off_t at, int flags)
+{
+    int host = fcntl(fd, F_GETFL);
+    if ((flags & RWF_APPEND) != 0 && (host & O_APPEND) == 0 && lseek(fd, 0, SEEK_END) < 0) {
+        return -1;
+    }
+    ssize_t n = at < 0 ? writev(fd, p->iovs, p->count) : pwritev(fd, p->iovs, p->count, at);
+    bool syncs = n >= 0 && (flags & (RWF_DSYNC | RWF_SYNC)) != 0;
+    return syncs && ((flags & RWF_SYNC) != 0 ? fsync(fd) : fdatasync(fd)) != 0 ? -1 : n;
+}
+
 static ssize_t write_plain(const struct file_use *u, const struct piece *p, uint64_t offset)
 {
     int fd = u->file->host_fd;
@@ -79,6 +94,9 @@ static ssize_t write_plain(const struct file_use *u, const struct piece *p, uint
     ssize_t n = flags != 0 ? pwritev2(fd, p->iovs, p->count, at, flags)
                 : at < 0   ? writev(fd, p->iovs, p->count)
                            : pwritev(fd, p->iovs, p->count, at);
+    if (n < 0 && flags != 0 && (errno == EOPNOTSUPP || errno == ENOSYS)) {
+        n = write_without_flags(fd, p, at, flags);
+    }
     return n < 0 ? -errno : n;
 }
 
