@@ -59,8 +59,8 @@ static ssize_t read_plain(const struct file_use *u, const struct piece *p, uint6
     return n < 0 ? -errno : n;
 }
 
-/* The same where the kernel (before Linux 4.16) or an emulator knows no flags: what others append in between is overwritten
- * then, but in a file that the host opened for appending. */
+/* The same where the kernel (before Linux 4.16) or an emulator knows no flags: what others append in between is
+ * overwritten then, but in a file that the host opened for appending. */
 static ssize_t write_without_flags(int fd, const struct piece *p, off_t at, int flags)
 {
     int host = fcntl(fd, F_GETFL);
