@@ -5,7 +5,8 @@ set -uo pipefail
 unset CLOUDSKIN_CONTROLLER CLOUDSKIN_TOKEN CLOUDSKIN_TOKEN_FILE CLOUDSKIN_CA CLOUDSKIN_CERT CLOUDSKIN_KEY
 etcd=$(command -v etcd || echo "${CLOUDSKIN_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/cloudskin/deps}/etcd/etcd")
 pids=()
-trap 'for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null; done' EXIT
+# "timeout" is killed without what it runs
+trap 'for pid in "${pids[@]}"; do pkill -9 -P "$pid"; kill -9 "$pid" 2>/dev/null; done' EXIT
 
 free_port() {
     python3 -c 'import socket
