@@ -116,8 +116,9 @@ status_t run_meter_start(struct cell *c, struct run_meter *m, struct error *err)
 {
     const struct cell_limits *l = &c->limits;
     status_t st = ST_OK;
-    *m = (struct run_meter){.cpu_start_ns = clock_thread_cpu_ns(),
-                            .wall_start_ns = clock_monotonic_ns()};
+    /* The clock of a thread's CPU time is a system call, dearer than a whole start: only where there is a limit. */
+    *m = (struct run_meter){.cpu_start_ns = l->cpu_ns ? clock_thread_cpu_ns() : 0,
+                            .wall_start_ns = l->wall_ns ? clock_monotonic_ns() : 0};
     uint64_t cpu_ns = atomic_load(&c->cpu_ns);
     if (l->cpu_ns && cpu_ns >= l->cpu_ns) {
         run_stop_mark(c, STOP_CPU_LIMIT);
@@ -142,6 +143,8 @@ void run_meter_end(struct cell *c, struct run_meter *m)
         timer_delete(m->cpu_timer);
     if (m->wall_armed)
         timer_delete(m->wall_timer);
-    atomic_fetch_add(&c->cpu_ns, clock_thread_cpu_ns() - m->cpu_start_ns);
-    c->wall_ns += clock_monotonic_ns() - m->wall_start_ns;
+    if (c->limits.cpu_ns)
+        atomic_fetch_add(&c->cpu_ns, clock_thread_cpu_ns() - m->cpu_start_ns);
+    if (c->limits.wall_ns)
+        c->wall_ns += clock_monotonic_ns() - m->wall_start_ns;
 }

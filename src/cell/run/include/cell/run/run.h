@@ -191,7 +191,7 @@ uint32_t cell_backtrace(const struct cell *c, const struct frame **ret_frames, u
 
 struct cell_stats {
     uint64_t memory_bytes; /* present size of all memories */
-    uint64_t cpu_ns;
+    uint64_t cpu_ns;       /* of calls that ended; counted where limits.cpu_ns is not 0 */
     uint64_t polls_taken;
     uint64_t
         captures_refused; /* requests that were dropped since memory ran out; the cell went on */
