@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "accept.h"
 #include "base/parse.h"
 #include "sys/clock.h"
 #include "sys/thread.h"
@@ -66,7 +67,9 @@ struct queue {
 
 struct http_server {
     struct http_options o;
-    struct MHD_Daemon *daemon;
+    struct MHD_Daemon **daemons; /* one for each event thread */
+    unsigned daemon_count;
+    struct acceptor *acceptor;
     int listen_fd;
     pthread_mutex_t m;
     pthread_cond_t work;              /* queue or stopping changed */
@@ -112,6 +115,15 @@ static void set_deadline(struct MHD_Connection *c, unsigned ms)
         atomic_store(&l->deadline_ns, ms ? clock_monotonic_ns() + ms * UINT64_C(1000000) : 0);
 }
 
+static unsigned loop_of(const struct http_server *s, struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_DAEMON);
+    unsigned loop = 0;
+    while (loop + 1 < s->daemon_count && info && s->daemons[loop] != info->daemon)
+        loop++;
+    return loop;
+}
+
 static void on_connection(void *arg, struct MHD_Connection *c, void **context,
                           enum MHD_ConnectionNotificationCode what)
 {
@@ -121,6 +133,7 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
             c, MHD_CONNECTION_INFO_CONNECTION_FD);
         struct link *l = calloc(1, sizeof *l);
         *context = l;
+        acceptor_began(s->acceptor, loop_of(s, c));
         if (!l || !info)
             return; /* only its idle time is bounded then */
         l->fd = info->connect_fd;
@@ -134,7 +147,10 @@ static void on_connection(void *arg, struct MHD_Connection *c, void **context,
             l->next->at = &l->next;
         s->links = l;
         pthread_mutex_unlock(&s->m);
-    } else if (*context) {
+        return;
+    }
+    acceptor_ended(s->acceptor, loop_of(s, c));
+    if (*context) {
         struct link *l = *context;
         pthread_mutex_lock(&s->m);
         if (l->at) {
@@ -657,14 +673,10 @@ static struct MHD_OptionItem pem_option(enum MHD_OPTION option, const char *text
 
 static struct MHD_Daemon *start_daemon(struct http_server *s)
 {
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
-                     MHD_USE_ERROR_LOG;
-    /* a pool of one thread is not a pool to the library */
-    struct MHD_OptionItem more[5];
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET |
+                     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    struct MHD_OptionItem more[4];
     size_t count = 0;
-    if (s->o.event_threads > 1)
-        more[count++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE,
-                                                (intptr_t)s->o.event_threads, NULL};
     if (s->o.cert) {
         flags |= MHD_USE_TLS;
         more[count++] = pem_option(MHD_OPTION_HTTPS_MEM_CERT, s->o.cert);
@@ -674,13 +686,37 @@ static struct MHD_Daemon *start_daemon(struct http_server *s)
     more[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     return MHD_start_daemon(
         flags, 0, NULL, NULL, on_access, s, MHD_OPTION_EXTERNAL_LOGGER, ignore_log, NULL,
-        MHD_OPTION_LISTEN_SOCKET, s->listen_fd, MHD_OPTION_CONNECTION_LIMIT, s->o.connections_max,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-        MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)(CONNECTION_BYTES / 4),
-        MHD_OPTION_CONNECTION_TIMEOUT, (s->o.idle_ms + 999) / 1000, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-        s, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, s->o.connections_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_MEMORY_INCREMENT,
+        (size_t)(CONNECTION_BYTES / 4), MHD_OPTION_CONNECTION_TIMEOUT, (s->o.idle_ms + 999) / 1000,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target, s,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+}
+
+static void hand(void *arg, unsigned loop, int fd, const struct sockaddr *peer, socklen_t peer_len)
+{
+    struct http_server *s = arg;
+    /* it closes fd when it fails */
+    (void)MHD_add_connection(s->daemons[loop], fd, peer, peer_len);
+}
+
+static status_t start_event_threads(struct http_server *s, struct error *err)
+{
+    const struct acceptor_options o = {.listen_fd = s->listen_fd,
+                                       .loops = s->o.event_threads,
+                                       .connections_max = s->o.connections_max,
+                                       .hand = hand,
+                                       .ctx = s};
+    s->daemons = calloc(s->o.event_threads, sizeof *s->daemons);
+    while (s->daemons && s->daemon_count < s->o.event_threads) {
+        if (!(s->daemons[s->daemon_count] = start_daemon(s)))
+            break;
+        s->daemon_count++;
+    }
+    if (s->daemon_count < s->o.event_threads)
+        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "cannot start an HTTP server");
+    return acceptor_start(&o, &s->acceptor, err);
 }
 
 static bool start_threads(struct http_server *s)
@@ -719,8 +755,9 @@ status_t http_server_start(const struct http_options *o, struct http_server **re
         sigset_t all, before; /* signals are for the program's own threads */
         sigfillset(&all);
         pthread_sigmask(SIG_BLOCK, &all, &before);
-        if (!start_threads(s) || !(s->daemon = start_daemon(s)))
-            st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "cannot start an HTTP server");
+        st = start_threads(s)
+                 ? start_event_threads(s, err)
+                 : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "cannot start an HTTP server");
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
     if (st == ST_OK)
@@ -752,8 +789,7 @@ void http_server_stop(struct http_server *s)
 {
     if (!s)
         return;
-    if (s->daemon)
-        MHD_quiesce_daemon(s->daemon);
+    acceptor_stop(s->acceptor);
     pthread_mutex_lock(&s->m);
     s->stopping = true;
     pthread_cond_broadcast(&s->work);
@@ -761,8 +797,8 @@ void http_server_stop(struct http_server *s)
     /* the workers end when the queue is empty: then no connection is suspended, as the library wants it */
     for (unsigned i = 0; i < s->thread_count; i++)
         pthread_join(s->threads[i], NULL);
-    if (s->daemon)
-        MHD_stop_daemon(s->daemon);
+    for (unsigned i = 0; i < s->daemon_count; i++)
+        MHD_stop_daemon(s->daemons[i]);
     if (s->has_sweeper) {
         pthread_mutex_lock(&s->m);
         s->no_sweep = true;
@@ -775,6 +811,8 @@ void http_server_stop(struct http_server *s)
     pthread_cond_destroy(&s->work);
     pthread_cond_destroy(&s->sweep);
     pthread_mutex_destroy(&s->m);
+    acceptor_free(s->acceptor);
+    free(s->daemons);
     free(s->threads);
     free(s);
 }

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/parse.h"
 #include "check.h"
 #include "sys/clock.h"
 
@@ -74,6 +75,11 @@ static void on_end(void *ctx, struct http_request *rq)
     }
     if (strcmp(http_target(rq), "/silent") == 0)
         return;
+    if (strcmp(http_target(rq), "/thread") == 0) {
+        buf_printf(&text, "thread %d!", (int)gettid());
+        http_reply(rq, 200, &text);
+        return;
+    }
     if (strcmp(http_method(rq), "HEAD") == 0) {
         http_reply_length(rq, 200, 12345);
         return;
@@ -98,24 +104,29 @@ static void on_done(void *ctx, struct http_request *rq)
 
 static const struct http_handler handler = {on_begin, on_body, on_end, on_done};
 
-static struct http_server *start(unsigned idle_ms, unsigned window_ms)
+static struct http_server *start_with(struct http_options *o)
 {
     struct http_server *s = NULL;
-    struct http_options o;
     struct error err = {0};
-    http_options_default(&o);
-    o.address = "127.0.0.1:0";
-    o.event_threads = 2;
-    o.workers = 4;
-    o.idle_ms = idle_ms;
-    o.body_window_ms = window_ms;
-    o.body_bytes_min = 1000;
-    o.handler = &handler;
-    if (http_server_start(&o, &s, &err) != ST_OK) {
+    o->address = "127.0.0.1:0";
+    o->workers = 4;
+    o->handler = &handler;
+    if (http_server_start(o, &s, &err) != ST_OK) {
         fprintf(stderr, "%s\n", err.text);
         exit(1);
     }
     return s;
+}
+
+static struct http_server *start(unsigned idle_ms, unsigned window_ms)
+{
+    struct http_options o;
+    http_options_default(&o);
+    o.event_threads = 2;
+    o.idle_ms = idle_ms;
+    o.body_window_ms = window_ms;
+    o.body_bytes_min = 1000;
+    return start_with(&o);
 }
 
 static int dial(const struct http_server *s)
@@ -389,6 +400,120 @@ static void a_stop_ends_what_is_half_sent(void)
     close(idle);
 }
 
+static uint64_t thread_of(int fd)
+{
+    uint64_t tid = 0;
+    say(fd, "GET /thread HTTP/1.1\r\nHost: x\r\n\r\n");
+    char *text = hear(fd, "!");
+    const char *at = strstr(text, "thread ");
+    char *end = at ? strchr(at, '!') : NULL;
+    if (end)
+        *end = '\0';
+    CHECK(end && parse_u64(at + 7, INT32_MAX, &tid) == ST_OK);
+    free(text);
+    return tid;
+}
+
+static void check_shares(const int *fds, size_t count, unsigned want)
+{
+    uint64_t tids[64];
+    for (size_t i = 0; i < count; i++)
+        tids[i] = thread_of(fds[i]);
+    for (size_t i = 0; i < count; i++) {
+        unsigned same = 0;
+        for (size_t j = 0; j < count; j++)
+            same += tids[j] == tids[i];
+        CHECK_EQ(same, want);
+    }
+}
+
+static void wait_for_connections(struct http_server *s, unsigned want)
+{
+    struct http_server_counters n;
+    do
+        http_server_counters(s, &n);
+    while (n.connections != want);
+}
+
+static void every_event_thread_has_as_many_connections(void)
+{
+    enum { THREADS = 4, EACH = 3, COUNT = THREADS * EACH };
+    struct http_options o;
+    int fds[COUNT], kept = 0;
+    uint64_t first[COUNT];
+    http_options_default(&o);
+    o.event_threads = THREADS;
+    struct http_server *s = start_with(&o);
+    for (int i = 0; i < COUNT; i++)
+        fds[i] = dial(s);
+    check_shares(fds, COUNT, EACH);
+    /* who comes when all of one thread have gone is that thread's */
+    for (int i = 0; i < COUNT; i++)
+        first[i] = thread_of(fds[i]);
+    uint64_t one = first[0];
+    for (int i = 0; i < COUNT; i++) {
+        if (first[i] == one)
+            close(fds[i]);
+        else
+            fds[kept++] = fds[i];
+    }
+    wait_for_connections(s, (unsigned)kept);
+    for (int i = kept; i < COUNT; i++) {
+        fds[i] = dial(s);
+        CHECK_EQ(thread_of(fds[i]), one);
+    }
+    check_shares(fds, COUNT, EACH);
+    for (int i = 0; i < COUNT; i++)
+        close(fds[i]);
+    http_server_stop(s);
+}
+
+static void who_finds_all_places_taken_waits(void)
+{
+    enum { MAX = 6 };
+    struct http_options o;
+    struct http_server_counters n;
+    int fds[MAX + 1];
+    http_options_default(&o);
+    o.event_threads = 3;
+    o.connections_max = MAX;
+    struct http_server *s = start_with(&o);
+    for (int i = 0; i <= MAX; i++)
+        fds[i] = dial(s);
+    for (int i = 0; i < MAX; i++)
+        CHECK(thread_of(fds[i]) != 0);
+    say(fds[MAX], "GET /late HTTP/1.1\r\nHost: x\r\n\r\n");
+    http_server_counters(s, &n);
+    CHECK_EQ(n.accepted, MAX);
+    close(fds[0]);
+    char *text = hear(fds[MAX], "GET /late 0");
+    CHECK(strstr(text, "GET /late 0") != NULL);
+    free(text);
+    http_server_counters(s, &n);
+    CHECK_EQ(n.accepted, MAX + 1);
+    for (int i = 1; i <= MAX; i++)
+        close(fds[i]);
+    http_server_stop(s);
+}
+
+static void a_stop_leaves_those_who_wait(void)
+{
+    struct http_options o;
+    http_options_default(&o);
+    o.event_threads = 1;
+    o.connections_max = 1;
+    struct http_server *s = start_with(&o);
+    int first = dial(s), second = dial(s);
+    CHECK(thread_of(first) != 0);
+    say(second, "GET /late HTTP/1.1\r\nHost: x\r\n\r\n");
+    http_server_stop(s);
+    char *text = hear(second, NULL);
+    CHECK_STR(text, "");
+    free(text);
+    close(first);
+    close(second);
+}
+
 static void addresses_are_checked(void)
 {
     static const char *const bad[] = {"",           "9000", "host:", ":9000", "127.0.0.1:99999",
@@ -426,6 +551,9 @@ int main(void)
     RUN(slow_headers_and_bodies_are_cut_off);
     RUN(workers_answer_many_connections);
     RUN(a_stop_ends_what_is_half_sent);
+    RUN(every_event_thread_has_as_many_connections);
+    RUN(who_finds_all_places_taken_waits);
+    RUN(a_stop_leaves_those_who_wait);
     RUN(addresses_are_checked);
     return CHECK_DONE();
 }
