@@ -118,8 +118,7 @@ first=$(leader)
 kill -STOP "${pid_of[first]}"
 stalled() { leader >still.txt && [ "$(cat still.txt)" != "$first" ]; }
 fact "another one leads when the leader stands still" eventually stalled
-new_put() { echo new | timeout 60 cloudskin put --controller "$all" - "geds://box/new"; }
-fact "a new client goes on without it" eventually new_put
+fact "clients go on without it" some_more 20
 kill -CONT "${pid_of[first]}"
 fact "which tells nothing of what it had" eval '! timeout 20 cloudskin ls --controller "${controllers[first]}" geds://box/'
 refuses() { says "not the leader, it is " exits 71 timeout 20 cloudskin ls --controller "${controllers[first]}" geds://box/; }
