@@ -163,7 +163,8 @@ static void refused(struct seek *s, struct asked *a, status_t st, const struct e
     }
     s->may_be_soon = s->may_be_soon || goes_on;
     for (size_t i = 0; i < s->count; i++) {
-        if (s->of[i].state == IDLE && s->of[i].refusals == 0) { /* the next one is not kept waiting */
+        if (s->of[i].state == IDLE &&
+            s->of[i].refusals == 0) { /* the next one is not kept waiting */
             s->of[i].due_ms = now;
             break;
         }

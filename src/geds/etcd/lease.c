@@ -53,6 +53,7 @@ void etcd_has_lost(struct etcd *e, const char *why)
     e->told = true;
     pthread_mutex_unlock(&e->lock);
     if (first) {
+        atomic_fetch_add(&e->losses, 1);
         etcd_tell(e, "etcd.lost", why);
         if (e->o.lost != NULL) {
             e->o.lost(e->o.arg);

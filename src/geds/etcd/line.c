@@ -142,6 +142,18 @@ static CURLcode run(struct line *l, unsigned ms, bool *ret_cut)
     return m != NULL && m->msg == CURLMSG_DONE ? m->data.result : CURLE_RECV_ERROR;
 }
 
+static void count(struct line *l, uint64_t from_ns, bool good)
+{
+    if (atomic_load(&l->stop)) {
+        return;
+    }
+    atomic_fetch_add(&l->errors, good ? 0 : 1);
+    if (l->enough == NULL) {
+        atomic_fetch_add(&l->requests, 1);
+        atomic_fetch_add(&l->ns, clock_monotonic_ns() - from_ns);
+    }
+}
+
 status_t line_post(struct line *l, const char *path, const struct buf *body, unsigned ms,
                    bool (*enough)(const struct buf *answer), struct error *err)
 {
@@ -167,9 +179,11 @@ status_t line_post(struct line *l, const char *path, const struct buf *body, uns
     if (curl_multi_add_handle(l->multi, l->easy) != CURLM_OK) {
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a request to etcd");
     }
+    uint64_t from = clock_monotonic_ns();
     CURLcode code = run(l, ms, &cut);
     curl_easy_getinfo(l->easy, CURLINFO_RESPONSE_CODE, &http_status);
     curl_multi_remove_handle(l->multi, l->easy);
+    count(l, from, cut || (code == CURLE_OK && http_status == 200));
     l->sent = !is_unsent(code);
     if (atomic_load(&l->stop)) {
         return error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "stopped");

@@ -30,6 +30,7 @@ struct line {
     struct buf answer;
     bool (*enough)(const struct buf *answer); /* NULL: the end */
     bool sent;                                /* of the last request: a server may have got it */
+    _Atomic uint64_t requests, errors, ns;    /* but for those that wait for something to happen */
     char why[CURL_ERROR_SIZE];
 };
 CHECKED status_t line_open(const struct line_options *o, struct line *ret_line, struct error *err);
