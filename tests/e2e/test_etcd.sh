@@ -103,7 +103,7 @@ fact "requests to etcd are counted" eval 'counted 0 append && counted 0 follow &
 put_all() { # put_all NAME
     local i=0 acknowledged=0
     : >"$1.done"
-    while [ ! -e stop ] && [ "$i" -lt 2000 ]; do
+    while [ ! -e stop ] && [ "$i" -lt 20000 ]; do
         if echo "$1 $i" | timeout 60 cloudskin put --controller "$all" - "geds://box/$1/$i" >/dev/null 2>>"$1.err"; then
             echo "$i" >>"$1.done"
         fi

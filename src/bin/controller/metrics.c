@@ -475,5 +475,15 @@ bool controller_healthy(void *arg, struct error *ret_why)
                   "the disk is full: %llu MiB are free, writes are refused",
                   (unsigned long long)(s.free_bytes >> 20));
     }
-    return !s.broken && !s.full;
+    bool leads = true;
+    if (from->share != NULL && !s.broken && !s.full) {
+        struct etcd_status share;
+        controller_share_status(from->share, &share);
+        leads = share.leads;
+    }
+    if (!leads) {
+        error_set(ret_why, ST_MOVED, ERROR_NO_OFFSET,
+                  "it leads no more: its lease in etcd is over");
+    }
+    return leads && !s.broken && !s.full;
 }

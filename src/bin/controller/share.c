@@ -181,9 +181,9 @@ static void end_following(struct share *s)
     etcd_stop(s->etcd);
 }
 
-static void say_who_leads(const char *leader, char *ret_text, size_t room)
+static void say_who_leads(const struct share *s, const char *leader, char *ret_text, size_t room)
 {
-    if (leader[0] != '\0') {
+    if (leader[0] != '\0' && strcmp(leader, s->address) != 0) {
         snprintf(ret_text, room, "stands by: the controller %s leads", leader);
     } else {
         snprintf(ret_text, room, "stands by: no controller leads, or etcd does not answer");
@@ -195,7 +195,7 @@ static void give_greeting(const struct share *s, void (*greet)(void *arg, const 
 {
     char leader[SHARED_ADDRESS_MAX + 1], text[SHARED_ADDRESS_MAX + 64];
     etcd_leader(s->etcd, leader);
-    say_who_leads(leader, text, sizeof text);
+    say_who_leads(s, leader, text, sizeof text);
     greet(arg, text);
 }
 
@@ -258,7 +258,7 @@ bool controller_share_healthy(void *arg, struct error *ret_why)
     struct share *s = arg;
     char leader[SHARED_ADDRESS_MAX + 1], text[SHARED_ADDRESS_MAX + 64];
     etcd_leader(s->etcd, leader);
-    say_who_leads(leader, text, sizeof text);
+    say_who_leads(s, leader, text, sizeof text);
     error_set(ret_why, ST_MOVED, ERROR_NO_OFFSET, "%s", text);
     return false;
 }

@@ -113,6 +113,12 @@ static void *keep(void *arg)
             etcd_has_lost(e, err.text);
             break;
         }
+        if (st != ST_OK && etcd_now_ns() >= atomic_load(&e->until)) {
+            /* it tells nothing any more, and whoever asks it would better ask another one */
+            atomic_store(&e->lost, true);
+            etcd_has_lost(e, err.text);
+            break;
+        }
         if (st != ST_OK && !away) {
             etcd_tell(e, "etcd.away", err.text);
         }
