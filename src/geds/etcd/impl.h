@@ -36,12 +36,14 @@ struct etcd {
     uint64_t revision; /* in which the leader's key was made */
     uint64_t head;     /* the writer's: number of the last entry */
     uint64_t head_revision;
-    _Atomic uint64_t entries, bytes; /* that were put */
-    uint64_t trimmed;                /* the keeper's: those up to this one are not there any more */
-    _Atomic uint64_t kept;           /* the last entry that is behind a commit of this process */
-    _Atomic uint64_t until;          /* of CLOCK_BOOTTIME, ns: the lease holds for certain */
-    _Atomic bool lost;               /* another one leads, or may */
-    _Atomic bool again;              /* the store has to be opened again */
+    _Atomic uint64_t entries, bytes;                     /* that were put */
+    _Atomic uint64_t seen_head, seen_applied, seen_term; /* for etcd_status, and so are: */
+    _Atomic uint64_t elections, losses, leader_changes;
+    uint64_t trimmed;       /* the keeper's: those up to this one are not there any more */
+    _Atomic uint64_t kept;  /* the last entry that is behind a commit of this process */
+    _Atomic uint64_t until; /* of CLOCK_BOOTTIME, ns: the lease holds for certain */
+    _Atomic bool lost;      /* another one leads, or may */
+    _Atomic bool again;     /* the store has to be opened again */
     pthread_t keeper;
     bool keeper_runs;
 
@@ -51,6 +53,7 @@ struct etcd {
     bool keeper_stops;
     bool told; /* o.lost was called in this term */
     char leader[SHARED_ADDRESS_MAX + 1];
+    char last_leader[SHARED_ADDRESS_MAX + 1]; /* that there was */
 };
 
 uint64_t etcd_now_ns(void); /* of CLOCK_BOOTTIME */

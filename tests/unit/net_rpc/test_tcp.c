@@ -166,7 +166,7 @@ static int dial(void)
     int fd = -1;
     const struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
     CHECK_EQ(rpc_tcp_split(name, a.host, &a.port, &err), ST_OK);
-    CHECK_EQ(rpc_connect(&a, &fd, &err), ST_OK);
+    CHECK_EQ(rpc_connect(&a, RPC_QUEUE_MS, &fd, &err), ST_OK);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     return fd;
 }
@@ -533,7 +533,7 @@ static void addresses_are_taken_apart(void)
     CHECK_EQ(rpc_address_parse("tls://", &a, &err), ST_INVAL);
     CHECK_EQ(rpc_address_parse("http://x", &a, &err), ST_INVAL);
     int fd = -1;
-    CHECK_EQ(rpc_tcp_connect_loopback("192.0.2.1", 80, &fd, &err), ST_INVAL);
+    CHECK_EQ(rpc_tcp_connect_loopback("192.0.2.1", 80, RPC_QUEUE_MS, &fd, &err), ST_INVAL);
     CHECK_EQ(fd, -1);
 }
 
