@@ -183,7 +183,7 @@ static uint64_t request(struct client *c, const char *method, const char *key, c
     amz_date_format((uint64_t)time(NULL), date);
     const struct http_header headers[] = {
         {"host", s->host}, {"x-amz-date", date}, {"x-amz-content-sha256", hash}};
-    const struct sigv4_request rq = {method, path, query, headers, 3};
+    const struct sigv4_request rq = {method, path, query, headers, 3, NULL};
     o->signature.len = 0;
     if (sigv4_sign(&rq, &s->who, hash, &o->signature) != ST_OK || o->signature.failed) {
         fail("s3load", "no signature");

@@ -4,6 +4,7 @@
 
 #include "base/parse.h"
 #include "net/http_date.h"
+#include "sigv2.h"
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
 #define EMPTY_HASH "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -305,7 +306,7 @@ enum sigv4_result sigv4_read(const struct sigv4_request *rq, struct sigv4_auth *
     if (rq->query && query_get(rq->query, "X-Amz-Algorithm"))
         return read_query(rq, ret_auth);
     if (rq->query && query_get(rq->query, "AWSAccessKeyId"))
-        return SIGV4_ALGORITHM; /* version 2 */
+        return sigv2_read(rq, ret_auth);
     return SIGV4_ANONYMOUS;
 }
 
@@ -340,6 +341,8 @@ enum sigv4_result sigv4_verify(const struct sigv4_request *rq, const struct sigv
 {
     uint8_t key[SHA256_BYTES];
     char want[SHA256_HEX_BYTES];
+    if (auth->version2)
+        return sigv2_verify(rq, auth, secret, now_s);
     signing_key(secret, auth->day, auth->region, auth->service, key);
     if (signature_of(rq, auth, key, want) != ST_OK)
         return SIGV4_MALFORMED;

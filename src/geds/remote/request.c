@@ -173,8 +173,8 @@ static status_t add_signature(struct lines *l, const struct transfer *t, const s
     add(l, "x-amz-content-sha256", payload);
     if (r->credentials.token[0] != '\0')
         add(l, "x-amz-security-token", r->credentials.token);
-    const struct sigv4_request rq = {t->method, (const char *)l->path.data, &t->query, l->of,
-                                     l->count};
+    const struct sigv4_request rq = {
+        t->method, (const char *)l->path.data, &t->query, l->of, l->count, NULL};
     status_t st = sigv4_sign(&rq, &who, payload, &l->authorization);
     buf_u8(&l->authorization, 0);
     add(l, "Authorization", (const char *)l->authorization.data);

@@ -88,7 +88,7 @@ static const struct {
                          "The provided 'x-amz-content-sha256' header does not match what was "
                          "computed."},
     [S3_OTHER_SIGNATURE] = {"InvalidRequest", 400,
-                            "Only Signature Version 4 is known here, also in URLs: please use "
+                            "In headers only Signature Version 4 is known here: please use "
                             "AWS4-HMAC-SHA256."},
     [S3_PAYLOAD_HASH_MISSING] = {"InvalidRequest", 400,
                                  "Missing required header for this request: x-amz-content-sha256"},

@@ -106,8 +106,10 @@ static enum s3_code take_anonymous(struct s3_call *c, const char **ret_payload)
 
 static enum s3_code authenticate(struct s3_call *c, const char **ret_payload)
 {
-    struct sigv4_request signed_part = {
-        .method = http_method(c->rq), .path = c->path, .query = &c->query};
+    struct sigv4_request signed_part = {.method = http_method(c->rq),
+                                        .path = c->path,
+                                        .query = &c->query,
+                                        .target = http_target(c->rq)};
     struct sigv4_auth auth;
     signed_part.headers = http_headers(c->rq, &signed_part.header_count);
     enum sigv4_result r = sigv4_read(&signed_part, &auth);

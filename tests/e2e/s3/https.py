@@ -92,26 +92,45 @@ def boto3_lists_with_pages_and_folders(b):
     equal("secure" in [x["Name"] for x in b.s3.list_buckets()["Buckets"]], True)
 
 
-@fact
-def presigned_urls_are_https(b):
+def check_urls(b, s3, mark, put_headers):
+    """URLs of this client, which are of the version that their mark says."""
     trusted = ssl.create_default_context(cafile=b.ca)
-    s3 = b.client(b.ca, signature_version="s3v4")  # else boto3 signs URLs by version 2, and all else by version 4
-    url = s3.generate_presigned_url("put_object", {"Bucket": "secure", "Key": "by url"}, 600)
-    assert url.startswith("https://"), url
-    put = urllib.request.Request(url, method="PUT", data=b"by url", headers={"Content-Type": ""})
+    key = "by url \u00e4+(1)/&"
+    url = s3.generate_presigned_url("put_object", {"Bucket": "secure", "Key": key, **put_headers}, 600)
+    assert url.startswith("https://") and mark in url, url
+    sent = {"Content-Type": put_headers.get("ContentType", "")}
+    put = urllib.request.Request(url, method="PUT", data=b"by url", headers=sent)
     equal(urllib.request.urlopen(put, context=trusted, timeout=30).status, 200)
-    url = s3.generate_presigned_url("get_object", {"Bucket": "secure", "Key": "by url"}, 600)
-    equal(urllib.request.urlopen(url, context=trusted, timeout=30).read(), b"by url")
-    try:
-        urllib.request.urlopen(url.replace("by%20url", "by%20another"), context=trusted, timeout=30)
-        raise AssertionError("a changed URL was taken")
-    except urllib.error.HTTPError as e:
-        equal(e.code, 403)
+    wanted = {"Bucket": "secure", "Key": key, "ResponseContentType": "text/x-y", "ResponseCacheControl": "a, b"}
+    url = s3.generate_presigned_url("get_object", wanted, 600)
+    got = urllib.request.urlopen(url, context=trusted, timeout=30)
+    equal((got.read(), got.headers["Content-Type"], got.headers["Cache-Control"]), (b"by url", "text/x-y", "a, b"))
+    denied = [url.replace("by%20url", "by%20another"), url.replace("text%2Fx-y", "text%2Fx-z"), url + "&acl"]
+    denied.append(s3.generate_presigned_url("get_object", wanted, -10))  # its time is over
+    for bad in denied:
+        try:
+            urllib.request.urlopen(bad, context=trusted, timeout=30)
+            raise AssertionError(f"a changed URL was taken: {bad}")
+        except urllib.error.HTTPError as e:
+            equal(e.code, 400 if mark == "X-Amz-Signature=" and bad == denied[-1] else 403)
     try:
         urllib.request.urlopen(url, timeout=30)
         raise AssertionError("the server was believed without its CA")
     except urllib.error.URLError as e:
         assert isinstance(e.reason, ssl.SSLCertVerificationError), e
+    b.s3.copy_object(Bucket="secure", Key="by url", CopySource={"Bucket": "secure", "Key": key})
+    b.s3.delete_object(Bucket="secure", Key=key)
+
+
+@fact
+def presigned_urls_as_boto3_makes_them_are_of_version_2(b):
+    check_urls(b, b.client(b.ca), "AWSAccessKeyId=", {})
+    check_urls(b, b.client(b.ca), "AWSAccessKeyId=", {"ContentType": "text/plain", "Metadata": {"a": "b c"}})
+
+
+@fact
+def presigned_urls_of_version_4(b):
+    check_urls(b, b.client(b.ca, signature_version="s3v4"), "X-Amz-Signature=", {})
 
 
 @fact

@@ -62,9 +62,8 @@ static void any_pieces_of_any_size_make_the_object(void)
     static const size_t sizes[] = {FROM - 1,     FROM,         FROM + 1,       UNIT - 1,
                                    UNIT,         UNIT + 1,     UNIT + 70000,   2 * UNIT,
                                    2 * UNIT + 1, 3 * UNIT - 1, 3 * UNIT + 6543};
-    static const size_t pieces[] = {999,  STORE_BLOCK_BYTES, STORE_BLOCK_BYTES + 1,
-                                    FROM, FROM - 1,          UNIT,
-                                    UNIT + 1, 3 * UNIT};
+    static const size_t pieces[] = {
+        999, STORE_BLOCK_BYTES, STORE_BLOCK_BYTES + 1, FROM, FROM - 1, UNIT, UNIT + 1, 3 * UNIT};
     char key_file[96];
     start();
     snprintf(key_file, sizeof key_file, "%s.key", scratch);

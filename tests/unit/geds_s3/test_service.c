@@ -525,7 +525,7 @@ static void add_request(struct buf *out, const struct operation *o)
     headers[2] = (struct http_header){"x-amz-content-sha256", hash};
     headers[3] = (struct http_header){o->header, o->value};
     CHECK_EQ(query_parse(o->query, &q), ST_OK);
-    const struct sigv4_request rq = {o->method, o->path, &q, headers, o->header ? 4 : 3};
+    const struct sigv4_request rq = {o->method, o->path, &q, headers, o->header ? 4 : 3, NULL};
     CHECK_EQ(sigv4_sign(&rq, &who, hash, &authorization), ST_OK);
     buf_u8(&authorization, 0);
     buf_printf(out, "%s %s%s%s HTTP/1.1\r\nConnection: close\r\n", o->method, o->path,

@@ -22,7 +22,7 @@ static bool suite(const char *method, const char *path, const char *raw_query,
     struct buf out = {0};
     if (query_parse(raw_query, &q) != ST_OK)
         return false;
-    const struct sigv4_request rq = {method, path, &q, headers, count};
+    const struct sigv4_request rq = {method, path, &q, headers, count, NULL};
     bool ok = sigv4_sign(&rq, &who, payload, &out) == ST_OK;
     buf_u8(&out, 0);
     ok = ok && strstr((const char *)out.data, signature);
@@ -71,7 +71,7 @@ static enum sigv4_result verify(const char *method, const char *path, const char
     struct query q;
     if (query_parse(raw_query, &q) != ST_OK)
         return SIGV4_MALFORMED;
-    const struct sigv4_request rq = {method, path, &q, headers, count};
+    const struct sigv4_request rq = {method, path, &q, headers, count, NULL};
     enum sigv4_result r = sigv4_read(&rq, &auth);
     if (r == SIGV4_OK)
         r = sigv4_verify(&rq, &auth, secret, now, chain);
@@ -264,6 +264,64 @@ static void malformed_signatures_are_told_apart(void)
     CHECK_EQ(verify("GET", "/", NULL, h, 4, S3_SECRET, NOW_2013, NULL), SIGV4_NO_PAYLOAD);
 }
 
+/* The example of the documentation of version 2. */
+#define PUPPY "/johnsmith/photos/puppy.jpg"
+#define V2_KEY "AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE"
+#define V2_SIGNATURE "Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D"
+#define V2_EXPIRES "Expires=1175139620"
+#define V2_QUERY V2_KEY "&" V2_SIGNATURE "&" V2_EXPIRES
+enum { V2_END = 1175139620 };
+
+static void a_url_of_version_2_is_good_until_its_end(void)
+{
+    const struct http_header plain[] = {{"Host", "h"}};
+    CHECK_EQ(verify("GET", PUPPY, V2_QUERY, plain, 1, S3_SECRET, V2_END, NULL), SIGV4_OK);
+    CHECK_EQ(verify("GET", PUPPY, V2_QUERY "&unknown=1", plain, 1, S3_SECRET, 0, NULL), SIGV4_OK);
+    CHECK_EQ(verify("GET", PUPPY, V2_QUERY, plain, 1, S3_SECRET, V2_END + 1, NULL), SIGV4_EXPIRED);
+}
+
+static void what_was_changed_in_a_url_of_version_2_is_found(void)
+{
+    static const struct http_header cases[] = {
+        {"x-amz-acl", "private"}, {"Content-Type", "a/b"}, {"Content-MD5", "x"}};
+    static const char *const queries[] = {V2_QUERY "&acl", V2_QUERY "&versionId=1",
+                                          V2_QUERY "&x-amz-acl=private",
+                                          V2_KEY "&" V2_SIGNATURE "&Expires=1175139621"};
+    const struct http_header plain[] = {{"Host", "h"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK_EQ(verify("GET", PUPPY, V2_QUERY, &cases[i], 1, S3_SECRET, 0, NULL), SIGV4_MISMATCH);
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++)
+        CHECK_EQ(verify("GET", PUPPY, queries[i], plain, 1, S3_SECRET, 0, NULL), SIGV4_MISMATCH);
+    CHECK_EQ(verify("PUT", PUPPY, V2_QUERY, plain, 1, S3_SECRET, 0, NULL), SIGV4_MISMATCH);
+    CHECK_EQ(verify("GET", PUPPY "x", V2_QUERY, plain, 1, S3_SECRET, 0, NULL), SIGV4_MISMATCH);
+    CHECK_EQ(verify("GET", PUPPY, V2_QUERY, plain, 1, SECRET, 0, NULL), SIGV4_MISMATCH);
+}
+
+static void malformed_urls_of_version_2_are_refused(void)
+{
+    static const char *const queries[] = {
+        V2_KEY,
+        V2_KEY "&" V2_SIGNATURE,
+        V2_KEY "&" V2_EXPIRES,
+        V2_KEY "&Signature=short&" V2_EXPIRES,
+        V2_KEY "&Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D%3D&" V2_EXPIRES,
+        V2_KEY "&Signature=NpgCjnDzrM*WFzoENXmpNDUsSn8%3D&" V2_EXPIRES,
+        V2_KEY "&" V2_SIGNATURE "&Expires=",
+        V2_KEY "&" V2_SIGNATURE "&Expires=-1",
+        V2_KEY "&" V2_SIGNATURE "&Expires=18446744073709551616",
+        "AWSAccessKeyId=&" V2_SIGNATURE "&" V2_EXPIRES,
+        V2_QUERY "&content-type=a%0Ab",
+        V2_QUERY "&x-amz-a=b%0Ax-amz-c:d",
+        V2_QUERY "&x-amz-a:b%0A=c",
+        V2_QUERY "&versionId=a%0D"};
+    const struct http_header plain[] = {{"Host", "h"}};
+    const struct http_header chunks[] = {{"x-amz-content-sha256", SIGV4_CHUNKS}};
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++)
+        CHECK_EQ(verify("GET", PUPPY, queries[i], plain, 1, S3_SECRET, 0, NULL),
+                 SIGV4_MALFORMED_URL);
+    CHECK_EQ(verify("PUT", PUPPY, V2_QUERY, chunks, 1, S3_SECRET, 0, NULL), SIGV4_MALFORMED_URL);
+}
+
 int main(void)
 {
     RUN(the_suite_of_aws);
@@ -274,5 +332,8 @@ int main(void)
     RUN(a_changed_chunk_is_found);
     RUN(clocks_may_differ_by_a_quarter_of_an_hour);
     RUN(malformed_signatures_are_told_apart);
+    RUN(a_url_of_version_2_is_good_until_its_end);
+    RUN(what_was_changed_in_a_url_of_version_2_is_found);
+    RUN(malformed_urls_of_version_2_are_refused);
     return CHECK_DONE();
 }

@@ -41,7 +41,8 @@ struct sha1 {
     size_t fill;
 };
 
-/* SHA-1 (FIPS 180-4): not against an attacker; clients of S3 may send it along. One thread per state. */
+/* SHA-1 (FIPS 180-4): not against an attacker, unless within HMAC; clients of S3 may send it along. One thread per
+ * state. */
 void sha1_init(struct sha1 *s);
 void sha1_update(struct sha1 *s, const void *data, size_t len);
 void sha1_final(struct sha1 *s, uint8_t ret_digest[SHA1_BYTES]);

@@ -5,7 +5,8 @@
 #include "net/http.h"
 #include "net/uri.h"
 
-/* AWS Signature Version 4, in the form that S3 uses: the path is encoded once and not normalised. */
+/* AWS Signature Version 4, in the form that S3 uses: the path is encoded once and not normalised; and URLs that are
+ * signed by version 2. */
 
 enum {
     SIGV4_ACCESS_KEY_BYTES_MAX = 128,
@@ -27,6 +28,8 @@ struct sigv4_request {
     const struct query *query;
     const struct http_header *headers;
     size_t header_count;
+    const char
+        *target; /* as it came, of which version 2 signs the path; NULL: path encoded is the same */
 };
 
 enum sigv4_result {
@@ -34,7 +37,7 @@ enum sigv4_result {
     SIGV4_ANONYMOUS,     /* no signature at all */
     SIGV4_MALFORMED,     /* of a header signature */
     SIGV4_MALFORMED_URL, /* of a presigned URL */
-    SIGV4_ALGORITHM,     /* another kind of signature */
+    SIGV4_ALGORITHM,     /* another kind of signature, or version 2 in a header */
     SIGV4_NO_PAYLOAD,    /* x-amz-content-sha256 is missing */
     SIGV4_SKEWED,        /* the clocks differ by more than SIGV4_SKEW_S */
     SIGV4_NOT_YET,       /* a presigned URL of the future */
@@ -46,6 +49,8 @@ enum sigv4_result {
 /* A signature as it stands in a request; nothing in it is true before sigv4_verify. */
 struct sigv4_auth {
     bool in_query;
+    bool
+        version2; /* only access_key, service, expires_s since the epoch, signature in base64, and payload count */
     char access_key[SIGV4_ACCESS_KEY_BYTES_MAX + 1];
     char scope[160]; /* date/region/service/aws4_request */
     char service[32];

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "base/base64.h"
 #include "base/hash.h"
 
 /* The checksums that clients send along with bodies. */
@@ -54,10 +55,5 @@ uint64_t s3_crc_combine(enum s3_algorithm a, uint64_t first, uint64_t second, ui
 
 /* Has text the form of such a checksum? */
 bool s3_sum_is_text(enum s3_algorithm a, const char *text);
-
-/* Base64 with padding. ret_text: 4 bytes for each 3 of data, and a NUL. */
-void base64_encode(const void *data, size_t len, char *ret_text);
-/* Exactly len bytes. ST_FORMAT. */
-CHECKED status_t base64_decode(const char *text, size_t len, void *ret_data);
 
 #endif
