@@ -48,12 +48,14 @@ static size_t on_body(char *data, size_t one, size_t len, void *arg)
     return l->answer.failed ? 0 : len;
 }
 
-/* Did it fail before there was a connection? */
-static bool is_unsent(CURLcode code)
+/* There is a connection, and the request goes out next. curl comes here again when one that it had kept ends before an
+ * answer: it sends the request another time then, and what it says at last is of that one only. */
+static int on_request(void *arg, char *ip, char *own_ip, int port, int own_port)
 {
-    return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
-           code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION ||
-           code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CACERT_BADFILE;
+    struct line *l = arg;
+    (void)ip, (void)own_ip, (void)port, (void)own_port;
+    l->sent++;
+    return CURL_PREREQFUNC_OK;
 }
 
 static void set_options(struct line *l)
@@ -81,6 +83,8 @@ static void set_options(struct line *l)
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, l->why);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, l);
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_request);
+    curl_easy_setopt(e, CURLOPT_PREREQDATA, l);
 }
 
 status_t line_open(const struct line_options *o, struct line *ret_line, struct error *err)
@@ -148,7 +152,7 @@ status_t line_post(struct line *l, const char *path, const struct buf *body, uns
     char url[LINE_SERVER_BYTES + 64];
     long http_status = 0;
     bool cut = false;
-    l->sent = false;
+    l->sent = 0;
     if (body->failed) {
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a request to etcd");
     }
@@ -170,7 +174,6 @@ status_t line_post(struct line *l, const char *path, const struct buf *body, uns
     CURLcode code = run(l, ms, &cut);
     curl_easy_getinfo(l->easy, CURLINFO_RESPONSE_CODE, &http_status);
     curl_multi_remove_handle(l->multi, l->easy);
-    l->sent = !is_unsent(code);
     if (atomic_load(&l->stop)) {
         return error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "stopped");
     }
@@ -189,6 +192,24 @@ status_t line_post(struct line *l, const char *path, const struct buf *body, uns
     }
     if (st == ST_AGAIN) { /* the next time another one */
         l->server = (l->server + 1) % l->o->server_count;
+    }
+    return st;
+}
+
+status_t line_range(struct line *l, const struct etcd_op *op, unsigned ms, struct arena *arena,
+                    struct etcd_range *ret_range, struct error *err)
+{
+    struct buf body = {0};
+    etcd_op_encode(op, &body);
+    status_t st = line_post(l, "/v3/kv/range", &body, ms, NULL, err);
+    buf_done(&body);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = etcd_range_decode(l->answer.data, l->answer.len, arena, ret_range, err);
+    if (st == ST_FORMAT) {
+        l->server = (l->server + 1) % l->o->server_count;
+        st = ST_AGAIN;
     }
     return st;
 }

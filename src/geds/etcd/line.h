@@ -29,7 +29,7 @@ struct line {
     _Atomic bool stop;
     struct buf answer;
     bool (*enough)(const struct buf *answer); /* NULL: the end */
-    bool sent;                                /* of the last request: a server may have got it */
+    unsigned sent; /* of the last request: how often a byte of it may have left */
     char why[CURL_ERROR_SIZE];
 };
 CHECKED status_t line_open(const struct line_options *o, struct line *ret_line, struct error *err);
@@ -39,11 +39,15 @@ void line_stop(struct line *l);
 
 /* POST. The answer is in l->answer until the next one. enough (may be NULL): it has come as far as is needed; then the
  * rest is not waited for, and that the time is over is no error. ST_AGAIN: no server answered, or as etcd_error_decode;
- * l->sent says whether one may have got the request. */
+ * l->sent says how often servers may have got the request, whatever the answer is. */
 CHECKED status_t line_post(struct line *l, const char *path, const struct buf *body, unsigned ms,
                            bool (*enough)(const struct buf *answer), struct error *err);
 /* A transaction. */
 CHECKED status_t line_txn(struct line *l, const struct etcd_txn *t, unsigned ms,
                           struct arena *arena, struct etcd_answer *ret_answer, struct error *err);
+
+/* A range alone. Unlike those in transactions it is answered while etcd has no room. */
+CHECKED status_t line_range(struct line *l, const struct etcd_op *op, unsigned ms,
+                            struct arena *arena, struct etcd_range *ret_range, struct error *err);
 
 #endif

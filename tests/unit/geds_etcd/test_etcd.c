@@ -160,6 +160,41 @@ static status_t put(struct controller *c, const char *key, const char *text,
     return st;
 }
 
+enum { LARGE = 100 * 1000 }; /* bytes that are a file of its own */
+
+/* That many bytes of one letter. */
+static status_t put_large(struct controller *c, const char *key, char letter)
+{
+    static char bytes[LARGE];
+    struct store_put *p = NULL;
+    memset(bytes, letter, sizeof bytes);
+    MUST(store_put_begin(c->store, "box", key, NULL, &p, &err));
+    MUST(store_put_write(p, bytes, sizeof bytes, &err));
+    return store_put_commit(p, NULL, NULL, NULL);
+}
+
+/* The letter that it is of; 0: it cannot be read, or is not all of one. */
+static char letter_of(struct controller *c, const char *key)
+{
+    static char bytes[LARGE + 1];
+    struct store_object *o = NULL;
+    size_t len = 0, done = 0;
+    if (store_object_open(c->store, "box", key, &o, NULL) != ST_OK) {
+        return 0;
+    }
+    while (store_object_read(o, bytes + done, sizeof bytes - done, done, &len, NULL) == ST_OK &&
+           len > 0) {
+        done += len;
+    }
+    store_object_close(o);
+    for (size_t i = 0; i < LARGE; i++) {
+        if (done != LARGE || bytes[i] != bytes[0]) {
+            return 0;
+        }
+    }
+    return bytes[0];
+}
+
 static bool holds(struct controller *c, const char *key, const char *text)
 {
     struct store_object *o = NULL;
@@ -372,22 +407,116 @@ static void an_entry_of_unknown_fate_is_the_same_to_all(void)
     end();
 }
 
-static void a_change_of_many_bytes_is_in_parts(void)
+/* etcd takes the entry and dies before it answers; curl tries again by itself, and nobody is there. */
+static void a_try_that_was_made_is_not_refused_when_the_next_one_cannot_be_sent(void)
 {
-    enum { MANY = 100, VALUE = 15000 };
+    begin_two();
+    CHECK_EQ(put_large(&all[0], "a", 'o'), ST_OK);
+    atomic_store(&server.mode, LOSE);
+    CHECK_EQ(put_large(&all[0], "a", 'n'), ST_IO);
+    atomic_store(&server.mode, PASS);
+    CHECK_EQ(atomic_load(&all[0].lost), 1);
+    close_store(&all[0]);
+    lead(&all[0]);
+    CHECK_EQ(letter_of(&all[0], "a"), 'n'); /* with its bytes */
+    end();
+}
+
+/* The same, and then there is no room: it is looked for, and is there. */
+static void a_try_that_was_made_is_found_when_the_next_one_has_no_room(void)
+{
+    begin_two();
+    CHECK_EQ(put_large(&all[0], "a", 'o'), ST_OK);
+    atomic_store(&server.mode, LOSE_FULL);
+    CHECK_EQ(put_large(&all[0], "a", 'n'), ST_OK);
+    CHECK_EQ(put_large(&all[0], "b", 'x'), ST_OK);
+    CHECK_EQ(letter_of(&all[0], "a"), 'n');
+    CHECK_EQ(atomic_load(&all[0].lost), 0);
+    end();
+}
+
+static void what_etcd_has_made_though_it_says_that_it_is_full_is_made(void)
+{
+    begin_two();
+    atomic_store(&server.times, 1);
+    atomic_store(&server.mode, FULL_MADE);
+    CHECK_EQ(put_large(&all[0], "a", 'n'), ST_OK);
+    CHECK_EQ(put_large(&all[0], "b", 'x'), ST_OK);
+    CHECK_EQ(letter_of(&all[0], "a"), 'n');
+    CHECK_EQ(atomic_load(&all[0].lost), 0);
+    end();
+}
+
+static void what_etcd_has_no_room_for_is_refused_and_not_there(void)
+{
+    begin_two();
+    CHECK_EQ(put_large(&all[0], "a", 'o'), ST_OK);
+    atomic_store(&server.mode, FULL);
+    CHECK_EQ(put_large(&all[0], "a", 'n'), ST_LIMIT);
+    CHECK_EQ(put_large(&all[0], "b", 'n'), ST_LIMIT);
+    atomic_store(&server.mode, PASS);
+    CHECK_EQ(put_large(&all[0], "c", 'n'), ST_OK);
+    CHECK_EQ(atomic_load(&all[0].lost), 0);
+    close_store(&all[0]);
+    etcd_close(all[0].etcd);
+    all[0].etcd = NULL;
+    lead(&all[1]);
+    struct store_info info;
+    CHECK_EQ(store_stat(all[1].store, "box", "b", &info, NULL), ST_NOTFOUND);
+    CHECK_EQ(store_stat(all[1].store, "box", "c", &info, NULL), ST_OK);
+    end();
+}
+
+/* Nothing was sent: the change is refused, and the next one has its number. */
+static void a_change_that_cannot_be_sent_is_refused_and_not_there(void)
+{
+    struct store_info info;
+    begin_two();
+    CHECK_EQ(put_large(&all[0], "a", 'o'), ST_OK);
+    atomic_store(&server.mode, GONE);
+    while (atomic_load(&server.listens) || atomic_load(&server.flows) > 0) {
+        wait_ms(1);
+    }
+    CHECK_EQ(put_large(&all[0], "a", 'n'), ST_AGAIN); /* when the lease ends */
+    atomic_store(&server.mode, PASS);
+    status_t st = ST_AGAIN;
+    for (int i = 0; i < 500 && (st = put(&all[0], "c", "z", NULL)) != ST_OK; i++) {
+        if (atomic_load(&all[0].lost) > 0) {
+            atomic_store(&all[0].lost, 0);
+            close_store(&all[0]);
+            lead(&all[0]);
+        }
+        wait_ms(20);
+    }
+    CHECK_EQ(st, ST_OK);
+    CHECK_EQ(letter_of(&all[0], "a"), 'o');
+    CHECK_EQ(store_stat(all[0].store, "box", "c", &info, NULL), ST_OK);
+    end();
+}
+
+enum { MANY = 100, VALUE = 15000 };
+
+/* The next transaction is of many bytes: objects named a/0 to a/99 become b/... */
+static void prepare_many(void)
+{
     static char value[VALUE + 1];
     const struct store_attribute pair = {.name = "x", .value = value};
     const struct store_attributes attributes = {.pairs = &pair, .count = 1};
-    uint64_t count = 0;
     char key[16];
     memset(value, 'v', VALUE);
-    begin_two();
     CHECK_EQ(put(&all[0], "first", "x", NULL), ST_OK);
     const struct store_name from = {"box", "first"}, to = {"box", key};
     for (int i = 0; i < MANY; i++) {
         snprintf(key, sizeof key, "a/%d", i);
         MUST(store_copy(all[0].store, &from, &to, &attributes, NULL, NULL, NULL, &err));
     }
+}
+
+static void a_change_of_many_bytes_is_in_parts(void)
+{
+    uint64_t count = 0;
+    begin_two();
+    prepare_many();
     MUST(store_rename_prefix(all[0].store, "box", "a/", "b/", &count, &err));
     CHECK_EQ(count, MANY);
     close_store(&all[0]);
@@ -395,6 +524,28 @@ static void a_change_of_many_bytes_is_in_parts(void)
     all[0].etcd = NULL;
     lead(&all[1]);
     CHECK(holds(&all[1], "b/0", "x") && holds(&all[1], "b/99", "x"));
+    end();
+}
+
+/* A part whose try is on its way still would be one of the next entry, which had the same number. */
+static void a_part_of_unknown_fate_ends_the_term(void)
+{
+    uint64_t count = 0;
+    begin_two();
+    prepare_many();
+    atomic_store(&server.mode, LOSE_FULL);
+    CHECK_EQ(store_rename_prefix(all[0].store, "box", "a/", "b/", &count, NULL), ST_IO);
+    CHECK_EQ(atomic_load(&all[0].lost), 1);
+    atomic_store(&server.mode, PASS);
+    close_store(&all[0]);
+    lead(&all[0]);
+    CHECK(holds(&all[0], "a/0", "x"));
+    MUST(store_rename_prefix(all[0].store, "box", "a/", "b/", &count, &err));
+    close_store(&all[0]);
+    etcd_close(all[0].etcd);
+    all[0].etcd = NULL;
+    lead(&all[1]);
+    CHECK(holds(&all[1], "b/99", "x"));
     end();
 }
 
@@ -479,7 +630,13 @@ int main(void)
     RUN(faults_that_pass_are_no_errors);
     RUN(etcd_that_is_killed_stops_changes_and_loses_nothing);
     RUN(an_entry_of_unknown_fate_is_the_same_to_all);
+    RUN(a_try_that_was_made_is_not_refused_when_the_next_one_cannot_be_sent);
+    RUN(a_try_that_was_made_is_found_when_the_next_one_has_no_room);
+    RUN(what_etcd_has_made_though_it_says_that_it_is_full_is_made);
+    RUN(what_etcd_has_no_room_for_is_refused_and_not_there);
+    RUN(a_change_that_cannot_be_sent_is_refused_and_not_there);
     RUN(a_change_of_many_bytes_is_in_parts);
+    RUN(a_part_of_unknown_fate_ends_the_term);
     RUN(what_is_not_needed_goes_and_who_is_behind_gets_a_copy);
     RUN(what_one_disk_has_only_stays_in_etcd);
     RUN(a_store_of_another_log_is_refused);
