@@ -145,8 +145,8 @@ status_t etcd_open(const struct etcd_options *options, struct etcd **ret_etcd, s
         .append = etcd_append, .leads = leads, .failed = failed, .leader = leader_of, .arg = e};
     atomic_store(&e->lost, true);
     status_t st = take_options(e, err);
-    struct line *const lines[] = {&e->follow, &e->append, &e->keep};
-    for (size_t i = 0; i < 3 && st == ST_OK; i++) {
+    struct line *const lines[] = {&e->follow, &e->append, &e->keep, &e->trim};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0] && st == ST_OK; i++) {
         st = line_open(&e->servers, lines[i], err);
     }
     if (st != ST_OK) {
@@ -171,6 +171,7 @@ void etcd_close(struct etcd *e)
     line_close(&e->follow);
     line_close(&e->append);
     line_close(&e->keep);
+    line_close(&e->trim);
     pthread_cond_destroy(&e->wake);
     pthread_mutex_destroy(&e->lock);
     free(e);

@@ -29,6 +29,7 @@ struct etcd {
     struct line follow; /* etcd_follow's */
     struct line append; /* the store's writer */
     struct line keep;   /* the keeper's thread */
+    struct line trim;   /* the trimmer's thread */
     char log_id[SHARED_ID_BYTES];
 
     /* While this process leads, or may. Written before the keeper's thread and the store begin. */
@@ -37,19 +38,19 @@ struct etcd {
     uint64_t head;     /* the writer's: number of the last entry */
     uint64_t head_revision;
     _Atomic uint64_t entries, bytes; /* that were put */
-    uint64_t trimmed;                /* the keeper's: those up to this one are not there any more */
-    _Atomic uint64_t kept;           /* the last entry that is behind a commit of this process */
-    _Atomic uint64_t until;          /* of CLOCK_BOOTTIME, ns: the lease holds for certain */
-    _Atomic bool lost;               /* another one leads, or may */
-    _Atomic bool again;              /* the store has to be opened again */
-    pthread_t keeper;
-    bool keeper_runs;
+    uint64_t trimmed;       /* the trimmer's: those up to this one are not there any more */
+    _Atomic uint64_t kept;  /* the last entry that is behind a commit of this process */
+    _Atomic uint64_t until; /* of CLOCK_BOOTTIME, ns: the lease holds for certain */
+    _Atomic bool lost;      /* another one leads, or may */
+    _Atomic bool again;     /* the store has to be opened again */
+    pthread_t keeper, trimmer;
+    bool keeper_runs, trimmer_runs;
 
     pthread_mutex_t lock; /* guards the rest */
-    pthread_cond_t wake;  /* of the keeper's thread and of who waits in etcd_follow */
+    pthread_cond_t wake;  /* of the threads beside a leader, and of who waits in etcd_follow */
     bool stop;            /* etcd_stop */
-    bool keeper_stops;
-    bool told; /* o.lost was called in this term */
+    bool keeper_stops;    /* and the trimmer */
+    bool told;            /* o.lost was called in this term */
     char leader[SHARED_ADDRESS_MAX + 1];
 };
 
@@ -80,7 +81,9 @@ CHECKED status_t etcd_grant(struct etcd *e, struct error *err);
 /* Nothing that this process sent and that may still come counts any more. ST_AGAIN: etcd does not answer. */
 CHECKED status_t etcd_revoke(struct etcd *e, unsigned ms, struct error *err);
 CHECKED status_t etcd_keep(struct etcd *e, struct error *err);
-void etcd_keep_no_more(struct etcd *e);
+void etcd_keep_no_more(struct etcd *e); /* both threads */
+/* Wait for so long; false: they are to end. */
+bool etcd_pause(struct etcd *e, uint64_t ms);
 void etcd_has_lost(struct etcd *e, const char *why);
 
 /* The log (log.c). */
@@ -88,7 +91,8 @@ status_t etcd_append(void *arg, uint64_t index, const void *entry, size_t len, s
 /* Tell what this controller has on its disk (trim.c). */
 CHECKED status_t etcd_note_applied(struct etcd *e, struct line *l, uint64_t applied,
                                    struct error *err);
-/* Entries that nobody needs go. The keeper's thread. */
-status_t etcd_trim(struct etcd *e, struct line *l, struct error *err);
+/* The thread in which entries go that nobody needs, while this process leads: the lease does not wait for that. It ends
+ * in etcd_keep_no_more. */
+CHECKED status_t etcd_trim_start(struct etcd *e, struct error *err);
 
 #endif

@@ -81,8 +81,7 @@ static status_t renew(struct etcd *e, unsigned ms, struct error *err)
     return st;
 }
 
-/* False: the thread is to end. */
-static bool pause_keeper(struct etcd *e, uint64_t ms)
+bool etcd_pause(struct etcd *e, uint64_t ms)
 {
     uint64_t end = clock_monotonic_ns() + ms * 1000000;
     const struct timespec at = {.tv_sec = (time_t)(end / NS_PER_S),
@@ -101,7 +100,7 @@ static void *keep(void *arg)
     struct etcd *e = arg;
     bool away = false;
     uint64_t every_ms = (uint64_t)e->o.ttl_s * 1000 / RENEWALS, wait_ms = every_ms;
-    while (pause_keeper(e, wait_ms)) {
+    while (etcd_pause(e, wait_ms)) {
         struct error err = {0};
         status_t st = renew(e, (unsigned)every_ms, &err);
         if (st == ST_STOPPED) {
@@ -117,9 +116,6 @@ static void *keep(void *arg)
         }
         away = st != ST_OK;
         wait_ms = away ? RETRY_MS : every_ms;
-        if (!away && etcd_trim(e, &e->keep, &err) == ST_STOPPED) {
-            break;
-        }
     }
     return NULL;
 }
@@ -130,19 +126,22 @@ status_t etcd_keep(struct etcd *e, struct error *err)
     e->keeper_stops = false;
     int code = thread_start(&e->keeper, keep, e);
     e->keeper_runs = code == 0;
-    return code == 0 ? ST_OK : error_set_errno(err, code, "thread");
+    return code == 0 ? etcd_trim_start(e, err) : error_set_errno(err, code, "thread");
 }
 
 void etcd_keep_no_more(struct etcd *e)
 {
-    if (!e->keeper_runs) {
-        return;
-    }
     pthread_mutex_lock(&e->lock);
     e->keeper_stops = true;
     pthread_cond_broadcast(&e->wake);
     pthread_mutex_unlock(&e->lock);
-    line_stop(&e->keep);
-    pthread_join(e->keeper, NULL);
-    e->keeper_runs = false;
+    if (e->keeper_runs) {
+        line_stop(&e->keep);
+        pthread_join(e->keeper, NULL);
+    }
+    if (e->trimmer_runs) {
+        line_stop(&e->trim);
+        pthread_join(e->trimmer, NULL);
+    }
+    e->keeper_runs = e->trimmer_runs = false;
 }

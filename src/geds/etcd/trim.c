@@ -2,12 +2,17 @@
 
 #include "base/parse.h"
 #include "impl.h"
+#include "sys/thread.h"
 
 /* Which entries are not needed any more. Until the disks of two controllers have one, etcd is what keeps it from being
  * lost with one of them; where there is one controller only, its disk is enough, as it is without etcd. Beyond that
  * some stay, so that who is a little behind, or just copies the leader's database, needs no new copy. */
 
-enum { MEMBERS_MAX = 64, KEEP_BYTES = 128 * 1024 * 1024 };
+enum {
+    MEMBERS_MAX = 64,
+    KEEP_BYTES = 128 * 1024 * 1024,
+    TRIMS = 3 /* looks while a lease lasts */
+};
 
 status_t etcd_note_applied(struct etcd *e, struct line *l, uint64_t applied, struct error *err)
 {
@@ -84,7 +89,7 @@ static status_t cut(struct etcd *e, struct line *l, uint64_t to, struct error *e
     return st;
 }
 
-status_t etcd_trim(struct etcd *e, struct line *l, struct error *err)
+static status_t trim(struct etcd *e, struct line *l, struct error *err)
 {
     char from[KEY_BYTES], end[KEY_BYTES];
     struct arena arena = {0};
@@ -106,4 +111,22 @@ status_t etcd_trim(struct etcd *e, struct line *l, struct error *err)
     }
     arena_done(&arena);
     return st == ST_OK && to >= e->trimmed + e->o.trim_at ? cut(e, l, to, err) : st;
+}
+
+static void *trim_thread(void *arg)
+{
+    struct etcd *e = arg;
+    while (etcd_pause(e, (uint64_t)e->o.ttl_s * 1000 / TRIMS)) {
+        status_t ignored = trim(e, &e->trim, NULL); /* the next time, then */
+        (void)ignored;
+    }
+    return NULL;
+}
+
+status_t etcd_trim_start(struct etcd *e, struct error *err)
+{
+    atomic_store(&e->trim.stop, false);
+    int code = thread_start(&e->trimmer, trim_thread, e);
+    e->trimmer_runs = code == 0;
+    return code == 0 ? ST_OK : error_set_errno(err, code, "thread");
 }

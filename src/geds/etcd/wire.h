@@ -69,9 +69,9 @@ CHECKED status_t etcd_range_decode(const void *text, size_t len, struct arena *a
 CHECKED status_t etcd_lease_decode(const void *text, size_t len, bool kept, uint64_t *ret_id,
                                    uint64_t *ret_ttl_s, struct error *err);
 
-/* What an answer that is none says. ST_LIMIT: there is no room; etcd may have made it all the same. ST_NOTFOUND: no such
- * lease. ST_PERM. ST_INVAL: the request is too large, or etcd does not know it. ST_AGAIN: anything else; nobody
- * knows what was done. */
+/* What an answer that is none says. ST_LIMIT: there is no room; etcd may have made the change all the same.
+ * ST_NOTFOUND: no such lease. ST_PERM. ST_INVAL: the request is too large, or etcd does not know it. ST_AGAIN: anything
+ * else; nobody knows what was done. */
 status_t etcd_error_decode(unsigned http_status, const void *text, size_t len, struct error *err);
 
 #endif

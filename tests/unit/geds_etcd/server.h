@@ -41,6 +41,7 @@ struct server {
     int listen_fd;
     pthread_t proxy;
     _Atomic int mode;
+    _Atomic unsigned slow_ms;
     _Atomic unsigned times; /* the mode is over after so many requests; 0: never */
     _Atomic bool stop;
     _Atomic unsigned flows; /* that live */
@@ -100,11 +101,19 @@ static bool pass_on(int to, const char *data, ssize_t len)
     return true;
 }
 
-/* What is done to the next bytes. A mode of some requests is counted where they begin. */
-static int mode_of(struct server *s, const char *data, ssize_t len)
+static bool is_begin(const char *data, ssize_t len)
+{
+    return len > 4 && memcmp(data, "POST", 4) == 0;
+}
+
+/* What is done to the next bytes; former: to those before. A mode of some requests is counted where they begin. */
+static int mode_of(struct server *s, const char *data, ssize_t len, int former)
 {
     int mode = atomic_load(&s->mode);
-    bool begins = len > 4 && memcmp(data, "POST", 4) == 0;
+    bool begins = is_begin(data, len);
+    if (former >= LOSE && !begins) {
+        return former;
+    }
     if (mode >= LOSE && (!begins || memmem(data, (size_t)len, "/kv/txn ", 8) == NULL)) {
         return PASS;
     }
@@ -138,13 +147,16 @@ static bool on_request(struct flow *f, int mode, const char *data, ssize_t len)
     if (mode == BUSY) {
         return say(f->client, "503 Service Unavailable", "{}") && false;
     }
-    return mode == FULL ? say_full(f->client) : pass_on(f->etcd, data, len);
+    if (mode == FULL) {
+        return !is_begin(data, len) || say_full(f->client);
+    }
+    return pass_on(f->etcd, data, len);
 }
 
 static bool on_answer(struct flow *f, int mode, const char *data, ssize_t len)
 {
     if (mode == SLOW) {
-        wait_ms(300);
+        wait_ms(atomic_load(&f->s->slow_ms));
     }
     if (len > 0 && mode == FULL_MADE) {
         return say_full(f->client);
@@ -187,7 +199,7 @@ static void *run_flow(void *arg)
         }
         if (p[0].revents != 0) {
             ssize_t n = recv(f.client, data, sizeof data, 0);
-            mode = n > 0 ? mode_of(f.s, data, n) : mode;
+            mode = n > 0 ? mode_of(f.s, data, n, mode) : mode;
             if (!on_request(&f, mode, data, n)) {
                 break;
             }
@@ -307,7 +319,7 @@ static void server_kill(struct server *s)
 static void server_start(struct server *s, const char *folder)
 {
     int fds[2];
-    *s = (struct server){.times = 0};
+    *s = (struct server){.slow_ms = 300};
     snprintf(s->folder, sizeof s->folder, "%s", folder);
     find_program(s);
     fds[0] = listen_at(&s->port);

@@ -494,36 +494,65 @@ static void a_change_that_cannot_be_sent_is_refused_and_not_there(void)
     end();
 }
 
-enum { MANY = 100, VALUE = 15000 };
+enum { MANY = 800, NAME = 900 };
 
-/* The next transaction is of many bytes: objects named a/0 to a/99 become b/... */
+/* The name of one of many objects, as long as NAME. */
+static const char *long_name(char ret_name[NAME + 1], const char *prefix, int i)
+{
+    int len = snprintf(ret_name, NAME + 1, "%s%d", prefix, i);
+    memset(ret_name + len, 'n', (size_t)(NAME - len));
+    ret_name[NAME] = '\0';
+    return ret_name;
+}
+
+/* A rename of a/ is a transaction of many bytes then. */
 static void prepare_many(void)
 {
-    static char value[VALUE + 1];
-    const struct store_attribute pair = {.name = "x", .value = value};
-    const struct store_attributes attributes = {.pairs = &pair, .count = 1};
-    char key[16];
-    memset(value, 'v', VALUE);
+    char key[NAME + 1];
     CHECK_EQ(put(&all[0], "first", "x", NULL), ST_OK);
     const struct store_name from = {"box", "first"}, to = {"box", key};
     for (int i = 0; i < MANY; i++) {
-        snprintf(key, sizeof key, "a/%d", i);
-        MUST(store_copy(all[0].store, &from, &to, &attributes, NULL, NULL, NULL, &err));
+        long_name(key, "a/", i);
+        MUST(store_copy(all[0].store, &from, &to, NULL, NULL, NULL, NULL, &err));
     }
+}
+
+/* Keys in etcd. */
+static size_t keys_in_etcd(const char *from, const char *end)
+{
+    struct arena arena = {0};
+    struct etcd_answer a;
+    const struct etcd_op op = {.kind = ETCD_RANGE, .key = from, .end = end};
+    ask_etcd(&op, &arena, &a);
+    size_t count = a.ranges[0].count;
+    arena_done(&arena);
+    return count;
+}
+
+static size_t entries_in_etcd(void)
+{
+    return keys_in_etcd("/cloudskin/geds/log/", "/cloudskin/geds/log0");
+}
+
+static size_t parts_in_etcd(void)
+{
+    return keys_in_etcd("/cloudskin/geds/part/", "/cloudskin/geds/part0");
 }
 
 static void a_change_of_many_bytes_is_in_parts(void)
 {
     uint64_t count = 0;
+    char key[NAME + 1];
     begin_two();
     prepare_many();
     MUST(store_rename_prefix(all[0].store, "box", "a/", "b/", &count, &err));
     CHECK_EQ(count, MANY);
+    CHECK(parts_in_etcd() > 0);
     close_store(&all[0]);
     etcd_close(all[0].etcd);
     all[0].etcd = NULL;
     lead(&all[1]);
-    CHECK(holds(&all[1], "b/0", "x") && holds(&all[1], "b/99", "x"));
+    CHECK(holds(&all[1], long_name(key, "b/", 0), "x"));
     end();
 }
 
@@ -531,6 +560,7 @@ static void a_change_of_many_bytes_is_in_parts(void)
 static void a_part_of_unknown_fate_ends_the_term(void)
 {
     uint64_t count = 0;
+    char key[NAME + 1];
     begin_two();
     prepare_many();
     atomic_store(&server.mode, LOSE_FULL);
@@ -539,27 +569,14 @@ static void a_part_of_unknown_fate_ends_the_term(void)
     atomic_store(&server.mode, PASS);
     close_store(&all[0]);
     lead(&all[0]);
-    CHECK(holds(&all[0], "a/0", "x"));
+    CHECK(holds(&all[0], long_name(key, "a/", 0), "x"));
     MUST(store_rename_prefix(all[0].store, "box", "a/", "b/", &count, &err));
     close_store(&all[0]);
     etcd_close(all[0].etcd);
     all[0].etcd = NULL;
     lead(&all[1]);
-    CHECK(holds(&all[1], "b/99", "x"));
+    CHECK(holds(&all[1], long_name(key, "b/", MANY - 1), "x"));
     end();
-}
-
-/* The number of entries in etcd. */
-static size_t entries_in_etcd(void)
-{
-    struct arena arena = {0};
-    struct etcd_answer a;
-    const struct etcd_op op = {
-        .kind = ETCD_RANGE, .key = "/cloudskin/geds/log/", .end = "/cloudskin/geds/log0"};
-    ask_etcd(&op, &arena, &a);
-    size_t count = a.ranges[0].count;
-    arena_done(&arena);
-    return count;
 }
 
 static void what_is_not_needed_goes_and_who_is_behind_gets_a_copy(void)
@@ -584,9 +601,9 @@ static void what_is_not_needed_goes_and_who_is_behind_gets_a_copy(void)
     trim_at = 0;
 }
 
-static void what_one_disk_has_only_stays_in_etcd(void)
+/* The other one follows for a moment; then come a hundred entries that only the leader's disk has. */
+static void begin_with_one_behind(void)
 {
-    trim_at = 10;
     begin_two();
     follow(&all[1]);
     CHECK_EQ(put(&all[0], "a", "x", NULL), ST_OK);
@@ -596,6 +613,30 @@ static void what_one_disk_has_only_stays_in_etcd(void)
     for (int i = 0; i < 100; i++) {
         CHECK_EQ(put(&all[0], "a", "x", NULL), ST_OK);
     }
+}
+
+static void a_slow_etcd_and_looks_at_what_may_go_do_not_cost_the_lease(void)
+{
+    unsigned lapses = 0;
+    trim_at = 10;
+    begin_with_one_behind();
+    const struct store_log *log = etcd_log(all[0].etcd);
+    atomic_store(&server.slow_ms, 450);
+    atomic_store(&server.mode, SLOW);
+    for (int i = 0; i < 600; i++) {
+        lapses += !log->leads(log->arg);
+        wait_ms(10);
+    }
+    atomic_store(&server.mode, PASS);
+    CHECK_EQ(lapses, 0);
+    end();
+    trim_at = 0;
+}
+
+static void what_one_disk_has_only_stays_in_etcd(void)
+{
+    trim_at = 10;
+    begin_with_one_behind();
     wait_ms(2000); /* three looks */
     CHECK(entries_in_etcd() >= 100);
     end();
@@ -639,6 +680,7 @@ int main(void)
     RUN(a_part_of_unknown_fate_ends_the_term);
     RUN(what_is_not_needed_goes_and_who_is_behind_gets_a_copy);
     RUN(what_one_disk_has_only_stays_in_etcd);
+    RUN(a_slow_etcd_and_looks_at_what_may_go_do_not_cost_the_lease);
     RUN(a_store_of_another_log_is_refused);
     return CHECK_DONE();
 }
