@@ -6,7 +6,7 @@
 #include "sys/clock.h"
 #include "sys/thread.h"
 
-enum { TTL_S = 5, TRIM_AT = 1000, CLOSE_MS = 1000 };
+enum { TTL_S = 5, TRIM_AT = 50000, KEEP_BYTES = 128 * 1024 * 1024, CLOSE_MS = 1000 };
 
 /* A machine that slept was away as well. */
 uint64_t etcd_now_ns(void)
@@ -125,6 +125,7 @@ static status_t take_options(struct etcd *e, struct error *err)
     snprintf(e->prefix, sizeof e->prefix, "/cloudskin/%s/", name);
     e->o.ttl_s = e->o.ttl_s != 0 ? e->o.ttl_s : TTL_S;
     e->o.trim_at = e->o.trim_at != 0 ? e->o.trim_at : TRIM_AT;
+    e->o.keep_bytes = e->o.keep_bytes != 0 ? e->o.keep_bytes : KEEP_BYTES;
     e->servers.ca_file = e->o.ca_file;
     e->servers.cert = e->o.cert;
     e->servers.key = e->o.key;

@@ -137,6 +137,7 @@ static status_t apply(struct following *f, const struct view *v, bool *ret_gap, 
             *ret_gap = true;
             break;
         } else if ((st = whole(f, &v->entries->kvs[i], index, &entries[i], err)) == ST_OK) {
+            etcd_has_bytes(f->e, index, entries[i].len);
             if (index <= f->state.applied) {
                 st = replica_compare(f->r, entries[i].data, entries[i].len, err);
             } else {
@@ -271,7 +272,7 @@ static status_t campaign(struct following *f, const struct view *v, bool *ret_le
         atomic_store(&e->again, false);
         atomic_store(&e->lost, false);
         e->told = false;
-        e->trimmed = 0;
+        e->trimmed = e->uncompacted = e->noted = 0;
         etcd_set_leader(e, e->o.address, strlen(e->o.address));
         st = etcd_keep(e, err);
     }

@@ -18,6 +18,7 @@ enum {
     CALL_MS = 2000,
     RETRY_MS = 200,
     NS_PER_S = 1000000000,
+    SIZES = 65536, /* entries whose bytes are known */
 };
 
 struct etcd {
@@ -37,12 +38,16 @@ struct etcd {
     uint64_t revision; /* in which the leader's key was made */
     uint64_t head;     /* the writer's: number of the last entry */
     uint64_t head_revision;
-    _Atomic uint64_t entries, bytes; /* that were put */
-    uint64_t trimmed;       /* the trimmer's: those up to this one are not there any more */
-    _Atomic uint64_t kept;  /* the last entry that is behind a commit of this process */
-    _Atomic uint64_t until; /* of CLOCK_BOOTTIME, ns: the lease holds for certain */
-    _Atomic bool lost;      /* another one leads, or may */
-    _Atomic bool again;     /* the store has to be opened again */
+    _Atomic bool full; /* etcd had no room for the last entry */
+    uint64_t trimmed;  /* the trimmer's: those up to this one are not there any more */
+    uint64_t
+        uncompacted; /* its own too: up to this revision history is still to go; 0: it is gone */
+    uint64_t noted;  /* its own too: what the others know that this controller has */
+    _Atomic uint64_t sizes[SIZES]; /* of entries: the low half of the number, and bytes */
+    _Atomic uint64_t kept;         /* the last entry that is behind a commit of this process */
+    _Atomic uint64_t until;        /* of CLOCK_BOOTTIME, ns: the lease holds for certain */
+    _Atomic bool lost;             /* another one leads, or may */
+    _Atomic bool again;            /* the store has to be opened again */
     pthread_t keeper, trimmer;
     bool keeper_runs, trimmer_runs;
 
@@ -91,6 +96,8 @@ status_t etcd_append(void *arg, uint64_t index, const void *entry, size_t len, s
 /* Tell what this controller has on its disk (trim.c). */
 CHECKED status_t etcd_note_applied(struct etcd *e, struct line *l, uint64_t applied,
                                    struct error *err);
+/* This entry has so many bytes in etcd. Any thread. */
+void etcd_has_bytes(struct etcd *e, uint64_t index, size_t bytes);
 /* The thread in which entries go that nobody needs, while this process leads: the lease does not wait for that. It ends
  * in etcd_keep_no_more. */
 CHECKED status_t etcd_trim_start(struct etcd *e, struct error *err);

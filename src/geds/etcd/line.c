@@ -196,12 +196,13 @@ status_t line_post(struct line *l, const char *path, const struct buf *body, uns
     return st;
 }
 
-status_t line_range(struct line *l, const struct etcd_op *op, unsigned ms, struct arena *arena,
+status_t line_alone(struct line *l, const struct etcd_op *op, unsigned ms, struct arena *arena,
                     struct etcd_range *ret_range, struct error *err)
 {
     struct buf body = {0};
+    const char *path = op->kind == ETCD_RANGE ? "/v3/kv/range" : "/v3/kv/deleterange";
     etcd_op_encode(op, &body);
-    status_t st = line_post(l, "/v3/kv/range", &body, ms, NULL, err);
+    status_t st = line_post(l, path, &body, ms, NULL, err);
     buf_done(&body);
     if (st != ST_OK) {
         return st;

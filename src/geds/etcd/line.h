@@ -46,8 +46,8 @@ CHECKED status_t line_post(struct line *l, const char *path, const struct buf *b
 CHECKED status_t line_txn(struct line *l, const struct etcd_txn *t, unsigned ms,
                           struct arena *arena, struct etcd_answer *ret_answer, struct error *err);
 
-/* A range alone. Unlike those in transactions it is answered while etcd has no room. */
-CHECKED status_t line_range(struct line *l, const struct etcd_op *op, unsigned ms,
+/* A range or a removal alone. Unlike those in transactions it is answered while etcd has no room. */
+CHECKED status_t line_alone(struct line *l, const struct etcd_op *op, unsigned ms,
                             struct arena *arena, struct etcd_range *ret_range, struct error *err);
 
 #endif

@@ -94,10 +94,10 @@ static status_t look_whether(struct putting *p, const char *head_key, bool *ret_
     while (e->log.leads(e)) {
         struct arena arena = {0};
         struct etcd_range head = {0}, entry = {0};
-        status_t st = line_range(&e->append, &ops[0], CALL_MS, &arena, &head, NULL);
+        status_t st = line_alone(&e->append, &ops[0], CALL_MS, &arena, &head, NULL);
         bool same = st == ST_OK && head.count == 1 && head.kvs[0].changed == e->head_revision;
         if (st == ST_OK && !same) { /* something was put */
-            st = line_range(&e->append, &ops[1], CALL_MS, &arena, &entry, NULL);
+            st = line_alone(&e->append, &ops[1], CALL_MS, &arena, &entry, NULL);
         }
         bool judged = st == ST_OK;
         *ret_made = judged && !same;
@@ -216,11 +216,11 @@ status_t etcd_append(void *arg, uint64_t index, const void *entry, size_t len, s
         st = put_fenced(&p, err);
         if (st == ST_OK) {
             e->head = index;
-            e->entries++;
-            e->bytes += len;
             e->head_revision = p.revision;
+            etcd_has_bytes(e, index, len);
         }
     }
+    atomic_store(&e->full, st == ST_LIMIT);
     buf_done(&first);
     if (doubtful && st != ST_OK && st != ST_MOVED) { /* the next entry must not have its number */
         return away(true, err);

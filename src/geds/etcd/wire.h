@@ -49,6 +49,7 @@ struct etcd_kv {
 struct etcd_range {
     struct etcd_kv *kvs;
     size_t count;
+    uint64_t revision; /* in which it was answered; 0: it is of a transaction */
 };
 /* What it has is in arena, which the caller gives and ends. */
 struct etcd_answer {
@@ -61,7 +62,7 @@ struct etcd_answer {
 CHECKED status_t etcd_txn_decode(const void *text, size_t len, struct arena *arena,
                                  struct etcd_answer *ret_answer, struct error *err);
 
-/* Of a range that was a request of its own. */
+/* Of a range that was a request of its own. Of a removal: nothing but the revision. */
 CHECKED status_t etcd_range_decode(const void *text, size_t len, struct arena *arena,
                                    struct etcd_range *ret_range, struct error *err);
 

@@ -31,8 +31,10 @@ enum proxy_mode {
     LOSE_FULL, /* it gets through, its answer does not, and then there is no room */
     FULL,      /* etcd says that it has no room */
     FULL_MADE, /* etcd says so as well, of what it has made */
+    SLOW_KEYS, /* its answer comes very late, and so do those to ranges */
     GONE,      /* nobody listens */
 };
+static unsigned quota_bytes; /* 0: etcd's own */
 struct server {
     char folder[80];
     char program[512];
@@ -41,7 +43,6 @@ struct server {
     int listen_fd;
     pthread_t proxy;
     _Atomic int mode;
-    _Atomic unsigned slow_ms;
     _Atomic unsigned times; /* the mode is over after so many requests; 0: never */
     _Atomic bool stop;
     _Atomic unsigned flows; /* that live */
@@ -114,7 +115,8 @@ static int mode_of(struct server *s, const char *data, ssize_t len, int former)
     if (former >= LOSE && !begins) {
         return former;
     }
-    if (mode >= LOSE && (!begins || memmem(data, (size_t)len, "/kv/txn ", 8) == NULL)) {
+    const char *path = mode == SLOW_KEYS ? "/kv/" : "/kv/txn ";
+    if (mode >= LOSE && (!begins || memmem(data, (size_t)len, path, strlen(path)) == NULL)) {
         return PASS;
     }
     if (begins && mode != PASS && atomic_load(&s->times) > 0 &&
@@ -156,7 +158,10 @@ static bool on_request(struct flow *f, int mode, const char *data, ssize_t len)
 static bool on_answer(struct flow *f, int mode, const char *data, ssize_t len)
 {
     if (mode == SLOW) {
-        wait_ms(atomic_load(&f->s->slow_ms));
+        wait_ms(300);
+    }
+    if (mode == SLOW_KEYS) {
+        wait_ms(1000);
     }
     if (len > 0 && mode == FULL_MADE) {
         return say_full(f->client);
@@ -277,7 +282,8 @@ static void find_program(struct server *s)
 
 static void server_begin(struct server *s)
 {
-    char client[64], peer[64], cluster[80], data[96];
+    char client[64], peer[64], cluster[80], data[96], quota[16];
+    snprintf(quota, sizeof quota, "%u", quota_bytes);
     snprintf(client, sizeof client, "http://127.0.0.1:%u", s->port);
     snprintf(peer, sizeof peer, "http://127.0.0.1:%u", s->peer_port);
     snprintf(cluster, sizeof cluster, "default=%s", peer);
@@ -294,7 +300,8 @@ static void server_begin(struct server *s)
         execl(s->program, "etcd", "--data-dir", data, "--listen-client-urls", client,
               "--advertise-client-urls", client, "--listen-peer-urls", peer,
               "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster,
-              "--heartbeat-interval", "50", "--election-timeout", "500", (char *)NULL);
+              "--heartbeat-interval", "50", "--election-timeout", "500", "--quota-backend-bytes",
+              quota, (char *)NULL);
         _exit(1);
     }
     int fd = -1;
@@ -319,7 +326,7 @@ static void server_kill(struct server *s)
 static void server_start(struct server *s, const char *folder)
 {
     int fds[2];
-    *s = (struct server){.slow_ms = 300};
+    *s = (struct server){.times = 0};
     snprintf(s->folder, sizeof s->folder, "%s", folder);
     find_program(s);
     fds[0] = listen_at(&s->port);

@@ -25,6 +25,7 @@ static struct server server;
 static struct controller all[CONTROLLERS];
 static char scratch[64];
 static unsigned trim_at;
+static uint64_t keep_bytes;
 
 static void must(status_t st, const struct error *err, const char *what, int line)
 {
@@ -76,6 +77,7 @@ static void begin(void)
                                        .address = c->address,
                                        .ttl_s = 2,
                                        .trim_at = trim_at,
+                                       .keep_bytes = keep_bytes,
                                        .event = on_event,
                                        .lost = on_lost,
                                        .arg = c};
@@ -293,15 +295,19 @@ static void a_former_leader_neither_changes_nor_tells_anything(void)
     end();
 }
 
-/* Somebody else changes etcd, or looks into it. */
-static void ask_etcd(const struct etcd_op *op, struct arena *arena, struct etcd_answer *ret_answer)
+/* Somebody else asks etcd. */
+static void open_line(struct line_options *o, struct line *ret_line)
+{
+    MUST(line_servers(all[1].servers, false, o, &err));
+    MUST(line_open(o, ret_line, &err));
+}
+
+static void ask_etcd(const struct etcd_op *op, struct arena *arena, struct etcd_range *ret_answer)
 {
     struct line_options o = {0};
     struct line l;
-    const struct etcd_txn txn = {.then = op, .then_count = 1};
-    MUST(line_servers(all[1].servers, false, &o, &err));
-    MUST(line_open(&o, &l, &err));
-    MUST(line_txn(&l, &txn, 2000, arena, ret_answer, &err));
+    open_line(&o, &l);
+    MUST(line_alone(&l, op, 2000, arena, ret_answer, &err));
     line_close(&l);
 }
 
@@ -311,7 +317,7 @@ static void a_leader_without_its_key_puts_nothing(void)
     const struct etcd_op op = {.kind = ETCD_DELETE, .key = "/cloudskin/geds/leader"};
     for (int others = 0; others < 2; others++) {
         struct arena arena = {0};
-        struct etcd_answer a;
+        struct etcd_range a;
         begin_two();
         CHECK_EQ(put(&all[0], "a", "old", NULL), ST_OK);
         ask_etcd(&op, &arena, &a);
@@ -521,10 +527,10 @@ static void prepare_many(void)
 static size_t keys_in_etcd(const char *from, const char *end)
 {
     struct arena arena = {0};
-    struct etcd_answer a;
+    struct etcd_range a;
     const struct etcd_op op = {.kind = ETCD_RANGE, .key = from, .end = end};
     ask_etcd(&op, &arena, &a);
-    size_t count = a.ranges[0].count;
+    size_t count = a.count;
     arena_done(&arena);
     return count;
 }
@@ -621,8 +627,7 @@ static void a_slow_etcd_and_looks_at_what_may_go_do_not_cost_the_lease(void)
     trim_at = 10;
     begin_with_one_behind();
     const struct store_log *log = etcd_log(all[0].etcd);
-    atomic_store(&server.slow_ms, 450);
-    atomic_store(&server.mode, SLOW);
+    atomic_store(&server.mode, SLOW_KEYS);
     for (int i = 0; i < 600; i++) {
         lapses += !log->leads(log->arg);
         wait_ms(10);
@@ -641,6 +646,92 @@ static void what_one_disk_has_only_stays_in_etcd(void)
     CHECK(entries_in_etcd() >= 100);
     end();
     trim_at = 0;
+}
+
+enum { INLINE = 15000 }; /* bytes that are in the metadata */
+
+static status_t put_inline(struct controller *c, const char *key)
+{
+    static char bytes[INLINE + 1];
+    memset(bytes, 'i', INLINE);
+    return put(c, key, bytes, NULL);
+}
+
+static void few_entries_of_many_bytes_go_as_well(void)
+{
+    keep_bytes = 1024 * 1024;
+    begin_two();
+    follow(&all[1]);
+    for (int i = 0; i < 300; i++) {
+        CHECK_EQ(put_inline(&all[0], "a"), ST_OK);
+    }
+    for (int i = 0; i < 500 && entries_in_etcd() > 100; i++) {
+        wait_ms(20);
+    }
+    size_t left = entries_in_etcd();
+    CHECK(left >= 60 && left <= 100);
+    end();
+    keep_bytes = 0;
+}
+
+/* What who runs etcd does when there is room again. */
+static void disarm(void)
+{
+    struct line_options o = {0};
+    struct line l;
+    struct buf body = {0};
+    open_line(&o, &l);
+    buf_printf(&body, "{}");
+    MUST(line_post(&l, "/v3/maintenance/defragment", &body, 10000, NULL, &err));
+    body.len = 0;
+    buf_printf(&body, "{\"action\":\"GET\"}");
+    MUST(line_post(&l, "/v3/maintenance/alarm", &body, 2000, NULL, &err));
+    buf_bytes(&l.answer, "", 1);
+    const char *id = strstr((const char *)l.answer.data, "\"memberID\":\"");
+    CHECK(id != NULL);
+    id = id != NULL ? id + strlen("\"memberID\":\"") : "";
+    body.len = 0;
+    buf_printf(&body, "{\"action\":\"DEACTIVATE\",\"alarm\":\"NOSPACE\",\"memberID\":\"%.*s\"}",
+               (int)strspn(id, "0123456789"), id);
+    MUST(line_post(&l, "/v3/maintenance/alarm", &body, 2000, NULL, &err));
+    buf_done(&body);
+    line_close(&l);
+}
+
+static void a_full_etcd_is_trimmed_and_goes_on_when_it_has_room_again(void)
+{
+    status_t st = ST_OK;
+    char key[16];
+    int made = 0;
+    quota_bytes = 8 * 1024 * 1024;
+    begin_two();
+    follow(&all[1]);
+    for (; made < 2000 && st == ST_OK; made++) {
+        snprintf(key, sizeof key, "%d", made);
+        st = put_inline(&all[0], key);
+    }
+    CHECK_EQ(st, ST_LIMIT);
+    size_t there = entries_in_etcd();
+    CHECK(there > 100);
+    for (int i = 0; i < 500 && entries_in_etcd() > there / 2; i++) {
+        wait_ms(20);
+    }
+    CHECK(entries_in_etcd() <= there / 2);
+    CHECK_EQ(put_inline(&all[0], "full"), ST_LIMIT);
+    disarm();
+    CHECK_EQ(put_inline(&all[0], "room"), ST_OK);
+    close_store(&all[0]);
+    etcd_close(all[0].etcd);
+    all[0].etcd = NULL;
+    lead(&all[1]);
+    struct store_info info;
+    CHECK_EQ(store_stat(all[1].store, "box", "0", &info, NULL), ST_OK);
+    CHECK_EQ(store_stat(all[1].store, "box", "room", &info, NULL), ST_OK);
+    CHECK_EQ(store_stat(all[1].store, "box", "full", &info, NULL), ST_NOTFOUND);
+    snprintf(key, sizeof key, "%d", made - 1); /* the one that was refused */
+    CHECK_EQ(store_stat(all[1].store, "box", key, &info, NULL), ST_NOTFOUND);
+    end();
+    quota_bytes = 0;
 }
 
 static void a_store_of_another_log_is_refused(void)
@@ -681,6 +772,8 @@ int main(void)
     RUN(what_is_not_needed_goes_and_who_is_behind_gets_a_copy);
     RUN(what_one_disk_has_only_stays_in_etcd);
     RUN(a_slow_etcd_and_looks_at_what_may_go_do_not_cost_the_lease);
+    RUN(few_entries_of_many_bytes_go_as_well);
+    RUN(a_full_etcd_is_trimmed_and_goes_on_when_it_has_room_again);
     RUN(a_store_of_another_log_is_refused);
     return CHECK_DONE();
 }
