@@ -164,8 +164,12 @@ void etcd_close(struct etcd *e)
         return;
     }
     etcd_keep_no_more(e);
+    atomic_store(&e->follow.stop, false);
+    if (e->joining != 0) {
+        status_t ignored = etcd_lease_end(e, e->joining, CLOSE_MS, NULL);
+        (void)ignored;
+    }
     if (e->lease != 0) {
-        atomic_store(&e->follow.stop, false);
         status_t ignored = etcd_revoke(e, CLOSE_MS, NULL); /* else the others wait for its end */
         (void)ignored;
     }

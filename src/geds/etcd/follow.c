@@ -341,14 +341,19 @@ static status_t step(struct following *f, struct view *v, bool *ret_leads, struc
     if (st != ST_OK) {
         return st;
     }
+    if ((copy || gap) && is_leader(e, v)) {
+        /* the leader commits the last one now, at the latest */
+        etcd_note_joining(e, v->head > 0 ? v->head - 1 : 0);
+        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
+                         "it needs a copy of the leader's store");
+    }
     if (copy || gap) {
-        return is_leader(e, v) ? error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
-                                           "it needs a copy of the leader's store")
-                               : watch(f, v->a.revision, err);
+        return watch(f, v->a.revision, err);
     }
     if (f->state.applied < v->head) {
         return ST_OK;
     }
+    etcd_note_joined(e);
     uint64_t now = clock_monotonic_ns();
     if (f->state.applied != f->noted &&
         (f->state.applied > f->noted + NOTE_AT || now - f->noted_ns > NOTE_NS)) {

@@ -7,7 +7,8 @@
 #include "line.h"
 
 /* Keys, all below a prefix: id (of the log), leader (its address, under its lease), head (number of the last entry),
- * log/N and part/N/M (entries), member/ADDRESS (what a controller has applied). */
+ * log/N and part/N/M (entries), member/ADDRESS (what a controller has applied), joining/ADDRESS (what it will have with
+ * the copy that it gets). */
 
 enum {
     KEY_BYTES = ETCD_KEY_MAX + 1,
@@ -32,6 +33,8 @@ struct etcd {
     struct line keep;   /* the keeper's thread */
     struct line trim;   /* the trimmer's thread */
     char log_id[SHARED_ID_BYTES];
+    uint64_t
+        joining; /* etcd_follow's: the lease of what says that it gets a copy; 0: it says nothing */
 
     /* While this process leads, or may. Written before the keeper's thread and the store begin. */
     uint64_t lease;    /* 0: none */
@@ -83,6 +86,10 @@ bool etcd_head_of(const struct etcd_range *head, uint64_t *ret_index);
 
 /* The lease, and the thread that keeps it (lease.c). ttl_s of the options. */
 CHECKED status_t etcd_grant(struct etcd *e, struct error *err);
+/* Another one. The thread in etcd_follow. */
+CHECKED status_t etcd_lease(struct etcd *e, unsigned ttl_s, uint64_t *ret_id, uint64_t *ret_ttl_s,
+                            struct error *err);
+CHECKED status_t etcd_lease_end(struct etcd *e, uint64_t id, unsigned ms, struct error *err);
 /* Nothing that this process sent and that may still come counts any more. ST_AGAIN: etcd does not answer. */
 CHECKED status_t etcd_revoke(struct etcd *e, unsigned ms, struct error *err);
 CHECKED status_t etcd_keep(struct etcd *e, struct error *err);
@@ -96,6 +103,10 @@ status_t etcd_append(void *arg, uint64_t index, const void *entry, size_t len, s
 /* Tell what this controller has on its disk (trim.c). */
 CHECKED status_t etcd_note_applied(struct etcd *e, struct line *l, uint64_t applied,
                                    struct error *err);
+/* Say that this controller gets a copy, which will have `applied` at least: what comes behind that stays for it, if it
+ * is heard. The thread in etcd_follow. */
+void etcd_note_joining(struct etcd *e, uint64_t applied);
+void etcd_note_joined(struct etcd *e);
 /* This entry has so many bytes in etcd. Any thread. */
 void etcd_has_bytes(struct etcd *e, uint64_t index, size_t bytes);
 /* The thread in which entries go that nobody needs, while this process leads: the lease does not wait for that. It ends

@@ -14,17 +14,22 @@ static void extend(struct etcd *e, uint64_t sent_ns, uint64_t ttl_s)
     atomic_store(&e->until, sent_ns + ttl_s * NS_PER_S / SAFE_PARTS * SAFE_TENTHS);
 }
 
-status_t etcd_grant(struct etcd *e, struct error *err)
+status_t etcd_lease(struct etcd *e, unsigned ttl_s, uint64_t *ret_id, uint64_t *ret_ttl_s,
+                    struct error *err)
 {
     struct buf body = {0};
-    uint64_t id = 0, ttl_s = 0, sent_ns = etcd_now_ns();
-    buf_printf(&body, "{\"TTL\":\"%u\"}", e->o.ttl_s);
+    buf_printf(&body, "{\"TTL\":\"%u\"}", ttl_s);
     status_t st = line_post(&e->follow, "/v3/lease/grant", &body, CALL_MS, NULL, err);
     buf_done(&body);
-    if (st == ST_OK) {
-        st = etcd_lease_decode(e->follow.answer.data, e->follow.answer.len, false, &id, &ttl_s,
-                               err);
-    }
+    return st == ST_OK ? etcd_lease_decode(e->follow.answer.data, e->follow.answer.len, false,
+                                           ret_id, ret_ttl_s, err)
+                       : st;
+}
+
+status_t etcd_grant(struct etcd *e, struct error *err)
+{
+    uint64_t id = 0, ttl_s = 0, sent_ns = etcd_now_ns();
+    status_t st = etcd_lease(e, e->o.ttl_s, &id, &ttl_s, err);
     if (st == ST_OK) {
         e->lease = id;
         extend(e, sent_ns, ttl_s);
@@ -32,18 +37,22 @@ status_t etcd_grant(struct etcd *e, struct error *err)
     return st;
 }
 
-status_t etcd_revoke(struct etcd *e, unsigned ms, struct error *err)
+status_t etcd_lease_end(struct etcd *e, uint64_t id, unsigned ms, struct error *err)
 {
     struct buf body = {0};
     struct error inner = {0};
-    buf_printf(&body, "{\"ID\":\"%llu\"}", (unsigned long long)e->lease);
+    buf_printf(&body, "{\"ID\":\"%llu\"}", (unsigned long long)id);
     status_t st = line_post(&e->follow, "/v3/lease/revoke", &body, ms, NULL, &inner);
     buf_done(&body);
-    if (st != ST_OK && st != ST_NOTFOUND) {
-        return error_set(err, st, ERROR_NO_OFFSET, "%s", inner.text);
-    }
-    e->lease = 0;
-    return ST_OK;
+    return st == ST_OK || st == ST_NOTFOUND ? ST_OK
+                                            : error_set(err, st, ERROR_NO_OFFSET, "%s", inner.text);
+}
+
+status_t etcd_revoke(struct etcd *e, unsigned ms, struct error *err)
+{
+    status_t st = etcd_lease_end(e, e->lease, ms, err);
+    e->lease = st == ST_OK ? 0 : e->lease;
+    return st;
 }
 
 void etcd_has_lost(struct etcd *e, const char *why)

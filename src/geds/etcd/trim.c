@@ -14,6 +14,8 @@ enum {
     TRIMS = 3, /* looks while a lease lasts */
     FULL_STAY = 16,
     UNKNOWN_BYTES = 1024 * 1024, /* of an entry that was there before this process */
+    JOINING_TTL_S = 3600,        /* the longest copy */
+    JOINING_PARTS = 4,           /* for who gets one, times what may stay for others */
     STEPS = 4                    /* a quarter of the bytes that may stay is worth a removal */
 };
 
@@ -39,6 +41,35 @@ static uint64_t behind(struct etcd *e, uint64_t from, uint64_t bytes, uint64_t c
         }
     }
     return at;
+}
+
+void etcd_note_joining(struct etcd *e, uint64_t applied)
+{
+    char key[KEY_BYTES], name[SHARED_ADDRESS_MAX + 16], number[24];
+    struct arena arena = {0};
+    struct etcd_answer a;
+    uint64_t ttl_s = 0;
+    status_t st = e->joining == 0 ? etcd_lease(e, JOINING_TTL_S, &e->joining, &ttl_s, NULL) : ST_OK;
+    snprintf(name, sizeof name, "joining/%s", e->o.address);
+    etcd_key(e, key, name);
+    snprintf(number, sizeof number, "%llu", (unsigned long long)applied);
+    const struct etcd_op op = {
+        .kind = ETCD_PUT, .key = key, .value = number, .len = strlen(number), .lease = e->joining};
+    const struct etcd_txn t = {.then = &op, .then_count = 1};
+    if (st == ST_OK) {
+        st = line_txn(&e->follow, &t, CALL_MS, &arena, &a, NULL);
+    }
+    if (st == ST_NOTFOUND) {
+        e->joining = 0;
+    }
+    arena_done(&arena);
+}
+
+void etcd_note_joined(struct etcd *e)
+{
+    if (e->joining != 0 && etcd_lease_end(e, e->joining, CALL_MS, NULL) == ST_OK) {
+        e->joining = 0;
+    }
 }
 
 /* Up to which entry may they go, if two disks have those up to `both`? */
@@ -73,6 +104,21 @@ status_t etcd_note_applied(struct etcd *e, struct line *l, uint64_t applied, str
     status_t st = line_txn(l, &t, CALL_MS, &arena, &a, err);
     arena_done(&arena);
     return st;
+}
+
+/* And for those who get a copy? Within a limit: who takes longer gets another one. */
+static uint64_t stays_for(struct etcd *e, const struct etcd_range *joining, uint64_t own,
+                          uint64_t to)
+{
+    uint64_t most = behind(e, own, e->o.keep_bytes * JOINING_PARTS, SIZES);
+    for (size_t i = 0; i < joining->count && !atomic_load(&e->full); i++) {
+        uint64_t applied = 0;
+        if (parse_u64((const char *)joining->kvs[i].value, INT64_MAX, &applied) == ST_OK) {
+            applied = applied > most ? applied : most;
+            to = applied < to ? applied : to;
+        }
+    }
+    return to;
 }
 
 /* Up to which entry have two disks all? */
@@ -156,21 +202,35 @@ static status_t cut(struct etcd *e, struct line *l, uint64_t to, struct error *e
     return st;
 }
 
+/* What is below NAME/. */
+static status_t list(struct etcd *e, struct line *l, const char *name, struct arena *arena,
+                     struct etcd_range *ret_range, struct error *err)
+{
+    char from[KEY_BYTES], end[KEY_BYTES], text[32];
+    snprintf(text, sizeof text, "%s/", name);
+    etcd_key(e, from, text);
+    snprintf(text, sizeof text, "%s0", name); /* the character behind the slash */
+    etcd_key(e, end, text);
+    const struct etcd_op op = {.kind = ETCD_RANGE, .key = from, .end = end, .limit = MEMBERS_MAX};
+    return line_alone(l, &op, CALL_MS, arena, ret_range, err);
+}
+
 static status_t trim(struct etcd *e, struct line *l, struct error *err)
 {
-    char from[KEY_BYTES], end[KEY_BYTES];
     struct arena arena = {0};
-    struct etcd_range members = {0};
-    uint64_t own = atomic_load(&e->kept);
+    struct etcd_range members = {0}, joining = {0};
+    uint64_t own = atomic_load(&e->kept), to = 0;
     status_t st = e->uncompacted != 0 ? compact(e, l, err) : ST_OK;
     if (st != ST_OK || !is_worth(e, stays(e, own))) {
         return st;
     }
-    etcd_key(e, from, "member/");
-    etcd_key(e, end, "member0"); /* the character behind the slash */
-    const struct etcd_op op = {.kind = ETCD_RANGE, .key = from, .end = end, .limit = MEMBERS_MAX};
-    st = line_alone(l, &op, CALL_MS, &arena, &members, err);
-    uint64_t to = st == ST_OK ? stays(e, on_two(e, &members, own)) : 0;
+    st = list(e, l, "member", &arena, &members, err);
+    if (st == ST_OK) {
+        st = list(e, l, "joining", &arena, &joining, err);
+    }
+    if (st == ST_OK) {
+        to = stays_for(e, &joining, own, stays(e, on_two(e, &members, own)));
+    }
     arena_done(&arena);
     if (st == ST_OK && is_worth(e, to)) {
         st = cut(e, l, to, err);

@@ -607,6 +607,29 @@ static void what_is_not_needed_goes_and_who_is_behind_gets_a_copy(void)
     trim_at = 0;
 }
 
+/* The copy is made, much happens, and then it is there. */
+static void what_comes_while_somebody_gets_a_copy_stays_for_him(void)
+{
+    trim_at = 10;
+    begin_two();
+    follow(&all[1]);
+    follow(&all[2]);
+    CHECK_EQ(end_following(&all[2]), ST_NOTFOUND);
+    join(&all[0], &all[2]);
+    for (int i = 0; i < 200; i++) {
+        CHECK_EQ(put(&all[0], "a", "x", NULL), ST_OK);
+    }
+    wait_ms(2000); /* three looks */
+    CHECK(entries_in_etcd() >= 200);
+    follow(&all[2]);
+    for (int i = 0; i < 500 && entries_in_etcd() > 100; i++) {
+        wait_ms(20);
+    }
+    CHECK(entries_in_etcd() <= 100); /* it is in place */
+    end();
+    trim_at = 0;
+}
+
 /* The other one follows for a moment; then come a hundred entries that only the leader's disk has. */
 static void begin_with_one_behind(void)
 {
@@ -770,6 +793,7 @@ int main(void)
     RUN(a_change_of_many_bytes_is_in_parts);
     RUN(a_part_of_unknown_fate_ends_the_term);
     RUN(what_is_not_needed_goes_and_who_is_behind_gets_a_copy);
+    RUN(what_comes_while_somebody_gets_a_copy_stays_for_him);
     RUN(what_one_disk_has_only_stays_in_etcd);
     RUN(a_slow_etcd_and_looks_at_what_may_go_do_not_cost_the_lease);
     RUN(few_entries_of_many_bytes_go_as_well);
