@@ -9,7 +9,7 @@
 
 /* A controller that does not lead: it applies what comes, and tries to lead when nobody does. */
 
-enum { ENTRIES_AT_ONCE = 8, PARTS_AT_ONCE = 16, NOTE_AT = 64, NOTE_NS = NS_PER_S };
+enum { ENTRIES_AT_ONCE = 8, PARTS_AT_ONCE = 8, NOTE_AT = 64, NOTE_NS = NS_PER_S, PATIENCE = 30 };
 
 struct following {
     struct etcd *e;
@@ -30,6 +30,16 @@ struct view {
     bool is_new; /* nobody has put an entry yet */
 };
 
+/* Entries may be many bytes, and the line slow. */
+static status_t read_much(struct etcd *e, const struct etcd_txn *t, struct arena *arena,
+                          struct etcd_answer *ret_answer, struct error *err)
+{
+    e->follow.patience = PATIENCE;
+    status_t st = line_txn(&e->follow, t, CALL_MS, arena, ret_answer, err);
+    e->follow.patience = 0;
+    return st;
+}
+
 static status_t look(struct following *f, uint64_t from, struct view *v, struct error *err)
 {
     struct etcd *e = f->e;
@@ -45,7 +55,7 @@ static status_t look(struct following *f, uint64_t from, struct view *v, struct 
         {.kind = ETCD_RANGE, .key = keys[2]},
         {.kind = ETCD_RANGE, .key = keys[3], .end = keys[4], .limit = ENTRIES_AT_ONCE}};
     const struct etcd_txn t = {.then = ops, .then_count = 4};
-    status_t st = line_txn(&e->follow, &t, CALL_MS, &v->arena, &v->a, err);
+    status_t st = read_much(e, &t, &v->arena, &v->a, err);
     if (st != ST_OK) {
         return st;
     }
@@ -90,7 +100,7 @@ static status_t read_parts(struct following *f, uint64_t index, const struct etc
         const struct etcd_op op = {
             .kind = ETCD_RANGE, .key = from, .end = end, .limit = PARTS_AT_ONCE};
         const struct etcd_txn t = {.then = &op, .then_count = 1};
-        st = line_txn(&f->e->follow, &t, CALL_MS, &arena, &a, err);
+        st = read_much(f->e, &t, &arena, &a, err);
         if (st == ST_OK && (a.count != 1 || a.ranges[0].count == 0)) {
             st = error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "parts of entry %llu are not there",
                            (unsigned long long)index);

@@ -122,7 +122,9 @@ void line_stop(struct line *l)
 /* Run it until its end, or until enough of the answer is there. *ret_cut: the latter. */
 static CURLcode run(struct line *l, unsigned ms, bool *ret_cut)
 {
-    uint64_t end = clock_monotonic_ns() + (uint64_t)ms * NS_PER_MS;
+    uint64_t begin = clock_monotonic_ns(), wait_ns = (uint64_t)ms * NS_PER_MS;
+    uint64_t end = begin + wait_ns;
+    size_t seen = 0;
     int running = 1, left = 0;
     *ret_cut = false;
     while (running > 0) {
@@ -130,6 +132,11 @@ static CURLcode run(struct line *l, unsigned ms, bool *ret_cut)
             return CURLE_OUT_OF_MEMORY;
         }
         uint64_t now = clock_monotonic_ns();
+        if (l->patience > 0 && l->answer.len > seen) {
+            uint64_t last = begin + wait_ns * l->patience;
+            seen = l->answer.len;
+            end = now + wait_ns < last ? now + wait_ns : last;
+        }
         *ret_cut = running > 0 && l->enough != NULL && (l->enough(&l->answer) || now >= end);
         if (*ret_cut || atomic_load(&l->stop)) {
             return CURLE_ABORTED_BY_CALLBACK;

@@ -26,6 +26,8 @@ struct line {
     CURL *easy;
     struct curl_slist *headers;
     size_t server; /* the one that is asked */
+    unsigned
+        patience; /* while bytes of an answer come it may take so many times as long; 0: it may not */
     _Atomic bool stop;
     struct buf answer;
     bool (*enough)(const struct buf *answer); /* NULL: the end */

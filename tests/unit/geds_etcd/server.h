@@ -17,7 +17,7 @@
 
 /* A real etcd on loopback, and a proxy before it that does to answers what networks and tired servers do. */
 
-enum { ANSWER_CUT = 40 };
+enum { ANSWER_CUT = 40, PIECE = 16 * 1024 };
 enum proxy_mode {
     PASS,
     REFUSE,  /* no connection lives */
@@ -26,6 +26,7 @@ enum proxy_mode {
     SLOW,    /* answers come late */
     BUSY,    /* 503, and the request does not get through */
     CUT,     /* answers end early */
+    TRICKLE, /* answers come in little pieces */
     /* These are of transactions only: */
     LOSE,      /* it gets through, its answer does not, and then nobody listens */
     LOSE_FULL, /* it gets through, its answer does not, and then there is no room */
@@ -155,6 +156,17 @@ static bool on_request(struct flow *f, int mode, const char *data, ssize_t len)
     return pass_on(f->etcd, data, len);
 }
 
+static bool trickle(int to, const char *data, ssize_t len)
+{
+    for (ssize_t at = 0; at < len; at += PIECE) {
+        if (!pass_on(to, data + at, len - at < PIECE ? len - at : PIECE)) {
+            return false;
+        }
+        wait_ms(100);
+    }
+    return true;
+}
+
 static bool on_answer(struct flow *f, int mode, const char *data, ssize_t len)
 {
     if (mode == SLOW) {
@@ -178,6 +190,9 @@ static bool on_answer(struct flow *f, int mode, const char *data, ssize_t len)
         atomic_store(&f->s->times, 1);
         atomic_store(&f->s->mode, FULL);
         return false;
+    }
+    if (len > 0 && mode == TRICKLE) {
+        return trickle(f->client, data, len);
     }
     len = mode == CUT && len > ANSWER_CUT ? len - ANSWER_CUT : len;
     return len > 0 && mode != SWALLOW && pass_on(f->client, data, len) && mode != CUT;

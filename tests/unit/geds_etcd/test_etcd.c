@@ -60,6 +60,19 @@ static void on_event(void *arg, const char *event, const char *text)
     fprintf(stderr, "  %s %s: %s\n", c->address, event, text);
 }
 
+static void open_etcd(struct controller *c)
+{
+    const struct etcd_options o = {.servers = c->servers,
+                                   .address = c->address,
+                                   .ttl_s = 2,
+                                   .trim_at = trim_at,
+                                   .keep_bytes = keep_bytes,
+                                   .event = on_event,
+                                   .lost = on_lost,
+                                   .arg = c};
+    MUST(etcd_open(&o, &c->etcd, &err));
+}
+
 /* The first one reaches etcd through the proxy. */
 static void begin(void)
 {
@@ -73,15 +86,7 @@ static void begin(void)
         snprintf(c->servers, sizeof c->servers, "127.0.0.1:%u",
                  i == 0 ? server.proxy_port : server.port);
         snprintf(c->address, sizeof c->address, "tcp://127.0.0.1:%zu", i + 1);
-        const struct etcd_options o = {.servers = c->servers,
-                                       .address = c->address,
-                                       .ttl_s = 2,
-                                       .trim_at = trim_at,
-                                       .keep_bytes = keep_bytes,
-                                       .event = on_event,
-                                       .lost = on_lost,
-                                       .arg = c};
-        MUST(etcd_open(&o, &c->etcd, &err));
+        open_etcd(c);
     }
 }
 
@@ -512,14 +517,14 @@ static const char *long_name(char ret_name[NAME + 1], const char *prefix, int i)
 }
 
 /* A rename of a/ is a transaction of many bytes then. */
-static void prepare_many(void)
+static void prepare_many(struct controller *c)
 {
     char key[NAME + 1];
-    CHECK_EQ(put(&all[0], "first", "x", NULL), ST_OK);
+    CHECK_EQ(put(c, "first", "x", NULL), ST_OK);
     const struct store_name from = {"box", "first"}, to = {"box", key};
     for (int i = 0; i < MANY; i++) {
         long_name(key, "a/", i);
-        MUST(store_copy(all[0].store, &from, &to, NULL, NULL, NULL, NULL, &err));
+        MUST(store_copy(c->store, &from, &to, NULL, NULL, NULL, NULL, &err));
     }
 }
 
@@ -550,7 +555,7 @@ static void a_change_of_many_bytes_is_in_parts(void)
     uint64_t count = 0;
     char key[NAME + 1];
     begin_two();
-    prepare_many();
+    prepare_many(&all[0]);
     MUST(store_rename_prefix(all[0].store, "box", "a/", "b/", &count, &err));
     CHECK_EQ(count, MANY);
     CHECK(parts_in_etcd() > 0);
@@ -562,13 +567,49 @@ static void a_change_of_many_bytes_is_in_parts(void)
     end();
 }
 
+/* Does it come to lead? Its store is not open then. */
+static bool comes_to_lead(struct controller *c)
+{
+    char leader[SHARED_ADDRESS_MAX + 1] = "";
+    for (int i = 0; i < 1500 && strcmp(leader, c->address) != 0; i++) {
+        wait_ms(20);
+        etcd_leader(c->etcd, leader);
+    }
+    return strcmp(leader, c->address) == 0;
+}
+
+static void who_has_a_slow_line_catches_up(void)
+{
+    uint64_t count = 0;
+    char key[NAME + 1];
+    begin_two();
+    close_store(&all[0]);
+    etcd_close(all[0].etcd);
+    lead(&all[1]);
+    open_etcd(&all[0]);
+    prepare_many(&all[1]);
+    MUST(store_rename_prefix(all[1].store, "box", "a/", "b/", &count, &err));
+    atomic_store(&server.mode, TRICKLE);
+    close_store(&all[1]);
+    etcd_close(all[1].etcd);
+    all[1].etcd = NULL;
+    follow(&all[0]);
+    bool leads = comes_to_lead(&all[0]);
+    CHECK(leads);
+    if (leads) {
+        lead(&all[0]);
+        CHECK(holds(&all[0], long_name(key, "b/", 0), "x"));
+    }
+    end();
+}
+
 /* A part whose try is on its way still would be one of the next entry, which had the same number. */
 static void a_part_of_unknown_fate_ends_the_term(void)
 {
     uint64_t count = 0;
     char key[NAME + 1];
     begin_two();
-    prepare_many();
+    prepare_many(&all[0]);
     atomic_store(&server.mode, LOSE_FULL);
     CHECK_EQ(store_rename_prefix(all[0].store, "box", "a/", "b/", &count, NULL), ST_IO);
     CHECK_EQ(atomic_load(&all[0].lost), 1);
@@ -792,6 +833,7 @@ int main(void)
     RUN(a_change_that_cannot_be_sent_is_refused_and_not_there);
     RUN(a_change_of_many_bytes_is_in_parts);
     RUN(a_part_of_unknown_fate_ends_the_term);
+    RUN(who_has_a_slow_line_catches_up);
     RUN(what_is_not_needed_goes_and_who_is_behind_gets_a_copy);
     RUN(what_comes_while_somebody_gets_a_copy_stays_for_him);
     RUN(what_one_disk_has_only_stays_in_etcd);
