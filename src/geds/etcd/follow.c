@@ -40,6 +40,16 @@ static status_t read_much(struct etcd *e, const struct etcd_txn *t, struct arena
     return st;
 }
 
+/* It is told to people and to clients, and is asked for a copy. */
+static bool is_address(const struct etcd_kv *kv)
+{
+    bool good = kv->len > 0 && kv->len <= SHARED_ADDRESS_MAX;
+    for (size_t i = 0; i < kv->len && good; i++) {
+        good = kv->value[i] > ' ' && kv->value[i] <= '~';
+    }
+    return good;
+}
+
 static status_t look(struct following *f, uint64_t from, struct view *v, struct error *err)
 {
     struct etcd *e = f->e;
@@ -64,7 +74,8 @@ static status_t look(struct following *f, uint64_t from, struct view *v, struct 
     v->head_kv = &v->a.ranges[2];
     v->entries = &v->a.ranges[3];
     if (v->a.count != 4 || !etcd_head_of(v->head_kv, &v->head) ||
-        (v->id->count == 1 && v->id->kvs[0].len != SHARED_ID_BYTES - 1)) {
+        (v->id->count == 1 && v->id->kvs[0].len != SHARED_ID_BYTES - 1) ||
+        (v->leader->count == 1 && !is_address(&v->leader->kvs[0]))) {
         return error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "what is in etcd below %s is no log",
                          e->prefix);
     }
@@ -255,7 +266,9 @@ static status_t begin_term(struct following *f, struct error *err)
         st = replica_apply(f->r, &one, 1, err);
     }
     buf_done(&entry);
-    atomic_store(&f->e->kept, f->e->head);
+    if (st == ST_OK) {
+        atomic_store(&f->e->kept, f->e->head);
+    }
     return st;
 }
 
@@ -282,6 +295,7 @@ static status_t campaign(struct following *f, const struct view *v, bool *ret_le
         atomic_store(&e->again, false);
         atomic_store(&e->lost, false);
         e->told = false;
+        atomic_store(&e->kept, v->head); /* it has applied all */
         e->trimmed = e->uncompacted = e->noted = 0;
         etcd_set_leader(e, e->o.address, strlen(e->o.address));
         st = etcd_keep(e, err);

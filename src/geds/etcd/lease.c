@@ -111,6 +111,9 @@ static void *keep(void *arg)
     uint64_t every_ms = (uint64_t)e->o.ttl_s * 1000 / RENEWALS, wait_ms = every_ms;
     while (etcd_pause(e, wait_ms)) {
         struct error err = {0};
+        if (atomic_load(&e->again)) { /* others may lead while this store is closed */
+            break;
+        }
         status_t st = renew(e, (unsigned)every_ms, &err);
         if (st == ST_STOPPED) {
             break;

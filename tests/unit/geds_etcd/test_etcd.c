@@ -216,6 +216,17 @@ static bool holds(struct controller *c, const char *key, const char *text)
     return same;
 }
 
+/* Does it come to lead? Its store is not open then. */
+static bool comes_to_lead(struct controller *c)
+{
+    char leader[SHARED_ADDRESS_MAX + 1] = "";
+    for (int i = 0; i < 1500 && strcmp(leader, c->address) != 0; i++) {
+        wait_ms(20);
+        etcd_leader(c->etcd, leader);
+    }
+    return strcmp(leader, c->address) == 0;
+}
+
 /* Two controllers: the first one leads. */
 static void begin_two(void)
 {
@@ -550,6 +561,47 @@ static size_t parts_in_etcd(void)
     return keys_in_etcd("/cloudskin/geds/part/", "/cloudskin/geds/part0");
 }
 
+/* Its store is not closed, and etcd well: it gives up all the same. */
+static void who_does_not_know_what_happened_lets_others_lead(void)
+{
+    begin_two();
+    follow(&all[1]);
+    CHECK_EQ(put_large(&all[0], "a", 'o'), ST_OK);
+    atomic_store(&server.mode, LOSE);
+    CHECK_EQ(put_large(&all[0], "a", 'n'), ST_IO);
+    atomic_store(&server.mode, PASS);
+    bool leads = comes_to_lead(&all[1]);
+    CHECK(leads);
+    if (leads) {
+        lead(&all[1]);
+    }
+    end();
+}
+
+static void a_leader_whose_address_is_none_is_not_believed(void)
+{
+    static const char *const addresses[] = {"", "tcp://a b:1", "tcp://a:1\n"};
+    struct line_options o = {0};
+    struct line l;
+    for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
+        const struct etcd_op op = {.kind = ETCD_PUT,
+                                   .key = "/cloudskin/geds/leader",
+                                   .value = addresses[i],
+                                   .len = strlen(addresses[i])};
+        const struct etcd_txn t = {.then = &op, .then_count = 1};
+        struct arena arena = {0};
+        struct etcd_answer a;
+        begin();
+        open_line(&o, &l);
+        MUST(line_txn(&l, &t, 2000, &arena, &a, &err));
+        line_close(&l);
+        arena_done(&arena);
+        follow(&all[0]);
+        CHECK_EQ(end_following(&all[0]), ST_FORMAT);
+        end();
+    }
+}
+
 static void a_change_of_many_bytes_is_in_parts(void)
 {
     uint64_t count = 0;
@@ -565,17 +617,6 @@ static void a_change_of_many_bytes_is_in_parts(void)
     lead(&all[1]);
     CHECK(holds(&all[1], long_name(key, "b/", 0), "x"));
     end();
-}
-
-/* Does it come to lead? Its store is not open then. */
-static bool comes_to_lead(struct controller *c)
-{
-    char leader[SHARED_ADDRESS_MAX + 1] = "";
-    for (int i = 0; i < 1500 && strcmp(leader, c->address) != 0; i++) {
-        wait_ms(20);
-        etcd_leader(c->etcd, leader);
-    }
-    return strcmp(leader, c->address) == 0;
 }
 
 static void who_has_a_slow_line_catches_up(void)
@@ -831,6 +872,8 @@ int main(void)
     RUN(what_etcd_has_made_though_it_says_that_it_is_full_is_made);
     RUN(what_etcd_has_no_room_for_is_refused_and_not_there);
     RUN(a_change_that_cannot_be_sent_is_refused_and_not_there);
+    RUN(who_does_not_know_what_happened_lets_others_lead);
+    RUN(a_leader_whose_address_is_none_is_not_believed);
     RUN(a_change_of_many_bytes_is_in_parts);
     RUN(a_part_of_unknown_fate_ends_the_term);
     RUN(who_has_a_slow_line_catches_up);
