@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "geds/etcd/etcd.h"
+#include "frame.h"
 #include "line.h"
 
 /* Keys, all below a prefix: id (of the log), leader (its address, under its lease), head (number of the last entry),
@@ -13,9 +14,6 @@
 enum {
     KEY_BYTES = ETCD_KEY_MAX + 1,
     NAME_MAX_BYTES = 64,
-    CHUNK_BYTES = 512 * 1024, /* of an entry in one key; etcd takes requests of 1.5 MiB */
-    CHUNKS_MAX = (SHARED_PATCH_MAX + 4096) / CHUNK_BYTES + 1,
-    CHUNK_HEAD_BYTES = 12, /* bytes of the whole entry (64 bits), chunks (32 bits) */
     CALL_MS = 2000,
     RETRY_MS = 200,
     NS_PER_S = 1000000000,
@@ -70,19 +68,6 @@ void etcd_tell(struct etcd *e, const char *event, const char *text);
 void etcd_set_leader(struct etcd *e, const char *address, size_t len);
 /* Wait for so long; false: etcd_stop. */
 bool etcd_wait(struct etcd *e, unsigned ms);
-
-/* What an entry is in its keys. */
-struct etcd_frame {
-    uint64_t bytes;
-    unsigned chunks;
-    const uint8_t *first;
-    size_t first_len;
-};
-CHECKED status_t etcd_frame_decode(const void *value, size_t len, struct etcd_frame *ret_frame,
-                                   struct error *err);
-
-/* The number in the key `head`; 0: there is none. False: it is no number. */
-bool etcd_head_of(const struct etcd_range *head, uint64_t *ret_index);
 
 /* The lease, and the thread that keeps it (lease.c). ttl_s of the options. */
 CHECKED status_t etcd_grant(struct etcd *e, struct error *err);

@@ -1,33 +1,9 @@
 #include <string.h>
 
-#include "base/cursor.h"
-#include "base/parse.h"
 #include "impl.h"
 
 /* Entries in keys. An entry of more than CHUNK_BYTES is in several: those behind the first are put before, where nobody
  * looks until the first one is there, with which the entry is. */
-
-static unsigned chunks_of(size_t len)
-{
-    return len == 0 ? 1 : (unsigned)((len - 1) / CHUNK_BYTES + 1);
-}
-
-status_t etcd_frame_decode(const void *value, size_t len, struct etcd_frame *ret_frame,
-                           struct error *err)
-{
-    struct cursor c;
-    cursor_init(&c, value, len, 0);
-    struct etcd_frame f = {.bytes = cursor_le64(&c), .chunks = cursor_le32(&c)};
-    f.first_len = cursor_left(&c);
-    f.first = cursor_bytes(&c, f.first_len);
-    if (c.failed || f.chunks == 0 || f.chunks > CHUNKS_MAX ||
-        f.bytes > (uint64_t)f.chunks * CHUNK_BYTES || chunks_of((size_t)f.bytes) != f.chunks ||
-        f.first_len != (f.bytes < CHUNK_BYTES ? f.bytes : CHUNK_BYTES)) {
-        return error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "a malformed entry in etcd");
-    }
-    *ret_frame = f;
-    return ST_OK;
-}
 
 static status_t away(bool sent, struct error *err)
 {
@@ -57,13 +33,6 @@ static bool is_own(const struct putting *p, const struct etcd_range *entry)
     const struct etcd_op *own = &p->ops[p->count - 1];
     return entry->count == 1 && entry->kvs[0].len == own->len &&
            memcmp(entry->kvs[0].value, own->value, own->len) == 0;
-}
-
-bool etcd_head_of(const struct etcd_range *head, uint64_t *ret_index)
-{
-    *ret_index = 0;
-    return head->count == 0 ||
-           parse_u64((const char *)head->kvs[0].value, INT64_MAX, ret_index) == ST_OK;
 }
 
 /* The comparison did not hold, and never will again: an earlier try was made, or another one leads. */
@@ -176,7 +145,7 @@ static status_t put_parts(struct etcd *e, uint64_t index, const uint8_t *entry, 
 {
     status_t st = ST_OK;
     *ret_doubtful = false;
-    for (unsigned i = 1; i < chunks_of(len) && st == ST_OK; i++) {
+    for (unsigned i = 1; i < etcd_chunks_of(len) && st == ST_OK; i++) {
         char key[KEY_BYTES];
         size_t at = (size_t)i * CHUNK_BYTES, n = len - at < CHUNK_BYTES ? len - at : CHUNK_BYTES;
         etcd_part_key(e, key, index, i);
@@ -200,7 +169,7 @@ status_t etcd_append(void *arg, uint64_t index, const void *entry, size_t len, s
     bool doubtful = false;
     status_t st = put_parts(e, index, entry, len, &doubtful, err);
     buf_le64(&first, len);
-    buf_le32(&first, chunks_of(len));
+    buf_le32(&first, etcd_chunks_of(len));
     buf_bytes(&first, entry, len < CHUNK_BYTES ? len : CHUNK_BYTES);
     if (st == ST_OK && first.failed) {
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for an entry");
