@@ -3,8 +3,8 @@
 
 #include <pthread.h>
 
-#include "geds/etcd/etcd.h"
 #include "frame.h"
+#include "geds/etcd/etcd.h"
 #include "line.h"
 
 /* Keys, all below a prefix: id (of the log), leader (its address, under its lease), head (number of the last entry),
