@@ -4,24 +4,24 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/hash.h"
 #include "lease.h"
-#include "net/rpc/address.h"
+#include "seek.h"
 
 enum {
-    HELLO_MS_MAX = 5000,
-    HELLO_FAR_MS_MAX = 40 * 1000, /* longer than the helper of TLS is patient */
-    SEEK_MS = 20 * 1000,          /* for who leads, of several controllers */
-    SEEK_PAUSE_MS = 100,
     MOVED_TRIES = 3,
+    /* where there are several controllers: who waits for so long asks the others whether one of them leads by now, and
+     * again after twice the time */
+    PATIENCE_MS = 3000,
+    PATIENCE_MAX_MS = 24 * 1000,
 };
 
 static const char lost_text[] = "the connection to the store is lost";
+static const char still_text[] =
+    "the controller stands still and another one leads: whether the change is made is not known";
 static void go_on(struct geds *g);
 
 /* Caller holds m, and reads, or nobody does. Every call fails: those that are not answered with this, later ones as on
@@ -43,7 +43,7 @@ static void break_locked(struct geds *g, const struct error *why)
     g->pendings = NULL;
 }
 
-static status_t break_off(struct geds *g, status_t st, const char *text)
+status_t client_break(struct geds *g, status_t st, const char *text)
 {
     struct error err;
     error_set(&err, st, ERROR_NO_OFFSET, "%s", text);
@@ -55,7 +55,7 @@ static status_t break_off(struct geds *g, status_t st, const char *text)
 
 static status_t lost(struct geds *g)
 {
-    return break_off(g, ST_IO, lost_text);
+    return client_break(g, ST_IO, lost_text);
 }
 
 bool client_look(struct geds *g)
@@ -108,6 +108,40 @@ static void keep_passed(struct geds *g, struct msghdr *m)
     }
 }
 
+/* Somebody else than the controller of this connection leads; then this one is broken off. What it has not put into the
+ * log by now it never will, so that the next leader has what there is to know. */
+static bool leads_no_more(struct geds *g)
+{
+    size_t other = 0;
+    pthread_mutex_lock(&g->m);
+    size_t at = g->at;
+    pthread_mutex_unlock(&g->m);
+    if (!seek_other(&g->list, at, g->fd, &other)) {
+        return false;
+    }
+    pthread_mutex_lock(&g->m);
+    g->at = other;
+    pthread_mutex_unlock(&g->m);
+    status_t ignored = client_break(g, ST_IO, still_text);
+    (void)ignored;
+    return true;
+}
+
+/* As poll of the connection without an end. A controller that stands still ends no connection, so where there are
+ * others these are asked. 0: another one leads. */
+static int poll_patiently(struct geds *g, struct pollfd *p)
+{
+    bool several = g->list.count > 1;
+    int n, ms = several ? PATIENCE_MS : -1;
+    for (;;) {
+        n = poll(p, 1, ms);
+        if (n > 0 || (n < 0 && errno != EINTR) || (n == 0 && leads_no_more(g))) {
+            return n;
+        }
+        ms = several && n == 0 && ms < PATIENCE_MAX_MS ? 2 * ms : ms;
+    }
+}
+
 /* Descriptors come with the first byte of the answer that they belong to, so they are here before it is whole. */
 static ssize_t receive(struct geds *g, void *data, size_t len)
 {
@@ -116,8 +150,12 @@ static ssize_t receive(struct geds *g, void *data, size_t len)
         struct cmsghdr align;
     } room;
     struct iovec part = {.iov_base = data, .iov_len = len};
+    struct pollfd there = {.fd = g->fd, .events = POLLIN};
     struct msghdr m;
     ssize_t n;
+    if (g->list.count > 1 && poll_patiently(g, &there) == 0) {
+        return 0;
+    }
     do {
         m = (struct msghdr){.msg_iov = &part,
                             .msg_iovlen = 1,
@@ -228,7 +266,7 @@ static status_t told_off(struct geds *g, const struct rpc_frame *f)
     }
     cursor_init(&c, args, f->args_bytes, 0);
     status_t st = rpc_result_decode(&c, &why);
-    return st == ST_OK ? lost(g) : break_off(g, st, why.text);
+    return st == ST_OK ? lost(g) : client_break(g, st, why.text);
 }
 
 /* How many descriptors an answer has, as its data say. When these are malformed nobody knows which ones are of the next
@@ -252,7 +290,7 @@ static status_t read_part(struct geds *g, struct pending *p, const struct rpc_fr
 {
     struct answer_part *part = malloc(sizeof *part + f->data_bytes);
     if (part == NULL) {
-        return break_off(g, ST_NOMEM, "out of memory");
+        return client_break(g, ST_NOMEM, "out of memory");
     }
     part->next = NULL;
     part->len = f->data_bytes;
@@ -266,7 +304,7 @@ static status_t read_part(struct geds *g, struct pending *p, const struct rpc_fr
     p->last_part = &part->next;
     pthread_cond_signal(&p->changed);
     pthread_mutex_unlock(&g->m);
-    return intact ? ST_OK : break_off(g, ST_CORRUPT, "an answer has a wrong checksum");
+    return intact ? ST_OK : client_break(g, ST_CORRUPT, "an answer has a wrong checksum");
 }
 
 /* Whose answer it is waits for it, so p stays. */
@@ -274,7 +312,7 @@ static status_t read_answer(struct geds *g, struct pending *p, const struct rpc_
 {
     uint8_t *args = malloc((size_t)f->args_bytes + 1);
     if (args == NULL) {
-        return break_off(g, ST_NOMEM, "out of memory");
+        return client_break(g, ST_NOMEM, "out of memory");
     }
     if (!read_bytes(g, args, f->args_bytes) || hash_crc32c(0, args, f->args_bytes) != f->args_crc) {
         free(args);
@@ -286,18 +324,18 @@ static status_t read_answer(struct geds *g, struct pending *p, const struct rpc_
     }
     p->args = (struct buf){.data = args, .len = f->args_bytes, .cap = (size_t)f->args_bytes + 1};
     if (f->data_bytes > p->room) {
-        return break_off(g, ST_FORMAT, "the store sent more than was asked for");
+        return client_break(g, ST_FORMAT, "the store sent more than was asked for");
     }
     if (!read_bytes(g, p->data, f->data_bytes)) {
         return lost(g);
     }
     p->data_len = f->data_bytes;
     if (g->passed_lost) { /* whose they were is not known, so none can be given out any more */
-        return break_off(g, ST_FORMAT, "the store sent more than was asked for");
+        return client_break(g, ST_FORMAT, "the store sent more than was asked for");
     }
     unsigned passed = 0;
     if (!passed_with(f->kind, p->data, p->data_len, &passed)) {
-        return break_off(g, ST_FORMAT, "an answer that is malformed");
+        return client_break(g, ST_FORMAT, "an answer that is malformed");
     }
     take_passed(g, p, passed);
     bool intact = hash_crc32c(0, p->data, f->data_bytes) == f->data_crc;
@@ -321,14 +359,14 @@ static status_t read_one(struct geds *g)
     }
     status_t st = rpc_frame_decode(head, &f, &err);
     if (st != ST_OK) {
-        return break_off(g, st, err.text);
+        return client_break(g, st, err.text);
     }
     if (f.id == 0) {
         return told_off(g, &f);
     }
     struct pending *p = find(g, f.id);
     return p == NULL || (f.flags & RPC_ANSWER) == 0
-               ? break_off(g, ST_FORMAT, "an answer that nobody asked for")
+               ? client_break(g, ST_FORMAT, "an answer that nobody asked for")
                : read_answer(g, p, &f);
 }
 
@@ -382,8 +420,8 @@ static bool wait_for_room(struct geds *g)
     }
     struct pollfd p = {.fd = g->fd, .events = POLLOUT | POLLIN};
     bool there = g->input_at < g->input_end; /* an answer that was read along with another */
-    int n = there ? 0 : poll(&p, 1, -1);
-    bool good = n >= 0 || errno == EINTR;
+    int n = there ? 0 : poll_patiently(g, &p);
+    bool good = there || n > 0;
     if (there || (n > 0 && (p.revents & POLLOUT) == 0)) {
         good = read_one(g) == ST_OK;
     }
@@ -478,6 +516,17 @@ static void send_frame(struct geds *g, struct pending *p, uint16_t kind, const s
     }
 }
 
+void client_send_hello(struct geds *g, struct pending *p, const char *token)
+{
+    struct buf args = {0};
+    rpc_hello_encode(RPC_VERSION, RPC_VERSION, &args);
+    if (token[0] != '\0') {
+        buf_text(&args, token);
+    }
+    send_frame(g, p, RPC_HELLO, &args, &(struct outgoing){0});
+    buf_done(&args);
+}
+
 void client_send(struct geds *g, struct pending *p, enum geds_op op, const struct geds_request *r,
                  const struct outgoing *o)
 {
@@ -553,11 +602,24 @@ void pending_done(struct pending *p)
     }
 }
 
-/* Who leads no more has done nothing of it, so it is asked of the next one, unless it is about what was open there. */
-static bool ask_again(struct geds *g, struct pending *p, const struct geds_request *r, status_t st,
-                      unsigned tries)
+/* What changes nothing may be asked twice. */
+static bool only_reads(enum geds_op op)
 {
-    if (st != ST_MOVED || g->list.count < 2 || r->handle != 0 || tries > MOVED_TRIES) {
+    static const bool reads[GEDS_OP_END] = {
+        [GEDS_STATUS] = true,      [GEDS_BUCKET_STAT] = true, [GEDS_BUCKET_LIST] = true,
+        [GEDS_STAT] = true,        [GEDS_OPEN] = true,        [GEDS_LIST] = true,
+        [GEDS_TIER_STATUS] = true, [GEDS_EVENTS] = true,      [GEDS_KEYS_LIST] = true,
+        [GEDS_NODE_LIST] = true};
+    return reads[op];
+}
+
+/* Who leads no more has done nothing of it, so it is asked of the next one, unless it is about what was open there. So
+ * is a read that was not answered at all. */
+static bool ask_again(struct geds *g, struct pending *p, enum geds_op op, bool open_there,
+                      status_t st, bool answered, unsigned tries)
+{
+    bool again = st == ST_MOVED || (st == ST_IO && !answered && only_reads(op));
+    if (!again || g->list.count < 2 || open_there || tries > MOVED_TRIES) {
         return false;
     }
     status_t ignored = lost(g);
@@ -573,14 +635,16 @@ status_t client_call(struct geds *g, struct pending *p, enum geds_op op,
 {
     struct geds_answer ignored;
     status_t st;
+    bool answered, open_there = r->handle != 0 && op != GEDS_OPEN; /* which opens it anew */
     unsigned tries = 0;
     do {
         client_send(g, p, op, r, o);
         st = client_wait(g, p, NULL, NULL, err);
-        if (st == ST_OK) {
+        answered = st == ST_OK;
+        if (answered) {
             st = pending_decode(p, op, arena, ret_answer != NULL ? ret_answer : &ignored, err);
         }
-    } while (ask_again(g, p, r, st, ++tries));
+    } while (ask_again(g, p, op, open_there, st, answered, ++tries));
     return st;
 }
 
@@ -593,126 +657,6 @@ uint32_t client_new_handle(struct geds *g)
     uint32_t handle = g->last_handle;
     pthread_mutex_unlock(&g->m);
     return handle;
-}
-
-static status_t say_hello(struct geds *g, struct error *err)
-{
-    struct pending p = {0};
-    struct buf args = {0};
-    struct cursor c;
-    char token[RPC_TOKEN_MAX + 1] = "";
-    status_t st = g->local ? ST_OK : rpc_token(token, err);
-    if (st != ST_OK) {
-        return st;
-    }
-    rpc_hello_encode(RPC_VERSION, RPC_VERSION, &args);
-    if (token[0] != '\0') {
-        buf_text(&args, token);
-    }
-    send_frame(g, &p, RPC_HELLO, &args, &(struct outgoing){0});
-    /* later on an answer may take as long as the disk does, this one comes from memory */
-    struct pollfd there = {.fd = g->fd, .events = POLLIN};
-    bool soon = g->local || g->list.count > 1; /* another one may do it */
-    if (poll(&there, 1, soon ? HELLO_MS_MAX : HELLO_FAR_MS_MAX) == 0) {
-        break_off(g, ST_AGAIN, "the store does not answer; is its process stopped?");
-    }
-    st = client_wait(g, &p, NULL, NULL, err);
-    if (st == ST_OK) {
-        cursor_init(&c, p.args.data, p.args.len, 0);
-        st = rpc_result_decode(&c, err);
-        if (st == ST_OK && cursor_le16(&c) != RPC_VERSION) {
-            st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
-                           "the store speaks another version");
-        }
-    }
-    pending_done(&p);
-    buf_done(&args);
-    return st;
-}
-
-static status_t open_one(const struct rpc_list *list, size_t at, struct geds **ret_store,
-                         struct error *err)
-{
-    status_t st = ST_OK;
-    struct geds *g = calloc(1, sizeof *g);
-    if (g == NULL) {
-        return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
-    }
-    g->fd = g->wake_fd = -1;
-    g->list = *list;
-    g->at = at;
-    pthread_mutex_init(&g->send_lock, NULL);
-    pthread_mutex_init(&g->m, NULL);
-    pthread_cond_init(&g->sought, NULL);
-    if ((g->leases = calloc(1, sizeof *g->leases)) == NULL) {
-        st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "out of memory");
-    }
-    if (st == ST_OK) {
-        g->local = true;
-        for (size_t i = 0; i < list->count; i++) {
-            g->local = g->local && list->of[i].scheme == RPC_UNIX;
-        }
-        leases_init(g->leases, g->local);
-        st = rpc_connect(&list->of[at], &g->fd, err);
-    }
-    if (st == ST_OK && (g->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) {
-        st = error_set_errno(err, errno, "eventfd");
-    }
-    if (st == ST_OK) {
-        st = say_hello(g, err);
-    }
-    if (st != ST_OK) {
-        client_close(g);
-        return st;
-    }
-    *ret_store = g;
-    return ST_OK;
-}
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/* The one of several that leads, beginning with number first. Between two of them nobody may lead for a while. */
-static status_t open_leading(const struct rpc_list *list, size_t first, struct geds **ret_store,
-                             struct error *err)
-{
-    static const struct timespec pause = {.tv_nsec = SEEK_PAUSE_MS * 1000000L};
-    uint64_t end = now_ms() + SEEK_MS;
-    status_t st = ST_OK;
-    bool goes_on = true;
-    while (goes_on) {
-        goes_on = false;
-        for (size_t i = 0; i < list->count; i++) {
-            struct error one = {.offset = ERROR_NO_OFFSET};
-            st = open_one(list, (first + i) % list->count, ret_store, &one);
-            if (st == ST_OK) {
-                return ST_OK;
-            }
-            if (rpc_list_goes_on(st) || !goes_on) { /* what may be better later is told */
-                goes_on = goes_on || rpc_list_goes_on(st);
-                if (err != NULL) {
-                    *err = one;
-                }
-            }
-        }
-        goes_on = goes_on && now_ms() < end && nanosleep(&pause, NULL) == 0;
-    }
-    return err != NULL ? err->code : st;
-}
-
-status_t client_open(const char *address, struct geds **ret_store, struct error *err)
-{
-    struct rpc_list list;
-    status_t st = rpc_list_parse(address, &list, err);
-    if (st != ST_OK) {
-        return st;
-    }
-    return list.count == 1 ? open_one(&list, 0, ret_store, err)
-                           : open_leading(&list, 0, ret_store, err);
 }
 
 /* Where there are several controllers, a lost connection is the end of what was open on it only. The new one takes the
@@ -735,7 +679,7 @@ static void go_on(struct geds *g)
     if (!mine) {
         return;
     }
-    status_t st = open_leading(&g->list, from, &fresh, &err);
+    status_t st = seek_leading(&g->list, from, &fresh, &err);
     pthread_mutex_lock(&g->send_lock);
     pthread_mutex_lock(&g->m);
     if (st == ST_OK && dup3(fresh->fd, g->fd, O_CLOEXEC) >= 0) {

@@ -68,6 +68,8 @@ struct geds {
 
 CHECKED status_t client_open(const char *address, struct geds **ret_store, struct error *err);
 void client_close(struct geds *g);
+/* Every call fails with this, those that are on their way as well. Returns st. */
+status_t client_break(struct geds *g, status_t st, const char *text);
 uint32_t client_new_handle(struct geds *g);
 /* Without a request: does the connection stand? When it does not, it is broken, if need be by who reads. Any thread. */
 bool client_look(struct geds *g);
@@ -82,6 +84,8 @@ struct outgoing {
  * told there. */
 void client_send(struct geds *g, struct pending *p, enum geds_op op, const struct geds_request *r,
                  const struct outgoing *o);
+/* token "": none. As client_send. */
+void client_send_hello(struct geds *g, struct pending *p, const char *token);
 /* Wait for the answer. part (may be NULL) gets the data of each answer but the last. p->args: the answer's, for
  * pending_done. */
 CHECKED status_t client_wait(struct geds *g, struct pending *p,

@@ -190,6 +190,11 @@ const char *const db_sql[SQL_COUNT] = {
                       "SELECT c.node, c.nonce FROM copy c JOIN node n ON n.id = c.node "
                       "WHERE c.extent = ?1 AND c.gone = 0 AND n.state = 0 ORDER BY c.node, c.nonce "
                       "LIMIT -1 OFFSET (SELECT wants FROM extent WHERE id = ?1))",
+    /* extents that have some of those, in the order of the index */
+    [SQL_COPY_MANY] = "SELECT c.extent FROM copy c CROSS JOIN node n ON n.id = c.node "
+                      "CROSS JOIN extent e ON e.id = c.extent WHERE c.extent > ?1 AND c.gone = 0 "
+                      "AND n.state = 0 GROUP BY c.extent HAVING count(*) > max(e.wants) "
+                      "ORDER BY c.extent LIMIT ?2",
     [SQL_COPY_OF] = "SELECT node, nonce FROM copy WHERE extent = ?1 AND gone = 0 ORDER BY node "
                     "LIMIT ?2",
     [SQL_COPY_ANY] = "SELECT EXISTS (SELECT 1 FROM copy)",

@@ -85,10 +85,11 @@ struct store {
     struct shared *shared;      /* of who shares it with other controllers (sharing.h); else NULL */
     struct meter meter;
     _Atomic uint64_t open_objects;
-    _Atomic uint64_t draft_bytes; /* of the checksums of drafts (draft.h) */
-    _Atomic bool checked;         /* by a store_fsck */
-    _Atomic bool full;            /* the last change that needed space got none */
-    _Atomic bool broken;          /* a sync failed: no changes any more */
+    _Atomic uint64_t draft_bytes;      /* of the checksums of drafts (draft.h) */
+    _Atomic unsigned streams_in_units; /* at most STREAM_UNITS_MAX gather units (stream.h) */
+    _Atomic bool checked;              /* by a store_fsck */
+    _Atomic bool full;                 /* the last change that needed space got none */
+    _Atomic bool broken;               /* a sync failed: no changes any more */
 };
 
 /* One transaction of the writer. */

@@ -9,7 +9,7 @@
 #include "sys/files.h"
 #include "use.h"
 
-enum { WRITE_OUT_BYTES = 8 * 1024 * 1024, DIRECT_BYTES = 1024 * 1024 };
+enum { WRITE_OUT_BYTES = 8 * 1024 * 1024 };
 
 status_t stream_init(struct stream *w, struct store *s, struct error *err)
 {
@@ -106,7 +106,7 @@ static status_t seal_blocks(struct stream *w, const uint8_t *data, size_t len, u
 {
     uint8_t *to = data == w->block ? w->block : w->sealed;
     status_t st = ST_OK;
-    if (to == NULL && (to = w->sealed = malloc(DIRECT_BYTES)) == NULL) {
+    if (to == NULL && (to = w->sealed = malloc(STREAM_UNIT_BYTES)) == NULL) {
         return no_memory(err);
     }
     for (size_t off = 0; off < len && st == ST_OK; off += STORE_BLOCK_BYTES) {
@@ -122,7 +122,7 @@ static status_t seal_blocks(struct stream *w, const uint8_t *data, size_t len, u
 }
 
 /* len bytes, whole blocks except at the end of the stream, that do not go beyond the end of an
- * extent; at most DIRECT_BYTES. */
+ * extent; at most STREAM_UNIT_BYTES. */
 static status_t write_blocks(struct stream *w, const uint8_t *data, size_t len, struct error *err)
 {
     status_t st = w->fd < 0 ? open_extent(w, err) : ST_OK;
@@ -157,6 +157,37 @@ static status_t write_blocks(struct stream *w, const uint8_t *data, size_t len, 
     return w->piece.bytes == EXTENT_BYTES_MAX ? close_extent(w, err) : ST_OK;
 }
 
+/* A larger block from now on; where too many have one, or there is no memory, what comes is written as before. */
+static void begin_units(struct stream *w)
+{
+    if (atomic_fetch_add(&w->store->streams_in_units, 1) < STREAM_UNITS_MAX) {
+        uint8_t *unit = malloc(STREAM_UNIT_BYTES);
+        if (unit != NULL) {
+            memcpy(unit, w->block, w->fill);
+            free(w->block);
+            w->block = unit;
+            w->in_units = true;
+            return;
+        }
+    }
+    atomic_fetch_sub(&w->store->streams_in_units, 1);
+}
+
+/* The bytes that are written at once, whole blocks all: to the end of the unit, or so many of len. */
+static size_t next_write(struct stream *w, size_t len)
+{
+    uint64_t at = w->fd < 0 ? 0 : w->piece.bytes;
+    size_t whole = len / STORE_BLOCK_BYTES * STORE_BLOCK_BYTES;
+    size_t unit = STREAM_UNIT_BYTES - (size_t)(at % STREAM_UNIT_BYTES);
+    if (!w->in_units && at >= STREAM_UNITS_FROM) {
+        begin_units(w);
+    }
+    if (w->in_units) {
+        return unit;
+    }
+    return whole < STORE_BLOCK_BYTES ? STORE_BLOCK_BYTES : whole < unit ? whole : unit;
+}
+
 status_t stream_write(struct stream *w, const void *data, size_t len, struct error *err)
 {
     const uint8_t *bytes = data;
@@ -167,26 +198,22 @@ status_t stream_write(struct stream *w, const void *data, size_t len, struct err
     md5_update(&w->md5, bytes, len);
     w->size += len;
     while (len > 0) {
-        /* a full block is written when more comes, so the last one is there at the end */
-        if (w->fill == STORE_BLOCK_BYTES) {
-            status_t st = write_blocks(w, w->block, w->fill, err);
-            if (st != ST_OK) {
-                return st;
-            }
+        size_t n = next_write(w, w->fill > 0 ? 0 : len);
+        status_t st = ST_OK;
+        if (w->fill == 0 && len >= n) {
+            st = write_blocks(w, bytes, n, err);
+        } else if (w->fill == n) {
+            /* when more comes, so the last bytes are there at the end */
+            st = write_blocks(w, w->block, n, err);
             w->fill = 0;
-        }
-        size_t n = len < DIRECT_BYTES ? len / STORE_BLOCK_BYTES * STORE_BLOCK_BYTES : DIRECT_BYTES;
-        uint64_t room = EXTENT_BYTES_MAX - (w->fd < 0 ? 0 : w->piece.bytes);
-        if (w->fill == 0 && n > 0) {
-            n = n < room ? n : (size_t)room;
-            status_t st = write_blocks(w, bytes, n, err);
-            if (st != ST_OK) {
-                return st;
-            }
+            n = 0;
         } else {
-            n = STORE_BLOCK_BYTES - w->fill < len ? STORE_BLOCK_BYTES - w->fill : len;
+            n = n - w->fill < len ? n - w->fill : len;
             memcpy(w->block + w->fill, bytes, n);
             w->fill += n;
+        }
+        if (st != ST_OK) {
+            return st;
         }
         bytes += n;
         len -= n;
@@ -327,5 +354,8 @@ void stream_done(struct stream *w, bool kept)
     free(w->sealed);
     free(w->extents);
     free(w->block);
+    if (w->in_units) {
+        atomic_fetch_sub(&w->store->streams_in_units, 1);
+    }
     *w = (struct stream){.fd = -1};
 }

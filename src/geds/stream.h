@@ -4,14 +4,23 @@
 #include "keys.h"
 #include "layout.h"
 
+enum {
+    /* The page cache holds a file in units as long as its writes, at most 2 MiB: so long they need one entry of the
+     * TLB, where a client has mapped the object. */
+    STREAM_UNIT_BYTES = 2 << 20,
+    STREAM_UNITS_FROM = 1 << 20, /* bytes of an extent that are written as they come */
+    STREAM_UNITS_MAX = 64        /* streams of a store that gather units; others write what comes */
+};
+
 /* Bytes on their way into extents that no row names yet: the object or part that is being
  * written. One thread. */
 struct stream {
     struct store *store;
     struct md5 md5;
     uint64_t size;         /* bytes so far */
-    uint8_t *block;        /* STORE_BLOCK_BYTES */
+    uint8_t *block;        /* STORE_BLOCK_BYTES, or STREAM_UNIT_BYTES */
     size_t fill;           /* bytes in block */
+    bool in_units;         /* what is long is written a unit at a time */
     int fd;                /* of the extent that is being written; -1: none */
     uint64_t unsynced;     /* bytes in fd whose writing out was not begun */
     struct piece piece;    /* that extent */

@@ -58,7 +58,8 @@ void acceptor_ended(struct acceptor *a, unsigned loop)
 static void wait_a_little(struct acceptor *a)
 {
     uint64_t at = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
-    struct timespec until = {.tv_sec = (time_t)(at / 1000000000), .tv_nsec = (long)(at % 1000000000)};
+    struct timespec until = {.tv_sec = (time_t)(at / 1000000000),
+                             .tv_nsec = (long)(at % 1000000000)};
     pthread_cond_timedwait(&a->changed, &a->m, &until);
 }
 

@@ -192,6 +192,11 @@ const char *http_method(const struct http_request *rq)
     return rq->method;
 }
 
+bool http_is_secure(const struct http_request *rq)
+{
+    return rq->server->o.cert != NULL;
+}
+
 const char *http_target(const struct http_request *rq)
 {
     return rq->target;

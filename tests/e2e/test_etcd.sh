@@ -24,10 +24,11 @@ start_etcd() {
 start_etcd
 fact "etcd" eventually curl -fsS "http://127.0.0.1:$client/health"
 
-controllers=() s3=()
+controllers=() s3=() metrics=()
 for i in 0 1 2; do
     controllers+=("tcp://127.0.0.1:$(free_port)")
     s3+=("127.0.0.1:$(free_port)")
+    metrics+=("127.0.0.1:$(free_port)")
 done
 all=$(IFS=,; echo "${controllers[*]}")
 pid_of=()
@@ -37,7 +38,7 @@ start() { # start NUMBER
     : >"c$i.txt"
     cat "c$i.log" >>"c$i.before" 2>/dev/null
     : >"c$i.log"
-    timeout 500 cloudskin-controller --state "$PWD/s$i" --s3 "${s3[i]}" --metrics none --greet \
+    timeout 500 cloudskin-controller --state "$PWD/s$i" --s3 "${s3[i]}" --metrics "${metrics[i]}" --greet \
         --listen "${controllers[i]#tcp://}" --etcd "127.0.0.1:$client" >>"c$i.txt" 2>>"c$i.log" &
     pid=$!
     pids+=("$pid")
@@ -73,11 +74,36 @@ fact "which they say" eval 'grep -q "^# stands by: the controller ${controllers[
 fact "one that stands by says who leads" says "not the leader, it is ${controllers[0]}" exits 71 cloudskin ls --controller "${controllers[1]}" geds://
 fact "a client of all of them finds it" cloudskin mb --controller "${controllers[2]},${controllers[1]},${controllers[0]}" geds://box
 
+# What a load balancer and Prometheus are told
+health() { # health NUMBER: code and text
+    curl -s -w '%{http_code}' --max-time 20 "http://${metrics[$1]}/healthz"
+}
+is() { # is NUMBER NAME VALUE: has the controller this metric?
+    curl -fsS --max-time 20 "http://${metrics[$1]}/metrics" | finds -x "cloudskin_etcd_$2 $3"
+}
+fact "the leader is healthy" prints $'ok\n200' health 0
+fact "one that stands by is not the one to send to" prints "stands by: the controller ${controllers[0]} leads"$'\n503' health 1
+fact "it says where its metrics are" grep -qx "# metrics at http://${metrics[1]}/metrics" c1.txt
+fact "who leads" is 0 leads 1
+fact "who does not" eval 'is 1 leads 0 && is 2 leads 0 && is 1 lease_left_seconds 0'
+fact "how often it came to lead" eval 'is 0 elections_total 1 && is 1 elections_total 0'
+same_place() { # what the leader's log has, the others have
+    local head
+    head=$(curl -fsS "http://${metrics[0]}/metrics" | sed -n 's/^cloudskin_etcd_head_entry //p')
+    [ "$head" -ge 2 ] && is 1 applied_entry "$head" && is 1 head_entry "$head" && is 1 lag_entries 0 && is 1 term 1
+}
+fact "where in the log it is" eventually same_place
+counted() { # counted NUMBER PURPOSE: requests, and their time
+    curl -fsS "http://${metrics[$1]}/metrics" | finds "^cloudskin_etcd_requests_total{purpose=\"$2\"} [1-9]" &&
+        curl -fsS "http://${metrics[$1]}/metrics" | finds "^cloudskin_etcd_request_seconds_total{purpose=\"$2\"} [0-9.]*[1-9]"
+}
+fact "requests to etcd are counted" eval 'counted 0 append && counted 0 follow && eventually counted 0 keep && counted 1 follow && ! counted 1 append'
+
 # Puts go on while leaders are killed; what was acknowledged is written down.
 put_all() { # put_all NAME
     local i=0 acknowledged=0
     : >"$1.done"
-    while [ ! -e stop ] && [ "$i" -lt 2000 ]; do
+    while [ ! -e stop ] && [ "$i" -lt 20000 ]; do
         if echo "$1 $i" | timeout 60 cloudskin put --controller "$all" - "geds://box/$1/$i" >/dev/null 2>>"$1.err"; then
             echo "$i" >>"$1.done"
         fi
@@ -118,16 +144,21 @@ first=$(leader)
 kill -STOP "${pid_of[first]}"
 stalled() { leader >still.txt && [ "$(cat still.txt)" != "$first" ]; }
 fact "another one leads when the leader stands still" eventually stalled
-new_put() { echo new | timeout 60 cloudskin put --controller "$all" - "geds://box/new"; }
-fact "a new client goes on without it" eventually new_put
+fact "clients go on without it" some_more 20
+next=$(leader)
+fact "which is counted" eval 'is "$next" leads 1 && ! is "$next" elections_total 0 && ! is "$next" leader_changes_total 0'
 kill -CONT "${pid_of[first]}"
 fact "which tells nothing of what it had" eval '! timeout 20 cloudskin ls --controller "${controllers[first]}" geds://box/'
 refuses() { says "not the leader, it is " exits 71 timeout 20 cloudskin ls --controller "${controllers[first]}" geds://box/; }
 fact "and then says who leads" eventually refuses
+fact "it has lost once" eventually is "$first" losses_total 1
 
 # etcd away: nothing is acknowledged, nothing is lost
 kill -9 "$etcd_pid"
+failures() { curl -fsS "http://${metrics[$1]}/metrics" | finds "^cloudskin_etcd_request_errors_total{purpose=\"$2\"} [1-9]"; }
 fact "without etcd a change is refused" eval '! echo x | timeout 60 cloudskin put --controller "$all" - geds://box/refused 2>refused.txt'
+fact "failures are counted" eval 'eventually failures 0 follow && eventually failures 1 follow && eventually failures 2 follow'
+fact "nobody is healthy" eval '! { health 0 && health 1 && health 2; } | finds 200'
 start_etcd
 fact "with it again changes are made" some_more 20
 touch stop

@@ -82,6 +82,14 @@ find "$data" -type f -delete
 fact "with all local files gone all is there" eval 'for i in 1 2 3; do cloudskin get "geds://box/f$i" b && cmp "f$i" b || exit 1; done'
 fact "and comes back" eventually cloudskin fsck
 fact "the damaged copy was made anew" eventually tier 't["lacking_files"] == 0 and n["one"]["copies"] == 3'
+fact "fewer copies are wanted" prints "geds://box: watermark, 2 copies" cloudskin tier --replicas 2 geds://box
+fact "and those that are too many are removed" eventually tier 't["lacking_files"] == 0 and n["one"]["copies"] + n["two"]["copies"] == 3'
+fact "on the nodes' disks, too" eventually eval '[ "$(find one/copies two/copies -type f -size +1000k | wc -l)" = 3 ]'
+find "$data" -type f -delete
+fact "those that are left are enough" eval 'for i in 1 2 3; do cloudskin get "geds://box/f$i" b && cmp "f$i" b || exit 1; done; eventually cloudskin fsck'
+fact "none is wanted" eventually eval 'cloudskin tier --replicas 1 geds://box >/dev/null && tier "n[\"one\"][\"copies\"] == n[\"two\"][\"copies\"] == 0"'
+fact "all is there, on the store's disk" eval 'for i in 1 2 3; do cloudskin get "geds://box/f$i" b && cmp "f$i" b || exit 1; done; cloudskin fsck'
+fact "three again" eventually eval 'cloudskin tier --replicas 3 geds://box >/dev/null && tier "t[\"lacking_files\"] == 0 and n[\"one\"][\"copies\"] == n[\"two\"][\"copies\"] == 3"'
 fact "a rate of the scrub that is none is refused" exits 64 eval 'cloudskin down && timeout 60 cloudskin up -d --s3 127.0.0.1:0 --scrub much'
 fact "so is a time" exits 64 timeout 60 cloudskin up -d --s3 127.0.0.1:0 --scrub-every 0
 fact "a restart of the store" eval 'timeout 60 cloudskin up -d --s3 127.0.0.1:0 --metrics 127.0.0.1:0 --node-lost 2s --scrub 1G --scrub-every 100ms >up.txt'

@@ -43,9 +43,6 @@ cmd_metadata() {
         cat out && grep -q 'text/x-thing' out && grep -q 'x-amz-meta-colour: red' out && s3cmd modify --add-header=x-amz-meta-colour:blue s3://cmd/meta &&
         s3cmd info s3://cmd/meta >out && cat out && grep -q 'x-amz-meta-colour: blue' out
 }
-cmd_signs_a_url() {
-    [ "$(curl -sf "$(s3cmd signurl s3://cmd/meta +600)")" = 1 ]
-}
 
 fact "s3cmd makes a bucket" s3cmd mb s3://cmd
 fact "s3cmd copies a small file" cmd_there_and_back tree/one

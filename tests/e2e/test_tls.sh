@@ -12,8 +12,8 @@ trap 'cloudskin down >/dev/null 2>&1' EXIT
 up() { # up OPTIONS...: where it listens is in $port
     timeout 60 cloudskin up -d --s3 127.0.0.1:0 "$@" >up.txt && port=$(sed -n 's/^# other clients at .*:\([0-9]*\)$/\1/p' up.txt)
 }
-peer() {
-    timeout 120 python3 "$E2E/tls/peer.py" "$1" "$port" "$admin"
+peer() { # peer WHAT [TOKEN]...
+    timeout 120 python3 "$E2E/tls/peer.py" "$1" "$port" "$admin" "${@:2}"
 }
 store_pid() {
     env -u CLOUDSKIN_CONTROLLER cloudskin up 2>&1 | sed -n 's/.*as process \([0-9]*\).*/\1/p'
@@ -326,7 +326,7 @@ for what in plaintext truncated old_tls hellos descriptors; do
     fact "harm: $what" peer "$what"
 done
 fact "harm: slow handshakes" peer slow
-fact "harm: a flood" peer flood
+fact "harm: a flood" peer flood "$(cloudskin token create --role read second)" "$(cloudskin token create --role read third)"
 fact "this machine's users notice nothing" cloudskin ls
 
 # Certificates are changed while clients are connected.

@@ -81,7 +81,7 @@ _cloudskin_objects() { # _cloudskin_objects OPTIONS [files]
 
 _cloudskin() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs='run ps freeze thaw checkpoint inspect cache up down node keys ca token put get ls rm mv cp stat watch mb rb pin spill tier fsck help --version'
+    local verbs='run ps freeze thaw checkpoint inspect cache up down node keys ca token put get ls rm mv cp stat watch mb rb pin spill relocate tier fsck help --version'
     shopt -q extglob || { shopt -s extglob && local restore=1; }
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -164,9 +164,16 @@ _cloudskin() {
         mb | rb) _cloudskin_objects '--force --controller --help' ;;
         pin) _cloudskin_objects '--off --quiet --controller --help' ;;
         spill) _cloudskin_objects '--recall --quiet --controller --help' ;;
+        relocate)
+            if [ "$prev" = --to ]; then
+                mapfile -t COMPREPLY < <(compgen -W 'memory disk nodes tier' -- "$cur")
+            else
+                _cloudskin_objects '--to --copies --json --quiet --controller --help'
+            fi
+            ;;
         tier) _cloudskin_objects '--json --watch --spill --encrypt --replicas --memory --leave --forget --controller --help' ;;
         fsck) mapfile -t COMPREPLY < <(compgen -W '--repair --remote --json --state --controller --help' -- "$cur") ;;
-        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache up down node keys ca token put get ls rm mv cp stat watch mb rb pin spill tier fsck' -- "$cur") ;;
+        help) mapfile -t COMPREPLY < <(compgen -W 'run ps freeze thaw checkpoint inspect cache up down node keys ca token put get ls rm mv cp stat watch mb rb pin spill relocate tier fsck' -- "$cur") ;;
         esac
     fi
     [ -z "${restore:-}" ] || shopt -u extglob

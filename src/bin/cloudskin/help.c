@@ -29,6 +29,7 @@ static const char overview[] =
     "  pin, spill, tier   keep objects on local disk, move them to the tier behind it, show what "
     "is "
     "where\n"
+    "  relocate           have objects in memory, on local disk, on nodes or in the tier\n"
     "  fsck               check everything in the object store\n"
     "  cache              list, add, trim or clear compiled images\n"
     "  help [VERB]        this text, or the help of a verb\n"

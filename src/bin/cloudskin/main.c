@@ -31,8 +31,9 @@ static const char *program_of(const char *verb)
 {
     static const char *const own[] = {"inspect", "cache", "ps", "freeze", "checkpoint", "up",
                                       "down",    "keys",  "ca", "token",  "node"};
-    static const char *const of_objects[] = {"put", "get", "ls",  "rm",    "mv",   "cp",   "stat",
-                                             "mb",  "rb",  "pin", "spill", "tier", "watch"};
+    static const char *const of_objects[] = {"put",   "get",      "ls",   "rm",   "mv",
+                                             "cp",    "stat",     "mb",   "rb",   "pin",
+                                             "spill", "relocate", "tier", "watch"};
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
         if (strcmp(verb, own[i]) == 0) {
             return own[i];

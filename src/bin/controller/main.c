@@ -307,6 +307,7 @@ struct ways {
     struct remote_running remote;
     struct share *share; /* NULL: it shares its store with none */
     bool greeted;
+    char metrics_at[256]; /* where they were served first; "": nowhere. It stays there */
 };
 
 /* What it has open while it serves. */
@@ -315,7 +316,6 @@ struct running {
     struct metrics *metrics;
     struct metrics_sources sources;
     struct metrics_http *metrics_server; /* NULL: none */
-    char metrics_at[256];                /* where it is served; "": nowhere */
     struct error metrics_why;            /* nobody asked for that */
     struct store *store;
     struct tier_running tier;
@@ -462,7 +462,7 @@ static status_t start_rpc(const struct settings *o, struct running *r, struct er
                                         .version = CLOUDSKIN_VERSION,
                                         .state = o->state,
                                         .s3 = r->s3,
-                                        .metrics = r->metrics_at,
+                                        .metrics = r->w->metrics_at,
                                         .meter = r->meter,
                                         .peers = r->peers,
                                         .memory = r->memory,
@@ -487,33 +487,26 @@ static status_t start_rpc(const struct settings *o, struct running *r, struct er
     return st;
 }
 
-/* Numbers are kept also when nobody can ask for them: what counts is then always the same. */
-static status_t start_metrics(const struct settings *o, struct running *r, struct error *err)
+/* Also ST_OK without, where nobody asked for it: *ret_why. */
+static status_t serve_metrics(const struct settings *o, struct ways *w,
+                              const struct metrics_http_options *given,
+                              struct metrics_http **ret_server, struct error *ret_why,
+                              struct error *err)
 {
-    const struct metrics_http_options options = {.address = o->metrics ? o->metrics
-                                                                       : metrics_default,
-                                                 .metrics = r->metrics,
-                                                 .healthy = controller_healthy,
-                                                 .ctx = &r->sources};
-    r->sources.store = r->store;
-    r->sources.tier = r->tier.tier;
-    r->sources.peers = r->peers;
-    r->sources.scrub = r->scrub;
-    r->sources.memory = r->memory;
-    r->sources.s3 = r->server;
-    status_t st = metrics_add_process(r->metrics, err);
-    if (st == ST_OK)
-        st = controller_metrics_add(r->metrics, &r->sources, err);
-    if (st != ST_OK || (o->metrics && strcmp(o->metrics, "none") == 0))
-        return st;
-    st = metrics_http_start(&options, &r->metrics_server, err);
+    struct metrics_http_options options = *given;
+    const char *asked = o->metrics ? o->metrics : metrics_default;
+    options.address = w->metrics_at[0] != '\0' ? w->metrics_at : asked;
+    *ret_server = NULL;
+    if (strcmp(asked, "none") == 0)
+        return ST_OK;
+    status_t st = metrics_http_start(&options, ret_server, err);
     if (st == ST_OK) {
-        set_address(r->metrics_at, options.address, metrics_http_port(r->metrics_server));
+        set_address(w->metrics_at, asked, metrics_http_port(*ret_server));
         return ST_OK;
     }
     if (!o->metrics) { /* nobody asked for this address */
         log_warn("metrics.none", "address", options.address, "why", err->text);
-        r->metrics_why = *err;
+        *ret_why = *err;
         return ST_OK;
     }
     return st == ST_EXIST ? error_set(err, st, ERROR_NO_OFFSET,
@@ -521,6 +514,25 @@ static status_t start_metrics(const struct settings *o, struct running *r, struc
                                       "with --metrics HOST:PORT, or none",
                                       o->metrics)
                           : st;
+}
+
+/* Numbers are kept also when nobody can ask for them: what counts is then always the same. */
+static status_t start_metrics(const struct settings *o, struct running *r, struct error *err)
+{
+    const struct metrics_http_options options = {
+        .metrics = r->metrics, .healthy = controller_healthy, .ctx = &r->sources};
+    r->sources.store = r->store;
+    r->sources.tier = r->tier.tier;
+    r->sources.peers = r->peers;
+    r->sources.scrub = r->scrub;
+    r->sources.memory = r->memory;
+    r->sources.s3 = r->server;
+    r->sources.share = r->w->share;
+    status_t st = metrics_add_process(r->metrics, err);
+    if (st == ST_OK)
+        st = controller_metrics_add(r->metrics, &r->sources, err);
+    return st == ST_OK ? serve_metrics(o, r->w, &options, &r->metrics_server, &r->metrics_why, err)
+                       : st;
 }
 
 /* Who waits for the end of standard output knows what he has to. */
@@ -541,7 +553,7 @@ static void greet(const struct settings *o, const struct running *r)
                "# `cloudskin keys` prints the keys, `cloudskin down` stops it\n",
                o->remote.s3_tls ? "https" : "http", r->s3, o->state);
         if (r->metrics_server)
-            printf("# metrics at http://%s/metrics\n", r->metrics_at);
+            printf("# metrics at http://%s/metrics\n", r->w->metrics_at);
         else if (r->metrics_why.code != ST_OK)
             printf("# no metrics: %s\n", r->metrics_why.text);
         if (r->w->remote.listen_fd >= 0)
@@ -558,7 +570,7 @@ static void say_started(const struct settings *o, const struct running *r)
     if (!r->w->greeted)
         greet(o, r);
     log_info("controller.started", "s3", o->s3, "port", port, "state", o->state, "metrics",
-             r->metrics_server ? r->metrics_at : "none", "listen", r->w->remote.name);
+             r->metrics_server ? r->w->metrics_at : "none", "listen", r->w->remote.name);
 }
 
 /* The signal that ends it, or SIGUSR1: it leads no more. Meanwhile certificates are looked at. */
@@ -630,6 +642,8 @@ static status_t serve_store(const struct settings *o, struct ways *w, const sigs
 struct standing_by {
     const struct settings *o;
     struct ways *w;
+    struct metrics *metrics;
+    struct metrics_http *server; /* NULL: none */
 };
 
 static void greet_standing_by(void *arg, const char *text)
@@ -637,7 +651,30 @@ static void greet_standing_by(void *arg, const char *text)
     const struct standing_by *b = arg;
     if (b->o->greet)
         printf("# %s; state in %s\n", text, b->o->state);
+    if (b->o->greet && b->server)
+        printf("# metrics at http://%s/metrics\n", b->w->metrics_at);
     end_greeting(b->w);
+}
+
+static status_t stand_by(struct standing_by *b, const sigset_t *ends, int *ret_number,
+                         struct error *err)
+{
+    struct error ignored;
+    status_t st = metrics_new(&b->metrics) == ST_OK
+                      ? controller_metrics_add_standing_by(b->metrics, b->w->share, err)
+                      : error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory");
+    const struct metrics_http_options options = {
+        .metrics = b->metrics, .healthy = controller_share_healthy, .ctx = b->w->share};
+    if (st == ST_OK)
+        st = serve_metrics(b->o, b->w, &options, &b->server, &ignored, err);
+    if (st == ST_OK)
+        st = controller_share_follow(b->w->share, ends, b->w->greeted ? NULL : greet_standing_by, b,
+                                     ret_number, err);
+    metrics_http_stop(b->server);
+    metrics_free(b->metrics);
+    b->server = NULL;
+    b->metrics = NULL;
+    return st;
 }
 
 /* In turn it stands by and leads, until a signal ends it. */
@@ -648,8 +685,7 @@ static status_t serve_shared(const struct settings *o, struct ways *w, const sig
     status_t st = ST_OK;
     int number = SIGUSR1;
     while (st == ST_OK && number == SIGUSR1) {
-        st = controller_share_follow(w->share, ends, w->greeted ? NULL : greet_standing_by, &by,
-                                     &number, err);
+        st = stand_by(&by, ends, &number, err);
         if (st != ST_OK)
             break;
         st = serve_store(o, w, ends, &number, err);

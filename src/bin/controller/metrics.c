@@ -348,21 +348,100 @@ static void collect_connections(const struct metrics_sources *from, struct metri
           "sent.");
 }
 
-static void collect(void *arg, struct metrics_page *p)
+static void put_requests(struct metrics_page *p, const struct etcd_status *s)
+{
+    static const struct metrics_family requests = {
+        .name = "cloudskin_etcd_requests_total",
+        .help = "Requests to etcd that are over, by what they were for: to follow the log and to "
+                "come to lead, to append entries, to keep the lease.",
+        .type = METRICS_COUNTER,
+        .labels = {"purpose"}};
+    static const struct metrics_family seconds = {.name = "cloudskin_etcd_request_seconds_total",
+                                                  .help = "Time that these took.",
+                                                  .type = METRICS_COUNTER,
+                                                  .unit = METRICS_NS,
+                                                  .labels = {"purpose"}};
+    static const struct metrics_family errors = {
+        .name = "cloudskin_etcd_request_errors_total",
+        .help = "Requests to etcd, and watches of the log, that etcd refused or did not answer.",
+        .type = METRICS_COUNTER,
+        .labels = {"purpose"}};
+    const struct labelled counts[] = {
+        {"follow", s->follow.requests}, {"append", s->append.requests}, {"keep", s->keep.requests}};
+    const struct labelled times[] = {
+        {"follow", s->follow.ns}, {"append", s->append.ns}, {"keep", s->keep.ns}};
+    const struct labelled failures[] = {
+        {"follow", s->follow.errors}, {"append", s->append.errors}, {"keep", s->keep.errors}};
+    put_each(p, &requests, counts, 3);
+    put_each(p, &seconds, times, 3);
+    put_each(p, &errors, failures, 3);
+}
+
+static void put_share(struct metrics_page *p, struct share *share)
+{
+    static const struct metrics_family left = {
+        .name = "cloudskin_etcd_lease_left_seconds",
+        .help = "For how long this controller certainly leads; 0: it does not.",
+        .type = METRICS_GAUGE,
+        .unit = METRICS_NS};
+    struct etcd_status s = {0};
+    if (share != NULL) {
+        controller_share_status(share, &s);
+    }
+    gauge(p, "cloudskin_etcd_configured", share != NULL,
+          "1: several controllers share the store through etcd.");
+    gauge(p, "cloudskin_etcd_leads", s.leads, "1: this controller leads; 0: it stands by.");
+    metrics_page_family(p, &left);
+    metrics_page_value(p, no_labels, s.lease_left_ns);
+    counter(p, "cloudskin_etcd_elections_total", s.elections,
+            "Times that this controller came to lead.");
+    counter(p, "cloudskin_etcd_losses_total", s.losses,
+            "Times that it led no more, or had to open its store again.");
+    counter(p, "cloudskin_etcd_leader_changes_total", s.leader_changes,
+            "Times that another controller than before led, as this one saw it.");
+    gauge(p, "cloudskin_etcd_term", s.term, "Number of the term in which its last entry was made.");
+    gauge(p, "cloudskin_etcd_applied_entry", s.applied,
+          "Number of the last entry of the log that its database has.");
+    gauge(p, "cloudskin_etcd_head_entry", s.head,
+          "Number of the last entry of the log, when it looked last.");
+    gauge(p, "cloudskin_etcd_lag_entries", s.head > s.applied ? s.head - s.applied : 0,
+          "Entries that its database does not have yet.");
+    put_requests(p, &s);
+}
+
+static void put_info(struct metrics_page *p)
 {
     static const struct metrics_family info = {.name = "cloudskin_build_info",
                                                .help = "1; its label is the version.",
                                                .type = METRICS_GAUGE,
                                                .labels = {"version"}};
+    const struct labelled version = {CLOUDSKIN_VERSION, 1};
+    put_each(p, &info, &version, 1);
+}
+
+static void collect_standing_by(void *arg, struct metrics_page *p)
+{
+    put_info(p);
+    put_share(p, arg);
+}
+
+status_t controller_metrics_add_standing_by(struct metrics *m, struct share *share,
+                                            struct error *err)
+{
+    status_t st = metrics_add_process(m, err);
+    return st == ST_OK ? metrics_add_collector(m, collect_standing_by, share, err) : st;
+}
+
+static void collect(void *arg, struct metrics_page *p)
+{
     static const struct metrics_family collected = {
         .name = "cloudskin_metrics_collected",
         .help = "0: these metrics could not be read, and are missing in part.",
         .type = METRICS_GAUGE,
         .labels = {"source"}};
     struct metrics_sources *from = arg;
-    const struct labelled version = {CLOUDSKIN_VERSION, 1};
     bool store = false, tier = false, peers = false;
-    put_each(p, &info, &version, 1);
+    put_info(p);
     collect_store(from->store, p, &store);
     collect_tier(from, p, &tier);
     collect_peers(from, p, &peers);
@@ -370,6 +449,7 @@ static void collect(void *arg, struct metrics_page *p)
     put_keys(from, p);
     put_memory(p, from->memory);
     collect_connections(from, p);
+    put_share(p, from->share);
     const struct labelled sources[] = {{"store", store}, {"tier", tier}, {"peers", peers}};
     put_each(p, &collected, sources, 3);
 }
@@ -395,5 +475,15 @@ bool controller_healthy(void *arg, struct error *ret_why)
                   "the disk is full: %llu MiB are free, writes are refused",
                   (unsigned long long)(s.free_bytes >> 20));
     }
-    return !s.broken && !s.full;
+    bool leads = true;
+    if (from->share != NULL && !s.broken && !s.full) {
+        struct etcd_status share;
+        controller_share_status(from->share, &share);
+        leads = share.leads;
+    }
+    if (!leads) {
+        error_set(ret_why, ST_MOVED, ERROR_NO_OFFSET,
+                  "it leads no more: its lease in etcd is over");
+    }
+    return leads && !s.broken && !s.full;
 }

@@ -181,16 +181,21 @@ static void end_following(struct share *s)
     etcd_stop(s->etcd);
 }
 
+static void say_who_leads(const struct share *s, const char *leader, char *ret_text, size_t room)
+{
+    if (leader[0] != '\0' && strcmp(leader, s->address) != 0) {
+        snprintf(ret_text, room, "stands by: the controller %s leads", leader);
+    } else {
+        snprintf(ret_text, room, "stands by: no controller leads, or etcd does not answer");
+    }
+}
+
 static void give_greeting(const struct share *s, void (*greet)(void *arg, const char *text),
                           void *arg)
 {
     char leader[SHARED_ADDRESS_MAX + 1], text[SHARED_ADDRESS_MAX + 64];
     etcd_leader(s->etcd, leader);
-    if (leader[0] != '\0') {
-        snprintf(text, sizeof text, "stands by: the controller %s leads", leader);
-    } else {
-        snprintf(text, sizeof text, "stands by: no controller leads, or etcd does not answer");
-    }
+    say_who_leads(s, leader, text, sizeof text);
     greet(arg, text);
 }
 
@@ -241,6 +246,21 @@ const struct store_log *controller_share_log(struct share *s)
 bool controller_share_lost(struct share *s)
 {
     return atomic_load(&s->lost);
+}
+
+void controller_share_status(struct share *s, struct etcd_status *ret_status)
+{
+    etcd_status(s->etcd, ret_status);
+}
+
+bool controller_share_healthy(void *arg, struct error *ret_why)
+{
+    struct share *s = arg;
+    char leader[SHARED_ADDRESS_MAX + 1], text[SHARED_ADDRESS_MAX + 64];
+    etcd_leader(s->etcd, leader);
+    say_who_leads(s, leader, text, sizeof text);
+    error_set(ret_why, ST_MOVED, ERROR_NO_OFFSET, "%s", text);
+    return false;
 }
 
 /* ---- options ---- */

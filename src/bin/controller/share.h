@@ -3,7 +3,7 @@
 
 #include <signal.h>
 
-#include "geds/shared.h"
+#include "geds/etcd/etcd.h"
 #include "remote.h"
 
 /* A store that several controllers share through etcd: this one stands by, or leads. */
@@ -39,5 +39,9 @@ CHECKED status_t controller_share_follow(struct share *s, const sigset_t *signal
 /* For the store's options. SIGUSR1 comes when it leads no more. */
 const struct store_log *controller_share_log(struct share *s);
 bool controller_share_lost(struct share *s);
+/* Any thread. */
+void controller_share_status(struct share *s, struct etcd_status *ret_status);
+/* For who asks whether it takes changes, while it stands by: no. arg: struct share. ret_why: who leads. */
+bool controller_share_healthy(void *arg, struct error *ret_why);
 
 #endif

@@ -12,7 +12,7 @@
 #include "net/rpc/list.h"
 #include "sys/files.h"
 
-enum { HELLO_MS = 40 * 1000, STALL_S = 60 };
+enum { HELLO_MS = 40 * 1000, HELLO_SEVERAL_MS = 5000, STALL_S = 60 };
 
 static status_t send_all(struct link *l, struct iovec *parts, size_t count, struct error *err)
 {
@@ -104,7 +104,7 @@ status_t link_read(struct link *l, struct frame *ret_frame, struct error *err)
     return ST_OK;
 }
 
-static status_t say_hello(struct link *l, bool local, struct error *err)
+static status_t say_hello(struct link *l, bool local, int patience_ms, struct error *err)
 {
     struct buf args = {0};
     struct frame f;
@@ -120,7 +120,7 @@ static status_t say_hello(struct link *l, bool local, struct error *err)
     }
     buf_done(&args);
     struct pollfd there = {.fd = l->fd, .events = POLLIN};
-    if (st == ST_OK && poll(&there, 1, HELLO_MS) == 0) {
+    if (st == ST_OK && poll(&there, 1, patience_ms) == 0) {
         return error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "the controller does not answer");
     }
     if (st == ST_OK) {
@@ -135,11 +135,12 @@ static status_t say_hello(struct link *l, bool local, struct error *err)
                : st;
 }
 
-static status_t open_one(const struct rpc_address *a, struct link *ret_link, struct error *err)
+static status_t open_one(const struct rpc_address *a, int patience_ms, struct link *ret_link,
+                         struct error *err)
 {
     const struct timeval stall = {.tv_sec = STALL_S};
     struct link l = {.fd = -1, .send_lock = PTHREAD_MUTEX_INITIALIZER};
-    status_t st = rpc_connect(a, &l.fd, err);
+    status_t st = rpc_connect(a, RPC_QUEUE_MS, &l.fd, err);
     l.args = malloc(RPC_ARGS_MAX);
     l.data = malloc(RPC_DATA_MAX);
     if (st == ST_OK && (l.args == NULL || l.data == NULL)) {
@@ -150,7 +151,7 @@ static status_t open_one(const struct rpc_address *a, struct link *ret_link, str
         st = error_set_errno(err, errno, "socket");
     }
     if (st == ST_OK) {
-        st = say_hello(&l, a->scheme == RPC_UNIX, err);
+        st = say_hello(&l, a->scheme == RPC_UNIX, patience_ms, err);
     }
     if (st != ST_OK) {
         link_close(&l);
@@ -171,7 +172,7 @@ status_t link_open(const char *address, struct link *ret_link, struct error *err
     bool goes_on = false;
     struct error away = {0};
     for (size_t i = 0; i < list.count; i++) {
-        st = open_one(&list.of[i], ret_link, err);
+        st = open_one(&list.of[i], list.count > 1 ? HELLO_SEVERAL_MS : HELLO_MS, ret_link, err);
         if (st == ST_OK) {
             return ST_OK;
         }

@@ -13,9 +13,9 @@
 #include "sys/process.h"
 #include "sys/signals.h"
 
-static const struct verb *const verbs[] = {&put_verb,   &get_verb,  &ls_verb,   &rm_verb, &mv_verb,
-                                           &cp_verb,    &stat_verb, &mb_verb,   &rb_verb, &pin_verb,
-                                           &spill_verb, &tier_verb, &watch_verb};
+static const struct verb *const verbs[] = {
+    &put_verb, &get_verb, &ls_verb,  &rm_verb,    &mv_verb,       &cp_verb,   &stat_verb,
+    &mb_verb,  &rb_verb,  &pin_verb, &spill_verb, &relocate_verb, &tier_verb, &watch_verb};
 
 static void say_list(const struct verb *v, const char *fmt, va_list args)
 {

@@ -7,8 +7,8 @@
 #include "base/status.h"
 #include "cloudskin/geds.h"
 
-/* The verbs that work on objects: put, get, ls, rm, mv, cp, stat, mb, rb, watch, pin, spill, tier. One program, by its
- * argv[0]. */
+/* The verbs that work on objects: put, get, ls, rm, mv, cp, stat, mb, rb, watch, pin, spill, relocate, tier. One
+ * program, by its argv[0]. */
 
 struct verb {
     const char *name;
@@ -16,7 +16,7 @@ struct verb {
     int (*run)(const struct verb *v, int argc, char **argv);
 };
 extern const struct verb put_verb, get_verb, ls_verb, rm_verb, mv_verb, cp_verb, stat_verb, mb_verb,
-    rb_verb, pin_verb, spill_verb, tier_verb, watch_verb;
+    rb_verb, pin_verb, spill_verb, relocate_verb, tier_verb, watch_verb;
 
 /* A path geds://BUCKET/KEY. */
 struct place {

@@ -42,6 +42,12 @@ void etcd_set_leader(struct etcd *e, const char *address, size_t len)
 {
     pthread_mutex_lock(&e->lock);
     snprintf(e->leader, sizeof e->leader, "%.*s", (int)len, address);
+    if (len > 0 && strcmp(e->leader, e->last_leader) != 0) {
+        if (e->last_leader[0] != '\0') {
+            atomic_fetch_add(&e->leader_changes, 1);
+        }
+        memcpy(e->last_leader, e->leader, sizeof e->last_leader);
+    }
     pthread_mutex_unlock(&e->lock);
 }
 
@@ -75,6 +81,31 @@ static bool leads(void *arg)
 {
     struct etcd *e = arg;
     return !atomic_load(&e->lost) && etcd_now_ns() < atomic_load(&e->until);
+}
+
+static struct etcd_counts counts_of(const struct line *l)
+{
+    return (struct etcd_counts){.requests = atomic_load(&l->requests),
+                                .errors = atomic_load(&l->errors),
+                                .ns = atomic_load(&l->ns)};
+}
+
+void etcd_status(struct etcd *e, struct etcd_status *ret_status)
+{
+    uint64_t now = etcd_now_ns(), until = atomic_load(&e->until);
+    struct etcd_status s = {.elections = atomic_load(&e->elections),
+                            .losses = atomic_load(&e->losses),
+                            .leader_changes = atomic_load(&e->leader_changes),
+                            .term = atomic_load(&e->seen_term),
+                            .applied = atomic_load(&e->seen_applied),
+                            .follow = counts_of(&e->follow),
+                            .append = counts_of(&e->append),
+                            .keep = counts_of(&e->keep)};
+    s.head = atomic_load(&e->seen_head); /* read behind applied, which is the lower one */
+    s.leads = !atomic_load(&e->lost) && now < until;
+    s.lease_left_ns = s.leads ? until - now : 0;
+    s.applied = s.leads ? s.head : s.applied; /* what it puts it commits */
+    *ret_status = s;
 }
 
 static void failed(void *arg)

@@ -30,6 +30,12 @@ struct view {
     bool is_new; /* nobody has put an entry yet */
 };
 
+static void note_state(struct following *f)
+{
+    atomic_store(&f->e->seen_applied, f->state.applied);
+    atomic_store(&f->e->seen_term, f->state.term);
+}
+
 /* Entries may be many bytes, and the line slow. */
 static status_t read_much(struct etcd *e, const struct etcd_txn *t, struct arena *arena,
                           struct etcd_answer *ret_answer, struct error *err)
@@ -80,6 +86,7 @@ static status_t look(struct following *f, uint64_t from, struct view *v, struct 
                          e->prefix);
     }
     v->is_new = v->id->count == 0 || v->head == 0;
+    atomic_store(&e->seen_head, v->head);
     snprintf(e->log_id, sizeof e->log_id, "%s",
              v->id->count == 1 ? (const char *)v->id->kvs[0].value : "");
     if (v->leader->count == 1) {
@@ -171,6 +178,7 @@ static status_t apply(struct following *f, const struct view *v, bool *ret_gap, 
     }
     if (st == ST_OK && count > 0) {
         st = replica_state(f->r, &f->state, err);
+        note_state(f);
     }
     for (size_t i = 0; i < ENTRIES_AT_ONCE; i++) {
         buf_done(&entries[i]);
@@ -264,6 +272,10 @@ static status_t begin_term(struct following *f, struct error *err)
     if (st == ST_OK) {
         const struct shared_bytes one = {entry.data, entry.len};
         st = replica_apply(f->r, &one, 1, err);
+    }
+    if (st == ST_OK) {
+        st = replica_state(f->r, &f->state, err);
+        note_state(f);
     }
     buf_done(&entry);
     if (st == ST_OK) {
@@ -400,6 +412,7 @@ status_t etcd_follow(struct etcd *e, struct replica *r, struct error *err)
     char leader[SHARED_ADDRESS_MAX + 1] = "", told[SHARED_ADDRESS_MAX + 1] = "";
     bool leads = false;
     status_t st = replica_state(r, &f.state, err);
+    note_state(&f);
     while (st == ST_OK && !leads) {
         struct view v = {0};
         struct error inner = {0};
@@ -425,6 +438,7 @@ status_t etcd_follow(struct etcd *e, struct replica *r, struct error *err)
         }
     }
     if (leads) {
+        atomic_fetch_add(&e->elections, 1);
         etcd_tell(e, "etcd.leads", e->o.address);
     }
     return st;

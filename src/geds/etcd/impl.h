@@ -39,11 +39,12 @@ struct etcd {
     uint64_t revision; /* in which the leader's key was made */
     uint64_t head;     /* the writer's: number of the last entry */
     uint64_t head_revision;
-    _Atomic bool full; /* etcd had no room for the last entry */
-    uint64_t trimmed;  /* the trimmer's: those up to this one are not there any more */
-    uint64_t
-        uncompacted; /* its own too: up to this revision history is still to go; 0: it is gone */
-    uint64_t noted;  /* its own too: what the others know that this controller has */
+    _Atomic bool full;                                   /* etcd had no room for the last entry */
+    _Atomic uint64_t seen_head, seen_applied, seen_term; /* for etcd_status, and so are: */
+    _Atomic uint64_t elections, losses, leader_changes;
+    uint64_t trimmed;     /* the trimmer's: those up to this one are not there any more */
+    uint64_t uncompacted; /* its own too: history up to this revision is still there; 0: none */
+    uint64_t noted;       /* its own too: what the others know that this controller has */
     _Atomic uint64_t sizes[SIZES]; /* of entries: the low half of the number, and bytes */
     _Atomic uint64_t kept;         /* the last entry that is behind a commit of this process */
     _Atomic uint64_t until;        /* of CLOCK_BOOTTIME, ns: the lease holds for certain */
@@ -58,6 +59,7 @@ struct etcd {
     bool keeper_stops;    /* and the trimmer */
     bool told;            /* o.lost was called in this term */
     char leader[SHARED_ADDRESS_MAX + 1];
+    char last_leader[SHARED_ADDRESS_MAX + 1]; /* that there was */
 };
 
 uint64_t etcd_now_ns(void); /* of CLOCK_BOOTTIME */

@@ -62,6 +62,7 @@ void etcd_has_lost(struct etcd *e, const char *why)
     e->told = true;
     pthread_mutex_unlock(&e->lock);
     if (first) {
+        atomic_fetch_add(&e->losses, 1);
         etcd_tell(e, "etcd.lost", why);
         if (e->o.lost != NULL) {
             e->o.lost(e->o.arg);
@@ -119,6 +120,12 @@ static void *keep(void *arg)
             break;
         }
         if (st == ST_NOTFOUND) {
+            atomic_store(&e->lost, true);
+            etcd_has_lost(e, err.text);
+            break;
+        }
+        if (st != ST_OK && etcd_now_ns() >= atomic_load(&e->until)) {
+            /* it tells nothing any more, and whoever asks it would better ask another one */
             atomic_store(&e->lost, true);
             etcd_has_lost(e, err.text);
             break;

@@ -58,6 +58,29 @@ static int on_request(void *arg, char *ip, char *own_ip, int port, int own_port)
     return CURL_PREREQFUNC_OK;
 }
 
+/* Is it that one side's certificate, or a file with one, is not what it should be? */
+static bool is_of_certificate(CURLcode code)
+{
+    return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM ||
+           code == CURLE_SSL_CACERT_BADFILE;
+}
+
+/* A certificate that was never right is a mistake that waiting does not mend: ST_PERM. */
+static status_t failed(struct line *l, CURLcode code, struct error *err)
+{
+    bool certificate = is_of_certificate(code) && l->sent == 0;
+    bool ended = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING;
+    bool maybe = ended && !l->answered && strncmp(l->o->servers[l->server], "https", 5) == 0;
+    l->refused += certificate ? 1 : 0;
+    return error_set(
+        err, certificate && !l->answered && l->refused >= l->o->server_count ? ST_PERM : ST_AGAIN,
+        ERROR_NO_OFFSET, "etcd at %.120s: %.100s%s", l->o->servers[l->server],
+        l->why[0] != '\0' ? l->why : curl_easy_strerror(code),
+        certificate ? " (--etcd-ca FILE: whom to believe; --etcd-cert, --etcd-key)"
+        : maybe     ? "; it may want another certificate (--etcd-cert, --etcd-key)"
+                    : "");
+}
+
 static void set_options(struct line *l)
 {
     CURL *e = l->easy;
@@ -153,6 +176,18 @@ static CURLcode run(struct line *l, unsigned ms, bool *ret_cut)
     return m != NULL && m->msg == CURLMSG_DONE ? m->data.result : CURLE_RECV_ERROR;
 }
 
+static void count(struct line *l, uint64_t from_ns, bool good)
+{
+    if (atomic_load(&l->stop)) {
+        return;
+    }
+    atomic_fetch_add(&l->errors, good ? 0 : 1);
+    if (l->enough == NULL) {
+        atomic_fetch_add(&l->requests, 1);
+        atomic_fetch_add(&l->ns, clock_monotonic_ns() - from_ns);
+    }
+}
+
 status_t line_post(struct line *l, const char *path, const struct buf *body, unsigned ms,
                    bool (*enough)(const struct buf *answer), struct error *err)
 {
@@ -178,15 +213,18 @@ status_t line_post(struct line *l, const char *path, const struct buf *body, uns
     if (curl_multi_add_handle(l->multi, l->easy) != CURLM_OK) {
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a request to etcd");
     }
+    uint64_t from = clock_monotonic_ns();
     CURLcode code = run(l, ms, &cut);
     curl_easy_getinfo(l->easy, CURLINFO_RESPONSE_CODE, &http_status);
     curl_multi_remove_handle(l->multi, l->easy);
+    count(l, from, cut || (code == CURLE_OK && http_status == 200));
     if (atomic_load(&l->stop)) {
         return error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "stopped");
     }
     if (cut) {
         return ST_OK;
     }
+    l->answered = l->answered || code == CURLE_OK;
     if (code == CURLE_OK && http_status == 200) {
         return ST_OK;
     }
@@ -194,8 +232,7 @@ status_t line_post(struct line *l, const char *path, const struct buf *body, uns
     if (code == CURLE_OK) {
         st = etcd_error_decode((unsigned)http_status, l->answer.data, l->answer.len, err);
     } else {
-        error_set(err, st, ERROR_NO_OFFSET, "etcd at %.120s: %.100s", l->o->servers[l->server],
-                  l->why[0] != '\0' ? l->why : curl_easy_strerror(code));
+        st = failed(l, code, err);
     }
     if (st == ST_AGAIN) { /* the next time another one */
         l->server = (l->server + 1) % l->o->server_count;

@@ -32,6 +32,9 @@ struct line {
     struct buf answer;
     bool (*enough)(const struct buf *answer); /* NULL: the end */
     unsigned sent; /* of the last request: how often a byte of it may have left */
+    _Atomic uint64_t requests, errors, ns; /* but for those that wait for something to happen */
+    bool answered;                         /* a server did */
+    size_t refused;                        /* times that a certificate was not good */
     char why[CURL_ERROR_SIZE];
 };
 CHECKED status_t line_open(const struct line_options *o, struct line *ret_line, struct error *err);
@@ -41,7 +44,8 @@ void line_stop(struct line *l);
 
 /* POST. The answer is in l->answer until the next one. enough (may be NULL): it has come as far as is needed; then the
  * rest is not waited for, and that the time is over is no error. ST_AGAIN: no server answered, or as etcd_error_decode;
- * l->sent says how often servers may have got the request, whatever the answer is. */
+ * l->sent says how often servers may have got the request, whatever the answer is. ST_PERM also: no server ever
+ * answered, nothing was sent, and the certificates of all are not good, or this one's own files. */
 CHECKED status_t line_post(struct line *l, const char *path, const struct buf *body, unsigned ms,
                            bool (*enough)(const struct buf *answer), struct error *err);
 /* A transaction. */

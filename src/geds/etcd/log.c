@@ -166,6 +166,7 @@ status_t etcd_append(void *arg, uint64_t index, const void *entry, size_t len, s
         return error_set(err, ST_MOVED, ERROR_NO_OFFSET, "this controller does not lead any more");
     }
     atomic_store(&e->kept, e->head); /* who puts the next one has committed that */
+    atomic_store(&e->seen_applied, e->head);
     bool doubtful = false;
     status_t st = put_parts(e, index, entry, len, &doubtful, err);
     buf_le64(&first, len);
@@ -185,6 +186,7 @@ status_t etcd_append(void *arg, uint64_t index, const void *entry, size_t len, s
         st = put_fenced(&p, err);
         if (st == ST_OK) {
             e->head = index;
+            atomic_store(&e->seen_head, index);
             e->head_revision = p.revision;
             etcd_has_bytes(e, index, len);
         }

@@ -310,8 +310,7 @@ static status_t wait_for_turn(struct peers *p, uint64_t extent, bool (*goes_on)(
     return ST_OK;
 }
 
-/* Copies that are too many go when the local bytes are good, so that none of them is the last good one. */
-static status_t trim(struct peers *p, uint64_t extent, struct error *err)
+status_t peers_trim_extent(struct peers *p, uint64_t extent, struct error *err)
 {
     uint64_t extra = 0;
     uint8_t *piece = NULL;
@@ -340,7 +339,7 @@ status_t peers_make(struct peers *p, uint64_t extent, bool (*goes_on)(void *arg)
         }
     }
     if (st == ST_OK) {
-        st = trim(p, extent, err);
+        st = peers_trim_extent(p, extent, err);
     }
     if (st == ST_OK) {
         *ret_made = lacking.lacks > 0;

@@ -71,6 +71,7 @@ struct peers {
     struct bad bad[BAD_MAX]; /* the thread's own, and so is: */
     size_t bad_at;
     _Atomic bool stopping;
+    _Atomic bool trims; /* some extents may have more copies than are wanted */
     _Atomic uint64_t copied_count, copied_bytes, read_bytes, repaired, removed, late, errors;
 };
 
@@ -92,6 +93,10 @@ status_t peers_read(void *arg, const struct store_extent *x, uint64_t off, void 
 void peers_damaged(void *arg, uint64_t extent);
 void peers_written(void *arg, const uint64_t *extents, size_t count);
 CHECKED status_t peer_remove(struct peer *peer, uint64_t extent, uint64_t nonce, struct error *err);
+
+/* Have copies that are too many removed, when the local bytes are good, so that none of them is the last good one.
+ * ST_CORRUPT: they are not, and are repaired first. ST_NOTFOUND: they are in the tier only, or nowhere any more. */
+CHECKED status_t peers_trim_extent(struct peers *p, uint64_t extent, struct error *err);
 
 /* work.c */
 /* Is the local file of an extent what it should be? piece: PEER_PIECE_BYTES. ST_CORRUPT: no. ST_NOTFOUND: it has none

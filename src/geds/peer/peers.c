@@ -355,6 +355,7 @@ status_t peers_open(const struct peers_options *o, struct peers **ret_peers, str
     p->o.lost_ms = o->lost_ms != 0 ? o->lost_ms : LOST_MS;
     p->o.answer_ms = o->answer_ms != 0 ? o->answer_ms : ANSWER_MS;
     p->o.idle_ms = o->idle_ms != 0 ? o->idle_ms : IDLE_MS;
+    atomic_init(&p->trims, true); /* who ended before may have been at it */
     pthread_mutex_init(&p->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -421,6 +422,12 @@ void peers_wake(struct peers *p)
     p->woken = true;
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
+}
+
+void peers_trim(struct peers *p)
+{
+    atomic_store(&p->trims, true);
+    peers_wake(p);
 }
 
 static enum peer_state state_of(const struct peer *peer)

@@ -344,6 +344,55 @@ static bool copy_lacking(struct peers *p)
     return all;
 }
 
+/* Its copies count, and it is not known whether they are there. */
+static bool is_in_doubt(const struct peer *peer)
+{
+    return peer->node.state == STORE_NODE_COUNTS && !is_synced(peer);
+}
+
+static bool all_are_known(struct peers *p)
+{
+    struct here doubtful;
+    look_at(p, is_in_doubt, &doubtful);
+    return doubtful.count == 0;
+}
+
+/* false: it is to be tried once more. */
+static bool trim_one(struct peers *p, uint64_t extent)
+{
+    struct error err = {.offset = ERROR_NO_OFFSET};
+    status_t st = is_bad(p, extent) ? ST_NOTFOUND : peers_trim_extent(p, extent, &err);
+    if (st != ST_OK && st != ST_NOTFOUND && st != ST_CORRUPT) {
+        char name[24];
+        snprintf(name, sizeof name, "%016llx", (unsigned long long)extent);
+        peers_tell(p, "extent.trim", name, err.text);
+    }
+    return st == ST_OK || st == ST_NOTFOUND;
+}
+
+/* What is too much goes when the copies that stay are known to be there: a node that is away may not come back. */
+static void trim_surplus(struct peers *p)
+{
+    uint64_t list[64], after = 0;
+    size_t count = 64;
+    bool all = true;
+    if (!atomic_load(&p->trims) || !all_are_known(p)) {
+        return;
+    }
+    atomic_store(&p->trims, false);
+    while (count == 64 && all && goes_on(p)) {
+        all = store_copies_surplus(p->o.store, after, 64, list, &count, NULL) == ST_OK;
+        for (size_t i = 0; all && i < count && goes_on(p); i++) {
+            after = list[i];
+            all = all_are_known(p) && trim_one(p, after);
+        }
+    }
+    if (!all) {
+        atomic_store(&p->trims, true);
+    }
+    remove_gone(p);
+}
+
 static bool wants_to_leave(const struct peer *peer)
 {
     return peer->leave && peer->node.state != STORE_NODE_LEAVING;
@@ -472,6 +521,7 @@ static void work(struct peers *p)
         (void)ignored;
     }
     bool all = copy_lacking(p);
+    trim_surplus(p);
     look_at(p, is_leaving, &here);
     for (size_t i = 0; i < here.count && goes_on(p); i++) {
         let_go(here.list[i], all);

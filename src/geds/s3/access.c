@@ -24,7 +24,7 @@ static const char *value_of(void *arg, const char *name)
     if (strcasecmp(name, "aws:username") == 0)
         return c->user;
     if (strcasecmp(name, "aws:SecureTransport") == 0)
-        return "false";
+        return http_is_secure(c->rq) ? "true" : "false";
     if (strcasecmp(name, "aws:UserAgent") == 0)
         return http_header(c->rq, "User-Agent");
     return strcasecmp(name, "aws:Referer") == 0 ? http_header(c->rq, "Referer") : NULL;

@@ -87,6 +87,9 @@ static const struct {
     [S3_PAYLOAD_HASH] = {"XAmzContentSHA256Mismatch", 400,
                          "The provided 'x-amz-content-sha256' header does not match what was "
                          "computed."},
+    [S3_OTHER_SIGNATURE] = {"InvalidRequest", 400,
+                            "Only Signature Version 4 is known here, also in URLs: please use "
+                            "AWS4-HMAC-SHA256."},
     [S3_PAYLOAD_HASH_MISSING] = {"InvalidRequest", 400,
                                  "Missing required header for this request: x-amz-content-sha256"},
     [S3_PRECONDITION] = {"PreconditionFailed", 412,

@@ -309,15 +309,13 @@ static void reply(struct s3_call *c, const struct store_info *info)
 {
     const struct form *f = &c->post->form;
     const char *status = form_get(f, "success_action_status");
-    const char *to = form_get(f, "success_action_redirect"), *host = http_header(c->rq, "Host");
+    const char *to = form_get(f, "success_action_redirect");
     struct buf location = {0};
     s3_reply_etag(c, info->etag);
     s3_reply_version(c, info);
     if (reply_redirect(c, info, to ? to : form_get(f, "redirect")))
         return;
-    buf_printf(&location, "http://%s/%s/", host ? host : "", c->bucket);
-    uri_encode(&location, c->key, strlen(c->key), URI_SLASH_KEPT);
-    buf_u8(&location, 0);
+    s3_location(c, &location);
     const char *where = location.failed ? "" : (const char *)location.data;
     http_reply_header(c->rq, "Location", where);
     if (status && strcmp(status, "201") == 0)

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "net/http_date.h"
+#include "net/uri.h"
 #include "s3.h"
 
 void s3_xml_begin(struct buf *xml, const char *root)
@@ -47,6 +48,15 @@ void s3_xml_key(struct buf *xml, const char *name, const char *key, bool url)
     buf_printf(xml, "<%s>", name);
     uri_encode(xml, key, strlen(key), URI_SLASH_KEPT);
     buf_printf(xml, "</%s>", name);
+}
+
+void s3_location(struct s3_call *c, struct buf *out)
+{
+    const char *host = http_header(c->rq, "Host");
+    buf_printf(out, "%s://%s/%s/", http_is_secure(c->rq) ? "https" : "http", host ? host : "",
+               c->bucket);
+    uri_encode(out, c->key, strlen(c->key), URI_SLASH_KEPT);
+    buf_u8(out, 0);
 }
 
 void s3_reply_etag(struct s3_call *c, const char *etag)

@@ -87,6 +87,7 @@ enum s3_code {
     S3_NOT_SIGNED,
     S3_NOT_YET,
     S3_PAYLOAD_HASH,
+    S3_OTHER_SIGNATURE,
     S3_PAYLOAD_HASH_MISSING,
     S3_PRECONDITION,
     S3_SIGNATURE,
@@ -317,6 +318,8 @@ void s3_xml_u64(struct buf *xml, const char *name, uint64_t value);
 void s3_xml_etag(struct buf *xml, const char *etag);
 /* A key or prefix, in the encoding that encoding-type asks for. */
 void s3_xml_key(struct buf *xml, const char *name, const char *key, bool url);
+/* Append the URL of its object, as this client reaches it, with a NUL. */
+void s3_location(struct s3_call *c, struct buf *out);
 void s3_reply_etag(struct s3_call *c, const char *etag);
 /* The header of an object of a bucket that has or had versions. */
 void s3_reply_version(struct s3_call *c, const struct store_info *info);

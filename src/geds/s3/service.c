@@ -77,7 +77,7 @@ static enum s3_code code_of_signature(enum sigv4_result r)
     case SIGV4_MALFORMED_URL:
         return S3_AUTH_QUERY;
     case SIGV4_ALGORITHM:
-        return S3_INVALID_REQUEST;
+        return S3_OTHER_SIGNATURE;
     case SIGV4_NO_PAYLOAD:
         return S3_PAYLOAD_HASH_MISSING;
     case SIGV4_SKEWED:

@@ -288,10 +288,7 @@ void s3_upload_complete(struct s3_call *c)
         s3_fail(c, code);
         return;
     }
-    const char *host = http_header(c->rq, "Host");
-    buf_printf(&location, "http://%s/%s/", host ? host : "", c->bucket);
-    uri_encode(&location, c->key, strlen(c->key), URI_SLASH_KEPT);
-    buf_u8(&location, 0);
+    s3_location(c, &location);
     s3_xml_begin(&xml, "CompleteMultipartUploadResult");
     xml_element(&xml, "Location", location.failed ? "" : (const char *)location.data);
     xml_element(&xml, "Bucket", c->bucket);

@@ -220,7 +220,7 @@ status_t serve_tier_replicas(struct task *t)
     }
     if (what != GEDS_REPLICAS_ASK) {
         st = store_bucket_set_replicas(t->store, t->request.bucket, what, goes_on, t, &t->err);
-        peers_wake(peers);
+        peers_trim(peers);
     }
     if (st == ST_OK) {
         st = store_bucket_replicas(t->store, t->request.bucket, &replicas, &t->err);

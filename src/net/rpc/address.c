@@ -137,13 +137,13 @@ static status_t connect_tls(const struct rpc_address *a, int *ret_fd, struct err
     return ST_OK;
 }
 
-status_t rpc_connect(const struct rpc_address *a, int *ret_fd, struct error *err)
+status_t rpc_connect(const struct rpc_address *a, unsigned queue_ms, int *ret_fd, struct error *err)
 {
     switch (a->scheme) {
     case RPC_UNIX:
-        return rpc_local_connect(a->path, ret_fd, err);
+        return rpc_local_connect_within(a->path, queue_ms, ret_fd, err);
     case RPC_TCP:
-        return rpc_tcp_connect_loopback(a->host, a->port, ret_fd, err);
+        return rpc_tcp_connect_loopback(a->host, a->port, queue_ms, ret_fd, err);
     case RPC_TLS:
         break;
     }

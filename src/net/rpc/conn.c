@@ -89,6 +89,7 @@ void conn_unref(struct conn *c)
         }
         close(c->fd);
         pthread_mutex_destroy(&c->m);
+        seat_give_back(c->server, c->seat);
         atomic_fetch_sub(c->tcp ? &c->server->tcp_count : &c->server->conn_count, 1);
         atomic_fetch_sub(&c->server->tcp_sessions, c->let_in);
         free(c);
@@ -451,6 +452,25 @@ void conn_tell_refused(struct conn *c, const struct error *err)
     }
 }
 
+/* Nobody is to have all places: with a certificate or token that many use, or that was stolen, others get in still. */
+static bool take_seat(struct conn *c, struct error *err)
+{
+    bool known = c->peer.token != NULL || c->peer.name[0] != '\0';
+    if (!known || seat_take(c->server, &c->peer, &c->seat)) {
+        return true; /* a stranger is told what is missing */
+    }
+    if (c->peer.token != NULL) {
+        error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
+                  "this token has %d connections already, as many as one token can have",
+                  RPC_CONNECTIONS_OF_ONE_MAX);
+    } else {
+        error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
+                  "the certificate \"%s\" has %d connections already, as many as one can have",
+                  c->peer.name, RPC_CONNECTIONS_OF_ONE_MAX);
+    }
+    return false;
+}
+
 /* It may do something here. */
 static bool let_in(struct conn *c, struct error *err)
 {
@@ -459,6 +479,9 @@ static bool let_in(struct conn *c, struct error *err)
         if (atomic_fetch_add(&c->server->tcp_sessions, 1) >= RPC_CONNECTIONS_MAX) {
             error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
                       "the store has as many connections as it can have");
+            return false;
+        }
+        if (!take_seat(c, err)) {
             return false;
         }
     }

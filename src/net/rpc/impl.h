@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/hash.h"
 #include "net/rpc/server.h"
 
 /* Lock order: conn.m, then server.m. No lock is held while a request is run. */
@@ -40,6 +41,12 @@ struct lane {
     struct calls waiting;
 };
 
+/* Connections of one client, of those over TCP. Guarded by server.m. */
+struct seat {
+    uint8_t who[SHA256_BYTES];
+    unsigned count; /* 0: nobody's */
+};
+
 struct conn {
     struct rpc_server *server;
     struct loop *loop;
@@ -48,11 +55,12 @@ struct conn {
     _Atomic unsigned refs;
     void *session; /* NULL before hello; set by the loop before the first request */
     bool tcp;
-    bool let_in;     /* counted in server.tcp_sessions */
-    void *link;      /* of the transport, NULL: none; guarded by m */
-    uint64_t origin; /* over TCP: the address it comes from */
-    bool evicted;    /* loop-owned: it is over, as its next event will find */
-    bool shaken;     /* loop-owned: the transport's handshake is over */
+    bool let_in;       /* counted in server.tcp_sessions */
+    struct seat *seat; /* loop-owned, NULL: none */
+    void *link;        /* of the transport, NULL: none; guarded by m */
+    uint64_t origin;   /* over TCP: the address it comes from */
+    bool evicted;      /* loop-owned: it is over, as its next event will find */
+    bool shaken;       /* loop-owned: the transport's handshake is over */
     uint64_t opened_ns;
     struct rpc_peer peer; /* loop-owned */
 
@@ -108,6 +116,7 @@ struct rpc_server {
     pthread_t workers[RPC_WORKERS_MAX];
     unsigned worker_count, waiting_workers;
     bool no_more_work;
+    struct seat seats[RPC_CONNECTIONS_MAX];
 };
 
 static inline void calls_init(struct calls *q)
@@ -139,6 +148,11 @@ void conn_end(struct conn *c);
 
 /* Run a request and send its answer. Any thread. */
 void call_run(struct call *c);
+
+/* seats.c: count one more connection of this client, which has a token or a name. False: it has as many as one may
+ * have. Any thread. */
+bool seat_take(struct rpc_server *s, const struct rpc_peer *peer, struct seat **ret_seat);
+void seat_give_back(struct rpc_server *s, struct seat *seat); /* takes NULL */
 
 /* workers.c: give a request to a thread. */
 void server_enqueue(struct rpc_server *s, struct call *c);

@@ -13,7 +13,7 @@
 #include "sys/files.h"
 #include "sys/runtime.h"
 
-enum { BACKLOG = 128, CONNECT_SECONDS_MAX = 2 };
+enum { BACKLOG = 128 };
 
 static const char scheme[] = "unix:";
 
@@ -62,8 +62,16 @@ pid_t rpc_local_peer(int fd)
 
 status_t rpc_local_connect(const char *path, int *ret_fd, struct error *err)
 {
+    return rpc_local_connect_within(path, RPC_QUEUE_MS, ret_fd, err);
+}
+
+status_t rpc_local_connect_within(const char *path, unsigned queue_ms, int *ret_fd,
+                                  struct error *err)
+{
     struct sockaddr_un to;
-    const struct timeval patience = {.tv_sec = CONNECT_SECONDS_MAX}, none = {0};
+    const struct timeval patience = {.tv_sec = queue_ms / 1000,
+                                     .tv_usec = (suseconds_t)(queue_ms % 1000) * 1000},
+                         none = {0};
     address_of(path, &to);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {

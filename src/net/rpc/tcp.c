@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/parse.h"
@@ -112,8 +113,12 @@ status_t rpc_tcp_listen(const char *address, int *ret_fd, char ret_name[RPC_TCP_
     return ST_OK;
 }
 
-status_t rpc_tcp_connect_loopback(const char *host, uint16_t port, int *ret_fd, struct error *err)
+status_t rpc_tcp_connect_loopback(const char *host, uint16_t port, unsigned queue_ms, int *ret_fd,
+                                  struct error *err)
 {
+    const struct timeval patience = {.tv_sec = queue_ms / 1000,
+                                     .tv_usec = (suseconds_t)(queue_ms % 1000) * 1000},
+                         none = {0};
     union address to;
     socklen_t len = 0;
     if (!parse_ip(host, port, &to, &len) || !is_loopback(&to)) {
@@ -126,14 +131,20 @@ status_t rpc_tcp_connect_loopback(const char *host, uint16_t port, int *ret_fd, 
     if (fd < 0) {
         return error_set_errno(err, errno, "socket");
     }
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (connect(fd, &to.any, len) != 0) {
         int saved = errno;
         close(fd);
+        if (saved == EINPROGRESS) {
+            return error_set(err, ST_AGAIN, ERROR_NO_OFFSET,
+                             "%s:%u takes no connections; is its process stopped?", host, port);
+        }
         return saved == ECONNREFUSED
                    ? error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
                                "nobody listens at %s:%u (`cloudskin up --listen` does)", host, port)
                    : error_set_errno(err, saved, "%s:%u", host, port);
     }
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
     rpc_tcp_prepare(fd);
     *ret_fd = fd;
     return ST_OK;

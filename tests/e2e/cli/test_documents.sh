@@ -12,10 +12,10 @@ cloudskin run --help >run.txt
 cloudskin cache --help >cache.txt
 cloudskin inspect --help >inspect.txt
 cloudskin-aot --help >aot.txt
-for verb in thaw freeze checkpoint ps up down keys ca token put get ls rm mv cp stat watch mb rb fsck; do
+for verb in thaw freeze checkpoint ps up down keys ca token put get ls rm mv cp stat watch mb rb pin spill relocate tier fsck; do
     cloudskin $verb --help >$verb.txt
 done
-for name in run cache inspect aot thaw freeze checkpoint ps up down keys ca token put get ls rm mv cp stat watch mb rb fsck; do
+for name in run cache inspect aot thaw freeze checkpoint ps up down keys ca token put get ls rm mv cp stat watch mb rb pin spill relocate tier fsck; do
     fact "help of $name has examples" grep -q Example $name.txt
     page=cloudskin-$name
     sed 's/\\-/-/g' "$root/docs/man/$page.1" >page.txt
@@ -39,7 +39,7 @@ for page in cloudskin cloudskin-cc cloudskin-c++; do
 done
 fact "help is the same by all its names" bash -c \
     'cloudskin help run | diff - run.txt && cloudskin help thaw | diff - thaw.txt && cloudskin help cache | diff - cache.txt && cloudskin help | diff - <(cloudskin --help)'
-for verb in run ps freeze thaw checkpoint inspect cache up down keys ca token put get ls rm mv cp stat watch mb rb fsck; do
+for verb in run ps freeze thaw checkpoint inspect cache up down keys ca token put get ls rm mv cp stat watch mb rb pin spill relocate tier fsck; do
     fact "the overview has $verb" bash -c "cloudskin help | grep -qw $verb"
 done
 fact "the guest compilers have help" bash -c 'cloudskin-cc --help | grep -q sysroot'

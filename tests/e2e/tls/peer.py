@@ -197,8 +197,8 @@ def slow(port, token):
     works(port, token)
 
 
-def flood(port, token):
-    """Strangers push each other out, not those who were let in; these have a limit of their own."""
+def flood(port, token, second, third):
+    """Strangers push each other out, not those who were let in; these have a limit of their own, and each of them one."""
     known = dial_tls(port)
     known.sendall(hello(token))
     assert answer(known)[0] == 0
@@ -206,17 +206,27 @@ def flood(port, token):
     works(port, token)
     for s in strangers:
         s.close()
-    many, refused = [], 0
-    for _ in range(270):
-        s = dial_tls(port)
-        s.sendall(hello(token))
-        code, said, _ = answer(s)
-        if code != 0:
-            refused += 1
-            assert "as many connections as it can have" in said, said
-            assert ends(s)
-        many.append(s)
-    assert 10 <= refused <= 16, refused
+    many = []
+
+    def take(token, count, why):
+        refused = 0
+        for _ in range(count):
+            s = dial_tls(port)
+            s.sendall(hello(token))
+            code, said, _ = answer(s)
+            if code != 0:
+                refused += 1
+                assert why in said, said
+                assert ends(s)
+            many.append(s)
+        return refused
+
+    refused = take(token, 140, "this token has 128 connections already")
+    assert 12 <= refused <= 14, refused
+    works(port, second)  # others get in
+    refused = take(second, 140, "connections")
+    assert 12 <= refused <= 14, refused
+    assert take(third, 10, "as many connections as it can have") >= 8
     known.sendall(frame(1, number=2))
     assert answer(known)[0] == 0
     for s in many:
@@ -279,4 +289,4 @@ def plain(port, token):
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]](int(sys.argv[2]), sys.argv[3])
+    globals()[sys.argv[1]](int(sys.argv[2]), *sys.argv[3:])

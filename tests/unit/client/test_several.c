@@ -1,8 +1,12 @@
+#include <poll.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
 
 #include "served.h"
 
-enum { LONG = 8 << 20 };
+enum { LONG = 8 << 20, CLIENTS = 8, STALL_MS = 30 * 1000, QUICK_MS = 3000 };
 
 /* Several controllers, of which one leads: which one is what each test says. */
 
@@ -10,11 +14,15 @@ static struct served first, second, *const all[2] = {&first, &second};
 static struct geds *g;
 static char list[1024];
 static _Atomic bool leads[2], moves; /* moves: who leads says once that he does no more */
+static _Atomic bool stalls, stalled,
+    goes_on; /* the next request is not answered until goes_on, or somebody refuses */
+static _Atomic unsigned refusals;
 
 static void *session_new(void *ctx, const struct rpc_peer *peer, struct error *why)
 {
     size_t number = ctx == &second.context;
     if (!atomic_load(&leads[number])) {
+        atomic_fetch_add(&refusals, 1);
         error_set(why, ST_MOVED, ERROR_NO_OFFSET, "not the leader, it is %s",
                   all[1 - number]->address);
         return NULL;
@@ -41,6 +49,17 @@ static void run(void *session, const struct rpc_request *r, struct rpc_reply *re
         atomic_store(&leads[1], !atomic_load(&leads[1]));
         rpc_result_encode(ST_MOVED, &why, &answer->args);
         return;
+    }
+    if (atomic_exchange(&stalls, false)) {
+        unsigned before = atomic_load(&refusals);
+        atomic_store(&stalled, true);
+        for (int i = 0; i < STALL_MS && !atomic_load(&goes_on); i++) {
+            poll(NULL, 0, 1);
+            if (!atomic_load(&leads[1]) && atomic_load(&refusals) > before) {
+                break;
+            }
+        }
+        atomic_store(&stalled, false);
     }
     serve_handler()->run(session, r, reply, answer);
 }
@@ -145,6 +164,87 @@ static void what_was_open_ends_with_its_leader(void)
     end();
 }
 
+/* The second one leads while the first one does not answer. */
+static void stall_the_first(void)
+{
+    begin(0);
+    make_buckets();
+    OK(geds_connect(list, &g, &err));
+    CHECK(is_at(0));
+    atomic_store(&goes_on, false);
+    atomic_store(&stalls, true);
+    atomic_store(&leads[1], true);
+}
+
+static void end_stall(void)
+{
+    CHECK(atomic_load(&stalled));
+    atomic_store(&goes_on, true);
+    end();
+}
+
+static void a_change_ends_when_another_one_leads(void)
+{
+    stall_the_first();
+    CHECK_EQ(geds_bucket_create(g, "third", &err), GEDS_IO);
+    CHECK(strstr(err.text, "another one leads") != NULL);
+    CHECK_EQ(store_bucket_stat(all[1]->store, "third", NULL, NULL, NULL), ST_NOTFOUND);
+    CHECK(is_at(1));
+    end_stall();
+}
+
+static void a_read_is_asked_of_the_one_that_leads(void)
+{
+    stall_the_first();
+    CHECK(is_at(1));
+    end_stall();
+}
+
+static void who_takes_long_is_waited_for_while_nobody_else_leads(void)
+{
+    begin(0);
+    make_buckets();
+    OK(geds_connect(list, &g, &err));
+    CHECK(is_at(0));
+    atomic_store(&goes_on, false);
+    atomic_store(&stalls, true); /* until the other one was asked */
+    OK(geds_bucket_create(g, "third", &err));
+    CHECK_EQ(store_bucket_stat(all[0]->store, "third", NULL, NULL, NULL), ST_OK);
+    CHECK(is_at(0));
+    end();
+}
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Its kernel takes connections, until the queue is full. */
+static void one_that_stands_still_is_not_waited_for(void)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    begin(1);
+    make_buckets();
+    CHECK(snprintf(at.sun_path, sizeof at.sun_path, "%s/still", all[0]->folder) <
+          (int)sizeof at.sun_path);
+    CHECK_EQ(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    CHECK_EQ(listen(fd, 2), 0);
+    snprintf(list, sizeof list, "unix:%s/still,%s", all[0]->folder, all[1]->address);
+    for (int i = 0; i < CLIENTS; i++) {
+        uint64_t from = now_ms();
+        OK(geds_connect(list, &g, &err));
+        CHECK(now_ms() - from < QUICK_MS);
+        CHECK(is_at(1));
+        geds_disconnect(g);
+    }
+    g = NULL;
+    close(fd);
+    end();
+}
+
 static void a_list_that_is_none_is_refused(void)
 {
     CHECK_EQ(geds_connect("unix:/a,,unix:/b", &g, &err), GEDS_INVAL);
@@ -162,6 +262,10 @@ int main(void)
     RUN(a_connection_goes_on_with_the_next_one);
     RUN(what_a_former_leader_refuses_is_asked_of_the_next_one);
     RUN(what_was_open_ends_with_its_leader);
+    RUN(a_change_ends_when_another_one_leads);
+    RUN(a_read_is_asked_of_the_one_that_leads);
+    RUN(who_takes_long_is_waited_for_while_nobody_else_leads);
+    RUN(one_that_stands_still_is_not_waited_for);
     RUN(a_list_that_is_none_is_refused);
     return CHECK_DONE();
 }

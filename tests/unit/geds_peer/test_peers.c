@@ -275,6 +275,110 @@ static void a_rule_is_for_what_is_there_too(void)
     finish();
 }
 
+static bool one_copy_is_enough(void)
+{
+    return all_copies() == 1 && now.lacking_count == 0;
+}
+
+static void copies_that_are_too_many_are_removed(void)
+{
+    begin(0, 0);
+    join_and_wait(2);
+    MUST(store_bucket_set_replicas(store, "box", 3, NULL, NULL, &err));
+    CHECK_EQ(put("box", "k", source, BIG), ST_OK);
+    CHECK(eventually(two_copies));
+    MUST(store_bucket_set_replicas(store, "box", 2, NULL, NULL, &err));
+    peers_trim(peers);
+    CHECK(eventually(one_copy_is_enough));
+    damage("k"); /* the one that stayed is a good one */
+    CHECK(holds("box", "k", source, BIG));
+    CHECK(eventually(something_was_repaired));
+    MUST(store_bucket_set_replicas(store, "box", 1, NULL, NULL, &err));
+    peers_trim(peers);
+    CHECK(eventually(no_copies));
+    CHECK(holds("box", "k", source, BIG));
+    finish();
+}
+
+static void bad_local_bytes_are_repaired_before_the_last_copy_goes(void)
+{
+    begin(0, 0);
+    join_and_wait(1);
+    CHECK_EQ(put("box", "k", source, BIG), ST_OK);
+    CHECK_EQ(put("box", "l", source + 1, BIG), ST_OK);
+    CHECK(eventually(two_copies));
+    damage("k");
+    MUST(store_bucket_set_replicas(store, "box", 1, NULL, NULL, &err));
+    peers_trim(peers);
+    CHECK(eventually(no_copies));
+    CHECK_EQ(now.repaired_count, 1);
+    check_sound();
+    CHECK(holds("box", "k", source, BIG));
+    finish();
+}
+
+static bool b_has_two(void)
+{
+    return whole_copies(&nodes[1]) == 2;
+}
+static bool b_has_one(void)
+{
+    return whole_copies(&nodes[1]) == 1;
+}
+static bool one_is_away(void)
+{
+    return now.nodes[0].state == PEER_AWAY || now.nodes[1].state == PEER_AWAY;
+}
+
+static void nothing_is_removed_while_a_node_that_counts_is_away(void)
+{
+    begin(0, 0);
+    join(&nodes[0]); /* the first: what stays is on it */
+    wait_for_all(1);
+    join(&nodes[1]);
+    wait_for_all(2);
+    MUST(store_bucket_set_replicas(store, "box", 3, NULL, NULL, &err));
+    for (char key[] = "k"; key[0] <= 'm'; key[0]++) {
+        CHECK_EQ(put("box", key, source, BIG), ST_OK);
+    }
+    CHECK(eventually(nothing_lacks));
+    CHECK_EQ(all_copies(), 6);
+    end(&nodes[0]);
+    CHECK(eventually(one_is_away));
+    MUST(store_bucket_set_replicas(store, "box", 2, NULL, NULL, &err));
+    peers_trim(peers);
+    MUST(store_delete(store, "box", "l", NULL, &err));
+    CHECK(eventually(b_has_two));
+    MUST(store_delete(store, "box", "m", NULL, &err)); /* it has looked once more by then */
+    CHECK(eventually(b_has_one));
+    damage("k");
+    CHECK(holds("box", "k", source, BIG));
+    join(&nodes[0]);
+    CHECK(eventually(one_copy_is_enough));
+    finish();
+}
+
+static void a_start_removes_what_the_last_one_did_not_come_to(void)
+{
+    begin(0, 0);
+    join_and_wait(1);
+    CHECK_EQ(put("box", "k", source, BIG), ST_OK);
+    CHECK(eventually(nothing_lacks));
+    CHECK_EQ(all_copies(), 1);
+    peers_stop(peers);
+    end(&nodes[0]);
+    MUST(store_bucket_set_replicas(store, "box", 1, NULL, NULL, &err));
+    store_close(store);
+    peers_close(peers);
+    store = NULL;
+    MUST(store_open(scratch, NULL, &store, &err));
+    open_peers(0, 0);
+    join(&nodes[0]);
+    CHECK(eventually(no_copies));
+    CHECK(holds("box", "k", source, BIG));
+    finish();
+}
+
 static void rows_are_kept_over_a_restart(void)
 {
     begin(0, 0);
@@ -486,6 +590,10 @@ int main(void)
     RUN(what_a_leaving_node_has_is_somewhere_else_before_it_goes);
     RUN(a_node_of_the_same_id_takes_its_place_and_one_of_its_name_does_not);
     RUN(a_rule_is_for_what_is_there_too);
+    RUN(copies_that_are_too_many_are_removed);
+    RUN(bad_local_bytes_are_repaired_before_the_last_copy_goes);
+    RUN(nothing_is_removed_while_a_node_that_counts_is_away);
+    RUN(a_start_removes_what_the_last_one_did_not_come_to);
     RUN(rows_are_kept_over_a_restart);
     RUN(an_order_ends_though_others_are_answered);
     RUN(what_one_node_says_is_wrong_does_not_keep_others_from_a_copy);

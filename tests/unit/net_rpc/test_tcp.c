@@ -17,6 +17,7 @@
 enum { PATIENCE_MS = 20000, GREET_MS = 300, PIECE = 700, ECHO = 1 };
 
 static struct error err;
+static const char *shown_name = "somebody"; /* of its certificate */
 static struct rpc_server *server;
 static int listen_fd;
 static char name[RPC_TCP_NAME_BYTES];
@@ -48,7 +49,7 @@ static status_t link_shake(void *link, bool *ret_room, struct rpc_peer *ret_peer
     if (n != 1 || byte != '?' || send(l->fd, "!", 1, MSG_NOSIGNAL) != 1) {
         return error_set(why, ST_FORMAT, ERROR_NO_OFFSET, "no greeting");
     }
-    snprintf(ret_peer->name, sizeof ret_peer->name, "somebody");
+    snprintf(ret_peer->name, sizeof ret_peer->name, "%s", shown_name);
     return ST_OK;
 }
 
@@ -97,7 +98,9 @@ static const struct rpc_transport transport = {link_open, free, link_shake, link
 static void *session_new(void *ctx, const struct rpc_peer *peer, struct error *why)
 {
     CHECK(!peer->local);
-    if (peer->token == NULL || strcmp(peer->token, "good") != 0) {
+    bool good = peer->token != NULL ? strncmp(peer->token, "good", 4) == 0
+                                    : strncmp(peer->name, "known", 5) == 0;
+    if (!good) {
         error_set(why, ST_PERM, ERROR_NO_OFFSET, "%s is a stranger", peer->name);
         return NULL;
     }
@@ -163,7 +166,7 @@ static int dial(void)
     int fd = -1;
     const struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
     CHECK_EQ(rpc_tcp_split(name, a.host, &a.port, &err), ST_OK);
-    CHECK_EQ(rpc_connect(&a, &fd, &err), ST_OK);
+    CHECK_EQ(rpc_connect(&a, RPC_QUEUE_MS, &fd, &err), ST_OK);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     return fd;
 }
@@ -383,6 +386,113 @@ static void a_flood_from_one_address_pushes_out_itself(void)
     stop();
 }
 
+/* Connections of one client, until it gets no more; those that were let in stay. how_many: of fds. */
+static size_t take_places(int *fds, size_t how_many, const char *token, bool changed)
+{
+    size_t count = 0;
+    status_t st = ST_OK;
+    while (st == ST_OK && count < how_many) {
+        char byte;
+        fds[count] = dial();
+        if (changed) {
+            CHECK_EQ(send(fds[count], "?", 1, 0), 1);
+            CHECK_EQ(recv(fds[count], &byte, 1, 0), 1);
+        }
+        st = greet(fds[count], token, changed);
+        if (st == ST_OK) {
+            count++;
+        }
+    }
+    if (st != ST_OK) {
+        CHECK_EQ(st, ST_LIMIT);
+        close(fds[count]);
+    }
+    return count;
+}
+
+static bool is_let_in(const char *token)
+{
+    for (int i = 0; i < PATIENCE_MS / 10; i++) {
+        int fd = dial();
+        status_t st = greet(fd, token, false);
+        close(fd);
+        if (st == ST_OK) {
+            return true;
+        }
+        poll(NULL, 0, 10); /* the end of others is not noticed yet */
+    }
+    return false;
+}
+
+static void a_token_leaves_places_for_others(void)
+{
+    static int fds[RPC_CONNECTIONS_MAX + 1], rest[RPC_CONNECTIONS_MAX + 1];
+    static const char *const others[] = {"good-2", "good-3"};
+    enum { MANY = sizeof fds / sizeof fds[0] };
+    const struct buf none = {0};
+    start(NULL);
+    CHECK_EQ(take_places(fds, MANY, "good-1", false), (size_t)RPC_CONNECTIONS_OF_ONE_MAX);
+    CHECK(strstr(err.text, "this token has 128 connections already") != NULL);
+    CHECK(RPC_CONNECTIONS_OF_ONE_MAX < RPC_CONNECTIONS_MAX);
+    CHECK_EQ(take_places(rest, MANY, others[0], false),
+             (size_t)RPC_CONNECTIONS_MAX - RPC_CONNECTIONS_OF_ONE_MAX);
+    int fd = dial();
+    CHECK_EQ(greet(fd, others[1], false), ST_LIMIT); /* all are taken, by two */
+    CHECK(strstr(err.text, "the store has as many connections") != NULL);
+    close(fd);
+    put(fds[0], ECHO, &none, NULL, 0, false);
+    CHECK_EQ(get(fds[0], NULL, 0, false), ST_OK);
+    close(fds[0]); /* and its place is somebody's again, also its own */
+    CHECK(is_let_in("good-1"));
+    for (size_t i = 1; i < RPC_CONNECTIONS_OF_ONE_MAX; i++) {
+        close(fds[i]);
+    }
+    for (size_t i = 0; i < RPC_CONNECTIONS_MAX - RPC_CONNECTIONS_OF_ONE_MAX; i++) {
+        close(rest[i]);
+    }
+    CHECK(has_connections(0));
+    CHECK_EQ(take_places(fds, RPC_CONNECTIONS_OF_ONE_MAX, "good-1", false),
+             (size_t)RPC_CONNECTIONS_OF_ONE_MAX);
+    for (size_t i = 0; i < RPC_CONNECTIONS_OF_ONE_MAX; i++) {
+        close(fds[i]);
+    }
+    stop();
+}
+
+static void wrong_tokens_take_nobodys_places(void)
+{
+    start(NULL);
+    for (size_t i = 0; i < 2 * (size_t)RPC_CONNECTIONS_OF_ONE_MAX; i++) {
+        int fd = dial();
+        CHECK_EQ(greet(fd, "bad", false), ST_PERM);
+        CHECK(ends(fd));
+        close(fd);
+    }
+    CHECK(is_let_in("good"));
+    stop();
+}
+
+static void a_certificate_leaves_places_for_others(void)
+{
+    static int fds[RPC_CONNECTIONS_MAX + 1];
+    int other[1], with_token[1];
+    start(&transport);
+    shown_name = "known";
+    CHECK_EQ(take_places(fds, RPC_CONNECTIONS_MAX, NULL, true), (size_t)RPC_CONNECTIONS_OF_ONE_MAX);
+    CHECK(strstr(err.text, "the certificate \"known\" has 128 connections already") != NULL);
+    CHECK_EQ(take_places(with_token, 1, "good", true),
+             1U); /* it counts more than the certificate */
+    shown_name = "known too";
+    CHECK_EQ(take_places(other, 1, NULL, true), 1U);
+    shown_name = "somebody";
+    close(with_token[0]);
+    close(other[0]);
+    for (size_t i = 0; i < RPC_CONNECTIONS_OF_ONE_MAX; i++) {
+        close(fds[i]);
+    }
+    stop();
+}
+
 static void a_long_hello_is_refused_before_it_is_read(void)
 {
     struct buf args = {0};
@@ -423,7 +533,7 @@ static void addresses_are_taken_apart(void)
     CHECK_EQ(rpc_address_parse("tls://", &a, &err), ST_INVAL);
     CHECK_EQ(rpc_address_parse("http://x", &a, &err), ST_INVAL);
     int fd = -1;
-    CHECK_EQ(rpc_tcp_connect_loopback("192.0.2.1", 80, &fd, &err), ST_INVAL);
+    CHECK_EQ(rpc_tcp_connect_loopback("192.0.2.1", 80, RPC_QUEUE_MS, &fd, &err), ST_INVAL);
     CHECK_EQ(fd, -1);
 }
 
@@ -461,6 +571,9 @@ int main(void)
     RUN(who_says_nothing_is_ended_in_time);
     RUN(strangers_push_each_other_out_and_nobody_else);
     RUN(a_flood_from_one_address_pushes_out_itself);
+    RUN(a_token_leaves_places_for_others);
+    RUN(wrong_tokens_take_nobodys_places);
+    RUN(a_certificate_leaves_places_for_others);
     RUN(a_long_hello_is_refused_before_it_is_read);
     RUN(addresses_are_taken_apart);
     RUN(tokens_come_from_the_environment_or_a_file_of_ones_own);

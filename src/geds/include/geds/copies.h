@@ -86,6 +86,9 @@ CHECKED status_t store_copy_bad(struct store *s, uint64_t node, uint64_t extent,
 CHECKED status_t store_copies_extra(struct store *s, uint64_t extent, uint64_t *ret_count,
                                     struct error *err);
 CHECKED status_t store_copies_trim(struct store *s, uint64_t extent, struct error *err);
+/* Extents that have such copies, in order, behind the extent `after`. max: of ret_ids. */
+CHECKED status_t store_copies_surplus(struct store *s, uint64_t after, size_t max,
+                                      uint64_t *ret_ids, size_t *ret_count, struct error *err);
 /* Those of a node that are to be removed, and that have been. */
 CHECKED status_t store_copies_to_remove(struct store *s, uint64_t node, size_t max,
                                         struct store_copy *ret_list, size_t *ret_count,

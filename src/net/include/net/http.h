@@ -70,6 +70,8 @@ unsigned http_server_port(const struct http_server *s);
 
 /* What the client sent; strings live as long as the request. */
 const char *http_method(const struct http_request *rq);
+/* Did it come through TLS? */
+bool http_is_secure(const struct http_request *rq);
 /* The target of the first line as it came: nothing is decoded. */
 const char *http_target(const struct http_request *rq);
 /* The first header of that name, or NULL. */

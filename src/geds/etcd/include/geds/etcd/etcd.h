@@ -40,6 +40,23 @@ CHECKED status_t etcd_follow(struct etcd *e, struct replica *r, struct error *er
 /* etcd_follow ends soon, whenever it was called. Any thread. */
 void etcd_stop(struct etcd *e);
 
+/* What is told about it. Counts are since etcd_open. Any thread. */
+struct etcd_counts {
+    uint64_t requests, errors, ns; /* ns: of all of them */
+};
+struct etcd_status {
+    bool leads;              /* for certain, at this moment */
+    uint64_t lease_left_ns;  /* it leads for so long at least */
+    uint64_t elections;      /* times that it came to lead */
+    uint64_t losses;         /* times that it led no more, or had to open its store again */
+    uint64_t leader_changes; /* times that who leads was another one than before */
+    uint64_t term;           /* of the last entry that its database has */
+    uint64_t applied;        /* number of that */
+    uint64_t head;           /* number of the last one in the log, when it looked last */
+    struct etcd_counts follow, append, keep; /* following and elections; entries; the lease */
+};
+void etcd_status(struct etcd *e, struct etcd_status *ret_status);
+
 /* For store_options while this process leads. */
 const struct store_log *etcd_log(struct etcd *e);
 

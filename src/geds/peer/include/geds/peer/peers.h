@@ -100,5 +100,8 @@ CHECKED status_t peers_make(struct peers *p, uint64_t extent, bool (*goes_on)(vo
                             bool *ret_made, struct error *err);
 /* Look now. */
 void peers_wake(struct peers *p);
+/* Fewer copies are wanted of some extents: have those removed that are too many, once all nodes that count are there
+ * and the local bytes are good. A start does it, too. */
+void peers_trim(struct peers *p);
 
 #endif

@@ -23,8 +23,10 @@ enum { RPC_PORT = 7700 };
 CHECKED status_t rpc_address_parse(const char *address, struct rpc_address *ret_address,
                                    struct error *err);
 /* A connected socket, which blocks. TLS is done by libexec/cloudskin/tls.helper, which is at its other side:
- * when it fails, the answer to the hello says why. ST_NOTFOUND: nobody listens, or there is no such program. */
-CHECKED status_t rpc_connect(const struct rpc_address *a, int *ret_fd, struct error *err);
+ * when it fails, the answer to the hello says why. ST_NOTFOUND: nobody listens, or there is no such program.
+ * ST_AGAIN: its queue of connections was full for queue_ms. */
+CHECKED status_t rpc_connect(const struct rpc_address *a, unsigned queue_ms, int *ret_fd,
+                             struct error *err);
 /* The token of $CLOUDSKIN_TOKEN, or in the file of $CLOUDSKIN_TOKEN_FILE; "": neither is set.
  * ST_PERM: others can read the file. ST_INVAL, or as file_read. Any thread. */
 CHECKED status_t rpc_token(char ret_token[RPC_TOKEN_MAX + 1], struct error *err);

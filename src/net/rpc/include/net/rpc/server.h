@@ -10,6 +10,7 @@
 
 enum {
     RPC_CONNECTIONS_MAX = 256,
+    RPC_CONNECTIONS_OF_ONE_MAX = 128,   /* over TCP with one token, or certificate's name */
     RPC_REQUESTS_MAX = 64,              /* admitted, of one connection */
     RPC_ADMITTED_MAX = 8 * 1024 * 1024, /* bytes of these with room for their answers */
     RPC_STALL_MS = 60 * 1000,           /* a half frame or answer may stand still for so long */

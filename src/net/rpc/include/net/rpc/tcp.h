@@ -18,9 +18,9 @@ CHECKED status_t rpc_tcp_split(const char *address, char *ret_host, uint16_t *re
 CHECKED status_t rpc_tcp_listen(const char *address, int *ret_fd, char ret_name[RPC_TCP_NAME_BYTES],
                                 bool *ret_loopback, struct error *err);
 /* Connect to a loopback address (or localhost); a socket that blocks. ST_INVAL: it is none.
- * ST_NOTFOUND: nobody listens. */
-CHECKED status_t rpc_tcp_connect_loopback(const char *host, uint16_t port, int *ret_fd,
-                                          struct error *err);
+ * ST_NOTFOUND: nobody listens. ST_AGAIN: its queue was full for queue_ms, as that of a stopped process may be. */
+CHECKED status_t rpc_tcp_connect_loopback(const char *host, uint16_t port, unsigned queue_ms,
+                                          int *ret_fd, struct error *err);
 /* No delay of small frames; a peer that has gone is noticed within minutes. */
 void rpc_tcp_prepare(int fd);
 /* Who is connected, as text; "" when that cannot be known. */
