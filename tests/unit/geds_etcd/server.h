@@ -17,7 +17,7 @@
 
 /* A real etcd on loopback, and a proxy before it that does to answers what networks and tired servers do. */
 
-enum { ANSWER_CUT = 40, PIECE = 16 * 1024 };
+enum { ANSWER_CUT = 40, PIECE = 32 * 1024 };
 enum proxy_mode {
     PASS,
     REFUSE,  /* no connection lives */

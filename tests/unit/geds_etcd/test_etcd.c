@@ -220,7 +220,7 @@ static bool holds(struct controller *c, const char *key, const char *text)
 static bool comes_to_lead(struct controller *c)
 {
     char leader[SHARED_ADDRESS_MAX + 1] = "";
-    for (int i = 0; i < 1500 && strcmp(leader, c->address) != 0; i++) {
+    for (int i = 0; i < 3000 && strcmp(leader, c->address) != 0; i++) {
         wait_ms(20);
         etcd_leader(c->etcd, leader);
     }
