@@ -1,9 +1,9 @@
 #include <string.h>
 
 #include "entry.h"
+#include "frame.h"
 #include "fuzz.h"
 #include "patch.h"
-#include "wire.h"
 
 /* What a controller reads of a log that it shares with others: entries, what transactions changed, and etcd's answers.
  * Entries that are accepted are written again the same. */
@@ -30,19 +30,42 @@ static void patch(const uint8_t *data, size_t len)
     ids_done(&removed);
 }
 
+/* The value of an entry's first key. */
+static void frame(const uint8_t *data, size_t len)
+{
+    struct etcd_frame f;
+    if (etcd_frame_decode(data, len, &f, NULL) == ST_OK) {
+        FUZZ_CHECK(f.chunks >= 1 && f.chunks <= CHUNKS_MAX && f.first_len <= CHUNK_BYTES);
+        FUZZ_CHECK(f.first >= data && f.first + f.first_len == data + len);
+        FUZZ_CHECK(f.bytes <= (uint64_t)f.chunks * CHUNK_BYTES && f.first_len <= f.bytes);
+    }
+}
+
+static void values(const struct etcd_range *range, size_t len)
+{
+    uint64_t index = 0;
+    for (size_t k = 0; k < range->count; k++) {
+        FUZZ_CHECK(strlen(range->kvs[k].key) <= ETCD_KEY_MAX + 2);
+        FUZZ_CHECK(range->kvs[k].len <= len);
+        frame(range->kvs[k].value, range->kvs[k].len);
+    }
+    FUZZ_CHECK(!etcd_head_of(range, &index) || index <= INT64_MAX);
+}
+
 static void answer(const uint8_t *data, size_t len)
 {
     struct arena arena = {0};
     struct etcd_answer a;
+    struct etcd_range range;
     uint64_t id = 0, ttl_s = 0;
     if (etcd_txn_decode(data, len, &arena, &a, NULL) == ST_OK) {
         FUZZ_CHECK(a.count <= ETCD_OPS_MAX);
         for (size_t i = 0; i < a.count; i++) {
-            for (size_t k = 0; k < a.ranges[i].count; k++) {
-                FUZZ_CHECK(strlen(a.ranges[i].kvs[k].key) <= ETCD_KEY_MAX + 2);
-                FUZZ_CHECK(a.ranges[i].kvs[k].len <= len);
-            }
+            values(&a.ranges[i], len);
         }
+    }
+    if (etcd_range_decode(data, len, &arena, &range, NULL) == ST_OK) {
+        values(&range, len);
     }
     arena_done(&arena);
     if (etcd_lease_decode(data, len, len % 2 == 0, &id, &ttl_s, NULL) == ST_OK) {
@@ -56,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len == 0) {
         return 0;
     }
+    frame(data + 1, len - 1);
     if (data[0] % 3 == 0) {
         entry(data + 1, len - 1);
     } else if (data[0] % 3 == 1) {

@@ -6,7 +6,7 @@
 #include "sys/clock.h"
 #include "sys/thread.h"
 
-enum { TTL_S = 5, TRIM_AT = 1000, CLOSE_MS = 1000 };
+enum { TTL_S = 5, TRIM_AT = 50000, KEEP_BYTES = 128 * 1024 * 1024, CLOSE_MS = 1000 };
 
 /* A machine that slept was away as well. */
 uint64_t etcd_now_ns(void)
@@ -156,6 +156,7 @@ static status_t take_options(struct etcd *e, struct error *err)
     snprintf(e->prefix, sizeof e->prefix, "/cloudskin/%s/", name);
     e->o.ttl_s = e->o.ttl_s != 0 ? e->o.ttl_s : TTL_S;
     e->o.trim_at = e->o.trim_at != 0 ? e->o.trim_at : TRIM_AT;
+    e->o.keep_bytes = e->o.keep_bytes != 0 ? e->o.keep_bytes : KEEP_BYTES;
     e->servers.ca_file = e->o.ca_file;
     e->servers.cert = e->o.cert;
     e->servers.key = e->o.key;
@@ -176,8 +177,8 @@ status_t etcd_open(const struct etcd_options *options, struct etcd **ret_etcd, s
         .append = etcd_append, .leads = leads, .failed = failed, .leader = leader_of, .arg = e};
     atomic_store(&e->lost, true);
     status_t st = take_options(e, err);
-    struct line *const lines[] = {&e->follow, &e->append, &e->keep};
-    for (size_t i = 0; i < 3 && st == ST_OK; i++) {
+    struct line *const lines[] = {&e->follow, &e->append, &e->keep, &e->trim};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0] && st == ST_OK; i++) {
         st = line_open(&e->servers, lines[i], err);
     }
     if (st != ST_OK) {
@@ -194,14 +195,19 @@ void etcd_close(struct etcd *e)
         return;
     }
     etcd_keep_no_more(e);
+    atomic_store(&e->follow.stop, false);
+    if (e->joining != 0) {
+        status_t ignored = etcd_lease_end(e, e->joining, CLOSE_MS, NULL);
+        (void)ignored;
+    }
     if (e->lease != 0) {
-        atomic_store(&e->follow.stop, false);
         status_t ignored = etcd_revoke(e, CLOSE_MS, NULL); /* else the others wait for its end */
         (void)ignored;
     }
     line_close(&e->follow);
     line_close(&e->append);
     line_close(&e->keep);
+    line_close(&e->trim);
     pthread_cond_destroy(&e->wake);
     pthread_mutex_destroy(&e->lock);
     free(e);

@@ -9,7 +9,7 @@
 
 /* A controller that does not lead: it applies what comes, and tries to lead when nobody does. */
 
-enum { ENTRIES_AT_ONCE = 8, PARTS_AT_ONCE = 16, NOTE_AT = 64, NOTE_NS = NS_PER_S };
+enum { ENTRIES_AT_ONCE = 8, PARTS_AT_ONCE = 8, NOTE_AT = 64, NOTE_NS = NS_PER_S, PATIENCE = 30 };
 
 struct following {
     struct etcd *e;
@@ -36,6 +36,26 @@ static void note_state(struct following *f)
     atomic_store(&f->e->seen_term, f->state.term);
 }
 
+/* Entries may be many bytes, and the line slow. */
+static status_t read_much(struct etcd *e, const struct etcd_txn *t, struct arena *arena,
+                          struct etcd_answer *ret_answer, struct error *err)
+{
+    e->follow.patience = PATIENCE;
+    status_t st = line_txn(&e->follow, t, CALL_MS, arena, ret_answer, err);
+    e->follow.patience = 0;
+    return st;
+}
+
+/* It is told to people and to clients, and is asked for a copy. */
+static bool is_address(const struct etcd_kv *kv)
+{
+    bool good = kv->len > 0 && kv->len <= SHARED_ADDRESS_MAX;
+    for (size_t i = 0; i < kv->len && good; i++) {
+        good = kv->value[i] > ' ' && kv->value[i] <= '~';
+    }
+    return good;
+}
+
 static status_t look(struct following *f, uint64_t from, struct view *v, struct error *err)
 {
     struct etcd *e = f->e;
@@ -51,7 +71,7 @@ static status_t look(struct following *f, uint64_t from, struct view *v, struct 
         {.kind = ETCD_RANGE, .key = keys[2]},
         {.kind = ETCD_RANGE, .key = keys[3], .end = keys[4], .limit = ENTRIES_AT_ONCE}};
     const struct etcd_txn t = {.then = ops, .then_count = 4};
-    status_t st = line_txn(&e->follow, &t, CALL_MS, &v->arena, &v->a, err);
+    status_t st = read_much(e, &t, &v->arena, &v->a, err);
     if (st != ST_OK) {
         return st;
     }
@@ -60,7 +80,8 @@ static status_t look(struct following *f, uint64_t from, struct view *v, struct 
     v->head_kv = &v->a.ranges[2];
     v->entries = &v->a.ranges[3];
     if (v->a.count != 4 || !etcd_head_of(v->head_kv, &v->head) ||
-        (v->id->count == 1 && v->id->kvs[0].len != SHARED_ID_BYTES - 1)) {
+        (v->id->count == 1 && v->id->kvs[0].len != SHARED_ID_BYTES - 1) ||
+        (v->leader->count == 1 && !is_address(&v->leader->kvs[0]))) {
         return error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "what is in etcd below %s is no log",
                          e->prefix);
     }
@@ -97,7 +118,7 @@ static status_t read_parts(struct following *f, uint64_t index, const struct etc
         const struct etcd_op op = {
             .kind = ETCD_RANGE, .key = from, .end = end, .limit = PARTS_AT_ONCE};
         const struct etcd_txn t = {.then = &op, .then_count = 1};
-        st = line_txn(&f->e->follow, &t, CALL_MS, &arena, &a, err);
+        st = read_much(f->e, &t, &arena, &a, err);
         if (st == ST_OK && (a.count != 1 || a.ranges[0].count == 0)) {
             st = error_set(err, ST_AGAIN, ERROR_NO_OFFSET, "parts of entry %llu are not there",
                            (unsigned long long)index);
@@ -144,6 +165,7 @@ static status_t apply(struct following *f, const struct view *v, bool *ret_gap, 
             *ret_gap = true;
             break;
         } else if ((st = whole(f, &v->entries->kvs[i], index, &entries[i], err)) == ST_OK) {
+            etcd_has_bytes(f->e, index, entries[i].len);
             if (index <= f->state.applied) {
                 st = replica_compare(f->r, entries[i].data, entries[i].len, err);
             } else {
@@ -256,7 +278,9 @@ static status_t begin_term(struct following *f, struct error *err)
         note_state(f);
     }
     buf_done(&entry);
-    atomic_store(&f->e->kept, f->e->head);
+    if (st == ST_OK) {
+        atomic_store(&f->e->kept, f->e->head);
+    }
     return st;
 }
 
@@ -283,7 +307,8 @@ static status_t campaign(struct following *f, const struct view *v, bool *ret_le
         atomic_store(&e->again, false);
         atomic_store(&e->lost, false);
         e->told = false;
-        e->trimmed = 0;
+        atomic_store(&e->kept, v->head); /* it has applied all */
+        e->trimmed = e->uncompacted = e->noted = 0;
         etcd_set_leader(e, e->o.address, strlen(e->o.address));
         st = etcd_keep(e, err);
     }
@@ -352,14 +377,19 @@ static status_t step(struct following *f, struct view *v, bool *ret_leads, struc
     if (st != ST_OK) {
         return st;
     }
+    if ((copy || gap) && is_leader(e, v)) {
+        /* the leader commits the last one now, at the latest */
+        etcd_note_joining(e, v->head > 0 ? v->head - 1 : 0);
+        return error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
+                         "it needs a copy of the leader's store");
+    }
     if (copy || gap) {
-        return is_leader(e, v) ? error_set(err, ST_NOTFOUND, ERROR_NO_OFFSET,
-                                           "it needs a copy of the leader's store")
-                               : watch(f, v->a.revision, err);
+        return watch(f, v->a.revision, err);
     }
     if (f->state.applied < v->head) {
         return ST_OK;
     }
+    etcd_note_joined(e);
     uint64_t now = clock_monotonic_ns();
     if (f->state.applied != f->noted &&
         (f->state.applied > f->noted + NOTE_AT || now - f->noted_ns > NOTE_NS)) {

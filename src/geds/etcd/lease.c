@@ -14,17 +14,22 @@ static void extend(struct etcd *e, uint64_t sent_ns, uint64_t ttl_s)
     atomic_store(&e->until, sent_ns + ttl_s * NS_PER_S / SAFE_PARTS * SAFE_TENTHS);
 }
 
-status_t etcd_grant(struct etcd *e, struct error *err)
+status_t etcd_lease(struct etcd *e, unsigned ttl_s, uint64_t *ret_id, uint64_t *ret_ttl_s,
+                    struct error *err)
 {
     struct buf body = {0};
-    uint64_t id = 0, ttl_s = 0, sent_ns = etcd_now_ns();
-    buf_printf(&body, "{\"TTL\":\"%u\"}", e->o.ttl_s);
+    buf_printf(&body, "{\"TTL\":\"%u\"}", ttl_s);
     status_t st = line_post(&e->follow, "/v3/lease/grant", &body, CALL_MS, NULL, err);
     buf_done(&body);
-    if (st == ST_OK) {
-        st = etcd_lease_decode(e->follow.answer.data, e->follow.answer.len, false, &id, &ttl_s,
-                               err);
-    }
+    return st == ST_OK ? etcd_lease_decode(e->follow.answer.data, e->follow.answer.len, false,
+                                           ret_id, ret_ttl_s, err)
+                       : st;
+}
+
+status_t etcd_grant(struct etcd *e, struct error *err)
+{
+    uint64_t id = 0, ttl_s = 0, sent_ns = etcd_now_ns();
+    status_t st = etcd_lease(e, e->o.ttl_s, &id, &ttl_s, err);
     if (st == ST_OK) {
         e->lease = id;
         extend(e, sent_ns, ttl_s);
@@ -32,18 +37,22 @@ status_t etcd_grant(struct etcd *e, struct error *err)
     return st;
 }
 
-status_t etcd_revoke(struct etcd *e, unsigned ms, struct error *err)
+status_t etcd_lease_end(struct etcd *e, uint64_t id, unsigned ms, struct error *err)
 {
     struct buf body = {0};
     struct error inner = {0};
-    buf_printf(&body, "{\"ID\":\"%llu\"}", (unsigned long long)e->lease);
+    buf_printf(&body, "{\"ID\":\"%llu\"}", (unsigned long long)id);
     status_t st = line_post(&e->follow, "/v3/lease/revoke", &body, ms, NULL, &inner);
     buf_done(&body);
-    if (st != ST_OK && st != ST_NOTFOUND) {
-        return error_set(err, st, ERROR_NO_OFFSET, "%s", inner.text);
-    }
-    e->lease = 0;
-    return ST_OK;
+    return st == ST_OK || st == ST_NOTFOUND ? ST_OK
+                                            : error_set(err, st, ERROR_NO_OFFSET, "%s", inner.text);
+}
+
+status_t etcd_revoke(struct etcd *e, unsigned ms, struct error *err)
+{
+    status_t st = etcd_lease_end(e, e->lease, ms, err);
+    e->lease = st == ST_OK ? 0 : e->lease;
+    return st;
 }
 
 void etcd_has_lost(struct etcd *e, const char *why)
@@ -82,8 +91,7 @@ static status_t renew(struct etcd *e, unsigned ms, struct error *err)
     return st;
 }
 
-/* False: the thread is to end. */
-static bool pause_keeper(struct etcd *e, uint64_t ms)
+bool etcd_pause(struct etcd *e, uint64_t ms)
 {
     uint64_t end = clock_monotonic_ns() + ms * 1000000;
     const struct timespec at = {.tv_sec = (time_t)(end / NS_PER_S),
@@ -102,8 +110,11 @@ static void *keep(void *arg)
     struct etcd *e = arg;
     bool away = false;
     uint64_t every_ms = (uint64_t)e->o.ttl_s * 1000 / RENEWALS, wait_ms = every_ms;
-    while (pause_keeper(e, wait_ms)) {
+    while (etcd_pause(e, wait_ms)) {
         struct error err = {0};
+        if (atomic_load(&e->again)) { /* others may lead while this store is closed */
+            break;
+        }
         status_t st = renew(e, (unsigned)every_ms, &err);
         if (st == ST_STOPPED) {
             break;
@@ -124,9 +135,6 @@ static void *keep(void *arg)
         }
         away = st != ST_OK;
         wait_ms = away ? RETRY_MS : every_ms;
-        if (!away && etcd_trim(e, &e->keep, &err) == ST_STOPPED) {
-            break;
-        }
     }
     return NULL;
 }
@@ -137,19 +145,22 @@ status_t etcd_keep(struct etcd *e, struct error *err)
     e->keeper_stops = false;
     int code = thread_start(&e->keeper, keep, e);
     e->keeper_runs = code == 0;
-    return code == 0 ? ST_OK : error_set_errno(err, code, "thread");
+    return code == 0 ? etcd_trim_start(e, err) : error_set_errno(err, code, "thread");
 }
 
 void etcd_keep_no_more(struct etcd *e)
 {
-    if (!e->keeper_runs) {
-        return;
-    }
     pthread_mutex_lock(&e->lock);
     e->keeper_stops = true;
     pthread_cond_broadcast(&e->wake);
     pthread_mutex_unlock(&e->lock);
-    line_stop(&e->keep);
-    pthread_join(e->keeper, NULL);
-    e->keeper_runs = false;
+    if (e->keeper_runs) {
+        line_stop(&e->keep);
+        pthread_join(e->keeper, NULL);
+    }
+    if (e->trimmer_runs) {
+        line_stop(&e->trim);
+        pthread_join(e->trimmer, NULL);
+    }
+    e->keeper_runs = e->trimmer_runs = false;
 }

@@ -48,12 +48,14 @@ static size_t on_body(char *data, size_t one, size_t len, void *arg)
     return l->answer.failed ? 0 : len;
 }
 
-/* Did it fail before there was a connection? */
-static bool is_unsent(CURLcode code)
+/* There is a connection, and the request goes out next. curl comes here again when one that it had kept ends before an
+ * answer: it sends the request another time then, and what it says at last is of that one only. */
+static int on_request(void *arg, char *ip, char *own_ip, int port, int own_port)
 {
-    return code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST ||
-           code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION ||
-           code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CACERT_BADFILE;
+    struct line *l = arg;
+    (void)ip, (void)own_ip, (void)port, (void)own_port;
+    l->sent++;
+    return CURL_PREREQFUNC_OK;
 }
 
 /* Is it that one side's certificate, or a file with one, is not what it should be? */
@@ -66,7 +68,7 @@ static bool is_of_certificate(CURLcode code)
 /* A certificate that was never right is a mistake that waiting does not mend: ST_PERM. */
 static status_t failed(struct line *l, CURLcode code, struct error *err)
 {
-    bool certificate = is_of_certificate(code);
+    bool certificate = is_of_certificate(code) && l->sent == 0;
     bool ended = code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING;
     bool maybe = ended && !l->answered && strncmp(l->o->servers[l->server], "https", 5) == 0;
     l->refused += certificate ? 1 : 0;
@@ -104,6 +106,8 @@ static void set_options(struct line *l)
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, l->why);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, l);
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_request);
+    curl_easy_setopt(e, CURLOPT_PREREQDATA, l);
 }
 
 status_t line_open(const struct line_options *o, struct line *ret_line, struct error *err)
@@ -141,7 +145,9 @@ void line_stop(struct line *l)
 /* Run it until its end, or until enough of the answer is there. *ret_cut: the latter. */
 static CURLcode run(struct line *l, unsigned ms, bool *ret_cut)
 {
-    uint64_t end = clock_monotonic_ns() + (uint64_t)ms * NS_PER_MS;
+    uint64_t begin = clock_monotonic_ns(), wait_ns = (uint64_t)ms * NS_PER_MS;
+    uint64_t end = begin + wait_ns;
+    size_t seen = 0;
     int running = 1, left = 0;
     *ret_cut = false;
     while (running > 0) {
@@ -149,6 +155,11 @@ static CURLcode run(struct line *l, unsigned ms, bool *ret_cut)
             return CURLE_OUT_OF_MEMORY;
         }
         uint64_t now = clock_monotonic_ns();
+        if (l->patience > 0 && l->answer.len > seen) {
+            uint64_t last = begin + wait_ns * l->patience;
+            seen = l->answer.len;
+            end = now + wait_ns < last ? now + wait_ns : last;
+        }
         *ret_cut = running > 0 && l->enough != NULL && (l->enough(&l->answer) || now >= end);
         if (*ret_cut || atomic_load(&l->stop)) {
             return CURLE_ABORTED_BY_CALLBACK;
@@ -183,7 +194,7 @@ status_t line_post(struct line *l, const char *path, const struct buf *body, uns
     char url[LINE_SERVER_BYTES + 64];
     long http_status = 0;
     bool cut = false;
-    l->sent = false;
+    l->sent = 0;
     if (body->failed) {
         return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for a request to etcd");
     }
@@ -207,7 +218,6 @@ status_t line_post(struct line *l, const char *path, const struct buf *body, uns
     curl_easy_getinfo(l->easy, CURLINFO_RESPONSE_CODE, &http_status);
     curl_multi_remove_handle(l->multi, l->easy);
     count(l, from, cut || (code == CURLE_OK && http_status == 200));
-    l->sent = !is_unsent(code);
     if (atomic_load(&l->stop)) {
         return error_set(err, ST_STOPPED, ERROR_NO_OFFSET, "stopped");
     }
@@ -226,6 +236,25 @@ status_t line_post(struct line *l, const char *path, const struct buf *body, uns
     }
     if (st == ST_AGAIN) { /* the next time another one */
         l->server = (l->server + 1) % l->o->server_count;
+    }
+    return st;
+}
+
+status_t line_alone(struct line *l, const struct etcd_op *op, unsigned ms, struct arena *arena,
+                    struct etcd_range *ret_range, struct error *err)
+{
+    struct buf body = {0};
+    const char *path = op->kind == ETCD_RANGE ? "/v3/kv/range" : "/v3/kv/deleterange";
+    etcd_op_encode(op, &body);
+    status_t st = line_post(l, path, &body, ms, NULL, err);
+    buf_done(&body);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = etcd_range_decode(l->answer.data, l->answer.len, arena, ret_range, err);
+    if (st == ST_FORMAT) {
+        l->server = (l->server + 1) % l->o->server_count;
+        st = ST_AGAIN;
     }
     return st;
 }

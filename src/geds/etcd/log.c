@@ -1,33 +1,9 @@
 #include <string.h>
 
-#include "base/cursor.h"
-#include "base/parse.h"
 #include "impl.h"
 
 /* Entries in keys. An entry of more than CHUNK_BYTES is in several: those behind the first are put before, where nobody
  * looks until the first one is there, with which the entry is. */
-
-static unsigned chunks_of(size_t len)
-{
-    return len == 0 ? 1 : (unsigned)((len - 1) / CHUNK_BYTES + 1);
-}
-
-status_t etcd_frame_decode(const void *value, size_t len, struct etcd_frame *ret_frame,
-                           struct error *err)
-{
-    struct cursor c;
-    cursor_init(&c, value, len, 0);
-    struct etcd_frame f = {.bytes = cursor_le64(&c), .chunks = cursor_le32(&c)};
-    f.first_len = cursor_left(&c);
-    f.first = cursor_bytes(&c, f.first_len);
-    if (c.failed || f.chunks == 0 || f.chunks > CHUNKS_MAX ||
-        f.bytes > (uint64_t)f.chunks * CHUNK_BYTES || chunks_of((size_t)f.bytes) != f.chunks ||
-        f.first_len != (f.bytes < CHUNK_BYTES ? f.bytes : CHUNK_BYTES)) {
-        return error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "a malformed entry in etcd");
-    }
-    *ret_frame = f;
-    return ST_OK;
-}
 
 static status_t away(bool sent, struct error *err)
 {
@@ -42,7 +18,7 @@ struct putting {
     const struct etcd_op *ops; /* what is put; the last one is of the entry's own key */
     size_t count;
     bool is_part;      /* of an entry: it may be put twice */
-    bool sent;         /* a try that may have been made */
+    unsigned sent;     /* how often it may have left, tries of curl's own as well */
     uint64_t revision; /* of the head */
 };
 
@@ -52,34 +28,80 @@ static status_t lost(struct putting *p, struct error *err)
     return error_set(err, ST_MOVED, ERROR_NO_OFFSET, "this controller does not lead any more");
 }
 
-/* The comparison did not hold: an earlier try was made (of curl's own as well, over a connection that it had kept), or
- * another one leads. */
-static status_t look_why(struct putting *p, const struct etcd_answer *a, struct error *err)
+static bool is_own(const struct putting *p, const struct etcd_range *entry)
 {
-    const struct etcd_op *last = &p->ops[p->count - 1];
-    const struct etcd_range *entry = &a->ranges[0], *head = &a->ranges[1];
+    const struct etcd_op *own = &p->ops[p->count - 1];
+    return entry->count == 1 && entry->kvs[0].len == own->len &&
+           memcmp(entry->kvs[0].value, own->value, own->len) == 0;
+}
+
+/* The comparison did not hold, and never will again: an earlier try was made, or another one leads. */
+static status_t look_why(struct putting *p, const struct etcd_range *entry,
+                         const struct etcd_range *head, struct error *err)
+{
     uint64_t index = 0;
     if (p->is_part) {
         return lost(p, err);
     }
-    if (entry->count == 1 && head->count == 1 && entry->kvs[0].len == last->len &&
-        memcmp(entry->kvs[0].value, last->value, last->len) == 0) {
+    if (is_own(p, entry) && head->count == 1) {
         p->revision = head->kvs[0].changed;
         return ST_OK;
     }
-    /* others may have gone on from it, and trimmed it */
-    bool trimmed = entry->count == 0 && etcd_head_of(head, &index) && index > p->e->head;
-    return trimmed ? away(true, err) : lost(p, err);
+    /* another one's entry is there, or none behind the last; else others went on from it, and trimmed it */
+    bool is_not = entry->count == 1 ||
+                  (head->count == 1 && etcd_head_of(head, &index) && index <= p->e->head);
+    return is_not ? lost(p, err) : away(true, err);
 }
 
-bool etcd_head_of(const struct etcd_range *head, uint64_t *ret_index)
+/* Is an entry there that etcd says it has not taken? Ranges are answered while it has no room. */
+static status_t look_whether(struct putting *p, const char *head_key, bool *ret_made,
+                             struct error *err)
 {
-    *ret_index = 0;
-    return head->count == 0 ||
-           parse_u64((const char *)head->kvs[0].value, INT64_MAX, ret_index) == ST_OK;
+    struct etcd *e = p->e;
+    const struct etcd_op ops[] = {{.kind = ETCD_RANGE, .key = head_key},
+                                  {.kind = ETCD_RANGE, .key = p->ops[p->count - 1].key}};
+    while (e->log.leads(e)) {
+        struct arena arena = {0};
+        struct etcd_range head = {0}, entry = {0};
+        status_t st = line_alone(&e->append, &ops[0], CALL_MS, &arena, &head, NULL);
+        bool same = st == ST_OK && head.count == 1 && head.kvs[0].changed == e->head_revision;
+        if (st == ST_OK && !same) { /* something was put */
+            st = line_alone(&e->append, &ops[1], CALL_MS, &arena, &entry, NULL);
+        }
+        bool judged = st == ST_OK;
+        *ret_made = judged && !same;
+        if (*ret_made) {
+            st = look_why(p, &entry, &head, err);
+        }
+        arena_done(&arena);
+        if (judged) {
+            return st;
+        }
+        if (st != ST_AGAIN || !etcd_wait(e, RETRY_MS)) {
+            break;
+        }
+    }
+    return away(true, err);
 }
 
-/* As long as this process leads: again and again. */
+/* etcd says that it has not taken it. Of what took the last room it says so though it has made it; and an earlier try
+ * may be made still. */
+static status_t refused(struct putting *p, status_t said, const struct error *why,
+                        const char *head_key, struct error *err)
+{
+    bool made = false;
+    status_t st = p->sent > 0 && !p->is_part ? look_whether(p, head_key, &made, err) : ST_OK;
+    if (st != ST_OK || made) {
+        return st;
+    }
+    bool room = said == ST_LIMIT || said == ST_INVAL;
+    return p->sent > 1
+               ? away(true, err)
+               : error_set(err, room ? ST_LIMIT : ST_AGAIN, ERROR_NO_OFFSET, "%s", why->text);
+}
+
+/* As long as this process leads: again and again. ST_AGAIN, ST_LIMIT: it is not there, and nothing that may make it is
+ * on its way. */
 static status_t put_fenced(struct putting *p, struct error *err)
 {
     struct etcd *e = p->e;
@@ -97,41 +119,40 @@ static status_t put_fenced(struct putting *p, struct error *err)
         struct error inner = {0};
         status_t st = line_txn(&e->append, &t, CALL_MS, &arena, &a, &inner);
         bool judged = st == ST_OK;
+        p->sent += e->append.sent;
         if (st == ST_OK && a.succeeded) {
             p->revision = a.revision;
         } else if (st == ST_OK) {
-            st = a.count == 2 ? look_why(p, &a, err) : away(true, err);
+            st = a.count == 2 ? look_why(p, &a.ranges[0], &a.ranges[1], err) : away(true, err);
         }
         arena_done(&arena);
-        if (st == ST_OK || st == ST_MOVED || judged) {
+        if (judged) {
             return st;
         }
-        p->sent = p->sent || (st == ST_AGAIN && e->append.sent);
         if (st != ST_AGAIN) {
-            bool room = st == ST_LIMIT || st == ST_INVAL;
-            return p->sent ? away(true, err)
-                           : error_set(err, room ? ST_LIMIT : ST_AGAIN, ERROR_NO_OFFSET, "%s",
-                                       inner.text);
+            return refused(p, st, &inner, head, err);
         }
         if (!etcd_wait(e, RETRY_MS)) {
             break;
         }
     }
-    return atomic_load(&e->lost) && !p->sent ? lost(p, err) : away(p->sent, err);
+    return atomic_load(&e->lost) && p->sent == 0 ? lost(p, err) : away(p->sent > 0, err);
 }
 
+/* *ret_doubtful: of one of them a try may be made late. It would be that of another entry, were this one refused. */
 static status_t put_parts(struct etcd *e, uint64_t index, const uint8_t *entry, size_t len,
-                          struct error *err)
+                          bool *ret_doubtful, struct error *err)
 {
     status_t st = ST_OK;
-    for (unsigned i = 1; i < chunks_of(len) && st == ST_OK; i++) {
+    *ret_doubtful = false;
+    for (unsigned i = 1; i < etcd_chunks_of(len) && st == ST_OK; i++) {
         char key[KEY_BYTES];
         size_t at = (size_t)i * CHUNK_BYTES, n = len - at < CHUNK_BYTES ? len - at : CHUNK_BYTES;
         etcd_part_key(e, key, index, i);
         const struct etcd_op op = {.kind = ETCD_PUT, .key = key, .value = entry + at, .len = n};
         struct putting p = {.e = e, .ops = &op, .count = 1, .is_part = true};
         st = put_fenced(&p, err);
-        st = st == ST_IO ? away(false, err) : st; /* nobody has looked at it */
+        *ret_doubtful = *ret_doubtful || p.sent > 1;
     }
     return st;
 }
@@ -146,9 +167,10 @@ status_t etcd_append(void *arg, uint64_t index, const void *entry, size_t len, s
     }
     atomic_store(&e->kept, e->head); /* who puts the next one has committed that */
     atomic_store(&e->seen_applied, e->head);
-    status_t st = put_parts(e, index, entry, len, err);
+    bool doubtful = false;
+    status_t st = put_parts(e, index, entry, len, &doubtful, err);
     buf_le64(&first, len);
-    buf_le32(&first, chunks_of(len));
+    buf_le32(&first, etcd_chunks_of(len));
     buf_bytes(&first, entry, len < CHUNK_BYTES ? len : CHUNK_BYTES);
     if (st == ST_OK && first.failed) {
         st = error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory for an entry");
@@ -165,11 +187,14 @@ status_t etcd_append(void *arg, uint64_t index, const void *entry, size_t len, s
         if (st == ST_OK) {
             e->head = index;
             atomic_store(&e->seen_head, index);
-            e->entries++;
-            e->bytes += len;
             e->head_revision = p.revision;
+            etcd_has_bytes(e, index, len);
         }
     }
+    atomic_store(&e->full, st == ST_LIMIT);
     buf_done(&first);
+    if (doubtful && st != ST_OK && st != ST_MOVED) { /* the next entry must not have its number */
+        return away(true, err);
+    }
     return st;
 }

@@ -23,11 +23,8 @@ static void bytes(struct buf *out, const char *name, const void *data, size_t le
     buf_bytes(out, "\"", 1);
 }
 
-static void encode_op(const struct etcd_op *op, struct buf *out)
+static void encode_fields(const struct etcd_op *op, struct buf *out)
 {
-    static const char *const names[] = {
-        [ETCD_RANGE] = "range", [ETCD_PUT] = "put", [ETCD_DELETE] = "delete_range"};
-    buf_printf(out, "{\"request_%s\":{", names[op->kind]);
     bytes(out, "key", op->key, strlen(op->key));
     if (op->kind == ETCD_PUT) {
         buf_printf(out, ",\"lease\":\"%lld\",", (long long)op->lease);
@@ -39,7 +36,22 @@ static void encode_op(const struct etcd_op *op, struct buf *out)
     if (op->kind == ETCD_RANGE) {
         buf_printf(out, ",\"limit\":\"%u\"", op->limit != 0 ? op->limit : ETCD_KVS_MAX);
     }
+}
+
+static void encode_op(const struct etcd_op *op, struct buf *out)
+{
+    static const char *const names[] = {
+        [ETCD_RANGE] = "range", [ETCD_PUT] = "put", [ETCD_DELETE] = "delete_range"};
+    buf_printf(out, "{\"request_%s\":{", names[op->kind]);
+    encode_fields(op, out);
     buf_printf(out, "}}");
+}
+
+void etcd_op_encode(const struct etcd_op *op, struct buf *out)
+{
+    buf_printf(out, "{");
+    encode_fields(op, out);
+    buf_printf(out, "}");
 }
 
 static void encode_ops(const char *name, const struct etcd_op *ops, size_t count, struct buf *out)
@@ -142,12 +154,12 @@ static bool decode_kv(const json_t *o, struct arena *arena, struct etcd_kv *ret_
     return true;
 }
 
-static bool decode_range(const json_t *response, struct arena *arena, struct etcd_range *ret_range)
+/* Nothing is found where there is no range. */
+static bool decode_range(const json_t *range, struct arena *arena, struct etcd_range *ret_range)
 {
-    const json_t *range = json_object_get(response, "response_range");
     const json_t *kvs = json_object_get(range, "kvs");
     size_t count = json_array_size(kvs);
-    if (!json_is_object(response) || (kvs != NULL && !json_is_array(kvs)) || count > ETCD_KVS_MAX) {
+    if ((kvs != NULL && !json_is_array(kvs)) || count > ETCD_KVS_MAX) {
         return false;
     }
     ret_range->kvs = arena_alloc(arena, count + 1, sizeof *ret_range->kvs);
@@ -175,13 +187,30 @@ status_t etcd_txn_decode(const void *text, size_t len, struct arena *arena,
                 a.revision > 0 && (succeeded == NULL || json_is_boolean(succeeded)) &&
                 (responses == NULL || json_is_array(responses)) && a.count <= ETCD_OPS_MAX;
     for (size_t i = 0; i < a.count && good; i++) {
-        good = decode_range(json_array_get(responses, i), arena, &a.ranges[i]);
+        const json_t *one = json_array_get(responses, i);
+        good = json_is_object(one) &&
+               decode_range(json_object_get(one, "response_range"), arena, &a.ranges[i]);
     }
     json_decref(root);
     if (good) {
         *ret_answer = a;
     }
     return good ? ST_OK : malformed(err, "not that of a transaction");
+}
+
+status_t etcd_range_decode(const void *text, size_t len, struct arena *arena,
+                           struct etcd_range *ret_range, struct error *err)
+{
+    struct etcd_range range = {0};
+    uint64_t revision = 0;
+    json_t *root = load(text, len);
+    bool good = root != NULL && number_of(json_object_get(root, "header"), "revision", &revision) &&
+                revision > 0 && decode_range(root, arena, &range);
+    json_decref(root);
+    if (good) {
+        *ret_range = range;
+    }
+    return good ? ST_OK : malformed(err, "not that of a range");
 }
 
 status_t etcd_lease_decode(const void *text, size_t len, bool kept, uint64_t *ret_id,

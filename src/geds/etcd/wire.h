@@ -37,6 +37,8 @@ struct etcd_txn {
     size_t then_count, otherwise_count;
 };
 void etcd_txn_encode(const struct etcd_txn *t, struct buf *out);
+/* One operation that is a request of its own. */
+void etcd_op_encode(const struct etcd_op *op, struct buf *out);
 
 struct etcd_kv {
     const char *key;
@@ -47,6 +49,7 @@ struct etcd_kv {
 struct etcd_range {
     struct etcd_kv *kvs;
     size_t count;
+    uint64_t revision; /* in which it was answered; 0: it is of a transaction */
 };
 /* What it has is in arena, which the caller gives and ends. */
 struct etcd_answer {
@@ -59,12 +62,17 @@ struct etcd_answer {
 CHECKED status_t etcd_txn_decode(const void *text, size_t len, struct arena *arena,
                                  struct etcd_answer *ret_answer, struct error *err);
 
+/* Of a range that was a request of its own. Of a removal: nothing but the revision. */
+CHECKED status_t etcd_range_decode(const void *text, size_t len, struct arena *arena,
+                                   struct etcd_range *ret_range, struct error *err);
+
 /* Of a grant, and (kept) of a renewal: *ret_ttl_s 0: the lease is over. */
 CHECKED status_t etcd_lease_decode(const void *text, size_t len, bool kept, uint64_t *ret_id,
                                    uint64_t *ret_ttl_s, struct error *err);
 
-/* What an answer that is none says. ST_LIMIT: there is no room; nothing was done. ST_NOTFOUND: no such lease. ST_PERM.
- * ST_INVAL: the request is too large, or etcd does not know it. ST_AGAIN: anything else; nobody knows what was done. */
+/* What an answer that is none says. ST_LIMIT: there is no room; etcd may have made the change all the same.
+ * ST_NOTFOUND: no such lease. ST_PERM. ST_INVAL: the request is too large, or etcd does not know it. ST_AGAIN: anything
+ * else; nobody knows what was done. */
 status_t etcd_error_decode(unsigned http_status, const void *text, size_t len, struct error *err);
 
 #endif

@@ -17,7 +17,7 @@
 
 /* A real etcd on loopback, and a proxy before it that does to answers what networks and tired servers do. */
 
-enum { ANSWER_CUT = 40 };
+enum { ANSWER_CUT = 40, PIECE = 32 * 1024 };
 enum proxy_mode {
     PASS,
     REFUSE,  /* no connection lives */
@@ -26,7 +26,16 @@ enum proxy_mode {
     SLOW,    /* answers come late */
     BUSY,    /* 503, and the request does not get through */
     CUT,     /* answers end early */
+    TRICKLE, /* answers come in little pieces */
+    /* These are of transactions only: */
+    LOSE,      /* it gets through, its answer does not, and then nobody listens */
+    LOSE_FULL, /* it gets through, its answer does not, and then there is no room */
+    FULL,      /* etcd says that it has no room */
+    FULL_MADE, /* etcd says so as well, of what it has made */
+    SLOW_KEYS, /* its answer comes very late, and so do those to ranges */
+    GONE,      /* nobody listens */
 };
+static unsigned quota_bytes; /* 0: etcd's own */
 struct server {
     char folder[80];
     char program[512];
@@ -38,6 +47,7 @@ struct server {
     _Atomic unsigned times; /* the mode is over after so many requests; 0: never */
     _Atomic bool stop;
     _Atomic unsigned flows; /* that live */
+    _Atomic bool listens;
 };
 
 static void wait_ms(unsigned ms)
@@ -45,17 +55,21 @@ static void wait_ms(unsigned ms)
     poll(NULL, 0, (int)ms);
 }
 
-static int listen_somewhere(unsigned *ret_port)
+/* *port 0: a free one, which it is then. */
+static int listen_at(unsigned *port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)*port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(fd, 64) != 0 ||
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
+        bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(fd, 64) != 0 ||
         getsockname(fd, (struct sockaddr *)&a, &len) != 0) {
         perror("listen");
         exit(1);
     }
-    *ret_port = ntohs(a.sin_port);
+    *port = ntohs(a.sin_port);
     return fd;
 }
 
@@ -89,11 +103,23 @@ static bool pass_on(int to, const char *data, ssize_t len)
     return true;
 }
 
-/* What is done to the next bytes. A mode of some requests is counted where they begin. */
-static int mode_of(struct server *s, const char *data, ssize_t len)
+static bool is_begin(const char *data, ssize_t len)
+{
+    return len > 4 && memcmp(data, "POST", 4) == 0;
+}
+
+/* What is done to the next bytes; former: to those before. A mode of some requests is counted where they begin. */
+static int mode_of(struct server *s, const char *data, ssize_t len, int former)
 {
     int mode = atomic_load(&s->mode);
-    bool begins = len > 4 && memcmp(data, "POST", 4) == 0;
+    bool begins = is_begin(data, len);
+    if (former >= LOSE && !begins) {
+        return former;
+    }
+    const char *path = mode == SLOW_KEYS ? "/kv/" : "/kv/txn ";
+    if (mode >= LOSE && (!begins || memmem(data, (size_t)len, path, strlen(path)) == NULL)) {
+        return PASS;
+    }
     if (begins && mode != PASS && atomic_load(&s->times) > 0 &&
         atomic_fetch_sub(&s->times, 1) == 1) {
         atomic_store(&s->mode, PASS);
@@ -101,19 +127,90 @@ static int mode_of(struct server *s, const char *data, ssize_t len)
     return mode;
 }
 
+static bool say(int fd, const char *status, const char *body)
+{
+    char answer[256];
+    int len = snprintf(answer, sizeof answer, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s",
+                       status, strlen(body), body);
+    return pass_on(fd, answer, len);
+}
+
+static bool say_full(int fd)
+{
+    return say(fd, "429 Too Many Requests",
+               "{\"error\":\"etcdserver: mvcc: database space exceeded\",\"code\":8}");
+}
+
+/* False: the connection ends. */
+static bool on_request(struct flow *f, int mode, const char *data, ssize_t len)
+{
+    if (len <= 0 || mode == REFUSE || mode == GONE) {
+        return false;
+    }
+    if (mode == BUSY) {
+        return say(f->client, "503 Service Unavailable", "{}") && false;
+    }
+    if (mode == FULL) {
+        return !is_begin(data, len) || say_full(f->client);
+    }
+    return pass_on(f->etcd, data, len);
+}
+
+static bool trickle(int to, const char *data, ssize_t len)
+{
+    for (ssize_t at = 0; at < len; at += PIECE) {
+        if (!pass_on(to, data + at, len - at < PIECE ? len - at : PIECE)) {
+            return false;
+        }
+        wait_ms(100);
+    }
+    return true;
+}
+
+static bool on_answer(struct flow *f, int mode, const char *data, ssize_t len)
+{
+    if (mode == SLOW) {
+        wait_ms(300);
+    }
+    if (mode == SLOW_KEYS) {
+        wait_ms(1000);
+    }
+    if (len > 0 && mode == FULL_MADE) {
+        return say_full(f->client);
+    }
+    if (len > 0 && mode == LOSE) {
+        atomic_store(&f->s->times, 0);
+        atomic_store(&f->s->mode, GONE);
+        while (atomic_load(&f->s->listens)) {
+            wait_ms(1);
+        }
+        return false;
+    }
+    if (len > 0 && mode == LOSE_FULL) {
+        atomic_store(&f->s->times, 1);
+        atomic_store(&f->s->mode, FULL);
+        return false;
+    }
+    if (len > 0 && mode == TRICKLE) {
+        return trickle(f->client, data, len);
+    }
+    len = mode == CUT && len > ANSWER_CUT ? len - ANSWER_CUT : len;
+    return len > 0 && mode != SWALLOW && pass_on(f->client, data, len) && mode != CUT;
+}
+
 static void *run_flow(void *arg)
 {
-    static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}";
     struct flow f = *(struct flow *)arg;
     char data[65536];
     int mode = PASS;
     free(arg);
     while (!atomic_load(&f.s->stop)) {
         struct pollfd p[] = {{.fd = f.client, .events = POLLIN}, {.fd = f.etcd, .events = POLLIN}};
-        if (atomic_load(&f.s->mode) == REFUSE) {
+        int now = atomic_load(&f.s->mode);
+        if (now == REFUSE || now == GONE) {
             break;
         }
-        if (atomic_load(&f.s->mode) == HOLD) {
+        if (now == HOLD) {
             wait_ms(5);
             continue;
         }
@@ -122,21 +219,14 @@ static void *run_flow(void *arg)
         }
         if (p[0].revents != 0) {
             ssize_t n = recv(f.client, data, sizeof data, 0);
-            mode = n > 0 ? mode_of(f.s, data, n) : mode;
-            if (n <= 0 || mode == REFUSE ||
-                !(mode == BUSY ? pass_on(f.client, busy, sizeof busy - 1)
-                               : pass_on(f.etcd, data, n)) ||
-                mode == BUSY) {
+            mode = n > 0 ? mode_of(f.s, data, n, mode) : mode;
+            if (!on_request(&f, mode, data, n)) {
                 break;
             }
         }
         if (p[1].revents != 0) {
             ssize_t n = recv(f.etcd, data, sizeof data, 0);
-            if (mode == SLOW) {
-                wait_ms(300);
-            }
-            n = mode == CUT && n > ANSWER_CUT ? n - ANSWER_CUT : n;
-            if (n <= 0 || mode == SWALLOW || !pass_on(f.client, data, n) || mode == CUT) {
+            if (!on_answer(&f, mode, data, n)) {
                 break;
             }
         }
@@ -147,10 +237,28 @@ static void *run_flow(void *arg)
     return NULL;
 }
 
+/* False: nobody listens. */
+static bool proxy_listens(struct server *s)
+{
+    bool wanted = atomic_load(&s->mode) != GONE;
+    if (!wanted && s->listen_fd >= 0) {
+        close(s->listen_fd);
+        s->listen_fd = -1;
+    } else if (wanted && s->listen_fd < 0) {
+        s->listen_fd = listen_at(&s->proxy_port);
+    }
+    atomic_store(&s->listens, wanted);
+    return wanted;
+}
+
 static void *run_proxy(void *arg)
 {
     struct server *s = arg;
     while (!atomic_load(&s->stop)) {
+        if (!proxy_listens(s)) {
+            wait_ms(1);
+            continue;
+        }
         struct pollfd p = {.fd = s->listen_fd, .events = POLLIN};
         if (poll(&p, 1, 20) <= 0 || atomic_load(&s->mode) == HOLD) {
             continue;
@@ -189,7 +297,8 @@ static void find_program(struct server *s)
 
 static void server_begin(struct server *s)
 {
-    char client[64], peer[64], cluster[80], data[96];
+    char client[64], peer[64], cluster[80], data[96], quota[16];
+    snprintf(quota, sizeof quota, "%u", quota_bytes);
     snprintf(client, sizeof client, "http://127.0.0.1:%u", s->port);
     snprintf(peer, sizeof peer, "http://127.0.0.1:%u", s->peer_port);
     snprintf(cluster, sizeof cluster, "default=%s", peer);
@@ -206,7 +315,8 @@ static void server_begin(struct server *s)
         execl(s->program, "etcd", "--data-dir", data, "--listen-client-urls", client,
               "--advertise-client-urls", client, "--listen-peer-urls", peer,
               "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster,
-              "--heartbeat-interval", "50", "--election-timeout", "500", (char *)NULL);
+              "--heartbeat-interval", "50", "--election-timeout", "500", "--quota-backend-bytes",
+              quota, (char *)NULL);
         _exit(1);
     }
     int fd = -1;
@@ -234,11 +344,11 @@ static void server_start(struct server *s, const char *folder)
     *s = (struct server){.times = 0};
     snprintf(s->folder, sizeof s->folder, "%s", folder);
     find_program(s);
-    fds[0] = listen_somewhere(&s->port);
-    fds[1] = listen_somewhere(&s->peer_port);
+    fds[0] = listen_at(&s->port);
+    fds[1] = listen_at(&s->peer_port);
     close(fds[0]);
     close(fds[1]);
-    s->listen_fd = listen_somewhere(&s->proxy_port);
+    s->listen_fd = listen_at(&s->proxy_port);
     server_begin(s);
     CHECK_EQ(pthread_create(&s->proxy, NULL, run_proxy, s), 0);
 }

@@ -20,8 +20,8 @@ enum {
 struct store_log {
     /* Have an entry there, as number index, behind the one before, as long as this process leads. The writer's thread;
      * it waits. ST_OK: it is in the log for good. ST_IO: the log does not answer, and nobody knows whether the entry is
-     * in it. Else it is not, and never will be: ST_MOVED: another one leads; ST_AGAIN: the log does not answer;
-     * ST_LIMIT: there is no room. */
+     * in it. Else it is not, and never will be: ST_MOVED: another one leads; ST_AGAIN: the log cannot be reached, and
+     * nothing was sent, or it refused; ST_LIMIT: there is no room. */
     status_t (*append)(void *arg, uint64_t index, const void *entry, size_t len, struct error *err);
     /* Is it certain that no other one leads at this moment? Any thread; quick. */
     bool (*leads)(void *arg);

@@ -11,7 +11,10 @@ struct etcd_options {
     const char *address;              /* where clients reach this controller; its name as well */
     const char *ca_file, *cert, *key; /* PEM; NULL: none. With one of these it is https */
     unsigned ttl_s;                   /* a leader that is not heard of for so long is none; 0: 5 */
-    unsigned trim_at; /* entries that may be in etcd though no one needs them; 0: 1000 */
+    /* What stays in etcd though two disks have it, so that who is behind needs no copy: so many entries (0: 50000)
+     * of so many bytes (0: 128 MiB) at most. Some more may be there until it is removed. */
+    unsigned trim_at;
+    uint64_t keep_bytes;
     /* What a log should have: "etcd.away" with why, "etcd.follows" with the address of who leads, "etcd.leads",
      * "etcd.lost" with why. Any thread. NULL: nobody wants it. */
     void (*event)(void *arg, const char *event, const char *text);
