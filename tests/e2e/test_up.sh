@@ -72,10 +72,13 @@ fact "a kill leaves the socket" killed
 fact "down then says that nothing is up" says "nothing is up" cloudskin down
 fact "and up starts" up
 fact "it serves" answers
+stands_still() { # with all threads: the signal is given at once, and takes effect when one of them runs
+    [ "$(cat "/proc/$1"/task/*/status | sed -n 's/^State:\t\(.\).*/\1/p' | sort -u)" = T ]
+}
 stopped() {
     local pid code=0
     pid=$(pid_of_store)
-    kill -STOP "$pid"
+    kill -STOP "$pid" && eventually stands_still "$pid"
     [[ $(timeout 20 cloudskin ls 2>&1) == *"is its process stopped"* ]] || code=1
     timeout 20 cloudskin down --timeout 200ms || code=$((code + $?))
     kill -CONT "$pid"
