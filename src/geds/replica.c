@@ -256,7 +256,12 @@ status_t replica_leave(const char *path, struct error *err)
         st = shared_load(r->store->writer_db, &state, err);
     }
     if (st == ST_OK && (st = db_do(r->store->writer_db, SQL_BEGIN_WRITE, err, "")) == ST_OK) {
-        st = end(r->store, db_set_shared_format(r->store->writer_db, false, err), err);
+        /* a term of its own, of nobody's address */
+        st = db_do(r->store->writer_db, SQL_SHARED_ADD_TERM, err, "it", state.term + 1, "");
+        if (st == ST_OK) {
+            st = db_set_shared_format(r->store->writer_db, false, err);
+        }
+        st = end(r->store, st, err);
     }
     replica_close(r);
     return st;
