@@ -239,7 +239,7 @@ status_t replica_compare(struct replica *r, const void *entry, size_t len, struc
     struct shared_state state;
     status_t st = shared_load(r->store->writer_db, &state, err);
     if (st == ST_OK) {
-        st = entry_decode(entry, len, &e, err);
+        st = entry_decode_any(entry, len, &e, err);
     }
     return st == ST_OK && (strcmp(e.log, state.log) != 0 || e.index != state.applied ||
                            memcmp(e.chain, state.chain, sizeof e.chain) != 0)

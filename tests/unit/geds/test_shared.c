@@ -728,6 +728,54 @@ static void an_entry_that_was_changed_on_its_way_is_not_applied(void)
     end();
 }
 
+/* The last entry as a program of another format wrote it, and as one that applied it has its chain. */
+static struct shared_bytes make_last_entry_of_format(size_t who, uint8_t format)
+{
+    enum { FORMAT_OFF = 12, CHAIN_OFF = 88 };
+    uint8_t *e = shared->bytes + shared->off[shared->count - 1];
+    struct sha256 s;
+    char path[128];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *set = NULL;
+    e[FORMAT_OFF] = format;
+    sha256_init(&s);
+    sha256_update(&s, e, CHAIN_OFF);
+    sha256_update(&s, e + ENTRY_HEAD_BYTES, entry_at(shared->count - 1).len - ENTRY_HEAD_BYTES);
+    sha256_final(&s, e + CHAIN_OFF);
+    snprintf(path, sizeof path, "%s/meta.db", folders[who]);
+    CHECK_EQ(sqlite3_open(path, &db), SQLITE_OK);
+    CHECK_EQ(sqlite3_prepare_v2(db, "UPDATE shared SET chain = ?1", -1, &set, NULL), SQLITE_OK);
+    sqlite3_bind_blob(set, 1, e + CHAIN_OFF, SHARED_CHAIN_BYTES, SQLITE_STATIC);
+    CHECK_EQ(sqlite3_step(set), SQLITE_DONE);
+    sqlite3_finalize(set);
+    sqlite3_close(db);
+    return entry_at(shared->count - 1);
+}
+
+/* An upgrade: all had applied it before, so nobody has to know what is in it. */
+static void the_last_entry_may_be_of_another_format(void)
+{
+    struct replica *r = NULL;
+    struct error why = {0};
+    begin();
+    join(1);
+    MUST(put("box", "a", "x", 1));
+    stop();
+    struct shared_bytes e = make_last_entry_of_format(0, 5);
+    MUST(replica_open(folders[0], NULL, &r, &err));
+    MUST(replica_compare(r, e.data, e.len, &err));
+    shared->bytes[shared->off[shared->count - 1] + ENTRY_HEAD_BYTES] ^= 1;
+    CHECK_EQ(replica_compare(r, e.data, e.len, &why), ST_CORRUPT);
+    shared->bytes[shared->off[shared->count - 1] + ENTRY_HEAD_BYTES] ^= 1;
+    struct shared_bytes before = entry_at(shared->count - 2);
+    CHECK_EQ(replica_compare(r, before.data, before.len, &why), ST_CORRUPT);
+    replica_close(r);
+    MUST(replica_open(folders[1], NULL, &r, &err)); /* one that has not applied it cannot */
+    CHECK_EQ(replica_apply(r, &e, 1, &why), ST_UNSUPPORTED);
+    replica_close(r);
+    end();
+}
+
 static void an_entry_of_another_history_is_not_applied(void)
 {
     struct replica *r = NULL;
@@ -777,6 +825,7 @@ int main(void)
     RUN(a_store_that_is_shared_is_not_opened_alone);
     RUN(a_copy_replaces_nothing_that_somebody_would_miss);
     RUN(an_entry_that_was_changed_on_its_way_is_not_applied);
+    RUN(the_last_entry_may_be_of_another_format);
     RUN(an_entry_of_another_history_is_not_applied);
     return CHECK_DONE();
 }

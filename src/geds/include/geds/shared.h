@@ -65,7 +65,8 @@ struct shared_bytes {
 };
 CHECKED status_t replica_apply(struct replica *r, const struct shared_bytes *entries, size_t count,
                                struct error *err);
-/* Is this the entry that was applied last? ST_CORRUPT: it is another one: the database has another history. */
+/* Is this the entry that was applied last? Also one of a former format of the store, which the program that applied it
+ * knew. ST_CORRUPT: it is another one: the database has another history. */
 CHECKED status_t replica_compare(struct replica *r, const void *entry, size_t len,
                                  struct error *err);
 
