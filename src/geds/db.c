@@ -73,7 +73,8 @@ static const char *const upgrades[DB_FORMAT - 1] = {
     "ALTER TABLE bucket ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;",
 };
 
-/* Of one database, so that no change of them is in the log. */
+/* Of one database, so that no change of them is in the log. The second one stays when the store belongs to no log any
+ * more: its terms are in numbers of extents. */
 static const char shared_tables[] =
     "CREATE TABLE IF NOT EXISTS shared(one INTEGER PRIMARY KEY CHECK (one = 1), log TEXT NOT NULL,"
     " applied INTEGER NOT NULL, term INTEGER NOT NULL, chain BLOB NOT NULL) STRICT;"
@@ -141,8 +142,7 @@ status_t db_shared_format(struct db *db, bool *ret_shared, struct error *err)
 status_t db_set_shared_format(struct db *db, bool shared, struct error *err)
 {
     char text[64];
-    status_t st = exec(db, shared ? shared_tables : "DROP TABLE shared; DROP TABLE shared_term;",
-                       err);
+    status_t st = exec(db, shared ? shared_tables : "DROP TABLE shared;", err);
     snprintf(text, sizeof text, "PRAGMA user_version = %d;",
              DB_FORMAT + (shared ? DB_FORMAT_SHARED : 0));
     return st == ST_OK ? exec(db, text, err) : st;

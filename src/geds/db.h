@@ -139,6 +139,8 @@ enum sql {
     SQL_SHARED_BEGIN,
     SQL_SHARED_ADD_TERM,
     SQL_SHARED_LEADERS,
+    SQL_SHARED_WAS,
+    SQL_SHARED_LAST_TERM,
     SQL_COUNT
 };
 extern const char *const db_sql[SQL_COUNT];

@@ -237,7 +237,10 @@ const char *const db_sql[SQL_COUNT] = {
     [SQL_SHARED_GET] = "SELECT log, applied, term, chain FROM shared",
     [SQL_SHARED_SET] = "UPDATE shared SET applied = ?1, term = ?2, chain = ?3",
     [SQL_SHARED_BEGIN] = "REPLACE INTO shared(one, log, applied, term, chain) "
-                         "VALUES (1, ?1, 0, 0, zeroblob(32))",
+                         "SELECT 1, ?1, 0, max((SELECT coalesce(max(id), 0) >> 40 FROM extent), "
+                         "(SELECT coalesce(max(term), 0) FROM shared_term)), zeroblob(32)",
     [SQL_SHARED_ADD_TERM] = "REPLACE INTO shared_term(term, address) VALUES (?1, ?2)",
-    [SQL_SHARED_LEADERS] = "SELECT term, address FROM shared_term",
+    [SQL_SHARED_LEADERS] = "SELECT term, address FROM shared_term WHERE address <> ''",
+    [SQL_SHARED_WAS] = "SELECT 1 FROM sqlite_schema WHERE name = 'shared_term'",
+    [SQL_SHARED_LAST_TERM] = "SELECT coalesce(max(term), 0) FROM shared_term",
 };

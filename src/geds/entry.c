@@ -51,14 +51,14 @@ void entry_encode(struct entry *e, struct buf *out)
     buf_bytes(out, e->payload, e->len);
 }
 
-static status_t decode_head(struct cursor *c, struct entry *e, struct error *err)
+static status_t decode_head(struct cursor *c, bool any_format, struct entry *e, struct error *err)
 {
     const uint8_t *m = cursor_bytes(c, sizeof magic);
     uint32_t version = cursor_le32(c), format = cursor_le32(c);
     if (memcmp(m, magic, sizeof magic) != 0) {
         return error_set(err, ST_FORMAT, 0, "no entry of a log of the store");
     }
-    if (version != VERSION || format != DB_FORMAT) {
+    if (version != VERSION || (format != DB_FORMAT && !any_format)) {
         return error_set(err, ST_UNSUPPORTED, sizeof magic,
                          "the log is written by another version of this program (%u, format %u)",
                          version, format);
@@ -84,7 +84,8 @@ static status_t decode_head(struct cursor *c, struct entry *e, struct error *err
     return ST_OK;
 }
 
-status_t entry_decode(const void *data, size_t len, struct entry *ret_entry, struct error *err)
+static status_t decode(const void *data, size_t len, bool any_format, struct entry *ret_entry,
+                       struct error *err)
 {
     struct cursor c;
     struct entry e = {0};
@@ -93,7 +94,7 @@ status_t entry_decode(const void *data, size_t len, struct entry *ret_entry, str
         return error_set(err, ST_FORMAT, 0, "an entry of %zu bytes", len);
     }
     cursor_init(&c, data, len, 0);
-    status_t st = decode_head(&c, &e, err);
+    status_t st = decode_head(&c, any_format, &e, err);
     if (st != ST_OK) {
         return st;
     }
@@ -105,4 +106,14 @@ status_t entry_decode(const void *data, size_t len, struct entry *ret_entry, str
     }
     *ret_entry = e;
     return ST_OK;
+}
+
+status_t entry_decode(const void *data, size_t len, struct entry *ret_entry, struct error *err)
+{
+    return decode(data, len, false, ret_entry, err);
+}
+
+status_t entry_decode_any(const void *data, size_t len, struct entry *ret_entry, struct error *err)
+{
+    return decode(data, len, true, ret_entry, err);
 }

@@ -32,5 +32,8 @@ void entry_encode(struct entry *e, struct buf *out);
  * ST_UNSUPPORTED: of another version of the store. */
 CHECKED status_t entry_decode(const void *data, size_t len, struct entry *ret_entry,
                               struct error *err);
+/* The same of any format of the store: which entry it is, where its payload is not looked at. */
+CHECKED status_t entry_decode_any(const void *data, size_t len, struct entry *ret_entry,
+                                  struct error *err);
 
 #endif

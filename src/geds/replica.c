@@ -239,7 +239,7 @@ status_t replica_compare(struct replica *r, const void *entry, size_t len, struc
     struct shared_state state;
     status_t st = shared_load(r->store->writer_db, &state, err);
     if (st == ST_OK) {
-        st = entry_decode(entry, len, &e, err);
+        st = entry_decode_any(entry, len, &e, err);
     }
     return st == ST_OK && (strcmp(e.log, state.log) != 0 || e.index != state.applied ||
                            memcmp(e.chain, state.chain, sizeof e.chain) != 0)
@@ -256,7 +256,12 @@ status_t replica_leave(const char *path, struct error *err)
         st = shared_load(r->store->writer_db, &state, err);
     }
     if (st == ST_OK && (st = db_do(r->store->writer_db, SQL_BEGIN_WRITE, err, "")) == ST_OK) {
-        st = end(r->store, db_set_shared_format(r->store->writer_db, false, err), err);
+        /* a term of its own, of nobody's address */
+        st = db_do(r->store->writer_db, SQL_SHARED_ADD_TERM, err, "it", state.term + 1, "");
+        if (st == ST_OK) {
+            st = db_set_shared_format(r->store->writer_db, false, err);
+        }
+        st = end(r->store, st, err);
     }
     replica_close(r);
     return st;

@@ -70,9 +70,49 @@ static status_t load_leaders(struct store *s, struct error *err)
         }
     }
     db_end(statement);
-    if (st == ST_OK && h->state.term > 0 && h->leaders[1] != NULL &&
-        (h->leaders[0] = strdup(h->leaders[1])) == NULL) { /* what was there before the log */
-        st = no_memory(err);
+    /* before a log and between two, the store was that of who led next */
+    for (uint64_t term = h->state.term; term > 0 && st == ST_OK; term--) {
+        if (h->leaders[term - 1] == NULL && h->leaders[term] != NULL &&
+            (h->leaders[term - 1] = strdup(h->leaders[term])) == NULL) {
+            st = no_memory(err);
+        }
+    }
+    return st;
+}
+
+static void begin_term(struct store *s, uint64_t term)
+{
+    uint64_t first = term << SHARED_TERM_SHIFT;
+    if (atomic_load(&s->last_extent) < first) {
+        atomic_store(&s->last_extent, first);
+    }
+}
+
+static status_t number_of(struct db *db, enum sql which, uint64_t *ret_number, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    status_t st = db_start(db, which, &statement, err, "");
+    if (st == ST_OK) {
+        st = db_next(db, statement, &row, err);
+    }
+    if (st == ST_OK) {
+        *ret_number = row ? db_u64(statement, 0) : 0;
+    }
+    db_end(statement);
+    return st;
+}
+
+/* It may have been in a log: others gave numbers of their terms, also such of which no row is here. */
+static status_t open_alone(struct store *s, struct error *err)
+{
+    uint64_t was = 0, term = 0;
+    status_t st = number_of(s->writer_db, SQL_SHARED_WAS, &was, err);
+    if (st == ST_OK && was != 0) {
+        st = number_of(s->writer_db, SQL_SHARED_LAST_TERM, &term, err);
+    }
+    if (st == ST_OK) {
+        begin_term(s, term);
     }
     return st;
 }
@@ -82,7 +122,7 @@ status_t shared_open(struct store *s, struct error *err)
     struct shared_state state = {0};
     status_t st = shared_load(s->writer_db, &state, err);
     if (st == ST_NOTFOUND && s->options.log == NULL) {
-        return ST_OK;
+        return open_alone(s, err);
     }
     if (st == ST_OK && s->options.log == NULL) {
         return error_set(
@@ -98,10 +138,7 @@ status_t shared_open(struct store *s, struct error *err)
     }
     s->shared->log = *s->options.log;
     s->shared->state = state;
-    uint64_t first = state.term << SHARED_TERM_SHIFT;
-    if (atomic_load(&s->last_extent) < first) {
-        atomic_store(&s->last_extent, first);
-    }
+    begin_term(s, state.term);
     return load_leaders(s, err);
 }
 

@@ -8,7 +8,7 @@
  * unless they say otherwise; without a log they do nothing. */
 
 /* Load where the log is, and see that the store and its options agree about it. Extents get numbers of this term, which
- * no other controller gives. ST_INVAL. */
+ * no other controller gives; behind a log that is left, of the term that replica_leave took. ST_INVAL. */
 CHECKED status_t shared_open(struct store *s, struct error *err);
 void shared_close(struct store *s);
 
@@ -26,7 +26,7 @@ void shared_failed(const struct store *s);
 /* May this process answer what its database has? ST_MOVED names who leads. Any thread. */
 CHECKED status_t shared_leads(const struct store *s, struct error *err);
 
-/* What extents of a term have in their numbers. */
+/* What extents of a term have in their numbers (db_sql.c has it, too). */
 enum { SHARED_TERM_SHIFT = 40 };
 /* The address of another controller whose disk an extent was written to, which may be why it has no file here. NULL: it
  * was written here, or nobody knows. Any thread; until the store is closed. */

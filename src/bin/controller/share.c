@@ -12,9 +12,17 @@
 #include "client/state.h"
 #include "geds/etcd/etcd.h"
 #include "net/rpc/server.h"
+#include "sys/clock.h"
 #include "sys/thread.h"
 
-enum { COPY_AGAIN_MS = 1000 };
+enum {
+    COPY_AGAIN_MS = 1000,
+    /* who sends a copy and stands still: whether that one leads still is looked at, and for how long that counts */
+    COPY_STILL_MS = 5000,
+    COPY_LOOK_MS = 1000,
+    COPY_MADE_MS = 600000, /* before the first byte: the leader makes the copy then */
+    COPY_MS = 60000,
+};
 
 struct share {
     struct share_ways ways;
@@ -100,18 +108,62 @@ static void on_lost(void *arg)
     kill(getpid(), SIGUSR1);
 }
 
+struct copy_watch {
+    struct share *s;
+    char leader[SHARED_ADDRESS_MAX + 1]; /* who sends */
+    uint64_t bytes, since_ms, looked_ms;
+};
+
+static bool is_to_stop(struct share *s)
+{
+    pthread_mutex_lock(&s->m);
+    bool stop = s->stop;
+    pthread_mutex_unlock(&s->m);
+    return stop;
+}
+
+/* As long as the copy comes, and who stands still meanwhile is the leader as etcd has it. */
+static bool copy_goes_on(void *arg, uint64_t bytes)
+{
+    struct copy_watch *w = arg;
+    char leader[SHARED_ADDRESS_MAX + 1];
+    uint64_t now_ms = clock_monotonic_ns() / 1000000;
+    if (is_to_stop(w->s)) {
+        return false;
+    }
+    if (bytes != w->bytes) {
+        w->bytes = bytes;
+        w->since_ms = w->looked_ms = now_ms;
+    }
+    uint64_t still_ms = now_ms - w->since_ms;
+    if (still_ms > (bytes > 0 ? COPY_MS : COPY_MADE_MS)) {
+        return false;
+    }
+    if (still_ms < COPY_STILL_MS || now_ms - w->looked_ms < COPY_LOOK_MS) {
+        return true;
+    }
+    w->looked_ms = now_ms;
+    if (etcd_look(w->s->etcd, NULL) != ST_OK) {
+        return true;
+    }
+    etcd_leader(w->s->etcd, leader);
+    return strcmp(leader, w->leader) == 0;
+}
+
 /* The leader's database instead of this one's. */
 static status_t copy_state(struct share *s, struct error *err)
 {
-    char path[PATH_MAX + 16], leader[SHARED_ADDRESS_MAX + 1];
+    char path[PATH_MAX + 16];
+    struct copy_watch w = {.s = s, .since_ms = clock_monotonic_ns() / 1000000};
+    const struct state_watch watch = {.goes_on = copy_goes_on, .arg = &w};
     struct error why = {.offset = ERROR_NO_OFFSET};
     snprintf(path, sizeof path, "%s/joining", s->folder);
-    etcd_leader(s->etcd, leader);
+    etcd_leader(s->etcd, w.leader);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) {
         return error_set_errno(err, errno, "%s", path);
     }
-    status_t st = client_state_copy(leader, fd, &why);
+    status_t st = client_state_copy(w.leader, fd, &watch, &why);
     close(fd);
     if (st == ST_OK) {
         st = replica_replace(s->folder, path, etcd_log_id(s->etcd), &why);
@@ -119,10 +171,10 @@ static status_t copy_state(struct share *s, struct error *err)
     int ignored = unlink(path);
     (void)ignored;
     if (st == ST_OK) {
-        log_info("etcd.copied", "from", leader);
+        log_info("etcd.copied", "from", w.leader);
         return ST_OK;
     }
-    return error_set(err, st, ERROR_NO_OFFSET, "the store of %.80s: %.140s", leader, why.text);
+    return error_set(err, st, ERROR_NO_OFFSET, "the store of %.80s: %.140s", w.leader, why.text);
 }
 
 /* False: it is to stop. */

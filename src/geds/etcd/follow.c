@@ -443,3 +443,21 @@ status_t etcd_follow(struct etcd *e, struct replica *r, struct error *err)
     }
     return st;
 }
+
+status_t etcd_look(struct etcd *e, struct error *err)
+{
+    char key[KEY_BYTES];
+    struct arena arena = {0};
+    struct etcd_answer a = {0};
+    etcd_key(e, key, "leader");
+    const struct etcd_op op = {.kind = ETCD_RANGE, .key = key};
+    const struct etcd_txn t = {.then = &op, .then_count = 1};
+    status_t st = line_txn(&e->follow, &t, CALL_MS, &arena, &a, err);
+    if (st == ST_OK && a.count == 1 && a.ranges[0].count == 1 && is_address(a.ranges[0].kvs)) {
+        etcd_set_leader(e, (const char *)a.ranges[0].kvs[0].value, a.ranges[0].kvs[0].len);
+    } else if (st == ST_OK) {
+        etcd_set_leader(e, "", 0);
+    }
+    arena_done(&arena);
+    return st;
+}

@@ -90,7 +90,7 @@ static void leader(void *arg, char ret_address[SHARED_ADDRESS_MAX + 1])
 }
 
 static struct store_log functions;
-static const char id[] = "00112233445566778899aabbccddeeff";
+static char id[] = "00112233445566778899aabbccddeeff"; /* of the log */
 static char folders[3][80]; /* of controllers; the store of `scratch` is another name of one */
 
 static struct shared_bytes entry_at(size_t i)
@@ -144,10 +144,21 @@ static void stop(void)
     store = NULL;
 }
 
-/* The first controller leads a new log with what it has, which is a bucket. */
-static void begin(void)
+/* The first controller begins a log with what it has, and leads it. */
+static void begin_log(char digit)
 {
     struct replica *r = NULL;
+    id[0] = digit;
+    shared->count = 0;
+    MUST(replica_open(folders[0], NULL, &r, &err));
+    MUST(replica_begin(r, id, &err));
+    replica_close(r);
+    lead(0);
+}
+
+/* What it has is a bucket. */
+static void begin(void)
+{
     memset(shared, 0, sizeof *shared - LOG_BYTES);
     functions = (struct store_log){append, leads, failed, leader, shared};
     snprintf(scratch, sizeof scratch, "/tmp/geds-test-XXXXXX");
@@ -158,10 +169,7 @@ static void begin(void)
     MUST(store_open(folders[0], NULL, &store, &err));
     MUST(store_bucket_create(store, "box", "", &err));
     stop();
-    MUST(replica_open(folders[0], NULL, &r, &err));
-    MUST(replica_begin(r, id, &err));
-    replica_close(r);
-    lead(0);
+    begin_log('0');
 }
 
 static void end(void)
@@ -550,6 +558,110 @@ static void numbers_of_files_are_never_given_twice(void)
     end();
 }
 
+/* As when etcd was lost: the first one leaves the log and begins another; the others are emptied. */
+static void begin_another_log(void)
+{
+    MUST(replica_leave(folders[0], &err));
+    for (size_t i = 1; i < 3; i++) {
+        remove_tree(folders[i]);
+    }
+    begin_log('1');
+}
+
+/* Puts that end with the process behind their first bytes, whose files are in `new`. */
+static void leave_unfinished_files(size_t who, size_t count)
+{
+    static uint8_t data[LONG];
+    pid_t child = fork();
+    if (child == 0) {
+        struct store_put *p = NULL;
+        lead(who);
+        fill(data, LONG, 7);
+        for (size_t i = 0; i < count; i++) {
+            MUST(store_put_begin(store, "box", "never", NULL, &p, &err));
+            MUST(store_put_write(p, data, LONG, &err));
+        }
+        _exit(0);
+    }
+    int code = 1;
+    CHECK_EQ(waitpid(child, &code, 0), child);
+    CHECK_EQ(code, 0);
+}
+
+/* In the second log terms must go on behind those of the first: a file of one that was never finished would become the
+ * file of another controller's object. */
+static void numbers_are_not_given_twice_in_two_logs_one_after_the_other(void)
+{
+    static uint8_t data[LONG];
+    struct error why = {0};
+    uint8_t *got = NULL;
+    size_t len = 0;
+    begin();
+    for (size_t i = 0; i < 3; i++) {
+        stop();
+        lead(0);
+    }
+    fill(data, LONG, 1);
+    MUST(put("box", "a", data, LONG));
+    stop();
+    begin_another_log();
+    join(1);
+    stop();
+    leave_unfinished_files(0, 3);
+    CHECK_EQ(files_in("0/new"), 3);
+    lead(1);
+    for (char key[] = "b0"; key[1] < '5'; key[1]++) {
+        MUST(put("box", key, data, LONG));
+    }
+    CHECK(get("box", "a", &got, &len, &why) == ST_AGAIN);
+    CHECK(strstr(why.text, "disk of the controller tcp://127.0.0.1:1") != NULL);
+    stop();
+    lead(0);
+    CHECK_EQ(files_in("0/new"), 0);
+    CHECK_EQ(files_in("0/data"), 1);
+    CHECK(holds("box", "a", data, LONG));
+    CHECK_EQ(get("box", "b0", &got, &len, &why), ST_AGAIN);
+    CHECK(strstr(why.text, "disk of the controller tcp://127.0.0.2:1") != NULL);
+    check_sound();
+    end();
+}
+
+/* Also of a store that was one of its own in between, and of one whose newest rows are gone. */
+static void a_store_that_leaves_a_log_gives_numbers_of_no_other_controller(void)
+{
+    static uint8_t data[LONG];
+    struct error why = {0};
+    uint8_t *got = NULL;
+    size_t len = 0;
+    begin();
+    join(1);
+    fill(data, LONG, 1);
+    MUST(put("box", "a", data, LONG));
+    stop();
+    lead(1);
+    MUST(put("box", "b", data, LONG));
+    MUST(put("box", "c", data, LONG));
+    stop();
+    follow(0);
+    MUST(replica_leave(folders[0], &err));
+    MUST(store_open(folders[0], NULL, &store, &err));
+    MUST(store_delete(store, "box", "c", NULL, &err));
+    fill(data, LONG, 2);
+    MUST(put("box", "own", data, LONG));
+    stop();
+    begin_log('1');
+    CHECK(holds("box", "own", data, LONG));
+    CHECK_EQ(get("box", "b", &got, &len, &why), ST_AGAIN);
+    CHECK(strstr(why.text, "disk of the controller tcp://127.0.0.2:1") != NULL);
+    remove_tree(folders[1]);
+    join(1);
+    stop();
+    lead(1);
+    CHECK_EQ(get("box", "own", &got, &len, &why), ST_AGAIN);
+    CHECK(strstr(why.text, "disk of the controller tcp://127.0.0.1:1") != NULL);
+    end();
+}
+
 static void a_store_that_is_shared_is_not_opened_alone(void)
 {
     struct error why = {0};
@@ -616,6 +728,54 @@ static void an_entry_that_was_changed_on_its_way_is_not_applied(void)
     end();
 }
 
+/* The last entry as a program of another format wrote it, and as one that applied it has its chain. */
+static struct shared_bytes make_last_entry_of_format(size_t who, uint8_t format)
+{
+    enum { FORMAT_OFF = 12, CHAIN_OFF = 88 };
+    uint8_t *e = shared->bytes + shared->off[shared->count - 1];
+    struct sha256 s;
+    char path[128];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *set = NULL;
+    e[FORMAT_OFF] = format;
+    sha256_init(&s);
+    sha256_update(&s, e, CHAIN_OFF);
+    sha256_update(&s, e + ENTRY_HEAD_BYTES, entry_at(shared->count - 1).len - ENTRY_HEAD_BYTES);
+    sha256_final(&s, e + CHAIN_OFF);
+    snprintf(path, sizeof path, "%s/meta.db", folders[who]);
+    CHECK_EQ(sqlite3_open(path, &db), SQLITE_OK);
+    CHECK_EQ(sqlite3_prepare_v2(db, "UPDATE shared SET chain = ?1", -1, &set, NULL), SQLITE_OK);
+    sqlite3_bind_blob(set, 1, e + CHAIN_OFF, SHARED_CHAIN_BYTES, SQLITE_STATIC);
+    CHECK_EQ(sqlite3_step(set), SQLITE_DONE);
+    sqlite3_finalize(set);
+    sqlite3_close(db);
+    return entry_at(shared->count - 1);
+}
+
+/* An upgrade: all had applied it before, so nobody has to know what is in it. */
+static void the_last_entry_may_be_of_another_format(void)
+{
+    struct replica *r = NULL;
+    struct error why = {0};
+    begin();
+    join(1);
+    MUST(put("box", "a", "x", 1));
+    stop();
+    struct shared_bytes e = make_last_entry_of_format(0, 5);
+    MUST(replica_open(folders[0], NULL, &r, &err));
+    MUST(replica_compare(r, e.data, e.len, &err));
+    shared->bytes[shared->off[shared->count - 1] + ENTRY_HEAD_BYTES] ^= 1;
+    CHECK_EQ(replica_compare(r, e.data, e.len, &why), ST_CORRUPT);
+    shared->bytes[shared->off[shared->count - 1] + ENTRY_HEAD_BYTES] ^= 1;
+    struct shared_bytes before = entry_at(shared->count - 2);
+    CHECK_EQ(replica_compare(r, before.data, before.len, &why), ST_CORRUPT);
+    replica_close(r);
+    MUST(replica_open(folders[1], NULL, &r, &err)); /* one that has not applied it cannot */
+    CHECK_EQ(replica_apply(r, &e, 1, &why), ST_UNSUPPORTED);
+    replica_close(r);
+    end();
+}
+
 static void an_entry_of_another_history_is_not_applied(void)
 {
     struct replica *r = NULL;
@@ -660,9 +820,12 @@ int main(void)
     RUN(a_change_that_only_the_log_has_is_the_next_leaders);
     RUN(a_leader_has_small_objects_of_another_one_and_says_where_files_are);
     RUN(numbers_of_files_are_never_given_twice);
+    RUN(numbers_are_not_given_twice_in_two_logs_one_after_the_other);
+    RUN(a_store_that_leaves_a_log_gives_numbers_of_no_other_controller);
     RUN(a_store_that_is_shared_is_not_opened_alone);
     RUN(a_copy_replaces_nothing_that_somebody_would_miss);
     RUN(an_entry_that_was_changed_on_its_way_is_not_applied);
+    RUN(the_last_entry_may_be_of_another_format);
     RUN(an_entry_of_another_history_is_not_applied);
     return CHECK_DONE();
 }

@@ -50,8 +50,8 @@ CHECKED status_t replica_open(const char *path, const struct store_options *opti
 void replica_close(struct replica *r); /* takes NULL */
 CHECKED status_t replica_state(struct replica *r, struct shared_state *ret_state,
                                struct error *err);
-/* Begin a log with what it has: nothing is applied yet. log: hexadecimal digits. ST_EXIST: it belongs to one of which
- * something is applied. */
+/* Begin a log with what it has: nothing is applied yet, and its terms are behind those that are in numbers of extents.
+ * log: hexadecimal digits. ST_EXIST: it belongs to one of which something is applied. */
 CHECKED status_t replica_begin(struct replica *r, const char *log, struct error *err);
 /* The bytes of the entry with which a controller begins to lead, behind what is applied; address: its own. */
 CHECKED status_t replica_term(struct replica *r, const char *address, struct buf *ret_entry,
@@ -65,7 +65,8 @@ struct shared_bytes {
 };
 CHECKED status_t replica_apply(struct replica *r, const struct shared_bytes *entries, size_t count,
                                struct error *err);
-/* Is this the entry that was applied last? ST_CORRUPT: it is another one: the database has another history. */
+/* Is this the entry that was applied last? Also one of a former format of the store, which the program that applied it
+ * knew. ST_CORRUPT: it is another one: the database has another history. */
 CHECKED status_t replica_compare(struct replica *r, const void *entry, size_t len,
                                  struct error *err);
 
@@ -74,7 +75,8 @@ CHECKED status_t replica_compare(struct replica *r, const void *entry, size_t le
  * gone then. ST_CORRUPT, ST_FORMAT: it is none. ST_AGAIN: another process has it open. */
 CHECKED status_t replica_replace(const char *path, const char *copy, const char *log,
                                  struct error *err);
-/* It belongs to no log any more, and can be opened as a store of its own again. ST_NOTFOUND: it belongs to none. */
+/* It belongs to no log any more, and can be opened as a store of its own again, in a new term. ST_NOTFOUND: it belongs
+ * to none. */
 CHECKED status_t replica_leave(const char *path, struct error *err);
 
 /* Write the whole database as it is now, at a moment between two changes, to a new file. ST_EXIST, ST_IO, ST_LIMIT. */

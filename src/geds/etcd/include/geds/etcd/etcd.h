@@ -60,6 +60,8 @@ void etcd_status(struct etcd *e, struct etcd_status *ret_status);
 /* For store_options while this process leads. */
 const struct store_log *etcd_log(struct etcd *e);
 
+/* Look who leads, for etcd_leader; not while etcd_follow runs. ST_AGAIN: etcd does not answer; ST_STOPPED. */
+CHECKED status_t etcd_look(struct etcd *e, struct error *err);
 /* Who led when this process looked the last time; "": nobody. Any thread. */
 void etcd_leader(struct etcd *e, char ret_address[SHARED_ADDRESS_MAX + 1]);
 /* The id of the log, as etcd_follow saw it last. */
