@@ -279,26 +279,16 @@ status_t store_node_copies(struct store *s, uint64_t node, const struct store_co
     return st;
 }
 
+static void take_copy_at(sqlite3_stmt *row, void *list, size_t at)
+{
+    ((struct store_copy_at *)list)[at] = (struct store_copy_at){.node = db_u64(row, 0),
+                                                                .nonce = db_u64(row, 1)};
+}
+
 status_t store_copies_of(struct store *s, uint64_t extent, size_t max,
                          struct store_copy_at *ret_list, size_t *ret_count, struct error *err)
 {
-    struct db *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    bool row = true;
-    size_t count = 0;
-    status_t st = store_reader(s, &db, err);
-    if (st != ST_OK) {
-        return st;
-    }
-    st = db_start(db, SQL_COPY_OF, &statement, err, "ii", extent, (uint64_t)max);
-    while (st == ST_OK && count < max && (st = db_next(db, statement, &row, err)) == ST_OK && row) {
-        ret_list[count++] = (struct store_copy_at){.node = db_u64(statement, 0),
-                                                   .nonce = db_u64(statement, 1)};
-    }
-    db_end(statement);
-    store_reader_back(s, db);
-    *ret_count = count;
-    return st;
+    return store_rows(s, SQL_COPY_OF, extent, max, take_copy_at, ret_list, ret_count, err);
 }
 
 status_t store_copy_nonce(uint64_t *ret_nonce, struct error *err)
@@ -378,26 +368,16 @@ status_t store_copies_trim(struct store *s, uint64_t extent, struct error *err)
     return store_change(s, &t.task, err);
 }
 
+static void take_copy(sqlite3_stmt *row, void *list, size_t at)
+{
+    ((struct store_copy *)list)[at] = (struct store_copy){.extent = db_u64(row, 0),
+                                                          .nonce = db_u64(row, 1)};
+}
+
 status_t store_copies_to_remove(struct store *s, uint64_t node, size_t max,
                                 struct store_copy *ret_list, size_t *ret_count, struct error *err)
 {
-    struct db *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    bool row = true;
-    size_t count = 0;
-    status_t st = store_reader(s, &db, err);
-    if (st != ST_OK) {
-        return st;
-    }
-    st = db_start(db, SQL_COPY_TO_REMOVE, &statement, err, "ii", node, (uint64_t)max);
-    while (st == ST_OK && count < max && (st = db_next(db, statement, &row, err)) == ST_OK && row) {
-        ret_list[count++] = (struct store_copy){.extent = db_u64(statement, 0),
-                                                .nonce = db_u64(statement, 1)};
-    }
-    db_end(statement);
-    store_reader_back(s, db);
-    *ret_count = count;
-    return st;
+    return store_rows(s, SQL_COPY_TO_REMOVE, node, max, take_copy, ret_list, ret_count, err);
 }
 
 static status_t removed(struct batch *b, struct task *task, struct error *err)
@@ -419,48 +399,22 @@ status_t store_copies_removed(struct store *s, uint64_t node, const struct store
     return count > 0 ? store_change(s, &t.task, err) : ST_OK;
 }
 
+static void take_lacking(sqlite3_stmt *row, void *list, size_t at)
+{
+    ((struct store_lacking *)list)[at] = (struct store_lacking){
+        .id = db_u64(row, 0), .bytes = db_u64(row, 1), .lacks = db_u64(row, 2)};
+}
+
 status_t store_copies_lacking(struct store *s, uint64_t after, size_t max,
                               struct store_lacking *ret_list, size_t *ret_count, struct error *err)
 {
-    struct db *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    bool row = true;
-    size_t count = 0;
-    status_t st = store_reader(s, &db, err);
-    if (st != ST_OK) {
-        return st;
-    }
-    st = db_start(db, SQL_COPY_LACKING, &statement, err, "ii", after, (uint64_t)max);
-    while (st == ST_OK && count < max && (st = db_next(db, statement, &row, err)) == ST_OK && row) {
-        ret_list[count++] = (struct store_lacking){.id = db_u64(statement, 0),
-                                                   .bytes = db_u64(statement, 1),
-                                                   .lacks = db_u64(statement, 2)};
-    }
-    db_end(statement);
-    store_reader_back(s, db);
-    *ret_count = count;
-    return st;
+    return store_rows(s, SQL_COPY_LACKING, after, max, take_lacking, ret_list, ret_count, err);
 }
 
 status_t store_copies_surplus(struct store *s, uint64_t after, size_t max, uint64_t *ret_ids,
                               size_t *ret_count, struct error *err)
 {
-    struct db *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    bool row = true;
-    size_t count = 0;
-    status_t st = store_reader(s, &db, err);
-    if (st != ST_OK) {
-        return st;
-    }
-    st = db_start(db, SQL_COPY_MANY, &statement, err, "ii", after, (uint64_t)max);
-    while (st == ST_OK && count < max && (st = db_next(db, statement, &row, err)) == ST_OK && row) {
-        ret_ids[count++] = db_u64(statement, 0);
-    }
-    db_end(statement);
-    store_reader_back(s, db);
-    *ret_count = count;
-    return st;
+    return store_rows(s, SQL_COPY_MANY, after, max, store_take_id, ret_ids, ret_count, err);
 }
 
 status_t store_copies_totals(struct store *s, uint64_t *ret_count, uint64_t *ret_bytes,

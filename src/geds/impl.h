@@ -150,6 +150,12 @@ void store_note_space(struct store *s, status_t st);
 /* A connection for reading, of the calling thread until it is given back. */
 CHECKED status_t store_reader(struct store *s, struct db **ret_db, struct error *err);
 void store_reader_back(struct store *s, struct db *db);
+/* The rows of a query of two numbers, the second of which is max: take puts each into its place of the list. */
+CHECKED status_t store_rows(struct store *s, enum sql which, uint64_t first, size_t max,
+                            void (*take)(sqlite3_stmt *row, void *list, size_t at), void *list,
+                            size_t *ret_count, struct error *err);
+/* For a list of uint64_t. */
+void store_take_id(sqlite3_stmt *row, void *list, size_t at);
 
 /* Names of extents: in data_fd and in new_fd. */
 void extent_name(uint64_t id, char ret_name[EXTENT_NAME_BYTES]);

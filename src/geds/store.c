@@ -98,6 +98,33 @@ void store_reader_back(struct store *s, struct db *db)
     }
 }
 
+status_t store_rows(struct store *s, enum sql which, uint64_t first, size_t max,
+                    void (*take)(sqlite3_stmt *row, void *list, size_t at), void *list,
+                    size_t *ret_count, struct error *err)
+{
+    struct db *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    bool row = true;
+    size_t count = 0;
+    status_t st = store_reader(s, &db, err);
+    if (st != ST_OK) {
+        return st;
+    }
+    st = db_start(db, which, &statement, err, "ii", first, (uint64_t)max);
+    while (st == ST_OK && count < max && (st = db_next(db, statement, &row, err)) == ST_OK && row) {
+        take(statement, list, count++);
+    }
+    db_end(statement);
+    store_reader_back(s, db);
+    *ret_count = count;
+    return st;
+}
+
+void store_take_id(sqlite3_stmt *row, void *list, size_t at)
+{
+    ((uint64_t *)list)[at] = db_u64(row, 0);
+}
+
 int store_sync_extent(struct store *s, int fd)
 {
     if (s->options.sync != STORE_SYNC_FULL) {
