@@ -56,6 +56,7 @@ exits 75 wait "$pid"
 cloudskin thaw --name again --dir . three.snap >three.rest &
 pid=$!
 eventually has_lines three.rest 1
+fact "ps lists it by its program, not by the snapshot" eval 'cloudskin ps | grep -q "^again .*deep.wasm$"'
 fact "a thawed program is frozen again" cloudskin freeze again -o four.snap
 fact "its thaw ends with 75" exits 75 wait "$pid"
 cloudskin thaw --dir . four.snap >four.rest

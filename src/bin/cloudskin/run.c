@@ -394,7 +394,9 @@ void run_attach(struct run *r)
                 "(cloudskin-aot --movable)\n",
                 r->options.module_path);
     }
-    control_attach(r->control, r->cell, movable);
+    /* a thawed one is called by its program, as it was where it began */
+    bool thawed = r->program_path[0] != '\0';
+    control_attach(r->control, r->cell, thawed ? r->program_path : r->options.module_path, movable);
     if (r->better[0] != '\0') {
         r->upgrade = upgrade_start(r->rt, r->better, r->cell);
     }
