@@ -145,8 +145,7 @@ static bool refuse_setjmp_in_catch(Function &f)
 
     for (BasicBlock &block : f)
         for (Instruction &i : block)
-            if (call_of(i, "setjmp") &&
-                cast<CallBase>(i).getOperandBundle(LLVMContext::OB_funclet))
+            if (call_of(i, "setjmp") && cast<CallBase>(i).getOperandBundle(LLVMContext::OB_funclet))
                 found.push_back(cast<CallBase>(&i));
     for (CallBase *call : found)
         refuse(call);

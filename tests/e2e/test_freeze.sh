@@ -31,6 +31,7 @@ begin one
 fact "ps lists it" eval 'cloudskin ps | grep -q "^one .*deep.wasm"'
 fact "ps --json as well" eval 'cloudskin ps --json | grep -q "\"name\": \"one\""'
 fact "a second cell of that name is refused" exits 71 cloudskin run --name one deep.wasm
+fact "local/NAME is that cell as well" cloudskin freeze --keep local/one -o kept.snap
 fact "freeze writes a file" cloudskin freeze one -o one.snap
 fact "run ends with 75" exits 75 wait "$pid"
 fact "and says where it was" grep -q "frozen in" one.err
