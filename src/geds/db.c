@@ -73,13 +73,15 @@ static const char *const upgrades[DB_FORMAT - 1] = {
     "ALTER TABLE bucket ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;",
 };
 
-/* Of one database, so that no change of them is in the log. The second one stays when the store belongs to no log any
- * more: its terms are in numbers of extents. */
+/* Of one database, so that no change of them is in the log. shared_first has the entry with which each term began.
+ * The second one stays when the store belongs to no log any more: its terms are in numbers of extents. */
 static const char shared_tables[] =
     "CREATE TABLE IF NOT EXISTS shared(one INTEGER PRIMARY KEY CHECK (one = 1), log TEXT NOT NULL,"
     " applied INTEGER NOT NULL, term INTEGER NOT NULL, chain BLOB NOT NULL) STRICT;"
     "CREATE TABLE IF NOT EXISTS shared_term(term INTEGER PRIMARY KEY,"
-    " address TEXT NOT NULL) STRICT;";
+    " address TEXT NOT NULL) STRICT;"
+    "CREATE TABLE IF NOT EXISTS shared_first(term INTEGER PRIMARY KEY, entry INTEGER NOT NULL,"
+    " chain BLOB NOT NULL) STRICT;";
 
 bool db_wrote_nothing(struct db *db)
 {
@@ -139,10 +141,18 @@ status_t db_shared_format(struct db *db, bool *ret_shared, struct error *err)
     return st;
 }
 
+status_t db_complete_shared(struct db *db, struct error *err)
+{
+    bool shared = false;
+    status_t st = db_shared_format(db, &shared, err);
+    return st == ST_OK && shared ? exec(db, shared_tables, err) : st;
+}
+
 status_t db_set_shared_format(struct db *db, bool shared, struct error *err)
 {
     char text[64];
-    status_t st = exec(db, shared ? shared_tables : "DROP TABLE shared;", err);
+    status_t st = exec(
+        db, shared ? shared_tables : "DROP TABLE shared; DROP TABLE IF EXISTS shared_first;", err);
     snprintf(text, sizeof text, "PRAGMA user_version = %d;",
              DB_FORMAT + (shared ? DB_FORMAT_SHARED : 0));
     return st == ST_OK ? exec(db, text, err) : st;

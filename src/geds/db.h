@@ -138,6 +138,8 @@ enum sql {
     SQL_SHARED_SET,
     SQL_SHARED_BEGIN,
     SQL_SHARED_ADD_TERM,
+    SQL_SHARED_ADD_FIRST,
+    SQL_SHARED_FIRSTS,
     SQL_SHARED_LEADERS,
     SQL_SHARED_WAS,
     SQL_SHARED_LAST_TERM,
@@ -159,6 +161,8 @@ void db_close(struct db *db); /* takes NULL */
 
 /* Does it belong to a log? */
 CHECKED status_t db_shared_format(struct db *db, bool *ret_shared, struct error *err);
+/* What one that belongs to a log, and was made by a former program, has not yet. */
+CHECKED status_t db_complete_shared(struct db *db, struct error *err);
 /* Make what a database has that belongs to a log, or remove it; inside a transaction. */
 CHECKED status_t db_set_shared_format(struct db *db, bool shared, struct error *err);
 

@@ -240,6 +240,10 @@ const char *const db_sql[SQL_COUNT] = {
                          "SELECT 1, ?1, 0, max((SELECT coalesce(max(id), 0) >> 40 FROM extent), "
                          "(SELECT coalesce(max(term), 0) FROM shared_term)), zeroblob(32)",
     [SQL_SHARED_ADD_TERM] = "REPLACE INTO shared_term(term, address) VALUES (?1, ?2)",
+    [SQL_SHARED_ADD_FIRST] = "REPLACE INTO shared_first(term, entry, chain) VALUES (?1, ?2, ?3)",
+    /* of term ?1, if it is known, and of those behind */
+    [SQL_SHARED_FIRSTS] = "SELECT term, entry, chain, (SELECT min(term) FROM shared_first) "
+                          "FROM shared_first WHERE term >= ?1 ORDER BY term LIMIT 2",
     [SQL_SHARED_LEADERS] = "SELECT term, address FROM shared_term WHERE address <> ''",
     [SQL_SHARED_WAS] = "SELECT 1 FROM sqlite_schema WHERE name = 'shared_term'",
     [SQL_SHARED_LAST_TERM] = "SELECT coalesce(max(term), 0) FROM shared_term",

@@ -194,13 +194,11 @@ static void join(size_t who)
 }
 
 /* A checksum of all rows of the tables that are shared. */
-static uint64_t rows_of(size_t who)
+static uint64_t rows_in(const char *path)
 {
-    char path[128];
     sqlite3 *db = NULL;
     sqlite3_stmt *tables = NULL, *rows = NULL;
     struct buf all = {0};
-    snprintf(path, sizeof path, "%s/meta.db", folders[who]);
     CHECK_EQ(sqlite3_open(path, &db), SQLITE_OK);
     sqlite3_prepare_v2(db,
                        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE "
@@ -230,6 +228,13 @@ static uint64_t rows_of(size_t who)
     CHECK(all.len > 0);
     buf_done(&all);
     return sum;
+}
+
+static uint64_t rows_of(size_t who)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%.80s/meta.db", folders[who]);
+    return rows_in(path);
 }
 
 static uint64_t dice_state = 20;
@@ -699,6 +704,153 @@ static void a_copy_replaces_nothing_that_somebody_would_miss(void)
     end();
 }
 
+static void put_some(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        MUST(put("box", "a", "x", 1));
+    }
+}
+
+/* The leader's store does not take the place of this one, which stays as it is. */
+static void is_not_replaced(size_t who)
+{
+    char copy[96];
+    struct error why = {0};
+    uint64_t before = rows_of(who);
+    copy_path(copy);
+    MUST(store_copy_state(store, copy, &err));
+    CHECK_EQ(replica_replace(folders[who], copy, id, &why), ST_EXIST);
+    CHECK(strstr(why.text, "of another history") != NULL && strstr(why.text, "--etcd none"));
+    CHECK_EQ(rows_of(who), before);
+    remove(copy);
+}
+
+/* etcd is restored as it was, and one that was behind goes on from there, past what another one has. */
+static void what_a_restored_log_has_not_is_not_replaced(void)
+{
+    begin();
+    join(1);
+    join(2);
+    size_t restored = shared->count;
+    put_some(5);
+    stop();
+    follow(1); /* the same term, of the leader */
+    shared->count = restored;
+    lead(2);
+    put_some(20);
+    is_not_replaced(1);
+    end();
+}
+
+static void a_term_of_another_controller_is_another_history(void)
+{
+    begin();
+    join(1);
+    join(2);
+    stop();
+    size_t restored = shared->count;
+    lead(1);
+    put_some(5);
+    stop();
+    shared->count = restored;
+    lead(2); /* it takes the same term */
+    put_some(20);
+    is_not_replaced(1);
+    stop();
+    lead(2);
+    put_some(5);
+    is_not_replaced(1);
+    end();
+}
+
+/* The first controller and etcd are restored as they were, and it leads as it did before; the other one has what was
+ * lost. */
+static void a_term_that_the_same_controller_took_twice_is_another_history(void)
+{
+    char backup[96];
+    begin();
+    join(1);
+    snprintf(backup, sizeof backup, "%s/backup", scratch);
+    MUST(store_copy_state(store, backup, &err));
+    size_t restored = shared->count;
+    stop();
+    lead(0);
+    put_some(5);
+    stop();
+    follow(1);
+    shared->count = restored;
+    remove_tree(folders[0]);
+    MUST(replica_replace(folders[0], backup, id, &err));
+    lead(0);
+    put_some(20);
+    is_not_replaced(1);
+    end();
+}
+
+/* Terms that began before there were rows about that. */
+static void forget_terms(size_t who)
+{
+    char path[128];
+    sqlite3 *db = NULL;
+    snprintf(path, sizeof path, "%s/meta.db", folders[who]);
+    CHECK_EQ(sqlite3_open(path, &db), SQLITE_OK);
+    CHECK_EQ(sqlite3_exec(db, "DROP TABLE shared_first", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void who_is_far_behind_is_replaced(void)
+{
+    begin();
+    join(1);
+    put_some(5);
+    join(1); /* in the same term */
+    CHECK_EQ(rows_of(1), rows_of(0));
+    stop();
+    lead(0);
+    put_some(5);
+    stop();
+    lead(0);
+    put_some(5);
+    join(1); /* two terms behind */
+    CHECK_EQ(rows_of(1), rows_of(0));
+    stop();
+    forget_terms(0);
+    forget_terms(1);
+    lead(0);
+    put_some(5);
+    join(1);
+    CHECK_EQ(rows_of(1), rows_of(0));
+    end();
+}
+
+static void what_a_copy_replaces_is_kept_under_another_name(void)
+{
+    char former[128], own[128];
+    struct stat info;
+    begin();
+    snprintf(former, sizeof former, "%s/former.db", folders[1]);
+    snprintf(own, sizeof own, "%s/meta.db", folders[1]);
+    join(1);
+    CHECK(stat(former, &info) != 0); /* it had nothing */
+    put_some(5);
+    stop();
+    follow(1);
+    uint64_t before = rows_of(1);
+    lead(0);
+    put_some(5);
+    join(1);
+    CHECK_EQ(rows_in(former), before);
+    remove(own); /* as one is that was interrupted in between */
+    join(1);
+    CHECK_EQ(rows_in(former), before);
+    CHECK_EQ(rows_of(1), rows_of(0));
+    put_some(5);
+    before = rows_of(1);
+    join(1);
+    CHECK_EQ(rows_in(former), before);
+    end();
+}
+
 static void an_entry_that_was_changed_on_its_way_is_not_applied(void)
 {
     struct replica *r = NULL;
@@ -824,6 +976,11 @@ int main(void)
     RUN(a_store_that_leaves_a_log_gives_numbers_of_no_other_controller);
     RUN(a_store_that_is_shared_is_not_opened_alone);
     RUN(a_copy_replaces_nothing_that_somebody_would_miss);
+    RUN(what_a_restored_log_has_not_is_not_replaced);
+    RUN(a_term_of_another_controller_is_another_history);
+    RUN(a_term_that_the_same_controller_took_twice_is_another_history);
+    RUN(who_is_far_behind_is_replaced);
+    RUN(what_a_copy_replaces_is_kept_under_another_name);
     RUN(an_entry_that_was_changed_on_its_way_is_not_applied);
     RUN(the_last_entry_may_be_of_another_format);
     RUN(an_entry_of_another_history_is_not_applied);
