@@ -233,7 +233,7 @@ const char *const db_sql[SQL_COUNT] = {
 
     /* What controllers share through a log: sharing.h. */
     [SQL_SCHEMA_TABLES] = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
-    [SQL_SCHEMA_COLUMNS] = "SELECT pk FROM pragma_table_info(?1) ORDER BY cid",
+    [SQL_SCHEMA_COLUMNS] = "SELECT pk, name FROM pragma_table_info(?1) ORDER BY cid",
     [SQL_SHARED_GET] = "SELECT log, applied, term, chain FROM shared",
     [SQL_SHARED_SET] = "UPDATE shared SET applied = ?1, term = ?2, chain = ?3",
     [SQL_SHARED_BEGIN] = "REPLACE INTO shared(one, log, applied, term, chain) "

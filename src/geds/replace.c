@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "history.h"
+#include "orphan.h"
 #include "replica.h"
 #include "sys/files.h"
 
@@ -116,6 +117,20 @@ static status_t put_in_place(const char *path, const char *copy, bool keep, stru
     return st;
 }
 
+/* What others removed while this one was away. Some may stay: whoever leads looks again. */
+static void sweep(struct replica *r)
+{
+    char path[PATH_MAX];
+    struct db *db = NULL;
+    snprintf(path, sizeof path, "%s/%s", r->store->path, database_name);
+    status_t st = db_open(path, true, STORE_SYNC_FULL, &db, NULL);
+    if (st == ST_OK) {
+        st = orphans_remove(r->store, db, NULL, NULL, NULL);
+    }
+    db_close(db);
+    (void)st;
+}
+
 /* The lock stays until the new one is there. */
 static status_t replace(struct replica *r, struct db *copy_db, const char *copy, const char *log,
                         struct error *err)
@@ -136,6 +151,9 @@ static status_t replace(struct replica *r, struct db *copy_db, const char *copy,
         db_close(r->store->writer_db);
         r->store->writer_db = NULL;
         st = put_in_place(r->store->path, copy, state.applied > 0 || !state.empty, err);
+    }
+    if (st == ST_OK) {
+        sweep(r);
     }
     return st;
 }

@@ -228,6 +228,20 @@ static status_t apply_one(struct replica *r, struct shared_state *state,
     return st;
 }
 
+/* What came back in the same transaction stays. A file that is left costs space only, until the next sweep
+ * (orphan.h). */
+static void remove_files(struct store *s, const struct ids *removed)
+{
+    for (size_t i = 0; i < removed->count; i++) {
+        bool local = false;
+        status_t st = extent_is_local(s->writer_db, removed->ids[i], &local, NULL);
+        if (st == ST_OK && !local) {
+            st = extent_remove(s, removed->ids[i], NULL);
+        }
+        (void)st;
+    }
+}
+
 status_t replica_apply(struct replica *r, const struct shared_bytes *entries, size_t count,
                        struct error *err)
 {
@@ -241,9 +255,8 @@ status_t replica_apply(struct replica *r, const struct shared_bytes *entries, si
         }
         st = end(s, st, err);
     }
-    for (size_t i = 0; i < removed.count && st == ST_OK; i++) {
-        status_t ignored = extent_remove(s, removed.ids[i], NULL); /* it costs space only */
-        (void)ignored;
+    if (st == ST_OK) {
+        remove_files(s, &removed);
     }
     ids_done(&removed);
     return st;

@@ -1,5 +1,6 @@
 #include "storetest.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/mman.h>
@@ -9,6 +10,7 @@
 #include "entry.h"
 #include "geds/crypt.h"
 #include "geds/shared.h"
+#include "geds/tiers.h"
 
 /* Controllers that share a store through a log, which is an array here, in memory that children share. */
 
@@ -667,6 +669,157 @@ static void a_store_that_leaves_a_log_gives_numbers_of_no_other_controller(void)
     end();
 }
 
+/* A tier that has one extent. */
+static uint8_t tier_bytes[LONG];
+static status_t read_tier(void *arg, const struct store_extent *extent, uint64_t off, void *data,
+                          size_t len, struct error *err)
+{
+    (void)arg, (void)extent, (void)err;
+    memcpy(data, tier_bytes + off, len);
+    return ST_OK;
+}
+
+static void set_tier(void)
+{
+    const struct store_tier tier = {.read = read_tier, .cache_bytes = STORE_CACHE_MIN};
+    MUST(store_set_tier(store, &tier, &err));
+}
+
+static uint64_t only_extent(void)
+{
+    struct store_candidate one[2];
+    size_t count = 0;
+    for (unsigned place = 0; place < 4 && count == 0; place++) {
+        MUST(store_candidates(store, place, STORE_KEEP_UNTIL_FULL, 0, 2, one, &count, &err));
+    }
+    CHECK_EQ(count, 1);
+    return one[0].id;
+}
+
+/* The second controller puts a file while it leads, and a copy of it into the tier. */
+static uint64_t begin_with_a_copy_in_the_tier(void)
+{
+    struct store_extent x = {0};
+    int fd = -1;
+    begin();
+    join(1);
+    stop();
+    lead(1);
+    set_tier();
+    fill(tier_bytes, LONG, 4);
+    MUST(put("box", "file", tier_bytes, LONG));
+    uint64_t extent = only_extent();
+    MUST(store_extent_hold(store, extent, &x, &fd, &err));
+    MUST(store_extent_sent(store, &x, &err));
+    close(fd);
+    buf_done(&x.sums);
+    store_extent_release(store, extent);
+    stop();
+    lead(0);
+    set_tier();
+    return extent;
+}
+
+static void evict(uint64_t extent)
+{
+    size_t dropped = 0;
+    MUST(store_extents_drop(store, &extent, 1, false, &dropped, &err));
+    CHECK_EQ(dropped, 1);
+    MUST(store_settle(store, &err));
+}
+
+static void what_the_leader_evicts_goes_on_other_disks_as_well(void)
+{
+    uint64_t extent = begin_with_a_copy_in_the_tier();
+    follow(1);
+    CHECK_EQ(files_in("1/data"), 1);
+    evict(extent);
+    follow(1);
+    CHECK_EQ(files_in("1/data"), 0);
+    MUST(store_extent_recall(store, extent, &err)); /* to the disk of the first one */
+    stop();
+    lead(1);
+    set_tier();
+    check_sound();
+    CHECK(holds("box", "file", tier_bytes, LONG));
+    end();
+}
+
+static void what_comes_back_before_its_removal_is_applied_stays(void)
+{
+    uint64_t extent = begin_with_a_copy_in_the_tier();
+    evict(extent);
+    MUST(store_extent_recall(store, extent, &err));
+    follow(1);
+    CHECK_EQ(files_in("1/data"), 1);
+    stop();
+    lead(1);
+    CHECK(holds("box", "file", tier_bytes, LONG));
+    check_sound();
+    end();
+}
+
+/* What nothing names, beside what has a row, and beside what is nobody's. */
+static void leave_files(size_t who, uint64_t number)
+{
+    char path[160];
+    static const char *const names[] = {"%.60s/data/%02x/%016llx", "%.60s/data/%02x/%llxnotes"};
+    for (size_t i = 0; i < 2; i++) {
+        for (uint64_t n = number; n < number + 3; n++) {
+            snprintf(path, sizeof path, names[i], folders[who], (unsigned)(n & 0xff),
+                     (unsigned long long)n);
+            FILE *f = fopen(path, "wx");
+            CHECK(f != NULL && fclose(f) == 0);
+        }
+    }
+}
+
+static void a_copy_takes_files_with_it_that_nothing_names(void)
+{
+    static uint8_t data[LONG];
+    begin();
+    join(1);
+    stop();
+    lead(1);
+    fill(data, LONG, 1);
+    MUST(put("box", "stays", data, LONG));
+    MUST(put("box", "goes", data, LONG));
+    MUST(put("box", "also", data, LONG));
+    stop();
+    lead(0);
+    MUST(store_delete(store, "box", "goes", NULL, &err));
+    MUST(store_settle(store, &err));
+    leave_files(1, UINT64_C(1) << 40 | 0x100);
+    join(1); /* what removed the file is not applied here */
+    CHECK_EQ(files_in("1/data"), 2 + 3);
+    stop();
+    lead(1);
+    CHECK(holds("box", "stays", data, LONG) && holds("box", "also", data, LONG));
+    end();
+}
+
+/* A removal that was interrupted behind the commit. Puts go on meanwhile. */
+static void who_leads_removes_files_that_nothing_names(void)
+{
+    static uint8_t data[LONG];
+    struct store_put *p = NULL;
+    begin();
+    fill(data, LONG, 1);
+    MUST(put("box", "stays", data, LONG));
+    stop();
+    leave_files(0, UINT64_C(1) << 40 | 0x100);
+    lead(0);
+    MUST(store_put_begin(store, "box", "new", NULL, &p, &err));
+    MUST(store_put_write(p, data, LONG, &err));
+    for (int i = 0; i < 1000 && files_in("0/data") > 1 + 3; i++) {
+        poll(NULL, 0, 10);
+    }
+    CHECK_EQ(files_in("0/data"), 1 + 3);
+    MUST(store_put_commit(p, NULL, NULL, &err));
+    CHECK(holds("box", "stays", data, LONG) && holds("box", "new", data, LONG));
+    end();
+}
+
 static void a_store_that_is_shared_is_not_opened_alone(void)
 {
     struct error why = {0};
@@ -974,6 +1127,10 @@ int main(void)
     RUN(numbers_of_files_are_never_given_twice);
     RUN(numbers_are_not_given_twice_in_two_logs_one_after_the_other);
     RUN(a_store_that_leaves_a_log_gives_numbers_of_no_other_controller);
+    RUN(what_the_leader_evicts_goes_on_other_disks_as_well);
+    RUN(what_comes_back_before_its_removal_is_applied_stays);
+    RUN(a_copy_takes_files_with_it_that_nothing_names);
+    RUN(who_leads_removes_files_that_nothing_names);
     RUN(a_store_that_is_shared_is_not_opened_alone);
     RUN(a_copy_replaces_nothing_that_somebody_would_miss);
     RUN(what_a_restored_log_has_not_is_not_replaced);
