@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "geds/shared.h"
+
 enum { APPLICATION_ID = 0x47454453 /* GEDS */ };
 
 /* Of format 1; a new database becomes one of today's by the same steps as an old one. */
@@ -89,10 +91,21 @@ bool db_wrote_nothing(struct db *db)
     return code == SQLITE_FULL || code == SQLITE_IOERR_WRITE;
 }
 
+status_t db_too_much(struct error *err)
+{
+    return error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
+                     "a change of too much metadata at once: controllers that share a store have "
+                     "%d MiB at most",
+                     SHARED_PATCH_MAX >> 20);
+}
+
 status_t db_error(struct db *db, struct error *err)
 {
     int code = sqlite3_extended_errcode(db->handle);
     status_t st = ST_IO;
+    if (code == SQLITE_INTERRUPT) {
+        return db_too_much(err);
+    }
     if (code == SQLITE_FULL) {
         st = ST_LIMIT;
     } else if ((code & 0xff) == SQLITE_NOMEM) {
@@ -127,6 +140,19 @@ static status_t pragma_number(struct db *db, const char *text, int64_t *ret_valu
     sqlite3_finalize(statement);
     if (st == ST_OK) {
         *ret_value = value;
+    }
+    return st;
+}
+
+status_t db_bytes(struct db *db, uint64_t *ret_bytes, struct error *err)
+{
+    int64_t pages = 0, bytes = 0;
+    status_t st = pragma_number(db, "PRAGMA page_count", &pages, err);
+    if (st == ST_OK) {
+        st = pragma_number(db, "PRAGMA page_size", &bytes, err);
+    }
+    if (st == ST_OK) {
+        *ret_bytes = (uint64_t)(pages * bytes);
     }
     return st;
 }

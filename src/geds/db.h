@@ -169,6 +169,11 @@ CHECKED status_t db_set_shared_format(struct db *db, bool shared, struct error *
 /* Turn the connection's last failure into an error. */
 status_t db_error(struct db *db, struct error *err);
 
+/* A transaction changes more than a log takes: a statement was ended for that. ST_LIMIT. */
+status_t db_too_much(struct error *err);
+/* Of the whole database. */
+CHECKED status_t db_bytes(struct db *db, uint64_t *ret_bytes, struct error *err);
+
 /* After a COMMIT that failed: is it certain that nothing of the transaction is in the log? A write
  * that was refused left no whole commit record there; after a failed sync, or one of the log's
  * index, which is written behind it, nobody knows. */

@@ -87,7 +87,8 @@ const char *const db_sql[SQL_COUNT] = {
 
     /* A rename of a prefix takes its objects aside, to the bucket of the negative number, so
      * that new names are compared with those of the objects that stay only. */
-    [SQL_PREFIX_LIMITS] = "SELECT count(*), min(length(key)), max(length(key)) FROM object "
+    [SQL_PREFIX_LIMITS] = "SELECT count(*), min(length(key)), max(length(key)), "
+                          "coalesce(sum(length(key)), 0) FROM object "
                           "WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3)",
     [SQL_PREFIX_ASIDE] =
         "UPDATE object SET bucket = -?1, key = CAST(?4 || substr(key, length(?2) + 1) AS BLOB) "

@@ -91,6 +91,7 @@ struct store {
     _Atomic uint64_t draft_bytes;      /* of the checksums of drafts (draft.h) */
     _Atomic unsigned streams_in_units; /* at most STREAM_UNITS_MAX gather units (stream.h) */
     _Atomic bool checked;              /* by a store_fsck */
+    _Atomic bool copied;               /* there is a copy of its database, for another controller */
     _Atomic bool full;                 /* the last change that needed space got none */
     _Atomic bool broken;               /* a sync failed: no changes any more */
 };
