@@ -113,11 +113,11 @@ status_t store_begin(struct store *s, struct error *err)
 
 void store_rollback(struct store *s)
 {
+    shared_end(s, false); /* first: it might end the rollback, too */
     if (sqlite3_get_autocommit(s->writer_db->handle) == 0) {
         status_t ignored = db_do(s->writer_db, SQL_ROLLBACK, NULL, "");
         (void)ignored;
     }
-    shared_end(s, false);
 }
 
 /* What is in the log of several controllers has happened, so a commit that fails behind that leaves a store that is
@@ -266,7 +266,7 @@ static bool run_with_room(struct batch *b, struct task *first, struct error *err
     if (run_all(b, first, err)) {
         return true;
     }
-    if (err->code != ST_LIMIT || atomic_load(&s->broken)) {
+    if (err->code != ST_LIMIT || atomic_load(&s->broken) || shared_is_too_much(s)) {
         return false;
     }
     cut_log(b->db);
@@ -331,7 +331,9 @@ static void run_batch(struct store *s, struct task *first)
         first->status = err.code;
         first->err = err;
         metrics_add(s->meter.failed_commits, 1);
-        store_note_space(s, err.code);
+        if (!shared_is_too_much(s)) {
+            store_note_space(s, err.code);
+        }
     }
     ids_done(&b.placed);
     ids_done(&b.dropped);

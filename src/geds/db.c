@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "geds/shared.h"
+
 enum { APPLICATION_ID = 0x47454453 /* GEDS */ };
 
 /* Of format 1; a new database becomes one of today's by the same steps as an old one. */
@@ -73,13 +75,15 @@ static const char *const upgrades[DB_FORMAT - 1] = {
     "ALTER TABLE bucket ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;",
 };
 
-/* Of one database, so that no change of them is in the log. The second one stays when the store belongs to no log any
- * more: its terms are in numbers of extents. */
+/* Of one database, so that no change of them is in the log. shared_first has the entry with which each term began.
+ * The second one stays when the store belongs to no log any more: its terms are in numbers of extents. */
 static const char shared_tables[] =
     "CREATE TABLE IF NOT EXISTS shared(one INTEGER PRIMARY KEY CHECK (one = 1), log TEXT NOT NULL,"
     " applied INTEGER NOT NULL, term INTEGER NOT NULL, chain BLOB NOT NULL) STRICT;"
     "CREATE TABLE IF NOT EXISTS shared_term(term INTEGER PRIMARY KEY,"
-    " address TEXT NOT NULL) STRICT;";
+    " address TEXT NOT NULL) STRICT;"
+    "CREATE TABLE IF NOT EXISTS shared_first(term INTEGER PRIMARY KEY, entry INTEGER NOT NULL,"
+    " chain BLOB NOT NULL) STRICT;";
 
 bool db_wrote_nothing(struct db *db)
 {
@@ -87,10 +91,21 @@ bool db_wrote_nothing(struct db *db)
     return code == SQLITE_FULL || code == SQLITE_IOERR_WRITE;
 }
 
+status_t db_too_much(struct error *err)
+{
+    return error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
+                     "a change of too much metadata at once: controllers that share a store have "
+                     "%d MiB at most",
+                     SHARED_PATCH_MAX >> 20);
+}
+
 status_t db_error(struct db *db, struct error *err)
 {
     int code = sqlite3_extended_errcode(db->handle);
     status_t st = ST_IO;
+    if (code == SQLITE_INTERRUPT) {
+        return db_too_much(err);
+    }
     if (code == SQLITE_FULL) {
         st = ST_LIMIT;
     } else if ((code & 0xff) == SQLITE_NOMEM) {
@@ -129,6 +144,19 @@ static status_t pragma_number(struct db *db, const char *text, int64_t *ret_valu
     return st;
 }
 
+status_t db_bytes(struct db *db, uint64_t *ret_bytes, struct error *err)
+{
+    int64_t pages = 0, bytes = 0;
+    status_t st = pragma_number(db, "PRAGMA page_count", &pages, err);
+    if (st == ST_OK) {
+        st = pragma_number(db, "PRAGMA page_size", &bytes, err);
+    }
+    if (st == ST_OK) {
+        *ret_bytes = (uint64_t)(pages * bytes);
+    }
+    return st;
+}
+
 status_t db_shared_format(struct db *db, bool *ret_shared, struct error *err)
 {
     int64_t version = 0;
@@ -139,10 +167,18 @@ status_t db_shared_format(struct db *db, bool *ret_shared, struct error *err)
     return st;
 }
 
+status_t db_complete_shared(struct db *db, struct error *err)
+{
+    bool shared = false;
+    status_t st = db_shared_format(db, &shared, err);
+    return st == ST_OK && shared ? exec(db, shared_tables, err) : st;
+}
+
 status_t db_set_shared_format(struct db *db, bool shared, struct error *err)
 {
     char text[64];
-    status_t st = exec(db, shared ? shared_tables : "DROP TABLE shared;", err);
+    status_t st = exec(
+        db, shared ? shared_tables : "DROP TABLE shared; DROP TABLE IF EXISTS shared_first;", err);
     snprintf(text, sizeof text, "PRAGMA user_version = %d;",
              DB_FORMAT + (shared ? DB_FORMAT_SHARED : 0));
     return st == ST_OK ? exec(db, text, err) : st;

@@ -138,6 +138,8 @@ enum sql {
     SQL_SHARED_SET,
     SQL_SHARED_BEGIN,
     SQL_SHARED_ADD_TERM,
+    SQL_SHARED_ADD_FIRST,
+    SQL_SHARED_FIRSTS,
     SQL_SHARED_LEADERS,
     SQL_SHARED_WAS,
     SQL_SHARED_LAST_TERM,
@@ -159,11 +161,18 @@ void db_close(struct db *db); /* takes NULL */
 
 /* Does it belong to a log? */
 CHECKED status_t db_shared_format(struct db *db, bool *ret_shared, struct error *err);
+/* What one that belongs to a log, and was made by a former program, has not yet. */
+CHECKED status_t db_complete_shared(struct db *db, struct error *err);
 /* Make what a database has that belongs to a log, or remove it; inside a transaction. */
 CHECKED status_t db_set_shared_format(struct db *db, bool shared, struct error *err);
 
 /* Turn the connection's last failure into an error. */
 status_t db_error(struct db *db, struct error *err);
+
+/* A transaction changes more than a log takes: a statement was ended for that. ST_LIMIT. */
+status_t db_too_much(struct error *err);
+/* Of the whole database. */
+CHECKED status_t db_bytes(struct db *db, uint64_t *ret_bytes, struct error *err);
 
 /* After a COMMIT that failed: is it certain that nothing of the transaction is in the log? A write
  * that was refused left no whole commit record there; after a failed sync, or one of the log's

@@ -87,7 +87,8 @@ const char *const db_sql[SQL_COUNT] = {
 
     /* A rename of a prefix takes its objects aside, to the bucket of the negative number, so
      * that new names are compared with those of the objects that stay only. */
-    [SQL_PREFIX_LIMITS] = "SELECT count(*), min(length(key)), max(length(key)) FROM object "
+    [SQL_PREFIX_LIMITS] = "SELECT count(*), min(length(key)), max(length(key)), "
+                          "coalesce(sum(length(key)), 0) FROM object "
                           "WHERE bucket = ?1 AND key >= ?2 AND (?3 IS NULL OR key < ?3)",
     [SQL_PREFIX_ASIDE] =
         "UPDATE object SET bucket = -?1, key = CAST(?4 || substr(key, length(?2) + 1) AS BLOB) "
@@ -233,13 +234,17 @@ const char *const db_sql[SQL_COUNT] = {
 
     /* What controllers share through a log: sharing.h. */
     [SQL_SCHEMA_TABLES] = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name",
-    [SQL_SCHEMA_COLUMNS] = "SELECT pk FROM pragma_table_info(?1) ORDER BY cid",
+    [SQL_SCHEMA_COLUMNS] = "SELECT pk, name FROM pragma_table_info(?1) ORDER BY cid",
     [SQL_SHARED_GET] = "SELECT log, applied, term, chain FROM shared",
     [SQL_SHARED_SET] = "UPDATE shared SET applied = ?1, term = ?2, chain = ?3",
     [SQL_SHARED_BEGIN] = "REPLACE INTO shared(one, log, applied, term, chain) "
                          "SELECT 1, ?1, 0, max((SELECT coalesce(max(id), 0) >> 40 FROM extent), "
                          "(SELECT coalesce(max(term), 0) FROM shared_term)), zeroblob(32)",
     [SQL_SHARED_ADD_TERM] = "REPLACE INTO shared_term(term, address) VALUES (?1, ?2)",
+    [SQL_SHARED_ADD_FIRST] = "REPLACE INTO shared_first(term, entry, chain) VALUES (?1, ?2, ?3)",
+    /* of term ?1, if it is known, and of those behind */
+    [SQL_SHARED_FIRSTS] = "SELECT term, entry, chain, (SELECT min(term) FROM shared_first) "
+                          "FROM shared_first WHERE term >= ?1 ORDER BY term LIMIT 2",
     [SQL_SHARED_LEADERS] = "SELECT term, address FROM shared_term WHERE address <> ''",
     [SQL_SHARED_WAS] = "SELECT 1 FROM sqlite_schema WHERE name = 'shared_term'",
     [SQL_SHARED_LAST_TERM] = "SELECT coalesce(max(term), 0) FROM shared_term",

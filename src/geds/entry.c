@@ -73,7 +73,7 @@ static status_t decode_head(struct cursor *c, bool any_format, struct entry *e, 
     uint64_t zero = cursor_le64(c);
     if (kind > ENTRY_TERM || zero != 0 || e->index == 0 || e->index > INT64_MAX || e->term == 0 ||
         e->term > SHARED_TERM_MAX || e->len != cursor_left(c) ||
-        (kind == ENTRY_TERM && e->len > SHARED_ADDRESS_MAX)) {
+        (kind == ENTRY_TERM && e->len > SHARED_ADDRESS_MAX + 1 + ENTRY_RANDOM_BYTES)) {
         return error_set(err, ST_FORMAT, cursor_offset(c), "a malformed entry of the log");
     }
     for (size_t i = 0; i < ID_BYTES; i++) {

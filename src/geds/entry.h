@@ -7,11 +7,13 @@
 
 /* One record of the log that controllers share: what a transaction changed, or that another controller leads. */
 
-enum { ENTRY_HEAD_BYTES = 128 };
+enum { ENTRY_HEAD_BYTES = 128, ENTRY_RANDOM_BYTES = 16 };
 
 enum entry_kind {
     ENTRY_CHANGES, /* payload: a patch (patch.h), not empty */
-    ENTRY_TERM,    /* payload: the address of the controller that leads from here on */
+    /* payload: the address of the controller that leads from here on, a NUL, and random bytes, so that the first
+     * entries of two terms are never the same; a former program wrote the address alone */
+    ENTRY_TERM,
 };
 
 struct entry {

@@ -7,6 +7,7 @@
 
 #include "base/cursor.h"
 #include "keys.h"
+#include "orphan.h"
 #include "place.h"
 #include "row.h"
 #include "sharing.h"
@@ -386,7 +387,9 @@ static status_t check_file(struct check *c, const struct block_check *k, uint8_t
         bool lost = store_extent_get(c->store, id, &now, NULL) == ST_OK &&
                     (now.place & STORE_PLACE_AWAY) == 0 &&
                     extent_open_here(c->store, id, &fd, NULL) != ST_OK;
-        if (lost && shared_elsewhere(c->store, id) != NULL) {
+        /* who had recalled it is not known; the tier has it */
+        bool in_tier = c->store->shared != NULL && (now.place & STORE_PLACE_REMOTE) != 0;
+        if (lost && (in_tier || shared_elsewhere(c->store, id) != NULL)) {
             c->totals.away++;
         } else if (lost) {
             report(c, STORE_DAMAGE_MISSING, id, 0, "%s", inner.text);
@@ -542,52 +545,22 @@ struct orphans {
     unsigned number;
 };
 
-/* Is it a file that no row has? remove: it goes then. A recall of the same number gives its file this name, so none
- * is under way from the look at the row on. */
-static status_t look_at_orphan(struct orphans *o, const char *name, uint64_t id, bool remove,
-                               bool *ret_is, struct error *err)
-{
-    pthread_mutex_t *lock = &o->check->store->recall_locks[id % RECALL_LOCKS];
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
-    status_t st = ST_OK;
-    pthread_mutex_lock(lock);
-    if (id != 0) {
-        st = db_start(o->db, SQL_EXTENT_GET, &statement, err, "i", id);
-        if (st == ST_OK) {
-            st = db_next(o->db, statement, &row, err);
-        }
-        /* one that is dropped goes now, or at the next start */
-        unsigned place = st == ST_OK && row ? (unsigned)db_u64(statement, 3) : 0;
-        row = row && ((place & STORE_PLACE_AWAY) == 0 || (place & STORE_PLACE_FILE) != 0);
-        db_end(statement);
-    }
-    /* one that was removed since the folder was read has no row either */
-    *ret_is = st == ST_OK && !row &&
-              (remove ? unlinkat(o->folder, name, 0)
-                      : faccessat(o->folder, name, F_OK, AT_SYMLINK_NOFOLLOW)) == 0;
-    pthread_mutex_unlock(lock);
-    return st;
-}
-
 static status_t check_orphan(void *arg, const char *name, struct error *err)
 {
     struct orphans *o = arg;
-    uint64_t id = 0;
-    bool is = false;
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+    struct store *s = o->check->store;
+    uint64_t id = orphan_number(name, o->number);
+    bool is = false, goes = id != 0 && atomic_load(&s->sweeps);
+    if (goes || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
         return ST_OK;
     }
-    if (!extent_name_parse(name, &id) || (id & 0xff) != o->number) {
-        id = 0;
-    }
-    status_t st = look_at_orphan(o, name, id, false, &is, err);
+    status_t st = orphan_look(s, o->db, o->folder, name, id, false, &is, err);
     if (st != ST_OK || !is) {
         return st;
     }
     report(o->check, STORE_DAMAGE_ORPHAN, id, 0, "nothing names data/%02x/%.100s", o->number, name);
     if (o->check->repair) { /* who was told may have recalled it since */
-        st = look_at_orphan(o, name, id, true, &is, err);
+        st = orphan_look(s, o->db, o->folder, name, id, true, &is, err);
         o->check->totals.repaired += is;
     }
     return st;
@@ -596,7 +569,8 @@ static status_t check_orphan(void *arg, const char *name, struct error *err)
 static status_t check_folders(struct check *c, struct db *db, struct error *err)
 {
     status_t st = ST_OK;
-    for (unsigned i = 0; i < 256 && st == ST_OK && (st = look_for_end(c, err)) == ST_OK; i++) {
+    for (unsigned i = 0; i < ORPHAN_FOLDERS && st == ST_OK && (st = look_for_end(c, err)) == ST_OK;
+         i++) {
         struct orphans o = {.check = c, .db = db, .number = i};
         char name[4];
         snprintf(name, sizeof name, "%02x", i);

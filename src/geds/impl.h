@@ -57,6 +57,9 @@ struct store {
     struct store_options options;
     pthread_t writer;
     bool writer_runs;
+    pthread_t sweeper; /* orphan.h */
+    bool sweeper_runs;
+    _Atomic bool sweeps, sweep_stops; /* it is at work; it is to end */
 
     struct ids settle;    /* extents whose files were evicted; guarded by pins.lock */
     struct ids forget;    /* extents whose files are gone and rows are not; guarded by pins.lock */
@@ -88,6 +91,7 @@ struct store {
     _Atomic uint64_t draft_bytes;      /* of the checksums of drafts (draft.h) */
     _Atomic unsigned streams_in_units; /* at most STREAM_UNITS_MAX gather units (stream.h) */
     _Atomic bool checked;              /* by a store_fsck */
+    _Atomic bool copied;               /* there is a copy of its database, for another controller */
     _Atomic bool full;                 /* the last change that needed space got none */
     _Atomic bool broken;               /* a sync failed: no changes any more */
 };
@@ -169,6 +173,8 @@ CHECKED status_t extent_open(struct store *s, uint64_t id, int *ret_fd, struct e
 /* The same, when its row says that there are local bytes since somebody looks for them: they may have come back and not
  * have their name yet. */
 CHECKED status_t extent_open_here(struct store *s, uint64_t id, int *ret_fd, struct error *err);
+/* Has it a row, and does that say that its bytes are on a disk? */
+CHECKED status_t extent_is_local(struct db *db, uint64_t id, bool *ret_local, struct error *err);
 /* Remove its file, wherever it is; that it is not there is fine. */
 CHECKED status_t extent_remove(struct store *s, uint64_t id, struct error *err);
 /* Before a file gets this new number. When the power was cut, a file of the same number may have come back whose row

@@ -3,6 +3,7 @@
 #include "geds/tiers.h"
 #include "names.h"
 #include "object.h"
+#include "sharing.h"
 #include "stream.h"
 #include "use.h"
 
@@ -471,7 +472,7 @@ static status_t check_prefix(struct batch *b, struct prefix_task *t, uint64_t bu
 {
     sqlite3_stmt *statement = NULL;
     bool row = false;
-    uint64_t shortest = 0, longest = 0;
+    uint64_t shortest = 0, longest = 0, bytes = 0;
     status_t st = start_range(b->db, SQL_PREFIX_LIMITS, &statement, bucket, t->from, end, end_len,
                               NULL, err);
     if (st == ST_OK) {
@@ -481,6 +482,7 @@ static status_t check_prefix(struct batch *b, struct prefix_task *t, uint64_t bu
         t->count = db_u64(statement, 0);
         shortest = db_u64(statement, 1);
         longest = db_u64(statement, 2);
+        bytes = db_u64(statement, 3);
     }
     db_end(statement);
     if (st == ST_OK && t->count == 0) {
@@ -495,7 +497,10 @@ static status_t check_prefix(struct batch *b, struct prefix_task *t, uint64_t bu
                                  from_len + to_len),
             STORE_KEY_MAX);
     }
-    return st;
+    /* both names of each are in the log; SQLite notes all old ones before it changes any */
+    return st == ST_OK ? shared_check_size(b->store,
+                                           2 * bytes - t->count * from_len + t->count * to_len, err)
+                       : st;
 }
 
 static status_t is_taken(struct batch *b, uint64_t bucket, struct error *err)

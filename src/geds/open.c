@@ -6,6 +6,7 @@
 
 #include "impl.h"
 #include "keys.h"
+#include "orphan.h"
 #include "place.h"
 #include "sharing.h"
 #include "sys/files.h"
@@ -101,21 +102,6 @@ static status_t make_folders(struct store *s, bool is_new, struct error *err)
     return st;
 }
 
-/* Is there a row for a file in the folder of new ones? One without local bytes was being recalled. */
-static status_t has_row(struct db *db, uint64_t id, bool *ret_has, struct error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    status_t st = db_start(db, SQL_EXTENT_GET, &statement, err, "i", id);
-    if (st == ST_OK) {
-        st = db_next(db, statement, ret_has, err);
-    }
-    if (st == ST_OK && *ret_has) {
-        *ret_has = (db_u64(statement, 3) & STORE_PLACE_AWAY) == 0;
-    }
-    db_end(statement);
-    return st;
-}
-
 /* A file whose row was committed goes where it belongs; what a crash interrupted is removed. */
 static status_t recover_new(void *arg, const char *name, struct error *err)
 {
@@ -125,9 +111,10 @@ static status_t recover_new(void *arg, const char *name, struct error *err)
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
         return ST_OK;
     }
+    /* one without local bytes was being recalled */
     bool recalled = name[0] == 'r';
     if (extent_name_parse(recalled ? name + 1 : name, &id)) {
-        status_t st = has_row(s->writer_db, id, &has, err);
+        status_t st = extent_is_local(s->writer_db, id, &has, err);
         if (st != ST_OK) {
             return st;
         }
@@ -307,7 +294,7 @@ static status_t start(struct store *s, bool replica, struct error *err)
         s->writer_runs = code == 0;
         st = code == 0 ? ST_OK : error_set_errno(err, code, "thread");
     }
-    return st;
+    return st == ST_OK && s->shared != NULL ? orphans_begin(s, err) : st;
 }
 
 static status_t open_store(const char *path, const struct store_options *options, bool replica,
@@ -359,6 +346,7 @@ void store_close(struct store *s)
     if (s == NULL) {
         return;
     }
+    orphans_end(s);
     if (s->writer_runs) {
         pthread_mutex_lock(&s->queue.lock);
         s->queue.stop = true;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "geds/tiers.h"
 
 /* The format: for each table 'P', its number of columns, for each a byte (not 0: part of the key), its name with a NUL;
  * then changes: what (as SQLite numbers it), a byte that says whether a trigger made it, and values. An insert has all
@@ -19,14 +20,18 @@ bool patch_leaves_out(const char *table)
 static status_t load_columns(struct db *db, struct patch_table *t, struct error *err)
 {
     sqlite3_stmt *statement = NULL;
-    bool row = true;
+    bool row = true, is_extent = strcmp(t->name, "extent") == 0;
     status_t st = db_start(db, SQL_SCHEMA_COLUMNS, &statement, err, "t", t->name);
     while (st == ST_OK && (st = db_next(db, statement, &row, err)) == ST_OK && row) {
         if (t->columns == PATCH_COLUMNS_MAX) {
             st = error_set(err, ST_UNSUPPORTED, ERROR_NO_OFFSET, "table %s: too many columns",
                            t->name);
         } else {
+            const char *name = (const char *)sqlite3_column_text(statement, 1);
             t->keys |= db_u64(statement, 0) != 0 ? 1U << t->columns : 0;
+            if (is_extent && name != NULL && strcmp(name, "place") == 0) {
+                t->place = t->columns;
+            }
             t->columns++;
         }
     }
@@ -132,7 +137,7 @@ static const struct patch_table *read_table(struct cursor *c, const struct patch
 
 /* The values of one change: those of the key must be there, and of an insert all. */
 static void read_change(struct cursor *c, const struct patch_table *t, uint8_t what,
-                        uint64_t *ret_first)
+                        uint64_t *ret_first, uint64_t *ret_place)
 {
     for (unsigned i = 0; i < t->columns && !c->failed; i++) {
         bool is_key = (t->keys >> i & 1) != 0;
@@ -146,6 +151,8 @@ static void read_change(struct cursor *c, const struct patch_table *t, uint8_t w
         }
         if (i == 0) {
             *ret_first = type == VALUE_INTEGER ? integer : 0;
+        } else if (i == t->place) {
+            *ret_place = type == VALUE_INTEGER ? integer : 0;
         }
     }
 }
@@ -162,16 +169,17 @@ status_t patch_check(const struct patch_schema *schema, const void *data, size_t
             t = read_table(&c, schema);
             continue;
         }
-        uint64_t first = 0;
+        uint64_t first = 0, place = 0;
         if (t == NULL ||
             (what != SQLITE_INSERT && what != SQLITE_UPDATE && what != SQLITE_DELETE) ||
             cursor_u8(&c) > 1) {
             cursor_fail(&c, "neither a table nor a change");
             break;
         }
-        read_change(&c, t, what, &first);
-        if (!c.failed && what == SQLITE_DELETE && ret_removed != NULL &&
-            strcmp(t->name, "extent") == 0 && !ids_add(ret_removed, first)) {
+        read_change(&c, t, what, &first, &place);
+        bool gone = strcmp(t->name, "extent") == 0 &&
+                    (what == SQLITE_DELETE || (place & STORE_PLACE_AWAY) != 0);
+        if (!c.failed && gone && ret_removed != NULL && !ids_add(ret_removed, first)) {
             return no_memory(err);
         }
     }

@@ -12,7 +12,8 @@ enum { PATCH_TABLES_MAX = 32, PATCH_COLUMNS_MAX = 32, PATCH_NAME_BYTES = 32 };
 struct patch_table {
     char name[PATCH_NAME_BYTES];
     unsigned columns;
-    uint32_t keys; /* bit N: column N belongs to the primary key */
+    uint32_t keys;  /* bit N: column N belongs to the primary key */
+    unsigned place; /* the column that says where an extent's bytes are; 0: it has none */
 };
 /* Immutable once it is loaded. */
 struct patch_schema {
@@ -28,7 +29,7 @@ CHECKED status_t patch_schema_load(struct db *db, struct patch_schema *ret_schem
                                    struct error *err);
 
 /* Is it whole, and about tables of this schema only? ret_removed (may be NULL) gets numbers of extents whose rows it
- * removes; also after an error it may have some. ST_FORMAT, ST_NOMEM. */
+ * removes, or whose bytes are on no disk from then on; also after an error it may have some. ST_FORMAT, ST_NOMEM. */
 CHECKED status_t patch_check(const struct patch_schema *schema, const void *data, size_t len,
                              struct ids *ret_removed, struct error *err);
 

@@ -2,19 +2,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "patch.h"
-#include "sharing.h"
+#include "replica.h"
 #include "sys/files.h"
-
-struct replica {
-    struct store *store; /* without its writer */
-    struct patch_schema schema;
-};
-
-static const char database_name[] = "meta.db";
 
 /* A recall that was interrupted. Its bytes are in the tier; here another controller may have given the row a local file
  * meanwhile, for which it would be taken. */
@@ -41,6 +34,9 @@ status_t replica_open(const char *path, const struct store_options *options,
         /* what triggers did is in the entries */
         sqlite3_db_config(r->store->writer_db->handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
         st = patch_schema_load(r->store->writer_db, &r->schema, err);
+    }
+    if (st == ST_OK) {
+        st = db_complete_shared(r->store->writer_db, err);
     }
     if (st != ST_OK) {
         replica_close(r);
@@ -135,11 +131,17 @@ status_t replica_term(struct replica *r, const char *address, struct buf *ret_en
         return error_set(err, ST_LIMIT, ERROR_NO_OFFSET, "term %llu, address %.80s",
                          (unsigned long long)state.term, address);
     }
+    uint8_t payload[SHARED_ADDRESS_MAX + 1 + ENTRY_RANDOM_BYTES];
+    size_t len = strlen(address) + 1;
+    memcpy(payload, address, len);
+    if (getrandom(payload + len, ENTRY_RANDOM_BYTES, 0) != ENTRY_RANDOM_BYTES) {
+        return error_set_errno(err, errno, "random number");
+    }
     struct entry e = {.kind = ENTRY_TERM,
                       .index = state.applied + 1,
                       .term = state.term + 1,
-                      .payload = (const uint8_t *)address,
-                      .len = strlen(address)};
+                      .payload = payload,
+                      .len = len + ENTRY_RANDOM_BYTES};
     memcpy(e.log, state.log, sizeof e.log);
     memcpy(e.before, state.chain, sizeof e.before);
     entry_encode(&e, ret_entry);
@@ -153,11 +155,19 @@ static int on_conflict(void *ignored, int what, sqlite3_changeset_iter *at)
     return SQLITE_CHANGESET_ABORT;
 }
 
-static status_t other_history(const struct entry *e, struct error *err)
+status_t replica_other_history(const struct store *s, status_t code, uint64_t index,
+                               struct error *err)
 {
-    return error_set(err, ST_CORRUPT, ERROR_NO_OFFSET,
-                     "entry %llu of the log is of another history than this controller's database",
-                     (unsigned long long)e->index);
+    return error_set(err, code, ERROR_NO_OFFSET,
+                     "entry %llu here is of another history than the log's (was etcd restored?). "
+                     "Nothing is replaced. To give up what only this store has: mv %.60s/meta.db* "
+                     "away; to go on with it: --etcd none",
+                     (unsigned long long)index, s->path);
+}
+
+static status_t other_history(const struct replica *r, uint64_t index, struct error *err)
+{
+    return replica_other_history(r->store, ST_CORRUPT, index, err);
 }
 
 static status_t apply_changes(struct replica *r, const struct entry *e, struct ids *removed,
@@ -171,7 +181,7 @@ static status_t apply_changes(struct replica *r, const struct entry *e, struct i
                                       (void *)(uintptr_t)e->payload, NULL, on_conflict, NULL);
     if (code == SQLITE_ABORT || (code & 0xff) == SQLITE_CONSTRAINT ||
         (code & 0xff) == SQLITE_CORRUPT) {
-        return other_history(e, err);
+        return other_history(r, e->index, err);
     }
     return code == SQLITE_OK ? ST_OK : db_error(r->store->writer_db, err);
 }
@@ -179,14 +189,20 @@ static status_t apply_changes(struct replica *r, const struct entry *e, struct i
 static status_t apply_term(struct replica *r, const struct entry *e, struct error *err)
 {
     char address[SHARED_ADDRESS_MAX + 1];
-    memcpy(address, e->payload, e->len);
-    address[e->len] = '\0';
-    for (size_t i = 0; i < e->len; i++) {
-        if (address[i] <= ' ' || address[i] > '~') {
-            return error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "no address of a controller");
-        }
+    size_t len = strnlen((const char *)e->payload, e->len), random = e->len - len;
+    bool good = len <= SHARED_ADDRESS_MAX && (random == 0 || random == 1 + ENTRY_RANDOM_BYTES);
+    for (size_t i = 0; i < len && good; i++) {
+        good = e->payload[i] > ' ' && e->payload[i] <= '~';
     }
-    return db_do(r->store->writer_db, SQL_SHARED_ADD_TERM, err, "it", e->term, address);
+    if (!good) {
+        return error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "no address of a controller");
+    }
+    memcpy(address, e->payload, len);
+    address[len] = '\0';
+    status_t st = db_do(r->store->writer_db, SQL_SHARED_ADD_TERM, err, "it", e->term, address);
+    return st == ST_OK ? db_do(r->store->writer_db, SQL_SHARED_ADD_FIRST, err, "iib", e->term,
+                               e->index, e->chain, sizeof e->chain)
+                       : st;
 }
 
 static status_t apply_one(struct replica *r, struct shared_state *state,
@@ -200,7 +216,7 @@ static status_t apply_one(struct replica *r, struct shared_state *state,
     if (strcmp(e.log, state->log) != 0 || e.index != state->applied + 1 ||
         memcmp(e.before, state->chain, sizeof e.before) != 0 ||
         e.term != state->term + (e.kind == ENTRY_TERM)) {
-        return other_history(&e, err);
+        return other_history(r, e.index, err);
     }
     st = e.kind == ENTRY_TERM ? apply_term(r, &e, err) : apply_changes(r, &e, removed, err);
     if (st == ST_OK) {
@@ -210,6 +226,20 @@ static status_t apply_one(struct replica *r, struct shared_state *state,
         st = shared_save(r->store->writer_db, &e, err);
     }
     return st;
+}
+
+/* What came back in the same transaction stays. A file that is left costs space only, until the next sweep
+ * (orphan.h). */
+static void remove_files(struct store *s, const struct ids *removed)
+{
+    for (size_t i = 0; i < removed->count; i++) {
+        bool local = false;
+        status_t st = extent_is_local(s->writer_db, removed->ids[i], &local, NULL);
+        if (st == ST_OK && !local) {
+            st = extent_remove(s, removed->ids[i], NULL);
+        }
+        (void)st;
+    }
 }
 
 status_t replica_apply(struct replica *r, const struct shared_bytes *entries, size_t count,
@@ -225,9 +255,8 @@ status_t replica_apply(struct replica *r, const struct shared_bytes *entries, si
         }
         st = end(s, st, err);
     }
-    for (size_t i = 0; i < removed.count && st == ST_OK; i++) {
-        status_t ignored = extent_remove(s, removed.ids[i], NULL); /* it costs space only */
-        (void)ignored;
+    if (st == ST_OK) {
+        remove_files(s, &removed);
     }
     ids_done(&removed);
     return st;
@@ -243,7 +272,7 @@ status_t replica_compare(struct replica *r, const void *entry, size_t len, struc
     }
     return st == ST_OK && (strcmp(e.log, state.log) != 0 || e.index != state.applied ||
                            memcmp(e.chain, state.chain, sizeof e.chain) != 0)
-               ? other_history(&e, err)
+               ? other_history(r, e.index, err)
                : st;
 }
 
@@ -262,96 +291,6 @@ status_t replica_leave(const char *path, struct error *err)
             st = db_set_shared_format(r->store->writer_db, false, err);
         }
         st = end(r->store, st, err);
-    }
-    replica_close(r);
-    return st;
-}
-
-/* The copy belongs to the log, and is a database of this version. */
-static status_t check_copy(const char *copy, const char *log, struct error *err)
-{
-    struct db *db = NULL;
-    struct shared_state state = {0};
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
-    status_t st = db_open(copy, true, STORE_SYNC_FULL, &db, err);
-    if (st == ST_OK) {
-        st = shared_load(db, &state, err);
-    }
-    if (st == ST_NOTFOUND || (st == ST_OK && strcmp(state.log, log) != 0)) {
-        st = error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "%s: a copy of another store", copy);
-    }
-    if (st == ST_OK) {
-        st = db_start(db, SQL_CHECK, &statement, err, "");
-    }
-    if (st == ST_OK) {
-        st = db_next(db, statement, &row, err);
-    }
-    if (st == ST_OK && row && strcmp((const char *)sqlite3_column_text(statement, 0), "ok") != 0) {
-        st = error_set(err, ST_CORRUPT, ERROR_NO_OFFSET, "%s: a damaged copy", copy);
-    }
-    db_end(statement);
-    /* all that is in it is in the file itself then */
-    if (st == ST_OK &&
-        sqlite3_exec(db->handle, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL) != SQLITE_OK) {
-        st = db_error(db, err);
-    }
-    db_close(db);
-    return st;
-}
-
-/* The former one goes first: what is left of its log must never be taken for the new one's. Who is interrupted in
- * between has none, and gets a copy again. */
-static status_t put_in_place(const struct store *s, const char *copy, struct error *err)
-{
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
-    char path[PATH_MAX + 16];
-    int fd = open(copy, O_RDONLY | O_CLOEXEC);
-    bool synced = fd >= 0 && file_sync(fd) == 0;
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (!synced) {
-        return error_set_errno(err, errno, "sync of %s", copy);
-    }
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s%s", s->path, database_name, suffixes[i]);
-        if (unlink(path) != 0 && errno != ENOENT) {
-            return error_set_errno(err, errno, "%s", path);
-        }
-    }
-    snprintf(path, sizeof path, "%s/%s", s->path, database_name);
-    int folder = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool good = folder >= 0 && file_sync(folder) == 0 && rename(copy, path) == 0 &&
-                file_sync(folder) == 0;
-    status_t st = good ? ST_OK : error_set_errno(err, errno, "%s", path);
-    if (folder >= 0) {
-        close(folder);
-    }
-    return st;
-}
-
-status_t replica_replace(const char *path, const char *copy, const char *log, struct error *err)
-{
-    struct replica *r = NULL;
-    struct shared_state state = {0};
-    status_t st = check_copy(copy, log, err);
-    if (st == ST_OK) {
-        st = replica_open(path, NULL, &r, err);
-    }
-    if (st == ST_OK) {
-        st = replica_state(r, &state, err);
-    }
-    if (st == ST_OK && strcmp(state.log, log) != 0 && !state.empty) {
-        st = error_set(err, ST_EXIST, ERROR_NO_OFFSET,
-                       "%s has buckets that are not of the store which the controllers share: "
-                       "start with an empty state folder",
-                       path);
-    }
-    if (st == ST_OK) { /* the lock stays until the new one is there */
-        db_close(r->store->writer_db);
-        r->store->writer_db = NULL;
-        st = put_in_place(r->store, copy, err);
     }
     replica_close(r);
     return st;

@@ -1,18 +1,30 @@
 #include "sharing.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "patch.h"
+
+enum {
+    /* What the session holds of a change may be so many times the bytes that it is in the log: a rename of a prefix is
+     * three changes of each row. SQLite has up to four times that in memory besides, to undo it. */
+    SESSION_PARTS = 2,
+    STEPS_BETWEEN_LOOKS = 1000, /* of SQLite's machine */
+};
 
 struct shared {
     struct store_log log;
     struct shared_state state; /* the writer's */
     struct entry entry;        /* of the transaction; index 0: it has none */
     sqlite3_session *session;
-    bool ahead;     /* entry is in the log, or may be, and the database has it not yet */
-    char **leaders; /* immutable: of each term up to this one; NULL: not known */
+    uint64_t change_max; /* of log */
+    bool too_much;       /* the transaction has changed more than that */
+    bool ahead;          /* entry is in the log, or may be, and the database has it not yet */
+    char **leaders;      /* immutable: of each term up to this one; NULL: not known */
 };
 
 status_t shared_load(struct db *db, struct shared_state *ret_state, struct error *err)
@@ -137,6 +149,8 @@ status_t shared_open(struct store *s, struct error *err)
         return no_memory(err);
     }
     s->shared->log = *s->options.log;
+    s->shared->change_max = s->shared->log.change_max != 0 ? s->shared->log.change_max
+                                                           : SHARED_PATCH_MAX;
     s->shared->state = state;
     begin_term(s, state.term);
     return load_leaders(s, err);
@@ -162,6 +176,36 @@ static int takes_table(void *ignored, const char *table)
     return !patch_leaves_out(table);
 }
 
+static bool holds_too_much(struct shared *h)
+{
+    h->too_much = h->too_much || (h->session != NULL &&
+                                  (uint64_t)sqlite3session_memory_used(h->session) / SESSION_PARTS >
+                                      h->change_max);
+    return h->too_much;
+}
+
+/* While a statement runs: other than 0 ends it, and its transaction. */
+static int look_at_memory(void *arg)
+{
+    struct shared *h = arg;
+    return h->session != NULL && holds_too_much(h);
+}
+
+status_t shared_check_size(struct store *s, uint64_t bytes, struct error *err)
+{
+    struct shared *h = s->shared;
+    if (h == NULL || bytes <= h->change_max) {
+        return ST_OK;
+    }
+    h->too_much = true;
+    return db_too_much(err);
+}
+
+bool shared_is_too_much(const struct store *s)
+{
+    return s->shared != NULL && s->shared->too_much;
+}
+
 status_t shared_begin(struct store *s, struct error *err)
 {
     struct shared *h = s->shared;
@@ -169,6 +213,8 @@ status_t shared_begin(struct store *s, struct error *err)
         return ST_OK;
     }
     h->entry = (struct entry){0};
+    h->too_much = false;
+    sqlite3_progress_handler(s->writer_db->handle, STEPS_BETWEEN_LOOKS, look_at_memory, h);
     if (sqlite3session_create(s->writer_db->handle, "main", &h->session) != SQLITE_OK) {
         h->session = NULL;
         return no_memory(err);
@@ -243,15 +289,16 @@ status_t shared_append(struct store *s, struct error *err)
     if (h == NULL) {
         return ST_OK;
     }
+    if (holds_too_much(h)) {
+        return db_too_much(err);
+    }
     if (sqlite3session_patchset(h->session, &len, &patch) != SQLITE_OK) {
         return no_memory(err);
     }
     status_t st = ST_OK;
-    if (len > SHARED_PATCH_MAX) {
-        st = error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
-                       "a change of %d bytes of metadata: controllers that share a store have %d "
-                       "at most",
-                       len, SHARED_PATCH_MAX);
+    if ((uint64_t)len > h->change_max) {
+        h->too_much = true;
+        st = db_too_much(err);
     } else if (len > 0) {
         st = append(s, patch, (size_t)len, err);
     } else { /* what is refused is told by what the database has, too */
@@ -297,17 +344,32 @@ status_t store_shared_state(struct store *s, struct shared_state *ret_state, str
     return st;
 }
 
-status_t store_copy_state(struct store *s, const char *to, struct error *err)
+/* Before it is made: a disk that is full stops all changes. */
+static status_t look_for_space(struct db *db, const char *to, struct error *err)
 {
-    struct db *db = NULL;
+    char folder[PATH_MAX];
+    struct statvfs fs;
+    uint64_t bytes = 0;
+    const char *end = strrchr(to, '/');
+    snprintf(folder, sizeof folder, "%.*s", end != NULL ? (int)(end - to) : 1,
+             end != NULL ? to : ".");
+    status_t st = db_bytes(db, &bytes, err);
+    if (st == ST_OK && statvfs(folder, &fs) != 0) {
+        return error_set_errno(err, errno, "%s", folder);
+    }
+    uint64_t left = st == ST_OK ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
+    return st == ST_OK && left < bytes + STORE_FREE_ENOUGH
+               ? error_set(err, ST_LIMIT, ERROR_NO_OFFSET,
+                           "no space for a copy of the store's database: %llu bytes and %llu that "
+                           "stay free are needed, the disk has %llu",
+                           (unsigned long long)bytes, (unsigned long long)STORE_FREE_ENOUGH,
+                           (unsigned long long)left)
+               : st;
+}
+
+static status_t make_copy(struct db *db, const char *to, struct error *err)
+{
     sqlite3 *file = NULL;
-    if (access(to, F_OK) == 0) {
-        return error_set(err, ST_EXIST, ERROR_NO_OFFSET, "%s is there", to);
-    }
-    status_t st = store_reader(s, &db, err);
-    if (st != ST_OK) {
-        return st;
-    }
     sqlite3_backup *backup = NULL;
     if (sqlite3_open_v2(to, &file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) == SQLITE_OK) {
         backup = sqlite3_backup_init(file, "main", db->handle, "main");
@@ -315,11 +377,37 @@ status_t store_copy_state(struct store *s, const char *to, struct error *err)
     /* all in one step, so that it is of one moment; who writes goes on meanwhile */
     int code = backup != NULL ? sqlite3_backup_step(backup, -1) : SQLITE_CANTOPEN;
     int ended = backup != NULL ? sqlite3_backup_finish(backup) : SQLITE_OK;
-    if (code != SQLITE_DONE || ended != SQLITE_OK) {
-        st = error_set(err, code == SQLITE_FULL ? ST_LIMIT : ST_IO, ERROR_NO_OFFSET,
-                       "a copy of the store's database: %s", sqlite3_errstr(code));
-    }
     sqlite3_close(file);
-    store_reader_back(s, db);
+    return code == SQLITE_DONE && ended == SQLITE_OK
+               ? ST_OK
+               : error_set(err, code == SQLITE_FULL ? ST_LIMIT : ST_IO, ERROR_NO_OFFSET,
+                           "a copy of the store's database: %s", sqlite3_errstr(code));
+}
+
+status_t store_copy_state(struct store *s, const char *to, struct error *err)
+{
+    struct db *db = NULL;
+    if (atomic_exchange(&s->copied, true)) {
+        return error_set(err, ST_AGAIN, ERROR_NO_OFFSET,
+                         "another controller gets a copy of the store's database just now");
+    }
+    int ignored = unlink(to);
+    status_t st = store_reader(s, &db, err);
+    if (st == ST_OK && (st = look_for_space(db, to, err)) == ST_OK &&
+        (st = make_copy(db, to, err)) != ST_OK) {
+        ignored = unlink(to);
+    }
+    (void)ignored;
+    if (db != NULL) {
+        store_reader_back(s, db);
+    }
+    if (st != ST_OK) {
+        store_copied(s);
+    }
     return st;
+}
+
+void store_copied(struct store *s)
+{
+    atomic_store(&s->copied, false);
 }

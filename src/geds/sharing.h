@@ -20,6 +20,10 @@ void shared_end(struct store *s, bool committed);
 /* A commit failed: is its entry in the log, or may it be? Then no transaction may follow, and somebody opens the store
  * again. */
 bool shared_is_ahead(const struct store *s);
+/* Is a change that has so many bytes of metadata at least too large for the log? ST_LIMIT. */
+CHECKED status_t shared_check_size(struct store *s, uint64_t bytes, struct error *err);
+/* Was a transaction too large for the log? There is nothing that would make room for it. */
+bool shared_is_too_much(const struct store *s);
 /* This process's store takes no changes any more: another one should lead. */
 void shared_failed(const struct store *s);
 

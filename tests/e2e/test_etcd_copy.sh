@@ -20,7 +20,7 @@ pids+=("$!")
 fact "etcd" eventually curl -fsS "http://127.0.0.1:$client/health"
 
 # The others reach the leader through a proxy: while the file `still` is there, answers stop behind 3 MB.
-leader_port=$(free_port) proxy_port=$(free_port) other_port=$(free_port)
+leader_port=$(free_port) proxy_port=$(free_port) other_port=$(free_port) third_port=$(free_port)
 cat >proxy.py <<'P'
 import os, socket, sys, threading, time
 def pump(a, b, answers):
@@ -93,6 +93,13 @@ PATIENCE=15 fact "which ends at once though nothing comes" eventually ended "$ot
 rm -f s1/geds/joining
 start_other
 fact "it copies again" eventually copies
+mkdir -m 700 s2
+cp -p s0/tokens s0/admin-token s0/s3-keys s2/
+start 2 "$third_port"
+third=$started
+fact "a third one is told to wait" eventually grep -q "another controller gets a copy" c2.log
+kill -TERM "$(child "$third")"
+fact "which ends" eventually ended "$third"
 kill -9 "$(child "$leader")"
 fact "and gives up when who sends leads no more" eventually grep -q "given up" c1.log
 rm still

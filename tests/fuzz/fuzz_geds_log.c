@@ -22,7 +22,7 @@ static void entry(const uint8_t *data, size_t len)
 static void patch(const uint8_t *data, size_t len)
 {
     static const struct patch_schema schema = {
-        .of = {{"bucket", 3, 1}, {"extent", 4, 1}, {"copy", 3, 7}}, .count = 3};
+        .of = {{"bucket", 3, 1, 0}, {"extent", 4, 1, 2}, {"copy", 3, 7, 0}}, .count = 3};
     struct ids removed = {0};
     status_t st = patch_check(&schema, data, len, &removed, NULL);
     FUZZ_CHECK(st == ST_OK || st == ST_FORMAT);

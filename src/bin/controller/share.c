@@ -174,7 +174,10 @@ static status_t copy_state(struct share *s, struct error *err)
         log_info("etcd.copied", "from", w.leader);
         return ST_OK;
     }
-    return error_set(err, st, ERROR_NO_OFFSET, "the store of %.80s: %.140s", w.leader, why.text);
+    return st == ST_EXIST /* it is about this one's, and says what to do */
+               ? error_set(err, st, ERROR_NO_OFFSET, "%s", why.text)
+               : error_set(err, st, ERROR_NO_OFFSET, "the store of %.80s: %.140s", w.leader,
+                           why.text);
 }
 
 /* False: it is to stop. */

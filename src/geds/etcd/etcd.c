@@ -6,7 +6,13 @@
 #include "sys/clock.h"
 #include "sys/thread.h"
 
-enum { TTL_S = 5, TRIM_AT = 50000, KEEP_BYTES = 128 * 1024 * 1024, CLOSE_MS = 1000 };
+enum {
+    TTL_S = 5,
+    TRIM_AT = 50000,
+    KEEP_BYTES = 128 * 1024 * 1024,
+    BATCH_BYTES = 16 * 1024 * 1024,
+    CLOSE_MS = 1000
+};
 
 /* A machine that slept was away as well. */
 uint64_t etcd_now_ns(void)
@@ -97,6 +103,7 @@ void etcd_status(struct etcd *e, struct etcd_status *ret_status)
                             .losses = atomic_load(&e->losses),
                             .leader_changes = atomic_load(&e->leader_changes),
                             .term = atomic_load(&e->seen_term),
+                            .batches = atomic_load(&e->batches),
                             .applied = atomic_load(&e->seen_applied),
                             .follow = counts_of(&e->follow),
                             .append = counts_of(&e->append),
@@ -157,6 +164,7 @@ static status_t take_options(struct etcd *e, struct error *err)
     e->o.ttl_s = e->o.ttl_s != 0 ? e->o.ttl_s : TTL_S;
     e->o.trim_at = e->o.trim_at != 0 ? e->o.trim_at : TRIM_AT;
     e->o.keep_bytes = e->o.keep_bytes != 0 ? e->o.keep_bytes : KEEP_BYTES;
+    e->o.batch_bytes = e->o.batch_bytes != 0 ? e->o.batch_bytes : BATCH_BYTES;
     e->servers.ca_file = e->o.ca_file;
     e->servers.cert = e->o.cert;
     e->servers.key = e->o.key;

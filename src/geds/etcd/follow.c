@@ -149,39 +149,64 @@ static status_t whole(struct following *f, const struct etcd_kv *kv, uint64_t in
                : st;
 }
 
+/* Entries that are taken at once. */
+struct taken {
+    struct buf entries[ENTRIES_AT_ONCE];
+    struct shared_bytes list[ENTRIES_AT_ONCE];
+    size_t count;
+    uint64_t bytes;
+};
+
+static status_t apply_taken(struct following *f, struct taken *t, struct error *err)
+{
+    status_t st = replica_apply(f->r, t->list, t->count, err);
+    if (st == ST_OK) {
+        atomic_fetch_add(&f->e->batches, 1);
+        st = replica_state(f->r, &f->state, err);
+        note_state(f);
+    }
+    return st;
+}
+
+/* Is there room for this one beside those that are taken? The others are looked at again, then. */
+static bool fits(const struct following *f, const struct taken *t, const struct etcd_kv *kv)
+{
+    struct etcd_frame frame;
+    return t->count == 0 || etcd_frame_decode(kv->value, kv->len, &frame, NULL) != ST_OK ||
+           t->bytes + frame.bytes <= f->e->o.batch_bytes;
+}
+
 /* *ret_gap: the log begins behind what comes next. */
 static status_t apply(struct following *f, const struct view *v, bool *ret_gap, struct error *err)
 {
-    struct buf entries[ENTRIES_AT_ONCE] = {{0}};
-    struct shared_bytes list[ENTRIES_AT_ONCE];
-    size_t count = 0;
+    struct taken t = {.count = 0};
     status_t st = ST_OK;
     *ret_gap = false;
     for (size_t i = 0; i < v->entries->count && i < ENTRIES_AT_ONCE && st == ST_OK; i++) {
         uint64_t index = 0;
         if (!index_of(&v->entries->kvs[i], &index)) {
             st = error_set(err, ST_FORMAT, ERROR_NO_OFFSET, "no key of an entry");
-        } else if (index > f->state.applied + count + 1) {
+        } else if (index > f->state.applied + t.count + 1) {
             *ret_gap = true;
             break;
-        } else if ((st = whole(f, &v->entries->kvs[i], index, &entries[i], err)) == ST_OK) {
-            etcd_has_bytes(f->e, index, entries[i].len);
+        } else if (!fits(f, &t, &v->entries->kvs[i])) {
+            break;
+        } else if ((st = whole(f, &v->entries->kvs[i], index, &t.entries[i], err)) == ST_OK) {
+            etcd_has_bytes(f->e, index, t.entries[i].len);
             if (index <= f->state.applied) {
-                st = replica_compare(f->r, entries[i].data, entries[i].len, err);
+                st = replica_compare(f->r, t.entries[i].data, t.entries[i].len, err);
+                buf_done(&t.entries[i]);
             } else {
-                list[count++] = (struct shared_bytes){entries[i].data, entries[i].len};
+                t.list[t.count++] = (struct shared_bytes){t.entries[i].data, t.entries[i].len};
+                t.bytes += t.entries[i].len;
             }
         }
     }
-    if (st == ST_OK && count > 0) {
-        st = replica_apply(f->r, list, count, err);
-    }
-    if (st == ST_OK && count > 0) {
-        st = replica_state(f->r, &f->state, err);
-        note_state(f);
+    if (st == ST_OK && t.count > 0) {
+        st = apply_taken(f, &t, err);
     }
     for (size_t i = 0; i < ENTRIES_AT_ONCE; i++) {
-        buf_done(&entries[i]);
+        buf_done(&t.entries[i]);
     }
     f->compared = f->compared || st == ST_OK;
     return st;

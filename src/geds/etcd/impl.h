@@ -41,7 +41,7 @@ struct etcd {
     uint64_t head_revision;
     _Atomic bool full;                                   /* etcd had no room for the last entry */
     _Atomic uint64_t seen_head, seen_applied, seen_term; /* for etcd_status, and so are: */
-    _Atomic uint64_t elections, losses, leader_changes;
+    _Atomic uint64_t elections, losses, leader_changes, batches;
     uint64_t trimmed;     /* the trimmer's: those up to this one are not there any more */
     uint64_t uncompacted; /* its own too: history up to this revision is still there; 0: none */
     uint64_t noted;       /* its own too: what the others know that this controller has */

@@ -14,14 +14,16 @@
 static status_t make_copy(struct task *t, int *ret_fd)
 {
     char path[4096];
-    snprintf(path, sizeof path, "%s/copy-%d-%p", t->session->context->state, (int)getpid(),
-             (void *)t);
-    int ignored = unlink(path); /* of a process that was killed */
+    snprintf(path, sizeof path, "%s/copy", t->session->context->state);
     status_t st = store_copy_state(t->store, path, &t->err);
-    if (st == ST_OK && (*ret_fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) {
-        st = error_set_errno(&t->err, errno, "%s", path);
+    if (st != ST_OK) {
+        return st;
     }
-    ignored = unlink(path);
+    if ((*ret_fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) {
+        st = error_set_errno(&t->err, errno, "%s", path);
+        store_copied(t->store);
+    }
+    int ignored = unlink(path);
     (void)ignored;
     return st;
 }
@@ -75,6 +77,7 @@ status_t serve_state_copy(struct task *t)
     }
     if (fd >= 0) {
         close(fd);
+        store_copied(t->store);
     }
     t->answer.numbers[GEDS_N_STATE_BYTES] = off;
     t->answer.numbers[GEDS_N_STATE_CRC] = crc;

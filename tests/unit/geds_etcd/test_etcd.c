@@ -25,7 +25,7 @@ static struct server server;
 static struct controller all[CONTROLLERS];
 static char scratch[64];
 static unsigned trim_at;
-static uint64_t keep_bytes;
+static uint64_t keep_bytes, batch_bytes;
 
 static void must(status_t st, const struct error *err, const char *what, int line)
 {
@@ -67,6 +67,7 @@ static void open_etcd(struct controller *c)
                                    .ttl_s = 2,
                                    .trim_at = trim_at,
                                    .keep_bytes = keep_bytes,
+                                   .batch_bytes = batch_bytes,
                                    .event = on_event,
                                    .lost = on_lost,
                                    .arg = c};
@@ -161,6 +162,7 @@ static void join(struct controller *from, struct controller *to)
     snprintf(copy, sizeof copy, "%s/copy", scratch);
     MUST(store_shared_state(from->store, &state, &err));
     MUST(store_copy_state(from->store, copy, &err));
+    store_copied(from->store);
     MUST(replica_replace(to->folder, copy, state.log, &err));
 }
 
@@ -628,6 +630,31 @@ static void a_change_of_many_bytes_is_in_parts(void)
     end();
 }
 
+/* They may have 128 MiB each. */
+static void who_catches_up_has_few_bytes_of_entries_at_once(void)
+{
+    uint64_t count = 0;
+    char key[NAME + 1];
+    struct etcd_status status;
+    batch_bytes = 1024 * 1024;
+    begin_two();
+    prepare_many(&all[0]);
+    join(&all[0], &all[1]);
+    for (int i = 0; i < 3; i++) {
+        MUST(store_rename_prefix(all[0].store, "box", "a/", "b/", &count, &err));
+        MUST(store_rename_prefix(all[0].store, "box", "b/", "a/", &count, &err));
+    }
+    close_store(&all[0]);
+    etcd_close(all[0].etcd);
+    all[0].etcd = NULL;
+    lead(&all[1]);
+    etcd_status(all[1].etcd, &status);
+    CHECK(status.batches >= 6);
+    CHECK(holds(&all[1], long_name(key, "a/", 0), "x"));
+    end();
+    batch_bytes = 0;
+}
+
 static void who_has_a_slow_line_catches_up(void)
 {
     uint64_t count = 0;
@@ -885,6 +912,7 @@ int main(void)
     RUN(a_leader_whose_address_is_none_is_not_believed);
     RUN(a_change_of_many_bytes_is_in_parts);
     RUN(a_part_of_unknown_fate_ends_the_term);
+    RUN(who_catches_up_has_few_bytes_of_entries_at_once);
     RUN(who_has_a_slow_line_catches_up);
     RUN(what_is_not_needed_goes_and_who_is_behind_gets_a_copy);
     RUN(what_comes_while_somebody_gets_a_copy_stays_for_him);

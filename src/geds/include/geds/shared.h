@@ -31,6 +31,7 @@ struct store_log {
     /* Who leads, for an error's text; "" when nobody knows. */
     void (*leader)(void *arg, char ret_address[SHARED_ADDRESS_MAX + 1]);
     void *arg;
+    uint64_t change_max; /* bytes of what one transaction may change; 0: SHARED_PATCH_MAX */
 };
 
 struct shared_state {
@@ -79,8 +80,12 @@ CHECKED status_t replica_replace(const char *path, const char *copy, const char 
  * to none. */
 CHECKED status_t replica_leave(const char *path, struct error *err);
 
-/* Write the whole database as it is now, at a moment between two changes, to a new file. ST_EXIST, ST_IO, ST_LIMIT. */
+/* Write the whole database as it is now, at a moment between two changes, to a file, which is a new one, unless its
+ * disk would be nearly full then. The next one may be made when the file is gone: store_copied. ST_AGAIN: there is one.
+ * ST_LIMIT: no space. ST_IO. */
 CHECKED status_t store_copy_state(struct store *s, const char *to, struct error *err);
+/* After a copy that was made. Any thread. */
+void store_copied(struct store *s);
 /* The log of a store that is shared, and where it is. ST_NOTFOUND: it is not. */
 CHECKED status_t store_shared_state(struct store *s, struct shared_state *ret_state,
                                     struct error *err);

@@ -15,6 +15,8 @@ struct etcd_options {
      * of so many bytes (0: 128 MiB) at most. Some more may be there until it is removed. */
     unsigned trim_at;
     uint64_t keep_bytes;
+    uint64_t
+        batch_bytes; /* of entries that are in memory at once (0: 16 MiB), or one that has more */
     /* What a log should have: "etcd.away" with why, "etcd.follows" with the address of who leads, "etcd.leads",
      * "etcd.lost" with why. Any thread. NULL: nobody wants it. */
     void (*event)(void *arg, const char *event, const char *text);
@@ -53,6 +55,7 @@ struct etcd_status {
     uint64_t term;           /* of the last entry that its database has */
     uint64_t applied;        /* number of that */
     uint64_t head;           /* number of the last one in the log, when it looked last */
+    uint64_t batches;        /* transactions in which it applied what came */
     struct etcd_counts follow, append, keep; /* following and elections; entries; the lease */
 };
 void etcd_status(struct etcd *e, struct etcd_status *ret_status);
