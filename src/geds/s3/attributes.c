@@ -77,9 +77,9 @@ static size_t characters(const char *s)
     return count;
 }
 
-enum s3_code s3_tags_check(const struct query *q)
+enum s3_code s3_tags_check(const struct query *q, size_t most)
 {
-    if (q->count > S3_TAGS_MAX)
+    if (q->count > most)
         return S3_INVALID_TAG;
     for (size_t i = 0; i < q->count; i++) {
         const struct query_pair *p = &q->pairs[i];
@@ -96,7 +96,7 @@ static enum s3_code check_tag_header(const char *text)
     struct query q;
     if (query_parse(text, &q) != ST_OK)
         return S3_INVALID_TAG;
-    enum s3_code code = s3_tags_check(&q);
+    enum s3_code code = s3_tags_check(&q, S3_TAGS_MAX);
     query_done(&q);
     return code;
 }

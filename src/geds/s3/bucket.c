@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "geds/s3/config.h"
@@ -58,10 +59,24 @@ static status_t create(struct s3_call *c, bool locks)
     return st;
 }
 
+/* Names that could be a part of a host's. The store's rules are wider, so that others may be there all the same. */
+static enum s3_code check_name(const char *name)
+{
+    static const char *const wrong[] = {"..", ".-", "-."};
+    struct in_addr address;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        if (strstr(name, wrong[i]))
+            return S3_INVALID_BUCKET;
+    }
+    return inet_pton(AF_INET, name, &address) == 1 ? S3_INVALID_BUCKET : S3_OK;
+}
+
 void s3_bucket_create(struct s3_call *c)
 {
     const char *lock = http_header(c->rq, "x-amz-bucket-object-lock-enabled");
-    enum s3_code code = check_configuration(c);
+    enum s3_code code = check_name(c->bucket);
+    if (code == S3_OK)
+        code = check_configuration(c);
     if (code == S3_OK) {
         status_t st = create(c, lock && strcasecmp(lock, "true") == 0);
         code = st == ST_INVAL   ? S3_INVALID_BUCKET
@@ -120,12 +135,6 @@ static void reply_empty_element(struct s3_call *c, const char *name)
 void s3_bucket_location(struct s3_call *c)
 {
     reply_empty_element(c, "LocationConstraint");
-}
-
-void s3_bucket_no_tags(struct s3_call *c)
-{
-    if (exists(c))
-        s3_fail(c, S3_NO_TAGS);
 }
 
 /* Batch delete */

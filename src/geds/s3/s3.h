@@ -25,6 +25,7 @@ enum {
     S3_DELETE_MAX = 1000,
     S3_USER_METADATA_BYTES_MAX = 2048,
     S3_TAGS_MAX = 10,
+    S3_BUCKET_TAGS_MAX = 50,
     S3_TAG_KEY_CHARACTERS_MAX = 128,
     S3_TAG_VALUE_CHARACTERS_MAX = 256,
     S3_XML_BODY_BYTES_MAX = 4 << 20,
@@ -369,8 +370,11 @@ CHECKED enum s3_code s3_attributes_copy(struct s3_call *c, const struct store_at
 bool s3_attribute_is_checksum(const char *name);
 /* Reply headers for them. */
 void s3_attributes_reply(struct s3_call *c, const struct store_attributes *a, bool checksums);
-/* Is it a tag set in the form of a query: at most S3_TAGS_MAX, each name once? */
-CHECKED enum s3_code s3_tags_check(const struct query *q);
+/* Is it a tag set in the form of a query: at most so many, each name once? */
+CHECKED enum s3_code s3_tags_check(const struct query *q, size_t most);
+/* Is the request's document one of at most so many tags? *ret_text: them as a query, with a NUL; for buf_done.
+ * S3_MALFORMED_XML, S3_INVALID_TAG. */
+CHECKED enum s3_code s3_tags_document(struct s3_call *c, size_t most, struct buf *ret_text);
 #define S3_TAGGING "x-amz-tagging"
 #define S3_CHECKSUM_TYPE "x-amz-checksum-type"
 
@@ -384,8 +388,8 @@ void s3_bucket_location(struct s3_call *c);
 void s3_versioning_get(struct s3_call *c);
 void s3_versioning_put(struct s3_call *c);
 void s3_list_versions(struct s3_call *c);
-void s3_bucket_no_tags(struct s3_call *c); /* no bucket has any yet */
-void s3_document_get(struct s3_call *c); /* configurations: policy, cors, lifecycle, object-lock */
+void s3_document_get(
+    struct s3_call *c); /* configurations: policy, cors, lifecycle, tagging, object-lock */
 void s3_document_put(struct s3_call *c);
 void s3_document_delete(struct s3_call *c);
 void s3_policy_status(struct s3_call *c);
