@@ -57,7 +57,7 @@ static enum s3_code check_list(struct s3_call *c, const json_t *v, const char **
     const json_t *a = json_array_get(v, 1), *b = json_array_get(v, 2);
     if (!kind || json_array_size(v) != 3)
         return S3_MALFORMED_POST;
-    if (strcmp(kind, "content-length-range") == 0) {
+    if (strcasecmp(kind, "content-length-range") == 0) {
         if (!json_is_integer(a) || !json_is_integer(b) || json_integer_value(a) < 0 ||
             json_integer_value(b) < 0)
             return S3_MALFORMED_POST;
@@ -67,8 +67,8 @@ static enum s3_code check_list(struct s3_call *c, const json_t *v, const char **
         return S3_OK;
     }
     const char *field = json_string_value(a), *want = json_string_value(b);
-    bool whole = strcmp(kind, "eq") == 0;
-    if (!field || *field != '$' || !want || (!whole && strcmp(kind, "starts-with") != 0))
+    bool whole = strcasecmp(kind, "eq") == 0;
+    if (!field || *field != '$' || !want || (!whole && strcasecmp(kind, "starts-with") != 0))
         return S3_MALFORMED_POST;
     return check_field(c, whole, field + 1, want, named, count);
 }
@@ -77,7 +77,7 @@ static enum s3_code check_object(struct s3_call *c, json_t *v, const char **name
 {
     const char *name;
     json_t *value;
-    enum s3_code code = S3_OK;
+    enum s3_code code = json_object_size(v) == 1 ? S3_OK : S3_MALFORMED_POST;
     json_object_foreach(v, name, value)
     {
         if (!json_string_value(value))
