@@ -95,8 +95,15 @@ enum s3_code s3_config_change(struct s3_call *c, const char *section, const char
 {
     char *config = NULL;
     struct buf changed = {0};
+    struct store_bucket bucket = {0};
     pthread_mutex_lock(&c->s->config_lock);
-    status_t st = s3_store(c)->bucket_stat(c->s->o.store, c->bucket, NULL, &config, &c->err);
+    status_t st = s3_store(c)->bucket_stat(c->s->o.store, c->bucket, &bucket, &config, &c->err);
+    bool unversioned = st == ST_OK && bucket.versioning != STORE_VERSIONING_ON;
+    if (unversioned && strcmp(section, "s3.object-lock") == 0) {
+        pthread_mutex_unlock(&c->s->config_lock);
+        free(config);
+        return S3_INVALID_BUCKET_STATE; /* what is locked must not be replaced */
+    }
     if (st == ST_OK)
         st = config_set(config, section, text, len, &changed, &c->err);
     if (st == ST_OK)

@@ -58,7 +58,7 @@ static enum s3_code code_of_document(const struct s3_call *c, status_t st)
 static enum s3_code check_tags(struct s3_call *c)
 {
     struct buf text = {0};
-    enum s3_code code = s3_tags_document(c, S3_BUCKET_TAGS_MAX, &text);
+    enum s3_code code = s3_tags_document(c, c->xml.data, c->xml.len, S3_BUCKET_TAGS_MAX, &text);
     buf_done(&text);
     return code;
 }
@@ -87,8 +87,6 @@ static enum s3_code check(struct s3_call *c, const struct document *d)
         code = check_tags(c);
     } else {
         code = s3_lock_read(c->xml.data, c->xml.len, &arena, &rule, &c->err);
-        if (code == S3_OK && c->conf && !c->conf->lock.enabled && !c->conf->lock_broken)
-            code = S3_INVALID_BUCKET_STATE; /* it is turned on when a bucket is made */
     }
     arena_done(&arena);
     return code;

@@ -14,6 +14,8 @@ struct s3_post {
     uint64_t least, most; /* bytes of the file */
     uint64_t bytes;
     enum s3_code code; /* why the sink ended it */
+    struct s3_sum sum; /* of the file */
+    const char *sum_given;
 };
 
 /* Anything but a field: what it is about is known by its name. */
@@ -186,23 +188,67 @@ static enum s3_code make_key(struct s3_call *c)
     return *c->key == '\0' ? S3_INVALID_ARGUMENT : s3_check_key(c->key);
 }
 
-/* Fields that would have to be honoured. */
-static bool has_unknown_fields(const struct form *f)
+/* The checksum of the file, where a field has one. */
+static enum s3_code read_sum(struct s3_call *c, struct s3_attributes *a)
 {
-    for (size_t i = 0; i < f->count; i++) {
-        const char *name = f->fields[i].name;
-        if (strcasecmp(name, "tagging") == 0 || strcasecmp(name, "Content-MD5") == 0 ||
-            s3_attribute_is_checksum(name))
-            return true;
+    struct s3_post *p = c->post;
+    const char *named = form_get(&p->form, S3_CHECKSUM_ALGORITHM);
+    enum s3_algorithm found = S3_SUM_NONE;
+    for (int k = S3_SUM_CRC32; k < S3_SUM_COUNT; k++) {
+        const char *given = form_get(&p->form, s3_sum_header((enum s3_algorithm)k));
+        if (!given)
+            continue;
+        if (found != S3_SUM_NONE || !s3_sum_is_text((enum s3_algorithm)k, given))
+            return S3_INVALID_REQUEST;
+        found = (enum s3_algorithm)k;
+        p->sum_given = given;
     }
-    return false;
+    if (named && (found == S3_SUM_NONE || s3_sum_by_name(named) != found))
+        return S3_INVALID_REQUEST;
+    s3_sum_init(&p->sum, found, &c->s->crc);
+    if (found == S3_SUM_NONE)
+        return S3_OK;
+    return s3_attribute_set(a, s3_sum_header(found), p->sum_given) &&
+                   s3_attribute_set(a, S3_CHECKSUM_TYPE, "FULL_OBJECT")
+               ? S3_OK
+               : S3_INVALID_ARGUMENT;
+}
+
+static bool is_sum(struct s3_post *p)
+{
+    char text[S3_SUM_TEXT_BYTES];
+    if (p->sum.algorithm == S3_SUM_NONE)
+        return true;
+    s3_sum_final(&p->sum, text);
+    return strcmp(text, p->sum_given) == 0;
+}
+
+/* Tags of a form are a document. */
+static enum s3_code read_tags(struct s3_call *c, struct s3_attributes *a)
+{
+    const char *given = form_get(&c->post->form, "tagging"), *kept = NULL;
+    struct buf text = {0};
+    if (!given)
+        return S3_OK;
+    enum s3_code code = s3_tags_document(c, given, strlen(given), S3_TAGS_MAX, &text);
+    if (code == S3_OK) {
+        kept = arena_strndup(&c->arena, (const char *)text.data, strlen((const char *)text.data));
+        code = kept ? S3_OK : S3_UNAVAILABLE;
+    }
+    buf_done(&text);
+    if (code == S3_OK && *kept != '\0') {
+        code = s3_may(c, c->key, STORE_VERSION_CURRENT, "s3:PutObjectTagging");
+        if (code == S3_OK && !s3_attribute_set(a, S3_TAGGING, kept))
+            code = S3_INVALID_ARGUMENT;
+    }
+    return code;
 }
 
 static enum s3_code start_file(struct s3_call *c)
 {
     const char *policy = form_get(&c->post->form, "policy");
     struct s3_attributes attributes;
-    enum s3_code code = has_unknown_fields(&c->post->form) ? S3_NOT_IMPLEMENTED : make_key(c);
+    enum s3_code code = form_get(&c->post->form, "Content-MD5") ? S3_NOT_IMPLEMENTED : make_key(c);
     if (code == S3_OK && policy)
         code = check_signature(c, policy);
     if (code == S3_OK && policy)
@@ -211,6 +257,10 @@ static enum s3_code start_file(struct s3_call *c)
         code = s3_may(c, c->key, STORE_VERSION_CURRENT, "s3:PutObject");
     if (code == S3_OK)
         code = s3_attributes_read(c, &attributes);
+    if (code == S3_OK)
+        code = read_tags(c, &attributes);
+    if (code == S3_OK)
+        code = read_sum(c, &attributes);
     if (code != S3_OK)
         return code;
     struct store_attributes a = s3_attributes_for_store(&attributes);
@@ -230,6 +280,7 @@ static status_t on_data(void *arg, const uint8_t *data, size_t len)
 {
     struct s3_call *c = arg;
     c->post->bytes += len;
+    s3_sum_update(&c->post->sum, data, len);
     c->post->code = c->post->bytes > c->post->most
                         ? S3_ENTITY_TOO_LARGE
                         : s3_code_of(c, s3_store(c)->put_write(c->put, data, len, &c->err));
@@ -337,6 +388,10 @@ void s3_post_finish(struct s3_call *c)
     }
     if (c->post->bytes < c->post->least) {
         s3_fail(c, S3_TOO_SMALL);
+        return;
+    }
+    if (!is_sum(c->post)) {
+        s3_fail(c, S3_BAD_CHECKSUM);
         return;
     }
     struct store_put *put = c->put;

@@ -377,9 +377,10 @@ bool s3_attribute_is_checksum(const char *name);
 void s3_attributes_reply(struct s3_call *c, const struct store_attributes *a, bool checksums);
 /* Is it a tag set in the form of a query: at most so many, each name once? */
 CHECKED enum s3_code s3_tags_check(const struct query *q, size_t most);
-/* Is the request's document one of at most so many tags? *ret_text: them as a query, with a NUL; for buf_done.
+/* Is it a document of at most so many tags? *ret_text: them as a query, with a NUL; for buf_done.
  * S3_MALFORMED_XML, S3_INVALID_TAG. */
-CHECKED enum s3_code s3_tags_document(struct s3_call *c, size_t most, struct buf *ret_text);
+CHECKED enum s3_code s3_tags_document(struct s3_call *c, const void *data, size_t len, size_t most,
+                                      struct buf *ret_text);
 #define S3_TAGGING "x-amz-tagging"
 #define S3_CHECKSUM_TYPE "x-amz-checksum-type"
 /* The upload that an object was made by: whoever missed the answer may complete it again. Not told to clients. */

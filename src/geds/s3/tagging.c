@@ -31,10 +31,10 @@ void s3_tags_get(struct s3_call *c)
 }
 
 /* The document as a query, which is how tags are kept. */
-static enum s3_code read_document(struct s3_call *c, struct buf *text)
+static enum s3_code read_document(struct s3_call *c, const void *data, size_t len, struct buf *text)
 {
     struct xml_node *root;
-    if (xml_read(c->xml.data, c->xml.len, &c->arena, &root, &c->err) != ST_OK ||
+    if (xml_read(data, len, &c->arena, &root, &c->err) != ST_OK ||
         strcmp(root->name, "Tagging") != 0 || !xml_child(root, "TagSet"))
         return S3_MALFORMED_XML;
     for (const struct xml_node *n = xml_child(root, "TagSet")->child; n; n = n->next) {
@@ -51,10 +51,11 @@ static enum s3_code read_document(struct s3_call *c, struct buf *text)
     return text->failed ? S3_UNAVAILABLE : S3_OK;
 }
 
-enum s3_code s3_tags_document(struct s3_call *c, size_t most, struct buf *ret_text)
+enum s3_code s3_tags_document(struct s3_call *c, const void *data, size_t len, size_t most,
+                              struct buf *ret_text)
 {
     struct query tags = {0};
-    enum s3_code code = read_document(c, ret_text);
+    enum s3_code code = read_document(c, data, len, ret_text);
     if (code == S3_OK && query_parse((const char *)ret_text->data, &tags) != ST_OK)
         code = S3_INVALID_TAG;
     if (code == S3_OK)
@@ -78,7 +79,7 @@ static enum s3_code set_tags(struct s3_call *c, const char *tags)
 void s3_tags_put(struct s3_call *c)
 {
     struct buf text = {0};
-    enum s3_code code = s3_tags_document(c, S3_TAGS_MAX, &text);
+    enum s3_code code = s3_tags_document(c, c->xml.data, c->xml.len, S3_TAGS_MAX, &text);
     if (code == S3_OK)
         code = set_tags(c, (const char *)text.data);
     buf_done(&text);

@@ -41,15 +41,28 @@ static enum s3_code read_versioning(struct s3_call *c, enum store_versioning *re
     return S3_OK;
 }
 
-void s3_versioning_put(struct s3_call *c)
+/* Object lock may have been turned on since the request's configuration was read, but not while this holds the lock. */
+static enum s3_code set_versioning(struct s3_call *c, enum store_versioning versioning)
 {
-    enum store_versioning versioning = STORE_VERSIONING_OFF;
-    enum s3_code code = read_versioning(c, &versioning);
-    if (code == S3_OK && versioning != STORE_VERSIONING_ON && c->conf->lock.enabled)
+    struct s3_bucket *b = NULL;
+    pthread_mutex_lock(&c->s->config_lock);
+    enum s3_code code = s3_bucket_ref(c, c->bucket, &b);
+    if (code == S3_OK && versioning != STORE_VERSIONING_ON && (b->lock.enabled || b->lock_broken))
         code = S3_INVALID_BUCKET_STATE;
     if (code == S3_OK)
         code = s3_code_of(
             c, s3_store(c)->bucket_set_versioning(c->s->o.store, c->bucket, versioning, &c->err));
+    pthread_mutex_unlock(&c->s->config_lock);
+    s3_bucket_unref(b);
+    return code;
+}
+
+void s3_versioning_put(struct s3_call *c)
+{
+    enum store_versioning versioning = STORE_VERSIONING_OFF;
+    enum s3_code code = read_versioning(c, &versioning);
+    if (code == S3_OK)
+        code = set_versioning(c, versioning);
     if (code != S3_OK)
         s3_fail(c, code);
     else

@@ -121,6 +121,25 @@ def governance_becomes_compliance_only_by_who_may_pass_it_by(b):
 
 
 @fact
+def lock_may_be_turned_on_where_there_are_versions(b):
+    at = {"Bucket": b.fresh("locked-later")}
+    rule = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}}
+    def versions(status):
+        return code_of(b.s3.put_bucket_versioning, **at, VersioningConfiguration={"Status": status})
+    for status in (None, "Suspended"):
+        if status:
+            versions(status)
+        equal(code_of(b.s3.put_object_lock_configuration, **at, ObjectLockConfiguration=rule), ("InvalidBucketState", 409))
+    versions("Enabled")
+    b.s3.put_object_lock_configuration(**at, ObjectLockConfiguration=rule)
+    equal(b.s3.get_object_lock_configuration(**at)["ObjectLockConfiguration"], rule)
+    equal(versions("Suspended"), ("InvalidBucketState", 409))
+    made = b.s3.put_object(**at, Key="k", Body=b"x")["VersionId"]
+    equal(code_of(b.s3.delete_object, **at, Key="k", VersionId=made), ("AccessDenied", 403))
+    b.s3.delete_object(**at, Key="k", VersionId=made, BypassGovernanceRetention=True)
+
+
+@fact
 def values_that_cannot_be_are_told_as_s3_tells_them(b):
     at = {"Bucket": "wrong-values"}
     b.s3.create_bucket(**at, ObjectLockEnabledForBucket=True)
@@ -272,6 +291,28 @@ def forms_may_be_signed_by_version_2(b):
     for name in ("signature", "AWSAccessKeyId"):
         equal(raw_code(form(b, "old-forms", {k: v for k, v in good.items() if k != name})), (400, "InvalidArgument"))
     equal(raw_code(form(b, "old-forms", signed_form(b, policy, {"key": "u/k"}, *b.alice_keys))), (403, "AccessDenied"))
+
+
+@fact
+def forms_may_have_tags_and_checksums(b):
+    at = {"Bucket": b.fresh("full-forms"), "Key": "k"}
+    tags = "<Tagging><TagSet><Tag><Key>a b</Key><Value>\u00e9&amp;</Value></Tag></TagSet></Tagging>"
+    sha = base64.b64encode(hashlib.sha256(b"by form").digest()).decode()
+    def send(**fields):
+        made = b.s3.generate_presigned_post("full-forms", "k", Fields=fields, Conditions=[{k: v} for k, v in fields.items()])["fields"]
+        return raw_code(form(b, "full-forms", made))
+    equal(send(**{"tagging": tags, "x-amz-checksum-sha256": sha, "x-amz-checksum-algorithm": "SHA256"})[0], 204)
+    equal(b.s3.get_object_tagging(**at)["TagSet"], [{"Key": "a b", "Value": "\u00e9&"}])
+    equal(b.s3.head_object(**at, ChecksumMode="ENABLED")["ChecksumSHA256"], sha)
+    equal(send(tagging="<Tagging/>"), (400, "MalformedXML"))
+    equal(send(**{"x-amz-checksum-sha256": sha[:-4] + "AAA="}), (400, "BadDigest"))
+    for wrong in ({"x-amz-checksum-sha256": "x"}, {"x-amz-checksum-algorithm": "SHA1", "x-amz-checksum-sha256": sha},
+                  {"x-amz-checksum-algorithm": "SHA256"}, {"x-amz-checksum-crc32": "AAAAAA==", "x-amz-checksum-sha256": sha}):
+        equal(send(**wrong), (400, "InvalidRequest"))
+    b.s3.put_bucket_policy(Bucket="full-forms", Policy=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::full-forms/*"}]}))
+    equal(form(b, "full-forms", {"key": "open"})[0], 204)
+    equal(raw_code(form(b, "full-forms", {"key": "open", "tagging": tags})), (403, "AccessDenied"))
 
 
 if __name__ == "__main__":
