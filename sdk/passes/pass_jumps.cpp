@@ -3,6 +3,8 @@
 #include <llvm/IR/IntrinsicsWebAssembly.h>
 #include <llvm/IR/Module.h>
 
+#include <optional>
+
 #include "passes.h"
 
 using namespace llvm;
@@ -24,9 +26,11 @@ static const CallBase *call_of(const Instruction &i, StringRef name)
     return to && to->getName() == name ? call : nullptr;
 }
 
-// What ends the program where nothing may be thrown.
-static bool is_end(const CleanupPadInst &pad)
+// What ends the program where nothing may be thrown, with no cleanup around it that a jump would come to next.
+static bool is_outer_end(const CleanupPadInst &pad)
 {
+    if (isa<Instruction>(pad.getParentPad()))
+        return false;
     for (const Instruction *i = pad.getNextNonDebugInstruction(); i;
          i = i->getNextNonDebugInstruction())
         if (isa<CallBase>(i))
@@ -49,16 +53,31 @@ static bool is_within(const Value *pad, const Value *outer)
     return false;
 }
 
-// Where what leaves a cleanup by unwinding goes: all ways out of it go there. Null: to the caller.
-static BasicBlock *unwinds_to(const CleanupPadInst &pad)
+// Where what leaves a cleanup by unwinding goes: all ways out of it go there, also those of pads within. Null: to the
+// caller. Nothing: it has no such way of its own.
+static std::optional<BasicBlock *> own_way_out(const CleanupPadInst &pad)
 {
     for (const User *u : pad.users()) {
+        std::optional<BasicBlock *> to;
+
         if (const auto *end = dyn_cast<CleanupReturnInst>(u))
             return end->getUnwindDest();
-        const auto *call = dyn_cast<InvokeInst>(u);
-        if (call && !is_within(call->getUnwindDest()->getFirstNonPHI(), &pad))
-            return call->getUnwindDest();
+        if (const auto *call = dyn_cast<InvokeInst>(u))
+            to = call->getUnwindDest();
+        else if (const auto *any = dyn_cast<CatchSwitchInst>(u))
+            to = any->getUnwindDest();
+        else if (const auto *inner = dyn_cast<CleanupPadInst>(u))
+            to = own_way_out(*inner);
+        if (to && (!*to || !is_within((*to)->getFirstNonPHI(), &pad)))
+            return to;
     }
+    return std::nullopt;
+}
+
+static BasicBlock *unwinds_to(const CleanupPadInst &pad)
+{
+    if (std::optional<BasicBlock *> own = own_way_out(pad))
+        return *own;
     if (const auto *outer = dyn_cast<CleanupPadInst>(pad.getParentPad()))
         return unwinds_to(*outer);
     if (const auto *outer = dyn_cast<CatchPadInst>(pad.getParentPad()))
@@ -66,7 +85,7 @@ static BasicBlock *unwinds_to(const CleanupPadInst &pad)
     return nullptr;
 }
 
-// Nobody looks at the values that a jump would bring: no code runs on its way.
+// Nobody looks at the values that a jump would bring: it comes to other switches, and to its handler.
 static void add_way(BasicBlock *to, BasicBlock *from)
 {
     for (PHINode &phi : to->phis())
@@ -92,7 +111,17 @@ static void throw_again(CleanupReturnInst *end, CatchPadInst *pad)
     end->eraseFromParent();
 }
 
-static void let_jumps_pass(CleanupPadInst *pad)
+// The code generator of LLVM 19 has no edge from a switch to where it unwinds, but from calls that may jump, which get
+// one to the handler of jumps. With none in the body the handler would be lost, or stand where nothing reaches it. This
+// one is known not to be among those that cannot, and does nothing.
+static void keep_handler_of_jumps(IRBuilder<> &b, CatchPadInst *pad)
+{
+    FunctionCallee call = pad->getModule()->getOrInsertFunction("__cxa_get_globals", b.getPtrTy());
+
+    b.CreateCall(call, {}, {OperandBundleDef("funclet", static_cast<Value *>(pad))});
+}
+
+static void let_jumps_pass(CleanupPadInst *pad, bool has_handler)
 {
     BasicBlock *entry = pad->getParent();
     BasicBlock *to = unwinds_to(*pad);
@@ -108,6 +137,8 @@ static void let_jumps_pass(CleanupPadInst *pad)
     Value *all = ConstantPointerNull::get(b.getPtrTy());
     CatchPadInst *caught = b.CreateCatchPad(any, {all});
     b.CreateIntrinsic(Intrinsic::wasm_get_exception, {}, {caught});
+    if (has_handler)
+        keep_handler_of_jumps(b, caught);
     for (User *u : make_early_inc_range(pad->users()))
         if (auto *end = dyn_cast<CleanupReturnInst>(u))
             throw_again(end, caught);
@@ -167,10 +198,10 @@ PreservedAnalyses PassJumps::run(Module &m, ModuleAnalysisManager &)
             changed |= refuse_setjmp_in_catch(f);
         for (BasicBlock &block : f)
             if (auto *pad = dyn_cast_or_null<CleanupPadInst>(block.getFirstNonPHI()))
-                if (jumps || is_end(*pad))
+                if (jumps || is_outer_end(*pad))
                     pads.push_back(pad);
         for (CleanupPadInst *pad : pads)
-            let_jumps_pass(pad);
+            let_jumps_pass(pad, jumps);
         changed |= !pads.empty();
     }
     return changed ? PreservedAnalyses::none() : PreservedAnalyses::all();

@@ -13,7 +13,7 @@ struct AlignData : llvm::PassInfoMixin<AlignData> {
 
 // A longjmp passes by what a C++ exception would run on its way: destructors of the function that called setjmp, whose
 // objects live on, and the end of a function that does not throw. A setjmp in a catch block is an error with a place.
-// Behind all optimisation, for these know less of the new form. See docs/internals/sysroot.md.
+// Behind clang's optimisations, for these know less of the new form. See docs/internals/sysroot.md.
 struct PassJumps : llvm::PassInfoMixin<PassJumps> {
     llvm::PreservedAnalyses run(llvm::Module &m, llvm::ModuleAnalysisManager &analyses);
     static bool isRequired();

@@ -110,7 +110,7 @@ def who_may_list_a_prefix_is_told_what_is_not_beneath_it(b):
 def governance_becomes_compliance_only_by_who_may_pass_it_by(b):
     at = {"Bucket": "modes", "Key": "k"}
     b.s3.create_bucket(Bucket="modes", ObjectLockEnabledForBucket=True)
-    until = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) + datetime.timedelta(seconds=3)
+    until = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) + datetime.timedelta(hours=1)
     later = until + datetime.timedelta(seconds=1)
     b.s3.put_object(**at, Body=b"x", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until)
     equal(code_of(b.s3.put_object_retention, **at, Retention={"Mode": "COMPLIANCE", "RetainUntilDate": later}), ("AccessDenied", 403))
@@ -206,7 +206,7 @@ def completing_over_a_key_that_is_not_there_tells_of_the_key(b):
 
 @fact
 def a_part_is_read_with_its_own_sum(b):
-    at = {"Bucket": b.fresh("part-sums"), "Key": "k"}
+    at = {"Bucket": b.fresh("sums-of-parts"), "Key": "k"}
     bodies = (b"x" * (5 << 20), b"y")
     id, parts = upload(b, at, bodies, ChecksumAlgorithm="CRC32")
     whole = b.s3.complete_multipart_upload(**at, UploadId=id, MultipartUpload={"Parts": parts})

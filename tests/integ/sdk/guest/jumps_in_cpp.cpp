@@ -205,6 +205,69 @@ static void in_try()
     printf("in_try %d %d\n", got, n);
 }
 
+// Cleanups without a call, and values that are wanted behind the jump only.
+static int open_count, steps;
+struct Counted {
+    int *count;
+    explicit Counted(int *c) : count(c) { ++*c; }
+    ~Counted() { --*count; }
+};
+
+__attribute__((noinline)) static int step(int n)
+{
+    if (++steps % 5 == 0)
+        longjmp(top, steps);
+    return n + 1;
+}
+
+__attribute__((noinline)) static int ends_by_jump(const char *name)
+{
+    Counted c(&open_count);
+    if (setjmp(top) == 0)
+        for (int n = 0;;)
+            n += step(n);
+    printf("ends_by_jump %s\n", name);
+    return steps;
+}
+
+__attribute__((noinline)) static int quiet_inline(const char *name, int *sum)
+{
+    int got = setjmp(top);
+    if (got == 0) {
+        auto body = [&]() noexcept {
+            for (int i = 0;; i++)
+                *sum += step(i);
+        };
+        body();
+    }
+    printf("quiet_inline %s %d\n", name, *sum);
+    return got;
+}
+
+__attribute__((noinline)) static int two_scopes(const char *name, int n)
+{
+    Counted outer(&open_count);
+    {
+        Counted inner(&open_count);
+        if (setjmp(top) == 0)
+            while (n < 1000)
+                n += step(n) + step(n + 1);
+        printf("two_scopes %s %d\n", name, open_count);
+    }
+    return steps + open_count;
+}
+
+static void without_calls()
+{
+    const std::string names[] = {"one", "two", "three"};
+    int sum = 0;
+    for (int i = 0; i < 3; i++) {
+        int a = ends_by_jump(names[i].c_str()), b = quiet_inline(names[2 - i].c_str(), &sum);
+        int c = two_scopes(names[i].c_str(), i);
+        printf("without_calls %d %d %d %d %d\n", a, b, c, open_count, sum);
+    }
+}
+
 int main()
 {
     lives_on();
@@ -213,5 +276,6 @@ int main()
     through_quiet_functions();
     nested();
     in_try();
+    without_calls();
     printf("%d jumps\n", jumped);
 }
