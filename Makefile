@@ -44,7 +44,7 @@ lint: all
 	@tools/lint
 
 install: all
-	@cmake --install build/release --prefix $(PREFIX)
+	@cmake --install build/release --prefix "$(PREFIX)"
 
 deps:
 	@tools/deps

@@ -31,6 +31,7 @@ begin one
 fact "ps lists it" eval 'cloudskin ps | grep -q "^one .*deep.wasm"'
 fact "ps --json as well" eval 'cloudskin ps --json | grep -q "\"name\": \"one\""'
 fact "a second cell of that name is refused" exits 71 cloudskin run --name one deep.wasm
+fact "local/NAME is that cell as well" cloudskin freeze --keep local/one -o kept.snap
 fact "freeze writes a file" cloudskin freeze one -o one.snap
 fact "run ends with 75" exits 75 wait "$pid"
 fact "and says where it was" grep -q "frozen in" one.err
@@ -56,6 +57,7 @@ exits 75 wait "$pid"
 cloudskin thaw --name again --dir . three.snap >three.rest &
 pid=$!
 eventually has_lines three.rest 1
+fact "ps lists it by its program, not by the snapshot" eval 'cloudskin ps | grep -q "^again .*deep.wasm$"'
 fact "a thawed program is frozen again" cloudskin freeze again -o four.snap
 fact "its thaw ends with 75" exits 75 wait "$pid"
 cloudskin thaw --dir . four.snap >four.rest
@@ -111,6 +113,50 @@ seq 2 41 >lines
 fact "a file that changed is named" says "lines" cloudskin thaw --dir . one.snap
 fact "and its exit code is that of a missing file" exits 127 cloudskin thaw --dir . one.snap
 fact "--stale-files goes on" exits 7 cloudskin thaw --stale-files --dir . one.snap
+
+# Standard input that is a file goes on where it was read to, if it is still that file.
+cat >reads.c <<'C' && cloudskin-cc -O1 reads.c -o reads.wasm || exit 1
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+int main(void)
+{
+    static char buffer[16]; /* so that not all of it is read at once */
+    char line[16];
+    setvbuf(stdin, buffer, _IOFBF, sizeof buffer);
+    while (fgets(line, sizeof line, stdin)) {
+        fputs(line, stdout);
+        fflush(stdout);
+        while (strcmp(line, "20\n") == 0 && access("go", F_OK) != 0)
+            usleep(1000);
+    }
+    return 9;
+}
+C
+seq 1 40 >numbers
+cloudskin run --name reads --dir . reads.wasm <numbers >reads.out 2>/dev/null &
+pid=$!
+eventually has_lines reads.out 20
+fact "a program that reads a file as standard input is frozen" cloudskin freeze reads -o reads.snap
+exits 75 wait "$pid"
+: >go
+reads() { # reads INPUT OPTIONS...
+    local input=$1
+    shift
+    cloudskin thaw "$@" --dir . reads.snap <"$input" >reads.rest
+}
+fact "it goes on in the middle of it" exits 9 reads numbers
+fact "with nothing lost" eval 'cat reads.out reads.rest | cmp - numbers'
+mkdir -p copies
+cp -p numbers copies/
+fact "in a copy as well" exits 9 reads copies/numbers
+seq 50 90 >numbers
+fact "other content is refused" says "standard input changed" reads numbers
+fact "as a file that is missing" exits 127 reads numbers
+fact "and so is less of it" exits 127 reads lines
+fact "--stale-files goes on with it" exits 9 reads numbers --stale-files
+fact "at the old place" eval 'tail -n 1 reads.rest | grep -qx 90'
+fact "what is no file is taken as it is" eval 'echo 77 | exits 9 reads /dev/stdin'
 cloudskin-aot deep.wasm -o plain.cell
 seq 1 40 >lines
 cloudskin run --name plain --dir . plain.cell lines >/dev/null &

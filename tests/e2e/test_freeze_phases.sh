@@ -72,6 +72,8 @@ begin early run --invoke answer start.wasm 20
 fact "before what is invoked its start function is not" refused
 begin early run --invoke answer reactor.wasm 20
 fact "nor is _initialize" refused
+fact "_initialize may be what is invoked, and runs once" eval \
+    'echo | cloudskin run --invoke _initialize reactor.wasm | cmp - <(echo prepare)'
 begin late run --invoke answer reactor.wasm 20
 echo >&9
 eventually eval '[ "$(wc -l <late.out)" -eq 2 ]'

@@ -30,12 +30,14 @@ fact "the folder of objects is the owner's" test "$(stat -c %a state/geds)" = 70
 
 echo "ALICE secret alice" >>state/s3-keys
 fact "a key of another user is taken" eval 'stop TERM 0 && start --sweep 1'
-"$clients/python" "$E2E/s3/check.py" --alice ALICE:secret --endpoint "$endpoint" --access "$AWS_ACCESS_KEY_ID" \
-    --secret "$AWS_SECRET_ACCESS_KEY" >facts
-sed '$d' facts
-passed=$((passed + $(grep -c '^ok ' facts)))
-failed=$((failed + $(grep -c '^FAIL ' facts)))
-fact "all facts were looked at" grep -qE '^[0-9]+ passed, [0-9]+ failed$' facts
+for program in check conformance; do
+    "$clients/python" "$E2E/s3/$program.py" --alice ALICE:secret --endpoint "$endpoint" --access "$AWS_ACCESS_KEY_ID" \
+        --secret "$AWS_SECRET_ACCESS_KEY" >facts
+    sed '$d' facts
+    passed=$((passed + $(grep -c '^ok ' facts)))
+    failed=$((failed + $(grep -c '^FAIL ' facts)))
+    fact "all facts of $program were looked at" grep -qE '^[0-9]+ passed, [0-9]+ failed$' facts
+done
 
 echo small >small
 head -c 20000000 /dev/urandom >large

@@ -63,6 +63,9 @@ cloudskin mb geds://box
 cloudskin put -q file1 geds://box/
 fact "it says so" bash -c 'cloudskin tier | finds "^tier *none"'
 fact "nothing can be moved there" says "cloudskin up --tier" cloudskin spill geds://box/file1
+fact "an object can be pinned before" bash -c 'cloudskin pin geds://box/file1 | finds "1 objects stay"'
+fact "and is" tier 'd["pinned_files"] == 1'
+fact "there is nothing to recall" bash -c 'cloudskin spill --recall geds://box/ | finds "0 bytes fetched"'
 fact "it is down" down
 fact "it gets a tier" up "${options[@]}" --tier-credentials far.key --local-bytes 10M --cache-bytes 16M
 fact "the tier is shown" bash -c 'cloudskin tier | finds "^tier *s3://tier/of/this at http://127.0.0.1:"'
@@ -70,6 +73,8 @@ fact "credentials are the owner's alone" test "$(stat -c %a state/cloudskin/tier
 secret=$(cut -d ' ' -f 2 far.key)
 fact "they are nowhere else" bash -c '! grep -rlF "$1" state/cloudskin | grep -v "/tier.key$"' _ "$secret"
 
+fact "what was pinned before stays" bash -c 'cloudskin spill geds://box/ | finds "1 files are pinned or open and stay"'
+cloudskin pin -q --off geds://box/
 fact "an object is moved" bash -c 'cloudskin spill geds://box/file1 | finds "1 objects, 1.9 MiB moved to the tier"'
 fact "it is there only" tier 'd["objects"] == 1 and d["tier_bytes"] == 2000000 and d["local_files"] == 0 and d["spilled_files"] == 1'
 fact "the other store has it" json 'len(d) == 1 and d[0]["key"].startswith("of/this/")' far cloudskin ls -r --json geds://tier

@@ -430,6 +430,6 @@ int main(int argc, char **argv)
     if (q.list && q.says_how) {
         return usage("--list makes none, so --every and --keep do not go with it");
     }
-    q.name = argv[optind];
+    q.name = control_name_of(argv[optind]);
     return q.list ? list(&q) : run(&q);
 }

@@ -45,7 +45,6 @@ struct client {
 };
 
 struct control {
-    const char *program;
     uint64_t started_ns;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
     int listener;
@@ -54,6 +53,7 @@ struct control {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     /* Guarded by lock. */
+    const char *program;
     struct cell *cell; /* NULL: not yet made */
     bool movable;
     enum request_state state;
@@ -87,10 +87,11 @@ static void serve_info(struct control *k, int fd)
     if (k->cell != NULL) {
         cell_stats(k->cell, &stats);
     }
+    const char *program = k->program;
     pthread_mutex_unlock(&k->lock);
     snprintf(text, sizeof text, "%ld %llu %llu %llu %.*s", (long)getpid(),
              (unsigned long long)k->started_ns, (unsigned long long)clock_process_cpu_ns(),
-             (unsigned long long)stats.memory_bytes, CONTROL_LINE_MAX / 2, k->program);
+             (unsigned long long)stats.memory_bytes, CONTROL_LINE_MAX / 2, program);
     answer(fd, "ok", text);
 }
 
@@ -534,13 +535,14 @@ status_t control_start(const char *name, const char *program, struct control **r
     return code;
 }
 
-void control_attach(struct control *k, struct cell *c, bool movable)
+void control_attach(struct control *k, struct cell *c, const char *program, bool movable)
 {
     if (k == NULL) {
         return;
     }
     pthread_mutex_lock(&k->lock);
     k->cell = c;
+    k->program = program;
     k->movable = movable;
     pthread_cond_broadcast(&k->changed);
     pthread_mutex_unlock(&k->lock);

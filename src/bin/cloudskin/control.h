@@ -14,8 +14,9 @@ struct control;
  * ST_EXIST: another cell has the name; ST_INVAL: no name; ST_IO. */
 CHECKED status_t control_start(const char *name, const char *program, struct control **ret_control,
                                struct error *err);
-/* The cell is there, and its thread is about to run it. movable: it can be captured. NULL is fine. */
-void control_attach(struct control *k, struct cell *c, bool movable);
+/* The cell is there, and its thread is about to run it. program: from now on shown by ps, borrowed; movable: it can be
+ * captured. NULL for k is fine. */
+void control_attach(struct control *k, struct cell *c, const char *program, bool movable);
 /* What a client wants of a captured cell. */
 struct control_request {
     bool checkpoint;

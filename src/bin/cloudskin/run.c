@@ -360,7 +360,7 @@ int run_call_program(struct run *r)
     if (o->invoke == NULL) {
         return call(r, "_start", NULL, 0);
     }
-    if (has_export(r, "_initialize")) {
+    if (strcmp(o->invoke, "_initialize") != 0 && has_export(r, "_initialize")) {
         int exit_code = call(r, "_initialize", NULL, 0);
         if (exit_code != 0) {
             return exit_code;
@@ -394,7 +394,9 @@ void run_attach(struct run *r)
                 "(cloudskin-aot --movable)\n",
                 r->options.module_path);
     }
-    control_attach(r->control, r->cell, movable);
+    /* a thawed one is called by its program, as it was where it began */
+    bool thawed = r->program_path[0] != '\0';
+    control_attach(r->control, r->cell, thawed ? r->program_path : r->options.module_path, movable);
     if (r->better[0] != '\0') {
         r->upgrade = upgrade_start(r->rt, r->better, r->cell);
     }
@@ -432,7 +434,9 @@ static int run_program(struct run *r)
     }
     code = load(r, &err);
     if (code != ST_OK) {
-        return run_fail(r->options.module_path, &err, exit_code_of(code));
+        bool wrong_settings = code == ST_INVAL; /* of the cache of images */
+        return run_fail(wrong_settings ? NULL : r->options.module_path, &err,
+                        wrong_settings ? EXIT_USAGE : exit_code_of(code));
     }
     code = run_open_outside(r, false, &err);
     code = code != ST_OK ? code : make_wasi(r, &err);

@@ -26,6 +26,12 @@ status_t control_name_check(const char *name, struct error *err)
                             name, CONTROL_NAME_MAX);
 }
 
+const char *control_name_of(const char *text)
+{
+    static const char local[] = "local/";
+    return strncmp(text, local, sizeof local - 1) == 0 ? text + sizeof local - 1 : text;
+}
+
 status_t control_connect(const char *name, int *ret_fd, struct error *err)
 {
     char folder[PATH_MAX];

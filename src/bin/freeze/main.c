@@ -374,7 +374,7 @@ int main(int argc, char **argv)
         return optind == argc ? usage("the NAME of a cell is missing", NULL)
                               : usage("one cell at a time; unexpected", argv[optind + 1]);
     }
-    q.name = argv[optind];
+    q.name = control_name_of(argv[optind]);
     if (q.output == NULL || q.output[0] == '\0') {
         return usage("where to? -o FILE is missing", NULL);
     }

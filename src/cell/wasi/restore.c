@@ -26,7 +26,7 @@ struct restore {
     struct saved_move *moves; /* of each of them */
     uint32_t grant_count;
     uint32_t version;
-    bool cuts_output; /* although it may be another file */
+    bool stale_outside; /* what is not beneath a grant may be another file, too */
     bool output_returns;
     struct ids then; /* the saved guest's */
     struct saved_staged *staged;
@@ -436,6 +436,20 @@ static status_t open_saved(struct restore *r, const struct saved_file *s, struct
 
 /* ---- descriptors as they were ---- */
 
+/* A pipe or terminal goes on with what comes, a file where the guest had read to. */
+static status_t check_input(struct restore *r, const struct saved_file *s, int host_fd)
+{
+    struct stat st;
+    if (s->kind != FILE_PLAIN || r->stale_outside || fstat(host_fd, &st) != 0 ||
+        !has_changed(s, &st)) {
+        return ST_OK;
+    }
+    return error_set(r->err, ST_NOTFOUND, ERROR_NO_OFFSET,
+                     "standard input changed since it was saved, or is another file "
+                     "(--stale-files goes on at byte %llu)",
+                     (unsigned long long)s->offset);
+}
+
 /* What the file is here, and at most what it was there. */
 static void limit_file(struct saved_file *s, struct file *f)
 {
@@ -488,7 +502,7 @@ static status_t take_output(struct restore *r, const struct saved_file *s, int h
                          "(--output: the file that it went to, a copy of it, or a new one)",
                          (unsigned long long)size, (unsigned long long)was);
     }
-    if (size > was && !same && !r->cuts_output) {
+    if (size > was && !same && !r->stale_outside) {
         return error_set(r->err, ST_INVALID, ERROR_NO_OFFSET,
                          "standard output has %llu bytes of which %llu would stay, and is not the "
                          "file that it went to: --output a new file, or --stale-files to cut it",
@@ -595,6 +609,9 @@ static status_t restore_file(struct restore *r, struct saved_file *s)
     if (s->origin == SAVED_ORIGIN_STDIO && s->index == 1 && r->config->output_named) {
         st = take_output(r, s, f->host_fd);
     }
+    if (s->origin == SAVED_ORIGIN_STDIO && s->index == 0 && f->kind == FILE_PLAIN) {
+        st = check_input(r, s, f->host_fd);
+    }
     if (st == ST_OK) {
         st = keep_id(r, s, f);
     }
@@ -690,7 +707,7 @@ status_t wasi_restore(const struct wasi_config *config, const void *data, size_t
                       bool stale_files, struct wasi **ret_w, struct error *err)
 {
     struct restore r = {
-        .config = config, .stale_files = stale_files, .cuts_output = stale_files, .err = err};
+        .config = config, .stale_files = stale_files, .stale_outside = stale_files, .err = err};
     return restore_to(&r, data, len, ret_w);
 }
 
@@ -700,7 +717,7 @@ status_t wasi_restore_check(const struct wasi_config *config, const void *data, 
     struct restore r = {.config = config,
                         .stale_files = true,
                         .needs_grants = !stale_files,
-                        .cuts_output = stale_files,
+                        .stale_outside = stale_files,
                         .output_returns = output_returns,
                         .err = err};
     struct wasi *w = NULL;

@@ -5,6 +5,7 @@
 /* What is asked for: several things with versions of their own in a copy or a batch. */
 struct question {
     const struct s3_call *c;
+    const char *key;                /* that a list would have to show; NULL: the request is one */
     char version[S3_VERSION_BYTES]; /* "": none */
 };
 
@@ -13,8 +14,8 @@ static const char *value_of(void *arg, const char *name)
 {
     const struct question *q = arg;
     const struct s3_call *c = q->c;
-    if (strcasecmp(name, "s3:prefix") == 0)
-        return query_get(&c->query, "prefix");
+    if (strcasecmp(name, "s3:prefix") == 0) /* may a name that is not there be told? */
+        return q->key ? q->key : query_get(&c->query, "prefix");
     if (strcasecmp(name, "s3:delimiter") == 0)
         return query_get(&c->query, "delimiter");
     if (strcasecmp(name, "s3:max-keys") == 0)
@@ -79,6 +80,8 @@ static enum s3_code decide(struct s3_call *c, const struct s3_bucket *b, const c
     if (b->broken)
         return decide_broken(c, action);
     struct question q = {.c = c};
+    if (strcmp(action, "s3:ListBucket") == 0 && c->route && c->route->level == S3_LEVEL_OBJECT)
+        q.key = c->key;
     if (version != STORE_VERSION_CURRENT)
         s3_version_text(version, q.version);
     struct policy_request rq = {.user = c->user,

@@ -77,9 +77,9 @@ static size_t characters(const char *s)
     return count;
 }
 
-enum s3_code s3_tags_check(const struct query *q)
+enum s3_code s3_tags_check(const struct query *q, size_t most)
 {
-    if (q->count > S3_TAGS_MAX)
+    if (q->count > most)
         return S3_INVALID_TAG;
     for (size_t i = 0; i < q->count; i++) {
         const struct query_pair *p = &q->pairs[i];
@@ -96,12 +96,12 @@ static enum s3_code check_tag_header(const char *text)
     struct query q;
     if (query_parse(text, &q) != ST_OK)
         return S3_INVALID_TAG;
-    enum s3_code code = s3_tags_check(&q);
+    enum s3_code code = s3_tags_check(&q, S3_TAGS_MAX);
     query_done(&q);
     return code;
 }
 
-static enum s3_code check_refused(const struct s3_call *c)
+enum s3_code s3_check_refused(const struct s3_call *c)
 {
     size_t count;
     const struct http_header *headers = s3_given_all(c, &count);
@@ -163,7 +163,7 @@ static enum s3_code read_encoding(struct s3_call *c, struct s3_attributes *a)
         while (used > 0 && text[used - 1] == ' ')
             used--;
         if (used > 0 && !(used == 11 && strncasecmp(text, "aws-chunked", 11) == 0))
-            buf_printf(&out, "%s%.*s", out.len ? "," : "", (int)used, text);
+            buf_printf(&out, "%s%.*s", out.len ? ", " : "", (int)used, text);
         text += len;
     }
     char *kept_text = arena_strndup(&c->arena, out.data ? (const char *)out.data : "", out.len);
@@ -180,7 +180,7 @@ enum s3_code s3_attributes_read(struct s3_call *c, struct s3_attributes *ret_a)
 {
     ret_a->count = 0;
     ret_a->content_type = s3_given(c, "Content-Type");
-    enum s3_code code = check_refused(c);
+    enum s3_code code = s3_check_refused(c);
     if (code == S3_OK)
         code = read_user_metadata(c, ret_a);
     if (code == S3_OK)
@@ -227,6 +227,8 @@ void s3_attributes_reply(struct s3_call *c, const struct store_attributes *a, bo
         const struct store_attribute *p = &a->pairs[i];
         char count[24];
         struct query q;
+        if (strcmp(p->name, S3_UPLOAD_ID) == 0)
+            continue;
         if (strcmp(p->name, S3_TAGGING) == 0) {
             if (query_parse(p->value, &q) == ST_OK) {
                 snprintf(count, sizeof count, "%zu", q.count);

@@ -1,29 +1,75 @@
+#include <arpa/inet.h>
 #include <string.h>
 
+#include "base/parse.h"
 #include "geds/s3/config.h"
 #include "s3.h"
 
+#define REGION "us-east-1"
 #define OWNER "<Owner><ID>cloudskin</ID><DisplayName>cloudskin</DisplayName></Owner>"
+
+struct bucket_page {
+    const char *prefix, *after;
+    uint64_t max;
+};
+
+static enum s3_code read_bucket_page(struct s3_call *c, struct bucket_page *p)
+{
+    const char *token = query_get(&c->query, "continuation-token");
+    const char *prefix = query_get(&c->query, "prefix");
+    const char *max = query_get(&c->query, "max-buckets");
+    *p = (struct bucket_page){.prefix = prefix ? prefix : "", .after = "", .max = UINT64_MAX};
+    if (max && (parse_u64(max, S3_BUCKET_LIST_MAX, &p->max) != ST_OK || p->max == 0))
+        return S3_INVALID_ARGUMENT;
+    return token ? s3_token_read(c, token, &p->after) : S3_OK;
+}
+
+static void add_buckets(struct buf *xml, const struct bucket_page *p,
+                        const struct store_bucket *buckets, size_t count)
+{
+    uint64_t shown = 0;
+    const char *last = "";
+    buf_printf(xml, "<Buckets>");
+    for (size_t i = 0; i < count; i++) {
+        const char *name = buckets[i].name;
+        if (strcmp(name, p->after) <= 0 || strncmp(name, p->prefix, strlen(p->prefix)) != 0)
+            continue;
+        if (shown++ == p->max)
+            break;
+        last = name;
+        buf_printf(xml, "<Bucket>");
+        xml_element(xml, "Name", name);
+        s3_xml_time(xml, "CreationDate", buckets[i].created_ns);
+        xml_element(xml, "BucketRegion", REGION);
+        buf_printf(xml, "</Bucket>");
+    }
+    buf_printf(xml, "</Buckets>");
+    if (*p->prefix != '\0')
+        xml_element(xml, "Prefix", p->prefix);
+    if (shown > p->max)
+        s3_xml_token(xml, "ContinuationToken", last);
+}
 
 void s3_list_buckets(struct s3_call *c)
 {
     struct store_bucket *buckets = NULL;
+    struct bucket_page page;
     struct buf xml = {0};
     size_t count = 0;
-    status_t st = s3_store(c)->bucket_list(c->s->o.store, &buckets, &count, &c->err);
-    if (st != ST_OK) {
-        s3_fail_status(c, st);
+    const char *region = query_get(&c->query, "bucket-region");
+    enum s3_code code = read_bucket_page(c, &page);
+    if (code == S3_OK)
+        code = s3_code_of(c, s3_store(c)->bucket_list(c->s->o.store, &buckets, &count, &c->err));
+    if (code != S3_OK) {
+        s3_fail(c, code);
         return;
     }
+    if (region && *region != '\0' && strcmp(region, REGION) != 0)
+        count = 0;
     s3_xml_begin(&xml, "ListAllMyBucketsResult");
-    buf_printf(&xml, OWNER "<Buckets>");
-    for (size_t i = 0; i < count; i++) {
-        buf_printf(&xml, "<Bucket>");
-        xml_element(&xml, "Name", buckets[i].name);
-        s3_xml_time(&xml, "CreationDate", buckets[i].created_ns);
-        buf_printf(&xml, "</Bucket>");
-    }
-    buf_printf(&xml, "</Buckets></ListAllMyBucketsResult>");
+    buf_printf(&xml, OWNER);
+    add_buckets(&xml, &page, buckets, count);
+    buf_printf(&xml, "</ListAllMyBucketsResult>");
     free(buckets);
     s3_reply_xml(c, &xml);
 }
@@ -37,6 +83,10 @@ static enum s3_code check_configuration(struct s3_call *c)
     if (xml_read(c->xml.data, c->xml.len, &c->arena, &root, &c->err) != ST_OK ||
         strcmp(root->name, "CreateBucketConfiguration") != 0)
         return S3_MALFORMED_XML;
+    for (const struct xml_node *n = root->child; n; n = n->next) {
+        if (strcmp(n->name, "LocationConstraint") != 0)
+            return S3_NOT_IMPLEMENTED;
+    }
     return S3_OK;
 }
 
@@ -58,10 +108,29 @@ static status_t create(struct s3_call *c, bool locks)
     return st;
 }
 
+/* Names that could be a part of a host's. The store's rules are wider, so that others may be there all the same. */
+static enum s3_code check_name(const char *name)
+{
+    static const char *const wrong[] = {"..", ".-", "-."};
+    struct in_addr address;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        if (strstr(name, wrong[i]))
+            return S3_INVALID_BUCKET;
+    }
+    return inet_pton(AF_INET, name, &address) == 1 ? S3_INVALID_BUCKET : S3_OK;
+}
+
 void s3_bucket_create(struct s3_call *c)
 {
     const char *lock = http_header(c->rq, "x-amz-bucket-object-lock-enabled");
-    enum s3_code code = check_configuration(c);
+    const char *ownership = http_header(c->rq, "x-amz-object-ownership");
+    enum s3_code code = check_name(c->bucket);
+    if (code == S3_OK)
+        code = s3_check_refused(c);
+    if (code == S3_OK && ownership && strcmp(ownership, "BucketOwnerEnforced") != 0)
+        code = S3_NOT_IMPLEMENTED;
+    if (code == S3_OK)
+        code = check_configuration(c);
     if (code == S3_OK) {
         status_t st = create(c, lock && strcasecmp(lock, "true") == 0);
         code = st == ST_INVAL   ? S3_INVALID_BUCKET
@@ -101,7 +170,7 @@ static bool exists(struct s3_call *c)
 void s3_bucket_head(struct s3_call *c)
 {
     if (exists(c)) {
-        http_reply_header(c->rq, "x-amz-bucket-region", "us-east-1");
+        http_reply_header(c->rq, "x-amz-bucket-region", REGION);
         http_reply(c->rq, 200, NULL);
     }
 }
@@ -120,12 +189,6 @@ static void reply_empty_element(struct s3_call *c, const char *name)
 void s3_bucket_location(struct s3_call *c)
 {
     reply_empty_element(c, "LocationConstraint");
-}
-
-void s3_bucket_no_tags(struct s3_call *c)
-{
-    if (exists(c))
-        s3_fail(c, S3_NO_TAGS);
 }
 
 /* Batch delete */

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/parse.h"
 #include "s3.h"
 
 #define VERSION "?versionId="
@@ -99,6 +100,7 @@ static enum s3_code choose_attributes(struct s3_call *c, const struct store_attr
     s3_attribute_remove(&old, S3_LOCK_MODE); /* each object has its own */
     s3_attribute_remove(&old, S3_LOCK_UNTIL);
     s3_attribute_remove(&old, S3_LOCK_HOLD);
+    s3_attribute_remove(&old, S3_UPLOAD_ID);
     *a = *base;
     s3_attribute_remove(a, S3_TAGGING);
     for (size_t i = 0; i < tags->count; i++) {
@@ -221,6 +223,24 @@ static enum s3_code copy_bytes(struct s3_call *c, struct store_object *object, u
     return s3_code_of(c, st);
 }
 
+/* Unlike that of a read it has both ends, and all of it is there: a part is as long as was asked for. */
+static enum s3_code read_copy_range(const char *text, uint64_t size, uint64_t *ret_off,
+                                    uint64_t *ret_len)
+{
+    const char *dash = strchr(text, '-');
+    uint64_t off, len, last;
+    enum s3_code code = s3_range_of(text, size, &off, &len);
+    if (code != S3_OK)
+        return code;
+    if (text[strlen("bytes=")] == '-' || dash[1] == '\0')
+        return S3_INVALID_ARGUMENT;
+    if (parse_u64(dash + 1, UINT64_MAX, &last) != ST_OK || last != off + len - 1)
+        return S3_INVALID_RANGE;
+    *ret_off = off;
+    *ret_len = len;
+    return S3_OK;
+}
+
 void s3_upload_part_copy(struct s3_call *c)
 {
     struct store_object *object = NULL;
@@ -234,7 +254,7 @@ void s3_upload_part_copy(struct s3_call *c)
         uint64_t size = s3_store(c)->object_info(object)->size;
         len = size;
         if (range)
-            code = s3_range_of(range, size, &off, &len);
+            code = read_copy_range(range, size, &off, &len);
         if (code == S3_OK && len > S3_PUT_BYTES_MAX)
             code = S3_ENTITY_TOO_LARGE;
     }

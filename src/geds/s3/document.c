@@ -14,6 +14,7 @@ static const struct document {
 } documents[] = {{"policy", "s3.policy", S3_NO_POLICY, 204, true},
                  {"cors", "s3.cors", S3_NO_CORS, 200, false},
                  {"lifecycle", "s3.lifecycle", S3_NO_LIFECYCLE, 200, false},
+                 {"tagging", "s3.tagging", S3_NO_TAGS, 204, false},
                  {"object-lock", "s3.object-lock", S3_NO_LOCK, 200, false}};
 
 static const struct document *document_of(const struct s3_call *c)
@@ -54,6 +55,14 @@ static enum s3_code code_of_document(const struct s3_call *c, status_t st)
     return st == ST_FORMAT || st == ST_LIMIT ? S3_MALFORMED_XML : s3_code_of(c, st);
 }
 
+static enum s3_code check_tags(struct s3_call *c)
+{
+    struct buf text = {0};
+    enum s3_code code = s3_tags_document(c, S3_BUCKET_TAGS_MAX, &text);
+    buf_done(&text);
+    return code;
+}
+
 /* S3_OK: it may be kept. c->err says what is wrong. */
 static enum s3_code check(struct s3_call *c, const struct document *d)
 {
@@ -74,6 +83,8 @@ static enum s3_code check(struct s3_call *c, const struct document *d)
     } else if (d->missing == S3_NO_LIFECYCLE) {
         code = code_of_document(
             c, lifecycle_read(c->xml.data, c->xml.len, &arena, &lifecycle, &c->err));
+    } else if (d->missing == S3_NO_TAGS) {
+        code = check_tags(c);
     } else {
         code = s3_lock_read(c->xml.data, c->xml.len, &arena, &rule, &c->err);
         if (code == S3_OK && c->conf && !c->conf->lock.enabled && !c->conf->lock_broken)

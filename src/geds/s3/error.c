@@ -42,6 +42,9 @@ static const struct {
                                 "The requested partnumber is not satisfiable"},
     [S3_INVALID_PART_ORDER] = {"InvalidPartOrder", 400,
                                "The list of parts was not in ascending order."},
+    [S3_INVALID_PERIOD] = {"InvalidRetentionPeriod", 400,
+                           "Default retention is for a positive number of days or years, of at "
+                           "most 100 years"},
     [S3_INVALID_RANGE] = {"InvalidRange", 416, "The requested range is not satisfiable"},
     [S3_INVALID_REQUEST] = {"InvalidRequest", 400, "Invalid Request"},
     [S3_INVALID_STORAGE_CLASS] = {"InvalidStorageClass", 400,

@@ -16,7 +16,7 @@ static status_t wrong(struct error *err, const struct xml_node *n)
 
 static status_t bad_value(struct error *err, const struct xml_node *n)
 {
-    return error_set(err, ST_INVALID, ERROR_NO_OFFSET, "Invalid value of %.100s: %.100s", n->name,
+    return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "Invalid value of %.100s: %.100s", n->name,
                      n->text);
 }
 
@@ -164,7 +164,7 @@ static status_t check_ids(const struct lifecycle *l, struct error *err)
     for (size_t i = 0; i < l->count; i++) {
         for (size_t k = 0; k < i && *l->rules[i].id != '\0'; k++) {
             if (strcmp(l->rules[i].id, l->rules[k].id) == 0)
-                return error_set(err, ST_INVALID, ERROR_NO_OFFSET, "Rule ID must be unique");
+                return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "Rule ID must be unique");
         }
     }
     return ST_OK;

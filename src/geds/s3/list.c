@@ -96,7 +96,7 @@ void s3_list_v1(struct s3_call *c)
 }
 
 /* A token is the last key, so that a list can go on whatever happens to that. */
-static enum s3_code read_token(struct s3_call *c, const char *token, const char **ret_after)
+enum s3_code s3_token_read(struct s3_call *c, const char *token, const char **ret_after)
 {
     char key[STORE_KEY_MAX + 1];
     size_t len = strlen(token), bytes = len / 4 * 3;
@@ -109,11 +109,11 @@ static enum s3_code read_token(struct s3_call *c, const char *token, const char 
     return *ret_after ? S3_OK : S3_UNAVAILABLE;
 }
 
-static void add_next_token(struct buf *xml, const char *key)
+void s3_xml_token(struct buf *xml, const char *name, const char *key)
 {
     char token[TOKEN_BYTES];
     base64_encode(key, strlen(key), token);
-    xml_element(xml, "NextContinuationToken", token);
+    xml_element(xml, name, token);
 }
 
 void s3_list_v2(struct s3_call *c)
@@ -126,7 +126,7 @@ void s3_list_v2(struct s3_call *c)
     bool url = false;
     enum s3_code code = strcmp(param(c, "list-type"), "2") == 0 ? S3_OK : S3_INVALID_ARGUMENT;
     if (code == S3_OK && token)
-        code = read_token(c, token, &after);
+        code = s3_token_read(c, token, &after);
     if (code == S3_OK)
         code = read_page(c, after, &max, &url, &page);
     if (code != S3_OK) {
@@ -143,7 +143,7 @@ void s3_list_v2(struct s3_call *c)
         s3_xml_key(&xml, "StartAfter", param(c, "start-after"), url);
     xml_element(&xml, "IsTruncated", more ? "true" : "false");
     if (more)
-        add_next_token(&xml, page->entries[page->count - 1].key);
+        s3_xml_token(&xml, "NextContinuationToken", page->entries[page->count - 1].key);
     add_entries(&xml, page, url, strcmp(param(c, "fetch-owner"), "true") == 0);
     buf_printf(&xml, "</ListBucketResult>");
     s3_store(c)->page_free(page);

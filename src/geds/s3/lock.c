@@ -38,7 +38,7 @@ enum s3_code s3_lock_read(const void *data, size_t len, struct arena *arena,
         if (parse_u64(days ? days : years, days ? LOCK_DAYS_MAX : LOCK_YEARS_MAX, &number) !=
                 ST_OK ||
             number == 0)
-            return S3_INVALID_ARGUMENT;
+            return S3_INVALID_PERIOD;
         rule.has_default = true;
         rule.seconds = number * DAY_S * (days ? 1 : 365);
     }
@@ -202,7 +202,7 @@ struct retention {
     uint64_t until_s;
 };
 
-/* It may be made longer by all who may set it; else it has to be one that may be removed. */
+/* It may be made longer in its mode by all who may set it; else it has to be one that may be removed. */
 static bool may_retain(void *arg, const struct store_info *info, const struct store_attributes *a,
                        bool newest)
 {
@@ -215,7 +215,7 @@ static bool may_retain(void *arg, const struct store_info *info, const struct st
     if (!is_retained(a, r->asker.now_s, &compliance))
         return true;
     bool longer = r->given && text && iso_date_parse(text, &old_s) == ST_OK &&
-                  r->until_s >= old_s && (r->compliance || !compliance);
+                  r->until_s >= old_s && r->compliance == compliance;
     bool ok = longer || (r->asker.bypass && !compliance);
     r->asker.refused = !ok;
     return ok;

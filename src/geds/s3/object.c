@@ -137,11 +137,16 @@ static void reply_overrides(struct s3_call *c)
     }
 }
 
+static bool wants_sums(const struct s3_call *c)
+{
+    const char *mode = http_header(c->rq, "x-amz-checksum-mode");
+    return mode && strcasecmp(mode, "ENABLED") == 0;
+}
+
 static void reply_headers(struct s3_call *c, const struct store_info *info,
                           const struct store_attributes *a, bool whole)
 {
     char date[HTTP_DATE_BYTES];
-    const char *mode = http_header(c->rq, "x-amz-checksum-mode");
     http_date_format(info->modified_ns / 1000000000, date);
     http_reply_header(c->rq, "Last-Modified", date);
     s3_reply_etag(c, info->etag);
@@ -151,7 +156,7 @@ static void reply_headers(struct s3_call *c, const struct store_info *info,
     if (!query_get(&c->query, "response-content-type"))
         http_reply_header(c->rq, "Content-Type",
                           a->content_type ? a->content_type : "binary/octet-stream");
-    s3_attributes_reply(c, a, whole && mode && strcasecmp(mode, "ENABLED") == 0);
+    s3_attributes_reply(c, a, whole && wants_sums(c));
     reply_overrides(c);
 }
 
@@ -273,6 +278,19 @@ struct piece {
     uint64_t off, len;
 };
 
+static void reply_part_sum(struct s3_call *c, const struct store_attributes *a,
+                           const struct store_part *part)
+{
+    char text[S3_SUM_TEXT_BYTES];
+    enum s3_algorithm sum = s3_multipart_text(part, text);
+    const char *type = s3_attribute_get(a, S3_CHECKSUM_TYPE);
+    if (!wants_sums(c) || sum == S3_SUM_COUNT)
+        return;
+    http_reply_header(c->rq, s3_sum_header(sum), text);
+    if (type)
+        http_reply_header(c->rq, S3_CHECKSUM_TYPE, type);
+}
+
 /* The place of a part; an object that was not made of parts is one. */
 static enum s3_code find_part(struct s3_call *c, struct store_object *object, const char *number,
                               struct piece *p)
@@ -292,6 +310,7 @@ static enum s3_code find_part(struct s3_call *c, struct store_object *object, co
         p->len = parts[n - 1].info.size;
         snprintf(text, sizeof text, "%zu", count);
         http_reply_header(c->rq, "x-amz-mp-parts-count", text);
+        reply_part_sum(c, s3_store(c)->object_attributes(object), &parts[n - 1]);
     }
     free(parts);
     if (n > count && (n > 1 || count > 0))

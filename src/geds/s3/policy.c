@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define ARN "arn:aws:s3:::"
+enum { BUCKET_BYTES = 64 }; /* of a name, or of a pattern of names */
 
 struct list {
     const char **values;
@@ -169,13 +170,16 @@ static bool read_actions(struct reader *r, const json_t *v, struct list *l)
 /* Of this bucket, or of its objects. Kept without what all have in common. */
 static bool read_resources(struct reader *r, const json_t *v, struct list *l)
 {
-    size_t len = strlen(r->bucket);
+    char bucket[BUCKET_BYTES];
     if (!read_list(r, v, "Resource", l) || !has_no_variables(r, l))
         return false;
     for (size_t i = 0; i < l->count; i++) {
         const char *text = l->values[i];
         const char *name = strncmp(text, ARN, strlen(ARN)) == 0 ? text + strlen(ARN) : NULL;
-        if (!name || strncmp(name, r->bucket, len) != 0 || (name[len] != '\0' && name[len] != '/'))
+        size_t len = name ? strcspn(name, "/") : 0;
+        if (name && len < sizeof bucket)
+            snprintf(bucket, sizeof bucket, "%.*s", (int)len, name);
+        if (!name || len >= sizeof bucket || !wildcard_match(bucket, r->bucket, false))
             return fail(r, ST_INVALID, "Policy has invalid resource", text);
         l->values[i] = name;
     }
@@ -255,6 +259,8 @@ static bool read_statement(struct reader *r, json_t *v, struct statement *s)
     if (!effect || (strcmp(effect, "Allow") != 0 && strcmp(effect, "Deny") != 0))
         return fail(r, ST_INVALID, "Invalid effect", effect);
     s->allows = strcmp(effect, "Allow") == 0;
+    if (s->allows && json_object_get(v, "NotPrincipal")) /* it would be who has not signed, too */
+        return fail(r, ST_INVALID, "Allow with NotPrincipal is not allowed", NULL);
     return read_either(r, v, "Principal", &s->principals, read_principals) &&
            read_either(r, v, "Action", &s->actions, read_actions) &&
            read_either(r, v, "Resource", &s->resources, read_resources) &&

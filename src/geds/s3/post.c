@@ -20,6 +20,7 @@ struct s3_post {
 static bool is_free(const char *name)
 {
     return strcasecmp(name, "policy") == 0 || strcasecmp(name, "x-amz-signature") == 0 ||
+           strcasecmp(name, "signature") == 0 || strcasecmp(name, "AWSAccessKeyId") == 0 ||
            strcasecmp(name, "file") == 0 || strncasecmp(name, "x-ignore-", 9) == 0;
 }
 
@@ -56,7 +57,7 @@ static enum s3_code check_list(struct s3_call *c, const json_t *v, const char **
     const json_t *a = json_array_get(v, 1), *b = json_array_get(v, 2);
     if (!kind || json_array_size(v) != 3)
         return S3_MALFORMED_POST;
-    if (strcmp(kind, "content-length-range") == 0) {
+    if (strcasecmp(kind, "content-length-range") == 0) {
         if (!json_is_integer(a) || !json_is_integer(b) || json_integer_value(a) < 0 ||
             json_integer_value(b) < 0)
             return S3_MALFORMED_POST;
@@ -66,8 +67,8 @@ static enum s3_code check_list(struct s3_call *c, const json_t *v, const char **
         return S3_OK;
     }
     const char *field = json_string_value(a), *want = json_string_value(b);
-    bool whole = strcmp(kind, "eq") == 0;
-    if (!field || *field != '$' || !want || (!whole && strcmp(kind, "starts-with") != 0))
+    bool whole = strcasecmp(kind, "eq") == 0;
+    if (!field || *field != '$' || !want || (!whole && strcasecmp(kind, "starts-with") != 0))
         return S3_MALFORMED_POST;
     return check_field(c, whole, field + 1, want, named, count);
 }
@@ -76,7 +77,7 @@ static enum s3_code check_object(struct s3_call *c, json_t *v, const char **name
 {
     const char *name;
     json_t *value;
-    enum s3_code code = S3_OK;
+    enum s3_code code = json_object_size(v) == 1 ? S3_OK : S3_MALFORMED_POST;
     json_object_foreach(v, name, value)
     {
         if (!json_string_value(value))
@@ -134,18 +135,19 @@ static enum s3_code check_policy(struct s3_call *c, const char *encoded)
     return code;
 }
 
-/* The policy's text is what is signed. */
+/* The policy's text is what is signed, by version 2 where it has a field of that. */
 static enum s3_code check_signature(struct s3_call *c, const char *policy)
 {
     const struct form *f = &c->post->form;
-    const char *algorithm = form_get(f, "x-amz-algorithm"), *date = form_get(f, "x-amz-date");
-    const char *credential = form_get(f, "x-amz-credential");
-    const char *signature = form_get(f, "x-amz-signature");
+    const char *old = form_get(f, "AWSAccessKeyId"), *date = form_get(f, "x-amz-date");
+    const char *algorithm = old ? NULL : form_get(f, "x-amz-algorithm");
+    const char *credential = old ? old : form_get(f, "x-amz-credential");
+    const char *signature = form_get(f, old ? "signature" : "x-amz-signature");
     char access[SIGV4_ACCESS_KEY_BYTES_MAX + 1];
-    if (!algorithm || strcmp(algorithm, "AWS4-HMAC-SHA256") != 0 || !date || !credential ||
-        !signature)
+    if (!credential || !signature ||
+        (!old && (!date || !algorithm || strcmp(algorithm, "AWS4-HMAC-SHA256") != 0)))
         return S3_INVALID_ARGUMENT;
-    size_t len = strcspn(credential, "/");
+    size_t len = old ? strlen(old) : strcspn(credential, "/");
     if (len >= sizeof access)
         return S3_INVALID_ARGUMENT;
     memcpy(access, credential, len);
@@ -153,7 +155,8 @@ static enum s3_code check_signature(struct s3_call *c, const char *policy)
     const char *secret = c->s->o.secret_of(c->s->o.ctx, access);
     if (!secret)
         return S3_INVALID_ACCESS_KEY;
-    enum sigv4_result r = sigv4_verify_text(credential, date, secret, policy, signature);
+    enum sigv4_result r = old ? sigv2_verify_text(secret, policy, signature)
+                              : sigv4_verify_text(credential, date, secret, policy, signature);
     if (r != SIGV4_OK)
         return r == SIGV4_MISMATCH ? S3_SIGNATURE : S3_INVALID_ARGUMENT;
     s3_set_user(c, access);

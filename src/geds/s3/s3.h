@@ -22,9 +22,11 @@ enum {
     S3_REQUEST_ID_BYTES = 20,
     S3_VERSION_BYTES = 17,
     S3_LIST_MAX = 1000,
+    S3_BUCKET_LIST_MAX = 10000,
     S3_DELETE_MAX = 1000,
     S3_USER_METADATA_BYTES_MAX = 2048,
     S3_TAGS_MAX = 10,
+    S3_BUCKET_TAGS_MAX = 50,
     S3_TAG_KEY_CHARACTERS_MAX = 128,
     S3_TAG_VALUE_CHARACTERS_MAX = 256,
     S3_XML_BODY_BYTES_MAX = 4 << 20,
@@ -57,6 +59,7 @@ enum s3_code {
     S3_INVALID_PART,
     S3_INVALID_PART_NUMBER,
     S3_INVALID_PART_ORDER,
+    S3_INVALID_PERIOD,
     S3_INVALID_RANGE,
     S3_INVALID_REQUEST,
     S3_INVALID_STORAGE_CLASS,
@@ -361,6 +364,9 @@ const char *s3_attribute_get(const struct store_attributes *a, const char *name)
 /* Add or replace. Strings are borrowed. False: too many. */
 bool s3_attribute_set(struct s3_attributes *a, const char *name, const char *value);
 void s3_attribute_remove(struct s3_attributes *a, const char *name);
+/* Headers that would change what the request means: ACLs, keys of others. S3_NOT_IMPLEMENTED,
+ * S3_INVALID_STORAGE_CLASS. */
+CHECKED enum s3_code s3_check_refused(const struct s3_call *c);
 /* Those of the headers: user metadata, content headers, tags. */
 CHECKED enum s3_code s3_attributes_read(struct s3_call *c, struct s3_attributes *ret_a);
 /* Copies into the arena. S3_UNAVAILABLE no memory. */
@@ -369,10 +375,15 @@ CHECKED enum s3_code s3_attributes_copy(struct s3_call *c, const struct store_at
 bool s3_attribute_is_checksum(const char *name);
 /* Reply headers for them. */
 void s3_attributes_reply(struct s3_call *c, const struct store_attributes *a, bool checksums);
-/* Is it a tag set in the form of a query: at most S3_TAGS_MAX, each name once? */
-CHECKED enum s3_code s3_tags_check(const struct query *q);
+/* Is it a tag set in the form of a query: at most so many, each name once? */
+CHECKED enum s3_code s3_tags_check(const struct query *q, size_t most);
+/* Is the request's document one of at most so many tags? *ret_text: them as a query, with a NUL; for buf_done.
+ * S3_MALFORMED_XML, S3_INVALID_TAG. */
+CHECKED enum s3_code s3_tags_document(struct s3_call *c, size_t most, struct buf *ret_text);
 #define S3_TAGGING "x-amz-tagging"
 #define S3_CHECKSUM_TYPE "x-amz-checksum-type"
+/* The upload that an object was made by: whoever missed the answer may complete it again. Not told to clients. */
+#define S3_UPLOAD_ID "x-amz-upload-id"
 
 /* Operations */
 
@@ -384,8 +395,8 @@ void s3_bucket_location(struct s3_call *c);
 void s3_versioning_get(struct s3_call *c);
 void s3_versioning_put(struct s3_call *c);
 void s3_list_versions(struct s3_call *c);
-void s3_bucket_no_tags(struct s3_call *c); /* no bucket has any yet */
-void s3_document_get(struct s3_call *c); /* configurations: policy, cors, lifecycle, object-lock */
+void s3_document_get(
+    struct s3_call *c); /* configurations: policy, cors, lifecycle, tagging, object-lock */
 void s3_document_put(struct s3_call *c);
 void s3_document_delete(struct s3_call *c);
 void s3_policy_status(struct s3_call *c);
@@ -396,6 +407,9 @@ void s3_retention_get(struct s3_call *c);
 void s3_retention_put(struct s3_call *c);
 void s3_hold_get(struct s3_call *c);
 void s3_hold_put(struct s3_call *c);
+/* Tokens that lists go on from: a key in base64. S3_INVALID_ARGUMENT. */
+CHECKED enum s3_code s3_token_read(struct s3_call *c, const char *token, const char **ret_after);
+void s3_xml_token(struct buf *xml, const char *name, const char *key);
 void s3_list_v1(struct s3_call *c);
 void s3_list_v2(struct s3_call *c);
 void s3_object_get(struct s3_call *c);

@@ -51,6 +51,18 @@ static enum s3_code read_document(struct s3_call *c, struct buf *text)
     return text->failed ? S3_UNAVAILABLE : S3_OK;
 }
 
+enum s3_code s3_tags_document(struct s3_call *c, size_t most, struct buf *ret_text)
+{
+    struct query tags = {0};
+    enum s3_code code = read_document(c, ret_text);
+    if (code == S3_OK && query_parse((const char *)ret_text->data, &tags) != ST_OK)
+        code = S3_INVALID_TAG;
+    if (code == S3_OK)
+        code = s3_tags_check(&tags, most);
+    query_done(&tags);
+    return code;
+}
+
 /* tags: "" is none. */
 static enum s3_code set_tags(struct s3_call *c, const char *tags)
 {
@@ -66,13 +78,7 @@ static enum s3_code set_tags(struct s3_call *c, const char *tags)
 void s3_tags_put(struct s3_call *c)
 {
     struct buf text = {0};
-    struct query tags = {0};
-    enum s3_code code = read_document(c, &text);
-    if (code == S3_OK && query_parse((const char *)text.data, &tags) != ST_OK)
-        code = S3_INVALID_TAG;
-    if (code == S3_OK)
-        code = s3_tags_check(&tags);
-    query_done(&tags);
+    enum s3_code code = s3_tags_document(c, S3_TAGS_MAX, &text);
     if (code == S3_OK)
         code = set_tags(c, (const char *)text.data);
     buf_done(&text);

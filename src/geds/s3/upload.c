@@ -1,3 +1,4 @@
+#include <endian.h>
 #include <string.h>
 
 #include "base/parse.h"
@@ -214,6 +215,13 @@ static enum s3_code look_up_parts(struct s3_call *c, struct completion *f)
     return code;
 }
 
+/* The count of parts behind the sum of their sums may be left away. */
+static bool is_sum(const char *given, const char *sum)
+{
+    size_t len = strcspn(sum, "-");
+    return strcmp(given, sum) == 0 || (strlen(given) == len && memcmp(given, sum, len) == 0);
+}
+
 /* What the request says about the object that is made. */
 static enum s3_code check_object(struct s3_call *c, const struct completion *f)
 {
@@ -227,7 +235,7 @@ static enum s3_code check_object(struct s3_call *c, const struct completion *f)
         const char *given = http_header(c->rq, s3_sum_header((enum s3_algorithm)a));
         if (given && (enum s3_algorithm)a != f->m.algorithm)
             return S3_INVALID_REQUEST;
-        if (given && strcmp(given, f->sum) != 0)
+        if (given && !is_sum(given, f->sum))
             return S3_BAD_CHECKSUM;
     }
     return S3_OK;
@@ -241,7 +249,14 @@ static enum s3_code make_attributes(struct s3_call *c, struct completion *f)
                                                  &a, &c->err);
     if (st != ST_OK)
         return s3_code_of(c, st);
+    char text[ID_TEXT_BYTES];
     enum s3_code code = s3_attributes_copy(c, &a, &f->attributes);
+    id_text(f->id, text);
+    const char *id = arena_strndup(&c->arena, text, strlen(text));
+    if (!id)
+        return S3_UNAVAILABLE;
+    if (!s3_attribute_set(&f->attributes, S3_UPLOAD_ID, id))
+        return S3_INVALID_ARGUMENT;
     f->m = s3_multipart_of(&a);
     if (code != S3_OK || f->m.algorithm == S3_SUM_NONE)
         return code;
@@ -250,6 +265,16 @@ static enum s3_code make_attributes(struct s3_call *c, struct completion *f)
     if (code == S3_OK && !s3_attribute_set(&f->attributes, s3_sum_header(f->m.algorithm), f->sum))
         code = S3_INVALID_ARGUMENT;
     return code;
+}
+
+/* The key is missing, or the upload, which somebody else has ended meanwhile. */
+static enum s3_code missing(struct s3_call *c, const struct completion *f)
+{
+    struct store_attributes a;
+    return s3_store(c)->upload_attributes(c->s->o.store, c->bucket, c->key, f->id, &c->arena, &a,
+                                          &c->err) == ST_OK
+               ? S3_NO_SUCH_KEY
+               : S3_NO_SUCH_UPLOAD;
 }
 
 static enum s3_code complete(struct s3_call *c, struct completion *f)
@@ -273,7 +298,63 @@ static enum s3_code complete(struct s3_call *c, struct completion *f)
         return S3_ENTITY_TOO_SMALL;
     if (st == ST_CHANGED && !condition.if_match)
         return S3_INVALID_PART;
-    return s3_code_of(c, st);
+    return st == ST_NOTFOUND ? missing(c, f) : s3_code_of(c, st);
+}
+
+/* Is this the etag of an object of these parts: the MD5 of those of its parts, and their count? */
+static bool is_made_of(const char *etag, const struct completion *f)
+{
+    struct md5 sum;
+    uint8_t digest[MD5_BYTES];
+    char want[2 * MD5_BYTES + 24], half[MD5_BYTES + 1];
+    size_t len = 0;
+    md5_init(&sum);
+    for (size_t i = 0; i < f->count; i++) {
+        if (strlen(f->parts[i].info.etag) != 2 * MD5_BYTES)
+            return false;
+        for (size_t k = 0; k < 2; k++) {
+            uint64_t value;
+            memcpy(half, f->parts[i].info.etag + k * MD5_BYTES, MD5_BYTES);
+            half[MD5_BYTES] = '\0';
+            if (parse_hex(half, UINT64_MAX, &value) != ST_OK)
+                return false;
+            value = htobe64(value);
+            md5_update(&sum, &value, sizeof value);
+        }
+    }
+    md5_final(&sum, digest);
+    for (size_t i = 0; i < MD5_BYTES; i++)
+        len += (size_t)snprintf(want + len, sizeof want - len, "%02x", digest[i]);
+    snprintf(want + len, sizeof want - len, "-%zu", f->count);
+    return strcmp(etag, want) == 0;
+}
+
+/* Was this very upload completed before, of the same parts? A client that did not get the answer asks again. */
+static bool was_completed(struct s3_call *c, struct completion *f)
+{
+    const struct s3_table *t = s3_store(c);
+    struct store_object *object = NULL;
+    char id[ID_TEXT_BYTES];
+    if (t->version_open(c->s->o.store, c->bucket, c->key, STORE_VERSION_CURRENT, &object,
+                        &c->err) != ST_OK)
+        return false;
+    const struct store_attributes *a = t->object_attributes(object);
+    const char *made_by = s3_attribute_get(a, S3_UPLOAD_ID);
+    id_text(f->id, id);
+    bool same = made_by && strcmp(made_by, id) == 0 && is_made_of(t->object_info(object)->etag, f);
+    for (size_t i = 0; i < a->count && same; i++) {
+        enum s3_algorithm sum = s3_sum_by_header(a->pairs[i].name);
+        if (sum != S3_SUM_COUNT) {
+            f->m.algorithm = sum;
+            snprintf(f->sum, sizeof f->sum, "%s", a->pairs[i].value);
+        }
+    }
+    const char *type = s3_attribute_get(a, S3_CHECKSUM_TYPE);
+    f->m.whole = type && strcmp(type, "FULL_OBJECT") == 0;
+    if (same)
+        f->info = *t->object_info(object);
+    t->object_close(object);
+    return same;
 }
 
 void s3_upload_complete(struct s3_call *c)
@@ -283,6 +364,8 @@ void s3_upload_complete(struct s3_call *c)
     enum s3_code code = read_parts(c, &f.parts, &f.count);
     if (code == S3_OK)
         code = complete(c, &f);
+    if (code == S3_NO_SUCH_UPLOAD && f.id != 0 && was_completed(c, &f))
+        code = S3_OK;
     free(f.parts);
     if (code != S3_OK) {
         s3_fail(c, code);

@@ -10,12 +10,6 @@
 
 #define TELL_EVERY_NS 200000000ULL
 
-static status_t no_tier(struct task *t)
-{
-    return error_set(&t->err, ST_UNSUPPORTED, ERROR_NO_OFFSET,
-                     "the store has no tier (`cloudskin up --tier` gives it one)");
-}
-
 /* Who moves much is told now and then how much. */
 struct telling {
     struct task *task;
@@ -210,7 +204,8 @@ static status_t move(struct task *t, uint32_t what, const char *key, bool is_pre
     struct telling l = {.task = t, .told_ns = clock_monotonic_ns()};
     return tier != NULL ? tier_move(tier, moves[what], t->request.bucket, key, is_prefix, tell, &l,
                                     ret_moved, &t->err)
-                        : no_tier(t);
+                        : tier_move_without(t->store, moves[what], t->request.bucket, key,
+                                            is_prefix, tell, &l, ret_moved, &t->err);
 }
 
 status_t serve_tier_move(struct task *t)

@@ -4,8 +4,8 @@
 build=$(dirname "$(dirname "$(command -v cloudskin)")")
 root=$(cd "$E2E/../../.." && pwd)
 sysroot=$("$root/sdk/sysroot/build.sh" --path)
-prefix=$PWD/prefix
-fact "make install PREFIX= is there" grep -q -- '--install build/release --prefix $(PREFIX)' "$root/Makefile"
+prefix="$PWD/the prefix" # with a space, as folders may have
+fact "make install PREFIX= is there" grep -qF -- '--install build/release --prefix "$(PREFIX)"' "$root/Makefile"
 fact "it installs" cmake --install "$build" --prefix "$prefix"
 for file in bin/cloudskin bin/cloudskin-aot bin/cloudskin-cc bin/cloudskin-c++ libexec/cloudskin/inspect \
     libexec/cloudskin/cache share/man/man1/cloudskin.1 share/man/man1/cloudskin-run.1 share/man/man1/cloudskin-aot.1 \
@@ -25,7 +25,7 @@ END
 echo 'int puts(const char *); int main(void) { puts("hello"); return 3; }' >hello.c
 cat >use.sh <<'END'
 set -e
-bin=$PWD/prefix/bin
+bin="$PWD/the prefix/bin"
 export PATH=$bin:/usr/bin:/bin CLOUDSKIN_CACHE=$PWD/cache
 cloudskin-cc -O2 hello.c -o c.wasm
 cloudskin-c++ -O2 hello.cpp -o cpp.wasm
@@ -56,7 +56,7 @@ used() {
 }
 fact "it compiles, runs and inspects without the build tree" used
 moved() { # the folder can be moved as a whole
-    mv prefix moved && sed 's/prefix/moved/' use.sh >use2.sh && bash use2.sh >moved.txt 2>&1
+    mv 'the prefix' 'it moved' && sed 's/the prefix/it moved/' use.sh >use2.sh && bash use2.sh >moved.txt 2>&1
     cat moved.txt
     [ "$(sed 3,\$d moved.txt)" = $'hello\nexit code 3' ]
 }

@@ -83,7 +83,7 @@ one() { # one SOURCE
 for source in "$guest"/*.c "$guest"/*.cpp; do
     case " ${ONLY:-$(basename "$source")} " in
     *" $(basename "$source") "*) levels=-O2
-        [[ $source == */jumps.c || $source == */exceptions.cpp ]] && levels="-O0 -O2"
+        [[ $source == */jumps*.c* || $source == */exceptions.cpp ]] && levels="-O0 -O2"
         one "$source"
         ;;
     esac
@@ -161,9 +161,30 @@ fact "-S" sh -c 'cloudskin-cc -S -DANSWER=1 hello.c -o hello.s && grep -q "funct
 fact "-M names headers of the sysroot" sh -c 'cloudskin-cc -M -DANSWER=1 hello.c | grep -q include/stdio.h'
 fact "--help says what is special, then what clang says" sh -c 'cloudskin-cc --help | grep -q CLOUDSKIN_SYSROOT'
 fact "-c says nothing about options of the linker" sh -c '! cloudskin-cc -DANSWER=1 -c hello.c -o hello.o 2>&1 | grep .'
+fact "jumps in C++ with link-time optimisation" cloudskin-c++ -flto -O2 -std=c++20 "$guest/jumps_in_cpp.cpp" -o lto.wasm
+program "and they run" lto.wasm jumps_in_cpp.want 0
 fact "link-time optimisation" cloudskin-c++ -flto -O2 -std=c++20 "$guest/exceptions.cpp" -o lto.wasm
 program "link-time optimised exceptions" lto.wasm exceptions.want 0
 fact "-pthread links with atomics and shared memory" cloudskin-c++ -pthread -O2 -std=c++20 "$guest/library.cpp" -o threads.wasm
+# Natively -pthread may be told to the linker alone.
+linked_late() { # linked_late OPTION...: of the compiler
+    echo '_Atomic int one; _Thread_local int two; int main(void) { return one++ + two++; }' >late.c &&
+        cloudskin-cc -c "$@" late.c -o late.o && cloudskin-cc late.o -pthread -o late.wasm && cloudskin run late.wasm
+}
+fact "-pthread for the linker alone" linked_late
+fact "makes no shared memory, as with it everywhere" eval \
+    '! cloudskin inspect late.wasm | finds shared && linked_late -pthread && cloudskin inspect late.wasm | finds shared'
+cat >caught.cpp <<'C'
+#include <csetjmp>
+#include <string>
+static jmp_buf buf;
+int main(int argc, char **) { try { throw argc; } catch (int n) { std::string s(n, 's'); return setjmp(buf) + s[0]; } }
+C
+for level in -O0 -O2; do
+    fact "setjmp in a catch block is refused by name $level" says "caught.cpp: 'main' calls setjmp in a catch block" \
+        cloudskin-c++ $level -c caught.cpp -o caught.o
+    fact "and is an error" exits 1 cloudskin-c++ $level -c caught.cpp -o caught.o
+done
 # Options of makefiles written for other machines: what is about them is dropped without a word.
 quiet() {
     cloudskin-cc -DANSWER=42 hello.c -o hello.wasm "$@" >quiet.txt 2>&1 && ! grep . quiet.txt
@@ -261,4 +282,8 @@ share=$(dirname "$(command -v cloudskin-cc)")/../share/cloudskin
 printf 'configured 2.3 4\nhello cell 2 4\nnobody to greet\n' >greeting.want
 fact "a CMake project builds unchanged" cmake_project
 program "and runs" greeting.wasm greeting.want 0
+tests_run() {
+    ctest --test-dir cm >ctest.txt 2>&1 && grep -q "100% tests passed, 0 tests failed out of 2" ctest.txt
+}
+fact "its tests run, in both forms that CMake has" tests_run
 finish

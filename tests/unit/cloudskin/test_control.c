@@ -170,7 +170,7 @@ static void begin(bool movable)
     struct error err = {0};
     atomic_store(&refused, 0);
     CHECK_EQ(control_start("test", "program", &control, &err), ST_OK);
-    control_attach(control, (struct cell *)(void *)&cell, movable);
+    control_attach(control, (struct cell *)(void *)&cell, "a program", movable);
 }
 
 /* ---- facts ---- */

@@ -335,14 +335,14 @@ static void rules_that_cannot_be_are_refused(void)
                  {"<Rule/>", ST_FORMAT},
                  {RULE(""), ST_INVALID},
                  {RULE(EXPIRES "<Other/>"), ST_FORMAT},
-                 {RULE("<Expiration><Days>0</Days></Expiration>"), ST_INVALID},
+                 {RULE("<Expiration><Days>0</Days></Expiration>"), ST_INVAL},
                  {RULE("<Expiration><Days>1</Days><Date>2020-01-01T00:00:00Z</Date></Expiration>"),
                   ST_FORMAT},
-                 {RULE("<Expiration><Date>2020-01-01T01:00:00Z</Date></Expiration>"), ST_INVALID},
+                 {RULE("<Expiration><Date>2020-01-01T01:00:00Z</Date></Expiration>"), ST_INVAL},
                  {RULE("<Expiration><Date>2554-07-21T00:00:00Z</Date></Expiration>"), ST_OK},
-                 {RULE("<Expiration><Date>2600-01-01T00:00:00Z</Date></Expiration>"), ST_INVALID},
+                 {RULE("<Expiration><Date>2600-01-01T00:00:00Z</Date></Expiration>"), ST_INVAL},
                  {RULE("<Transition><Days>1</Days></Transition>"), ST_UNSUPPORTED},
-                 {RULE("<ID>a</ID>" EXPIRES) RULE("<ID>a</ID>" EXPIRES), ST_INVALID},
+                 {RULE("<ID>a</ID>" EXPIRES) RULE("<ID>a</ID>" EXPIRES), ST_INVAL},
                  {"<Rule><Filter><Tag><Key>a</Key><Value>b</Value></Tag></Filter><Status>Enabled"
                   "</Status><AbortIncompleteMultipartUpload><DaysAfterInitiation>1"
                   "</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>",

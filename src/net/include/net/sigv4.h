@@ -84,6 +84,9 @@ enum sigv4_result sigv4_verify(const struct sigv4_request *rq, const struct sigv
 enum sigv4_result sigv4_verify_text(const char *credential, const char *time, const char *secret,
                                     const char *text, const char *signature);
 
+/* The same by version 2: signature is the HMAC-SHA1 of text, in base64. */
+enum sigv4_result sigv2_verify_text(const char *secret, const char *text, const char *signature);
+
 struct sigv4_identity {
     const char *access_key;
     const char *secret;

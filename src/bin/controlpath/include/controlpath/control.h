@@ -37,6 +37,8 @@ enum { CONTROL_NAME_MAX = 64, CONTROL_LINE_MAX = 1024, CONTROL_WAITS_MAX = 300 }
 
 /* 1 to CONTROL_NAME_MAX letters, digits, '.', '_', '-', not beginning with '.' or '-'. ST_INVAL. */
 CHECKED status_t control_name_check(const char *name, struct error *err);
+/* The cell's name in what a user wrote: NAME, or local/NAME, which stands for nothing else. Points into text. */
+const char *control_name_of(const char *text);
 /* A connected socket of a running cell. ST_NOTFOUND; ST_AGAIN: its process takes no requests. */
 CHECKED status_t control_connect(const char *name, int *ret_fd, struct error *err);
 /* Send a line, with descriptor pass unless -1. ST_IO. */

@@ -73,6 +73,11 @@ CHECKED status_t tier_move(struct tier *t, enum tier_move what, const char *buck
                            bool is_prefix,
                            bool (*goes_on)(void *arg, const struct tier_moved *moved), void *arg,
                            struct tier_moved *ret_moved, struct error *err);
+/* The same for a store that has no tier: ST_UNSUPPORTED for TIER_SPILL. Pins are kept for the day it gets one. */
+CHECKED status_t tier_move_without(struct store *s, enum tier_move what, const char *bucket,
+                                   const char *key, bool is_prefix,
+                                   bool (*goes_on)(void *arg, const struct tier_moved *moved),
+                                   void *arg, struct tier_moved *ret_moved, struct error *err);
 
 /* Compare what rows say with what the tier has: copies that are missing or of another size, and names that no row
  * has. repair: rows of missing copies with local bytes are set right, names without a row are deleted. */
