@@ -43,6 +43,7 @@ while True:
     c, _ = server.accept()
     try:
         u = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
+        u.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     except OSError:
         c.close()
         continue
@@ -75,9 +76,9 @@ start_leader
 export CLOUDSKIN_CONTROLLER=tcp://127.0.0.1:$leader_port CLOUDSKIN_TOKEN_FILE=$PWD/s0/admin-token
 fact "it leads" eventually cloudskin stat
 cloudskin mb geds://box
-mkdir many
+mkdir many # more than what is on its way in the kernel
 python3 -c 'import os
-for i in range(500): open(f"many/{i}", "wb").write(os.urandom(16000))'
+for i in range(800): open(f"many/{i}", "wb").write(os.urandom(16000))'
 fact "objects" cloudskin put -q -r many geds://box/many
 mkdir -m 700 s1
 cp -p s0/tokens s0/admin-token s0/s3-keys s1/
@@ -109,6 +110,6 @@ fact "and follows" eventually grep -q etcd.follows c1.log
 kill -9 "$(child "$leader")"
 export CLOUDSKIN_CONTROLLER=tcp://127.0.0.1:$other_port
 fact "it leads next" eventually cloudskin stat
-cloudskin get geds://box/many/499 got
-fact "with all that there was" cmp many/499 got
+cloudskin get geds://box/many/799 got
+fact "with all that there was" cmp many/799 got
 finish
