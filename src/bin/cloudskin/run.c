@@ -434,9 +434,7 @@ static int run_program(struct run *r)
     }
     code = load(r, &err);
     if (code != ST_OK) {
-        bool wrong_settings = code == ST_INVAL; /* of the cache of images */
-        return run_fail(wrong_settings ? NULL : r->options.module_path, &err,
-                        wrong_settings ? EXIT_USAGE : exit_code_of(code));
+        return run_fail(r->options.module_path, &err, exit_code_of(code));
     }
     code = run_open_outside(r, false, &err);
     code = code != ST_OK ? code : make_wasi(r, &err);

@@ -21,10 +21,12 @@ static status_t make_copy(struct task *t, int *ret_fd)
     }
     if ((*ret_fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) {
         st = error_set_errno(&t->err, errno, "%s", path);
-        store_copied(t->store);
     }
     int ignored = unlink(path);
     (void)ignored;
+    if (st != ST_OK) { /* from now on the next one may make a file of that name */
+        store_copied(t->store);
+    }
     return st;
 }
 

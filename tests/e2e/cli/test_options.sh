@@ -136,7 +136,7 @@ taken() {
 }
 mkfifo fifo
 fact "a port that is taken is named" taken
-fact "a bad size of the cache is refused" exits 64 env CLOUDSKIN_CACHE_SIZE=junk cloudskin run show.wasm args
+fact "a bad size of the cache is refused" exits 65 env CLOUDSKIN_CACHE_SIZE=junk cloudskin run show.wasm args
 cp "$(command -v cloudskin)" lonely
 fact "a verb that is not installed says so" says "not installed" ./lonely inspect show.wasm
 fact "and exits with 127" exits 127 ./lonely cache ls

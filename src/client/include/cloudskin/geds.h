@@ -312,8 +312,8 @@ struct geds_moved {
     uint64_t kept;           /* extents that a spill left, since they are pinned or open */
 };
 /* key: an object's; with is_prefix the beginning of keys, "": the whole bucket. progress (may be NULL) is called in
- * this thread now and then, and may be with results of long ago. GEDS_UNSUPPORTED: there is no tier. GEDS_AGAIN: it
- * does not answer; what moved before has moved. */
+ * this thread now and then, and may be with results of long ago. GEDS_UNSUPPORTED: a spill without a tier. GEDS_AGAIN:
+ * it does not answer; what moved before has moved. */
 
 /* Keep local bytes, which are fetched if they are away; on false: as the bucket's rule says. A pin is of the bytes:
  * what replaces them is not pinned, and copies share it. */
