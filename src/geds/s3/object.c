@@ -455,8 +455,9 @@ void s3_object_delete(struct s3_call *c)
     struct store_removal item = {.key = c->key, .version = c->version, .condition = &condition};
     struct s3_lock_asker asker = s3_lock_asker_of(c, c->key, c->version);
     enum s3_code code = s3_condition_of(c, &condition);
-    if (code == S3_OK && condition.if_none)
-        code = S3_NOT_IMPLEMENTED;
+    if (code == S3_OK && (condition.if_none || http_header(c->rq, "x-amz-if-match-size") ||
+                          http_header(c->rq, "x-amz-if-match-last-modified-time")))
+        code = S3_NOT_IMPLEMENTED; /* rather than a removal that was not asked for */
     if (c->version != STORE_VERSION_CURRENT) {
         condition.may = s3_lock_may_remove;
         condition.arg = &asker;

@@ -28,7 +28,9 @@ static bool is_free(const char *name)
 
 static const char *value_of(const struct s3_call *c, const char *name)
 {
-    return strcasecmp(name, "bucket") == 0 ? c->bucket : form_get(&c->post->form, name);
+    if (strcasecmp(name, "bucket") == 0)
+        return c->bucket;
+    return strcasecmp(name, "key") == 0 ? c->key : form_get(&c->post->form, name);
 }
 
 static enum s3_code refuse(struct s3_call *c, const char *what, const char *name)
@@ -49,6 +51,8 @@ static enum s3_code check_field(struct s3_call *c, bool whole, const char *name,
     named[(*count)++] = name;
     if (!ok && !whole && *want == '\0') /* anything, also nothing */
         ok = true;
+    if (!ok && whole && strcasecmp(name, "key") == 0) /* one that has ${filename} */
+        ok = strcmp(form_get(&c->post->form, name), want) == 0;
     return ok ? S3_OK : refuse(c, "Policy Condition failed", name);
 }
 

@@ -155,6 +155,15 @@ def values_that_cannot_be_are_told_as_s3_tells_them(b):
 # Objects
 
 @fact
+def a_removal_on_a_condition_that_is_not_known_removes_nothing(b):
+    at = {"Bucket": b.fresh("unknown-conditions"), "Key": "k"}
+    b.s3.put_object(**at, Body=b"x")
+    for headers in ({"x-amz-if-match-size": "5"}, {"x-amz-if-match-last-modified-time": "Thu, 01 Jan 2015 00:00:00 GMT"}):
+        equal(raw_code(b.raw.send("DELETE", "/unknown-conditions/k", headers=headers)), (501, "NotImplemented"))
+    equal(b.read("unknown-conditions", "k"), b"x")
+
+
+@fact
 def an_encoding_of_several_comes_back_as_it_was_sent(b):
     at = {"Bucket": b.fresh("encodings"), "Key": "k"}
     for given, want in (("deflate, gzip", "deflate, gzip"), ("aws-chunked, deflate, gzip", "deflate, gzip"), ("gzip, aws-chunked", "gzip")):
@@ -286,6 +295,12 @@ def forms_may_be_signed_by_version_2(b):
     equal(raw_code(form(b, "old-forms", good | {"AWSAccessKeyId": "nobody"})), (403, "InvalidAccessKeyId"))
     old = {"expiration": until, "conditions": [{"BuCkEt": "old-forms"}, ["StArTs-WiTh", "$KeY", "u/"]]}
     equal(form(b, "old-forms", signed_form(b, old, {"kEy": "u/k"}))[0], 204)
+    named = {"expiration": until, "conditions": [{"bucket": "old-forms"}, ["starts-with", "$key", "u/f"]]}
+    equal(form(b, "old-forms", signed_form(b, named, {"key": "u/${filename}"}))[0], 204)
+    equal(b.read("old-forms", "u/f"), b"by form")
+    equal(raw_code(form(b, "old-forms", signed_form(b, named, {"key": "v/${filename}"}))), (403, "AccessDenied"))
+    exact = {"expiration": until, "conditions": [{"bucket": "old-forms"}, {"key": "u/${filename}"}]}
+    equal(form(b, "old-forms", signed_form(b, exact, {"key": "u/${filename}"}))[0], 204)
     for conditions in ([{}], [{"bucket": "old-forms", "key": "u/k"}]):
         equal(raw_code(form(b, "old-forms", signed_form(b, policy | {"conditions": conditions}, {"key": "u/k"}))), (400, "MalformedPOSTRequest"))
     for name in ("signature", "AWSAccessKeyId"):
