@@ -1,7 +1,9 @@
 #include "db.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "geds/shared.h"
 
@@ -116,7 +118,7 @@ status_t db_error(struct db *db, struct error *err)
         st = ST_PERM;
     }
     return error_set(err, st, ERROR_NO_OFFSET, "the store's database: %s (%d)",
-                     st == ST_LIMIT ? "no space left" : sqlite3_errmsg(db->handle), code);
+                     st == ST_LIMIT ? strerror(ENOSPC) : sqlite3_errmsg(db->handle), code);
 }
 
 static status_t exec(struct db *db, const char *text, struct error *err)

@@ -83,18 +83,18 @@ bool tier_is_pressed(struct tier *t)
     struct store_places p;
     struct statvfs fs;
     struct error err;
-    uint64_t began = clock_monotonic_ns(), high = t->o.high_bytes;
-    if (began < atomic_load(&t->pressed_until)) {
+    uint64_t began = clock_thread_cpu_ns(), high = t->o.high_bytes;
+    if (clock_monotonic_ns() < atomic_load(&t->pressed_until)) {
         return atomic_load(&t->pressed);
     }
     bool is = store_places(t->o.store, &p, &err) == ST_OK &&
               p.local_bytes > high + high / PRESSED_PARTS;
     is |= t->o.free_bytes != 0 && statvfs(t->o.path, &fs) == 0 &&
           (uint64_t)fs.f_bavail * fs.f_frsize < t->o.free_bytes;
-    uint64_t now = clock_monotonic_ns(), pause = LOOK_PAUSE * (now - began);
+    uint64_t pause = LOOK_PAUSE * (clock_thread_cpu_ns() - began);
     uint64_t idle = t->o.idle_ms * NS_PER_MS;
     atomic_store(&t->pressed, is);
-    atomic_store(&t->pressed_until, now + (pause > idle ? pause : idle));
+    atomic_store(&t->pressed_until, clock_monotonic_ns() + (pause > idle ? pause : idle));
     return is;
 }
 

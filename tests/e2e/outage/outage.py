@@ -382,8 +382,8 @@ def full(objects, near, writer):
     near.kill()
     near.start()
     all_there("nor by a kill then", near, objects, away_too=False)
-    t = near.json("tier")
-    fact("the store says that the tier is away", eventually(lambda: near.json("tier")["away"]) and t["backlog_bytes"] > 0, t)
+    fact("the store says that the tier is away",
+         eventually(lambda: (t := near.json("tier"))["away"] and t["backlog_bytes"] > 0), near.json("tier"))
     return body
 
 
@@ -410,7 +410,9 @@ def back(args, objects, far, near, writer, body):
     fact("what was refused is taken", not said, said)
     near.s3("DELETE", f"/{BUCKET}/new")
     near.cloudskin("spill", "-q", f"geds://{BUCKET}/")
-    fact("nothing is local", near.json("tier")["local_files"] == 0)
+    # what was deleted while it was on its way goes behind that
+    fact("nothing is local", eventually(lambda: is_drained(near) and near.json("tier")["local_files"] == 0),
+         near.cloudskin("tier").stdout.decode())
     all_there("all can be read from the tier", near, objects)
     for name, store, words in (("store", near, ["--remote"]), ("tier", far, [])):
         check = store.cloudskin("fsck", *words)

@@ -26,10 +26,10 @@ enum fault {
     NO_DISK,  /* the entry gets into the log, and the disk takes nothing from then on */
 };
 struct shared_log {
-    size_t count;
+    _Atomic size_t count;
     size_t off[LOG_MAX + 1];
-    enum fault fault;
-    bool leads, failed;
+    _Atomic enum fault fault;
+    _Atomic bool leads, failed;
     uint8_t bytes[LOG_BYTES];
 };
 static struct shared_log *shared;

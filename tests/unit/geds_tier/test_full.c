@@ -2,6 +2,7 @@
  * back. */
 #include "faketier.h"
 
+#include <sched.h>
 #include <sys/mount.h>
 
 enum { LEN = 1000000, KEYS_MAX = 100 };
