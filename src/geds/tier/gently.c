@@ -83,10 +83,10 @@ bool tier_is_pressed(struct tier *t)
     struct store_places p;
     struct statvfs fs;
     struct error err;
-    uint64_t began = clock_thread_cpu_ns(), high = t->o.high_bytes;
     if (clock_monotonic_ns() < atomic_load(&t->pressed_until)) {
         return atomic_load(&t->pressed);
     }
+    uint64_t began = clock_thread_cpu_ns(), high = t->o.high_bytes;
     bool is = store_places(t->o.store, &p, &err) == ST_OK &&
               p.local_bytes > high + high / PRESSED_PARTS;
     is |= t->o.free_bytes != 0 && statvfs(t->o.path, &fs) == 0 &&

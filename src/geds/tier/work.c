@@ -152,10 +152,10 @@ static size_t count_bad(struct tier *t)
 static void spill(struct tier *t)
 {
     struct error err = {.offset = ERROR_NO_OFFSET};
-    uint64_t began = clock_thread_cpu_ns(), moved = 0;
     if (!may_look(t)) {
         return;
     }
+    uint64_t began = clock_thread_cpu_ns(), moved = 0;
     uint64_t need = bytes_to_move(t, &err);
     t->look_after = clock_monotonic_ns() + LOOK_PAUSE * (clock_thread_cpu_ns() - began);
     bool goes_on = true;

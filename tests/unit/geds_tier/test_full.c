@@ -2,7 +2,6 @@
  * back. */
 #include "faketier.h"
 
-#include <sched.h>
 #include <sys/mount.h>
 
 enum { LEN = 1000000, KEYS_MAX = 100 };

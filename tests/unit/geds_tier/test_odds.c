@@ -201,7 +201,7 @@ static void *read_again_and_again(void *arg)
         size_t len = 0;
         struct error why = {0};
         CHECK_EQ(get("box", "k000", &got, &len, &why), ST_AGAIN);
-        poll(NULL, 0, 1);
+        sched_yield();
     }
     return arg;
 }
