@@ -150,8 +150,9 @@ static const struct pipeline pipelines[4] = {
      ",dse,adce,simplifycfg,loop(reduce-loops),early-exits)",
      true},
     {"function(sroa,early-cse,proven-loads,gvn,sccp,simplifycfg," CLEAN
-     ",loop(loop-rotate),early-cse," CLEAN ",loop(loop-unroll-full),sroa,early-cse," CLEAN
-     ",jump-threading,correlated-propagation," CLEAN ",proven-loads)",
+     ",poll-runs,simplifycfg,loop(loop-rotate),early-cse," CLEAN
+     ",loop(loop-unroll-full),sroa,early-cse," CLEAN ",jump-threading,correlated-propagation," CLEAN
+     ",proven-loads)",
      "function(early-cse<memssa>,"
      "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-"
      "nontrivial;trivial>),"

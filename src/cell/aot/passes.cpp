@@ -4,6 +4,7 @@
 #include "early_exits.h"
 #include "mixed_sizes.h"
 #include "pinned_loads.h"
+#include "poll_runs.h"
 #include "proven.h"
 #include "rare_polls.h"
 #include "wide.h"
@@ -72,8 +73,11 @@ char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipelin
                 into.addPass(EarlyExits());
             if (name == "mixed-sizes")
                 into.addPass(MixedSizes());
+            if (name == "poll-runs")
+                into.addPass(PollRuns());
             return name == "wide-addresses" || name == "proven-loads" || name == "rare-polls" ||
-                   name == "mixed-sizes" || name == "carried-addresses" || name == "early-exits";
+                   name == "mixed-sizes" || name == "carried-addresses" || name == "early-exits" ||
+                   name == "poll-runs";
         });
     builder.registerPipelineParsingCallback(
         [](StringRef name, LoopPassManager &into, ArrayRef<PassBuilder::PipelineElement>) {

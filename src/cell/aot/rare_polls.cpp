@@ -1,6 +1,6 @@
 // See rare_polls.h.
 #include "rare_polls.h"
-#include "cell/module/abi.h"
+#include "polls.h"
 
 #include <vector>
 
@@ -12,8 +12,6 @@
 #include <llvm/Analysis/TargetTransformInfo.h>
 #include <llvm/IR/Dominators.h>
 #include <llvm/IR/Instructions.h>
-#include <llvm/IR/IntrinsicInst.h>
-#include <llvm/IR/PatternMatch.h>
 #include <llvm/Transforms/Utils/LoopSimplify.h>
 #include <llvm/Transforms/Utils/LoopUtils.h>
 #include <llvm/Transforms/Utils/UnrollLoop.h>
@@ -25,54 +23,6 @@ namespace
 
 const unsigned COPIES = 4;
 const unsigned BODY_MAX = 48; // instructions of a loop, without those that serve a request
-
-// A test of the poll word: the word is read atomically, at its own place below the context.
-struct Poll {
-    LoadInst *word;
-    ICmpInst *test; // of the word against 0
-    BasicBlock *cold;
-};
-
-bool reads_poll_word(const Instruction &i)
-{
-    const auto *load = dyn_cast<LoadInst>(&i);
-    if (!load || load->getOrdering() != AtomicOrdering::Monotonic ||
-        !load->getType()->isIntegerTy(32))
-        return false;
-    APInt off(64, 0);
-    const Value *base = load->getPointerOperand()->stripAndAccumulateConstantOffsets(
-        load->getFunction()->getDataLayout(), off, true);
-    return isa<Argument>(base) &&
-           off.getSExtValue() == (int64_t)offsetof(struct abi_ctx, poll) - ABI_CTX_BYTES;
-}
-
-// False: it is not as the generator wrote it, so nothing is known of it.
-bool match_poll(Instruction &word, Poll &poll)
-{
-    auto *branch = dyn_cast<BranchInst>(word.getParent()->getTerminator());
-    auto *test = branch && branch->isConditional() ? dyn_cast<ICmpInst>(branch->getCondition())
-                                                   : nullptr;
-    if (!test || !test->isEquality() || test->getOperand(0) != &word || !word.hasOneUse() ||
-        !match(test->getOperand(1), PatternMatch::m_Zero()))
-        return false;
-    bool is_equal = test->getPredicate() == CmpInst::ICMP_EQ;
-    poll = {cast<LoadInst>(&word), test, branch->getSuccessor(is_equal ? 1 : 0)};
-    return true;
-}
-
-// In the order of the blocks. False: one of them is not understood.
-bool polls_of(const Loop &loop, std::vector<Poll> &polls)
-{
-    for (BasicBlock *bb : loop.blocks())
-        for (Instruction &i : *bb) {
-            if (!reads_poll_word(i))
-                continue;
-            polls.emplace_back();
-            if (!match_poll(i, polls.back()))
-                return false;
-        }
-    return true;
-}
 
 // Does every way round the loop pass a poll? Else the one copy that polls might be the one that is never reached.
 bool always_polls(const Loop &loop, const std::vector<Poll> &polls)
@@ -101,24 +51,6 @@ bool may_fit_in_copies(const Loop &loop, ScalarEvolution &scev)
 {
     unsigned most = scev.getSmallConstantMaxTripCount(&loop);
     return most > 0 && most <= COPIES;
-}
-
-// Short, and without calls but to serve a request.
-bool is_small(const Loop &loop, const std::vector<Poll> &polls, const DominatorTree &dom)
-{
-    unsigned count = 0;
-    for (const BasicBlock *bb : loop.blocks()) {
-        if (any_of(polls, [&](const Poll &p) { return dom.dominates(p.cold, bb); }))
-            continue;
-        for (const Instruction &i : *bb) {
-            const auto *call = dyn_cast<CallBase>(&i);
-            bool is_short = !call || call->isInlineAsm() ||
-                            (isa<IntrinsicInst>(call) && !isa<MemIntrinsic>(call));
-            if (!is_short || ++count > BODY_MAX)
-                return false;
-        }
-    }
-    return true;
 }
 
 // Unroll, and take the polls out of all copies but the last.
@@ -150,8 +82,10 @@ class Unroller
 
 bool Unroller::suits(const Loop &loop, std::vector<Poll> &polls)
 {
-    return loop.isInnermost() && polls_of(loop, polls) && !polls.empty() &&
-           always_polls(loop, polls) && is_small(loop, polls, dom) &&
+    if (!loop.isInnermost() || !polls_of(loop.getBlocks(), polls) || polls.empty())
+        return false;
+    unsigned size = polls_loop_size(loop, polls, dom);
+    return size > 0 && size <= BODY_MAX && always_polls(loop, polls) &&
            !may_fit_in_copies(loop, scev);
 }
 
@@ -171,15 +105,11 @@ bool Unroller::handle(Loop *loop)
                                          &remarks, true);
     if (result != LoopUnrollResult::PartiallyUnrolled) // the loop is gone, or as it was
         return changed || result == LoopUnrollResult::FullyUnrolled;
-    if (!polls_of(*loop, polls) || polls.size() != COPIES * before.size())
+    if (!polls_of(loop->getBlocks(), polls) || polls.size() != COPIES * before.size())
         return true;                            // LLVM took some out: the others stay
     polls.resize(polls.size() - before.size()); // the blocks of the last copy stand last
-    for (const Poll &poll : polls) {
-        poll.test->replaceAllUsesWith(ConstantInt::getBool(
-            poll.test->getType(), poll.test->getPredicate() == CmpInst::ICMP_EQ));
-        poll.test->eraseFromParent();
-        poll.word->eraseFromParent();
-    }
+    for (const Poll &poll : polls)
+        poll_drop(poll);
     return true;
 }
 

@@ -423,8 +423,9 @@ static void short_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond)
     fgen_position(f, out);
 }
 
-/* LLVM does not vectorise a loop whose count it cannot know: a poll costs less than counting. Small loops are unrolled
- * later, with one poll for several iterations (rare_polls.h). */
+/* A poll costs less here than counting: LLVM knows the count by itself, and cuts the loop (poll_runs.h), or cannot know
+ * it, and does not vectorise it. Small ones of those are unrolled later, with one poll for several iterations
+ * (rare_polls.h). */
 static void polled_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond)
 {
     LLVMBasicBlockRef out = fgen_block(f, "");
@@ -440,6 +441,16 @@ static void polled_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond
     fgen_position(f, out);
     if (!cond)
         LLVMBuildUnreachable(f->g->b);
+}
+
+enum {
+    BODY_MAX = 128
+}; /* instructions of a loop; longer ones are in strips if they can be, and those of twins */
+
+static bool left_to_llvm(const struct fgen *f, const struct frame *fr, const struct counter *c)
+{
+    return !f->twin && f->g->shared->opt->image.opt_level >= 3 && (c->step == 1 || c->step == -1) &&
+           fr->facts->instr_count <= BODY_MAX;
 }
 
 static bool is_float_arithmetic(LLVMValueRef v)
@@ -462,7 +473,7 @@ static bool follows_from(const struct fgen *f, LLVMValueRef v, uint32_t local, u
  * bodies are looked at: long ones are not unrolled either way. */
 static bool carries_float(const struct fgen *f, const struct frame *fr)
 {
-    enum { CHAIN_MAX = 4, BODY_MAX = 128 };
+    enum { CHAIN_MAX = 4 };
     if (image_level_arch(f->g->shared->opt->image.level) == ARCH_AARCH64 ||
         fr->facts->instr_count > BODY_MAX)
         return false;
@@ -485,7 +496,7 @@ void strip_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond, LLVMVa
         short_back_edge(f, fr, cond);
         return;
     }
-    if (!counted || carries_float(f, fr)) {
+    if (!counted || left_to_llvm(f, fr, &c) || carries_float(f, fr)) {
         polled_back_edge(f, fr, cond);
         return;
     }

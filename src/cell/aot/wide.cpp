@@ -118,15 +118,25 @@ bool Widener::match(Instruction &i, Access &a)
     }
 }
 
+// The constant that a sum begins with, or a counter of a loop outside that is a part of it; or null.
+const SCEVConstant *constant_in(const SCEV *s)
+{
+    while (const auto *rec = dyn_cast<SCEVAddRecExpr>(s))
+        s = rec->getStart();
+    const auto *sum = dyn_cast<SCEVAddExpr>(s);
+    if (!sum)
+        return dyn_cast<SCEVConstant>(s);
+    for (const SCEV *part : sum->operands()) // a constant stands first
+        if (isa<SCEVConstant, SCEVAddRecExpr>(part))
+            if (const SCEVConstant *c = constant_in(part))
+                return c;
+    return nullptr;
+}
+
 // The sum as rest + constant.
 const SCEV *Widener::split(const SCEV *s, int64_t &constant)
 {
-    const SCEV *start = s;
-    while (const auto *rec = dyn_cast<SCEVAddRecExpr>(start))
-        start = rec->getStart();
-    const SCEVConstant *c = dyn_cast<SCEVConstant>(start);
-    if (const auto *add = dyn_cast<SCEVAddExpr>(start))
-        c = dyn_cast<SCEVConstant>(add->getOperand(0));
+    const SCEVConstant *c = constant_in(s);
     constant = c ? (int64_t)c->getAPInt().getZExtValue() : 0;
     return c ? scev.getMinusSCEV(s, c) : s;
 }

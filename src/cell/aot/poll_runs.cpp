@@ -1,0 +1,365 @@
+// See poll_runs.h.
+#include "poll_runs.h"
+#include "polls.h"
+
+#include <vector>
+
+#include <llvm/ADT/SmallPtrSet.h>
+#include <llvm/Analysis/AssumptionCache.h>
+#include <llvm/Analysis/LoopInfo.h>
+#include <llvm/Analysis/ScalarEvolution.h>
+#include <llvm/Analysis/ScalarEvolutionExpressions.h>
+#include <llvm/IR/Dominators.h>
+#include <llvm/IR/IRBuilder.h>
+#include <llvm/IR/Instructions.h>
+#include <llvm/IR/Module.h>
+#include <llvm/Transforms/Utils/BasicBlockUtils.h>
+#include <llvm/Transforms/Utils/Cloning.h>
+#include <llvm/Transforms/Utils/LoopSimplify.h>
+#include <llvm/Transforms/Utils/LoopUtils.h>
+#include <llvm/Transforms/Utils/ScalarEvolutionExpander.h>
+
+using namespace llvm;
+
+namespace
+{
+
+const unsigned BODY_MAX = 128;      // instructions of a loop; longer ones hardly notice a poll
+const unsigned RUN_BUDGET = 200000; // instructions of a run: 200 us at a nanosecond each
+const unsigned FEW_BUDGET = 10000;  // of a loop that needs no poll beside those of the loop around it
+const unsigned COST_MAX = 16;       // of the expression of the count, in LLVM's units
+
+// What is known of a loop while LLVM's analyses hold.
+struct Candidate {
+    std::vector<BasicBlock *> blocks;
+    BasicBlock *preheader, *header, *latch;
+    BranchInst *exit; // its test in each iteration is what ends the loop
+    bool exits_when;  // the condition is this
+    Value *count;     // how often, in front of the loop, the test will say to go on
+    unsigned size;
+    std::vector<std::pair<PHINode *, Value *>> phis; // of the header; by how much it grows, or null
+};
+
+void drop_polls(const std::vector<BasicBlock *> &blocks)
+{
+    std::vector<Poll> polls;
+    polls_of(blocks, polls);
+    for (const Poll &poll : polls)
+        poll_drop(poll);
+}
+
+// A loop and what is made of it:
+//
+//     header: body; if (ends) goto out; body; if (poll word) serve; goto header
+//
+//     choose: if (count < K) goto whole; done = 0
+//     outer:  n = min(count - done, K); done += n + 1; if (n == 0) goto header
+//     run:    body; body; if (--n != 0) goto run
+//     header: body; if (ends) goto out; body; if (poll word) serve; goto outer
+//
+//     whole:  body; if (ends) goto out; body; goto whole
+class Splitter
+{
+    Candidate &loop;
+    Function &fn;
+    ConstantInt *most, *zero, *one; // iterations: K, and so on
+    BasicBlock *choose, *outer;
+    std::vector<Value *> starts; // in outer, the values of the header's phis
+    Value *n = nullptr;
+
+    struct Copy {
+        ValueToValueMapTy map;
+        std::vector<BasicBlock *> blocks;
+        BasicBlock *of(BasicBlock *bb) const
+        {
+            return cast<BasicBlock>(map.lookup(bb));
+        }
+    };
+
+  public:
+    explicit Splitter(Candidate &candidate)
+        : loop(candidate), fn(*candidate.header->getParent()),
+          most(number(run_length(candidate.size))), zero(number(0)), one(number(1)),
+          choose(block("choose", candidate.header)), outer(block("outer", candidate.header))
+    {
+    }
+
+    void split();
+
+  private:
+    static uint64_t run_length(unsigned size);
+    ConstantInt *number(uint64_t v)
+    {
+        return ConstantInt::get(cast<IntegerType>(loop.count->getType()), v);
+    }
+    BasicBlock *block(const char *name, BasicBlock *before)
+    {
+        return BasicBlock::Create(fn.getContext(), name, &fn, before);
+    }
+    void clone(Copy &copy, const char *suffix);
+    void extend_exits(const Copy &copy);
+    void make_whole();
+    void make_outer();
+    Value *carried(PHINode *phi);
+    Value *grown(IRBuilder<> &at, PHINode *phi, Value *step, Value *done);
+    void make_run(Copy &run);
+    void join(Copy &run, BasicBlock *before, BasicBlock *behind);
+};
+
+uint64_t Splitter::run_length(unsigned size)
+{
+    uint64_t length = 64;
+    while (length < 65536 && length * 2 * size <= RUN_BUDGET)
+        length *= 2;
+    return length;
+}
+
+// The copy's exits go where the loop's go.
+void Splitter::extend_exits(const Copy &copy)
+{
+    SmallPtrSet<BasicBlock *, 16> inside(loop.blocks.begin(), loop.blocks.end()), done;
+    auto extend = [&](PHINode &phi) {
+        for (unsigned i = 0, count = phi.getNumIncomingValues(); i < count; i++) {
+            if (!inside.count(phi.getIncomingBlock(i)))
+                continue;
+            Value *v = phi.getIncomingValue(i), *mapped = copy.map.lookup(v);
+            phi.addIncoming(mapped ? mapped : v, copy.of(phi.getIncomingBlock(i)));
+        }
+    };
+    for (BasicBlock *bb : loop.blocks)
+        for (BasicBlock *to : successors(bb))
+            if (!inside.count(to) && done.insert(to).second)
+                for (PHINode &phi : to->phis())
+                    extend(phi);
+}
+
+// The loop's blocks once more, without polls. Its header's values are still to be set.
+void Splitter::clone(Copy &copy, const char *suffix)
+{
+    for (BasicBlock *bb : loop.blocks) {
+        BasicBlock *to = CloneBasicBlock(bb, copy.map, suffix, &fn);
+        copy.map[bb] = to;
+        copy.blocks.push_back(to);
+    }
+    remapInstructionsInBlocks(copy.blocks, copy.map);
+    drop_polls(copy.blocks);
+    extend_exits(copy);
+}
+
+void Splitter::make_whole()
+{
+    Copy whole;
+    clone(whole, ".whole");
+    for (auto [phi, step] : loop.phis)
+        cast<PHINode>(whole.map[phi])->replaceIncomingBlockWith(loop.preheader, choose);
+    IRBuilder<> at(choose);
+    at.CreateCondBr(at.CreateICmpULT(loop.count, most), whole.of(loop.header), outer);
+    loop.preheader->getTerminator()->replaceSuccessorWith(loop.header, choose);
+}
+
+Value *Splitter::carried(PHINode *phi)
+{
+    PHINode *start = PHINode::Create(phi->getType(), 2, "", outer);
+    start->addIncoming(phi->getIncomingValueForBlock(loop.preheader), choose);
+    start->addIncoming(phi->getIncomingValueForBlock(loop.latch), loop.latch);
+    return start;
+}
+
+Value *Splitter::grown(IRBuilder<> &at, PHINode *phi, Value *step, Value *done)
+{
+    Value *by = at.CreateMul(at.CreateZExtOrTrunc(done, phi->getType()), step);
+    return at.CreateAdd(phi->getIncomingValueForBlock(loop.preheader), by);
+}
+
+void Splitter::make_outer()
+{
+    PHINode *done = PHINode::Create(loop.count->getType(), 2, "done", outer);
+    for (auto [phi, step] : loop.phis)
+        starts.push_back(step ? nullptr : carried(phi));
+    IRBuilder<> at(outer);
+    for (size_t i = 0; i < starts.size(); i++)
+        if (Value *step = loop.phis[i].second)
+            starts[i] = grown(at, loop.phis[i].first, step, done);
+    n = at.CreateBinaryIntrinsic(Intrinsic::umin, at.CreateSub(loop.count, done), most);
+    done->addIncoming(zero, choose);
+    done->addIncoming(at.CreateAdd(at.CreateAdd(done, n), one), loop.latch);
+    loop.latch->getTerminator()->replaceSuccessorWith(loop.header, outer);
+}
+
+void Splitter::make_run(Copy &run)
+{
+    BasicBlock *start = run.of(loop.header), *back = run.of(loop.latch);
+    BasicBlock *before = block("run.before", start), *behind = block("run.behind", loop.header);
+    IRBuilder<> at(outer);
+    at.CreateCondBr(at.CreateICmpNE(n, zero), before, loop.header);
+    BranchInst::Create(start, before);
+    BranchInst::Create(loop.header, behind);
+
+    PHINode *togo = PHINode::Create(n->getType(), 2, "togo", start->begin());
+    back->getTerminator()->eraseFromParent();
+    IRBuilder<> last(back);
+    Value *less = last.CreateSub(togo, one);
+    togo->addIncoming(n, before);
+    togo->addIncoming(less, back);
+    last.CreateCondBr(last.CreateICmpNE(less, zero), start, behind);
+    auto *exit = cast<BranchInst>(run.map[loop.exit]);
+    exit->setCondition(ConstantInt::getBool(exit->getContext(), !loop.exits_when));
+    join(run, before, behind);
+}
+
+// The run goes on where the last iteration ended, and the loop where the run did, if there was one.
+void Splitter::join(Copy &run, BasicBlock *before, BasicBlock *behind)
+{
+    for (size_t i = 0; i < starts.size(); i++) {
+        PHINode *phi = loop.phis[i].first;
+        auto *copy = cast<PHINode>(run.map[phi]);
+        Value *next = copy->getIncomingValueForBlock(run.of(loop.latch));
+        copy->replaceIncomingBlockWith(loop.preheader, before);
+        copy->setIncomingValueForBlock(before, starts[i]);
+        phi->setIncomingValueForBlock(loop.preheader, starts[i]);
+        phi->replaceIncomingBlockWith(loop.preheader, outer);
+        phi->setIncomingValueForBlock(loop.latch, next);
+        phi->replaceIncomingBlockWith(loop.latch, behind);
+    }
+}
+
+void Splitter::split()
+{
+    Copy run;
+    make_whole();
+    clone(run, ".run"); // while the loop is one
+    make_outer();
+    make_run(run);
+}
+
+class Finder
+{
+    Function &fn;
+    LoopInfo &loops;
+    DominatorTree &dom;
+    ScalarEvolution &scev;
+    AssumptionCache &assumptions;
+    TargetTransformInfo &costs;
+    std::vector<Candidate> found;
+
+  public:
+    Finder(Function &function, FunctionAnalysisManager &am)
+        : fn(function), loops(am.getResult<LoopAnalysis>(fn)),
+          dom(am.getResult<DominatorTreeAnalysis>(fn)),
+          scev(am.getResult<ScalarEvolutionAnalysis>(fn)),
+          assumptions(am.getResult<AssumptionAnalysis>(fn)),
+          costs(am.getResult<TargetIRAnalysis>(fn))
+    {
+    }
+
+    bool run();
+
+  private:
+    bool suits(const Loop &loop, unsigned &size);
+    const SCEV *find_count(const Loop &loop, Candidate &c);
+    Value *step_of(const Loop &loop, PHINode &phi);
+    bool handle(Loop *loop);
+};
+
+bool Finder::suits(const Loop &loop, unsigned &size)
+{
+    std::vector<Poll> polls;
+    if (!loop.isInnermost() || !polls_of(loop.getBlocks(), polls) || polls.empty())
+        return false;
+    size = polls_loop_size(loop, polls, dom);
+    return size > 0 && size <= BODY_MAX;
+}
+
+// Of the tests that every iteration makes, one that says how many follow.
+const SCEV *Finder::find_count(const Loop &loop, Candidate &c)
+{
+    SmallVector<BasicBlock *, 8> exiting;
+    loop.getExitingBlocks(exiting);
+    for (BasicBlock *bb : exiting) {
+        auto *branch = dyn_cast<BranchInst>(bb->getTerminator());
+        if (!branch || !branch->isConditional() || !dom.dominates(bb, c.latch))
+            continue;
+        const SCEV *count = scev.getExitCount(&loop, bb);
+        if (isa<SCEVCouldNotCompute>(count))
+            continue;
+        c.exit = branch;
+        c.exits_when = !loop.contains(branch->getSuccessor(0));
+        Type *i32 = Type::getInt32Ty(fn.getContext()); // holds K
+        return scev.getTypeSizeInBits(count->getType()) < 32 ? scev.getZeroExtendExpr(count, i32)
+                                                            : count;
+    }
+    return nullptr;
+}
+
+Value *Finder::step_of(const Loop &loop, PHINode &phi)
+{
+    if (!phi.getType()->isIntegerTy())
+        return nullptr;
+    const auto *grows = dyn_cast<SCEVAddRecExpr>(scev.getSCEV(&phi));
+    if (!grows || grows->getLoop() != &loop || !grows->isAffine())
+        return nullptr;
+    const auto *step = dyn_cast<SCEVConstant>(grows->getStepRecurrence(scev));
+    return step ? step->getValue() : nullptr;
+}
+
+bool Finder::handle(Loop *loop)
+{
+    Candidate c = {};
+    if (!suits(*loop, c.size))
+        return false;
+    bool changed = simplifyLoop(loop, &dom, &loops, &scev, &assumptions, nullptr, false);
+    changed |= formLCSSARecursively(*loop, dom, &loops, &scev);
+    c.latch = loop->getLoopLatch();
+    c.preheader = loop->getLoopPreheader();
+    if (!suits(*loop, c.size) || !c.latch || !c.preheader)
+        return changed;
+    if (!c.latch->getSingleSuccessor()) {
+        c.latch = SplitEdge(c.latch, loop->getHeader(), &dom, &loops);
+        changed = true;
+    }
+    uint64_t most = scev.getSmallConstantMaxTripCount(loop); // 0: not known
+    if (most > 0 && most * c.size <= FEW_BUDGET) {
+        drop_polls(loop->getBlocksVector());
+        return true;
+    }
+    const SCEV *count = find_count(*loop, c);
+    if (!count)
+        return changed;
+    SCEVExpander expander(scev, fn.getParent()->getDataLayout(), "count");
+    Instruction *here = c.preheader->getTerminator();
+    if (expander.isHighCostExpansion(count, loop, COST_MAX, &costs, here) ||
+        !expander.isSafeToExpandAt(count, here))
+        return changed;
+    Value *known = expander.expandCodeFor(count, count->getType(), here);
+    c.count = new FreezeInst(known, "", here);
+    c.header = loop->getHeader();
+    found.push_back(std::move(c));
+    return true;
+}
+
+bool Finder::run()
+{
+    bool changed = false;
+    for (Loop *loop : loops.getLoopsInPreorder())
+        changed |= handle(loop);
+    // The count of one may have been computed from another, with new values in its header.
+    for (Candidate &c : found) {
+        Loop *loop = loops.getLoopFor(c.header);
+        formLCSSARecursively(*loop, dom, &loops, &scev);
+        c.blocks = loop->getBlocksVector();
+        for (PHINode &phi : c.header->phis())
+            c.phis.emplace_back(&phi, step_of(*loop, phi));
+    }
+    for (Candidate &c : found)
+        Splitter(c).split();
+    return changed;
+}
+
+} // namespace
+
+PreservedAnalyses PollRuns::run(Function &fn, FunctionAnalysisManager &am)
+{
+    if (fn.getName().starts_with("r")) // a twin: strip.c cuts its loops
+        return PreservedAnalyses::all();
+    return Finder(fn, am).run() ? PreservedAnalyses::none() : PreservedAnalyses::all();
+}

@@ -1,0 +1,31 @@
+#ifndef CELL_AOT_POLLS_H
+#define CELL_AOT_POLLS_H
+
+// The polls at back edges (gen_control.c), as LLVM's passes see them. C++: passes on loops are.
+#include <vector>
+
+#include <llvm/ADT/ArrayRef.h>
+#include <llvm/Analysis/LoopInfo.h>
+#include <llvm/IR/Dominators.h>
+#include <llvm/IR/Instructions.h>
+
+// A test of the poll word: the word is read atomically, at its own place below the context.
+struct Poll {
+    llvm::LoadInst *word;
+    llvm::ICmpInst *test; // of the word against 0
+    llvm::BasicBlock *cold;
+};
+
+bool poll_reads_word(const llvm::Instruction &i);
+
+// In the order of the blocks. False: one of them is not as the generator wrote it, so nothing is known.
+bool polls_of(llvm::ArrayRef<llvm::BasicBlock *> blocks, std::vector<Poll> &polls);
+
+// The number of the loop's instructions without those that serve requests; 0: it calls something else.
+unsigned polls_loop_size(const llvm::Loop &loop, const std::vector<Poll> &polls,
+                         const llvm::DominatorTree &dom);
+
+// No more looks there.
+void poll_drop(const Poll &poll);
+
+#endif
