@@ -26,8 +26,9 @@ namespace
 
 const unsigned BODY_MAX = 128;      // instructions of a loop; longer ones hardly notice a poll
 const unsigned RUN_BUDGET = 200000; // instructions of a run: 200 us at a nanosecond each
-const unsigned FEW_BUDGET = 10000;  // of a loop that needs no poll beside those of the loop around it
-const unsigned COST_MAX = 16;       // of the expression of the count, in LLVM's units
+const unsigned FEW_BUDGET =
+    10000;                    // of a loop that needs no poll beside those of the loop around it
+const unsigned COST_MAX = 16; // of the expression of the count, in LLVM's units
 
 // What is known of a loop while LLVM's analyses hold.
 struct Candidate {
@@ -106,12 +107,13 @@ class Splitter
     void join(Copy &run, BasicBlock *before, BasicBlock *behind);
 };
 
+// With the iteration behind it a power of two, so that arrays that begin at lines of the cache go on at such.
 uint64_t Splitter::run_length(unsigned size)
 {
     uint64_t length = 64;
     while (length < 65536 && length * 2 * size <= RUN_BUDGET)
         length *= 2;
-    return length;
+    return length - 1;
 }
 
 // The copy's exits go where the loop's go.
@@ -286,7 +288,7 @@ const SCEV *Finder::find_count(const Loop &loop, Candidate &c)
         c.exits_when = !loop.contains(branch->getSuccessor(0));
         Type *i32 = Type::getInt32Ty(fn.getContext()); // holds K
         return scev.getTypeSizeInBits(count->getType()) < 32 ? scev.getZeroExtendExpr(count, i32)
-                                                            : count;
+                                                             : count;
     }
     return nullptr;
 }
