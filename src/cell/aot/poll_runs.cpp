@@ -26,9 +26,8 @@ namespace
 
 const unsigned BODY_MAX = 128;      // instructions of a loop; longer ones hardly notice a poll
 const unsigned RUN_BUDGET = 200000; // instructions of a run: 200 us at a nanosecond each
-const unsigned FEW_BUDGET =
-    10000;                    // of a loop that needs no poll beside those of the loop around it
-const unsigned COST_MAX = 16; // of the expression of the count, in LLVM's units
+const unsigned FEW_BUDGET = 10000;  // of a loop that needs no poll of its own
+const unsigned COST_MAX = 16;       // of the expression of the count, in LLVM's units
 
 // What is known of a loop while LLVM's analyses hold.
 struct Candidate {
@@ -266,9 +265,7 @@ class Finder
 bool Finder::suits(const Loop &loop, unsigned &size)
 {
     std::vector<Poll> polls;
-    if (!loop.isInnermost() || !polls_of(loop.getBlocks(), polls) || polls.empty())
-        return false;
-    size = polls_loop_size(loop, polls, dom);
+    size = polls_loop_size(loop, dom, polls);
     return size > 0 && size <= BODY_MAX;
 }
 

@@ -8,7 +8,7 @@
 
 using namespace llvm;
 
-bool poll_reads_word(const Instruction &i)
+static bool reads_poll_word(const Instruction &i)
 {
     const auto *load = dyn_cast<LoadInst>(&i);
     if (!load || load->getOrdering() != AtomicOrdering::Monotonic ||
@@ -39,7 +39,7 @@ bool polls_of(ArrayRef<BasicBlock *> blocks, std::vector<Poll> &polls)
 {
     for (BasicBlock *bb : blocks)
         for (Instruction &i : *bb) {
-            if (!poll_reads_word(i))
+            if (!reads_poll_word(i))
                 continue;
             polls.emplace_back();
             if (!match_poll(i, polls.back()))
@@ -48,9 +48,11 @@ bool polls_of(ArrayRef<BasicBlock *> blocks, std::vector<Poll> &polls)
     return true;
 }
 
-unsigned polls_loop_size(const Loop &loop, const std::vector<Poll> &polls, const DominatorTree &dom)
+unsigned polls_loop_size(const Loop &loop, const DominatorTree &dom, std::vector<Poll> &polls)
 {
     unsigned count = 0;
+    if (!loop.isInnermost() || !polls_of(loop.getBlocks(), polls) || polls.empty())
+        return 0;
     for (const BasicBlock *bb : loop.blocks()) {
         if (any_of(polls, [&](const Poll &p) { return dom.dominates(p.cold, bb); }))
             continue;

@@ -16,14 +16,13 @@ struct Poll {
     llvm::BasicBlock *cold;
 };
 
-bool poll_reads_word(const llvm::Instruction &i);
-
 // In the order of the blocks. False: one of them is not as the generator wrote it, so nothing is known.
 bool polls_of(llvm::ArrayRef<llvm::BasicBlock *> blocks, std::vector<Poll> &polls);
 
-// The number of the loop's instructions without those that serve requests; 0: it calls something else.
-unsigned polls_loop_size(const llvm::Loop &loop, const std::vector<Poll> &polls,
-                         const llvm::DominatorTree &dom);
+// An innermost loop that polls and calls nothing else: the number of its instructions but those that serve requests,
+// and its polls. 0: it is none.
+unsigned polls_loop_size(const llvm::Loop &loop, const llvm::DominatorTree &dom,
+                         std::vector<Poll> &polls);
 
 // No more looks there.
 void poll_drop(const Poll &poll);

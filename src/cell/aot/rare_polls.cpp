@@ -82,9 +82,7 @@ class Unroller
 
 bool Unroller::suits(const Loop &loop, std::vector<Poll> &polls)
 {
-    if (!loop.isInnermost() || !polls_of(loop.getBlocks(), polls) || polls.empty())
-        return false;
-    unsigned size = polls_loop_size(loop, polls, dom);
+    unsigned size = polls_loop_size(loop, dom, polls);
     return size > 0 && size <= BODY_MAX && always_polls(loop, polls) &&
            !may_fit_in_copies(loop, scev);
 }

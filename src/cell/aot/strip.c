@@ -443,9 +443,8 @@ static void polled_back_edge(struct fgen *f, struct frame *fr, LLVMValueRef cond
         LLVMBuildUnreachable(f->g->b);
 }
 
-enum {
-    BODY_MAX = 128
-}; /* instructions of a loop; longer ones are in strips if they can be, and those of twins */
+/* Instructions of a loop; longer ones are in strips if they can be, and those of twins. */
+enum { BODY_MAX = 128 };
 
 static bool left_to_llvm(const struct fgen *f, const struct frame *fr, const struct counter *c)
 {
