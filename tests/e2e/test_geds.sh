@@ -237,6 +237,7 @@ killed() {
     eventually bash -c "[ \$(cat acknowledged.* | wc -l) -gt $1 ]"
     kill -9 "$pid"
     wait
+    eventually eval '! kill -0 "$pid" 2>/dev/null' # until then it takes connections
     [ -s acknowledged.1 ] && [ -s acknowledged.2 ]
 }
 for round in 1 2 3; do
