@@ -5,6 +5,9 @@
 #include "cell/module/instr.h"
 #include "tables.h"
 
+/* Instructions that run without a test after a call, those of calls included: 10 us or so. */
+enum { STRETCH_MAX = 10000 };
+
 /* Call graph in compressed rows. Node func_count stands for "any function a table can hold": it has edges to
  * every function that can be referenced. Behind it is a node for each type, "what table 0 holds of this type"
  * when that is known, else an edge to the first. An indirect call is an edge to one of them. */
@@ -26,6 +29,7 @@ struct walk {
     struct analysis *out;
     struct graph g;
     bool *own_cause; /* per function: unwinds whatever it calls does */
+    uint32_t *cost;  /* per node: of functions their instructions; STRETCH_MAX + 1: more than that */
     bool *unwinds;   /* per node */
     bool table0_written;
     struct label {
@@ -251,15 +255,29 @@ static bool scan_func(struct walk *w, uint32_t index)
         }
     }
     w->own_cause[index] = cause;
+    w->cost[index] = count <= STRETCH_MAX ? count : STRETCH_MAX + 1;
     return !w->nomem;
 }
 
-/* Tarjan's strongly connected components, with an explicit stack: marks functions in cycles. */
+/* Tarjan's strongly connected components, with an explicit stack: marks functions in cycles, and adds to the cost of the
+ * others that of what they call, which is closed before them. */
 struct scc {
     uint32_t *number, *low, *stack, *frame_node, *frame_edge;
     bool *on_stack, *cyclic;
-    uint32_t next, stack_len;
+    uint32_t *cost;
+    uint32_t next, stack_len, func_count;
 };
+
+static void add_cost(const struct graph *g, struct scc *s, uint32_t v)
+{
+    uint32_t sum = s->cost[v], most = 0;
+    for (uint32_t e = g->first[v]; e < g->first[v + 1]; e++) {
+        uint32_t callee = s->cost[g->edges[e]];
+        sum = sum + callee <= STRETCH_MAX ? sum + callee : STRETCH_MAX + 1;
+        most = callee > most ? callee : most;
+    }
+    s->cost[v] = v < s->func_count ? sum : most;
+}
 
 static void scc_close(const struct graph *g, struct scc *s, uint32_t v)
 {
@@ -277,6 +295,8 @@ static void scc_close(const struct graph *g, struct scc *s, uint32_t v)
         s->on_stack[w] = false;
         s->cyclic[w] = members > 1 || self;
     } while (w != v);
+    if (!s->cyclic[v])
+        add_cost(g, s, v);
 }
 
 static void scc_open(struct scc *s, const struct graph *g, uint32_t v, uint32_t *depth)
@@ -313,7 +333,7 @@ static bool find_recursion(struct walk *w)
 {
     uint32_t n = w->g.node_count;
     struct arena a = {0};
-    struct scc s = {0};
+    struct scc s = {.cost = w->cost, .func_count = w->m->func_count};
     s.number = arena_alloc(&a, n, sizeof(uint32_t));
     s.low = arena_alloc(&a, n, sizeof(uint32_t));
     s.stack = arena_alloc(&a, n, sizeof(uint32_t));
@@ -327,8 +347,10 @@ static bool find_recursion(struct walk *w)
         for (uint32_t v = 0; v < n; v++)
             if (!s.number[v])
                 scc_visit(&w->g, &s, v);
-        for (uint32_t i = w->m->func_import_count; i < w->m->func_count; i++)
+        for (uint32_t i = w->m->func_import_count; i < w->m->func_count; i++) {
             w->out->funcs[i].recursive = s.cyclic[i];
+            w->own_cause[i] |= w->cost[i] > STRETCH_MAX;
+        }
     }
     arena_done(&a);
     return ok;
@@ -452,9 +474,11 @@ status_t analyse_module(const struct module *m, struct arena *a, struct analysis
     out.sigs = arena_alloc(a, m->type_count, sizeof *out.sigs);
     w.own_cause = arena_alloc(&scratch, m->func_count, sizeof *w.own_cause);
     w.g.node_count = m->func_count + 1 + m->type_count;
+    w.cost = arena_alloc(&scratch, w.g.node_count, sizeof *w.cost);
     w.g.first = arena_alloc(&scratch, (size_t)w.g.node_count + 1, sizeof *w.g.first);
     w.unwinds = arena_alloc(&scratch, w.g.node_count, sizeof *w.unwinds);
-    bool ok = out.funcs && out.table_fixed && out.sigs && w.own_cause && w.g.first && w.unwinds;
+    bool ok = out.funcs && out.table_fixed && out.sigs && w.own_cause && w.cost && w.g.first &&
+              w.unwinds;
     ok = ok && tables_same_types(m, out.sigs);
     for (uint32_t i = 0; ok && i < m->table_count; i++)
         out.table_fixed[i] = !m->tables[i].imported && !m->tables[i].exported;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <llvm/ADT/DenseMap.h>
+#include <llvm/ADT/SmallPtrSet.h>
 #include <llvm/Analysis/LoopInfo.h>
 #include <llvm/Analysis/ValueTracking.h>
 #include <llvm/Analysis/VectorUtils.h>
@@ -30,6 +31,7 @@ namespace
 {
 
 const unsigned AHEAD_MAX = 64;       // instructions, for a store to the same place
+const unsigned AROUND_MAX = 128;     // values made of one that an iteration leaves the next
 const unsigned AHEAD_BLOCKS_MAX = 8; // that they are in
 const unsigned LOOP_MAX = 256;       // loads of a loop, one of which may read it
 const unsigned ADDRESS_DEPTH = 4;    // operations that an address is made by
@@ -117,6 +119,7 @@ struct demand {
         return found == needed.end() ? none(i) : found->second;
     }
     APInt ofUse(const Instruction *user, unsigned k) const;
+    bool isUsedAround(const Loop &loop, const PHINode &phi) const;
 
   private:
     void run();
@@ -185,6 +188,30 @@ bool demand::isOverwritten(const StoreInst &s) const
                 ahead.push_back(next);
         first = k + 1 < ahead.size() ? &ahead[k + 1]->front() : nullptr;
     }
+    return false;
+}
+
+// Only chosen between, as it is: which one a loop takes in the end may be known later.
+bool isChoice(const Use &u)
+{
+    return isa<PHINode>(u.getUser()) || (isa<SelectInst>(u.getUser()) && u.getOperandNo() > 0);
+}
+
+bool demand::isUsedAround(const Loop &loop, const PHINode &phi) const
+{
+    SmallVector<std::pair<const Instruction *, bool>, 32> todo{{&phi, true}}; // and: the phi's own value?
+    SmallPtrSet<const Instruction *, 32> same, made;
+    for (unsigned k = 0; k < todo.size() && k < AROUND_MAX; k++)
+        for (const Use &u : todo[k].first->uses()) {
+            const auto *user = cast<Instruction>(u.getUser());
+            if (!loop.contains(user) || ofUse(user, u.getOperandNo()).isZero())
+                continue;
+            bool is_same = todo[k].second && isChoice(u);
+            if (demand_has_effect(wrap(user)) || (user == &phi && !is_same))
+                return true;
+            if ((is_same ? same : made).insert(user).second)
+                todo.emplace_back(user, is_same);
+        }
     return false;
 }
 
@@ -685,6 +712,14 @@ bool demand_use(const struct demand *d, LLVMUseRef use)
 {
     const Use *u = unwrap(use);
     return !d->ofUse(cast<Instruction>(u->getUser()), u->getOperandNo()).isZero();
+}
+
+bool demand_next_iteration(const struct demand *d, LLVMValueRef phi, LLVMBasicBlockRef from)
+{
+    const auto *p = unwrap<PHINode>(phi);
+    const Loop *loop = d->ranges ? d->ranges->loops().getLoopFor(p->getParent()) : nullptr;
+    return !loop || loop->getHeader() != p->getParent() || !loop->contains(unwrap(from)) ||
+           d->isUsedAround(*loop, *p);
 }
 
 bool demand_last_byte(const struct demand *d, LLVMValueRef load)

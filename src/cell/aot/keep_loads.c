@@ -6,8 +6,8 @@
 /* A load is anchored when bytes of its value that matter (demand.h) reach something that has an effect, in its own
  * block or on every way on from there: a store, a call, a branch. What feeds the effect is executed before it, so the
  * load is executed whenever its block is. A phi anchors as well, if it matters itself, when the edge to it is taken
- * whenever the block ends, or goes back to a loop's header, since nothing is moved onto a back edge, and all other ways
- * on use the value too. */
+ * whenever the block ends, or goes back to a loop's header, since nothing is moved onto a back edge, the next iteration
+ * does something with it, and all other ways on use the value too. */
 
 enum { FOLLOWING_MAX = 16 }; /* blocks; more are not looked at */
 
@@ -102,7 +102,7 @@ static bool takes(const struct facts *f, LLVMValueRef phi, LLVMValueRef i, LLVMB
 {
     for (unsigned k = 0; k < LLVMCountIncoming(phi); k++)
         if (LLVMGetIncomingBlock(phi, k) == bb && LLVMGetIncomingValue(phi, k) == i)
-            return demand_any(f->demand, phi);
+            return demand_any(f->demand, phi) && demand_next_iteration(f->demand, phi, bb);
     return false;
 }
 

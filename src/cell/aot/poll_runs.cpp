@@ -2,6 +2,7 @@
 #include "poll_runs.h"
 #include "polls.h"
 
+#include <algorithm>
 #include <vector>
 
 #include <llvm/ADT/SmallPtrSet.h>
@@ -28,6 +29,8 @@ const unsigned BODY_MAX = 128;      // instructions of a loop; longer ones hardl
 const unsigned RUN_BUDGET = 200000; // instructions of a run: 200 us at a nanosecond each
 const unsigned FEW_BUDGET = 10000;  // of a loop that needs no poll of its own
 const unsigned COST_MAX = 16;       // of the expression of the count, in LLVM's units
+const size_t LOOPS_MAX = 128;       // of a function; some of LLVM's passes take time for each pair of loops
+const size_t LOOPS_FREE = 8;        // of more, each has a smaller budget: they may follow each other without a poll
 
 // What is known of a loop while LLVM's analyses hold.
 struct Candidate {
@@ -43,9 +46,10 @@ struct Candidate {
 void drop_polls(const std::vector<BasicBlock *> &blocks)
 {
     std::vector<Poll> polls;
-    polls_of(blocks, polls);
+    if (!polls_of(blocks, polls))
+        return;
     for (const Poll &poll : polls)
-        poll_drop(poll);
+        polls_drop(poll);
 }
 
 // A loop and what is made of it:
@@ -77,9 +81,9 @@ class Splitter
     };
 
   public:
-    explicit Splitter(Candidate &candidate)
+    Splitter(Candidate &candidate, size_t loops)
         : loop(candidate), fn(*candidate.header->getParent()),
-          most(number(run_length(candidate.size))), zero(number(0)), one(number(1)),
+          most(number(run_length(candidate.size, loops))), zero(number(0)), one(number(1)),
           choose(block("choose", candidate.header)), outer(block("outer", candidate.header))
     {
     }
@@ -87,7 +91,7 @@ class Splitter
     void split();
 
   private:
-    static uint64_t run_length(unsigned size);
+    static uint64_t run_length(unsigned size, size_t loops);
     ConstantInt *number(uint64_t v)
     {
         return ConstantInt::get(cast<IntegerType>(loop.count->getType()), v);
@@ -102,15 +106,16 @@ class Splitter
     void make_outer();
     Value *carried(PHINode *phi);
     Value *grown(IRBuilder<> &at, PHINode *phi, Value *step, Value *done);
+    void drop_exit(BranchInst *exit);
     void make_run(Copy &run);
     void join(Copy &run, BasicBlock *before, BasicBlock *behind);
 };
 
 // With the iteration behind it a power of two, so that arrays that begin at lines of the cache go on at such.
-uint64_t Splitter::run_length(unsigned size)
+uint64_t Splitter::run_length(unsigned size, size_t loops)
 {
-    uint64_t length = 64;
-    while (length < 65536 && length * 2 * size <= RUN_BUDGET)
+    uint64_t length = 64, budget = RUN_BUDGET * LOOPS_FREE / std::max(loops, LOOPS_FREE);
+    while (length < 65536 && length * 2 * size <= budget)
         length *= 2;
     return length - 1;
 }
@@ -139,6 +144,7 @@ void Splitter::clone(Copy &copy, const char *suffix)
 {
     for (BasicBlock *bb : loop.blocks) {
         BasicBlock *to = CloneBasicBlock(bb, copy.map, suffix, &fn);
+        to->moveBefore(loop.header); // keep_loads.c takes a way back for one round a loop
         copy.map[bb] = to;
         copy.blocks.push_back(to);
     }
@@ -187,6 +193,15 @@ void Splitter::make_outer()
     loop.latch->getTerminator()->replaceSuccessorWith(loop.header, outer);
 }
 
+void Splitter::drop_exit(BranchInst *exit)
+{
+    BasicBlock *out = exit->getSuccessor(loop.exits_when ? 0 : 1);
+    BasicBlock *on = exit->getSuccessor(loop.exits_when ? 1 : 0);
+    out->removePredecessor(exit->getParent(), true);
+    BranchInst::Create(on, exit->getParent());
+    exit->eraseFromParent();
+}
+
 void Splitter::make_run(Copy &run)
 {
     BasicBlock *start = run.of(loop.header), *back = run.of(loop.latch);
@@ -203,9 +218,9 @@ void Splitter::make_run(Copy &run)
     togo->addIncoming(n, before);
     togo->addIncoming(less, back);
     last.CreateCondBr(last.CreateICmpNE(less, zero), start, behind);
-    auto *exit = cast<BranchInst>(run.map[loop.exit]);
-    exit->setCondition(ConstantInt::getBool(exit->getContext(), !loop.exits_when));
+    drop_exit(cast<BranchInst>(run.map[loop.exit]));
     join(run, before, behind);
+    DeleteDeadPHIs(start); // else LLVM would rotate the loop for them
 }
 
 // The run goes on where the last iteration ended, and the loop where the run did, if there was one.
@@ -266,7 +281,7 @@ bool Finder::suits(const Loop &loop, unsigned &size)
 {
     std::vector<Poll> polls;
     size = polls_loop_size(loop, dom, polls);
-    return size > 0 && size <= BODY_MAX;
+    return size > 0 && size <= BODY_MAX && polls_always(loop, polls);
 }
 
 // Of the tests that every iteration makes, one that says how many follow.
@@ -321,8 +336,8 @@ bool Finder::handle(Loop *loop)
         drop_polls(loop->getBlocksVector());
         return true;
     }
-    const SCEV *count = find_count(*loop, c);
-    if (!count)
+    const SCEV *count = found.size() < LOOPS_MAX ? find_count(*loop, c) : nullptr;
+    if (!count || loop->getLoopLatch() != c.latch) // a switch may lead to the header twice
         return changed;
     SCEVExpander expander(scev, fn.getParent()->getDataLayout(), "count");
     Instruction *here = c.preheader->getTerminator();
@@ -350,7 +365,7 @@ bool Finder::run()
             c.phis.emplace_back(&phi, step_of(*loop, phi));
     }
     for (Candidate &c : found)
-        Splitter(c).split();
+        Splitter(c, found.size()).split();
     return changed;
 }
 

@@ -2,6 +2,8 @@
 #include "polls.h"
 #include "cell/module/abi.h"
 
+#include <llvm/ADT/SmallPtrSet.h>
+#include <llvm/IR/CFG.h>
 #include <llvm/IR/Function.h>
 #include <llvm/IR/IntrinsicInst.h>
 #include <llvm/IR/PatternMatch.h>
@@ -68,7 +70,28 @@ unsigned polls_loop_size(const Loop &loop, const DominatorTree &dom, std::vector
     return count;
 }
 
-void poll_drop(const Poll &poll)
+bool polls_always(const Loop &loop, const std::vector<Poll> &polls)
+{
+    SmallPtrSet<const BasicBlock *, 16> seen;
+    for (const Poll &poll : polls)
+        seen.insert(poll.word->getParent());
+    std::vector<const BasicBlock *> todo = {loop.getHeader()};
+    while (!todo.empty()) {
+        const BasicBlock *bb = todo.back();
+        todo.pop_back();
+        if (!seen.insert(bb).second)
+            continue;
+        for (const BasicBlock *to : successors(bb)) {
+            if (to == loop.getHeader())
+                return false;
+            if (loop.contains(to))
+                todo.push_back(to);
+        }
+    }
+    return true;
+}
+
+void polls_drop(const Poll &poll)
 {
     poll.test->replaceAllUsesWith(
         ConstantInt::getBool(poll.test->getType(), poll.test->getPredicate() == CmpInst::ICMP_EQ));

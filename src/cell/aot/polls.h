@@ -24,7 +24,10 @@ bool polls_of(llvm::ArrayRef<llvm::BasicBlock *> blocks, std::vector<Poll> &poll
 unsigned polls_loop_size(const llvm::Loop &loop, const llvm::DominatorTree &dom,
                          std::vector<Poll> &polls);
 
+// Does every way round the loop pass one of its polls?
+bool polls_always(const llvm::Loop &loop, const std::vector<Poll> &polls);
+
 // No more looks there.
-void poll_drop(const Poll &poll);
+void polls_drop(const Poll &poll);
 
 #endif

@@ -4,7 +4,6 @@
 
 #include <vector>
 
-#include <llvm/ADT/SmallPtrSet.h>
 #include <llvm/Analysis/AssumptionCache.h>
 #include <llvm/Analysis/LoopInfo.h>
 #include <llvm/Analysis/OptimizationRemarkEmitter.h>
@@ -23,28 +22,6 @@ namespace
 
 const unsigned COPIES = 4;
 const unsigned BODY_MAX = 48; // instructions of a loop, without those that serve a request
-
-// Does every way round the loop pass a poll? Else the one copy that polls might be the one that is never reached.
-bool always_polls(const Loop &loop, const std::vector<Poll> &polls)
-{
-    SmallPtrSet<const BasicBlock *, 16> seen;
-    for (const Poll &poll : polls)
-        seen.insert(poll.word->getParent());
-    std::vector<const BasicBlock *> todo = {loop.getHeader()};
-    while (!todo.empty()) {
-        const BasicBlock *bb = todo.back();
-        todo.pop_back();
-        if (!seen.insert(bb).second)
-            continue;
-        for (const BasicBlock *to : successors(bb)) {
-            if (to == loop.getHeader())
-                return false;
-            if (loop.contains(to))
-                todo.push_back(to);
-        }
-    }
-    return true;
-}
 
 // It may end within the copies: the last one would be known to go no further, and lose what only a next iteration uses.
 bool may_fit_in_copies(const Loop &loop, ScalarEvolution &scev)
@@ -83,7 +60,7 @@ class Unroller
 bool Unroller::suits(const Loop &loop, std::vector<Poll> &polls)
 {
     unsigned size = polls_loop_size(loop, dom, polls);
-    return size > 0 && size <= BODY_MAX && always_polls(loop, polls) &&
+    return size > 0 && size <= BODY_MAX && polls_always(loop, polls) &&
            !may_fit_in_copies(loop, scev);
 }
 
@@ -107,7 +84,7 @@ bool Unroller::handle(Loop *loop)
         return true;                            // LLVM took some out: the others stay
     polls.resize(polls.size() - before.size()); // the blocks of the last copy stand last
     for (const Poll &poll : polls)
-        poll_drop(poll);
+        polls_drop(poll);
     return true;
 }
 
