@@ -83,6 +83,10 @@ def loops():
     m.func(loop(i32(1) + if_(br(1) + ELSE + br(1))), export="branches")
     # back edges of computations only: nothing is read or written
     m.func(loop(get(0) + f64_sqrt_step() + put(0) + br(0)), locals=[(1, F64)], export="floats")
+    # no loop and no cycle of calls, but 4 to the power of 24 calls
+    callee = m.func(i32(0) + i32(0) + load() + i32(1) + ADD + store())
+    for level in range(1, 25):
+        callee = m.func(call(callee) * 4, export="tree" if level == 24 else None)
     return m
 
 

@@ -15,14 +15,14 @@ fact "its back-trace names the functions and counts what it leaves out" \
 fact "ping is there" grep -q '^  #[0-9]* *ping' answer.err
 fact "pong is there" grep -q '^  #[0-9]* *pong' answer.err
 
-all="empty counted memory vector calls host_calls clock tail tails table throws nested fills copies branches floats"
+all="empty counted memory vector calls host_calls clock tail tails table throws nested fills copies branches floats tree"
 for level in -O1 -O3; do
     for how in $all; do
         fact "--timeout ends an endless loop: $how $level" \
             answers 143 "stopped: time limit reached (--timeout)" $level --timeout 100ms --invoke "$how" loops.wasm
     done
 done
-for how in vector clock tail throws copies; do
+for how in vector clock tail throws copies tree; do
     fact "--cpu-seconds ends an endless loop: $how" \
         answers 152 "stopped: CPU time limit reached (--cpu-seconds)" -O3 --cpu-seconds 100ms --invoke $how loops.wasm
     fact "Ctrl-C ends an endless loop: $how" signalled 130 INT -O3 --invoke $how loops.wasm
