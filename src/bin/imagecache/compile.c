@@ -23,6 +23,8 @@ enum {
     PROGRESS_AFTER_MS = 1000,
     PROGRESS_EVERY_MS = 200,
     RETRY_AFTER_S = 24 * 60 * 60,
+    RETRY_AFTER_LIMIT_S = 60, /* space or memory was short: that may be over */
+    FAILED_MAX_BYTES = 256,
     PARTS_MAX = 1000000,
     STAMP_DIR_MODE = 0700,
     STAMP_MODE = 0600,
@@ -395,10 +397,18 @@ status_t compile_kept(const struct image_cache *c, const struct compiler *compil
     return image_cache_fill(c, key, true, make_image, &job, err);
 }
 
-static bool is_recent(const char *path)
+static bool is_recent(const char *failed)
 {
     struct stat st;
-    return stat(path, &st) == 0 && time(NULL) - st.st_mtim.tv_sec < RETRY_AFTER_S;
+    struct buf text = {0};
+    if (stat(failed, &st) != 0) {
+        return false;
+    }
+    const char *limit = status_name(ST_LIMIT);
+    bool short_of = file_read(failed, FAILED_MAX_BYTES, &text, NULL) == ST_OK &&
+                    text.len == strlen(limit) && memcmp(text.data, limit, text.len) == 0;
+    buf_done(&text);
+    return time(NULL) - st.st_mtim.tv_sec < (short_of ? RETRY_AFTER_LIMIT_S : RETRY_AFTER_S);
 }
 
 /* Is another process at it, or did the compiler fail not long ago? */

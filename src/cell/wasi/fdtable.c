@@ -304,13 +304,16 @@ static bool type_has_any(const struct file *f, uint64_t rights)
 static enum wasi_errno missing_right(const struct file *f, uint64_t missing)
 {
     if (f->kind == FILE_PLAIN && (f->rights_base & RIGHT_FD_WRITE) == 0) {
-        /* Not open for writing. A write as such is NOTCAPABLE, which the C library turns into EBADF. */
+        /* Not open for writing. */
         if (missing & RIGHT_FD_FILESTAT_SET_SIZE) {
             return WASI_INVAL;
         }
         if (missing & RIGHT_FD_ALLOCATE) {
             return WASI_BADF;
         }
+    }
+    if (missing & (RIGHT_FD_READ | RIGHT_FD_WRITE) && f->kind != FILE_DIRECTORY) {
+        return WASI_BADF;
     }
     if (type_has_any(f, missing)) {
         return WASI_NOTCAPABLE;
@@ -334,7 +337,7 @@ static enum wasi_errno check_rights(const struct file *f, uint64_t rights)
 {
     uint64_t missing = rights & ~f->rights_base;
     if (f->read_only && (rights & RIGHTS_CHANGE) != 0 && type_has_any(f, rights & RIGHTS_CHANGE)) {
-        return (missing & RIGHT_FD_WRITE) ? WASI_NOTCAPABLE : WASI_ROFS;
+        return (missing & RIGHT_FD_WRITE) ? WASI_BADF : WASI_ROFS;
     }
     return missing == 0 ? WASI_OK : missing_right(f, missing);
 }

@@ -174,7 +174,9 @@ static enum wasi_errno open_read_only_create(void *ctx, struct wasi *w, int dir_
 static enum wasi_errno number(struct wasi *w, const struct file_use *dir,
                               const struct open_request *r, struct file *f, uint32_t *ret_fd)
 {
-    f->rights_base &= r->base;
+    /* the C library asks for the right to sync data only with that to write, and offers both calls */
+    uint64_t implied = (r->base & RIGHT_FD_SYNC) != 0 ? RIGHT_FD_DATASYNC : 0;
+    f->rights_base &= r->base | implied;
     f->rights_inheriting &= r->inheriting;
     f->flags = (uint16_t)r->fdflags;
     f->read_only = dir->file->read_only;

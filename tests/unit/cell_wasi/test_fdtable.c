@@ -126,7 +126,7 @@ static void rights_can_only_be_dropped(void)
     fdtable_init(&t, 10);
     add(&t);
     CHECK_EQ(fdtable_set_rights(&t, 0, RIGHT_FD_READ, 0), WASI_OK);
-    CHECK_EQ(fdtable_use(&t, 0, RIGHT_FD_WRITE, &u), WASI_NOTCAPABLE);
+    CHECK_EQ(fdtable_use(&t, 0, RIGHT_FD_WRITE, &u), WASI_BADF);
     CHECK_EQ(fdtable_set_rights(&t, 0, RIGHT_FD_READ | RIGHT_FD_WRITE, 0), WASI_NOTCAPABLE);
     CHECK_EQ(fdtable_set_rights(&t, 0, 0, RIGHT_FD_READ), WASI_NOTCAPABLE);
     CHECK_EQ(fdtable_set_flags(&t, 0, FDFLAG_NONBLOCK), WASI_NOTCAPABLE);
