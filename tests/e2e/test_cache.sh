@@ -144,4 +144,12 @@ fact "and is no refusal of the module" exits 71 elsewhere -O1
 fake 'echo "small.wasm: no" >&2; exit 65'
 fact "a refusal is passed on once" prints "small.wasm: no" bash -c "$(declare -f elsewhere); elsewhere -O1 2>&1"
 fact "a refusal has its exit code" exits 65 elsewhere -O1
+fact "clear once more" exits 0 cloudskin cache clear
+fake "case \"\$*\" in *-O3*) exit 71 ;; esac; exec '$bin/cloudskin-aot' \"\$@\""
+fact "a program runs though its best image finds no space" prints 42 elsewhere
+fact "which is noted" eventually eval 'compgen -G "$CLOUDSKIN_CACHE/*.O3.*.failed" >/dev/null'
+fake "exec '$bin/cloudskin-aot' \"\$@\""
+touch -d '2 minutes ago' "$CLOUDSKIN_CACHE"/*.failed
+fact "two minutes later it runs" prints 42 elsewhere
+fact "and the image is made" eventually eval '[ -n "$(compgen -G "$CLOUDSKIN_CACHE/*.O3.*.cell")" ]'
 finish
