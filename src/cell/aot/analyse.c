@@ -29,8 +29,8 @@ struct walk {
     struct analysis *out;
     struct graph g;
     bool *own_cause; /* per function: unwinds whatever it calls does */
-    uint32_t *cost;  /* per node: of functions their instructions; STRETCH_MAX + 1: more than that */
-    bool *unwinds;   /* per node */
+    uint32_t *cost; /* per node: of functions their instructions; STRETCH_MAX + 1: more than that */
+    bool *unwinds;  /* per node */
     bool table0_written;
     struct label {
         bool loop;

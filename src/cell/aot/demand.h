@@ -28,8 +28,8 @@ bool demand_any(const struct demand *d, LLVMValueRef instruction);
 bool demand_use(const struct demand *d, LLVMUseRef use);
 /* An iteration that ends in the block from leaves the next one a value in the phi: has it an effect there, or is the
  * phi's next value made of it? If neither, only an exit uses it: once LLVM lets the test at a loop's start follow its
- * body, what computes a value that the next iteration replaces is moved out of the loop. True also of a phi that is none
- * of a loop from there. */
+ * body, what computes a value that the next iteration replaces is moved out of the loop. True also of a phi that is
+ * none of a loop from there. */
 bool demand_next_iteration(const struct demand *d, LLVMValueRef phi, LLVMBasicBlockRef from);
 /* Does the byte of a load matter that has the highest address? If it does not, the load can become a shorter one. */
 bool demand_last_byte(const struct demand *d, LLVMValueRef load);
