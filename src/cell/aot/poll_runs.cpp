@@ -13,6 +13,7 @@
 #include <llvm/IR/Dominators.h>
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/Instructions.h>
+#include <llvm/IR/MDBuilder.h>
 #include <llvm/IR/Module.h>
 #include <llvm/Transforms/Utils/BasicBlockUtils.h>
 #include <llvm/Transforms/Utils/Cloning.h>
@@ -28,7 +29,9 @@ namespace
 const unsigned BODY_MAX = 128;      // instructions of a loop; longer ones hardly notice a poll
 const unsigned RUN_BUDGET = 200000; // instructions of a run: 200 us at a nanosecond each
 const unsigned FEW_BUDGET = 10000;  // of a loop that needs no poll of its own
-const unsigned COST_MAX = 16;       // of the expression of the count, in LLVM's units
+const uint32_t WHOLE_WEIGHT =
+    128; // to 1: how often a loop is short. What is around it then keeps its registers
+const unsigned COST_MAX = 16; // of the expression of the count, in LLVM's units
 const size_t LOOPS_MAX =
     128; // of a function; some of LLVM's passes take time for each pair of loops
 const size_t LOOPS_FREE =
@@ -162,7 +165,8 @@ void Splitter::make_whole()
     for (auto [phi, step] : loop.phis)
         cast<PHINode>(whole.map[phi])->replaceIncomingBlockWith(loop.preheader, choose);
     IRBuilder<> at(choose);
-    at.CreateCondBr(at.CreateICmpULT(loop.count, most), whole.of(loop.header), outer);
+    at.CreateCondBr(at.CreateICmpULT(loop.count, most), whole.of(loop.header), outer,
+                    MDBuilder(fn.getContext()).createBranchWeights(WHOLE_WEIGHT, 1));
     loop.preheader->getTerminator()->replaceSuccessorWith(loop.header, choose);
 }
 
