@@ -259,8 +259,8 @@ static bool scan_func(struct walk *w, uint32_t index)
     return !w->nomem;
 }
 
-/* Tarjan's strongly connected components, with an explicit stack: marks functions in cycles, and adds to the cost of the
- * others that of what they call, which is closed before them. */
+/* Tarjan's strongly connected components, with an explicit stack: marks functions in cycles, and adds to the cost of
+ * the others that of what they call, which is closed before them. */
 struct scc {
     uint32_t *number, *low, *stack, *frame_node, *frame_edge;
     bool *on_stack, *cyclic;

@@ -29,13 +29,15 @@ namespace
 const unsigned BODY_MAX = 128;      // instructions of a loop; longer ones hardly notice a poll
 const unsigned RUN_BUDGET = 200000; // instructions of a run: 200 us at a nanosecond each
 const unsigned FEW_BUDGET = 10000;  // of a loop that needs no poll of its own
-const uint32_t WHOLE_WEIGHT =
-    128; // to 1: how often a loop is short. What is around it then keeps its registers
-const unsigned COST_MAX = 16; // of the expression of the count, in LLVM's units
-const size_t LOOPS_MAX =
-    128; // of a function; some of LLVM's passes take time for each pair of loops
-const size_t LOOPS_FREE =
-    8; // of more, each has a smaller budget: they may follow each other without a poll
+const unsigned COST_MAX = 16;       // of the expression of the count, in LLVM's units
+
+// A short loop to a long one. What is around it keeps its registers then.
+const uint32_t WHOLE_WEIGHT = 128;
+
+// Loops of a function: some of LLVM's passes take time for each pair. Of more than LOOPS_FREE each has a smaller
+// budget, because they may follow each other without a poll.
+const size_t LOOPS_MAX = 128;
+const size_t LOOPS_FREE = 8;
 
 // What is known of a loop while LLVM's analyses hold.
 struct Candidate {
