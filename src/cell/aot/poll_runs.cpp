@@ -13,7 +13,6 @@
 #include <llvm/IR/Dominators.h>
 #include <llvm/IR/IRBuilder.h>
 #include <llvm/IR/Instructions.h>
-#include <llvm/IR/MDBuilder.h>
 #include <llvm/IR/Module.h>
 #include <llvm/Transforms/Utils/BasicBlockUtils.h>
 #include <llvm/Transforms/Utils/Cloning.h>
@@ -30,9 +29,6 @@ const unsigned BODY_MAX = 128;      // instructions of a loop; longer ones hardl
 const unsigned RUN_BUDGET = 200000; // instructions of a run: 200 us at a nanosecond each
 const unsigned FEW_BUDGET = 10000;  // of a loop that needs no poll of its own
 const unsigned COST_MAX = 16;       // of the expression of the count, in LLVM's units
-
-// A short loop to a long one. What is around it keeps its registers then.
-const uint32_t WHOLE_WEIGHT = 128;
 
 // Loops of a function: some of LLVM's passes take time for each pair. Of more than LOOPS_FREE each has a smaller
 // budget, because they may follow each other without a poll.
@@ -167,8 +163,7 @@ void Splitter::make_whole()
     for (auto [phi, step] : loop.phis)
         cast<PHINode>(whole.map[phi])->replaceIncomingBlockWith(loop.preheader, choose);
     IRBuilder<> at(choose);
-    at.CreateCondBr(at.CreateICmpULT(loop.count, most), whole.of(loop.header), outer,
-                    MDBuilder(fn.getContext()).createBranchWeights(WHOLE_WEIGHT, 1));
+    at.CreateCondBr(at.CreateICmpULT(loop.count, most), whole.of(loop.header), outer);
     loop.preheader->getTerminator()->replaceSuccessorWith(loop.header, choose);
 }
 
