@@ -199,8 +199,8 @@ bool isChoice(const Use &u)
 
 bool demand::isUsedAround(const Loop &loop, const PHINode &phi) const
 {
-    SmallVector<std::pair<const Instruction *, bool>, 32> todo{
-        {&phi, true}}; // and: the phi's own value?
+    // What is made of the phi, and whether it is the phi's own value.
+    SmallVector<std::pair<const Instruction *, bool>, 32> todo{{&phi, true}};
     SmallPtrSet<const Instruction *, 32> same, made;
     for (unsigned k = 0; k < todo.size() && k < AROUND_MAX; k++)
         for (const Use &u : todo[k].first->uses()) {
