@@ -289,14 +289,15 @@ __attribute__((unused)) static size_t tier_files(void)
     return count;
 }
 
-/* Until the condition is true, a minute at most. Looking leaves the CPU to threads that give way to all others. */
-#define EVENTUALLY(condition)                                        \
-    do {                                                             \
-        uint64_t until_ = clock_monotonic_ns() + 60ULL * 1000000000; \
-        while (!(condition) && clock_monotonic_ns() < until_) {      \
-            poll(NULL, 0, 1);                                        \
-        }                                                            \
-        CHECK(condition);                                            \
+/* Until the condition is true, five minutes at most: threads that give way to all others may stand still for most of
+ * one where all CPUs are busy. Looking leaves the CPU to them. */
+#define EVENTUALLY(condition)                                         \
+    do {                                                              \
+        uint64_t until_ = clock_monotonic_ns() + 300ULL * 1000000000; \
+        while (!(condition) && clock_monotonic_ns() < until_) {       \
+            poll(NULL, 0, 1);                                         \
+        }                                                             \
+        CHECK(condition);                                             \
     } while (0)
 
 __attribute__((unused)) static struct tier_status status_now(void)
