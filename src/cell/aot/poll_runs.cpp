@@ -43,6 +43,7 @@ struct Candidate {
     bool exits_when;  // the condition is this
     Value *count;     // how often, in front of the loop, the test will say to go on
     unsigned size;
+    bool has_runs;
     std::vector<std::pair<PHINode *, Value *>> phis; // of the header; by how much it grows, or null
 };
 
@@ -65,12 +66,15 @@ void drop_polls(const std::vector<BasicBlock *> &blocks)
 //     header: body; if (ends) goto out; body; if (poll word) serve; goto outer
 //
 //     whole:  body; if (ends) goto out; body; goto whole
+//
+// or, without runs, `choose: if (count < K) goto whole; goto header`.
 class Splitter
 {
     Candidate &loop;
     Function &fn;
     ConstantInt *most, *zero, *one; // iterations: K, and so on
-    BasicBlock *choose, *outer;
+    BasicBlock *choose;
+    BasicBlock *outer = nullptr;
     std::vector<Value *> starts; // in outer, the values of the header's phis
     Value *n = nullptr;
 
@@ -87,7 +91,7 @@ class Splitter
     Splitter(Candidate &candidate, size_t loops)
         : loop(candidate), fn(*candidate.header->getParent()),
           most(number(run_length(candidate.size, loops))), zero(number(0)), one(number(1)),
-          choose(block("choose", candidate.header)), outer(block("outer", candidate.header))
+          choose(block("choose", candidate.header))
     {
     }
 
@@ -105,7 +109,7 @@ class Splitter
     }
     void clone(Copy &copy, const char *suffix);
     void extend_exits(const Copy &copy);
-    void make_whole();
+    void make_whole(BasicBlock *longer);
     void make_outer();
     Value *carried(PHINode *phi);
     Value *grown(IRBuilder<> &at, PHINode *phi, Value *step, Value *done);
@@ -156,14 +160,15 @@ void Splitter::clone(Copy &copy, const char *suffix)
     extend_exits(copy);
 }
 
-void Splitter::make_whole()
+// And choose, which leads to `longer` else.
+void Splitter::make_whole(BasicBlock *longer)
 {
     Copy whole;
     clone(whole, ".whole");
     for (auto [phi, step] : loop.phis)
         cast<PHINode>(whole.map[phi])->replaceIncomingBlockWith(loop.preheader, choose);
     IRBuilder<> at(choose);
-    at.CreateCondBr(at.CreateICmpULT(loop.count, most), whole.of(loop.header), outer);
+    at.CreateCondBr(at.CreateICmpULT(loop.count, most), whole.of(loop.header), longer);
     loop.preheader->getTerminator()->replaceSuccessorWith(loop.header, choose);
 }
 
@@ -245,7 +250,14 @@ void Splitter::join(Copy &run, BasicBlock *before, BasicBlock *behind)
 void Splitter::split()
 {
     Copy run;
-    make_whole();
+    if (!loop.has_runs) {
+        make_whole(loop.header);
+        for (auto [phi, step] : loop.phis)
+            phi->replaceIncomingBlockWith(loop.preheader, choose);
+        return;
+    }
+    outer = block("outer", loop.header);
+    make_whole(outer);
     clone(run, ".run"); // while the loop is one
     make_outer();
     make_run(run);
@@ -277,6 +289,7 @@ class Finder
     bool suits(const Loop &loop, unsigned &size);
     const SCEV *find_count(const Loop &loop, Candidate &c);
     Value *step_of(const Loop &loop, PHINode &phi);
+    bool gains_by_runs(const Loop &loop);
     bool handle(Loop *loop);
 };
 
@@ -317,6 +330,18 @@ Value *Finder::step_of(const Loop &loop, PHINode &phi)
         return nullptr;
     const auto *step = dyn_cast<SCEVConstant>(grows->getStepRecurrence(scev));
     return step ? step->getValue() : nullptr;
+}
+
+// LLVM makes vectors of no loop that something else may end, or that adds up floats; those have a poll in every fourth
+// iteration (rare_polls.h), and one copy less takes registers from what is around them.
+bool Finder::gains_by_runs(const Loop &loop)
+{
+    SmallVector<BasicBlock *, 8> exiting;
+    loop.getExitingBlocks(exiting);
+    for (PHINode &phi : loop.getHeader()->phis())
+        if (phi.getType()->isFloatingPointTy())
+            return false;
+    return exiting.size() <= 2; // the test and the poll
 }
 
 bool Finder::handle(Loop *loop)
@@ -364,6 +389,7 @@ bool Finder::run()
         Loop *loop = loops.getLoopFor(c.header);
         formLCSSARecursively(*loop, dom, &loops, &scev);
         c.blocks = loop->getBlocksVector();
+        c.has_runs = gains_by_runs(*loop);
         for (PHINode &phi : c.header->phis())
             c.phis.emplace_back(&phi, step_of(*loop, phi));
     }
