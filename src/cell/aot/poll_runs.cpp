@@ -332,7 +332,7 @@ Value *Finder::step_of(const Loop &loop, PHINode &phi)
     return step ? step->getValue() : nullptr;
 }
 
-// LLVM makes vectors of no loop that something else may end, or that adds up floats; those have a poll in every fourth
+// LLVM makes vectors of no loop that something else may end, or that adds up floats; those have a poll in every other
 // iteration (rare_polls.h), and one copy less takes registers from what is around them.
 bool Finder::gains_by_runs(const Loop &loop)
 {

@@ -20,7 +20,7 @@ using namespace llvm;
 namespace
 {
 
-const unsigned COPIES = 4;
+const unsigned COPIES = 2;
 const unsigned BODY_MAX = 48; // instructions of a loop, without those that serve a request
 
 // It may end within the copies: the last one would be known to go no further, and lose what only a next iteration uses.
