@@ -8,7 +8,7 @@ mkdir -m 700 runtime
 kills=${KILLS:-4}
 points=state/cloudskin/checkpoints/sim
 exec </dev/null
-mkfifo slowly # as standard input: it lets the program run for at least 7 s
+mkfifo slowly # as standard input: it lets the program run for 25 s
 exec 8<>slowly
 
 cloudskin-cc -O2 "$E2E/guest/writes.c" -o writes.wasm || exit 1
@@ -549,8 +549,8 @@ full_disk() { # at the Nth write of a checkpoint: the program runs on, and the o
     eventually grep -q watching kill.out
     says "No space left" cloudskin checkpoint sim || return 1
     [ -z "$(ls "$points" | grep part)" ] || return 1
-    wait "$killer"
     ends || return 1
+    wait "$killer"
     cmp data.out whole.out && diff -r data whole && goes_back
 }
 if command -v faultat >/dev/null && [ "${SANITIZED:-}" = "" ]; then

@@ -7,6 +7,7 @@
 
 #include <llvm/ADT/SmallPtrSet.h>
 #include <llvm/Analysis/AssumptionCache.h>
+#include <llvm/Analysis/IVDescriptors.h>
 #include <llvm/Analysis/LoopInfo.h>
 #include <llvm/Analysis/ScalarEvolution.h>
 #include <llvm/Analysis/ScalarEvolutionExpressions.h>
@@ -160,7 +161,7 @@ void Splitter::clone(Copy &copy, const char *suffix)
     extend_exits(copy);
 }
 
-// And choose, which leads to `longer` else.
+// `whole`, and `choose`, which leads there or to `longer`.
 void Splitter::make_whole(BasicBlock *longer)
 {
     Copy whole;
@@ -289,7 +290,8 @@ class Finder
     bool suits(const Loop &loop, unsigned &size);
     const SCEV *find_count(const Loop &loop, Candidate &c);
     Value *step_of(const Loop &loop, PHINode &phi);
-    bool gains_by_runs(const Loop &loop);
+    bool is_chain(Loop &loop, PHINode &phi);
+    bool gains_by_runs(Loop &loop);
     bool handle(Loop *loop);
 };
 
@@ -332,16 +334,29 @@ Value *Finder::step_of(const Loop &loop, PHINode &phi)
     return step ? step->getValue() : nullptr;
 }
 
-// LLVM makes vectors of no loop that something else may end, or that adds up floats; those have a poll in every other
-// iteration (rare_polls.h), and one copy less takes registers from what is around them.
-bool Finder::gains_by_runs(const Loop &loop)
+// A float that each iteration makes of the one before, in an order that is fixed: LLVM makes no vectors then, unless
+// the machine adds up their elements in that order.
+bool Finder::is_chain(Loop &loop, PHINode &phi)
+{
+    RecurrenceDescriptor how;
+    if (!phi.getType()->isFloatingPointTy() ||
+        RecurrenceDescriptor::isFixedOrderRecurrence(&phi, &loop, &dom))
+        return false;
+    return !RecurrenceDescriptor::isReductionPHI(&phi, &loop, how, nullptr, nullptr, &dom, &scev) ||
+           (how.hasExactFPMath() && !costs.enableOrderedReductions());
+}
+
+// Nor of a loop that something else may end. Without a run there is one copy less, which leaves registers to what is
+// around the loop, and a small one has a poll in every other iteration (rare_polls.h).
+bool Finder::gains_by_runs(Loop &loop)
 {
     SmallVector<BasicBlock *, 8> exiting;
+    std::vector<Poll> polls;
     loop.getExitingBlocks(exiting);
     for (PHINode &phi : loop.getHeader()->phis())
-        if (phi.getType()->isFloatingPointTy())
+        if (is_chain(loop, phi))
             return false;
-    return exiting.size() <= 2; // the test and the poll
+    return polls_of(loop.getBlocks(), polls) && exiting.size() <= 1 + polls.size();
 }
 
 bool Finder::handle(Loop *loop)

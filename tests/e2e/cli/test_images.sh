@@ -107,4 +107,18 @@ overwrite() { # the file itself is replaced: running cells keep theirs
 fact "a foreign file in the cache is made anew" cached overwrite foreign.cell
 fact "an empty one too" cached overwrite empty.cell
 fact "one of another machine too" cached overwrite other.cell
+
+# Which loops run without polls for thousands of iterations: those that LLVM may make vectors of.
+has_runs() { # has_runs LOOP LEVEL
+    rm -rf ir && mkdir ir && cloudskin-cc -O2 -nostdlib -Wl,--no-entry "-D$1" "$E2E/guest/counted.c" -o counted.wasm &&
+        cloudskin-aot --cpu "$2" counted.wasm -o counted.cell --keep-ir ir || exit 1
+    cat ir/*.opt.ll | finds '^loop\.run'
+}
+for level in x86-64-v4 aarch64; do
+    fact "a loop that adds to an array has runs ($level)" has_runs ADD $level
+    fact "so has one that hands a float on ($level)" has_runs DIFFERENCES $level
+    fact "a search has none ($level)" eval "! has_runs FIND $level"
+done
+fact "a sum of floats has none on x86-64" eval '! has_runs SUM x86-64-v4'
+fact "but where vectors are added up in order" has_runs SUM aarch64
 finish

@@ -1,5 +1,6 @@
-/* Changes files in every way, and says so: the same files and output whenever it runs undisturbed. Fast with a standard
- * input that has ended; with one that gives nothing, it leaves time for what is done to it meanwhile. writes STEPS. */
+/* Changes files in every way, and says so: the same files and output whenever it runs undisturbed. With a standard
+ * input that has ended it is fast; with one that gives nothing, it leaves time for what is done to it, more and more
+ * behind the first FAST_STEPS. writes STEPS. */
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -8,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TABLE_BYTES = 1 << 20, MEMORY_WORDS = 1 << 20, FAST_STEPS = 50, PAUSE_MS = 100 };
+enum { TABLE_BYTES = 1 << 20, MEMORY_WORDS = 1 << 20, FAST_STEPS = 50, PAUSE_MS = 10 };
 
 static unsigned seed = 1;
 static unsigned memory[MEMORY_WORDS];
@@ -63,11 +64,11 @@ static void work(void)
     }
 }
 
-/* Until standard input has something or has ended. */
-static void leave_time(void)
+/* Until standard input has something or has ended, PAUSE_MS longer in each step. */
+static void leave_time(int step)
 {
     struct pollfd input = {.fd = 0, .events = POLLIN};
-    must(poll(&input, 1, PAUSE_MS) >= 0, "poll");
+    must(poll(&input, 1, PAUSE_MS * (step - FAST_STEPS)) >= 0, "poll");
 }
 
 int main(int argc, char **argv)
@@ -93,7 +94,7 @@ int main(int argc, char **argv)
         names(step);
         work();
         if (step >= FAST_STEPS) {
-            leave_time();
+            leave_time(step);
         }
         printf("step %d %x\n", step, memory[any(4096)]);
         fflush(stdout);
