@@ -69,3 +69,16 @@ finish() {
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]
 }
+
+# A port that nobody listens at. Not one that the kernel gives connections: it stays free for what is started anew.
+free_port() {
+    python3 -c 'import random, socket
+while True:
+    port = random.randrange(10000, 30000)
+    try:
+        socket.socket().bind(("127.0.0.1", port))
+    except OSError:
+        continue
+    print(port)
+    break'
+}

@@ -8,10 +8,6 @@ pids=()
 # "timeout" is killed without what it runs
 trap 'for pid in "${pids[@]}"; do pkill -9 -P "$pid"; kill -9 "$pid" 2>/dev/null; done' EXIT
 
-free_port() {
-    python3 -c 'import socket
-s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
 client=$(free_port) peer=$(free_port)
 start_etcd() {
     "$etcd" --data-dir "$PWD/etcd" --listen-client-urls "http://127.0.0.1:$client" \

@@ -9,10 +9,6 @@ etcd=$(command -v etcd || echo "${CLOUDSKIN_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache
 pids=()
 trap 'for pid in "${pids[@]}"; do pkill -9 -P "$pid"; kill -9 "$pid" 2>/dev/null; done' EXIT
 
-free_port() {
-    python3 -c 'import socket
-s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
 fact "a CA for etcd" cloudskin ca init --dir etcd.ca --host 127.0.0.1
 fact "a certificate for etcd" cloudskin ca issue etcd --dir etcd.ca --host 127.0.0.1 -o etcd.ca
 fact "one for controllers" cloudskin ca issue store --dir etcd.ca -o etcd.ca

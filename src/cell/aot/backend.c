@@ -153,7 +153,7 @@ static const struct pipeline pipelines[4] = {
      ",poll-runs,simplifycfg,loop(loop-rotate),early-cse," CLEAN
      ",loop(loop-unroll-full),sroa,early-cse," CLEAN ",jump-threading,correlated-propagation," CLEAN
      ",proven-loads)",
-     "function(early-cse<memssa>,"
+     "function(kept-loops,early-cse<memssa>,"
      "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-"
      "nontrivial;trivial>),"
      "simplifycfg," CLEAN ",loop-simplify,carried-addresses,wide-addresses,early-cse,"

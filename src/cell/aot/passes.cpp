@@ -2,6 +2,7 @@
 #include "passes.h"
 #include "carried.h"
 #include "early_exits.h"
+#include "kept_loops.h"
 #include "mixed_sizes.h"
 #include "pinned_loads.h"
 #include "poll_runs.h"
@@ -75,9 +76,11 @@ char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipelin
                 into.addPass(MixedSizes());
             if (name == "poll-runs")
                 into.addPass(PollRuns());
+            if (name == "kept-loops")
+                into.addPass(KeptLoops());
             return name == "wide-addresses" || name == "proven-loads" || name == "rare-polls" ||
                    name == "mixed-sizes" || name == "carried-addresses" || name == "early-exits" ||
-                   name == "poll-runs";
+                   name == "poll-runs" || name == "kept-loops";
         });
     builder.registerPipelineParsingCallback(
         [](StringRef name, LoopPassManager &into, ArrayRef<PassBuilder::PipelineElement>) {

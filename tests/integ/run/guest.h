@@ -4,6 +4,7 @@
 #include "cell/aot/aot.h"
 #include "cell/run/run.h"
 #include "check.h"
+#include "sys/clock.h"
 
 /* What the tests of running cells share: compile a module, make a cell of it, call it by name. */
 
@@ -21,6 +22,13 @@ static inline void guest_need(status_t st, const char *what, const struct error 
         return;
     fprintf(stderr, "%s: %s: %s\n", what, status_name(st), err->text);
     exit(1);
+}
+
+/* Lets time pass without giving the CPU away: on a busy machine each time it is given away costs milliseconds. */
+static inline void guest_pass_ns(uint64_t ns)
+{
+    for (uint64_t until = clock_monotonic_ns() + ns; clock_monotonic_ns() < until;)
+        ;
 }
 
 static inline struct runtime *guest_runtime(void)

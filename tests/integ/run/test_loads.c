@@ -16,6 +16,8 @@ static const struct {
     {loads, sizeof loads, load_funcs, sizeof load_funcs / sizeof *load_funcs},
     {load_ranges, sizeof load_ranges, load_range_funcs,
      sizeof load_range_funcs / sizeof *load_range_funcs},
+    {load_searches, sizeof load_searches, load_search_funcs,
+     sizeof load_search_funcs / sizeof *load_search_funcs},
 };
 
 /* From where it reads the last bytes of memory, and from each address behind that. */

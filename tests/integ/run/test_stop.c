@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -39,23 +38,22 @@ static struct program *prog;
 struct stopper {
     struct cell *cell;
     enum stop_reason reason;
-    int after_yields;
+    uint64_t after_ns;
 };
 
 static void *stop_after(void *arg)
 {
     const struct stopper *s = arg;
-    for (int i = 0; i < s->after_yields; i++)
-        sched_yield();
+    guest_pass_ns(s->after_ns);
     cell_stop(s->cell, s->reason);
     return NULL;
 }
 
 /* Call name while another thread stops the cell. */
-static void check_stopped(struct guest *g, const char *name, int after_yields)
+static void check_stopped(struct guest *g, const char *name, uint64_t after_ns)
 {
     pthread_t thread;
-    struct stopper s = {g->cell, STOP_REQUEST, after_yields};
+    struct stopper s = {g->cell, STOP_REQUEST, after_ns};
     union cell_value io[1] = {{.i32 = 0}};
     CHECK_EQ(pthread_create(&thread, NULL, stop_after, &s), 0);
     CHECK_EQ(guest_call(g, name, io), ST_STOPPED);
@@ -81,7 +79,7 @@ static void a_loop_is_stopped_whatever_it_does(void)
         int32_t value = 0;
         uint64_t before = polls_of(&g);
         do /* until the request found the guest in its loop, not on the way there */
-            check_stopped(&g, names[i], 1000);
+            check_stopped(&g, names[i], 200000);
         while (polls_of(&g) == before);
         CHECK_EQ(guest_call_i32(&g, "once", 0, &value), ST_OK);
         CHECK_EQ(value, 42);
@@ -96,8 +94,8 @@ static void a_blocking_host_call_is_interrupted_however_late_it_began(void)
     CHECK_EQ(pipe(pipe_fd), 0);
     guest_start(&g, rt, prog, &host, NULL);
     env.read_fd = pipe_fd[0];
-    for (int after_yields = 0; after_yields < 400; after_yields += 2)
-        check_stopped(&g, "spin_call", after_yields);
+    for (uint64_t after_ns = 0; after_ns < 100000; after_ns += 500)
+        check_stopped(&g, "spin_call", after_ns);
     env.read_fd = -1;
     cell_free(g.cell);
     close(pipe_fd[0]);

@@ -91,8 +91,7 @@ static void a_waiting_cell_is_stopped(void)
         w.io[0].i64 = -1;
         guest_start(&w.guest, rt, program_of_waiter, NULL, NULL);
         CHECK_EQ(pthread_create(&w.thread, NULL, call_worker, &w), 0);
-        for (int i = 0; i < round; i++)
-            sched_yield();
+        guest_pass_ns((uint64_t)round * 1000);
         cell_stop(w.guest.cell, STOP_REQUEST);
         pthread_join(w.thread, NULL);
         CHECK_EQ(w.st, ST_STOPPED);

@@ -18,6 +18,7 @@
 /* A real etcd on loopback, and a proxy before it that does to answers what networks and tired servers do. */
 
 enum { ANSWER_CUT = 40, PIECE = 32 * 1024 };
+enum { FIRST_PORT = 10000, PORTS = 20000, TRIES_MAX = 100 };
 enum proxy_mode {
     PASS,
     REFUSE,  /* no connection lives */
@@ -55,21 +56,43 @@ static void wait_ms(unsigned ms)
     poll(NULL, 0, (int)ms);
 }
 
-/* *port 0: a free one, which it is then. */
-static int listen_at(unsigned *port)
+/* -1: the port is taken. */
+static int try_listen(unsigned port)
 {
     struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons((uint16_t)*port),
+                            .sin_port = htons((uint16_t)port),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof a;
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-        bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(fd, 64) != 0 ||
-        getsockname(fd, (struct sockaddr *)&a, &len) != 0) {
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+        bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, 64) == 0) {
+        return fd;
+    }
+    if (fd < 0 || errno != EADDRINUSE) {
         perror("listen");
         exit(1);
     }
-    *port = ntohs(a.sin_port);
+    close(fd);
+    return -1;
+}
+
+/* *port 0: a free one, which it is then. Not one that the kernel gives connections: it must be free again when what
+ * listens there is started anew. */
+static int listen_at(unsigned *port)
+{
+    static unsigned tried;
+    int fd = -1;
+    unsigned at = *port;
+    for (int i = 0; i < TRIES_MAX && fd < 0; i++) {
+        if (*port == 0) {
+            at = FIRST_PORT + ((unsigned)getpid() * 31 + tried++) % PORTS;
+        }
+        fd = try_listen(at);
+    }
+    if (fd < 0) {
+        fprintf(stderr, "listen: port %u is taken\n", at);
+        exit(1);
+    }
+    *port = at;
     return fd;
 }
 
