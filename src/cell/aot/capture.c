@@ -82,7 +82,21 @@ static LLVMValueRef unwind_word(struct fgen *f)
     LLVMSetOrdering(
         unwind, LLVMAtomicOrderingMonotonic); /* written by the calls, whatever attributes say */
     LLVMSetAlignment(unwind, 4);
-    return unwind;
+    return gen_without_base(g, f->ctx, unwind);
+}
+
+/* Both words, compared with B. */
+static LLVMValueRef is_requested(struct fgen *f, bool is_atomic)
+{
+    struct gen *g = f->g;
+    LLVMValueRef at = gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, unwind)));
+    LLVMValueRef words = gen_load(g, g->t.i64, at, ALIAS_BLOCK);
+    if (is_atomic) {
+        LLVMSetOrdering(words, LLVMAtomicOrderingMonotonic);
+        LLVMSetAlignment(words, 8);
+    }
+    LLVMValueRef base = LLVMBuildPtrToInt(g->b, f->ctx, g->t.i64, "");
+    return LLVMBuildICmp(g->b, LLVMIntNE, words, base, "");
 }
 
 /* Ask the host what to do. The stub keeps all registers, and what it is told it leaves in the unwind word: hot code
@@ -138,10 +152,7 @@ static void test_words(struct fgen *f, const struct site *s)
     struct gen *g = f->g;
     if (g->shared->opt->image.no_polls && !f->g->m->tag_count)
         return;
-    LLVMValueRef at = gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, unwind)));
-    LLVMValueRef words = gen_load(g, g->t.i64, at, ALIAS_BLOCK);
-    LLVMValueRef set = LLVMBuildICmp(g->b, LLVMIntNE, words, gen_i64(g, 0), "");
-    LLVMBasicBlockRef cold = fgen_cold_if(f, set, "request");
+    LLVMBasicBlockRef cold = fgen_cold_if(f, is_requested(f, false), "request");
     LLVMBasicBlockRef next = LLVMGetInsertBlock(g->b);
     fgen_position(f, cold);
     serve_after_call(f, s, next);
@@ -155,12 +166,7 @@ static void poll_at(struct fgen *f, const struct site *s)
     struct gen *g = f->g;
     if (g->shared->opt->image.no_polls)
         return;
-    LLVMValueRef at = gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, poll)));
-    LLVMValueRef word = gen_load(g, g->t.i32, at, ALIAS_BLOCK);
-    LLVMSetOrdering(word, LLVMAtomicOrderingMonotonic);
-    LLVMSetAlignment(word, 4);
-    LLVMValueRef set = LLVMBuildICmp(g->b, LLVMIntNE, word, gen_i32(g, 0), "");
-    LLVMBasicBlockRef cold = fgen_cold_if(f, set, "poll");
+    LLVMBasicBlockRef cold = fgen_cold_if(f, is_requested(f, true), "poll");
     LLVMBasicBlockRef next = LLVMGetInsertBlock(g->b);
     fgen_position(f, cold);
     if (g->shared->opt->image.movable) {

@@ -253,6 +253,8 @@ LLVMValueRef gen_call_op(struct gen *g, LLVMValueRef ctx, size_t op_off, LLVMTyp
                          LLVMValueRef *args, unsigned arg_count);
 /* Offset from B of a field of the context. */
 int64_t gen_ctx_field(size_t field_off);
+/* The unwind word, as it was loaded, without the bits of B. */
+LLVMValueRef gen_without_base(struct gen *g, LLVMValueRef ctx, LLVMValueRef unwind);
 #define GEN_OP(g, ctx, op, ret, ...)                                                      \
     gen_call_op(g, ctx, offsetof(struct abi_ops, op), ret, (LLVMValueRef[]){__VA_ARGS__}, \
                 sizeof((LLVMValueRef[]){__VA_ARGS__}) / sizeof(LLVMValueRef))

@@ -50,7 +50,7 @@ static void begin_dispatch(struct fgen *f, uint32_t frame)
         f->frames[frame].dispatch = fgen_block(f, "dispatch");
     fgen_position(f, f->frames[frame].dispatch);
     LLVMValueRef at = gen_at(g, f->ctx, gen_ctx_field(offsetof(struct abi_ctx, unwind)));
-    LLVMValueRef unwind = gen_load(g, g->t.i32, at, ALIAS_BLOCK);
+    LLVMValueRef unwind = gen_without_base(g, f->ctx, gen_load(g, g->t.i32, at, ALIAS_BLOCK));
     LLVMValueRef other = LLVMBuildICmp(g->b, LLVMIntNE, unwind, gen_i32(g, UNWIND_EXCEPTION), "");
     LLVMBasicBlockRef outside = fgen_handler_below(f, frame), mine = fgen_block(f, "exception");
     LLVMBuildCondBr(g->b, other, outside, mine);

@@ -58,7 +58,7 @@ static void save_or_return(struct gen *g, uint32_t index, LLVMValueRef area, LLV
     LLVMBasicBlockRef keep = LLVMAppendBasicBlockInContext(g->llvm, fn, "");
     LLVMBasicBlockRef leave = LLVMAppendBasicBlockInContext(g->llvm, fn, "");
     LLVMValueRef at = gen_at(g, ctx, gen_ctx_field(offsetof(struct abi_ctx, unwind)));
-    LLVMValueRef unwind = gen_load(g, g->t.i32, at, ALIAS_BLOCK);
+    LLVMValueRef unwind = gen_without_base(g, ctx, gen_load(g, g->t.i32, at, ALIAS_BLOCK));
     LLVMValueRef again = LLVMBuildICmp(g->b, LLVMIntEQ, unwind, gen_i32(g, UNWIND_CAPTURE), "");
     LLVMValueRef br = LLVMBuildCondBr(g->b, again, keep, leave);
     LLVMSetMetadata(br, g->md_prof, g->unlikely);

@@ -59,6 +59,11 @@ int64_t gen_ctx_field(size_t field_off)
     return (int64_t)field_off - ABI_CTX_BYTES;
 }
 
+LLVMValueRef gen_without_base(struct gen *g, LLVMValueRef ctx, LLVMValueRef unwind)
+{
+    return LLVMBuildXor(g->b, unwind, LLVMBuildPtrToInt(g->b, ctx, g->t.i32, ""), "");
+}
+
 LLVMValueRef gen_call_op(struct gen *g, LLVMValueRef ctx, size_t op_off, LLVMTypeRef ret,
                          LLVMValueRef *args, unsigned arg_count)
 {

@@ -239,6 +239,13 @@ static void pin_again(struct gen *g, LLVMValueRef load)
     LLVMSetOperand(frozen, 0, load);
 }
 
+/* The passes that would move it are over. Only unordered loads become operands of comparisons. */
+static bool is_poll(const struct gen *g, LLVMValueRef i)
+{
+    return LLVMIsALoadInst(i) && LLVMGetOrdering(i) == LLVMAtomicOrderingMonotonic &&
+           LLVMTypeOf(i) == g->t.i64 && LLVMGetMetadata(i, g->md_tbaa) == g->alias[ALIAS_BLOCK];
+}
+
 static void finish(struct gen *g, LLVMValueRef fn)
 {
     struct demand *demand = demand_new(fn, false);
@@ -246,6 +253,8 @@ static void finish(struct gen *g, LLVMValueRef fn)
         for (LLVMValueRef i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i))
             if (may_be_guest_load(g, i) && !demand_last_byte(demand, i))
                 pin_again(g, i);
+            else if (is_poll(g, i))
+                LLVMSetOrdering(i, LLVMAtomicOrderingUnordered);
     demand_free(demand);
 }
 

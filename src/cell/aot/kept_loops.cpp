@@ -24,9 +24,8 @@ static bool is_used_behind(const Loop &loop)
 {
     return any_of(loop.blocks(), [&](const BasicBlock *bb) {
         return any_of(*bb, [&](const Instruction &i) {
-            return any_of(i.users(), [&](const User *u) {
-                return !loop.contains(cast<Instruction>(u));
-            });
+            return any_of(i.users(),
+                          [&](const User *u) { return !loop.contains(cast<Instruction>(u)); });
         });
     });
 }

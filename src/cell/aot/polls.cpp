@@ -6,7 +6,6 @@
 #include <llvm/IR/CFG.h>
 #include <llvm/IR/Function.h>
 #include <llvm/IR/IntrinsicInst.h>
-#include <llvm/IR/PatternMatch.h>
 
 using namespace llvm;
 
@@ -14,23 +13,23 @@ static bool reads_poll_word(const Instruction &i)
 {
     const auto *load = dyn_cast<LoadInst>(&i);
     if (!load || load->getOrdering() != AtomicOrdering::Monotonic ||
-        !load->getType()->isIntegerTy(32))
+        !load->getType()->isIntegerTy(64))
         return false;
     APInt off(64, 0);
     const Value *base = load->getPointerOperand()->stripAndAccumulateConstantOffsets(
         load->getFunction()->getDataLayout(), off, true);
     return isa<Argument>(base) &&
-           off.getSExtValue() == (int64_t)offsetof(struct abi_ctx, poll) - ABI_CTX_BYTES;
+           off.getSExtValue() == (int64_t)offsetof(struct abi_ctx, unwind) - ABI_CTX_BYTES;
 }
 
-// False: it is not as the generator wrote it, so nothing is known of it.
+// Both words are read as one. False: it is not as the generator wrote it, so nothing is known of it.
 static bool match_poll(Instruction &word, Poll &poll)
 {
     auto *branch = dyn_cast<BranchInst>(word.getParent()->getTerminator());
     auto *test = branch && branch->isConditional() ? dyn_cast<ICmpInst>(branch->getCondition())
                                                    : nullptr;
-    if (!test || !test->isEquality() || test->getOperand(0) != &word || !word.hasOneUse() ||
-        !match(test->getOperand(1), PatternMatch::m_Zero()))
+    if (!test || !test->isEquality() || !word.hasOneUse() ||
+        !isa<PtrToIntInst>(test->getOperand(test->getOperand(0) == &word ? 1 : 0)))
         return false;
     bool is_equal = test->getPredicate() == CmpInst::ICMP_EQ;
     poll = {cast<LoadInst>(&word), test, branch->getSuccessor(is_equal ? 1 : 0)};

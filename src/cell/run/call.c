@@ -87,7 +87,7 @@ static status_t enter_guest(struct cell *c, const struct entrance *e, union cell
         cell_unwind_set(c, UNWIND_NONE, NULL);
         return report_trap(c, (enum abi_trap)c->trap, err);
     }
-    uint32_t unwind = instance_ctx(inst)->unwind;
+    uint32_t unwind = abi_unwind(instance_ctx(inst));
     if (unwind == UNWIND_NONE)
         return ST_OK;
     cell_unwind_set(c, UNWIND_NONE, NULL);

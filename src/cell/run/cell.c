@@ -172,7 +172,7 @@ void cell_unwind_set(struct cell *c, enum abi_unwind why, struct abi_exn *exn)
     for (struct instance *i = cell_first_instance(c); i; i = i->next) {
         struct abi_ctx *ctx = instance_ctx(i);
         ctx->exn = exn;
-        ctx->unwind = why;
+        abi_set_unwind(ctx, why);
     }
 }
 

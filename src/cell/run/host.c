@@ -66,9 +66,9 @@ bool host_wait_begin(void *ctx)
 bool host_wait_again(void *ctx)
 {
     struct cell *c = cell_of_ctx(ctx);
-    if (atomic_load(&c->stop) == STOP_CAPTURE && abi_ctx_of(ctx)->unwind == UNWIND_NONE)
+    if (atomic_load(&c->stop) == STOP_CAPTURE && abi_unwind(abi_ctx_of(ctx)) == UNWIND_NONE)
         run_stop_poll(c, true);
-    return abi_ctx_of(ctx)->unwind == UNWIND_CAPTURE;
+    return abi_unwind(abi_ctx_of(ctx)) == UNWIND_CAPTURE;
 }
 
 bool host_wait_poll(void *ctx)
@@ -86,7 +86,7 @@ void host_block_end(void *ctx)
 bool host_poll(void *ctx)
 {
     struct abi_ctx *x = abi_ctx_of(ctx);
-    if (__atomic_load_n(&x->poll, __ATOMIC_RELAXED))
+    if (abi_is_polled(x))
         run_stop_poll(x->cell, false);
-    return x->unwind == UNWIND_NONE;
+    return abi_unwind(x) == UNWIND_NONE;
 }

@@ -108,6 +108,8 @@ static void init_ctx(struct instance *inst)
     ctx->host_stack_limit = (uintptr_t)c->stack.low + CELL_HOST_STACK_BYTES;
     ctx->instance = inst;
     ctx->cell = c;
+    abi_set_unwind(ctx, UNWIND_NONE);
+    abi_set_poll(ctx, 0);
 }
 
 static status_t make_memories(struct instance *inst, struct error *err)
@@ -286,7 +288,7 @@ static void publish(struct instance *inst)
     inst->next = cell_first_instance(c);
     atomic_store(&c->instances, inst);
     if (atomic_load(&c->stop) != STOP_NONE)
-        __atomic_store_n(&instance_ctx(inst)->poll, 1, __ATOMIC_SEQ_CST);
+        abi_set_poll(instance_ctx(inst), 1);
 }
 
 static status_t resolve_imports(const struct run_import_source *src, const struct module *m,

@@ -34,9 +34,9 @@ static valtype_t type_of(const struct instance *inst, char c, uint32_t table)
 bool run_operation_poll(void *ctx)
 {
     struct abi_ctx *x = abi_ctx_of(ctx);
-    if (__atomic_load_n(&x->poll, __ATOMIC_RELAXED))
+    if (abi_is_polled(x))
         run_stop_poll(x->cell, true);
-    return x->unwind == UNWIND_NONE;
+    return abi_unwind(x) == UNWIND_NONE;
 }
 
 void run_operation_save(void *ctx, enum run_operation op, const union cell_value *values)
@@ -46,7 +46,7 @@ void run_operation_save(void *ctx, enum run_operation op, const union cell_value
     const char *sig = signatures[op];
     uint8_t types[OPERATION_VALUES_MAX];
     uint32_t n = (uint32_t)strlen(sig);
-    if (abi_ctx_of(ctx)->unwind != UNWIND_CAPTURE)
+    if (abi_unwind(abi_ctx_of(ctx)) != UNWIND_CAPTURE)
         return;
     for (uint32_t i = 0; i < n; i++)
         types[i] = type_of(inst, sig[i], values[0].u32);

@@ -12,9 +12,9 @@ static void trap(const struct instance *inst, enum abi_trap t)
 
 uint32_t run_op_poll_c(void *ctx)
 {
-    if (!abi_ctx_of(ctx)->unwind)
+    if (!abi_unwind(abi_ctx_of(ctx)))
         run_stop_poll(cell_of_ctx(ctx), true);
-    return abi_ctx_of(ctx)->unwind;
+    return abi_unwind(abi_ctx_of(ctx));
 }
 
 uint32_t run_op_memory_grow_c(void *ctx, uint32_t mem, uint32_t delta_pages)

@@ -29,7 +29,7 @@ void run_stop_mark(struct cell *c, enum stop_reason reason)
         if (now != STOP_NONE && (now != STOP_CAPTURE || reason == STOP_CAPTURE))
             return;
     for (struct instance *i = cell_first_instance(c); i; i = i->next)
-        __atomic_store_n(&instance_ctx(i)->poll, 1, __ATOMIC_SEQ_CST);
+        abi_set_poll(instance_ctx(i), 1);
 }
 
 /* The thread may have left the cell meanwhile, and its number may be another thread's by now: that thread
@@ -72,7 +72,7 @@ void run_stop_poll(struct cell *c, bool may_capture)
         return;
     atomic_fetch_add_explicit(&c->polls_taken, 1, memory_order_relaxed);
     for (struct instance *i = cell_first_instance(c); i; i = i->next)
-        __atomic_store_n(&instance_ctx(i)->poll, 0, __ATOMIC_SEQ_CST);
+        abi_set_poll(instance_ctx(i), 0);
     unsigned stop = atomic_load(&c->stop);
     if (stop == STOP_CAPTURE && !run_capture_reserve(c))
         stop = atomic_load(&c->stop); /* one to end may have come meanwhile */
@@ -84,7 +84,7 @@ static void clear_words(struct cell *c)
 {
     cell_unwind_set(c, UNWIND_NONE, NULL);
     for (struct instance *i = cell_first_instance(c); i; i = i->next)
-        __atomic_store_n(&instance_ctx(i)->poll, 0, __ATOMIC_SEQ_CST);
+        abi_set_poll(instance_ctx(i), 0);
 }
 
 void run_stop_clear(struct cell *c)

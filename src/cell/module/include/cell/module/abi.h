@@ -18,7 +18,7 @@
  * memory 0 defined by the module and not shared
  * (abi_layout.mem0_inline) B also is the base of memory 0; else bases come from the block.
  * The context struct ends at B: field F stands at B - ABI_CTX_BYTES + offsetof(F). */
-enum { ABI_VERSION = 5, ABI_CTX_BYTES = 256 };
+enum { ABI_VERSION = 6, ABI_CTX_BYTES = 256 };
 /* More than an architecture has of a kind. */
 enum { ABI_GENERAL_COUNT = 32, ABI_VECTOR_COUNT = 32 };
 
@@ -174,11 +174,10 @@ struct abi_record {
 };
 
 /* What generated code asks of the host. Guest addresses come as the wasm operands; every function
- * checks bounds and traps by itself. `ctx` is B. Those marked U may return with ctx->unwind set. */
+ * checks bounds and traps by itself. `ctx` is B. Those marked U may return with the unwind word set. */
 struct abi_ops {
     void (*trap)(void *ctx, uint32_t trap) __attribute__((noreturn));
-    uint32_t (*poll)(
-        void *ctx); /* ctx->poll or ctx->unwind was not 0; not 0: unwind. Generated code
+    uint32_t (*poll)(void *ctx); /* one of the two words was not 0; not 0: unwind. Generated code
                                     takes it for a function that reads guest memory but never writes it. */
     uint32_t (*memory_grow)(void *ctx, uint32_t mem, uint32_t delta_pages); /* 2^32-1: refused */
     void (*memory_copy)(void *ctx, uint32_t dst_mem, uint32_t src_mem, uint32_t d, uint32_t s,
@@ -234,6 +233,8 @@ struct abi_ctx {
     void *instance;             /* run's struct instance */
     void *cell;                 /* run's struct cell */
     uint64_t reserved[25];
+    /* Both stand here with the bits of B changed, the lower half of B and the upper one: together they are B while both
+     * are 0, and a comparison with the register that holds B, which is one operation with its branch, tests them. */
     uint32_t unwind; /* enum abi_unwind */
     uint32_t poll;   /* atomic; not 0: call ops->poll at the next poll */
 };
@@ -249,6 +250,27 @@ static_assert(sizeof(struct abi_import) == 48 && sizeof(struct abi_exn) == 16 &&
 static inline struct abi_ctx *abi_ctx_of(void *ctx)
 {
     return (struct abi_ctx *)((uint8_t *)ctx - ABI_CTX_BYTES);
+}
+
+static inline uint32_t abi_unwind(const struct abi_ctx *x)
+{
+    return x->unwind ^ (uint32_t)(uintptr_t)(x + 1);
+}
+
+static inline void abi_set_unwind(struct abi_ctx *x, uint32_t why)
+{
+    x->unwind = why ^ (uint32_t)(uintptr_t)(x + 1);
+}
+
+static inline bool abi_is_polled(const struct abi_ctx *x)
+{
+    return __atomic_load_n(&x->poll, __ATOMIC_RELAXED) != (uint32_t)((uintptr_t)(x + 1) >> 32);
+}
+
+/* Any thread; async-signal-safe. */
+static inline void abi_set_poll(struct abi_ctx *x, uint32_t wanted)
+{
+    __atomic_store_n(&x->poll, wanted ^ (uint32_t)((uintptr_t)(x + 1) >> 32), __ATOMIC_SEQ_CST);
 }
 
 /* A number that is equal for equal function types and different for others, across modules.
