@@ -239,7 +239,8 @@ static void pin_again(struct gen *g, LLVMValueRef load)
     LLVMSetOperand(frozen, 0, load);
 }
 
-/* The passes that would move it are over. Only unordered loads become operands of comparisons. */
+/* The passes that would move it are over, and those on machine instructions take no load out of a loop that calls, as
+ * the cold side of a poll does. Only unordered loads become operands of comparisons. */
 static bool is_poll(const struct gen *g, LLVMValueRef i)
 {
     return LLVMIsALoadInst(i) && LLVMGetOrdering(i) == LLVMAtomicOrderingMonotonic &&
