@@ -30,6 +30,7 @@ const unsigned BODY_MAX = 128;      // instructions of a loop; longer ones hardl
 const unsigned RUN_BUDGET = 200000; // instructions of a run: 200 us at a nanosecond each
 const unsigned FEW_BUDGET = 10000;  // of a loop that needs no poll of its own
 const unsigned COST_MAX = 16;       // of the expression of the count, in LLVM's units
+const unsigned AROUND_MAX = 128;    // instructions around a loop in the nest that is compiled twice
 
 // Loops of a function: some of LLVM's passes take time for each pair. Of more than LOOPS_FREE each has a smaller
 // budget, because they may follow each other without a poll.
@@ -39,10 +40,16 @@ const size_t LOOPS_FREE = 8;
 // What is known of a loop while LLVM's analyses hold.
 struct Candidate {
     std::vector<BasicBlock *> blocks;
+    // What is compiled twice: the loop, or the outermost one around it in which the count is the same for each
+    // iteration and which has no other loops inside, so that the choice stands in front of that one.
+    struct {
+        std::vector<BasicBlock *> blocks;
+        BasicBlock *preheader, *header;
+    } nest;
     BasicBlock *preheader, *header, *latch;
     BranchInst *exit; // its test in each iteration is what ends the loop
     bool exits_when;  // the condition is this
-    Value *count;     // how often, in front of the loop, the test will say to go on
+    Value *count;     // how often, in front of the nest, the test will say to go on
     unsigned size;
     bool has_runs;
     std::vector<std::pair<PHINode *, Value *>> phis; // of the header; by how much it grows, or null
@@ -68,13 +75,16 @@ void drop_polls(const std::vector<BasicBlock *> &blocks)
 //
 //     whole:  body; if (ends) goto out; body; goto whole
 //
-// or, without runs, `choose: if (count < K) goto whole; goto header`.
+// or, without runs, `choose: if (count < K) goto whole; goto header`. Where loops around have the same count in each
+// iteration, `choose` stands in front of them, `whole` is a copy of all of them, and `outer` follows where the loop
+// began.
 class Splitter
 {
     Candidate &loop;
     Function &fn;
     ConstantInt *most, *zero, *one; // iterations: K, and so on
     BasicBlock *choose;
+    BasicBlock *enters; // the loop that has polls
     BasicBlock *outer = nullptr;
     std::vector<Value *> starts; // in outer, the values of the header's phis
     Value *n = nullptr;
@@ -92,7 +102,8 @@ class Splitter
     Splitter(Candidate &candidate, size_t loops)
         : loop(candidate), fn(*candidate.header->getParent()),
           most(number(run_length(candidate.size, loops))), zero(number(0)), one(number(1)),
-          choose(block("choose", candidate.header))
+          choose(block("choose", candidate.nest.header)),
+          enters(candidate.nest.header == candidate.header ? choose : candidate.preheader)
     {
     }
 
@@ -108,9 +119,9 @@ class Splitter
     {
         return BasicBlock::Create(fn.getContext(), name, &fn, before);
     }
-    void clone(Copy &copy, const char *suffix);
-    void extend_exits(const Copy &copy);
-    void make_whole(BasicBlock *longer);
+    void clone(Copy &copy, const std::vector<BasicBlock *> &blocks, const char *suffix);
+    void extend_exits(const Copy &copy, const std::vector<BasicBlock *> &blocks);
+    void make_whole();
     void make_outer();
     Value *carried(PHINode *phi);
     Value *grown(IRBuilder<> &at, PHINode *phi, Value *step, Value *done);
@@ -129,9 +140,9 @@ uint64_t Splitter::run_length(unsigned size, size_t loops)
 }
 
 // The copy's exits go where the loop's go.
-void Splitter::extend_exits(const Copy &copy)
+void Splitter::extend_exits(const Copy &copy, const std::vector<BasicBlock *> &blocks)
 {
-    SmallPtrSet<BasicBlock *, 16> inside(loop.blocks.begin(), loop.blocks.end()), done;
+    SmallPtrSet<BasicBlock *, 16> inside(blocks.begin(), blocks.end()), done;
     auto extend = [&](PHINode &phi) {
         for (unsigned i = 0, count = phi.getNumIncomingValues(); i < count; i++) {
             if (!inside.count(phi.getIncomingBlock(i)))
@@ -140,43 +151,49 @@ void Splitter::extend_exits(const Copy &copy)
             phi.addIncoming(mapped ? mapped : v, copy.of(phi.getIncomingBlock(i)));
         }
     };
-    for (BasicBlock *bb : loop.blocks)
+    for (BasicBlock *bb : blocks)
         for (BasicBlock *to : successors(bb))
             if (!inside.count(to) && done.insert(to).second)
                 for (PHINode &phi : to->phis())
                     extend(phi);
 }
 
-// The loop's blocks once more, without polls. Its header's values are still to be set.
-void Splitter::clone(Copy &copy, const char *suffix)
+// The blocks once more, without polls of the loop. The values of their header are still to be set.
+void Splitter::clone(Copy &copy, const std::vector<BasicBlock *> &blocks, const char *suffix)
 {
-    for (BasicBlock *bb : loop.blocks) {
+    for (BasicBlock *bb : blocks) {
         BasicBlock *to = CloneBasicBlock(bb, copy.map, suffix, &fn);
-        to->moveBefore(loop.header); // keep_loads.c takes a way back for one round a loop
+        to->moveBefore(blocks.front()); // keep_loads.c takes a way back for one round a loop
         copy.map[bb] = to;
         copy.blocks.push_back(to);
     }
     remapInstructionsInBlocks(copy.blocks, copy.map);
-    drop_polls(copy.blocks);
-    extend_exits(copy);
+    std::vector<BasicBlock *> inner;
+    for (BasicBlock *bb : loop.blocks)
+        inner.push_back(copy.of(bb));
+    drop_polls(inner);
+    extend_exits(copy, blocks);
 }
 
-// `whole`, and `choose`, which leads there or to `longer`.
-void Splitter::make_whole(BasicBlock *longer)
+// `whole`, and `choose`, which leads there or to the nest.
+void Splitter::make_whole()
 {
     Copy whole;
-    clone(whole, ".whole");
-    for (auto [phi, step] : loop.phis)
-        cast<PHINode>(whole.map[phi])->replaceIncomingBlockWith(loop.preheader, choose);
+    auto &nest = loop.nest;
+    clone(whole, nest.blocks, ".whole");
+    for (PHINode &phi : nest.header->phis()) {
+        cast<PHINode>(whole.map[&phi])->replaceIncomingBlockWith(nest.preheader, choose);
+        phi.replaceIncomingBlockWith(nest.preheader, choose);
+    }
     IRBuilder<> at(choose);
-    at.CreateCondBr(at.CreateICmpULT(loop.count, most), whole.of(loop.header), longer);
-    loop.preheader->getTerminator()->replaceSuccessorWith(loop.header, choose);
+    at.CreateCondBr(at.CreateICmpULT(loop.count, most), whole.of(nest.header), nest.header);
+    nest.preheader->getTerminator()->replaceSuccessorWith(nest.header, choose);
 }
 
 Value *Splitter::carried(PHINode *phi)
 {
     PHINode *start = PHINode::Create(phi->getType(), 2, "", outer);
-    start->addIncoming(phi->getIncomingValueForBlock(loop.preheader), choose);
+    start->addIncoming(phi->getIncomingValueForBlock(enters), enters);
     start->addIncoming(phi->getIncomingValueForBlock(loop.latch), loop.latch);
     return start;
 }
@@ -184,7 +201,7 @@ Value *Splitter::carried(PHINode *phi)
 Value *Splitter::grown(IRBuilder<> &at, PHINode *phi, Value *step, Value *done)
 {
     Value *by = at.CreateMul(at.CreateZExtOrTrunc(done, phi->getType()), step);
-    return at.CreateAdd(phi->getIncomingValueForBlock(loop.preheader), by);
+    return at.CreateAdd(phi->getIncomingValueForBlock(enters), by);
 }
 
 void Splitter::make_outer()
@@ -197,9 +214,10 @@ void Splitter::make_outer()
         if (Value *step = loop.phis[i].second)
             starts[i] = grown(at, loop.phis[i].first, step, done);
     n = at.CreateBinaryIntrinsic(Intrinsic::umin, at.CreateSub(loop.count, done), most);
-    done->addIncoming(zero, choose);
+    done->addIncoming(zero, enters);
     done->addIncoming(at.CreateAdd(at.CreateAdd(done, n), one), loop.latch);
     loop.latch->getTerminator()->replaceSuccessorWith(loop.header, outer);
+    enters->getTerminator()->replaceSuccessorWith(loop.header, outer);
 }
 
 void Splitter::drop_exit(BranchInst *exit)
@@ -239,10 +257,10 @@ void Splitter::join(Copy &run, BasicBlock *before, BasicBlock *behind)
         PHINode *phi = loop.phis[i].first;
         auto *copy = cast<PHINode>(run.map[phi]);
         Value *next = copy->getIncomingValueForBlock(run.of(loop.latch));
-        copy->replaceIncomingBlockWith(loop.preheader, before);
+        copy->replaceIncomingBlockWith(enters, before);
         copy->setIncomingValueForBlock(before, starts[i]);
-        phi->setIncomingValueForBlock(loop.preheader, starts[i]);
-        phi->replaceIncomingBlockWith(loop.preheader, outer);
+        phi->setIncomingValueForBlock(enters, starts[i]);
+        phi->replaceIncomingBlockWith(enters, outer);
         phi->setIncomingValueForBlock(loop.latch, next);
         phi->replaceIncomingBlockWith(loop.latch, behind);
     }
@@ -250,16 +268,12 @@ void Splitter::join(Copy &run, BasicBlock *before, BasicBlock *behind)
 
 void Splitter::split()
 {
-    Copy run;
-    if (!loop.has_runs) {
-        make_whole(loop.header);
-        for (auto [phi, step] : loop.phis)
-            phi->replaceIncomingBlockWith(loop.preheader, choose);
+    make_whole();
+    if (!loop.has_runs)
         return;
-    }
+    Copy run;
     outer = block("outer", loop.header);
-    make_whole(outer);
-    clone(run, ".run"); // while the loop is one
+    clone(run, loop.blocks, ".run"); // while the loop is one
     make_outer();
     make_run(run);
 }
@@ -292,6 +306,7 @@ class Finder
     Value *step_of(const Loop &loop, PHINode &phi);
     bool is_chain(Loop &loop, PHINode &phi);
     bool gains_by_runs(Loop &loop);
+    Loop *nest_of(Loop *loop, const SCEV *count);
     bool handle(Loop *loop);
 };
 
@@ -359,6 +374,29 @@ bool Finder::gains_by_runs(Loop &loop)
     return polls_of(loop.getBlocks(), polls) && exiting.size() <= 1 + polls.size();
 }
 
+// The outermost loop around this one, or itself, in which the count is the same for each iteration.
+Loop *Finder::nest_of(Loop *loop, const SCEV *count)
+{
+    auto size_of = [](Loop *l) {
+        size_t size = 0;
+        for (BasicBlock *bb : l->blocks())
+            size += bb->size();
+        return size;
+    };
+    Loop *nest = loop;
+    size_t size = size_of(loop);
+    for (Loop *l = loop->getParentLoop(); l; l = l->getParentLoop()) {
+        if (l->getSubLoops().size() > 1 || !scev.isLoopInvariant(count, l) ||
+            size_of(l) > size + AROUND_MAX)
+            break;
+        simplifyLoop(l, &dom, &loops, &scev, &assumptions, nullptr, false);
+        if (!l->isLoopSimplifyForm())
+            break;
+        nest = l;
+    }
+    return nest;
+}
+
 bool Finder::handle(Loop *loop)
 {
     Candidate c = {};
@@ -383,7 +421,10 @@ bool Finder::handle(Loop *loop)
     if (!count || loop->getLoopLatch() != c.latch) // a switch may lead to the header twice
         return changed;
     SCEVExpander expander(scev, fn.getParent()->getDataLayout(), "count");
-    Instruction *here = c.preheader->getTerminator();
+    Loop *nest = nest_of(loop, count);
+    c.nest.preheader = nest->getLoopPreheader();
+    c.nest.header = nest->getHeader();
+    Instruction *here = c.nest.preheader->getTerminator();
     if (expander.isHighCostExpansion(count, loop, COST_MAX, &costs, here) ||
         !expander.isSafeToExpandAt(count, here))
         return changed;
@@ -402,8 +443,10 @@ bool Finder::run()
     // The count of one may have been computed from another, with new values in its header.
     for (Candidate &c : found) {
         Loop *loop = loops.getLoopFor(c.header);
-        formLCSSARecursively(*loop, dom, &loops, &scev);
+        Loop *nest = loops.getLoopFor(c.nest.header);
+        formLCSSARecursively(*nest, dom, &loops, &scev);
         c.blocks = loop->getBlocksVector();
+        c.nest.blocks = nest->getBlocksVector();
         c.has_runs = gains_by_runs(*loop);
         for (PHINode &phi : c.header->phis())
             c.phis.emplace_back(&phi, step_of(*loop, phi));
