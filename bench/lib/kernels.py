@@ -11,6 +11,8 @@ NATIVE_FLAGS = ["-O3", "-ffp-contract=off"]
 BAR_GEOMEAN = 1.03
 BAR_WORST = 1.15
 BAR_POLLS = 1.01
+EXACT = 0.01    # cells with and without: to how much a ratio should be known
+PAIRS_MORE = 6  # and how many times the rounds asked for that may take
 BAR_MOVABLE = 1.01
 BAR_MOVABLE_WORST = 1.05
 BAR_MOVABLE_SIZE = 2.5
@@ -167,6 +169,19 @@ def rounds(commands, count, size):
     return times, shares
 
 
+def compare_rounds(commands, args):
+    """Rounds of "with" and "without", as `rounds`; more of them, up to PAIRS_MORE times as many, until the median of
+    their ratio is known to EXACT. Whether it goes on depends on how the ratios scatter alone, not on what they are."""
+    times, shares = rounds(commands, args.pairs, args.size)
+    while stats.median_error(stats.pairs(times["with"], times["without"])) > EXACT:
+        if args.pairs < stats.PAIRS_MIN or len(times["with"]) >= PAIRS_MORE * args.pairs:
+            break
+        for whole, part in zip((times, shares), rounds(commands, args.pairs, args.size)):
+            for variant, values in part.items():
+                whole[variant] += values
+    return times, shares
+
+
 def kernel_row(kernel, args, level):
     commands, missing = prepare(kernel, level, not args.no_peers)
     outputs = warm_up(commands, args.size, missing)
@@ -265,11 +280,13 @@ def compare_cells(args, level, without, with_):
         outputs = warm_up(commands, args.size, {})
         if outputs["with"] != outputs["without"]:
             raise BenchError(f"{kernel.name}: the outputs differ")
-        times, shares = rounds(commands, args.pairs, args.size)
+        times, shares = compare_rounds(commands, args)
+        ratios = stats.pairs(times["with"], times["without"])
         rows.append({"name": kernel.name, "times_ns": times, "cpu_share": shares,
                      "bytes": {name: Path(command[2]).stat().st_size for name, command in commands.items()},
-                     "ratio": stats.pair_ratio(times["with"], times["without"])})
-    print(stats.table(["kernel", "with / without"], [[r["name"], f"{r['ratio']:.3f}"] for r in rows]))
+                     "ratio": stats.median(ratios), "error": stats.median_error(ratios)})
+    print(stats.table(["kernel", "with / without", "+-", "rounds"],
+                      [[r["name"], f"{r['ratio']:.3f}", f"{r['error']:.3f}", len(r["times_ns"]["with"])] for r in rows]))
     return rows
 
 

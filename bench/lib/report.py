@@ -108,19 +108,29 @@ def peer_cell(row, peer):
     return "not given" if row["missing"].get(peer, "").startswith("not given") else "n/a"
 
 
+def compared(row):
+    """Of a row of cells with and without: the ratio, how far the true median may be from it, and the rounds."""
+    return [f"{row['ratio']:.3f}", f"±{row['error']:.3f}", len(row["times_ns"]["with"])]
+
+
+def rounds_of(r):
+    return (f"at least {r['pairs']} rounds, more where the 95 % interval of the median ratio (±, by ranks) is wider than "
+            "±0.010")
+
+
 def polls(r):
-    rows = [[row["name"], f"{row['ratio']:.3f}"] for row in r["rows"]]
-    rows.append(["**geometric mean**", f"**{r['geomean']:.3f}**"])
-    return (f"Cells to the same cells without polls (`cloudskin-aot --no-polls`), level {r['level']}, "
-            f"{r['pairs']} rounds.\n\n" + markdown(["kernel", "with / without"], rows))
+    rows = [[row["name"], *compared(row)] for row in r["rows"]]
+    rows.append(["**geometric mean**", f"**{r['geomean']:.3f}**", "", ""])
+    return (f"Cells to the same cells without polls (`cloudskin-aot --no-polls`), level {r['level']}, {rounds_of(r)}."
+            "\n\n" + markdown(["kernel", "with / without", "±", "rounds"], rows))
 
 
 def movable(r):
-    rows = [[row["name"], f"{row['ratio']:.3f}", f"{row['bytes']['with'] / row['bytes']['without']:.2f}"]
+    rows = [[row["name"], *compared(row), f"{row['bytes']['with'] / row['bytes']['without']:.2f}"]
             for row in r["rows"]]
-    rows.append(["**geometric mean**", f"**{r['geomean']:.3f}**", f"**{r['size']:.2f}**"])
-    return (f"Cells made with `cloudskin-aot --movable` to the same cells without, level {r['level']}, {r['pairs']} "
-            "rounds: time, and size of the image.\n\n" + markdown(["kernel", "time", "image"], rows))
+    rows.append(["**geometric mean**", f"**{r['geomean']:.3f}**", "", "", f"**{r['size']:.2f}**"])
+    return (f"Cells made with `cloudskin-aot --movable` to the same cells without, level {r['level']}, {rounds_of(r)}: "
+            "time, and size of the image.\n\n" + markdown(["kernel", "time", "±", "rounds", "image"], rows))
 
 
 def stop(r):

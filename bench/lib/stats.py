@@ -28,6 +28,16 @@ def pair_ratio(numerators, denominators):
     return median(pairs(numerators, denominators))
 
 
+def median_error(values):
+    """Half of the 95 % interval of the median, by ranks: the binomial distribution's normal approximation. Says nothing
+    of fewer than six values."""
+    ordered = sorted(values)
+    reach = 0.98 * math.sqrt(len(ordered))
+    low = max(0, math.floor(len(ordered) / 2 - reach))
+    high = min(len(ordered) - 1, math.ceil(len(ordered) / 2 + reach) - 1)
+    return (ordered[high] - ordered[low]) / 2
+
+
 def geomean(values):
     return math.exp(sum(math.log(v) for v in values) / len(values))
 

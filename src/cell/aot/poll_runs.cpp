@@ -306,7 +306,7 @@ class Finder
     Value *step_of(const Loop &loop, PHINode &phi);
     bool is_chain(Loop &loop, PHINode &phi);
     bool gains_by_runs(Loop &loop);
-    Loop *nest_of(Loop *loop, const SCEV *count);
+    Loop *nest_of(Loop *loop, const SCEV *count, bool &changed);
     bool handle(Loop *loop);
 };
 
@@ -375,7 +375,7 @@ bool Finder::gains_by_runs(Loop &loop)
 }
 
 // The outermost loop around this one, or itself, in which the count is the same for each iteration.
-Loop *Finder::nest_of(Loop *loop, const SCEV *count)
+Loop *Finder::nest_of(Loop *loop, const SCEV *count, bool &changed)
 {
     auto size_of = [](Loop *l) {
         size_t size = 0;
@@ -389,7 +389,7 @@ Loop *Finder::nest_of(Loop *loop, const SCEV *count)
         if (l->getSubLoops().size() > 1 || !scev.isLoopInvariant(count, l) ||
             size_of(l) > size + AROUND_MAX)
             break;
-        simplifyLoop(l, &dom, &loops, &scev, &assumptions, nullptr, false);
+        changed |= simplifyLoop(l, &dom, &loops, &scev, &assumptions, nullptr, false);
         if (!l->isLoopSimplifyForm())
             break;
         nest = l;
@@ -421,7 +421,7 @@ bool Finder::handle(Loop *loop)
     if (!count || loop->getLoopLatch() != c.latch) // a switch may lead to the header twice
         return changed;
     SCEVExpander expander(scev, fn.getParent()->getDataLayout(), "count");
-    Loop *nest = nest_of(loop, count);
+    Loop *nest = nest_of(loop, count, changed);
     c.nest.preheader = nest->getLoopPreheader();
     c.nest.header = nest->getHeader();
     Instruction *here = c.nest.preheader->getTerminator();

@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <string.h>
 
 #include "cell/run/state.h"
 #include "guest.h"
@@ -45,7 +46,7 @@ static void check_stops(struct guest *g, const char *name)
     uint64_t before = polls_of(g);
     do {
         pthread_t thread;
-        union cell_value io[1] = {{.i32 = 0}};
+        union cell_value io[2] = {{.i32 = 0}};
         CHECK_EQ(pthread_create(&thread, NULL, stop, g->cell), 0);
         CHECK_EQ(guest_call(g, name, io), ST_STOPPED);
         pthread_join(thread, NULL);
@@ -240,6 +241,108 @@ static void a_counted_loop_polls_once_in_a_run(void)
     program_unref(prog);
 }
 
+static uint32_t call_nest(struct guest *g, const char *name, uint32_t n, uint32_t m)
+{
+    union cell_value io[2] = {{.i32 = (int32_t)n}, {.i32 = (int32_t)m}};
+    CHECK_EQ(guest_call(g, name, io), ST_OK);
+    return (uint32_t)io[0].i32;
+}
+
+static uint32_t planes(uint32_t n, uint32_t m)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < m; i++)
+        for (uint32_t j = 0; j < m; j++) {
+            for (uint32_t k = 0; k < n; k++)
+                sum = sum * 3 + (k ^ j);
+            sum += i;
+        }
+    return sum;
+}
+
+static uint32_t halves(uint32_t n, uint32_t m)
+{
+    uint32_t sum = 0;
+    for (uint32_t half = 1; half < n; half *= 2)
+        for (uint32_t base = 0; base < n; base += 2 * half)
+            for (uint32_t k = 0; k < half; k++)
+                sum += base ^ k;
+    return sum * m;
+}
+
+static uint8_t *memory_of(const struct guest *g)
+{
+    struct cell_memory memory;
+    CHECK_EQ(cell_memory(g->cell, 0, &memory), ST_OK);
+    return memory.base;
+}
+
+/* Memory is zeros, and again afterwards. */
+static void check_rows(struct guest *g, uint32_t n, uint32_t m)
+{
+    uint8_t *memory = memory_of(g);
+    CHECK_EQ(call_nest(g, "rows", n, m), n * (m * (m - 1) / 2));
+    for (uint32_t k = 0; k < n; k++)
+        if (memory[k] != m)
+            CHECK_EQ(k, n);
+    CHECK_EQ(memory[n], 0);
+    memset(memory, 0, n);
+}
+
+static void check_nests(struct guest *g, uint32_t n, uint32_t m)
+{
+    uint8_t *memory = memory_of(g);
+    check_rows(g, n, m);
+    CHECK_EQ(call_nest(g, "first", n, m), n * m);
+    for (uint32_t i = 0; i < m; i++) {
+        memory[n * i + n / 2] = 1;
+        CHECK_EQ(call_nest(g, "first", n, m), n * i + n / 2);
+        memory[n * i + n / 2] = 0;
+    }
+    CHECK_EQ(call_nest(g, "floats", n, m), m * sum_of_low_bits(n));
+    CHECK_EQ(call_nest(g, "planes", n, m), planes(n, m));
+    CHECK_EQ(call_nest(g, "halves", n, m), halves(n, m));
+}
+
+/* The choice between the copies of a loop stands in front of the loops around it. */
+static void loops_around_a_counted_loop_run_as_often_as_they_should(void)
+{
+    for (uint32_t movable = 0; movable <= 1; movable++) {
+        struct guest g;
+        struct program *prog = optimised(polls_nests, sizeof polls_nests, movable);
+        guest_start(&g, rt, prog, NULL, NULL);
+        CHECK_EQ(call_nest(&g, "planes", 0, 5), planes(0, 5));
+        for (uint32_t n = 1; n <= 9; n++)
+            check_nests(&g, n, 3);
+        for (uint32_t run = RUN_MIN; run <= RUN_MAX; run *= 2)
+            for (uint32_t n = run - 2; n <= run + 2; n++)
+                check_nests(&g, n, 3);
+        check_stops(&g, "planes"); /* 2^32 of as many empty rows */
+        cell_free(g.cell);
+        program_unref(prog);
+    }
+}
+
+/* Captured at every poll, it goes on as if it had not been. */
+static void loops_around_a_counted_loop_are_captured(void)
+{
+    enum { ROWS = 20 };
+    struct guest g;
+    struct program *prog = optimised(polls_nests, sizeof polls_nests, 1);
+    guest_start(&g, rt, prog, NULL, NULL);
+    for (uint32_t n = RUN_MIN / 2; n <= 3 * RUN_MAX; n *= 4) {
+        union cell_value io[2] = {{.i32 = (int32_t)n}, {.i32 = ROWS}};
+        CHECK(count_captures(&g, "rows", io) >= ROWS - 1);
+        CHECK_EQ((uint32_t)io[0].i32, n * (ROWS * (ROWS - 1) / 2));
+        memset(memory_of(&g), 0, n);
+        union cell_value from[2] = {{.i32 = (int32_t)n}, {.i32 = 3}};
+        CHECK(count_captures(&g, "halves", from) > 0);
+        CHECK_EQ((uint32_t)from[0].i32, halves(n, 3));
+    }
+    cell_free(g.cell);
+    program_unref(prog);
+}
+
 int main(void)
 {
     rt = guest_runtime();
@@ -249,6 +352,8 @@ int main(void)
     RUN(a_small_loop_polls_once_in_several_iterations);
     RUN(a_counted_loop_runs_as_often_as_it_should);
     RUN(a_counted_loop_polls_once_in_a_run);
+    RUN(loops_around_a_counted_loop_run_as_often_as_they_should);
+    RUN(loops_around_a_counted_loop_are_captured);
     runtime_free(rt);
     return CHECK_DONE();
 }
