@@ -156,12 +156,12 @@ def warm_up(commands, size, missing):
     return outputs
 
 
-def rounds(commands, count, size):
+def rounds(commands, count, size, first=0):
     """(variant -> times, variant -> shares), each round running every variant in turn, every other round from the
     last to the first. A time is that of the kernel on a CPU: when others had it does not count."""
     times = {variant: [] for variant in commands}
     shares = {variant: [] for variant in commands}
-    for i in range(count):
+    for i in range(first, first + count):
         for variant in list(commands) if i % 2 == 0 else reversed(commands):
             _, ns, share = measure(commands[variant], size)
             times[variant].append(round(ns * share))
@@ -170,13 +170,17 @@ def rounds(commands, count, size):
 
 
 def compare_rounds(commands, args):
-    """Rounds of "with" and "without", as `rounds`; more of them, up to PAIRS_MORE times as many, until the median of
-    their ratio is known to EXACT. Whether it goes on depends on how the ratios scatter alone, not on what they are."""
+    """Rounds of "with" and "without", as `rounds`; more of them, up to PAIRS_MORE times as many, until the 95 % interval
+    of the median of their ratio is as narrow as EXACT twice in a row. That depends on how the ratios scatter, not on
+    what they are, but where they have two modes the two go together: the interval is what it was when it stopped."""
     times, shares = rounds(commands, args.pairs, args.size)
-    while stats.median_error(stats.pairs(times["with"], times["without"])) > EXACT:
-        if args.pairs < stats.PAIRS_MIN or len(times["with"]) >= PAIRS_MORE * args.pairs:
+    narrow = 0
+    while args.pairs >= stats.PAIRS_MIN and len(times["with"]) < PAIRS_MORE * args.pairs:
+        error = stats.median_error(stats.pairs(times["with"], times["without"]))
+        narrow = narrow + 1 if error <= EXACT else 0
+        if narrow == 2:
             break
-        for whole, part in zip((times, shares), rounds(commands, args.pairs, args.size)):
+        for whole, part in zip((times, shares), rounds(commands, args.pairs, args.size, len(times["with"]))):
             for variant, values in part.items():
                 whole[variant] += values
     return times, shares
@@ -290,12 +294,18 @@ def compare_cells(args, level, without, with_):
     return rows
 
 
+def mean_of(rows):
+    ratios = [r["ratio"] for r in rows]
+    return stats.geomean(ratios), stats.geomean_error(ratios, [r["error"] for r in rows])
+
+
 def row_polls(args):
     """The kernels with and without loop polls and unwind tests."""
     level = args.cpu or tools.cpu_level()
     rows = compare_cells(args, level, ["--no-polls"], [])
-    mean = stats.geomean([r["ratio"] for r in rows])
+    mean, error = mean_of(rows)
     return {"title": "Loop polls and unwind tests", "level": level, "pairs": args.pairs, "rows": rows, "geomean": mean,
+            "error": error,
             "bars": [stats.bar(f"with / without: geometric mean <= {BAR_POLLS}", f"{mean:.3f}", mean <= BAR_POLLS)]}
 
 
@@ -303,10 +313,11 @@ def row_movable(args):
     """The kernels as movable cells and as cells that cannot be frozen."""
     level = args.cpu or tools.cpu_level()
     rows = compare_cells(args, level, [], ["--movable"])
-    mean = stats.geomean([r["ratio"] for r in rows])
+    mean, error = mean_of(rows)
     worst = max(rows, key=lambda r: r["ratio"])
     size = stats.geomean([r["bytes"]["with"] / r["bytes"]["without"] for r in rows])
-    return {"title": "Movable cells", "level": level, "pairs": args.pairs, "rows": rows, "geomean": mean, "size": size,
+    return {"title": "Movable cells", "level": level, "pairs": args.pairs, "rows": rows, "geomean": mean, "error": error,
+            "size": size,
             "bars": [stats.bar(f"movable / not: geometric mean <= {BAR_MOVABLE}", f"{mean:.3f}", mean <= BAR_MOVABLE),
                      stats.bar(f"movable / not: worst <= {BAR_MOVABLE_WORST}", f"{worst['ratio']:.3f} ({worst['name']})",
                                worst["ratio"] <= BAR_MOVABLE_WORST),

@@ -114,13 +114,13 @@ def compared(row):
 
 
 def rounds_of(r):
-    return (f"at least {r['pairs']} rounds, more where the 95 % interval of the median ratio (±, by ranks) is wider than "
-            "±0.010")
+    return (f"at least {r['pairs']} rounds, up to six times as many until the 95 % interval of the median ratio (±, by ranks) "
+            "is twice in a row at most ±0.010")
 
 
 def polls(r):
     rows = [[row["name"], *compared(row)] for row in r["rows"]]
-    rows.append(["**geometric mean**", f"**{r['geomean']:.3f}**", "", ""])
+    rows.append(["**geometric mean**", f"**{r['geomean']:.3f}**", f"±{r['error']:.3f}", ""])
     return (f"Cells to the same cells without polls (`cloudskin-aot --no-polls`), level {r['level']}, {rounds_of(r)}."
             "\n\n" + markdown(["kernel", "with / without", "±", "rounds"], rows))
 
@@ -128,7 +128,7 @@ def polls(r):
 def movable(r):
     rows = [[row["name"], *compared(row), f"{row['bytes']['with'] / row['bytes']['without']:.2f}"]
             for row in r["rows"]]
-    rows.append(["**geometric mean**", f"**{r['geomean']:.3f}**", "", "", f"**{r['size']:.2f}**"])
+    rows.append(["**geometric mean**", f"**{r['geomean']:.3f}**", f"±{r['error']:.3f}", "", f"**{r['size']:.2f}**"])
     return (f"Cells made with `cloudskin-aot --movable` to the same cells without, level {r['level']}, {rounds_of(r)}: "
             "time, and size of the image.\n\n" + markdown(["kernel", "time", "±", "rounds", "image"], rows))
 

@@ -29,17 +29,20 @@ def pair_ratio(numerators, denominators):
 
 
 def median_error(values):
-    """Half of the 95 % interval of the median, by ranks: the binomial distribution's normal approximation. Says nothing
-    of fewer than six values."""
+    """Half of the 95 % interval of the median, by ranks of the binomial distribution (its normal approximation, with
+    the correction for continuity)."""
     ordered = sorted(values)
-    reach = 0.98 * math.sqrt(len(ordered))
-    low = max(0, math.floor(len(ordered) / 2 - reach))
-    high = min(len(ordered) - 1, math.ceil(len(ordered) / 2 + reach) - 1)
-    return (ordered[high] - ordered[low]) / 2
+    low = max(0, math.floor((len(ordered) - 1) / 2 - 0.98 * math.sqrt(len(ordered))))
+    return (ordered[len(ordered) - 1 - low] - ordered[low]) / 2
 
 
 def geomean(values):
     return math.exp(sum(math.log(v) for v in values) / len(values))
+
+
+def geomean_error(ratios, errors):
+    """Half of the 95 % interval of the geometric mean of ratios that err independently by so much."""
+    return math.sqrt(sum((e / r) ** 2 for r, e in zip(ratios, errors, strict=True))) / len(ratios) * geomean(ratios)
 
 
 def bar(text, value, ok):

@@ -40,7 +40,7 @@ const size_t LOOPS_FREE = 8;
 // What is known of a loop while LLVM's analyses hold.
 struct Candidate {
     std::vector<BasicBlock *> blocks;
-    // What is compiled twice: the loop, or the outermost one around it in which the count is the same for each
+    // What is compiled twice: the loop, or the outermost small one around it in which the count is the same for each
     // iteration and which has no other loops inside, so that the choice stands in front of that one.
     struct {
         std::vector<BasicBlock *> blocks;
@@ -303,10 +303,12 @@ class Finder
   private:
     bool suits(const Loop &loop, unsigned &size);
     const SCEV *find_count(const Loop &loop, Candidate &c);
+    bool place_count(Loop &nest, Loop &loop, const SCEV *count, Candidate &c);
+    std::vector<BasicBlock *> blocks_of(const Loop &loop);
     Value *step_of(const Loop &loop, PHINode &phi);
     bool is_chain(Loop &loop, PHINode &phi);
     bool gains_by_runs(Loop &loop);
-    Loop *nest_of(Loop *loop, const SCEV *count, bool &changed);
+    Loop *nest_of(Loop *loop, const SCEV *count);
     bool handle(Loop *loop);
 };
 
@@ -374,8 +376,9 @@ bool Finder::gains_by_runs(Loop &loop)
     return polls_of(loop.getBlocks(), polls) && exiting.size() <= 1 + polls.size();
 }
 
-// The outermost loop around this one, or itself, in which the count is the same for each iteration.
-Loop *Finder::nest_of(Loop *loop, const SCEV *count, bool &changed)
+// The outermost loop around this one, or itself, in which the count is the same for each iteration, and which is
+// small.
+Loop *Finder::nest_of(Loop *loop, const SCEV *count)
 {
     auto size_of = [](Loop *l) {
         size_t size = 0;
@@ -387,14 +390,26 @@ Loop *Finder::nest_of(Loop *loop, const SCEV *count, bool &changed)
     size_t size = size_of(loop);
     for (Loop *l = loop->getParentLoop(); l; l = l->getParentLoop()) {
         if (l->getSubLoops().size() > 1 || !scev.isLoopInvariant(count, l) ||
-            size_of(l) > size + AROUND_MAX)
-            break;
-        changed |= simplifyLoop(l, &dom, &loops, &scev, &assumptions, nullptr, false);
-        if (!l->isLoopSimplifyForm())
+            size_of(l) > size + AROUND_MAX || !l->isLoopSimplifyForm())
             break;
         nest = l;
     }
     return nest;
+}
+
+// Compute the count in front of the nest, if that costs little.
+bool Finder::place_count(Loop &nest, Loop &loop, const SCEV *count, Candidate &c)
+{
+    SCEVExpander expander(scev, fn.getParent()->getDataLayout(), "count");
+    c.nest.preheader = nest.getLoopPreheader();
+    c.nest.header = nest.getHeader();
+    Instruction *here = c.nest.preheader->getTerminator();
+    if (expander.isHighCostExpansion(count, &loop, COST_MAX, &costs, here) ||
+        !expander.isSafeToExpandAt(count, here))
+        return false;
+    Value *known = expander.expandCodeFor(count, count->getType(), here);
+    c.count = new FreezeInst(known, "", here);
+    return true;
 }
 
 bool Finder::handle(Loop *loop)
@@ -402,8 +417,7 @@ bool Finder::handle(Loop *loop)
     Candidate c = {};
     if (!suits(*loop, c.size))
         return false;
-    bool changed = simplifyLoop(loop, &dom, &loops, &scev, &assumptions, nullptr, false);
-    changed |= formLCSSARecursively(*loop, dom, &loops, &scev);
+    bool changed = formLCSSARecursively(*loop, dom, &loops, &scev);
     c.latch = loop->getLoopLatch();
     c.preheader = loop->getLoopPreheader();
     if (!suits(*loop, c.size) || !c.latch || !c.preheader)
@@ -420,24 +434,30 @@ bool Finder::handle(Loop *loop)
     const SCEV *count = found.size() < LOOPS_MAX ? find_count(*loop, c) : nullptr;
     if (!count || loop->getLoopLatch() != c.latch) // a switch may lead to the header twice
         return changed;
-    SCEVExpander expander(scev, fn.getParent()->getDataLayout(), "count");
-    Loop *nest = nest_of(loop, count, changed);
-    c.nest.preheader = nest->getLoopPreheader();
-    c.nest.header = nest->getHeader();
-    Instruction *here = c.nest.preheader->getTerminator();
-    if (expander.isHighCostExpansion(count, loop, COST_MAX, &costs, here) ||
-        !expander.isSafeToExpandAt(count, here))
+    if (!place_count(*nest_of(loop, count), *loop, count, c) &&
+        !place_count(*loop, *loop, count, c))
         return changed;
-    Value *known = expander.expandCodeFor(count, count->getType(), here);
-    c.count = new FreezeInst(known, "", here);
     c.header = loop->getHeader();
     found.push_back(std::move(c));
     return true;
 }
 
+// The header first, the others as they stand in the function: copies are laid out so.
+std::vector<BasicBlock *> Finder::blocks_of(const Loop &loop)
+{
+    std::vector<BasicBlock *> blocks{loop.getHeader()};
+    for (BasicBlock &bb : fn)
+        if (&bb != loop.getHeader() && loop.contains(&bb))
+            blocks.push_back(&bb);
+    return blocks;
+}
+
 bool Finder::run()
 {
+    // All of them before anything is noted of one: it may fold branches of other loops.
     bool changed = false;
+    for (Loop *loop : std::vector<Loop *>(loops.begin(), loops.end()))
+        changed |= simplifyLoop(loop, &dom, &loops, &scev, &assumptions, nullptr, false);
     for (Loop *loop : loops.getLoopsInPreorder())
         changed |= handle(loop);
     // The count of one may have been computed from another, with new values in its header.
@@ -445,8 +465,8 @@ bool Finder::run()
         Loop *loop = loops.getLoopFor(c.header);
         Loop *nest = loops.getLoopFor(c.nest.header);
         formLCSSARecursively(*nest, dom, &loops, &scev);
-        c.blocks = loop->getBlocksVector();
-        c.nest.blocks = nest->getBlocksVector();
+        c.blocks = blocks_of(*loop);
+        c.nest.blocks = blocks_of(*nest);
         c.has_runs = gains_by_runs(*loop);
         for (PHINode &phi : c.header->phis())
             c.phis.emplace_back(&phi, step_of(*loop, phi));

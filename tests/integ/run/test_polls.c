@@ -289,6 +289,21 @@ static void check_rows(struct guest *g, uint32_t n, uint32_t m)
     memset(memory, 0, n);
 }
 
+/* One of three rounds takes the short way. */
+static void check_two_ways(struct guest *g, uint32_t n, uint32_t m)
+{
+    uint8_t *memory = memory_of(g);
+    uint32_t ones = 0, x = 0;
+    for (uint32_t k = 3; k < 3 * m; k += 3)
+        memory[k] = 1;
+    for (uint32_t k = 0; k < n; k++)
+        ones += memory[k];
+    for (uint32_t rows = 0; rows < m;)
+        rows += !memory[++x];
+    CHECK_EQ(call_nest(g, "two_ways", n, m), m * ones + x);
+    memset(memory, 0, 3 * (size_t)m);
+}
+
 static void check_nests(struct guest *g, uint32_t n, uint32_t m)
 {
     uint8_t *memory = memory_of(g);
@@ -300,6 +315,7 @@ static void check_nests(struct guest *g, uint32_t n, uint32_t m)
         memory[n * i + n / 2] = 0;
     }
     CHECK_EQ(call_nest(g, "floats", n, m), m * sum_of_low_bits(n));
+    check_two_ways(g, n, m);
     CHECK_EQ(call_nest(g, "planes", n, m), planes(n, m));
     CHECK_EQ(call_nest(g, "halves", n, m), halves(n, m));
 }
@@ -335,6 +351,9 @@ static void loops_around_a_counted_loop_are_captured(void)
         CHECK(count_captures(&g, "rows", io) >= ROWS - 1);
         CHECK_EQ((uint32_t)io[0].i32, n * (ROWS * (ROWS - 1) / 2));
         memset(memory_of(&g), 0, n);
+        union cell_value small[2] = {{.i32 = (int32_t)n}, {.i32 = 5}};
+        CHECK(count_captures(&g, "planes", small) >= 5 * 5 - 1);
+        CHECK_EQ((uint32_t)small[0].i32, planes(n, 5));
         union cell_value from[2] = {{.i32 = (int32_t)n}, {.i32 = 3}};
         CHECK(count_captures(&g, "halves", from) > 0);
         CHECK_EQ((uint32_t)from[0].i32, halves(n, 3));
