@@ -5,7 +5,7 @@ import re
 
 from . import geds_hot, geds_peer, stats, tools
 from .freeze import HANDOVER_KEYS as FREEZE_KEYS
-from .kernels import BAR_WORST
+from .kernels import BAR_WORST, EXACT, PAIRS_MORE
 from .tools import BenchError
 
 DOC = tools.ROOT / "docs" / "bench.md"
@@ -114,8 +114,8 @@ def compared(row):
 
 
 def rounds_of(r):
-    return (f"at least {r['pairs']} rounds, up to six times as many until the 95 % interval of the median ratio (±, by ranks) "
-            "is twice in a row at most ±0.010")
+    return (f"at least {r['pairs']} rounds, up to {PAIRS_MORE} times as many until the 95 % interval of the median ratio "
+            f"(±, by ranks) is twice in a row at most ±{EXACT}")
 
 
 def polls(r):

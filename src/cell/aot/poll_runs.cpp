@@ -454,6 +454,9 @@ std::vector<BasicBlock *> Finder::blocks_of(const Loop &loop)
 
 bool Finder::run()
 {
+    unsigned size;
+    if (none_of(loops.getLoopsInPreorder(), [&](Loop *loop) { return suits(*loop, size); }))
+        return false;
     // All of them before anything is noted of one: it may fold branches of other loops.
     bool changed = false;
     for (Loop *loop : std::vector<Loop *>(loops.begin(), loops.end()))
