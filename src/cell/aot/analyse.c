@@ -1,6 +1,7 @@
 #include "analyse.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "cell/module/instr.h"
 #include "tables.h"
@@ -29,8 +30,8 @@ struct walk {
     struct analysis *out;
     struct graph g;
     bool *own_cause; /* per function: unwinds whatever it calls does */
+    bool *own_write; /* per function: changes more than its locals itself */
     uint32_t *cost; /* per node: of functions their instructions; STRETCH_MAX + 1: more than that */
-    bool *unwinds;  /* per node */
     bool table0_written;
     struct label {
         bool loop;
@@ -117,6 +118,18 @@ static bool leaves_code(uint32_t op)
     default:
         return is_host_work(op) || is_indirect(op) || is_direct(op);
     }
+}
+
+/* Does it change memory, globals or an exception in flight, or let the host do so? Calls are edges. Atomic ones stand
+ * for what other threads do, exceptions for what the host keeps. */
+static bool is_write(uint32_t op)
+{
+    const struct instr_info *info = instr_info_find(op);
+    bool in_memory = info->imm == IMM_MEMARG || info->imm == IMM_MEMARG_LANE;
+    bool stores = in_memory && info->sig[strlen(info->sig) - 1] == ':';
+    uint32_t odd = FEATURE_THREADS | FEATURE_EXCEPTIONS | FEATURE_LEGACY_EXCEPTIONS;
+    return stores || op == OP_GLOBAL_SET || (info->feature & odd) ||
+           (leaves_code(op) && !is_direct(op) && !is_indirect(op));
 }
 
 static void note_branch(struct walk *w, struct func_facts *f, uint32_t depth, uint32_t label,
@@ -229,12 +242,14 @@ static bool scan_func(struct walk *w, uint32_t index)
     if (!f->loops)
         return false;
     bool cause = f->loop_count > 0;
+    bool write = module_func_type(m, index)->result_count > 1; /* they are left in memory */
     struct cursor c;
     struct instr in;
     uint32_t depth = 0, loop = 0, count = 0;
     cursor_init(&c, fn->body, fn->body_len, fn->body_off);
     while (cursor_left(&c) && instr_read(&c, m->features, &in)) {
         count++;
+        write |= is_write(in.op);
         if (in.op == OP_LOOP)
             note_in_loops(w, f, depth, false, true);
         note_instr(w, f, depth, &in, &cause);
@@ -255,6 +270,7 @@ static bool scan_func(struct walk *w, uint32_t index)
         }
     }
     w->own_cause[index] = cause;
+    w->own_write[index] = write;
     w->cost[index] = count <= STRETCH_MAX ? count : STRETCH_MAX + 1;
     return !w->nomem;
 }
@@ -356,44 +372,76 @@ static bool find_recursion(struct walk *w)
     return ok;
 }
 
-/* may_unwind = own cause, or a call to a function that may: a fixed point over reversed edges. Each cycle has a
- * cause: the functions in it are recursive. */
-static bool spread_unwind(struct walk *w)
+/* The edges of the graph the other way: those to v stand from first[v + 1] to first[v + 2] - 1 while they are filled
+ * in, behind that from first[v] on. */
+struct callers {
+    uint32_t *first, *from, *work;
+};
+
+static bool turn_round(const struct graph *g, struct arena *a, struct callers *ret)
 {
-    const struct graph *g = &w->g;
-    uint32_t n = g->node_count, funcs = w->m->func_count;
-    struct arena a = {0};
-    uint32_t *first = arena_alloc(&a, (size_t)n + 2, sizeof *first);
-    uint32_t *from = arena_alloc(&a, g->edge_count, sizeof *from);
-    uint32_t *work = arena_alloc(&a, n, sizeof *work);
-    uint32_t len = 0;
-    bool ok = first && from && work;
-    for (uint32_t e = 0; ok && e < g->edge_count; e++)
-        first[g->edges[e] + 2]++;
-    for (uint32_t v = 0; ok && v < n; v++)
-        first[v + 2] += first[v + 1];
-    for (uint32_t v = 0; ok && v < n; v++)
+    uint32_t n = g->node_count;
+    struct callers c = {.first = arena_alloc(a, (size_t)n + 2, sizeof *c.first),
+                        .from = arena_alloc(a, g->edge_count, sizeof *c.from),
+                        .work = arena_alloc(a, n, sizeof *c.work)};
+    if (!c.first || !c.from || !c.work)
+        return false;
+    for (uint32_t e = 0; e < g->edge_count; e++)
+        c.first[g->edges[e] + 2]++;
+    for (uint32_t v = 0; v < n; v++)
+        c.first[v + 2] += c.first[v + 1];
+    for (uint32_t v = 0; v < n; v++)
         for (uint32_t e = g->first[v]; e < g->first[v + 1]; e++)
-            from[first[g->edges[e] + 1]++] = v;
-    for (uint32_t i = 0; ok && i <= funcs; i++) {
-        w->unwinds[i] = i == funcs || i < w->m->func_import_count || w->own_cause[i] ||
-                        w->out->funcs[i].recursive;
-        if (w->unwinds[i])
-            work[len++] = i;
-    }
-    while (ok && len) {
-        uint32_t v = work[--len];
-        for (uint32_t e = first[v]; e < first[v + 1]; e++) {
-            if (w->unwinds[from[e]])
+            c.from[c.first[g->edges[e] + 1]++] = v;
+    *ret = c;
+    return true;
+}
+
+/* What is so of a node is so of all that call it: a fixed point. */
+static void spread(const struct callers *c, uint32_t node_count, bool *marks)
+{
+    uint32_t len = 0;
+    for (uint32_t v = 0; v < node_count; v++)
+        if (marks[v])
+            c->work[len++] = v;
+    while (len) {
+        uint32_t v = c->work[--len];
+        for (uint32_t e = c->first[v]; e < c->first[v + 1]; e++) {
+            if (marks[c->from[e]])
                 continue;
-            w->unwinds[from[e]] = true;
-            work[len++] = from[e];
+            marks[c->from[e]] = true;
+            c->work[len++] = c->from[e];
         }
     }
-    for (uint32_t i = 0; ok && i < funcs; i++)
-        w->out->funcs[i].may_unwind = w->unwinds[i];
-    for (uint32_t i = 0; ok && i < w->m->type_count; i++)
-        w->out->sigs[i].may_unwind = w->unwinds[funcs + 1 + i];
+}
+
+/* may_unwind: has a cause of its own, or calls a function that may. Each cycle has a cause: the functions in it are
+ * recursive. may_write likewise. Of what is not known, everything is so. */
+static bool spread_facts(struct walk *w)
+{
+    uint32_t n = w->g.node_count, funcs = w->m->func_count, imports = w->m->func_import_count;
+    struct arena a = {0};
+    struct callers c;
+    bool *unwinds = arena_alloc(&a, n, sizeof *unwinds);
+    bool *writes = arena_alloc(&a, n, sizeof *writes);
+    bool ok = unwinds && writes && turn_round(&w->g, &a, &c);
+    for (uint32_t i = 0; ok && i <= funcs; i++) {
+        bool unknown = i == funcs || i < imports;
+        unwinds[i] = unknown || w->own_cause[i] || w->out->funcs[i].recursive;
+        writes[i] = unknown || w->own_write[i];
+    }
+    if (ok) {
+        spread(&c, n, unwinds);
+        spread(&c, n, writes);
+    }
+    for (uint32_t i = 0; ok && i < funcs; i++) {
+        w->out->funcs[i].may_unwind = unwinds[i];
+        w->out->funcs[i].may_write = writes[i];
+    }
+    for (uint32_t i = 0; ok && i < w->m->type_count; i++) {
+        w->out->sigs[i].may_unwind = unwinds[funcs + 1 + i];
+        w->out->sigs[i].may_write = writes[funcs + 1 + i];
+    }
     arena_done(&a);
     return ok;
 }
@@ -460,7 +508,7 @@ static bool scan_all(struct walk *w)
     for (uint32_t i = 0; i < m->func_count; i++)
         if (m->funcs[i].ref_declared || m->funcs[i].exported)
             graph_edge(w, i);
-    return !w->nomem && sig_edges(w) && find_recursion(w) && spread_unwind(w);
+    return !w->nomem && sig_edges(w) && find_recursion(w) && spread_facts(w);
 }
 
 status_t analyse_module(const struct module *m, struct arena *a, struct analysis *ret_analysis,
@@ -476,9 +524,9 @@ status_t analyse_module(const struct module *m, struct arena *a, struct analysis
     w.g.node_count = m->func_count + 1 + m->type_count;
     w.cost = arena_alloc(&scratch, w.g.node_count, sizeof *w.cost);
     w.g.first = arena_alloc(&scratch, (size_t)w.g.node_count + 1, sizeof *w.g.first);
-    w.unwinds = arena_alloc(&scratch, w.g.node_count, sizeof *w.unwinds);
+    w.own_write = arena_alloc(&scratch, m->func_count, sizeof *w.own_write);
     bool ok = out.funcs && out.table_fixed && out.sigs && w.own_cause && w.cost && w.g.first &&
-              w.unwinds;
+              w.own_write;
     ok = ok && tables_same_types(m, out.sigs);
     for (uint32_t i = 0; ok && i < m->table_count; i++)
         out.table_fixed[i] = !m->tables[i].imported && !m->tables[i].exported;

@@ -19,6 +19,7 @@ struct func_facts {
     uint32_t loop_count;
     uint32_t max_depth; /* of nested blocks */
     bool may_unwind;    /* a caller has to test after the call */
+    bool may_write;     /* changes memory, globals or exceptions, or what it calls does */
     bool recursive;     /* part of a cycle of calls */
 };
 
@@ -27,7 +28,7 @@ struct sig_facts {
     uint32_t same;  /* the lowest index of an equal type; facts stand there */
     uint32_t sites; /* call_indirect and return_call_indirect instructions */
     bool compact;   /* calls go through a constant array of the image, see tables.h */
-    bool may_unwind;
+    bool may_unwind, may_write;
 };
 
 struct analysis {

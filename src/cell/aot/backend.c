@@ -157,7 +157,7 @@ static const struct pipeline pipelines[4] = {
      "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-"
      "nontrivial;trivial>),"
      "simplifycfg," CLEAN ",loop-simplify,carried-addresses,wide-addresses,early-cse,"
-     "loop(loop-idiom,indvars,loop-deletion),sroa,gvn,sccp,bdce," CLEAN
+     "loop(loop-idiom,indvars,loop-deletion),first-rounds,sroa,gvn,sccp,bdce," CLEAN
      ",jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),simplifycfg," CLEAN ","
      "float2int,loop(loop-rotate,loop-deletion),loop-distribute,mixed-sizes,loop-vectorize,infer-"
      "alignment,"

@@ -85,7 +85,8 @@ static LLVMValueRef unwind_word(struct fgen *f)
     return gen_without_base(g, f->ctx, unwind);
 }
 
-/* Both words, compared with B. */
+/* Both words, compared with B. A loop's poll is atomic, by which the passes know it (polls.h); the test behind a call
+ * stays behind it, whatever the call's attributes say. */
 static LLVMValueRef is_requested(struct fgen *f, bool is_atomic)
 {
     struct gen *g = f->g;
@@ -94,6 +95,8 @@ static LLVMValueRef is_requested(struct fgen *f, bool is_atomic)
     if (is_atomic) {
         LLVMSetOrdering(words, LLVMAtomicOrderingMonotonic);
         LLVMSetAlignment(words, 8);
+    } else {
+        LLVMSetVolatile(words, 1);
     }
     LLVMValueRef base = LLVMBuildPtrToInt(g->b, f->ctx, g->t.i64, "");
     return LLVMBuildICmp(g->b, LLVMIntNE, words, base, "");
@@ -109,7 +112,7 @@ static LLVMBasicBlockRef serve_request(struct fgen *f, LLVMBasicBlockRef next,
     LLVMValueRef stub = gen_poll_stub(g);
     LLVMValueRef call = LLVMBuildCall2(g->b, LLVMGlobalGetValueType(stub), stub, &f->ctx, 1, "");
     gen_call_guest(g, call, GEN_KEEP_CC);
-    LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_poll_memory);
+    LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_reads);
     LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, g->attr_cold);
     LLVMBasicBlockRef unwinds = captured ? fgen_block(f, "unwinds") : fgen_handler(f);
     LLVMValueRef unwind = unwind_word(f);

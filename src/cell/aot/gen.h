@@ -54,7 +54,7 @@ struct gen {
     LLVMValueRef unlikely; /* !prof weights: the true edge is cold */
     LLVMValueRef empty_node;
     unsigned md_tbaa, md_invariant, md_prof;
-    LLVMAttributeRef attr_nounwind, attr_noreturn, attr_cold, attr_nomerge, attr_poll_memory,
+    LLVMAttributeRef attr_nounwind, attr_noreturn, attr_cold, attr_nomerge, attr_reads,
         attr_noalias, attr_nonnull, attr_context, attr_naked;
     struct image_counts counts;
 };

@@ -137,6 +137,14 @@ static LLVMValueRef emit_call(struct fgen *f, const struct functype *ft, LLVMTyp
     return call;
 }
 
+/* A call that does not write changes nothing that code outside of it reads, but for the words of the context; the
+ * test behind it is volatile. */
+static void note_effects(struct fgen *f, bool may_write, LLVMValueRef call)
+{
+    if (!may_write)
+        LLVMAddCallSiteAttribute(call, GEN_AT_FUNCTION, f->g->attr_reads);
+}
+
 static void direct(struct fgen *f, const struct instr *in, bool tail)
 {
     struct gen *g = f->g;
@@ -162,6 +170,7 @@ static void direct(struct fgen *f, const struct instr *in, bool tail)
     unsigned conv = gen_call_conv(g, in->index);
     LLVMValueRef call = emit_call(f, ft, type, code, args, conv,
                                   tail && conv == GEN_TAIL_CC && !f->twin);
+    note_effects(f, g->shared->analysis->funcs[in->index].may_write, call);
     if (tail) {
         return_call(f, call);
         return;
@@ -247,6 +256,7 @@ static void compact(struct fgen *f, const struct instr *in, LLVMValueRef index, 
     args[0] = f->ctx;
     LLVMValueRef call = emit_call(f, ft, g->func_types[in->index], code, args, conv,
                                   tail && conv == GEN_TAIL_CC && !f->twin);
+    note_effects(f, facts->may_write, call);
     if (tail) {
         return_call(f, call);
         return;

@@ -77,7 +77,7 @@ static void init_attrs(struct gen *g)
     g->attr_nonnull = enum_attr(g, "nonnull", 0);
     g->attr_context = enum_attr(g, "swiftself", 0);
     /* memory(read, inaccessiblemem: readwrite): two bits a location, argument memory, inaccessible, other. */
-    g->attr_poll_memory = enum_attr(g, "memory", 1u | 3u << 2 | 1u << 4);
+    g->attr_reads = enum_attr(g, "memory", 1u | 3u << 2 | 1u << 4);
 }
 
 LLVMValueRef gen_md_value(struct gen *g, LLVMMetadataRef *parts, size_t n)

@@ -18,6 +18,7 @@ struct fact {
     uint32_t value;
 };
 struct facts {
+    const struct gen *gen;
     struct fact *slots; /* open addressing */
     uint32_t cap, count;
     struct demand *demand;
@@ -65,9 +66,11 @@ static void set(struct facts *f, LLVMValueRef key, uint32_t value)
     *s = (struct fact){key, value};
 }
 
-static bool is_pinned(LLVMValueRef i)
+/* The tests behind calls are volatile as well, and stay so. */
+static bool is_pinned(const struct gen *g, LLVMValueRef i)
 {
-    return LLVMIsALoadInst(i) && LLVMGetVolatile(i);
+    return LLVMIsALoadInst(i) && LLVMGetVolatile(i) &&
+           LLVMGetMetadata(i, g->md_tbaa) != g->alias[ALIAS_BLOCK];
 }
 
 /* ---- which loads are anchored ---- */
@@ -165,7 +168,7 @@ static bool may_shrink(const struct facts *f, LLVMValueRef load)
 static void release_block(struct facts *f, LLVMBasicBlockRef bb)
 {
     for (LLVMValueRef i = LLVMGetLastInstruction(bb); i; i = LLVMGetPreviousInstruction(i)) {
-        bool pinned = is_pinned(i), anchored = is_anchored(f, i, bb);
+        bool pinned = is_pinned(f->gen, i), anchored = is_anchored(f, i, bb);
         if (pinned && anchored && !may_shrink(f, i))
             LLVMSetVolatile(i, 0);
         if (pinned || anchored) /* either way it stays, and anchors what its address is made of */
@@ -173,20 +176,20 @@ static void release_block(struct facts *f, LLVMBasicBlockRef bb)
     }
 }
 
-static bool any_pinned(LLVMValueRef fn)
+static bool any_pinned(const struct gen *g, LLVMValueRef fn)
 {
     for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
         for (LLVMValueRef i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i))
-            if (is_pinned(i))
+            if (is_pinned(g, i))
                 return true;
     return false;
 }
 
-static bool release(LLVMValueRef fn, bool loop_passes)
+static bool release(const struct gen *g, LLVMValueRef fn, bool loop_passes)
 {
-    struct facts f = {0};
+    struct facts f = {.gen = g};
     uint32_t position = 0;
-    if (!any_pinned(fn))
+    if (!any_pinned(g, fn))
         return true;
     for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
         set(&f, LLVMBasicBlockAsValue(bb), ++position);
@@ -214,7 +217,7 @@ void keep_loads_pin(struct gen *g)
 status_t keep_loads_release(struct gen *g, bool loop_passes, struct error *err)
 {
     for (LLVMValueRef fn = LLVMGetFirstFunction(g->mod); fn; fn = LLVMGetNextFunction(fn))
-        if (!release(fn, loop_passes))
+        if (!release(g, fn, loop_passes))
             return error_set(err, ST_NOMEM, ERROR_NO_OFFSET, "no memory to find dead loads");
     return ST_OK;
 }
@@ -239,12 +242,16 @@ static void pin_again(struct gen *g, LLVMValueRef load)
     LLVMSetOperand(frozen, 0, load);
 }
 
-/* The passes that would move it are over, and those on machine instructions take no load out of a loop that calls, as
- * the cold side of a poll does. Only unordered loads become operands of comparisons. */
-static bool is_poll(const struct gen *g, LLVMValueRef i)
+/* The passes that would move a poll, or a test behind a call, are over, and those on machine instructions take no load
+ * out of a loop that calls, as the cold side of a poll does. Only unordered loads become operands of comparisons. */
+static void release_request(const struct gen *g, LLVMValueRef i)
 {
-    return LLVMIsALoadInst(i) && LLVMGetOrdering(i) == LLVMAtomicOrderingMonotonic &&
-           LLVMTypeOf(i) == g->t.i64 && LLVMGetMetadata(i, g->md_tbaa) == g->alias[ALIAS_BLOCK];
+    if (!LLVMIsALoadInst(i) || LLVMTypeOf(i) != g->t.i64 ||
+        LLVMGetMetadata(i, g->md_tbaa) != g->alias[ALIAS_BLOCK])
+        return;
+    if (LLVMGetOrdering(i) == LLVMAtomicOrderingMonotonic)
+        LLVMSetOrdering(i, LLVMAtomicOrderingUnordered);
+    LLVMSetVolatile(i, 0);
 }
 
 static void finish(struct gen *g, LLVMValueRef fn)
@@ -254,8 +261,8 @@ static void finish(struct gen *g, LLVMValueRef fn)
         for (LLVMValueRef i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i))
             if (may_be_guest_load(g, i) && !demand_last_byte(demand, i))
                 pin_again(g, i);
-            else if (is_poll(g, i))
-                LLVMSetOrdering(i, LLVMAtomicOrderingUnordered);
+            else
+                release_request(g, i);
     demand_free(demand);
 }
 
