@@ -83,8 +83,7 @@ char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipelin
                 into.addPass(FirstRounds());
             return name == "wide-addresses" || name == "proven-loads" || name == "rare-polls" ||
                    name == "mixed-sizes" || name == "carried-addresses" || name == "early-exits" ||
-                   name == "poll-runs" || name == "kept-loops" ||
-                   name == "first-rounds";
+                   name == "poll-runs" || name == "kept-loops" || name == "first-rounds";
         });
     builder.registerPipelineParsingCallback(
         [](StringRef name, LoopPassManager &into, ArrayRef<PassBuilder::PipelineElement>) {

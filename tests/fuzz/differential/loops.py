@@ -4,6 +4,7 @@
 Loops are what the compiler changes most: it runs them in strips between polls (src/cell/aot/strip.c), computes how
 often they run, and lets LLVM vectorise them. So these have counters that step by anything, towards bounds that they
 hit, miss or wrap around to, other exits, and arrays that overlap; all locals are results, and the memory is compared.
+Some call functions through a table by numbers that stand in memory, and in some modules these only read.
 `--seed S --first I --count 1` makes one module again; findings are kept as text beside the binary."""
 
 import pathlib
@@ -40,6 +41,7 @@ class Body:
     def __init__(self, rng):
         self.rng = rng
         self.stride = rng.choice([1, 2, 4, 8, -4, 12])
+        self.looks = rng.random() < 0.3  # calls, and mostly no stores beside them
 
     def address(self):
         rng = self.rng
@@ -117,8 +119,18 @@ class Body:
         value = f"(local.get ${t})" if self.rng.random() < 0.2 else self.value(t)
         return f"({t}.store{size} {self.offset()} {self.address()} {value})"
 
+    def look(self):
+        """A function's number is read where it stays, or moves with the loop; few are not in the table."""
+        rng = self.rng
+        where = rng.choice(["(i32.const 0)", "(i32.const 128)", "(local.get $base)", "(local.get $base)", "(local.get $p)"])
+        number = f"(i32.and (i32.load {where}) (i32.const {3 if rng.random() < 0.9 else 7}))"
+        what = f"(call_indirect (type $look) (local.get {rng.choice(['$i', '$base'])}) {self.value('i32')} {number})"
+        return f"(local.set $i32 (i32.{rng.choice(['add', 'xor', 'sub'])} (local.get $i32) {what}))"
+
     def statement(self):
         pick = self.rng.random()
+        if self.looks and pick < 0.9:
+            return self.look() if pick < 0.5 else self.reduce()
         if pick < 0.4:
             return self.store()
         if pick < 0.75:
@@ -347,10 +359,49 @@ SHAPES = [Shape(do_while), Shape(do_while), Shape(do_while), Shape(tee), Shape(t
           Shape(value_on_stack)]
 
 
+def lookers(rng):
+    """Functions that look at memory, by two numbers; now and then one does more."""
+    place = f"(i32.and (local.get 1) (i32.const {MASK}))"
+    read = f"(i32.load {place})"
+    under = f"(i32.wrap_i64 (call_indirect (type $under) (local.get 0) {place} (i32.or (i32.const 4) (i32.and {read} "\
+            "(i32.const 1)))))"
+    some = [
+        f"(i32.add (local.get 0) {read})",
+        f"(i32.div_u (local.get 0) (i32.and {read} (i32.const 63)))",
+        "(i32.load8_u (i32.and (local.get 1) (i32.const 0x3fffff)))",  # many of these are not there
+        under,
+        f"(i32.add {under} {under})",
+        "(loop $l (local.set 0 (i32.shr_u (local.get 0) (i32.const 1))) "
+        f"(local.set 1 (i32.mul (local.get 1) (i32.const 3))) (br_if $l (local.get 0))) {read}",
+    ]
+    more = [
+        f"(i32.store {place} (local.get 0)) {read}",
+        "(i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1))) (local.get 0)",
+        "(global.set $looks (i32.add (global.get $looks) (i32.const 1))) (global.get $looks)",
+        "(memory.fill (i32.const 128) (local.get 1) (i32.const 4)) (local.get 0)",
+        "(call $two (local.get 0)) (i32.sub)",
+    ]
+    bodies = [rng.choice(some) for _ in range(4)]
+    if rng.random() < 0.3:
+        bodies[rng.randrange(4)] = rng.choice(more)
+    below = ["(i64.load (local.get 1))", "(i64.extend_i32_s (i32.mul (local.get 0) (i32.load16_s (local.get 1))))"]
+    if rng.random() < 0.1:
+        below[1] = "(i32.store8 (local.get 1) (local.get 0)) (i64.const 5)"
+    types = {"i32": bodies, "i64": below}
+    return "\n  ".join(f"(func (param i32 i32) (result {t}) {body})" for t in types for body in types[t])
+
+
 def module_text(rng):
     loops = [Loop(rng, k).text() for k in range(FUNCS)]
     return f"""(module
+  (type $look (func (param i32 i32) (result i32)))
+  (type $under (func (param i32 i32) (result i64)))
   (memory (export "memory") {PAGES} {PAGES})
+  (global $looks (mut i32) (i32.const 0))
+  (table 7 funcref)
+  (elem (i32.const 0) 0 1 2 3 4 5)
+  {lookers(rng)}
+  (func $two (param i32) (result i32 i32) (i32.mul (local.get 0) (i32.const 3)) (local.get 0))
   (func $fill (local $at i32) (local $x i64)
     (local.set $x (i64.const {rng.randrange(1 << 62)}))
     (loop $again
