@@ -15,7 +15,8 @@
  *   (table 16 funcref)
  *   (elem (i32.const 1) $plain $slow $divided $sum $turns $counts $pairs)
  *   ;; what an object is: the number of its function, two objects, bytes from 16 on
- *   (func $plain (type $at) (param $obj i32) (param $k i32) (result i32) (i32.load8_u offset=16 (i32.add (local.get $obj) (local.get $k))))
+ *   (func $plain (type $at) (param $obj i32) (param $k i32) (result i32)
+ *     (i32.load8_u offset=16 (i32.add (local.get $obj) (local.get $k))))
  *   ;; follows the bytes k times
  *   (func $slow (type $at) (param $obj i32) (param $k i32) (result i32) (local $x i32)
  *     (block $end
@@ -34,7 +35,8 @@
  *       (call_indirect (type $at) (i32.load offset=8 (local.get $obj)) (local.get $k)
  *         (i32.load (i32.load offset=8 (local.get $obj))))))
  *   ;; makes the object a divided one
- *   (func $turns (type $turn) (param $obj i32) (param $k i32) (result i64) (i32.store (local.get $obj) (i32.const 3)) (i64.const 7))
+ *   (func $turns (type $turn) (param $obj i32) (param $k i32) (result i64)
+ *     (i32.store (local.get $obj) (i32.const 3)) (i64.const 7))
  *   (func $counts (type $step) (param $obj i32) (param $k i32) (result f32)
  *     (global.set $steps (i32.add (global.get $steps) (i32.const 1)))
  *     (f32.convert_i32_u (local.get $k)))
