@@ -135,6 +135,8 @@ void backend_target(struct backend *be, LLVMModuleRef mod)
  * redundancy across the address arithmetic, and loops. Against LLVM's own order, loops are unrolled only after they
  * were vectorised, but for short ones: unrolled code with 32-bit address arithmetic is beyond the SLP vectoriser. */
 #define CLEAN "instcombine<no-verify-fixpoint>,simplifycfg"
+/* Once loads are released no header is copied: with the values of the first iteration a load may have no use. */
+#define ROTATE "loop-rotate<no-header-duplication>"
 struct pipeline {
     const char *first; /* while loads are pinned, see keep_loads.h */
     const char *then;
@@ -146,7 +148,7 @@ static const struct pipeline pipelines[4] = {
      false},
     {"function(sroa,early-cse,proven-loads,gvn,sccp," CLEAN ",loop(loop-rotate),early-cse," CLEAN
      ",proven-loads)",
-     "function(early-cse<memssa>,loop-mssa(loop-rotate,licm),gvn," CLEAN
+     "function(early-cse<memssa>,loop-mssa(" ROTATE ",licm),gvn," CLEAN
      ",dse,adce,simplifycfg,loop(reduce-loops),early-exits)",
      true},
     {"function(sroa,early-cse,proven-loads,gvn,sccp,simplifycfg," CLEAN
@@ -154,12 +156,12 @@ static const struct pipeline pipelines[4] = {
      ",loop(loop-unroll-full),sroa,early-cse," CLEAN ",jump-threading,correlated-propagation," CLEAN
      ",proven-loads)",
      "function(kept-loops,early-cse<memssa>,"
-     "loop-mssa(loop-instsimplify,loop-simplifycfg,licm,loop-rotate,licm,simple-loop-unswitch<no-"
+     "loop-mssa(loop-instsimplify,loop-simplifycfg,licm," ROTATE ",licm,simple-loop-unswitch<no-"
      "nontrivial;trivial>),"
      "simplifycfg," CLEAN ",loop-simplify,carried-addresses,wide-addresses,early-cse,"
      "loop(loop-idiom,indvars,loop-deletion),first-rounds,sroa,gvn,sccp,bdce," CLEAN
      ",jump-threading,correlated-propagation,adce,dse,loop-mssa(licm),simplifycfg," CLEAN ","
-     "float2int,loop(loop-rotate,loop-deletion),loop-distribute,mixed-sizes,loop-vectorize,infer-"
+     "float2int,loop(" ROTATE ",loop-deletion),loop-distribute,mixed-sizes,loop-vectorize,infer-"
      "alignment,"
      "loop-load-elim," CLEAN ",slp-vectorizer,vector-combine," CLEAN
      ",loop-unroll<O3;no-peeling;no-upperbound>,sroa,infer-alignment," CLEAN

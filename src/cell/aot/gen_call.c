@@ -137,8 +137,8 @@ static LLVMValueRef emit_call(struct fgen *f, const struct functype *ft, LLVMTyp
     return call;
 }
 
-/* A call that does not write changes nothing that code outside of it reads, but for the words of the context; the
- * test behind it is volatile. */
+/* A call that does not write changes nothing that code outside of it reads (several results count as writing), but for
+ * the words of the context; the test behind it is volatile. */
 static void note_effects(struct fgen *f, bool may_write, LLVMValueRef call)
 {
     if (!may_write)

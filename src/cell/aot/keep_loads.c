@@ -66,7 +66,7 @@ static void set(struct facts *f, LLVMValueRef key, uint32_t value)
     *s = (struct fact){key, value};
 }
 
-/* The tests behind calls are volatile as well, and stay so. */
+/* The tests behind calls are volatile as well, until all passes are over. */
 static bool is_pinned(const struct gen *g, LLVMValueRef i)
 {
     return LLVMIsALoadInst(i) && LLVMGetVolatile(i) &&
