@@ -18,6 +18,8 @@ static const struct {
      sizeof load_range_funcs / sizeof *load_range_funcs},
     {load_searches, sizeof load_searches, load_search_funcs,
      sizeof load_search_funcs / sizeof *load_search_funcs},
+    {load_rounds, sizeof load_rounds, load_round_funcs,
+     sizeof load_round_funcs / sizeof *load_round_funcs},
 };
 
 /* From where it reads the last bytes of memory, and from each address behind that. */
