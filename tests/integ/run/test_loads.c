@@ -1,5 +1,6 @@
 #include "guest.h"
 #include "modules_loads.h"
+#include "modules_rounds.h"
 
 /* Loads whose value does not matter, or of which some bytes do not: they trap all the same, at every level. */
 
