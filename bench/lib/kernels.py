@@ -11,7 +11,7 @@ NATIVE_FLAGS = ["-O3", "-ffp-contract=off"]
 BAR_GEOMEAN = 1.03
 BAR_WORST = 1.15
 BAR_POLLS = 1.01
-EXACT = 0.01    # cells with and without: to how much a ratio should be known
+EXACT = 0.01    # to how much a ratio with a bar should be known
 PAIRS_MORE = 6  # and how many times the rounds asked for that may take
 BAR_MOVABLE = 1.01
 BAR_MOVABLE_WORST = 1.05
@@ -169,18 +169,20 @@ def rounds(commands, count, size, first=0):
     return times, shares
 
 
-def compare_rounds(commands, args):
-    """Rounds of "with" and "without", as `rounds`; more of them, up to PAIRS_MORE times as many, until the 95 % interval
-    of the median of their ratio is as narrow as EXACT twice in a row. That depends on how the ratios scatter, not on
-    what they are, but where they have two modes the two go together: the interval is what it was when it stopped."""
-    times, shares = rounds(commands, args.pairs, args.size)
+def compare_rounds(commands, args, over="with", under="without", begun=None):
+    """Rounds of over and under, as `rounds`, after those that were begun; more of them, up to PAIRS_MORE times as many,
+    until the 95 % interval of the median of their ratio is as narrow as EXACT twice in a row. That depends on how the
+    ratios scatter, not on what they are, but where they have two modes the two go together: the interval is what it
+    was when it stopped."""
+    commands = {variant: commands[variant] for variant in (over, under)}
+    times, shares = begun or rounds(commands, args.pairs, args.size)
     narrow = 0
-    while args.pairs >= stats.PAIRS_MIN and len(times["with"]) < PAIRS_MORE * args.pairs:
-        error = stats.median_error(stats.pairs(times["with"], times["without"]))
+    while args.pairs >= stats.PAIRS_MIN and len(times[over]) < PAIRS_MORE * args.pairs:
+        error = stats.median_error(stats.pairs(times[over], times[under]))
         narrow = narrow + 1 if error <= EXACT else 0
         if narrow == 2:
             break
-        for whole, part in zip((times, shares), rounds(commands, args.pairs, args.size, len(times["with"]))):
+        for whole, part in zip((times, shares), rounds(commands, args.pairs, args.size, len(times[over]))):
             for variant, values in part.items():
                 whole[variant] += values
     return times, shares
@@ -190,10 +192,14 @@ def kernel_row(kernel, args, level):
     commands, missing = prepare(kernel, level, not args.no_peers)
     outputs = warm_up(commands, args.size, missing)
     times, shares = rounds(commands, args.pairs, args.size)
+    to_native = {v: stats.pair_ratio(t, times["native"]) for v, t in times.items()}
+    to_cell = {v: stats.pair_ratio(t, times["cell"]) for v, t in times.items()}
+    compare_rounds(commands, args, "cell", "native", (times, shares))  # these two have the bars
+    ratios = stats.pairs(times["cell"], times["native"])
+    to_native["cell"] = stats.median(ratios)
     return {"name": kernel.name, "missing": missing, "times_ns": times, "cpu_share": shares,
             "median_ns": {v: stats.median(t) for v, t in times.items()},
-            "to_native": {v: stats.pair_ratio(t, times["native"]) for v, t in times.items()},
-            "to_cell": {v: stats.pair_ratio(t, times["cell"]) for v, t in times.items()},
+            "to_native": to_native, "to_cell": to_cell, "error": stats.median_error(ratios),
             "equal": outputs["cell"] == outputs["native"], "output": outputs["native"]}
 
 
@@ -202,12 +208,13 @@ def _ratio(ratios, variant):
 
 
 def _print_rows(rows, shown):
-    heads = ["kernel", "native ms", "cell ms", "cell/native", "default/native", *[f"{p}/cell" for p in shown], "output"]
+    heads = ["kernel", "native ms", "cell ms", "cell/native", "+-", "rounds", "default/native",
+             *[f"{p}/cell" for p in shown], "output"]
     lines = []
     for r in rows:
         lines.append([r["name"], f"{r['median_ns']['native'] / 1e6:.1f}", f"{r['median_ns']['cell'] / 1e6:.1f}",
-                      _ratio(r["to_native"], "cell"), _ratio(r["to_native"], "default"),
-                      *[_ratio(r["to_cell"], p) for p in shown], "equal" if r["equal"] else "differs"])
+                      _ratio(r["to_native"], "cell"), f"{r['error']:.3f}", len(r["times_ns"]["cell"]),
+                      _ratio(r["to_native"], "default"), *[_ratio(r["to_cell"], p) for p in shown], "equal" if r["equal"] else "differs"])
     print(stats.table(heads, lines))
 
 

@@ -83,16 +83,19 @@ def why(name, result):
 def kernels(r):
     peers = r["peers"]
     of = r["summary"]["peers"]
-    heads = ["kernel", "native, ms", "cell, ms", "cell / native", "default / native", *[f"{p} / cell" for p in peers]]
+    heads = ["kernel", "native, ms", "cell, ms", "cell / native", "±", "rounds", "default / native",
+             *[f"{p} / cell" for p in peers]]
     rows = []
     for row in r["rows"]:
         to = row["to_native"]
         rows.append([row["name"], f"{row['median_ns']['native'] / 1e6:.0f}", f"{row['median_ns']['cell'] / 1e6:.0f}",
-                     f"{to['cell']:.3f}", f"{to['default']:.3f}", *[peer_cell(row, p) for p in peers]])
+                     f"{to['cell']:.3f}", f"±{row['error']:.3f}", len(row["times_ns"]["cell"]),
+                     f"{to['default']:.3f}", *[peer_cell(row, p) for p in peers]])
     s = r["summary"]
-    rows.append(["**geometric mean**", "", "", f"**{s['geomean']:.3f}**", f"{s['default_geomean']:.3f}",
+    rows.append(["**geometric mean**", "", "", f"**{s['geomean']:.3f}**", "", "", f"{s['default_geomean']:.3f}",
                  *[f"**{of[p]['to_cell']:.3f}**" if of[p]["to_cell"] else "" for p in peers]])
-    text = [KERNELS_HEAD, f"Level {r['level']}, {r['pairs']} rounds.", "", markdown(heads, rows)]
+    text = [KERNELS_HEAD, f"Level {r['level']}; cell and native {rounds_of(r)}; all else {r['pairs']} rounds.", "",
+            markdown(heads, rows)]
     gone = [(f"{row['name']} in {p}", reason) for row in r["rows"] for p, reason in row["missing"].items()
             if of.get(p, {}).get("kernels")]
     gone += [(p, value["reason"]) for p, value in of.items() if not value["kernels"]]
