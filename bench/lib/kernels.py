@@ -214,7 +214,8 @@ def _print_rows(rows, shown):
     for r in rows:
         lines.append([r["name"], f"{r['median_ns']['native'] / 1e6:.1f}", f"{r['median_ns']['cell'] / 1e6:.1f}",
                       _ratio(r["to_native"], "cell"), f"{r['error']:.3f}", len(r["times_ns"]["cell"]),
-                      _ratio(r["to_native"], "default"), *[_ratio(r["to_cell"], p) for p in shown], "equal" if r["equal"] else "differs"])
+                      _ratio(r["to_native"], "default"), *[_ratio(r["to_cell"], p) for p in shown],
+                      "equal" if r["equal"] else "differs"])
     print(stats.table(heads, lines))
 
 

@@ -144,19 +144,30 @@ static void check_globals_and_pairs(struct guest *g)
     CHECK_EQ(result(g, "paired", n), paired);
 }
 
-static void each_iteration_sees_what_the_one_before_changed(void)
+static void check_results(struct guest *g)
+{
+    check_sums(g);
+    check_changes(g);
+    check_globals_and_pairs(g);
+}
+
+/* At every level, movable and not. */
+static void at_each_level(void (*check)(struct guest *g))
 {
     for (uint32_t opt_level = 0; opt_level <= 3; opt_level++)
         for (uint32_t movable = 0; movable <= 1; movable++) {
             struct guest g;
             struct program *prog = compiled(opt_level, movable);
             guest_start(&g, rt, prog, NULL, NULL);
-            check_sums(&g);
-            check_changes(&g);
-            check_globals_and_pairs(&g);
+            check(&g);
             cell_free(g.cell);
             program_unref(prog);
         }
+}
+
+static void each_iteration_sees_what_the_one_before_changed(void)
+{
+    at_each_level(check_results);
 }
 
 /* ---- traps ---- */
@@ -199,18 +210,15 @@ static void check_order(struct guest *g)
     }
 }
 
+static void check_traps(struct guest *g)
+{
+    check_bad_functions(g);
+    check_order(g);
+}
+
 static void a_trap_comes_when_it_should_and_leaves_what_was_stored(void)
 {
-    for (uint32_t opt_level = 0; opt_level <= 3; opt_level++)
-        for (uint32_t movable = 0; movable <= 1; movable++) {
-            struct guest g;
-            struct program *prog = compiled(opt_level, movable);
-            guest_start(&g, rt, prog, NULL, NULL);
-            check_bad_functions(&g);
-            check_order(&g);
-            cell_free(g.cell);
-            program_unref(prog);
-        }
+    at_each_level(check_traps);
 }
 
 /* ---- requests ---- */
