@@ -5,7 +5,8 @@
 // virtual `at`. What is loaded cannot change, but each call in front of it may be the last thing that happens, so it
 // cannot be loaded before the loop either. The first iteration is taken out of the loop; the others find the function's
 // place where the first one did. Loads that do not lead to a function are pinned again (keep_loads.h): known values can
-// leave them without a use. After keep_loads_release. See docs/internals/calls.md. C++: LLVM's C interface has no loops.
+// leave them without a use. After keep_loads_release. See docs/internals/calls.md. C++: LLVM's C interface has no
+// loops.
 #include <llvm/IR/PassManager.h>
 
 struct FirstRounds : llvm::PassInfoMixin<FirstRounds> {
