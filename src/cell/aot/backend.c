@@ -155,7 +155,7 @@ static const struct pipeline pipelines[4] = {
      ",poll-runs,simplifycfg,loop(loop-rotate),early-cse," CLEAN
      ",loop(loop-unroll-full),sroa,early-cse," CLEAN ",jump-threading,correlated-propagation," CLEAN
      ",proven-loads)",
-     "function(kept-loops,early-cse<memssa>,"
+     "function(early-cse<memssa>,"
      "loop-mssa(loop-instsimplify,loop-simplifycfg,licm," ROTATE ",licm,simple-loop-unswitch<no-"
      "nontrivial;trivial>),"
      "simplifycfg," CLEAN ",loop-simplify,carried-addresses,wide-addresses,early-cse,"

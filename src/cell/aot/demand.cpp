@@ -4,6 +4,8 @@
 // elements that are no whole bytes count as if they were. Where an instruction is not known here, all bytes of its
 // operands matter if any of its result does.
 #include "demand.h"
+#include "idle_branches.h"
+#include "place.h"
 #include "ranges.h"
 
 #include <memory>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include <llvm/ADT/DenseMap.h>
+#include <llvm/ADT/PostOrderIterator.h>
 #include <llvm/ADT/SmallPtrSet.h>
 #include <llvm/Analysis/LoopInfo.h>
 #include <llvm/Analysis/ValueTracking.h>
@@ -34,7 +37,6 @@ const unsigned AHEAD_MAX = 64;       // instructions, for a store to the same pl
 const unsigned AROUND_MAX = 128;     // values made of one that an iteration leaves the next
 const unsigned AHEAD_BLOCKS_MAX = 8; // that they are in
 const unsigned LOOP_MAX = 256;       // loads of a loop, one of which may read it
-const unsigned ADDRESS_DEPTH = 4;    // operations that an address is made by
 const unsigned LANE_DEPTH = 6;       // operations that a lane is made by
 
 // A type as elements of so many bytes.
@@ -69,36 +71,14 @@ APInt none(const Value *v)
     return APInt::getZero(layoutOf(v->getType()).bytes());
 }
 
-struct Place {
-    const Value *base;
-    int64_t off, end;
-
-    bool isWithin(const Place &p) const
-    {
-        return base == p.base && off >= p.off && end <= p.end;
-    }
-
-    bool meets(const Place &p) const
-    {
-        return base == p.base && off < p.end && p.off < end;
-    }
-};
-
-// type: of what is there, or NULL
-Place placeOf(const Value *pointer, Type *type, const DataLayout &dl)
-{
-    APInt off(64, 0);
-    const Value *base = pointer->stripAndAccumulateConstantOffsets(dl, off, true);
-    int64_t at = off.getSExtValue();
-    return {base, at, at + (type ? (int64_t)dl.getTypeStoreSize(type) : 0)};
-}
-
 } // namespace
 
 struct demand {
     Function &fn;
     const DataLayout &dl;
-    std::unique_ptr<Ranges> ranges; // when passes over loops follow: stores may leave them, too
+    std::unique_ptr<Ranges> ranges;     // when passes over loops follow: stores may leave them, too
+    std::unique_ptr<IdleBranches> idle; // likewise: branches may go away
+    std::vector<BasicBlock *> order;    // of the blocks, but for ways round loops
     DenseMap<const BasicBlock *, unsigned> position;
     DenseMap<const Instruction *, APInt> needed;
     DenseMap<const Instruction *, APInt> open; // bytes of vectors that are not known
@@ -108,8 +88,14 @@ struct demand {
     {
         if (loop_passes)
             ranges = std::make_unique<Ranges>(f);
-        for (const BasicBlock &bb : f)
-            position.try_emplace(&bb, position.size());
+        for (BasicBlock *bb : ReversePostOrderTraversal<Function *>(&f)) {
+            order.push_back(bb);
+            position.try_emplace(bb, order.size());
+        }
+        if (loop_passes)
+            idle = std::make_unique<IdleBranches>(
+                f, ranges->dominators(), ranges->loops(),
+                [&](const StoreInst &s) { return storesBack(s) || isOverwritten(s); });
         run();
     }
 
@@ -153,20 +139,20 @@ bool demand::storesBack(const StoreInst &s) const
     const auto *l = dyn_cast<LoadInst>(v);
     if (!l)
         return false;
-    Place a = placeOf(l->getPointerOperand(), l->getType(), dl);
-    return placeOf(s.getPointerOperand(), s.getValueOperand()->getType(), dl).isWithin(a);
+    Place a(l->getPointerOperand(), l->getType(), dl);
+    return Place(s.getPointerOperand(), s.getValueOperand()->getType(), dl).isWithin(a);
 }
 
 // Does it write some of the place? Others may write the rest.
 bool demand::overwrites(const Instruction &i, const Place &a) const
 {
     if (const auto *t = dyn_cast<StoreInst>(&i))
-        return a.meets(placeOf(t->getPointerOperand(), t->getValueOperand()->getType(), dl));
+        return a.meets(Place(t->getPointerOperand(), t->getValueOperand()->getType(), dl));
     const auto *m = dyn_cast<MemIntrinsic>(&i);
     const auto *n = m ? dyn_cast<ConstantInt>(m->getLength()) : nullptr;
     if (!n)
         return false;
-    Place b = placeOf(m->getRawDest(), nullptr, dl);
+    Place b(m->getRawDest(), nullptr, dl);
     b.end += n->getSExtValue();
     return a.meets(b);
 }
@@ -174,7 +160,7 @@ bool demand::overwrites(const Instruction &i, const Place &a) const
 // Something a little further on writes there, though it may be on one way only.
 bool demand::isOverwritten(const StoreInst &s) const
 {
-    Place a = placeOf(s.getPointerOperand(), s.getValueOperand()->getType(), dl);
+    Place a(s.getPointerOperand(), s.getValueOperand()->getType(), dl);
     SmallVector<const BasicBlock *, AHEAD_BLOCKS_MAX> ahead{s.getParent()};
     const Instruction *first = s.getNextNode();
     unsigned budget = AHEAD_MAX;
@@ -216,31 +202,20 @@ bool demand::isUsedAround(const Loop &loop, const PHINode &phi) const
     return false;
 }
 
-// The same in each iteration, or could be computed before the loop.
-bool isInvariant(const Loop &loop, const Value *v, unsigned depth)
-{
-    if (loop.isLoopInvariant(v))
-        return true;
-    const auto *i = dyn_cast<Instruction>(v);
-    return i && depth > 0 &&
-           (isa<GetElementPtrInst>(i) || isa<CastInst>(i) || isa<BinaryOperator>(i)) &&
-           all_of(i->operands(), [&](const Use &u) { return isInvariant(loop, u, depth - 1); });
-}
-
 // Each iteration of a loop stores to the same place, and none reads it: only the last may be left, behind the loop.
 bool demand::isPerLoop(const StoreInst &s) const
 {
     const Loop *loop = ranges ? ranges->loops().getLoopFor(s.getParent()) : nullptr;
-    if (!loop || !isInvariant(*loop, s.getPointerOperand(), ADDRESS_DEPTH))
+    if (!loop || !isInvariant(*loop, s.getPointerOperand()))
         return false;
-    Place a = placeOf(s.getPointerOperand(), s.getValueOperand()->getType(), dl);
+    Place a(s.getPointerOperand(), s.getValueOperand()->getType(), dl);
     unsigned budget = LOOP_MAX;
     for (const BasicBlock *bb : loop->blocks())
         for (const Instruction &i : *bb) {
             if (isa<CallBase>(i) && demand_has_effect(wrap(&i)))
                 return false; // may look at the memory
             const auto *l = dyn_cast<LoadInst>(&i);
-            if (l && budget-- && a.isWithin(placeOf(l->getPointerOperand(), l->getType(), dl)))
+            if (l && budget-- && a.isWithin(Place(l->getPointerOperand(), l->getType(), dl)))
                 return false;
         }
     return true;
@@ -616,7 +591,7 @@ APInt demand::ofUse(const Instruction *user, unsigned k) const
                    ? none(v)
                    : all(v);
     const auto *l = dyn_cast<LoadInst>(user);
-    if (ranges && isKeptForPoll(user, k))
+    if ((ranges && isKeptForPoll(user, k)) || (idle && idle->isIdle(*user)))
         return none(v);
     if (demand_has_effect(wrap(user)) || (l && l->isVolatile()))
         return all(v);
@@ -673,11 +648,23 @@ void demand::run()
         if (demand_has_effect(wrap(&i)) || (l && l->isVolatile()))
             visit(&i);
     }
-    while (!work.empty()) {
-        const Instruction *i = work.back();
-        work.pop_back();
-        visit(i);
-    }
+    SmallVector<const Instruction *, 16> ends;
+    do {
+        while (!work.empty()) {
+            const Instruction *i = work.back();
+            work.pop_back();
+            visit(i);
+        }
+        ends.clear();
+        if (idle)
+            idle->settle(
+                [&](const Use &u) {
+                    return !ofUse(cast<Instruction>(u.getUser()), u.getOperandNo()).isZero();
+                },
+                ends);
+        for (const Instruction *end : ends)
+            visit(end);
+    } while (!ends.empty());
 }
 
 struct demand *demand_new(LLVMValueRef fn, bool loop_passes)
@@ -688,6 +675,11 @@ struct demand *demand_new(LLVMValueRef fn, bool loop_passes)
 void demand_free(struct demand *d)
 {
     delete d;
+}
+
+LLVMBasicBlockRef demand_block(const struct demand *d, size_t k)
+{
+    return k < d->order.size() ? wrap(d->order[k]) : nullptr;
 }
 
 bool demand_has_effect(LLVMValueRef instruction)

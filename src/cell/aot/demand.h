@@ -2,6 +2,7 @@
 #define CELL_AOT_DEMAND_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <llvm-c/Types.h>
 
@@ -19,6 +20,10 @@ struct demand;
  * comparisons out whose result follows from the ranges of numbers or from constants in copies of a loop's body. */
 struct demand *demand_new(LLVMValueRef fn, bool loop_passes);
 void demand_free(struct demand *d);
+
+/* The k-th block, of those that can be reached: each behind all that lead to it, but for ways round a loop. NULL: there
+ * are fewer. */
+LLVMBasicBlockRef demand_block(const struct demand *d, size_t k);
 
 /* LLVM neither deletes the instruction nor moves it to another block. Volatile loads are not among them. */
 bool demand_has_effect(LLVMValueRef instruction);

@@ -5,9 +5,9 @@
 
 /* A load is anchored when bytes of its value that matter (demand.h) reach something that has an effect, in its own
  * block or on every way on from there: a store, a call, a branch. What feeds the effect is executed before it, so the
- * load is executed whenever its block is. A phi anchors as well, if it matters itself, when the edge to it is taken
- * whenever the block ends, or goes back to a loop's header, since nothing is moved onto a back edge, the next iteration
- * does something with it, and all other ways on use the value too. */
+ * load is executed whenever its block is. A phi anchors as well, if it is anchored and the edge to it is taken whenever
+ * the block ends; or if it matters, the edge goes back to a loop's header, since nothing is moved onto a back edge, the
+ * next iteration does something with it, and all other ways on use the value too. */
 
 enum { FOLLOWING_MAX = 16 }; /* blocks; more are not looked at */
 
@@ -130,7 +130,8 @@ static bool phi_anchors(const struct facts *f, LLVMValueRef phi, LLVMValueRef i,
     unsigned n = LLVMGetNumSuccessors(end);
     if (!takes(f, phi, i, bb))
         return false;
-    if (n != 1 && get(f, LLVMBasicBlockAsValue(to)) > get(f, LLVMBasicBlockAsValue(bb)))
+    bool onward = get(f, LLVMBasicBlockAsValue(to)) > get(f, LLVMBasicBlockAsValue(bb));
+    if (onward && (n != 1 || !(get(f, phi) & ANCHORED)))
         return false;
     int budget = FOLLOWING_MAX;
     for (unsigned k = 0; k < n; k++) {
@@ -188,16 +189,16 @@ static bool any_pinned(const struct gen *g, LLVMValueRef fn)
 static bool release(const struct gen *g, LLVMValueRef fn, bool loop_passes)
 {
     struct facts f = {.gen = g};
-    uint32_t position = 0;
+    LLVMBasicBlockRef bb;
+    uint32_t count = 0;
     if (!any_pinned(g, fn))
         return true;
-    for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
-        set(&f, LLVMBasicBlockAsValue(bb), ++position);
     f.demand = demand_new(fn, loop_passes);
+    while ((bb = demand_block(f.demand, count)))
+        set(&f, LLVMBasicBlockAsValue(bb), ++count);
     /* likewise from the last block */
-    for (LLVMBasicBlockRef bb = LLVMGetLastBasicBlock(fn); bb && !f.nomem;
-         bb = LLVMGetPreviousBasicBlock(bb))
-        release_block(&f, bb);
+    while (count > 0 && !f.nomem)
+        release_block(&f, demand_block(f.demand, --count));
     free(f.slots);
     demand_free(f.demand);
     return !f.nomem;

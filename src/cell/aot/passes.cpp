@@ -3,7 +3,6 @@
 #include "carried.h"
 #include "early_exits.h"
 #include "first_rounds.h"
-#include "kept_loops.h"
 #include "mixed_sizes.h"
 #include "pinned_loads.h"
 #include "poll_runs.h"
@@ -77,13 +76,11 @@ char *passes_run(LLVMModuleRef mod, LLVMTargetMachineRef tm, const char *pipelin
                 into.addPass(MixedSizes());
             if (name == "poll-runs")
                 into.addPass(PollRuns());
-            if (name == "kept-loops")
-                into.addPass(KeptLoops());
             if (name == "first-rounds")
                 into.addPass(FirstRounds());
             return name == "wide-addresses" || name == "proven-loads" || name == "rare-polls" ||
                    name == "mixed-sizes" || name == "carried-addresses" || name == "early-exits" ||
-                   name == "poll-runs" || name == "kept-loops" || name == "first-rounds";
+                   name == "poll-runs" || name == "first-rounds";
         });
     builder.registerPipelineParsingCallback(
         [](StringRef name, LoopPassManager &into, ArrayRef<PassBuilder::PipelineElement>) {

@@ -48,6 +48,10 @@ class Ranges
   public:
     explicit Ranges(llvm::Function &f);
 
+    const llvm::DominatorTree &dominators() const
+    {
+        return dom;
+    }
     const llvm::LoopInfo &loops() const
     {
         return loop_info;

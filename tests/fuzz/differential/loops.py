@@ -4,7 +4,8 @@
 Loops are what the compiler changes most: it runs them in strips between polls (src/cell/aot/strip.c), computes how
 often they run, and lets LLVM vectorise them. So these have counters that step by anything, towards bounds that they
 hit, miss or wrap around to, other exits, and arrays that overlap; all locals are results, and the memory is compared.
-Some call functions through a table by numbers that stand in memory, and in some modules these only read.
+Some call functions through a table by numbers that stand in memory, and in some modules these only read. Of some
+nothing is a result: what they load can matter only where it is not there.
 `--seed S --first I --count 1` makes one module again; findings are kept as text beside the binary."""
 
 import pathlib
@@ -42,6 +43,7 @@ class Body:
         self.rng = rng
         self.stride = rng.choice([1, 2, 4, 8, -4, 12])
         self.looks = rng.random() < 0.3  # calls, and mostly no stores beside them
+        self.silent = rng.random() < 0.2  # no results, and mostly the same stores in each iteration
 
     def address(self):
         rng = self.rng
@@ -114,6 +116,12 @@ class Body:
         return f"(local.set ${t} ({t}.{op} (local.get ${t}) {self.value(t)}))"
 
     def store(self):
+        if self.silent and self.rng.random() < 0.8:
+            return self.rng.choice([
+                "(global.set $looks (i32.const 1))", "(global.set $looks (i32.const 2))",
+                "(global.set $looks (local.get $base))", "(i32.store (i32.const 16) (i32.const 3))",
+                "(i32.store (local.get $base) (i32.const 3))", "(i64.store (local.get $base) (i64.load (local.get $base)))",
+            ])
         t = self.rng.choice(NUMBERS)
         size = self.rng.choice({"i32": ["", "", "8", "16"], "i64": ["", "32", "8", "16"]}.get(t, [""]))
         value = f"(local.get ${t})" if self.rng.random() < 0.2 else self.value(t)
@@ -131,6 +139,8 @@ class Body:
         pick = self.rng.random()
         if self.looks and pick < 0.9:
             return self.look() if pick < 0.5 else self.reduce()
+        if self.silent and pick < 0.7:
+            return self.store() if pick < 0.3 else f"(br_if $out {self.rare()})"
         if pick < 0.4:
             return self.store()
         if pick < 0.75:
@@ -231,6 +241,12 @@ class Loop:
             f"(i32.eqz (i32.eqz (i32.{self.again} {value} {self.limit()})))",
         ])
 
+    def results(self):
+        if self.body.silent:
+            return "(i32.const 0) " * 5 + "(i64.const 0) (f32.const 0) (f64.const 0)"
+        return ("(local.get $i) (local.get $bound) (local.get $fuel) (local.get $p)\n    "
+                "(local.get $i32) (local.get $i64) (local.get $f32) (local.get $f64)")
+
     def text(self):
         lines = self.shape.make(self, self.body.statements())
         if self.needs_fuel():
@@ -246,8 +262,7 @@ class Loop:
     {start}
     (block $out
       {loop})
-    (local.get $i) (local.get $bound) (local.get $fuel) (local.get $p)
-    (local.get $i32) (local.get $i64) (local.get $f32) (local.get $f64))"""
+    {self.results()})"""
         for k, (first, bound, fuel) in enumerate(self.calls):
             room = 1 << 20
             pointer = room if self.body.stride < 0 else self.rng.choice([0, 16, 100, 4096])

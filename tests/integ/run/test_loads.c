@@ -1,4 +1,5 @@
 #include "guest.h"
+#include "modules_branches.h"
 #include "modules_loads.h"
 #include "modules_rounds.h"
 
@@ -19,6 +20,8 @@ static const struct {
      sizeof load_range_funcs / sizeof *load_range_funcs},
     {load_searches, sizeof load_searches, load_search_funcs,
      sizeof load_search_funcs / sizeof *load_search_funcs},
+    {load_branches, sizeof load_branches, load_branch_funcs,
+     sizeof load_branch_funcs / sizeof *load_branch_funcs},
     {load_rounds, sizeof load_rounds, load_round_funcs,
      sizeof load_round_funcs / sizeof *load_round_funcs},
 };

@@ -1,0 +1,123 @@
+// See idle_branches.h.
+#include "idle_branches.h"
+#include "demand.h"
+#include "place.h"
+
+#include <llvm/Analysis/PostDominators.h>
+#include <llvm/IR/DataLayout.h>
+#include <llvm/Support/CBindingWrapping.h>
+
+using namespace llvm;
+
+namespace
+{
+
+const unsigned BLOCKS_MAX = 64;    // on the ways of a branch; with more, they are taken to differ
+const unsigned LOOK_BACK_MAX = 128; // instructions, for a store of the same value
+
+const unsigned DEPTH_MAX = 4; // operations that an invariant value is made by
+
+bool isSameStore(const StoreInst &a, const StoreInst &b, const DataLayout &dl)
+{
+    Place to(a.getPointerOperand(), nullptr, dl), also(b.getPointerOperand(), nullptr, dl);
+    return a.getValueOperand() == b.getValueOperand() && to.isFrom(also) && to.off == also.off;
+}
+
+} // namespace
+
+bool isInvariant(const Loop &loop, const Value *v, unsigned depth)
+{
+    if (loop.isLoopInvariant(v))
+        return true;
+    const auto *i = dyn_cast<Instruction>(v);
+    return i && depth < DEPTH_MAX &&
+           (isa<GetElementPtrInst>(i) || isa<CastInst>(i) || isa<BinaryOperator>(i)) &&
+           all_of(i->operands(), [&](const Use &u) { return isInvariant(loop, u, depth + 1); });
+}
+
+// The same was stored there on every way to the end of the block, as far as can be seen, or is by this very store.
+bool IdleBranches::isDone(const StoreInst &s, const BasicBlock &before) const
+{
+    const DataLayout &dl = s.getFunction()->getDataLayout();
+    if (const Loop *loop = loops.getLoopFor(s.getParent());
+        dom.dominates(s.getParent(), &before) &&
+        (!loop || (isInvariant(*loop, s.getPointerOperand()) &&
+                   isInvariant(*loop, s.getValueOperand()))))
+        return true;
+    unsigned budget = LOOK_BACK_MAX;
+    for (const DomTreeNode *n = dom.getNode(&before); n && budget; n = n->getIDom())
+        for (auto i = n->getBlock()->rbegin(); i != n->getBlock()->rend() && budget; ++i, budget--)
+            if (const auto *t = dyn_cast<StoreInst>(&*i); t && t != &s && isSameStore(s, *t, dl))
+                return true;
+    return false;
+}
+
+// Notes the blocks between the branch and where its ways meet; false: something happens in them.
+bool IdleBranches::follow(const BasicBlock &bb, Ways &ways, IsDropped isDropped) const
+{
+    auto add = [&](const BasicBlock &from) {
+        for (const BasicBlock *next : successors(&from))
+            if (next != ways.meet && !is_contained(ways.blocks, next))
+                ways.blocks.push_back(next);
+    };
+    add(bb);
+    for (unsigned k = 0; k < ways.blocks.size(); k++) {
+        if (ways.blocks.size() > BLOCKS_MAX)
+            return false;
+        for (const Instruction &i : *ways.blocks[k]) {
+            const auto *s = dyn_cast<StoreInst>(&i);
+            if (!i.isTerminator() && demand_has_effect(wrap(&i)) &&
+                !(s && s->isSimple() && (isDropped(*s) || isDone(*s, bb))))
+                return false;
+        }
+        add(*ways.blocks[k]);
+    }
+    return true;
+}
+
+IdleBranches::IdleBranches(Function &fn, const DominatorTree &dominators, const LoopInfo &loop_info,
+                           IsDropped isDropped)
+    : dom(dominators), loops(loop_info)
+{
+    PostDominatorTree behind(fn);
+    for (const BasicBlock &bb : fn) {
+        const Instruction *end = bb.getTerminator();
+        const DomTreeNode *node = behind.getNode(&bb);
+        const DomTreeNode *meet = node ? node->getIDom() : nullptr;
+        Ways ways{{}, meet ? meet->getBlock() : nullptr};
+        if (end->getNumSuccessors() > 1 && (isa<BranchInst>(end) || isa<SwitchInst>(end)) &&
+            ways.meet && follow(bb, ways, isDropped))
+            branches.insert({end, std::move(ways)});
+    }
+}
+
+void IdleBranches::settle(Matters matters, SmallVectorImpl<const Instruction *> &ends)
+{
+    // What is computed on the ways, seen from elsewhere, and values that depend on the way.
+    auto decides = [&](const Instruction &end, const Ways &ways) {
+        for (const BasicBlock *bb : ways.blocks)
+            for (const Instruction &i : *bb)
+                for (const Use &u : i.uses())
+                    if (!is_contained(ways.blocks, cast<Instruction>(u.getUser())->getParent()) &&
+                        matters(u))
+                        return true;
+        for (const PHINode &phi : ways.meet->phis()) {
+            const Use *first = nullptr;
+            for (const Use &u : phi.incoming_values()) {
+                const BasicBlock *over = phi.getIncomingBlock(u);
+                if (over != end.getParent() && !is_contained(ways.blocks, over))
+                    continue;
+                if (first && first->get() != u.get() && matters(u))
+                    return true;
+                first = first ? first : &u;
+            }
+        }
+        return false;
+    };
+    branches.remove_if([&](const auto &branch) {
+        bool found = decides(*branch.first, branch.second);
+        if (found)
+            ends.push_back(branch.first);
+        return found;
+    });
+}
