@@ -12,15 +12,61 @@ using namespace llvm;
 namespace
 {
 
-const unsigned BLOCKS_MAX = 64;    // on the ways of a branch; with more, they are taken to differ
+const unsigned BLOCKS_MAX = 64;     // on the ways of a branch; with more, they are taken to differ
 const unsigned LOOK_BACK_MAX = 128; // instructions, for a store of the same value
-
-const unsigned DEPTH_MAX = 4; // operations that an invariant value is made by
+const unsigned DEPTH_MAX = 4;       // operations that an invariant value is made by
 
 bool isSameStore(const StoreInst &a, const StoreInst &b, const DataLayout &dl)
 {
     Place to(a.getPointerOperand(), nullptr, dl), also(b.getPointerOperand(), nullptr, dl);
     return a.getValueOperand() == b.getValueOperand() && to.isFrom(also) && to.off == also.off;
+}
+
+using Blocks = ArrayRef<const BasicBlock *>;
+
+bool isIn(Blocks blocks, const Value *v)
+{
+    const auto *i = dyn_cast<Instruction>(v);
+    return i && is_contained(blocks, i->getParent());
+}
+
+// Is it computed on the ways, of what was there before?
+bool isMadeOnWay(const Instruction &i, Blocks ways)
+{
+    return !isa<PHINode>(i) && !i.mayReadOrWriteMemory() &&
+           none_of(i.operands(), [&](const Use &u) { return isIn(ways, u); });
+}
+
+// Does something behind the ways see what they computed?
+bool isSeen(Blocks ways, const BasicBlock &meet, IdleBranches::Matters matters)
+{
+    for (const BasicBlock *bb : ways)
+        for (const Instruction &i : *bb)
+            for (const Use &u : i.uses()) {
+                const auto *user = cast<Instruction>(u.getUser());
+                bool meets = isa<PHINode>(user) && user->getParent() == &meet;
+                if (!isIn(ways, user) && !(meets && isMadeOnWay(i, ways)) && matters(u))
+                    return true;
+            }
+    return false;
+}
+
+// Or which of them was taken?
+bool isChosen(const BasicBlock &from, Blocks ways, const BasicBlock &meet,
+              IdleBranches::Matters matters)
+{
+    for (const PHINode &phi : meet.phis()) {
+        const Use *first = nullptr;
+        for (const Use &u : phi.incoming_values()) {
+            const BasicBlock *over = phi.getIncomingBlock(u);
+            if (over != &from && !is_contained(ways, over))
+                continue;
+            if (first && !is_same_value(*first, u) && matters(u))
+                return true;
+            first = first ? first : &u;
+        }
+    }
+    return false;
 }
 
 } // namespace
@@ -41,8 +87,8 @@ bool IdleBranches::isDone(const StoreInst &s, const BasicBlock &before) const
     const DataLayout &dl = s.getFunction()->getDataLayout();
     if (const Loop *loop = loops.getLoopFor(s.getParent());
         dom.dominates(s.getParent(), &before) &&
-        (!loop || (isInvariant(*loop, s.getPointerOperand()) &&
-                   isInvariant(*loop, s.getValueOperand()))))
+        (!loop ||
+         (isInvariant(*loop, s.getPointerOperand()) && isInvariant(*loop, s.getValueOperand()))))
         return true;
     unsigned budget = LOOK_BACK_MAX;
     for (const DomTreeNode *n = dom.getNode(&before); n && budget; n = n->getIDom())
@@ -93,31 +139,12 @@ IdleBranches::IdleBranches(Function &fn, const DominatorTree &dominators, const 
 
 void IdleBranches::settle(Matters matters, SmallVectorImpl<const Instruction *> &ends)
 {
-    // What is computed on the ways, seen from elsewhere, and values that depend on the way.
-    auto decides = [&](const Instruction &end, const Ways &ways) {
-        for (const BasicBlock *bb : ways.blocks)
-            for (const Instruction &i : *bb)
-                for (const Use &u : i.uses())
-                    if (!is_contained(ways.blocks, cast<Instruction>(u.getUser())->getParent()) &&
-                        matters(u))
-                        return true;
-        for (const PHINode &phi : ways.meet->phis()) {
-            const Use *first = nullptr;
-            for (const Use &u : phi.incoming_values()) {
-                const BasicBlock *over = phi.getIncomingBlock(u);
-                if (over != end.getParent() && !is_contained(ways.blocks, over))
-                    continue;
-                if (first && first->get() != u.get() && matters(u))
-                    return true;
-                first = first ? first : &u;
-            }
-        }
-        return false;
-    };
     branches.remove_if([&](const auto &branch) {
-        bool found = decides(*branch.first, branch.second);
+        const auto &[end, ways] = branch;
+        bool found = isSeen(ways.blocks, *ways.meet, matters) ||
+                     isChosen(*end->getParent(), ways.blocks, *ways.meet, matters);
         if (found)
-            ends.push_back(branch.first);
+            ends.push_back(end);
         return found;
     });
 }

@@ -9,6 +9,9 @@
 #include <llvm/IR/DataLayout.h>
 #include <llvm/IR/Value.h>
 
+// The same value, also where it is computed twice.
+bool is_same_value(const llvm::Value *a, const llvm::Value *b);
+
 struct Place {
     const llvm::Value *base, *index; // index: in bytes, or NULL
     int64_t off, end;
