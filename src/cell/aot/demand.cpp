@@ -36,8 +36,9 @@ namespace
 const unsigned AHEAD_MAX = 64;       // instructions, for a store to the same place
 const unsigned AROUND_MAX = 128;     // values made of one that an iteration leaves the next
 const unsigned AHEAD_BLOCKS_MAX = 8; // that they are in
-const unsigned LOOP_MAX = 256;       // loads of a loop, one of which may read it
-const unsigned LANE_DEPTH = 6;       // operations that a lane is made by
+const unsigned LOOP_MAX =
+    256; // loads of a loop, one of which may read it; with more, none is taken to
+const unsigned LANE_DEPTH = 6; // operations that a lane is made by
 
 // A type as elements of so many bytes.
 struct Layout {
@@ -215,7 +216,9 @@ bool demand::isPerLoop(const StoreInst &s) const
             if (isa<CallBase>(i) && demand_has_effect(wrap(&i)))
                 return false; // may look at the memory
             const auto *l = dyn_cast<LoadInst>(&i);
-            if (l && budget-- && a.isWithin(Place(l->getPointerOperand(), l->getType(), dl)))
+            if (l && !budget--)
+                return true;
+            if (l && a.isWithin(Place(l->getPointerOperand(), l->getType(), dl)))
                 return false;
         }
     return true;

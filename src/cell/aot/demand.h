@@ -16,8 +16,9 @@ extern "C" {
 struct demand;
 
 /* Of the function as it is; answers hold until it is changed, but for which loads are volatile. Never NULL.
- * loop_passes: passes are still to come that leave only the last of the stores of a loop to one place, and
- * comparisons out whose result follows from the ranges of numbers or from constants in copies of a loop's body. */
+ * loop_passes: passes are still to come that leave only the last of the stores of a loop to one place, and comparisons
+ * out whose result follows from the ranges of numbers or from constants in copies of a loop's body, and branches whose
+ * ways lead to the same. */
 struct demand *demand_new(LLVMValueRef fn, bool loop_passes);
 void demand_free(struct demand *d);
 

@@ -12,7 +12,7 @@ using namespace llvm;
 namespace
 {
 
-const unsigned BLOCKS_MAX = 64;     // on the ways of a branch; with more, they are taken to differ
+const unsigned BLOCKS_MAX = 256;    // on the ways of a branch; with more, it is taken to be idle
 const unsigned LOOK_BACK_MAX = 128; // instructions, for a store of the same value
 const unsigned DEPTH_MAX = 4;       // operations that an invariant value is made by
 
@@ -22,23 +22,23 @@ bool isSameStore(const StoreInst &a, const StoreInst &b, const DataLayout &dl)
     return a.getValueOperand() == b.getValueOperand() && to.isFrom(also) && to.off == also.off;
 }
 
-using Blocks = ArrayRef<const BasicBlock *>;
+using Blocks = SmallSetVector<const BasicBlock *, 8>;
 
-bool isIn(Blocks blocks, const Value *v)
+bool isIn(const Blocks &blocks, const Value *v)
 {
     const auto *i = dyn_cast<Instruction>(v);
-    return i && is_contained(blocks, i->getParent());
+    return i && blocks.contains(i->getParent());
 }
 
 // Is it computed on the ways, of what was there before?
-bool isMadeOnWay(const Instruction &i, Blocks ways)
+bool isMadeOnWay(const Instruction &i, const Blocks &ways)
 {
     return !isa<PHINode>(i) && !i.mayReadOrWriteMemory() &&
            none_of(i.operands(), [&](const Use &u) { return isIn(ways, u); });
 }
 
 // Does something behind the ways see what they computed?
-bool isSeen(Blocks ways, const BasicBlock &meet, IdleBranches::Matters matters)
+bool isSeen(const Blocks &ways, const BasicBlock &meet, IdleBranches::Matters matters)
 {
     for (const BasicBlock *bb : ways)
         for (const Instruction &i : *bb)
@@ -52,14 +52,14 @@ bool isSeen(Blocks ways, const BasicBlock &meet, IdleBranches::Matters matters)
 }
 
 // Or which of them was taken?
-bool isChosen(const BasicBlock &from, Blocks ways, const BasicBlock &meet,
+bool isChosen(const BasicBlock &from, const Blocks &ways, const BasicBlock &meet,
               IdleBranches::Matters matters)
 {
     for (const PHINode &phi : meet.phis()) {
         const Use *first = nullptr;
         for (const Use &u : phi.incoming_values()) {
             const BasicBlock *over = phi.getIncomingBlock(u);
-            if (over != &from && !is_contained(ways, over))
+            if (over != &from && !ways.contains(over))
                 continue;
             if (first && !is_same_value(*first, u) && matters(u))
                 return true;
@@ -81,7 +81,8 @@ bool isInvariant(const Loop &loop, const Value *v, unsigned depth)
            all_of(i->operands(), [&](const Use &u) { return isInvariant(loop, u, depth + 1); });
 }
 
-// The same was stored there on every way to the end of the block, as far as can be seen, or is by this very store.
+// The same was stored there on every way to the end of the block, by this very store or another one. What was stored
+// there meanwhile is not looked at.
 bool IdleBranches::isDone(const StoreInst &s, const BasicBlock &before) const
 {
     const DataLayout &dl = s.getFunction()->getDataLayout();
@@ -103,13 +104,11 @@ bool IdleBranches::follow(const BasicBlock &bb, Ways &ways, IsDropped isDropped)
 {
     auto add = [&](const BasicBlock &from) {
         for (const BasicBlock *next : successors(&from))
-            if (next != ways.meet && !is_contained(ways.blocks, next))
-                ways.blocks.push_back(next);
+            if (next != ways.meet && ways.blocks.size() <= BLOCKS_MAX)
+                ways.blocks.insert(next);
     };
     add(bb);
     for (unsigned k = 0; k < ways.blocks.size(); k++) {
-        if (ways.blocks.size() > BLOCKS_MAX)
-            return false;
         for (const Instruction &i : *ways.blocks[k]) {
             const auto *s = dyn_cast<StoreInst>(&i);
             if (!i.isTerminator() && demand_has_effect(wrap(&i)) &&
@@ -118,6 +117,8 @@ bool IdleBranches::follow(const BasicBlock &bb, Ways &ways, IsDropped isDropped)
         }
         add(*ways.blocks[k]);
     }
+    if (ways.blocks.size() > BLOCKS_MAX)
+        ways.meet = nullptr;
     return true;
 }
 
@@ -141,8 +142,8 @@ void IdleBranches::settle(Matters matters, SmallVectorImpl<const Instruction *> 
 {
     branches.remove_if([&](const auto &branch) {
         const auto &[end, ways] = branch;
-        bool found = isSeen(ways.blocks, *ways.meet, matters) ||
-                     isChosen(*end->getParent(), ways.blocks, *ways.meet, matters);
+        bool found = ways.meet && (isSeen(ways.blocks, *ways.meet, matters) ||
+                                   isChosen(*end->getParent(), ways.blocks, *ways.meet, matters));
         if (found)
             ends.push_back(end);
         return found;

@@ -6,6 +6,7 @@
 // C++: LLVM's C interface has no post-dominators.
 #include <llvm/ADT/MapVector.h>
 #include <llvm/ADT/STLFunctionalExtras.h>
+#include <llvm/ADT/SetVector.h>
 #include <llvm/ADT/SmallVector.h>
 #include <llvm/Analysis/LoopInfo.h>
 #include <llvm/IR/Dominators.h>
@@ -38,8 +39,8 @@ class IdleBranches
 
   private:
     struct Ways {
-        llvm::SmallVector<const llvm::BasicBlock *, 8> blocks;
-        const llvm::BasicBlock *meet;
+        llvm::SmallSetVector<const llvm::BasicBlock *, 8> blocks;
+        const llvm::BasicBlock *meet; // NULL: too long to be looked at, and idle in any case
     };
     const llvm::DominatorTree &dom;
     const llvm::LoopInfo &loops;

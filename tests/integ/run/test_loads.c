@@ -44,6 +44,65 @@ static void check_function(struct guest *g, const char *name, uint32_t bytes, ui
     CHECK_EQ(lost, 0);
 }
 
+/* (func (export "f") (param $p i32) (param $q i32) (result i32) (local $i i32)
+ *   (local.set $i (i32.const 0))
+ *   (block $o (loop $l
+ *     for each k below exits: (br_if $o (i32.ne (i32.load offset=4k (local.get $p)) (local.get $q)))
+ *     (local.set $p (i32.add (local.get $p) (i32.const 2048)))
+ *     (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 3)))))
+ *   (i32.const 3)) */
+static void search(struct buf *ret_module, uint32_t exits)
+{
+    /* all up to the size of the code, with (memory 1 1) */
+    static const uint8_t head[] = {0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01,
+                                   0x07, 0x01, 0x60, 0x02, 0x7f, 0x7f, 0x01, 0x7f, 0x03,
+                                   0x02, 0x01, 0x00, 0x05, 0x04, 0x01, 0x01, 0x01, 0x01,
+                                   0x07, 0x05, 0x01, 0x01, 0x66, 0x00, 0x00, 0x0a};
+    static const uint8_t start[] = {0x01, 0x01, 0x7f, 0x41, 0x00, 0x21,
+                                    0x02, 0x02, 0x40, 0x03, 0x40};
+    static const uint8_t load[] = {0x20, 0x00, 0x28, 0x00}, test[] = {0x20, 0x01, 0x47, 0x0d, 0x01};
+    static const uint8_t end[] = {0x20, 0x00, 0x41, 0x80, 0x10, 0x6a, 0x21, 0x00, 0x20,
+                                  0x02, 0x41, 0x01, 0x6a, 0x22, 0x02, 0x41, 0x03, 0x49,
+                                  0x0d, 0x00, 0x0b, 0x0b, 0x41, 0x03, 0x0b};
+    struct buf body = {0};
+    buf_bytes(&body, start, sizeof start);
+    for (uint32_t k = 0; k < exits; k++) {
+        buf_bytes(&body, load, sizeof load);
+        buf_leb_u32(&body, 4 * k);
+        buf_bytes(&body, test, sizeof test);
+    }
+    buf_bytes(&body, end, sizeof end);
+    struct buf code = {0};
+    buf_leb_u32(&code, 1);
+    buf_leb_u32(&code, (uint32_t)body.len);
+    buf_bytes(&code, body.data, body.len);
+    buf_bytes(ret_module, head, sizeof head);
+    buf_leb_u32(ret_module, (uint32_t)code.len);
+    buf_bytes(ret_module, code.data, code.len);
+    buf_done(&body);
+    buf_done(&code);
+}
+
+/* More ways out than are followed, and fewer. */
+static void searches_with_many_ways_out_trap(void)
+{
+    static const uint32_t exits[] = {2, 70, 200, 300};
+    for (size_t i = 0; i < sizeof exits / sizeof *exits; i++)
+        for (uint32_t opt_level = 2; opt_level <= 3; opt_level++) {
+            const struct image_options image = {.level = image_level_host(),
+                                                .opt_level = opt_level};
+            struct buf module = {0};
+            struct guest g;
+            search(&module, exits[i]);
+            struct program *prog = guest_program_with(rt, module.data, module.len, &image);
+            guest_start(&g, rt, prog, NULL, NULL);
+            check_function(&g, "f", 2 * 2048 + 4 * exits[i], opt_level);
+            cell_free(g.cell);
+            program_unref(prog);
+            buf_done(&module);
+        }
+}
+
 static void check_level(uint32_t cpu, uint32_t opt_level, bool movable)
 {
     const struct image_options image = {.level = cpu, .opt_level = opt_level, .movable = movable};
@@ -105,6 +164,7 @@ int main(void)
     rt = guest_runtime();
     RUN(loads_at_the_end_of_memory_trap_on_x86_64);
     RUN(loads_at_the_end_of_memory_trap_on_aarch64);
+    RUN(searches_with_many_ways_out_trap);
     RUN(stores_of_two_sizes_through_one_pointer_stay_in_order);
     runtime_free(rt);
     return CHECK_DONE();
