@@ -54,6 +54,8 @@ static const char *other(const void *data, size_t len)
         return "but a program of this machine: compile its source with cloudskin-cc or -c++";
     if (begins(data, len, "!<arch>", 7))
         return "but a library of object files";
+    if (begins("\0asm", 4, data, len) || begins(image_magic, IMAGE_MAGIC_BYTES, data, len))
+        return "but the first few bytes of one";
     if (!is_text(data, len))
         return NULL;
     return is_module_text(data, len)

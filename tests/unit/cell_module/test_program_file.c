@@ -30,6 +30,10 @@ static void what_is_none_is_named(void)
         {"\0snapcsk\2\0", 10, ", but a snapshot"},
         {"\x28\xb5\x2f\xfd\0", 5, ", but a snapshot"},
         {"!<arch>\n", 8, ", but a library"},
+        {"\0as", 3, ", but the first few bytes of one"},
+        {"\x89"
+         "CEL",
+         4, ", but the first few bytes of one"},
     };
     struct error err = {0};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
