@@ -67,6 +67,16 @@ APInt all(const Value *v)
     return APInt::getAllOnes(layoutOf(v->getType()).bytes());
 }
 
+// Of each element.
+APInt lowestBytes(const Value *v)
+{
+    Layout l = layoutOf(v->getType());
+    APInt r = APInt::getZero(l.bytes());
+    for (unsigned e = 0; e < l.count; e++)
+        r.setBit(e * l.size);
+    return r;
+}
+
 APInt none(const Value *v)
 {
     return APInt::getZero(layoutOf(v->getType()).bytes());
@@ -96,7 +106,8 @@ struct demand {
         if (loop_passes)
             idle = std::make_unique<IdleBranches>(
                 f, ranges->dominators(), ranges->loops(),
-                [&](const StoreInst &s) { return storesBack(s) || isOverwritten(s); });
+                [&](const StoreInst &s) { return storesBack(s) || isOverwritten(s); },
+                [&](const Loop &l) { return ranges->isShort(l); });
         run();
     }
 
@@ -524,13 +535,18 @@ APInt demand::ofCompare(const ICmpInst *i, unsigned k, const APInt &n) const
     return r;
 }
 
+// By how much a rotation turns: selection takes the lowest byte.
+static bool isTurn(const Instruction *i, unsigned k)
+{
+    const auto *c = dyn_cast<IntrinsicInst>(i);
+    return c && k == 2 &&
+           (c->getIntrinsicID() == Intrinsic::fshl || c->getIntrinsicID() == Intrinsic::fshr);
+}
+
 // Does it shift, or rotate, copies of one bit into their own places? By how much is the same then.
 static bool shiftsTheSign(const Instruction *i, unsigned k, const DataLayout &dl)
 {
-    const auto *c = dyn_cast<IntrinsicInst>(i);
-    bool rotates = c && k == 2 && c->getOperand(0) == c->getOperand(1) &&
-                   (c->getIntrinsicID() == Intrinsic::fshl ||
-                    c->getIntrinsicID() == Intrinsic::fshr);
+    bool rotates = isTurn(i, k) && i->getOperand(0) == i->getOperand(1);
     bool shifts = k == 1 && i->getOpcode() == Instruction::AShr;
     return (rotates || shifts) &&
            ComputeNumSignBits(i->getOperand(0), dl) == i->getType()->getScalarSizeInBits();
@@ -566,6 +582,8 @@ APInt demand::ofOperand(const Instruction *i, unsigned k, const APInt &n) const
         return ofElement(i, k, n);
     case Instruction::Call: {
         const auto *c = dyn_cast<IntrinsicInst>(i);
+        if (isTurn(i, k))
+            return ofLanes(i, k, n) & lowestBytes(v);
         return c && isTriviallyVectorizable(c->getIntrinsicID()) ? ofLanes(i, k, n) : all(v);
     }
     case Instruction::ICmp:

@@ -14,6 +14,7 @@ namespace
 
 const unsigned BLOCKS_MAX = 256;    // on the ways of a branch; with more, it is taken to be idle
 const unsigned LOOK_BACK_MAX = 128; // instructions, for a store of the same value
+const unsigned MADE_DEPTH = 8;      // operations from what was there before a branch
 const unsigned DEPTH_MAX = 4;       // operations that an invariant value is made by
 
 bool isSameStore(const StoreInst &a, const StoreInst &b, const DataLayout &dl)
@@ -30,24 +31,30 @@ bool isIn(const Blocks &blocks, const Value *v)
     return i && blocks.contains(i->getParent());
 }
 
-// Is it computed on the ways, of what was there before?
-bool isMadeOnWay(const Instruction &i, const Blocks &ways)
+// Is it computed of what was there before the ways, and so the same on each?
+bool isMadeOnWay(const Instruction &i, const Blocks &ways, unsigned depth = 0)
 {
-    return !isa<PHINode>(i) && !i.mayReadOrWriteMemory() &&
-           none_of(i.operands(), [&](const Use &u) { return isIn(ways, u); });
+    return depth < MADE_DEPTH && !isa<PHINode>(i) && !i.mayReadOrWriteMemory() &&
+           all_of(
+               i.operands(),
+               [&](const Use &u) {
+                   return !isIn(ways, u) || isMadeOnWay(*cast<Instruction>(u), ways, depth + 1);
+               });
 }
 
-// Does something behind the ways see what they computed?
-bool isSeen(const Blocks &ways, const BasicBlock &meet, IdleBranches::Matters matters)
+// Does something behind the ways see what they computed? The values of one more iteration are not needed in the last.
+bool isSeen(const Blocks &ways, const SmallPtrSetImpl<const BasicBlock *> &again,
+            IdleBranches::Matters matters)
 {
+    auto isPassedOn = [&](const User *u) {
+        return isa<PHINode>(u) && again.contains(cast<PHINode>(u)->getParent());
+    };
     for (const BasicBlock *bb : ways)
         for (const Instruction &i : *bb)
-            for (const Use &u : i.uses()) {
-                const auto *user = cast<Instruction>(u.getUser());
-                bool meets = isa<PHINode>(user) && user->getParent() == &meet;
-                if (!isIn(ways, user) && !(meets && isMadeOnWay(i, ways)) && matters(u))
+            for (const Use &u : i.uses())
+                if (!isIn(ways, u.getUser()) && !isPassedOn(u.getUser()) && !isMadeOnWay(i, ways) &&
+                    matters(u))
                     return true;
-            }
     return false;
 }
 
@@ -104,7 +111,7 @@ bool IdleBranches::follow(const BasicBlock &bb, Ways &ways, IsDropped isDropped)
 {
     auto add = [&](const BasicBlock &from) {
         for (const BasicBlock *next : successors(&from))
-            if (next != ways.meet && ways.blocks.size() <= BLOCKS_MAX)
+            if (next != ways.meet && !ways.again.contains(next) && ways.blocks.size() <= BLOCKS_MAX)
                 ways.blocks.insert(next);
     };
     add(bb);
@@ -123,7 +130,7 @@ bool IdleBranches::follow(const BasicBlock &bb, Ways &ways, IsDropped isDropped)
 }
 
 IdleBranches::IdleBranches(Function &fn, const DominatorTree &dominators, const LoopInfo &loop_info,
-                           IsDropped isDropped)
+                           IsDropped isDropped, IsShort isShort)
     : dom(dominators), loops(loop_info)
 {
     PostDominatorTree behind(fn);
@@ -131,7 +138,10 @@ IdleBranches::IdleBranches(Function &fn, const DominatorTree &dominators, const 
         const Instruction *end = bb.getTerminator();
         const DomTreeNode *node = behind.getNode(&bb);
         const DomTreeNode *meet = node ? node->getIDom() : nullptr;
-        Ways ways{{}, meet ? meet->getBlock() : nullptr};
+        Ways ways{{}, meet ? meet->getBlock() : nullptr, {}};
+        for (const Loop *l = loops.getLoopFor(&bb); l; l = l->getParentLoop())
+            if (isShort(*l))
+                ways.again.insert(l->getHeader());
         if (end->getNumSuccessors() > 1 && (isa<BranchInst>(end) || isa<SwitchInst>(end)) &&
             ways.meet && follow(bb, ways, isDropped))
             branches.insert({end, std::move(ways)});
@@ -142,7 +152,7 @@ void IdleBranches::settle(Matters matters, SmallVectorImpl<const Instruction *> 
 {
     branches.remove_if([&](const auto &branch) {
         const auto &[end, ways] = branch;
-        bool found = ways.meet && (isSeen(ways.blocks, *ways.meet, matters) ||
+        bool found = ways.meet && (isSeen(ways.blocks, ways.again, matters) ||
                                    isChosen(*end->getParent(), ways.blocks, *ways.meet, matters));
         if (found)
             ends.push_back(end);

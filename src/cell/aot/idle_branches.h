@@ -7,6 +7,7 @@
 #include <llvm/ADT/MapVector.h>
 #include <llvm/ADT/STLFunctionalExtras.h>
 #include <llvm/ADT/SetVector.h>
+#include <llvm/ADT/SmallPtrSet.h>
 #include <llvm/ADT/SmallVector.h>
 #include <llvm/Analysis/LoopInfo.h>
 #include <llvm/IR/Dominators.h>
@@ -20,12 +21,13 @@ class IdleBranches
 {
   public:
     using IsDropped = llvm::function_ref<bool(const llvm::StoreInst &)>;
+    using IsShort = llvm::function_ref<bool(const llvm::Loop &)>;
     using Matters = llvm::function_ref<bool(const llvm::Use &)>;
 
     // Those that are idle as long as no value matters. isDropped: passes drop the store for a reason that branches have
-    // no part in.
+    // no part in. isShort: the loop may be unrolled whole; its last iteration is looked at, which no other one follows.
     IdleBranches(llvm::Function &fn, const llvm::DominatorTree &dominators,
-                 const llvm::LoopInfo &loop_info, IsDropped isDropped);
+                 const llvm::LoopInfo &loop_info, IsDropped isDropped, IsShort isShort);
 
     // Takes out those that decide about values that matter, and adds the ends of their blocks to ends. Can be called
     // again when more does.
@@ -41,6 +43,8 @@ class IdleBranches
     struct Ways {
         llvm::SmallSetVector<const llvm::BasicBlock *, 8> blocks;
         const llvm::BasicBlock *meet; // NULL: too long to be looked at, and idle in any case
+        llvm::SmallPtrSet<const llvm::BasicBlock *, 2>
+            again; // headers of short loops around the branch
     };
     const llvm::DominatorTree &dom;
     const llvm::LoopInfo &loops;

@@ -255,6 +255,23 @@ static void release_request(const struct gen *g, LLVMValueRef i)
     LLVMSetVolatile(i, 0);
 }
 
+static LLVMValueRef under_casts(LLVMValueRef v)
+{
+    while (LLVMIsABitCastInst(v))
+        v = LLVMGetOperand(v, 0);
+    return v;
+}
+
+/* Of a choice between two loads selection makes one load, from the place that is chosen. */
+static void pin_choice(struct gen *g, LLVMValueRef i)
+{
+    if (!LLVMIsASelectInst(i))
+        return;
+    LLVMValueRef a = under_casts(LLVMGetOperand(i, 1)), b = under_casts(LLVMGetOperand(i, 2));
+    if (LLVMIsALoadInst(a) && LLVMIsALoadInst(b))
+        LLVMSetVolatile(may_be_guest_load(g, a) ? a : b, 1);
+}
+
 static void finish(struct gen *g, LLVMValueRef fn)
 {
     struct demand *demand = demand_new(fn, false);
@@ -264,6 +281,9 @@ static void finish(struct gen *g, LLVMValueRef fn)
                 pin_again(g, i);
             else
                 release_request(g, i);
+    for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
+        for (LLVMValueRef i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i))
+            pin_choice(g, i);
     demand_free(demand);
 }
 

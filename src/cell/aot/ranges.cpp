@@ -13,8 +13,7 @@ namespace
 
 const unsigned DEPTH_MAX = 24;  // operations that a value is made by; beyond, anything is possible
 const unsigned WORK_MAX = 1000; // values looked at for one answer; likewise
-const unsigned CONDITION_DEPTH = 4;  // operations that a condition is made by
-const unsigned ITERATIONS_MAX = 512; // of a loop that may be unrolled whole
+const unsigned CONDITION_DEPTH = 4; // operations that a condition is made by
 
 unsigned bitsOf(const Value *v)
 {
@@ -59,8 +58,7 @@ ConstantRange Ranges::rangeOf(const Value *v)
 // The loop is too long to be unrolled whole, or what it begins with and each iteration's value are among the guesses.
 Ranges::Guess Ranges::guessOfHeader(const PHINode &phi, const Loop &loop, unsigned depth)
 {
-    unsigned count = scev.getSmallConstantMaxTripCount(&loop);
-    Guess g = {ConstantRange::getEmpty(bitsOf(&phi)), count > 0 && count <= ITERATIONS_MAX};
+    Guess g = {ConstantRange::getEmpty(bitsOf(&phi)), isShort(loop)};
     for (unsigned k = 0; k < phi.getNumIncomingValues(); k++)
         if (!loop.contains(phi.getIncomingBlock(k)))
             g.values = g.values.unionWith(guess(phi.getIncomingValue(k), depth).values);

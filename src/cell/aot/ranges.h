@@ -17,6 +17,8 @@
 // Of a function that is not changed meanwhile.
 class Ranges
 {
+    static const unsigned ITERATIONS_MAX = 512; // of a loop that may be unrolled whole
+
     // The constants that passes may put in the place of a value; none: empty. Some only appear when something else is
     // computed of them: a counter of many iterations is no constant in a copy of the body, but its lowest bit is.
     struct Guess {
@@ -55,6 +57,12 @@ class Ranges
     const llvm::LoopInfo &loops() const
     {
         return loop_info;
+    }
+    // Has it so few iterations that it may be unrolled whole?
+    bool isShort(const llvm::Loop &loop)
+    {
+        unsigned count = scev.getSmallConstantMaxTripCount(&loop);
+        return count > 0 && count <= ITERATIONS_MAX;
     }
     // May the result turn out not to depend on operand k?
     bool mayIgnore(const llvm::Instruction &i, unsigned k);
