@@ -3,8 +3,8 @@
 
 #include "modules_loads.h"
 
-/* Branches that lead to the same, beside stores that are made anyway; stores that go away; and what passes over loops and
- * selection of instructions make of loads.
+/* Branches that lead to the same, beside stores that are made anyway; stores that go away; and what passes over loops
+ * and selection of instructions make of loads.
  * (module (memory 1 1) (global $seen (mut i32) (i32.const 0))
  *   (func $zero (param i32) (result i32) (i32.const 0))
  *   (func (export "beside_global") (param $p i32) (param $n i32) (result i32) (local $i i32) (local $t i32)
