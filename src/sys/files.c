@@ -282,6 +282,12 @@ status_t file_open_temporary(const char *path, unsigned mode, char ret_name[PATH
     }
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 status_t file_write_atomic(const char *path, const void *data, size_t len, unsigned mode,
                            enum file_sync sync, struct error *err)
 {
@@ -300,6 +306,9 @@ status_t file_write_atomic(const char *path, const void *data, size_t len, unsig
     if (good && rename(temporary, path) != 0) {
         good = false;
         errnum = errno;
+        if (is_folder(path)) {
+            errnum = EISDIR; /* "." is said to be busy */
+        }
     }
     if (!good) {
         unlink(temporary);
@@ -340,12 +349,6 @@ status_t file_write_output(const char *path, const void *data, size_t len, unsig
         return file_write_atomic(target, data, len, mode, FILE_NO_SYNC, err);
     }
     return write_into(path, data, len, mode, err);
-}
-
-static bool is_folder(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 status_t file_make_dirs(const char *path, unsigned mode, struct error *err)

@@ -93,10 +93,14 @@ fact "no program: usage" exits 64 run
 fact "an unknown option is named" says "--frob: no such option" run --frob small.wasm
 fact "an unknown option is bad usage" exits 64 run --frob small.wasm
 fact "a bad size is bad usage" exits 64 run --memory lots small.wasm
+fact "a size is too large, not too small" says "expected at most" run --memory 99999999999T small.wasm
 fact "a bad grant is bad usage" exits 64 run --dir a:b:c small.wasm
 fact "an unknown level is bad usage" exits 64 run --cpu z80 small.wasm
 fact "an unknown verb is bad usage" exits 64 cloudskin frobnicate
 fact "a program without a verb is told the way" says "Try 'cloudskin run small.wasm'" cloudskin small.wasm
+fact "programs of their own are no verbs, and named" says "cloudskin-aot" cloudskin aot small.wasm
+fact "a folder is no output" says "Is a directory" cloudskin-aot small.wasm -o .
+fact "LLVM IR goes into a folder that exists" exits 64 cloudskin-aot small.wasm -o ir.cell --keep-ir nowhere
 fact "a verb cannot leave its folder" exits 64 cloudskin ../../bin/cloudskin
 fact "a missing program is not found" exits 127 run nope.wasm
 fact "a missing grant is not found" exits 127 run --dir nope small.wasm

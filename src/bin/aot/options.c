@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/parse.h"
 #include "exitcode/exit_code.h"
@@ -100,6 +101,7 @@ static bool parse_nan(const char *text, uint32_t *ret_nan)
 static bool parse_option(int id, struct options *o, const char **output)
 {
     uint64_t number = 0;
+    struct stat folder;
     switch (id) {
     case 'o':
         *output = optarg;
@@ -141,6 +143,8 @@ static bool parse_option(int id, struct options *o, const char **output)
         o->aot.image.movable = 1;
         return true;
     case OPTION_KEEP_IR:
+        if (stat(optarg, &folder) != 0 || !S_ISDIR(folder.st_mode))
+            return usage("--keep-ir needs a folder that exists, not", optarg);
         o->aot.keep_ir = optarg;
         o->aot.verify_ir = true;
         return true;

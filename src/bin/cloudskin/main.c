@@ -21,6 +21,10 @@ static bool is_verb(const char *text)
 static int unknown(const char *text)
 {
     bool is_file = access(text, R_OK) == 0;
+    if (strcmp(text, "aot") == 0 || strcmp(text, "cc") == 0 || strcmp(text, "c++") == 0) {
+        fprintf(stderr, "cloudskin: no verb '%s': it is a program, cloudskin-%s\n", text, text);
+        return EXIT_USAGE;
+    }
     fprintf(stderr, "cloudskin: no verb '%s'\nTry 'cloudskin %s%s'.\n", text,
             is_file ? "run " : "help", is_file ? text : "");
     return EXIT_USAGE;

@@ -254,7 +254,12 @@ static status_t set_size(uint64_t *ret_bytes, uint64_t min, const char *option, 
                          struct error *err)
 {
     uint64_t bytes;
-    if (parse_size(value, SIZE_BYTES_MAX, &bytes) != ST_OK || bytes < min) {
+    status_t code = parse_size(value, SIZE_BYTES_MAX, &bytes);
+    if (code == ST_LIMIT) {
+        return error_set(err, ST_INVAL, ERROR_NO_OFFSET, "%s '%s': expected at most %llu bytes",
+                         option, value, (unsigned long long)SIZE_BYTES_MAX);
+    }
+    if (code != ST_OK || bytes < min) {
         return error_set(err, ST_INVAL, ERROR_NO_OFFSET,
                          "%s '%s': expected a size of at least %llu bytes, such as 64M or 2GiB",
                          option, value, (unsigned long long)min);
