@@ -106,27 +106,56 @@ bool IdleBranches::isDone(const StoreInst &s, const BasicBlock &before) const
     return false;
 }
 
-// Notes the blocks between the branch and where its ways meet; false: something happens in them.
-bool IdleBranches::follow(const BasicBlock &bb, Ways &ways, IsDropped isDropped) const
+static bool hasEffect(const Instruction &i)
+{
+    return !i.isTerminator() && !isa<StoreInst>(i) && demand_has_effect(wrap(&i));
+}
+
+// Notes the blocks between the branch and where its ways meet; false: something happens in them. goes_round: a way came
+// to a header that it does not go on from.
+bool IdleBranches::follow(const BasicBlock &bb, Ways &ways, IsDropped isDropped,
+                          bool &goes_round) const
 {
     auto add = [&](const BasicBlock &from) {
-        for (const BasicBlock *next : successors(&from))
+        for (const BasicBlock *next : successors(&from)) {
+            goes_round |= ways.again.contains(next);
             if (next != ways.meet && !ways.again.contains(next) && ways.blocks.size() <= BLOCKS_MAX)
                 ways.blocks.insert(next);
+        }
+    };
+    auto isNone = [&](const Instruction &i) {
+        const auto *s = dyn_cast<StoreInst>(&i);
+        return !s || (s->isSimple() && (isDropped(*s) || isDone(*s, bb)));
     };
     add(bb);
     for (unsigned k = 0; k < ways.blocks.size(); k++) {
-        for (const Instruction &i : *ways.blocks[k]) {
-            const auto *s = dyn_cast<StoreInst>(&i);
-            if (!i.isTerminator() && demand_has_effect(wrap(&i)) &&
-                !(s && s->isSimple() && (isDropped(*s) || isDone(*s, bb))))
-                return false;
-        }
-        add(*ways.blocks[k]);
+        const BasicBlock &on = *ways.blocks[k];
+        if (any_of(on, hasEffect) || !all_of(on, isNone)) // stores take longer to look at
+            return false;
+        add(on);
     }
     if (ways.blocks.size() > BLOCKS_MAX)
         ways.meet = nullptr;
     return true;
+}
+
+// At first as if all loops around it were short: whether they are takes longer to find out.
+bool IdleBranches::find(const BasicBlock &bb, Ways &ways, IsDropped isDropped,
+                        IsShort isShort) const
+{
+    bool goes_round = false;
+    for (const Loop *l = loops.getLoopFor(&bb); l; l = l->getParentLoop())
+        ways.again.insert(l->getHeader());
+    Ways longer = ways;
+    if (!follow(bb, ways, isDropped, goes_round))
+        return false;
+    for (const Loop *l = loops.getLoopFor(&bb); goes_round && l; l = l->getParentLoop())
+        if (!isShort(*l))
+            longer.again.erase(l->getHeader());
+    if (longer.again.size() == ways.again.size())
+        return true;
+    ways = std::move(longer);
+    return follow(bb, ways, isDropped, goes_round);
 }
 
 IdleBranches::IdleBranches(Function &fn, const DominatorTree &dominators, const LoopInfo &loop_info,
@@ -136,14 +165,12 @@ IdleBranches::IdleBranches(Function &fn, const DominatorTree &dominators, const 
     PostDominatorTree behind(fn);
     for (const BasicBlock &bb : fn) {
         const Instruction *end = bb.getTerminator();
+        if (end->getNumSuccessors() < 2 || !(isa<BranchInst>(end) || isa<SwitchInst>(end)))
+            continue;
         const DomTreeNode *node = behind.getNode(&bb);
         const DomTreeNode *meet = node ? node->getIDom() : nullptr;
         Ways ways{{}, meet ? meet->getBlock() : nullptr, {}};
-        for (const Loop *l = loops.getLoopFor(&bb); l; l = l->getParentLoop())
-            if (isShort(*l))
-                ways.again.insert(l->getHeader());
-        if (end->getNumSuccessors() > 1 && (isa<BranchInst>(end) || isa<SwitchInst>(end)) &&
-            ways.meet && follow(bb, ways, isDropped))
+        if (ways.meet && find(bb, ways, isDropped, isShort))
             branches.insert({end, std::move(ways)});
     }
 }

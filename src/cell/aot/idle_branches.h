@@ -50,7 +50,9 @@ class IdleBranches
     const llvm::LoopInfo &loops;
     llvm::MapVector<const llvm::Instruction *, Ways> branches;
 
-    bool follow(const llvm::BasicBlock &bb, Ways &ways, IsDropped isDropped) const;
+    bool find(const llvm::BasicBlock &bb, Ways &ways, IsDropped isDropped, IsShort isShort) const;
+    bool follow(const llvm::BasicBlock &bb, Ways &ways, IsDropped isDropped,
+                bool &goes_round) const;
     bool isDone(const llvm::StoreInst &s, const llvm::BasicBlock &before) const;
 };
 
