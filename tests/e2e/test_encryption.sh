@@ -157,8 +157,10 @@ cloudskin rm -r geds://plain >/dev/null && cloudskin rm -r geds://sse >/dev/null
 down
 rm -f "$state"/controller.log
 fact "the marker is nowhere in the state folder" hidden "$state"
-file=$(find "$state/geds/data" -type f -size +2000k | head -1)
-printf x | dd of="$file" bs=1 seek=70000 conv=notrunc 2>/dev/null
+tamper() { # tamper FILE: a single byte could be the one that is there
+    printf xxxxxxxx | dd of="$1" bs=1 seek=70000 conv=notrunc 2>/dev/null
+}
+tamper "$(find "$state/geds/data" -type f -size +2000k | head -1)"
 up
 fact "a tampered block is found" exits 65 cloudskin fsck
 fact "it is an error with its place" eval '! { cloudskin get -q geds://all/large back && cloudskin get -q geds://box/large back; }'
@@ -174,8 +176,7 @@ fact "a bucket goes there" eval 'cloudskin mb geds://away && cloudskin put -q la
 fact "it is read through" same large geds://away/large
 fact "it comes back" eval 'cloudskin spill --recall geds://away/middle && same middle geds://away/middle'
 fact "the marker is nowhere in the tier" hidden "$PWD/far"
-file=$(find "$state/geds/data" -type f -size -150k -size +90k -newer far.txt | head -1)
-printf x | dd of="$file" bs=1 seek=70000 conv=notrunc 2>/dev/null
+tamper "$(find "$state/geds/data" -type f -size -150k -size +90k -newer far.txt | head -1)"
 fact "damage here is read from the tier" same middle geds://away/middle
 
 finish
