@@ -121,7 +121,7 @@ rm data.out
 seq 100000 >data.out
 fact "no other one is named where the output is refused" eval '! hints --output data.out'
 take_copy
-printf X | dd of="$points/000002.undo" bs=1 seek=4200 conv=notrunc 2>/dev/null
+printf XXXXXXXX | dd of="$points/000002.undo" bs=1 seek=4200 conv=notrunc 2>/dev/null
 fact "nor where a journal is damaged" eval '! hints --output data.out'
 fact "which is said" says "journal: " cloudskin thaw --name sim --output data.out --dir data:.
 

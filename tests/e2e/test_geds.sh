@@ -284,7 +284,7 @@ fact "fsck of no store" exits 127 cloudskin fsck --state "$PWD/none"
 damaged() {
     local file
     file=$(find state/cloudskin/geds/data -type f -size +20M | head -1)
-    printf 'X' | dd of="$file" bs=1 seek=10000000 conv=notrunc 2>/dev/null
+    printf 'XXXXXXXX' | dd of="$file" bs=1 seek=10000000 conv=notrunc 2>/dev/null
     ! cloudskin fsck >found && grep -q "^extent .* byte 99[0-9]* *:\|^extent" found
 }
 fact "fsck finds damage" damaged
