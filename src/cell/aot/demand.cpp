@@ -37,7 +37,7 @@ const unsigned AHEAD_MAX = 64;       // instructions, for a store to the same pl
 const unsigned AROUND_MAX = 128;     // values made of one that an iteration leaves the next
 const unsigned AHEAD_BLOCKS_MAX = 8; // that they are in
 const unsigned LOOP_MAX =
-    256; // loads of a loop, one of which may read it; with more, none is taken to
+    256; // loads of a loop that are looked at: with more, none is taken to read it
 const unsigned LANE_DEPTH = 6; // operations that a lane is made by
 
 // A type as elements of so many bytes.

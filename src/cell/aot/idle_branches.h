@@ -43,8 +43,8 @@ class IdleBranches
     struct Ways {
         llvm::SmallSetVector<const llvm::BasicBlock *, 8> blocks;
         const llvm::BasicBlock *meet; // NULL: too long to be looked at, and idle in any case
-        llvm::SmallPtrSet<const llvm::BasicBlock *, 2>
-            again; // headers of short loops around the branch
+        // headers of short loops around the branch
+        llvm::SmallPtrSet<const llvm::BasicBlock *, 2> again;
     };
     const llvm::DominatorTree &dom;
     const llvm::LoopInfo &loops;

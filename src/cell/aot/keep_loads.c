@@ -276,14 +276,13 @@ static void finish(struct gen *g, LLVMValueRef fn)
 {
     struct demand *demand = demand_new(fn, false);
     for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
-        for (LLVMValueRef i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i))
+        for (LLVMValueRef i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i)) {
             if (may_be_guest_load(g, i) && !demand_last_byte(demand, i))
                 pin_again(g, i);
             else
                 release_request(g, i);
-    for (LLVMBasicBlockRef bb = LLVMGetFirstBasicBlock(fn); bb; bb = LLVMGetNextBasicBlock(bb))
-        for (LLVMValueRef i = LLVMGetFirstInstruction(bb); i; i = LLVMGetNextInstruction(i))
             pin_choice(g, i);
+        }
     demand_free(demand);
 }
 
